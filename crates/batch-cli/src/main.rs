@@ -1,0 +1,2 @@
+//! The `bex` binary.
+fn main() {}

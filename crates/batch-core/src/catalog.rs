@@ -1,0 +1,71 @@
+//! What functions there are, as far as checking a plan needs to know.
+
+use crate::json::Json;
+
+/// The functions that tasks may name, and the check of their parameters.
+///
+/// The runtime's registry of handlers is one; tests use a list of names.
+pub trait Catalog {
+    /// The names, for "did you mean".
+    fn functions(&self) -> Vec<&str>;
+
+    /// Checks the parameters of a task of a known function, before anything runs.
+    ///
+    /// # Errors
+    /// All problems found.
+    fn check(&self, function: &str, params: &Json) -> Result<(), Vec<ParamProblem>>;
+}
+
+/// Something wrong with the parameters of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParamProblem {
+    /// Where in the parameters, such as `argv[0]`; empty for the whole.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    pub help: Option<String>,
+}
+
+impl ParamProblem {
+    /// A problem at a place.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    /// Adds how to mend it.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl Catalog for [&str] {
+    fn functions(&self) -> Vec<&str> {
+        self.to_vec()
+    }
+
+    fn check(&self, _function: &str, _params: &Json) -> Result<(), Vec<ParamProblem>> {
+        Ok(())
+    }
+}
+
+/// The known name nearest to a mistyped one, if one is near enough to suggest.
+///
+/// ```
+/// assert_eq!(batch_core::nearest("comand", ["command", "shell"]), Some("command"));
+/// assert_eq!(batch_core::nearest("xyz", ["command", "shell"]), None);
+/// ```
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,113 @@
+//! What happened: [`Event`], facts in the past tense.
+//!
+//! Everything downstream of a batch (statistics, progress, exports, the store) is a fold over these
+//! events, so the parts cannot disagree.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ids::TaskId;
+use crate::outcome::Outcome;
+use crate::spec::TaskSpec;
+use crate::status::{Priority, Reason, Status};
+use crate::time::Time;
+
+/// Something that happened to a batch or one of its tasks.
+///
+/// Of each task come, in this order: one `Submitted`; for each attempt one `Started` and one
+/// `AttemptEnded`; and at most one `Finished`, which is the last.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A task entered the batch.
+    Submitted {
+        /// The task.
+        task: TaskId,
+        /// When.
+        at: Time,
+        /// What it is.
+        spec: Arc<TaskSpec>,
+    },
+    /// An attempt began.
+    Started {
+        /// The task.
+        task: TaskId,
+        /// When.
+        at: Time,
+        /// The number of the attempt, from 1.
+        attempt: u32,
+        /// The slot it runs in, from 0.
+        slot: u32,
+        /// How long it had been ready for a slot.
+        waited: Duration,
+    },
+    /// An attempt ended.
+    AttemptEnded {
+        /// The task.
+        task: TaskId,
+        /// When.
+        at: Time,
+        /// The number of the attempt, from 1.
+        attempt: u32,
+        /// How long it took.
+        took: Duration,
+        /// What it ended as.
+        outcome: Outcome,
+        /// What comes next.
+        then: Then,
+    },
+    /// A task reached its final status.
+    Finished {
+        /// The task.
+        task: TaskId,
+        /// When.
+        at: Time,
+        /// Completed, failed or cancelled.
+        status: Status,
+        /// Why, unless it completed.
+        reason: Option<Reason>,
+        /// How many retries it used.
+        retries: u32,
+    },
+    /// The priority of a queued task was changed.
+    PriorityChanged {
+        /// The task.
+        task: TaskId,
+        /// When.
+        at: Time,
+        /// The new priority.
+        priority: Priority,
+    },
+    /// No further attempts start until the batch is resumed.
+    Paused {
+        /// When.
+        at: Time,
+    },
+    /// Attempts start again.
+    Resumed {
+        /// When.
+        at: Time,
+    },
+    /// The number of slots was changed.
+    ConcurrencyChanged {
+        /// When.
+        at: Time,
+        /// The new number of slots.
+        slots: u32,
+    },
+    /// The batch was told to stop; what is queued stays queued.
+    Stopping {
+        /// When.
+        at: Time,
+    },
+}
+
+/// What comes after an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// The task is finished; the event `Finished` follows.
+    Final,
+    /// A retry at this time.
+    RetryAt(Time),
+    /// Back in the queue: the attempt did not count.
+    Requeued,
+}

@@ -1,0 +1,174 @@
+//! JSON as compact text: the parameters and results of tasks.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// A JSON document as text, always valid.
+///
+/// Parameters and results are kept as text and not as a tree: a queued task then takes tens of bytes
+/// and not hundreds, and a document from a file is stored as it was written.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Json(Arc<str>);
+
+impl Json {
+    /// The document `value` serializes to.
+    ///
+    /// # Errors
+    /// When the value cannot be written as JSON, as with a map whose keys are not text.
+    pub fn new<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
+        serde_json::to_string(value).map(|text| Self(text.into()))
+    }
+
+    /// `null`.
+    pub fn null() -> Self {
+        static NULL: std::sync::OnceLock<Json> = std::sync::OnceLock::new();
+        NULL.get_or_init(|| Self("null".into())).clone()
+    }
+
+    /// Takes a document that serde has already found valid, byte by byte.
+    ///
+    /// A raw value from outside goes through [`Json::parse`] instead: serde skips a raw value without looking
+    /// at the range of its numbers, at its depth and at half surrogate pairs.
+    pub fn from_raw(raw: &RawValue) -> Self {
+        Self(raw.get().into())
+    }
+
+    /// Checks and takes a text.
+    ///
+    /// # Errors
+    /// When the text is not one JSON document, is nested more than 127 deep, or holds a number or a text
+    /// that has no value.
+    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str::<Checked>(text)?;
+        serde_json::from_str::<&RawValue>(text).map(Self::from_raw)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The document as a tree.
+    pub fn to_value(&self) -> Value {
+        serde_json::from_str(&self.0).expect("a Json holds valid JSON")
+    }
+
+    /// Reads the document into a type.
+    ///
+    /// # Errors
+    /// When the document has another shape than `T`.
+    pub fn get<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(&self.0)
+    }
+}
+
+/// A document that was read to its last detail and not kept.
+struct Checked;
+
+impl<'de> Deserialize<'de> for Checked {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CheckedVisitor)
+    }
+}
+
+struct CheckedVisitor;
+
+impl<'de> Visitor<'de> for CheckedVisitor {
+    type Value = Checked;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Checked, E> {
+        Ok(Checked)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Checked, E> {
+        Ok(Checked)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Checked, E> {
+        Ok(Checked)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Checked, E> {
+        Ok(Checked)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Checked, E> {
+        Ok(Checked)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Checked, E> {
+        Ok(Checked)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Checked, A::Error> {
+        while elements.next_element::<Checked>()?.is_some() {}
+        Ok(Checked)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Checked, A::Error> {
+        while fields.next_entry::<Checked, Checked>()?.is_some() {}
+        Ok(Checked)
+    }
+}
+
+impl From<&Value> for Json {
+    fn from(value: &Value) -> Self {
+        Self(value.to_string().into())
+    }
+}
+
+impl From<Value> for Json {
+    fn from(value: Value) -> Self {
+        Self::from(&value)
+    }
+}
+
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_str(&self.0).expect("a Json holds valid JSON");
+        raw.serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_as_a_value_is_no_document() {
+        for text in [
+            "1e999",
+            r#"["\ud800"]"#,
+            r#"{"\ud800": 1}"#,
+            "",
+            "[1,]",
+            "1 2",
+            &"[".repeat(200),
+        ] {
+            assert!(Json::parse(text).is_err(), "{text}");
+        }
+        let text = r#"{ "a": [1.50, -1, 18446744073709551615, null, true, "\u00e4"] }"#;
+        assert_eq!(Json::parse(text).unwrap().as_str(), text);
+    }
+}

@@ -1,0 +1,333 @@
+//! Checking tasks before anything runs: [`Plan`], and all that was wrong as [`PlanProblem`]s.
+//!
+//! A plan stands between what an author wrote and a batch: functions are known, parameters make sense,
+//! ids are unique, every dependency exists and no cycle remains. A batch takes it without a further check.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use crate::catalog::{Catalog, ParamProblem, nearest};
+use crate::ids::TaskId;
+use crate::spec::TaskSpec;
+use crate::fill::placeholders;
+use crate::template::{Placeholder, Segment};
+
+/// Tasks that were checked together and can be submitted together.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    tasks: Vec<PlannedTask>,
+}
+
+/// A checked task and the tasks it needs.
+#[derive(Clone, Debug)]
+pub(crate) struct PlannedTask {
+    pub(crate) spec: Arc<TaskSpec>,
+    pub(crate) after: Vec<Dependency>,
+}
+
+/// A task that must complete first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Dependency {
+    /// One of the same plan, by position.
+    InPlan(usize),
+    /// One already in the batch.
+    Submitted(TaskId),
+}
+
+/// Something wrong with a task of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanProblem {
+    /// The position of the task in the plan, from 0.
+    pub index: usize,
+    /// The field it lies in, such as `depends_on` or `params.url`.
+    pub field: String,
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    pub help: Option<String>,
+}
+
+/// What is known around a plan: the functions, the limits, and the tasks already in the batch.
+pub struct Surroundings<'a, C: Catalog + ?Sized> {
+    /// The functions that tasks may name.
+    pub catalog: &'a C,
+    /// The declared limits.
+    pub limits: &'a BTreeMap<String, NonZeroU32>,
+    /// Finds a task already in the batch by its author's id.
+    pub submitted: &'a dyn Fn(&str) -> Option<TaskId>,
+}
+
+impl Plan {
+    /// Checks tasks that go into an empty batch without limits.
+    ///
+    /// # Errors
+    /// All problems, in the order of the tasks.
+    ///
+    /// ```
+    /// use batch_core::{Plan, TaskSpec};
+    /// let functions = ["simulate"];
+    /// let tasks = vec![TaskSpec::new("simulate"), TaskSpec::new("simualte").after("x")];
+    /// let problems = Plan::check(tasks, &functions[..]).unwrap_err();
+    /// assert_eq!(problems.len(), 2);
+    /// assert_eq!(problems[0].help.as_deref(), Some("did you mean \"simulate\"?"));
+    /// ```
+    pub fn check<C: Catalog + ?Sized>(
+        tasks: Vec<TaskSpec>,
+        catalog: &C,
+    ) -> Result<Self, Vec<PlanProblem>> {
+        let surroundings = Surroundings {
+            catalog,
+            limits: &BTreeMap::new(),
+            submitted: &|_| None,
+        };
+        Self::check_in(tasks, &surroundings)
+    }
+
+    /// Checks tasks that go into a batch.
+    ///
+    /// # Errors
+    /// All problems, in the order of the tasks.
+    pub fn check_in<C: Catalog + ?Sized>(
+        tasks: Vec<TaskSpec>,
+        around: &Surroundings<'_, C>,
+    ) -> Result<Self, Vec<PlanProblem>> {
+        let mut problems = Vec::new();
+        let ids = index_ids(&tasks, around, &mut problems);
+        let mut after = Vec::with_capacity(tasks.len());
+        for (index, task) in tasks.iter().enumerate() {
+            let mut report = Reporter { index, problems: &mut problems };
+            check_function(task, around, &mut report);
+            check_limit(task, around, &mut report);
+            after.push(resolve(task, &ids, around, &mut report));
+        }
+        if let Some(cycle) = find_cycle(&after) {
+            problems.push(cycle_problem(&cycle, &tasks));
+        }
+        if !problems.is_empty() {
+            problems.sort_by_key(|problem| problem.index);
+            return Err(problems);
+        }
+        let planned = |(spec, after)| PlannedTask { spec: Arc::new(spec), after };
+        Ok(Self { tasks: tasks.into_iter().zip(after).map(planned).collect() })
+    }
+
+    /// The number of tasks.
+    pub fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Whether there is no task.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// The tasks, in order, each with the positions in this plan of those it needs.
+    pub fn tasks(&self) -> impl Iterator<Item = (&Arc<TaskSpec>, impl Iterator<Item = usize> + '_)> {
+        self.tasks.iter().map(|task| {
+            let in_plan = task.after.iter().filter_map(|dependency| match dependency {
+                Dependency::InPlan(index) => Some(*index),
+                Dependency::Submitted(_) => None,
+            });
+            (&task.spec, in_plan)
+        })
+    }
+
+    pub(crate) fn into_tasks(self) -> Vec<PlannedTask> {
+        self.tasks
+    }
+}
+
+/// Adds problems of one task.
+struct Reporter<'a> {
+    index: usize,
+    problems: &'a mut Vec<PlanProblem>,
+}
+
+impl Reporter<'_> {
+    fn add(&mut self, field: &str, message: String, help: Option<String>) {
+        self.problems.push(PlanProblem {
+            index: self.index,
+            field: field.to_owned(),
+            message,
+            help,
+        });
+    }
+}
+
+fn did_you_mean(name: Option<&str>) -> Option<String> {
+    name.map(|name| format!("did you mean {name:?}?"))
+}
+
+fn index_ids<C: Catalog + ?Sized>(
+    tasks: &[TaskSpec],
+    around: &Surroundings<'_, C>,
+    problems: &mut Vec<PlanProblem>,
+) -> HashMap<Box<str>, usize> {
+    let mut ids: HashMap<Box<str>, usize> = HashMap::new();
+    for (index, task) in tasks.iter().enumerate() {
+        let Some(id) = &task.id else { continue };
+        let first = ids.get(id).map(|first| format!("task {} of this input", first + 1));
+        let first = first.or_else(|| (around.submitted)(id).map(|task| format!("task {task} of the batch")));
+        match first {
+            None => {
+                ids.insert(id.clone(), index);
+            }
+            Some(first) => Reporter { index, problems }.add(
+                "id",
+                format!("the id {id:?} is taken by {first}"),
+                Some("give each task an id of its own".to_owned()),
+            ),
+        }
+    }
+    ids
+}
+
+fn check_function<C: Catalog + ?Sized>(
+    task: &TaskSpec,
+    around: &Surroundings<'_, C>,
+    report: &mut Reporter<'_>,
+) {
+    // A reader that found no function has said so already.
+    if task.function.is_empty() {
+        return;
+    }
+    let known = around.catalog.functions();
+    if !known.contains(&task.function.as_ref()) {
+        let help = did_you_mean(nearest(&task.function, known.iter().copied()))
+            .unwrap_or_else(|| format!("known functions: {}", known.join(", ")));
+        return report.add(
+            "function",
+            format!("unknown function {:?}", task.function),
+            Some(help),
+        );
+    }
+    for problem in around.catalog.check(&task.function, &task.params).err().unwrap_or_default() {
+        add_param_problem(problem, report);
+    }
+}
+
+fn add_param_problem(problem: ParamProblem, report: &mut Reporter<'_>) {
+    let field = match problem.path.as_str() {
+        "" => "params".to_owned(),
+        path => format!("params.{path}"),
+    };
+    report.add(&field, problem.message, problem.help);
+}
+
+fn check_limit<C: Catalog + ?Sized>(
+    task: &TaskSpec,
+    around: &Surroundings<'_, C>,
+    report: &mut Reporter<'_>,
+) {
+    if let Some(limit) = &task.options.limit
+        && !around.limits.contains_key(limit)
+    {
+        let known = around.limits.keys().map(String::as_str);
+        let help = did_you_mean(nearest(limit, known))
+            .unwrap_or_else(|| format!("declare it: \"limits\": {{{limit:?}: 2}}"));
+        report.add("limit", format!("unknown limit {limit:?}"), Some(help));
+    }
+}
+
+/// The tasks that must complete first: those named, and those whose results are used.
+fn resolve<C: Catalog + ?Sized>(
+    task: &TaskSpec,
+    ids: &HashMap<Box<str>, usize>,
+    around: &Surroundings<'_, C>,
+    report: &mut Reporter<'_>,
+) -> Vec<Dependency> {
+    let mut after = Vec::new();
+    let mut seen = HashSet::new();
+    let mut add = |id: &str, field: &str, report: &mut Reporter<'_>| {
+        let in_plan = ids.get(id).copied().map(Dependency::InPlan);
+        let found = in_plan.or_else(|| (around.submitted)(id).map(Dependency::Submitted));
+        match found {
+            Some(dependency) if seen.insert(dependency) => after.push(dependency),
+            Some(_) => {}
+            None => report.add(
+                field,
+                format!("no task has the id {id:?}"),
+                did_you_mean(nearest(id, ids.keys().map(AsRef::as_ref))),
+            ),
+        }
+    };
+    for id in &task.depends_on {
+        add(id, "depends_on", report);
+    }
+    match placeholders(&task.params) {
+        Ok(found) => {
+            for placeholder in found {
+                match referenced_task(&placeholder) {
+                    Ok(id) => add(id, "params", report),
+                    Err((message, help)) => report.add("params", message, Some(help)),
+                }
+            }
+        }
+        Err(problems) => problems.into_iter().for_each(|problem| add_param_problem(problem, report)),
+    }
+    after
+}
+
+/// The id of the task whose result a placeholder stands for.
+pub(crate) fn referenced_task(placeholder: &Placeholder) -> Result<&str, (String, String)> {
+    let form = || "write {{ tasks.ID.result… }} to use the result of another task".to_owned();
+    if placeholder.root != "tasks" {
+        return Err((format!("unknown placeholder {:?}", placeholder.root), form()));
+    }
+    match placeholder.path.as_slice() {
+        [Segment::Field(id), Segment::Field(what), ..] if what == "result" => Ok(id),
+        _ => Err((format!("the placeholder {placeholder} names no result"), form())),
+    }
+}
+
+/// The tasks of a cycle, in order, if there is one.
+fn find_cycle(after: &[Vec<Dependency>]) -> Option<Vec<usize>> {
+    const UNSEEN: u8 = 0;
+    const ON_PATH: u8 = 1;
+    const CLEAR: u8 = 2;
+    let mut marks = vec![UNSEEN; after.len()];
+    for start in 0..after.len() {
+        if marks[start] != UNSEEN {
+            continue;
+        }
+        // A path of (task, how many of its dependencies were looked at), as chains can be long.
+        let mut path = vec![(start, 0)];
+        marks[start] = ON_PATH;
+        while let Some((task, looked_at)) = path.last_mut() {
+            let Some(dependency) = after[*task].get(*looked_at) else {
+                marks[*task] = CLEAR;
+                path.pop();
+                continue;
+            };
+            *looked_at += 1;
+            let Dependency::InPlan(next) = *dependency else {
+                continue;
+            };
+            match marks[next] {
+                UNSEEN => {
+                    marks[next] = ON_PATH;
+                    path.push((next, 0));
+                }
+                ON_PATH => {
+                    let from = path.iter().position(|(task, _)| *task == next)?;
+                    return Some(path[from..].iter().map(|(task, _)| *task).collect());
+                }
+                _ => {}
+            }
+        }
+    }
+    None
+}
+
+fn cycle_problem(cycle: &[usize], tasks: &[TaskSpec]) -> PlanProblem {
+    let name = |index: &usize| tasks[*index].id.as_deref().unwrap_or("?").to_owned();
+    let mut names: Vec<String> = cycle.iter().map(name).collect();
+    names.push(names[0].clone());
+    PlanProblem {
+        index: cycle[0],
+        field: "depends_on".to_owned(),
+        message: format!("these tasks wait for each other: {}", names.join(" → ")),
+        help: Some("take one of these dependencies away".to_owned()),
+    }
+}

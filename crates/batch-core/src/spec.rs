@@ -1,0 +1,167 @@
+//! What a task is, as its author wants it: [`TaskSpec`] and the options on it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::json::Json;
+use crate::retry::RetrySpec;
+use crate::status::Priority;
+
+/// One task: a function, its parameters, and how it is to be treated.
+///
+/// ```
+/// use batch_core::{Priority, TaskSpec};
+/// let task = TaskSpec::new("simulate")
+///     .with_id("warm-up")
+///     .with_params(&serde_json::json!({"duration": 0.1})).unwrap()
+///     .with_priority(Priority::High)
+///     .with_max_retries(2);
+/// assert_eq!(task.options.max_retries, 2);
+/// ```
+#[derive(Clone, Debug)]
+pub struct TaskSpec {
+    /// The author's id, unique in the batch; other tasks name it in `depends_on`.
+    pub id: Option<Box<str>>,
+    /// A name for people.
+    pub name: Option<Box<str>>,
+    /// The function that performs it.
+    pub function: Arc<str>,
+    /// The parameters of the function: a JSON object.
+    pub params: Json,
+    /// The ids of tasks that must complete first.
+    pub depends_on: Box<[Box<str>]>,
+    /// The rest, shared by tasks that are treated alike.
+    pub options: Arc<TaskOptions>,
+}
+
+/// How a task is to be treated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskOptions {
+    /// How urgent it is.
+    pub priority: Priority,
+    /// How often it is tried again after a failure.
+    pub max_retries: u32,
+    /// How long one attempt may take.
+    pub timeout: Option<Duration>,
+    /// Which failures are retried, and after which delays.
+    pub retry: RetrySpec,
+    /// Words to filter by.
+    pub tags: Vec<String>,
+    /// The working folder of its process; the parameters' own `cwd` wins.
+    pub cwd: Option<PathBuf>,
+    /// Environment of its process on top of the executor's; the parameters' own `env` wins.
+    pub env: BTreeMap<String, String>,
+    /// The named limit it counts against (see `BatchSettings::limits`).
+    pub limit: Option<String>,
+    /// The time between asking its process to end and killing it.
+    pub grace: Duration,
+}
+
+impl Default for TaskOptions {
+    /// Medium priority, no retries, no timeout, five seconds of grace.
+    fn default() -> Self {
+        Self {
+            priority: Priority::default(),
+            max_retries: 0,
+            timeout: None,
+            retry: RetrySpec::default(),
+            tags: Vec::new(),
+            cwd: None,
+            env: BTreeMap::new(),
+            limit: None,
+            grace: Self::DEFAULT_GRACE,
+        }
+    }
+}
+
+impl TaskOptions {
+    /// Between asking a process to end and killing it.
+    pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
+}
+
+impl TaskSpec {
+    /// A task of a function, with no parameters (`{}`) and the default options.
+    pub fn new(function: impl Into<Arc<str>>) -> Self {
+        Self {
+            id: None,
+            name: None,
+            function: function.into(),
+            params: Json::from(serde_json::json!({})),
+            depends_on: Box::default(),
+            options: Arc::default(),
+        }
+    }
+
+    /// Sets the parameters to what the value serializes to.
+    ///
+    /// # Errors
+    /// When the value cannot be written as JSON.
+    pub fn with_params<T: serde::Serialize + ?Sized>(
+        mut self,
+        params: &T,
+    ) -> Result<Self, serde_json::Error> {
+        self.params = Json::new(params)?;
+        Ok(self)
+    }
+
+    /// Sets the id by which other tasks name this one.
+    #[must_use]
+    pub fn with_id(mut self, id: &str) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Sets the name for people.
+    #[must_use]
+    pub fn with_name(mut self, name: &str) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Adds a task that must complete first.
+    #[must_use]
+    pub fn after(mut self, id: &str) -> Self {
+        let mut ids = self.depends_on.into_vec();
+        ids.push(id.into());
+        self.depends_on = ids.into();
+        self
+    }
+
+    /// Sets the priority.
+    #[must_use]
+    pub fn with_priority(mut self, priority: Priority) -> Self {
+        Arc::make_mut(&mut self.options).priority = priority;
+        self
+    }
+
+    /// Sets how often it is tried again after a failure.
+    #[must_use]
+    pub fn with_max_retries(mut self, max_retries: u32) -> Self {
+        Arc::make_mut(&mut self.options).max_retries = max_retries;
+        self
+    }
+
+    /// Sets how long one attempt may take.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        Arc::make_mut(&mut self.options).timeout = Some(timeout);
+        self
+    }
+
+    /// Sets which failures are retried, and after which delays.
+    #[must_use]
+    pub fn with_retry(mut self, retry: RetrySpec) -> Self {
+        Arc::make_mut(&mut self.options).retry = retry;
+        self
+    }
+
+    /// The name for people: the name, else the id, else the function.
+    pub fn label(&self) -> &str {
+        self.name
+            .as_deref()
+            .or(self.id.as_deref())
+            .unwrap_or(&self.function)
+    }
+}

@@ -1,0 +1,268 @@
+//! What a task can be, and why: the five statuses and the reasons on them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::TaskId;
+use crate::time::Time;
+
+/// How urgent a task is. Tasks of a higher priority start first; inside one, first in, first out.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// After everything else.
+    Low,
+    /// The default.
+    #[default]
+    Medium,
+    /// Before medium and low.
+    High,
+    /// Before everything else.
+    Critical,
+}
+
+/// What a task is at a moment. There are five, no more; a [`Reason`] says the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Not started, or waiting to be tried again.
+    Queued,
+    /// An attempt is under way.
+    Running,
+    /// Ended well.
+    Completed,
+    /// Ended badly, with no retry left.
+    Failed,
+    /// Will not run, or was stopped while running, because somebody or something said so.
+    Cancelled,
+}
+
+/// Why a task is queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueuedReason {
+    /// It starts as soon as a slot is free.
+    Ready,
+    /// So many tasks that it depends on have not completed.
+    WaitingForDependencies {
+        /// How many of them are open.
+        missing: u32,
+    },
+    /// It is tried again at a time.
+    Delayed {
+        /// When it becomes ready.
+        until: Time,
+    },
+    /// It is ready, but the batch is paused.
+    Paused,
+}
+
+/// Why a task was cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelReason {
+    /// Somebody cancelled it.
+    User,
+    /// A task that it needs did not complete.
+    DependencyFailed {
+        /// The task that failed or was cancelled first, not the nearest one.
+        root: TaskId,
+    },
+    /// The batch was stopped for good: its time was up, or a failure ended it.
+    BatchStopped,
+}
+
+/// What went wrong in an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// A process ended with this code, not 0.
+    ExitCode(i32),
+    /// A process was ended by this signal, which the executor did not send.
+    Signal(i32),
+    /// The attempt took longer than its timeout.
+    Timeout,
+    /// The process or interpreter could not be started.
+    SpawnError,
+    /// The attempt was ended for want of memory.
+    OutOfMemory,
+    /// Its output could not be kept.
+    OutputError,
+    /// It was running each time the executor died.
+    Quarantined,
+    /// A server answered with this status.
+    HttpStatus(u16),
+    /// The parameters could not be filled in or understood.
+    InputError,
+    /// The handler or the code said so.
+    Error,
+    /// The handler panicked.
+    Panic,
+}
+
+/// Why a task has its status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Why it is queued.
+    Queued(QueuedReason),
+    /// Why it failed.
+    Failed(FailureKind),
+    /// Why it was cancelled.
+    Cancelled(CancelReason),
+}
+
+impl Priority {
+    /// All priorities, the most urgent first.
+    pub const ALL: [Self; 4] = [Self::Critical, Self::High, Self::Medium, Self::Low];
+
+    /// The name in task files: `critical`, `high`, `medium`, `low`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::High => "high",
+            Self::Medium => "medium",
+            Self::Low => "low",
+        }
+    }
+
+    /// The place among [`Priority::ALL`]: 0 for critical, 3 for low.
+    pub const fn rank(self) -> usize {
+        match self {
+            Self::Critical => 0,
+            Self::High => 1,
+            Self::Medium => 2,
+            Self::Low => 3,
+        }
+    }
+}
+
+impl Status {
+    /// All statuses, in the order of a task's life.
+    pub const ALL: [Self; 5] = [
+        Self::Queued,
+        Self::Running,
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    /// The name in files and exports: `queued`, `running`, `completed`, `failed`, `cancelled`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether a task of this status changes no more.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl FailureKind {
+    /// The kind without its number, as the `reason` of a failed task says it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ExitCode(_) => "exit code",
+            Self::Signal(_) => "signal",
+            Self::Timeout => "timeout",
+            Self::SpawnError => "spawn error",
+            Self::OutOfMemory => "out of memory",
+            Self::OutputError => "output error",
+            Self::Quarantined => "quarantined",
+            Self::HttpStatus(_) => "http status",
+            Self::InputError => "input error",
+            Self::Error => "error",
+            Self::Panic => "panic",
+        }
+    }
+}
+
+impl Reason {
+    /// The reason in the words of the results: `ready`, `exit code`, `dependency failed`, …
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued(QueuedReason::Ready) => "ready",
+            Self::Queued(QueuedReason::WaitingForDependencies { .. }) => "waiting for dependencies",
+            Self::Queued(QueuedReason::Delayed { .. }) => "delayed",
+            Self::Queued(QueuedReason::Paused) => "paused",
+            Self::Failed(kind) => kind.name(),
+            Self::Cancelled(CancelReason::User) => "user",
+            Self::Cancelled(CancelReason::DependencyFailed { .. }) => "dependency failed",
+            Self::Cancelled(CancelReason::BatchStopped) => "batch stopped",
+        }
+    }
+}
+
+impl fmt::Display for Priority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl fmt::Display for FailureKind {
+    /// The kind with its number: `exit code 3`, `signal 9`, `http status 404`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ExitCode(number) | Self::Signal(number) => write!(f, "{} {number}", self.name()),
+            Self::HttpStatus(number) => write!(f, "{} {number}", self.name()),
+            _ => f.write_str(self.name()),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The text names nothing of the asked kind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown {what} {text:?}; it is one of {}", .known.join(", "))]
+pub struct UnknownName {
+    what: &'static str,
+    text: String,
+    known: Vec<&'static str>,
+}
+
+impl FromStr for Priority {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        Self::ALL
+            .into_iter()
+            .find(|priority| priority.name() == text)
+            .ok_or_else(|| UnknownName {
+                what: "priority",
+                text: text.to_owned(),
+                known: Self::ALL.map(Self::name).to_vec(),
+            })
+    }
+}
+
+impl FromStr for Status {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        Self::ALL
+            .into_iter()
+            .find(|status| status.name() == text)
+            .ok_or_else(|| UnknownName {
+                what: "status",
+                text: text.to_owned(),
+                known: Self::ALL.map(Self::name).to_vec(),
+            })
+    }
+}

@@ -1,0 +1,65 @@
+//! How results go out: text, JSON, JSONL, CSV, filters and the end summary.
+//!
+//! The flow, in one direction: [`Records`] folds the core's events into one [`TaskRecord`] for each task
+//! that finishes; a [`Filter`] says which are wanted; a [`ResultWriter`] writes them in a [`Format`]; and
+//! the [`Summary`] adds them up. Nothing here knows a database, a clock or a terminal. Memory is bounded:
+//! finished tasks are forgotten, and large outputs are copied from their files piece by piece.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use batch_core::{BatchId, Event, Status, TaskId, TaskSpec, Time};
+//! use batch_export::{Filter, Format, Records, Summary, WriterOptions, result_writer};
+//!
+//! let task = TaskId::new(1).expect("not zero");
+//! let events = [
+//!     Event::Submitted { task, at: Time::ZERO, spec: Arc::new(TaskSpec::new("simulate")) },
+//!     Event::Finished { task, at: Time::ZERO, status: Status::Completed, reason: None, retries: 0 },
+//! ];
+//!
+//! let batch = BatchId::default();
+//! let filter = Filter::parse("status:completed")?;
+//! let mut out = Vec::new();
+//! let mut records = Records::new(batch);
+//! let mut summary = Summary::new(batch);
+//! let mut writer = result_writer(&WriterOptions::new(Format::Jsonl), &mut out, std::io::sink())?;
+//! for record in events.iter().filter_map(|event| records.apply(event)) {
+//!     summary.add(&record);
+//!     if filter.matches(&record) {
+//!         writer.task(&record)?;
+//!     } else {
+//!         writer.skip(record.task)?;
+//!     }
+//! }
+//! writer.finish(&summary)?;
+//! drop(writer);
+//! assert!(out.starts_with(br#"{"task_id":"b1.1","id":null"#));
+//! assert_eq!(summary.to_string(), "1 task: 1 completed");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod atomic_file;
+mod csv;
+mod error;
+mod filter;
+mod format;
+mod json_text;
+mod metadata;
+mod ordered;
+mod record;
+mod scalar;
+mod stream;
+mod summary;
+mod task_json;
+mod text;
+mod visible;
+mod writer;
+
+pub use atomic_file::AtomicFile;
+pub use error::ExportError;
+pub use filter::{Filter, FilterError};
+pub use format::{Format, UnknownFormat};
+pub use record::{AttemptEnd, AttemptRecord, Records, TaskRecord};
+pub use summary::{Summary, Totals};
+pub use task_json::TaskJson;
+pub use visible::Visible;
+pub use writer::{ResultWriter, WriterOptions, result_writer};

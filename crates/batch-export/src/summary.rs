@@ -1,0 +1,307 @@
+//! What a batch came to: [`Totals`], a fold over records, and the [`Summary`] shown at its end.
+
+use std::fmt;
+use std::time::Duration;
+
+use batch_core::{BatchId, FullTaskId, ShortDuration, Status, Time};
+
+use crate::record::TaskRecord;
+use crate::visible::Visible;
+
+/// Sums over tasks.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Totals {
+    counts: [u64; 5],
+    executed: u64,
+    /// How long all attempts took together.
+    pub total_execution_time: Duration,
+    /// How many retries were used.
+    pub retries: u64,
+    /// How many tasks completed on a later attempt.
+    pub flaky: u64,
+    /// When the first attempt began.
+    pub first_start: Option<Time>,
+    /// When the last task ended.
+    pub last_end: Option<Time>,
+}
+
+impl Totals {
+    /// Adds a task.
+    pub fn add(&mut self, record: &TaskRecord) {
+        self.counts[record.status as usize] += 1;
+        if let Some(time) = record.execution_time {
+            self.executed += 1;
+            self.total_execution_time = self.total_execution_time.saturating_add(time);
+        }
+        self.retries += u64::from(record.retry_count);
+        self.flaky += u64::from(record.flaky);
+        if let Some(start) = record.started_at {
+            self.first_start = Some(self.first_start.map_or(start, |first| first.min(start)));
+        }
+        self.last_end = self.last_end.max(record.completed_at);
+    }
+
+    /// How many tasks have a status.
+    pub const fn count(&self, status: Status) -> u64 {
+        self.counts[status as usize]
+    }
+
+    /// How many tasks there are.
+    pub fn tasks(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// The mean time of the tasks that had an attempt; `None` without one.
+    pub fn average_task_time(&self) -> Option<Duration> {
+        let mean = self.total_execution_time.as_nanos().checked_div(u128::from(self.executed))?;
+        Some(Duration::from_nanos(u64::try_from(mean).unwrap_or(u64::MAX)))
+    }
+}
+
+/// How a batch ended: its totals and its first failures. Shown to people, and the metadata of a JSON
+/// export.
+///
+/// Add every task of the batch, also those that a filter keeps out of the results.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// The batch.
+    pub batch: BatchId,
+    /// Its name for people.
+    pub name: Option<String>,
+    /// When the results were written.
+    pub exported_at: Time,
+    /// How long it took on the clock, where more is known than its first start and last end.
+    pub elapsed: Option<Duration>,
+    totals: Totals,
+    failures: Vec<FailureLine>,
+}
+
+#[derive(Clone, Debug)]
+struct FailureLine {
+    id: FullTaskId,
+    label: String,
+    error: String,
+    attempts: usize,
+}
+
+impl Summary {
+    /// How many failures are shown one by one.
+    pub const SHOWN_FAILURES: usize = 5;
+
+    /// The summary of a batch without tasks.
+    pub fn new(batch: BatchId) -> Self {
+        Self {
+            batch,
+            name: None,
+            exported_at: Time::ZERO,
+            elapsed: None,
+            totals: Totals::default(),
+            failures: Vec::new(),
+        }
+    }
+
+    /// Adds a task.
+    pub fn add(&mut self, record: &TaskRecord) {
+        self.totals.add(record);
+        if record.status == Status::Failed && self.failures.len() < Self::SHOWN_FAILURES {
+            self.failures.push(FailureLine {
+                id: record.id(),
+                label: record.spec.label().to_owned(),
+                error: record.error.clone().unwrap_or_default(),
+                attempts: record.attempts.len(),
+            });
+        }
+    }
+
+    /// The sums over all tasks.
+    pub const fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// How long the batch took on the clock: what was given, else from the first start to the last end.
+    pub fn wall_time(&self) -> Option<Duration> {
+        self.elapsed
+            .or_else(|| Some(self.totals.last_end?.since(self.totals.first_start?)))
+    }
+
+    /// How many tasks completed or failed per second.
+    fn rate(&self) -> Option<f64> {
+        let ended = self.totals.count(Status::Completed) + self.totals.count(Status::Failed);
+        let seconds = self.wall_time()?.as_secs_f64();
+        (ended > 1 && seconds > 0.0).then(|| ended as f64 / seconds)
+    }
+}
+
+impl fmt::Display for Summary {
+    /// One line of counts, then the first failures one by one. Ends without a line break.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_counts(f)?;
+        let failed = self.totals.count(Status::Failed);
+        if failed == 0 {
+            return Ok(());
+        }
+        f.write_str("\nfailed:")?;
+        for failure in &self.failures {
+            write!(f, "\n  {}  {}: {}", failure.id, Visible(&failure.label), Short(&failure.error))?;
+            if failure.attempts > 1 {
+                write!(f, " ({} attempts)", failure.attempts)?;
+            }
+        }
+        match failed - self.failures.len() as u64 {
+            0 => Ok(()),
+            more => write!(f, "\n  … and {} more", Grouped(more)),
+        }
+    }
+}
+
+impl Summary {
+    fn fmt_counts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tasks = self.totals.tasks();
+        write!(f, "{} {}", Grouped(tasks), if tasks == 1 { "task" } else { "tasks" })?;
+        let mut before = ": ";
+        for status in [
+            Status::Completed,
+            Status::Failed,
+            Status::Cancelled,
+            Status::Running,
+            Status::Queued,
+        ] {
+            let count = self.totals.count(status);
+            if count == 0 {
+                continue;
+            }
+            write!(f, "{before}{} {status}", Grouped(count))?;
+            if status == Status::Completed && self.totals.flaky > 0 {
+                write!(f, " ({} flaky)", Grouped(self.totals.flaky))?;
+            }
+            before = ", ";
+        }
+        if let Some(time) = self.wall_time() {
+            write!(f, " in {}", ShortDuration(time))?;
+        }
+        match self.rate() {
+            Some(rate) if rate >= 1_000.0 => write!(f, " ({}/s)", Grouped(rate as u64)),
+            Some(rate) => write!(f, " ({rate:.1}/s)"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Shows a number with its thousands apart: `3,120`.
+pub(crate) struct Grouped(pub(crate) u64);
+
+impl fmt::Display for Grouped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 < 1_000 {
+            return write!(f, "{}", self.0);
+        }
+        write!(f, "{},{:03}", Self(self.0 / 1_000), self.0 % 1_000)
+    }
+}
+
+/// The first line of an error, cut where it grows long.
+struct Short<'a>(&'a str);
+
+impl fmt::Display for Short<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LONGEST: usize = 200;
+        let line = self.0.lines().next().unwrap_or_default();
+        match line.char_indices().nth(LONGEST) {
+            Some((end, _)) => write!(f, "{}…", Visible(&line[..end])),
+            None if line.len() < self.0.trim_end().len() => write!(f, "{} …", Visible(line)),
+            None => Visible(line).fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{AttemptEnd, AttemptRecord};
+    use batch_core::{TaskId, TaskSpec};
+    use std::sync::Arc;
+
+    fn record(number: u32, status: Status) -> TaskRecord {
+        let spec = TaskSpec::new("command").with_name(&format!("Page {number}"));
+        let task = TaskId::new(number).unwrap();
+        let mut record = TaskRecord::queued(BatchId::default(), task, Arc::new(spec), Time::ZERO);
+        record.status = status;
+        if matches!(status, Status::Completed | Status::Failed) {
+            record.started_at = Some(Time::ZERO.after(Duration::from_secs(1)));
+            record.completed_at = Some(Time::ZERO.after(Duration::from_secs(64)));
+            record.execution_time = Some(Duration::from_millis(500));
+            let attempt = AttemptRecord {
+                attempt: 1,
+                started_at: Time::ZERO,
+                ended_at: Time::ZERO,
+                took: Duration::ZERO,
+                end: AttemptEnd::Completed,
+                error: None,
+            };
+            record.attempts = vec![attempt; 1 + number as usize % 2];
+        }
+        if status == Status::Failed {
+            record.error = Some("exit code 3\nand more".to_owned());
+        }
+        record
+    }
+
+    fn summary(parts: &[(Status, u32)]) -> Summary {
+        let mut summary = Summary::new(BatchId::default());
+        let mut number = 0;
+        for (status, count) in parts {
+            for _ in 0..*count {
+                number += 1;
+                let mut record = record(number, *status);
+                record.flaky = *status == Status::Completed && number <= 4;
+                summary.add(&record);
+            }
+        }
+        summary
+    }
+
+    #[test]
+    fn a_batch_with_failures() {
+        let parts = [(Status::Completed, 3_100), (Status::Failed, 12), (Status::Cancelled, 8)];
+        insta::assert_snapshot!(summary(&parts), @r"
+        3,120 tasks: 3,100 completed (4 flaky), 12 failed, 8 cancelled in 1m03s (49.4/s)
+        failed:
+          b1.3101  Page 3101: exit code 3 … (2 attempts)
+          b1.3102  Page 3102: exit code 3 …
+          b1.3103  Page 3103: exit code 3 … (2 attempts)
+          b1.3104  Page 3104: exit code 3 …
+          b1.3105  Page 3105: exit code 3 … (2 attempts)
+          … and 7 more
+        ");
+    }
+
+    #[test]
+    fn small_and_stopped_batches() {
+        insta::assert_snapshot!(summary(&[]), @"0 tasks");
+        insta::assert_snapshot!(
+            summary(&[(Status::Completed, 6)]),
+            @"6 tasks: 6 completed (4 flaky) in 1m03s (0.1/s)"
+        );
+        let mut stopped = summary(&[(Status::Running, 1), (Status::Queued, 2_000_000)]);
+        stopped.elapsed = Some(Duration::ZERO);
+        insta::assert_snapshot!(stopped, @"2,000,001 tasks: 1 running, 2,000,000 queued in 0.00s");
+    }
+
+    #[test]
+    fn a_long_or_hostile_error_stays_one_line() {
+        let long = "ä".repeat(300);
+        assert_eq!(Short(&long).to_string(), format!("{}…", "ä".repeat(200)));
+        assert_eq!(Short("a\u{1b}b").to_string(), "a\\u{1b}b");
+        assert_eq!(Short("one\n").to_string(), "one");
+    }
+
+    #[test]
+    fn totals_count_what_was_executed() {
+        let totals = summary(&[(Status::Completed, 3), (Status::Failed, 1), (Status::Cancelled, 2)]);
+        let totals = totals.totals();
+        assert_eq!(totals.total_execution_time, Duration::from_secs(2));
+        assert_eq!(totals.average_task_time(), Some(Duration::from_millis(500)));
+        assert_eq!((totals.tasks(), totals.count(Status::Cancelled), totals.flaky), (6, 2, 3));
+        assert_eq!(Totals::default().average_task_time(), None);
+    }
+}

@@ -1,0 +1,162 @@
+//! Results for people: a line for each task and its output below it ([`TextRows`]).
+//!
+//! ```text
+//! completed b1.1  Fetch page 1  0.31s
+//!   | 200 OK
+//! failed    b1.2  Fetch page 2  1.20s (4 attempts)
+//!   error: exit code 3
+//!   ! cannot resolve host
+//! ```
+//!
+//! `|` stands before lines of standard output, `!` before the last lines of standard error, `=` before
+//! a returned value.
+
+use std::io::{self, Write};
+
+use batch_core::{Output, ShortDuration, Stream};
+
+use crate::error::ExportError;
+use crate::record::TaskRecord;
+use crate::stream;
+use crate::summary::Grouped;
+use crate::visible::Visible;
+
+/// How many lines of standard error are shown.
+const ERROR_LINES: usize = 10;
+/// How many bytes of standard error are looked at for them.
+const ERROR_BYTES: usize = 8 * 1024;
+
+/// Writes tasks as text for people.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TextRows {
+    /// Escape control characters in outputs, for a terminal. In labels and errors they always are.
+    pub(crate) escape_control: bool,
+}
+
+impl TextRows {
+    /// Writes one task.
+    pub(crate) fn write<W: Write>(
+        self,
+        out: &mut W,
+        record: &TaskRecord,
+    ) -> Result<(), ExportError> {
+        let output = record.output.as_deref();
+        if let Some(output) = output {
+            stream::check(&output.stdout)?;
+            stream::check(&output.stderr)?;
+        }
+        write_head(out, record)?;
+        if let Some(error) = &record.error {
+            for (index, line) in error.trim_end().lines().enumerate() {
+                let lead = if index == 0 { "error:" } else { "      " };
+                writeln!(out, "  {lead} {}", Visible(line))?;
+            }
+        }
+        output.map_or(Ok(()), |output| self.write_output(out, output))
+    }
+
+    fn write_output<W: Write>(self, out: &mut W, output: &Output) -> Result<(), ExportError> {
+        if let Some(value) = &output.value {
+            let mut lines = Lines::new(out, b"  = ");
+            self.write_text(&mut lines, value.as_str())?;
+            lines.end()?;
+        }
+        let mut lines = Lines::new(out, b"  | ");
+        if self.escape_control {
+            stream::for_each_text(&output.stdout, |text| self.write_text(&mut lines, text))?;
+        } else {
+            stream::write_bytes(&mut lines, &output.stdout)?;
+        }
+        lines.end()?;
+        self.write_errors(out, &output.stderr)
+    }
+
+    fn write_errors<W: Write>(self, out: &mut W, stderr: &Stream) -> Result<(), ExportError> {
+        let (bytes, mut before) = stream::tail(stderr, ERROR_BYTES)?;
+        let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        let breaks = text.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n');
+        let start = breaks.map(|(at, _)| at + 1).nth(ERROR_LINES - 1).unwrap_or(0);
+        before += start as u64;
+        if before > 0 {
+            writeln!(out, "  ! … after {} bytes more", Grouped(before))?;
+        }
+        let mut lines = Lines::new(out, b"  ! ");
+        if self.escape_control {
+            self.write_text(&mut lines, &String::from_utf8_lossy(&bytes[start..]))?;
+        } else {
+            lines.write_all(&bytes[start..])?;
+        }
+        Ok(lines.end()?)
+    }
+
+    fn write_text<W: Write>(self, lines: &mut Lines<'_, W>, text: &str) -> io::Result<()> {
+        if !self.escape_control {
+            return lines.write_all(text.as_bytes());
+        }
+        for line in text.split_inclusive('\n') {
+            match line.strip_suffix('\n') {
+                Some(line) => writeln!(lines, "{}", Visible(line))?,
+                None => write!(lines, "{}", Visible(line))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The line of a task.
+fn write_head<W: Write>(out: &mut W, record: &TaskRecord) -> io::Result<()> {
+    let label = Visible(record.spec.label());
+    write!(out, "{:<9} {}  {label}", record.status.name(), record.id())?;
+    if let Some(time) = record.execution_time {
+        write!(out, "  {}", ShortDuration(time))?;
+    }
+    match (record.flaky, record.attempts.len()) {
+        (true, attempts) => write!(out, " (flaky, {attempts} attempts)")?,
+        (false, 0 | 1) => {}
+        (false, attempts) => write!(out, " ({attempts} attempts)")?,
+    }
+    out.write_all(b"\n")
+}
+
+/// Puts a lead before every line, and ends the last one.
+struct Lines<'a, W> {
+    out: &'a mut W,
+    lead: &'static [u8],
+    at_start: bool,
+}
+
+impl<'a, W: Write> Lines<'a, W> {
+    const fn new(out: &'a mut W, lead: &'static [u8]) -> Self {
+        Self {
+            out,
+            lead,
+            at_start: true,
+        }
+    }
+
+    fn end(self) -> io::Result<()> {
+        if self.at_start { Ok(()) } else { self.out.write_all(b"\n") }
+    }
+}
+
+impl<W: Write> Write for Lines<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if self.at_start {
+                self.out.write_all(self.lead)?;
+            }
+            self.out.write_all(line)?;
+            self.at_start = line.ends_with(b"\n");
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}

@@ -1,0 +1,274 @@
+//! Writes results in a format: [`ResultWriter`], made by [`result_writer`].
+
+use std::fs::File;
+use std::io::{Seek, Write};
+use std::path::PathBuf;
+
+use batch_core::TaskId;
+
+use crate::csv::CsvRows;
+use crate::error::ExportError;
+use crate::format::Format;
+use crate::metadata::Metadata;
+use crate::ordered::{Blocks, Out, copy, temporary_file};
+use crate::record::TaskRecord;
+use crate::stream;
+use crate::summary::Summary;
+use crate::task_json::TaskJson;
+use crate::text::TextRows;
+
+/// Takes the results of a batch one by one and writes them.
+///
+/// Call [`task`](Self::task) or [`skip`](Self::skip) once for each task, in any order, and then
+/// [`finish`](Self::finish) once. After an error the results are not whole: give up.
+pub trait ResultWriter: Send {
+    /// Writes the result of a task, now or when its turn comes.
+    ///
+    /// # Errors
+    /// When it cannot be written, or an output cannot be read back whole.
+    fn task(&mut self, record: &TaskRecord) -> Result<(), ExportError>;
+
+    /// Says that a task has no result here, as when a filter keeps it out, so that no other waits for it.
+    ///
+    /// # Errors
+    /// When the results that waited for it cannot be written.
+    fn skip(&mut self, task: TaskId) -> Result<(), ExportError> {
+        let _ = task;
+        Ok(())
+    }
+
+    /// Hands on what is held back for speed alone: call it when no result came for a moment.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn flush(&mut self) -> Result<(), ExportError>;
+
+    /// Writes what still waits and what stands at the end.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn finish(&mut self, summary: &Summary) -> Result<(), ExportError>;
+}
+
+/// How results are to be written.
+#[derive(Clone, Debug)]
+pub struct WriterOptions {
+    /// The format.
+    pub format: Format,
+    /// In the order of the tasks and not as they finish. The tasks of a JSON document always are.
+    pub keep_order: bool,
+    /// In CSV, put a `'` before texts that a spreadsheet would take for a formula (`= + - @`, tab, CR).
+    pub guard_formulas: bool,
+    /// In text, escape control characters in outputs: for a terminal.
+    pub escape_control: bool,
+    /// The folder for the temporary file of results that wait for their turn; by default the system's.
+    /// It may become as large as the results.
+    pub spool_folder: Option<PathBuf>,
+}
+
+impl WriterOptions {
+    /// A format, as tasks finish, nothing escaped or guarded.
+    pub const fn new(format: Format) -> Self {
+        Self {
+            format,
+            keep_order: false,
+            guard_formulas: false,
+            escape_control: false,
+            spool_folder: None,
+        }
+    }
+}
+
+/// The writer for a format. Results go to `out`; `err` gets what the tasks wrote to standard error, in the
+/// format `raw` only. Both are buffered by the writer.
+///
+/// # Errors
+/// When the head of the results cannot be written, or no temporary file can be made.
+pub fn result_writer<'a>(
+    options: &WriterOptions,
+    out: impl Write + Send + 'a,
+    err: impl Write + Send + 'a,
+) -> Result<Box<dyn ResultWriter + 'a>, ExportError> {
+    let spool_folder = || options.spool_folder.clone();
+    let mut blocks = Blocks::new(Box::new(out), options.keep_order, spool_folder());
+    let rows = match options.format {
+        Format::Text => Rows::Text(TextRows {
+            escape_control: options.escape_control,
+        }),
+        Format::Jsonl => Rows::Jsonl(TaskJson::new()),
+        Format::Csv => {
+            CsvRows::write_header(blocks.head())?;
+            Rows::Csv(CsvRows::new(options.guard_formulas))
+        }
+        Format::Json => return Ok(Box::new(JsonWriter::new(blocks, spool_folder())?)),
+        Format::Raw => {
+            let err = Blocks::new(Box::new(err), options.keep_order, spool_folder());
+            return Ok(Box::new(RawWriter { out: blocks, err }));
+        }
+        Format::None => return Ok(Box::new(NoWriter)),
+    };
+    Ok(Box::new(RowWriter { rows, blocks }))
+}
+
+/// Text, JSONL and CSV: one block for each task, and nothing after them.
+struct RowWriter<'a> {
+    rows: Rows,
+    blocks: Blocks<'a>,
+}
+
+enum Rows {
+    Text(TextRows),
+    Jsonl(TaskJson),
+    Csv(CsvRows),
+}
+
+impl ResultWriter for RowWriter<'_> {
+    fn task(&mut self, record: &TaskRecord) -> Result<(), ExportError> {
+        let rows = &mut self.rows;
+        self.blocks.put(record.task, |out| match rows {
+            Rows::Text(rows) => rows.write(out, record),
+            Rows::Csv(rows) => rows.write(out, record),
+            Rows::Jsonl(rows) => {
+                rows.write(out, record)?;
+                Ok(out.write_all(b"\n")?)
+            }
+        })
+    }
+
+    fn skip(&mut self, task: TaskId) -> Result<(), ExportError> {
+        self.blocks.skip(task)
+    }
+
+    fn flush(&mut self) -> Result<(), ExportError> {
+        self.blocks.flush()
+    }
+
+    fn finish(&mut self, _summary: &Summary) -> Result<(), ExportError> {
+        self.blocks.finish()
+    }
+}
+
+/// One document. The metadata stands first and is known last, so the tasks go to a temporary file, in
+/// their order, and are copied at the end.
+struct JsonWriter<'a> {
+    rows: TaskJson,
+    /// Tasks to the temporary file.
+    blocks: Blocks<'static>,
+    file: File,
+    tasks: u64,
+    /// Where the document goes.
+    out: Blocks<'a>,
+}
+
+impl<'a> JsonWriter<'a> {
+    fn new(out: Blocks<'a>, spool_folder: Option<PathBuf>) -> Result<Self, ExportError> {
+        let file = temporary_file(spool_folder.as_ref()).map_err(ExportError::Spool)?;
+        let handle: Out<'static> = Box::new(file.try_clone().map_err(ExportError::Spool)?);
+        Ok(Self {
+            rows: TaskJson::new(),
+            blocks: Blocks::new(handle, true, spool_folder),
+            file,
+            tasks: 0,
+            out,
+        })
+    }
+
+    fn write_document(&mut self, summary: &Summary) -> Result<(), ExportError> {
+        let out = self.out.head();
+        let metadata = Metadata::new(summary, self.tasks);
+        out.write_all(b"{\"metadata\":")?;
+        serde_json::to_writer(&mut *out, &metadata).map_err(std::io::Error::from)?;
+        out.write_all(b",\n\"tasks\":[")?;
+        let len = self.file.metadata().map_err(ExportError::Spool)?.len();
+        if len > 0 {
+            // Every task comes with a comma before it; the first one's is left out.
+            self.file.seek(std::io::SeekFrom::Start(1)).map_err(ExportError::Spool)?;
+            copy(&mut self.file, len - 1, &mut Vec::new(), out)?;
+            out.write_all(b"\n")?;
+        }
+        out.write_all(b"]}\n")?;
+        Ok(())
+    }
+}
+
+impl ResultWriter for JsonWriter<'_> {
+    fn task(&mut self, record: &TaskRecord) -> Result<(), ExportError> {
+        self.tasks += 1;
+        let rows = &mut self.rows;
+        let put = self.blocks.put(record.task, |out| {
+            out.write_all(b",\n")?;
+            rows.write(out, record)
+        });
+        put.map_err(ExportError::in_spool)
+    }
+
+    fn skip(&mut self, task: TaskId) -> Result<(), ExportError> {
+        self.blocks.skip(task).map_err(ExportError::in_spool)
+    }
+
+    fn flush(&mut self) -> Result<(), ExportError> {
+        Ok(())
+    }
+
+    fn finish(&mut self, summary: &Summary) -> Result<(), ExportError> {
+        self.blocks.finish().map_err(ExportError::in_spool)?;
+        self.write_document(summary)?;
+        self.out.flush()
+    }
+}
+
+/// The outputs alone: what a task wrote to standard output whole, and what it wrote to standard error.
+struct RawWriter<'a> {
+    out: Blocks<'a>,
+    err: Blocks<'a>,
+}
+
+impl ResultWriter for RawWriter<'_> {
+    fn task(&mut self, record: &TaskRecord) -> Result<(), ExportError> {
+        let Some(output) = record.output.as_deref() else {
+            return self.skip(record.task);
+        };
+        stream::check(&output.stdout)?;
+        stream::check(&output.stderr)?;
+        self.out.put(record.task, |out| stream::write_bytes(out, &output.stdout))?;
+        if output.stderr.is_empty() {
+            return self.err.skip(record.task);
+        }
+        // On a terminal both are the same place: what was written first is to be seen first.
+        self.out.flush()?;
+        self.err.put(record.task, |out| stream::write_bytes(out, &output.stderr))?;
+        self.err.flush()
+    }
+
+    fn skip(&mut self, task: TaskId) -> Result<(), ExportError> {
+        self.out.skip(task)?;
+        self.err.skip(task)
+    }
+
+    fn flush(&mut self) -> Result<(), ExportError> {
+        self.out.flush()?;
+        self.err.flush()
+    }
+
+    fn finish(&mut self, _summary: &Summary) -> Result<(), ExportError> {
+        self.out.finish()?;
+        self.err.finish()
+    }
+}
+
+/// Writes nothing.
+struct NoWriter;
+
+impl ResultWriter for NoWriter {
+    fn task(&mut self, _record: &TaskRecord) -> Result<(), ExportError> {
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), ExportError> {
+        Ok(())
+    }
+
+    fn finish(&mut self, _summary: &Summary) -> Result<(), ExportError> {
+        Ok(())
+    }
+}

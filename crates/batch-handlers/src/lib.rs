@@ -1,0 +1,1 @@
+//! What a batch task can do: commands, shell, code, custom functions, HTTP and simulation.

@@ -1,0 +1,37 @@
+//! How tasks come in: JSON, JSONL, YAML, CSV with a template, command lines with items.
+//!
+//! This is the first step of the flow: bytes become [`TaskSpec`](batch_core::TaskSpec)s. What they mean together
+//! (unknown functions, dependencies, limits) is the business of `batch_core::Plan`, the next step.
+//!
+//! - [`read_task_file`] and [`read_tasks`] read whole files and report all problems at once, each with its file,
+//!   line, task and a way to mend it. The result is a [`TaskFile`].
+//! - [`read_csv`] makes a task of each row of a table, with a [`RowTemplate`].
+//! - [`TaskStream`] makes a task of each input line, one at a time and in bounded memory: for
+//!   `bex run -- CMD {} < lines`. Its parts are [`Items`] and the [`ItemTemplate`]s.
+//!
+//! All formats go through one pass that reads the fields of a task from JSON text; YAML and CSV are turned into such
+//! text first, with a note of where it came from. So they agree in every detail.
+
+mod fields;
+mod file;
+mod item_function;
+mod item_template;
+mod items;
+mod jsonl;
+mod options;
+mod params;
+mod problem;
+mod rows;
+mod scope;
+mod source;
+mod stream;
+mod task;
+mod yaml;
+
+pub use file::{FileSettings, Format, ReadError, ReadOptions, TaskFile, read_task_file, read_tasks};
+pub use item_function::{FunctionTemplate, FunctionTemplateError};
+pub use item_template::{CommandTemplate, ItemTemplate, ShellTemplate, ShellTemplateError};
+pub use items::{ItemError, ItemProblem, Items, MAX_ARGUMENT};
+pub use problem::{Problem, TaskLabel};
+pub use rows::{RowTemplate, read_csv};
+pub use stream::TaskStream;

@@ -1,0 +1,216 @@
+//! What a task does: `function` with `params`, or one of the short forms, which stand for them.
+
+use std::borrow::Cow;
+
+use batch_core::Json;
+use serde_json::value::RawValue;
+
+use crate::fields::{kind, plain_text, text};
+use crate::scope::Scope;
+
+/// A short form: the field, the function it stands for, and the runtime where that needs one.
+struct ShortForm {
+    field: &'static str,
+    function: &'static str,
+}
+
+const SHORT_FORMS: [ShortForm; 5] = [
+    ShortForm { field: "command", function: "command" },
+    ShortForm { field: "shell", function: "shell" },
+    ShortForm { field: "python", function: "code_execution" },
+    ShortForm { field: "node", function: "code_execution" },
+    ShortForm { field: "http", function: "http" },
+];
+
+/// The fields that say what a task does, as they were found.
+#[derive(Default)]
+pub(crate) struct Work<'r> {
+    pub(crate) function: Option<&'r RawValue>,
+    pub(crate) params: Option<&'r RawValue>,
+    pub(crate) stdin: Option<&'r RawValue>,
+    /// A field looks like one of these, misspelt.
+    pub(crate) misspelt: bool,
+    /// The short forms, in their order.
+    pub(crate) short: Vec<(&'static str, &'r RawValue)>,
+}
+
+/// The function and the parameters they come to.
+pub(crate) struct Function<'r> {
+    pub(crate) name: Cow<'r, str>,
+    pub(crate) params: Json,
+}
+
+/// The name of a short form as a constant, if it is one.
+pub(crate) fn short_form(field: &str) -> Option<&'static str> {
+    SHORT_FORMS.iter().find(|form| form.field == field).map(|form| form.field)
+}
+
+/// Puts function and parameters together. What is wrong gives the function "" or empty parameters.
+pub(crate) fn read_work<'r>(
+    scope: &mut Scope<'_, '_>,
+    task: &'r RawValue,
+    work: &Work<'r>,
+) -> Function<'r> {
+    let nothing = || Function { name: Cow::Borrowed(""), params: empty() };
+    match (work.function, &work.short[..]) {
+        (Some(function), []) => read_function(scope, function, work),
+        (None, [(form, raw)]) => read_short_form(scope, form, raw, work),
+        (None, []) => {
+            let help = "write \"command\", \"shell\", \"python\", \"node\", \"http\", or \"function\" with \"params\"";
+            let message = "the task does not say what to do".to_owned();
+            scope.problem(task.get(), "function", message, Some(help.to_owned()));
+            nothing()
+        }
+        (function, short) => {
+            let mut forms: Vec<&str> = short.iter().map(|(form, _)| *form).collect();
+            if function.is_some() {
+                forms.insert(0, "function");
+            }
+            let message = format!("the task says what to do in more than one way: {}", forms.join(", "));
+            let help = Some("keep one of them".to_owned());
+            scope.problem(short[0].1.get(), short[0].0, message, help);
+            nothing()
+        }
+    }
+}
+
+fn read_function<'r>(
+    scope: &mut Scope<'_, '_>,
+    function: &'r RawValue,
+    work: &Work<'r>,
+) -> Function<'r> {
+    let name = scope.text(function, "function").unwrap_or_default();
+    if name.is_empty() && text(function).is_some() {
+        scope.problem(function.get(), "function", "the function is empty".to_owned(), None);
+    }
+    if let Some(stdin) = work.stdin {
+        let help = Some("write it into \"params\"".to_owned());
+        let message = "stdin goes with the short forms \"command\" and \"shell\"".to_owned();
+        scope.problem(stdin.get(), "stdin", message, help);
+    }
+    let params = work.params.map_or_else(empty, |raw| document(scope, raw, "params"));
+    Function { name, params }
+}
+
+fn read_short_form<'r>(
+    scope: &mut Scope<'_, '_>,
+    form: &'static str,
+    raw: &RawValue,
+    work: &Work<'r>,
+) -> Function<'r> {
+    if let Some(params) = work.params {
+        let help = format!("take \"params\" away, or write \"function\" in place of {form:?}");
+        let message = format!("params go with \"function\", not with {form:?}");
+        scope.problem(params.get(), "params", message, Some(help));
+    }
+    let stdin = work.stdin.filter(|stdin| {
+        let fits = matches!(form, "command" | "shell");
+        if !fits {
+            let message = format!("stdin goes with \"command\" and \"shell\", not with {form:?}");
+            scope.problem(stdin.get(), "stdin", message, None);
+        }
+        fits
+    });
+    let stdin = stdin.and_then(|raw| text_or_bytes(scope, raw, "stdin"));
+    let inner = match form {
+        "command" => argv(scope, raw).map(|argv| format!("\"argv\":{argv}")),
+        "shell" => text_or_bytes(scope, raw, form).map(|script| format!("\"script\":{script}")),
+        "python" => code(scope, raw, form, "python"),
+        "node" => code(scope, raw, form, "nodejs"),
+        _ => {
+            let name = Cow::Borrowed("http");
+            if kind(raw) == "a text" {
+                let help = Some(format!("write {{\"url\": {}}}", raw.get()));
+                scope.problem(raw.get(), form, "http must be an object".to_owned(), help);
+                return Function { name, params: empty() };
+            }
+            return Function { name, params: document(scope, raw, form) };
+        }
+    };
+    let stdin = stdin.map_or_else(String::new, |stdin| format!(",\"stdin\":{stdin}"));
+    let params = inner.and_then(|inner| Json::parse(&format!("{{{inner}{stdin}}}")).ok());
+    let function = SHORT_FORMS.iter().find(|known| known.field == form);
+    Function {
+        name: Cow::Borrowed(function.map_or("", |form| form.function)),
+        params: params.unwrap_or_else(empty),
+    }
+}
+
+/// A JSON object that is kept as it was written.
+fn document(scope: &mut Scope<'_, '_>, raw: &RawValue, field: &str) -> Json {
+    if kind(raw) != "an object" {
+        scope.wrong(raw, field, "an object");
+        return empty();
+    }
+    Json::parse(raw.get()).unwrap_or_else(|error| {
+        let message = error.to_string();
+        let bare = message.split(" at line ").next().unwrap_or_default();
+        scope.problem(raw.get(), field, format!("{field} cannot be read: {bare}"), None);
+        empty()
+    })
+}
+
+/// The arguments as a JSON array of texts; numbers are taken as they are written.
+fn argv(scope: &mut Scope<'_, '_>, raw: &RawValue) -> Option<String> {
+    const WANTED: &str = "a list of texts such as [\"gzip\", \"-k\", \"a\"]";
+    if let Some(line) = text(raw) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let plain = !line.contains(['"', '\'', '\\', '$', '`', '|', '&', ';', '<', '>', '*', '(']);
+        let help = match (plain, serde_json::to_string(&words)) {
+            (true, Ok(list)) if !words.is_empty() => {
+                format!("write {}, or use \"shell\" for a line of shell", list.replace("\",\"", "\", \""))
+            }
+            _ => "use \"shell\" for a line of shell".to_owned(),
+        };
+        let message = "command must be a list of texts, not one text".to_owned();
+        scope.problem(raw.get(), "command", message, Some(help));
+        return None;
+    }
+    let elements = scope.array(raw, "command", WANTED)?;
+    if elements.is_empty() {
+        scope.problem(raw.get(), "command", "command is empty".to_owned(), None);
+        return None;
+    }
+    let mut list = String::from("[");
+    for (index, element) in elements.into_iter().enumerate() {
+        list.push_str(if index == 0 { "" } else { "," });
+        match plain_text(element) {
+            Some(_) if kind(element) == "a text" => list.push_str(element.get()),
+            Some(text) => list.push_str(&format!("\"{text}\"")),
+            None => list.push_str(&text_or_bytes(scope, element, &format!("command[{index}]"))?),
+        }
+    }
+    list.push(']');
+    Some(list)
+}
+
+fn code(
+    scope: &mut Scope<'_, '_>,
+    raw: &RawValue,
+    form: &'static str,
+    runtime: &str,
+) -> Option<String> {
+    scope.text(raw, form)?;
+    Some(format!("\"runtime\":\"{runtime}\",\"code\":{}", raw.get()))
+}
+
+/// A text, or `{"base64": "…"}` for bytes that are none; as JSON.
+fn text_or_bytes(scope: &mut Scope<'_, '_>, raw: &RawValue, field: &str) -> Option<String> {
+    if kind(raw) != "an object" {
+        return scope.text(raw, field).map(|_| raw.get().to_owned());
+    }
+    let fields = scope.object(raw, field)?.0;
+    match &fields[..] {
+        [(name, value)] if name == "base64" && text(value).is_some() => Some(raw.get().to_owned()),
+        _ => {
+            scope.wrong(raw, field, "a text or {\"base64\": \"…\"}");
+            None
+        }
+    }
+}
+
+/// `{}`
+fn empty() -> Json {
+    static EMPTY: std::sync::OnceLock<Json> = std::sync::OnceLock::new();
+    EMPTY.get_or_init(|| Json::from(serde_json::json!({}))).clone()
+}

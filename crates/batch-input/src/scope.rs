@@ -1,0 +1,216 @@
+//! Where a value is being read, so that what is wrong with it can be told: [`Scope`], [`Report`].
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use batch_core::{duration_from_seconds, nearest, parse_duration};
+use serde_json::value::RawValue;
+
+use crate::fields::{Elements, Fields, kind, text};
+use crate::problem::{Problem, TaskLabel};
+use crate::source::Source;
+
+/// The problems found so far in a file.
+pub(crate) struct Report {
+    pub(crate) file: Arc<str>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+impl Report {
+    /// After so many problems the rest of a file is not read.
+    const ENOUGH: usize = 1_000;
+
+    pub(crate) fn new(file: &str) -> Self {
+        Self { file: file.into(), problems: Vec::new() }
+    }
+
+    /// A problem of the file at a line; 0 for the file as a whole.
+    pub(crate) fn add(&mut self, line: u32, message: impl Into<String>, help: Option<&str>) {
+        self.problems.push(Problem {
+            file: self.file.clone(),
+            line,
+            column: None,
+            task: None,
+            field: String::new(),
+            message: message.into(),
+            help: help.map(str::to_owned),
+        });
+    }
+
+    /// A text that is not JSON at all. `first_line` is where the text begins.
+    pub(crate) fn add_syntax(&mut self, error: &serde_json::Error, first_line: u32) {
+        let line = u32::try_from(error.line()).unwrap_or(u32::MAX);
+        self.add(first_line + line.max(1) - 1, syntax_message(error), None);
+        if let Some(problem) = self.problems.last_mut() {
+            problem.column = u32::try_from(error.column()).ok().filter(|column| *column > 0);
+        }
+    }
+
+    /// Whether there are so many that reading on makes no sense. Says so, once.
+    pub(crate) fn is_full(&mut self) -> bool {
+        if self.problems.len() < Self::ENOUGH {
+            return false;
+        }
+        self.add(0, "too many problems; the rest of the file was not read", None);
+        true
+    }
+}
+
+/// The message of a JSON error without the place, which is told apart.
+fn syntax_message(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let bare = message.split(" at line ").next().unwrap_or_default();
+    format!("not well-formed JSON: {bare}")
+}
+
+/// The task or the settings being read.
+pub(crate) struct Scope<'s, 'a> {
+    pub(crate) source: &'s Source<'a>,
+    pub(crate) report: &'s mut Report,
+    pub(crate) task: Option<TaskLabel>,
+}
+
+impl Scope<'_, '_> {
+    /// Adds a problem with a field whose value stands at `at`.
+    pub(crate) fn problem(&mut self, at: &str, field: &str, message: String, help: Option<String>) {
+        let line = self.source.line(at);
+        self.report.problems.push(Problem {
+            file: self.report.file.clone(),
+            line,
+            column: None,
+            task: self.task.clone(),
+            field: field.to_owned(),
+            message,
+            help,
+        });
+    }
+
+    /// Adds the problem that a field has a value of the wrong kind.
+    pub(crate) fn wrong(&mut self, raw: &RawValue, field: &str, wanted: &str) {
+        let message = match kind(raw) {
+            "a text" if text(raw).is_none() => format!("{field} holds half a surrogate pair"),
+            "a number" => format!("{field} must be {wanted}, not {}", shortened(raw.get())),
+            "a text" => format!("{field} must be {wanted}, not {}", shortened(raw.get())),
+            kind => format!("{field} must be {wanted}, not {kind}"),
+        };
+        self.problem(raw.get(), field, message, None);
+    }
+
+    /// Adds the problem that a field is not known.
+    pub(crate) fn unknown(&mut self, raw: &RawValue, name: &str, known: &[&str], parent: &str) {
+        let field = if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") };
+        let help = suggestion(name, known)
+            .unwrap_or_else(|| format!("the fields are {}", known.join(", ")));
+        let inside = if parent.is_empty() { String::new() } else { format!(" in {parent}") };
+        self.problem(raw.get(), &field, format!("unknown field {name:?}{inside}"), Some(help));
+    }
+
+    /// The fields of an object. A field that occurs twice is reported and taken the first time.
+    pub(crate) fn object<'r>(&mut self, raw: &'r RawValue, field: &str) -> Option<Fields<'r>> {
+        let Ok(mut fields) = serde_json::from_str::<Fields<'r>>(raw.get()) else {
+            self.wrong(raw, field, "an object");
+            return None;
+        };
+        self.check_twice(&mut fields, field);
+        Some(fields)
+    }
+
+    /// Reports fields that occur twice, and takes away all but the first.
+    pub(crate) fn check_twice(&mut self, fields: &mut Fields<'_>, parent: &str) {
+        let list = &mut fields.0;
+        let mut index = 1;
+        // Objects here have few fields: a set would cost more than looking through them.
+        while index < list.len() && list.len() <= 64 {
+            if list[..index].iter().any(|(name, _)| *name == list[index].0) {
+                let (name, raw) = list.remove(index);
+                let inside = if parent.is_empty() { String::new() } else { format!(" in {parent}") };
+                let message = format!("the field {name:?} is given twice{inside}");
+                self.problem(raw.get(), &name, message, Some("remove one of them".to_owned()));
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    pub(crate) fn array<'r>(
+        &mut self,
+        raw: &'r RawValue,
+        field: &str,
+        wanted: &str,
+    ) -> Option<Elements<'r>> {
+        let elements = serde_json::from_str(raw.get()).ok();
+        if elements.is_none() {
+            self.wrong(raw, field, wanted);
+        }
+        elements
+    }
+
+    pub(crate) fn text<'r>(&mut self, raw: &'r RawValue, field: &str) -> Option<Cow<'r, str>> {
+        let found = text(raw);
+        if found.is_none() {
+            self.wrong(raw, field, "a text");
+        }
+        found
+    }
+
+    pub(crate) fn bool(&mut self, raw: &RawValue, field: &str) -> Option<bool> {
+        let found = serde_json::from_str(raw.get()).ok();
+        if found.is_none() {
+            self.wrong(raw, field, "true or false");
+        }
+        found
+    }
+
+    /// A number without a fraction; a text of digits is none.
+    pub(crate) fn whole<T: serde::de::DeserializeOwned>(
+        &mut self,
+        raw: &RawValue,
+        field: &str,
+        wanted: &str,
+    ) -> Option<T> {
+        let found = serde_json::from_str(raw.get()).ok();
+        if found.is_none() {
+            self.wrong(raw, field, wanted);
+        }
+        found
+    }
+
+    /// A duration: seconds as a number, or a text such as `"1m30s"`.
+    pub(crate) fn duration(&mut self, raw: &RawValue, field: &str) -> Option<Duration> {
+        const WANTED: &str = "a duration: seconds such as 30 or 0.5, or a text such as \"1m30s\"";
+        let found = match text(raw) {
+            Some(text) => parse_duration(&text).ok(),
+            None => serde_json::from_str(raw.get()).ok().and_then(duration_from_seconds),
+        };
+        if found.is_none() {
+            self.wrong(raw, field, WANTED);
+        }
+        found
+    }
+
+    /// A duration of more than nothing.
+    pub(crate) fn time_limit(&mut self, raw: &RawValue, field: &str) -> Option<Duration> {
+        let found = self.duration(raw, field)?;
+        if found.is_zero() {
+            let help = "leave it out for no limit".to_owned();
+            let message = format!("{field} must be more than nothing");
+            self.problem(raw.get(), field, message, Some(help));
+            return None;
+        }
+        Some(found)
+    }
+}
+
+/// "did you mean", when there is something near.
+pub(crate) fn suggestion(name: &str, known: &[&str]) -> Option<String> {
+    let near = nearest(&name.to_lowercase(), known.iter().copied())?;
+    Some(format!("did you mean {near:?}?"))
+}
+
+fn shortened(json: &str) -> Cow<'_, str> {
+    match json.char_indices().nth(60) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &json[..end])),
+        None => Cow::Borrowed(json),
+    }
+}

@@ -1,0 +1,199 @@
+//! Reading one task from its JSON text: [`TaskReader`].
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use batch_core::{TaskOptions, TaskSpec};
+use serde_json::value::RawValue;
+
+use crate::fields::{Fields, is_null, kind, plain_text};
+use crate::options::{OPTION_FIELDS, read_option};
+use crate::params::{Work, read_work, short_form};
+use crate::problem::TaskLabel;
+use crate::scope::{Report, Scope, suggestion};
+use crate::source::Source;
+
+/// The fields of a task.
+const TASK_FIELDS: [&str; 20] = [
+    "id", "name", "command", "shell", "python", "node", "http", "function", "params", "stdin",
+    "depends_on", "priority", "max_retries", "timeout", "retry", "tags", "cwd", "env", "limit",
+    "grace",
+];
+
+/// The settings of a file, which are sometimes looked for in a task.
+const SETTINGS_ONLY: [&str; 6] =
+    ["max_concurrent", "batch_timeout", "limits", "fail_fast", "defaults", "key"];
+
+/// Reads tasks one after the other, and shares between them what they have in common.
+pub(crate) struct TaskReader {
+    defaults: Arc<TaskOptions>,
+    functions: HashSet<Arc<str>>,
+    /// The options that tasks gave, by the text they were written in.
+    options: HashMap<String, Arc<TaskOptions>>,
+    key: String,
+    count: u32,
+}
+
+impl TaskReader {
+    /// So many different options are remembered, so that a file of ten million different ones stays small.
+    const MOST_OPTIONS: usize = 1_024;
+
+    pub(crate) fn new(defaults: TaskOptions) -> Self {
+        Self {
+            defaults: Arc::new(defaults),
+            functions: HashSet::new(),
+            options: HashMap::new(),
+            key: String::new(),
+            count: 0,
+        }
+    }
+
+    /// Reads one task. What is wrong is reported, and the rest still makes a task.
+    pub(crate) fn read(
+        &mut self,
+        source: &Source<'_>,
+        report: &mut Report,
+        raw: &RawValue,
+    ) -> TaskSpec {
+        self.count = self.count.saturating_add(1);
+        let first_problem = report.problems.len();
+        let task = Some(TaskLabel { number: self.count, name: None });
+        let mut scope = Scope { source, report, task };
+        let spec = self.read_in(&mut scope, raw);
+        if let Some(name) = spec.name.as_ref().or(spec.id.as_ref()) {
+            let new = &mut report.problems[first_problem..];
+            for label in new.iter_mut().filter_map(|problem| problem.task.as_mut()) {
+                label.name = Some(name.clone());
+            }
+        }
+        spec
+    }
+
+    fn read_in(&mut self, scope: &mut Scope<'_, '_>, raw: &RawValue) -> TaskSpec {
+        let mut spec = TaskSpec {
+            id: None,
+            name: None,
+            function: self.function(""),
+            params: batch_core::Json::null(),
+            depends_on: Box::default(),
+            options: self.defaults.clone(),
+        };
+        if kind(raw) != "an object" {
+            scope.wrong(raw, "a task", "an object");
+            return spec;
+        }
+        let Some(Fields(fields)) = scope.object(raw, "") else { return spec };
+        let mut work = Work::default();
+        let mut options = Vec::new();
+        for (name, value) in fields {
+            let (name, given) = (&*name, (!is_null(value)).then_some(value));
+            match name {
+                "id" => spec.id = given.and_then(|raw| label_text(scope, raw, "id")),
+                "name" => spec.name = given.and_then(|raw| label_text(scope, raw, "name")),
+                "function" => work.function = given,
+                "params" => work.params = given,
+                "stdin" => work.stdin = given,
+                "depends_on" => {
+                    spec.depends_on = given.map(|raw| depends_on(scope, raw)).unwrap_or_default();
+                }
+                _ => {
+                    if let Some(option) = OPTION_FIELDS.iter().find(|option| **option == name) {
+                        options.push((*option, value));
+                    } else if let Some(form) = short_form(name) {
+                        work.short.extend(given.map(|raw| (form, raw)));
+                    } else {
+                        unknown_field(scope, value, name, &mut work);
+                    }
+                }
+            }
+        }
+        if !options.is_empty() {
+            spec.options = self.options(scope, &options);
+        }
+        if !work.misspelt || work.function.is_some() || !work.short.is_empty() {
+            let function = read_work(scope, raw, &work);
+            spec.function = self.function(&function.name);
+            spec.params = function.params;
+        }
+        spec
+    }
+
+    fn function(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.functions.get(name) {
+            return known.clone();
+        }
+        let new: Arc<str> = name.into();
+        self.functions.insert(new.clone());
+        new
+    }
+
+    fn options(
+        &mut self,
+        scope: &mut Scope<'_, '_>,
+        given: &[(&'static str, &RawValue)],
+    ) -> Arc<TaskOptions> {
+        self.key.clear();
+        for (name, raw) in given {
+            self.key.push_str(name);
+            self.key.push_str(raw.get());
+        }
+        if let Some(known) = self.options.get(&self.key) {
+            return known.clone();
+        }
+        let before = scope.report.problems.len();
+        let mut options = TaskOptions::clone(&self.defaults);
+        for (name, raw) in given {
+            read_option(scope, &mut options, name, raw, "");
+        }
+        let options = Arc::new(options);
+        if scope.report.problems.len() == before {
+            if self.options.len() >= Self::MOST_OPTIONS {
+                self.options.clear();
+            }
+            self.options.insert(self.key.clone(), options.clone());
+        }
+        options
+    }
+}
+
+/// A text for people; numbers are taken as they are written.
+fn label_text(scope: &mut Scope<'_, '_>, raw: &RawValue, field: &str) -> Option<Box<str>> {
+    match plain_text(raw) {
+        Some(text) if text.is_empty() => {
+            scope.problem(raw.get(), field, format!("the {field} is empty"), None);
+            None
+        }
+        Some(text) => Some(text.into()),
+        None => {
+            scope.wrong(raw, field, "a text");
+            None
+        }
+    }
+}
+
+fn depends_on(scope: &mut Scope<'_, '_>, raw: &RawValue) -> Box<[Box<str>]> {
+    const WANTED: &str = "the id of a task, or a list of ids";
+    let one_or_more = match kind(raw) {
+        "an array" => scope.array(raw, "depends_on", WANTED).unwrap_or_default(),
+        _ => vec![raw],
+    };
+    let mut ids = Vec::with_capacity(one_or_more.len());
+    for raw in one_or_more {
+        match plain_text(raw) {
+            Some(id) => ids.push(id.into()),
+            None => scope.wrong(raw, "depends_on", WANTED),
+        }
+    }
+    ids.into()
+}
+
+fn unknown_field(scope: &mut Scope<'_, '_>, raw: &RawValue, name: &str, work: &mut Work<'_>) {
+    if SETTINGS_ONLY.contains(&name) {
+        let help = format!("write it beside \"tasks\": {{{name:?}: …, \"tasks\": […]}}");
+        let message = format!("{name:?} is a setting of the whole file");
+        return scope.problem(raw.get(), name, message, Some(help));
+    }
+    // With `comand` for `command`, "the task does not say what to do" would be one problem too many.
+    work.misspelt |= suggestion(name, &TASK_FIELDS[2..8]).is_some();
+    scope.unknown(raw, name, &TASK_FIELDS, "");
+}

@@ -1,0 +1,168 @@
+//! Watching and ending processes on Linux: pidfds and `/proc`. Its sibling is `other_unix.rs`.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use tokio::io::unix::AsyncFd;
+
+use crate::procfs::{Entry, Identity, Table, own_mark, own_pid};
+use crate::signal::Signal;
+use crate::sweep::Leftover;
+use crate::sys::{self, Pid};
+
+pub(crate) use crate::sys::memory_file as stdin_file;
+
+/// When asking processes to end, a table this old will do: what it misses is killed later on.
+const TABLE_AGE: Duration = Duration::from_millis(50);
+
+/// What marks the processes of this run.
+pub(crate) fn run_mark() -> &'static str {
+    own_mark()
+}
+
+/// Tells when a process has ended.
+#[derive(Debug)]
+pub(crate) struct ExitWatch(AsyncFd<OwnedFd>);
+
+impl ExitWatch {
+    /// Watches a child that has not been waited for.
+    pub(crate) fn new(pid: Pid) -> io::Result<Self> {
+        sys::watch_readable(sys::pidfd_open(pid)?).map(Self)
+    }
+
+    /// Waits until it has ended. May be called again.
+    pub(crate) async fn exited(&self) -> io::Result<()> {
+        // Readiness is never cleared: an ended process does not come back.
+        self.0.readable().await.map(drop)
+    }
+}
+
+/// The processes of one task.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    /// Its leader, whose number is also the group's. Not waited for while this is in use.
+    pub(crate) leader: Pid,
+    pub(crate) task: String,
+}
+
+impl Tree {
+    fn members(&self, since: Instant) -> Vec<Identity> {
+        Table::since(since).members(self.leader, &self.task, run_mark())
+    }
+
+    /// Sends a signal to all processes of the task.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let since = Instant::now();
+        // What left the group must be found while its parents, which connect it, are alive.
+        let members = self.members(since.checked_sub(TABLE_AGE).unwrap_or(since));
+        let _ = sys::kill(-self.leader, signal.number());
+        send(&members, signal);
+    }
+
+    /// Waits until the leader is the only process of the task, if it is there at all.
+    pub(crate) async fn alone(&self) {
+        loop {
+            let members = self.members(Instant::now());
+            if members.is_empty() {
+                return;
+            }
+            all_ended(&members).await;
+        }
+    }
+
+    /// Kills all processes of the task, those that were just being started included, and waits for
+    /// the end of all but the leader.
+    pub(crate) async fn kill(&self) {
+        self.signal(Signal::Kill);
+        loop {
+            let members = self.members(Instant::now());
+            if members.is_empty() {
+                return;
+            }
+            let _ = sys::kill(-self.leader, Signal::Kill.number());
+            send(&members, Signal::Kill);
+            all_ended(&members).await;
+        }
+    }
+
+    /// Kills all processes of the task without waiting for their end.
+    pub(crate) fn kill_now(&self) {
+        /// More rounds than this are needed by nothing but a program that starts itself for ever.
+        const ROUNDS: usize = 8;
+        for _ in 0..ROUNDS {
+            let members = self.members(Instant::now());
+            let _ = sys::kill(-self.leader, Signal::Kill.number());
+            if members.is_empty() {
+                return;
+            }
+            send(&members, Signal::Kill);
+        }
+    }
+
+    /// What is left of the task besides its leader.
+    pub(crate) fn leftovers(&self) -> Vec<Leftover> {
+        let members = self.members(Instant::now());
+        members.into_iter().filter_map(|member| Entry::read(member.pid)).map(leftover).collect()
+    }
+}
+
+/// Ends of children of this process that nobody has taken.
+pub(crate) fn ended_children() -> Vec<Pid> {
+    let table = Table::since(Instant::now());
+    let ended = table.children(own_pid()).filter(|child| child.ended);
+    ended.map(|child| child.pid).collect()
+}
+
+/// Sends a signal to all processes below this one, and tells which they are.
+pub(crate) fn signal_descendants(signal: Signal) -> Vec<Leftover> {
+    let table = Table::since(Instant::now());
+    let below = table.descendants([own_pid()]);
+    let members: Vec<Identity> = below.iter().map(|entry| entry.identity()).collect();
+    let found = below.into_iter().map(describe).collect();
+    send(&members, signal);
+    found
+}
+
+/// Waits until no process below this one is running.
+pub(crate) async fn descendants_ended() {
+    loop {
+        let members: Vec<Identity> = {
+            let table = Table::since(Instant::now());
+            table.descendants([own_pid()]).into_iter().map(Entry::identity).collect()
+        };
+        if members.is_empty() {
+            return;
+        }
+        all_ended(&members).await;
+    }
+}
+
+fn send(members: &[Identity], signal: Signal) {
+    for fd in members.iter().filter_map(|member| member.open()) {
+        // It may have ended meanwhile.
+        let _ = sys::pidfd_signal(fd.as_fd(), signal.number());
+    }
+}
+
+async fn all_ended(members: &[Identity]) {
+    for fd in members.iter().filter_map(|member| member.open()) {
+        match sys::watch_readable(fd) {
+            Ok(watch) => drop(watch.readable().await),
+            // Short of file handles: look again in a moment.
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
+
+fn leftover(entry: Entry) -> Leftover {
+    describe(&entry)
+}
+
+fn describe(entry: &Entry) -> Leftover {
+    Leftover {
+        pid: entry.pid,
+        command: entry.command(),
+        task: entry.task().map(str::to_owned),
+    }
+}

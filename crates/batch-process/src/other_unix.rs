@@ -1,0 +1,119 @@
+//! Watching and ending processes where there are no pidfds and no `/proc`: `SIGCHLD` and the process
+//! group. Its sibling is `linux.rs`.
+//!
+//! What leaves its group here is not found.
+
+use std::fs::File;
+use std::io;
+use std::sync::Mutex;
+use std::sync::OnceLock;
+use std::sync::PoisonError;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
+
+use crate::signal::Signal;
+use crate::sweep::Leftover;
+use crate::sys::{self, Pid};
+
+/// How often a group is asked whether anybody is left in it: there is no event for that.
+const POLL: Duration = Duration::from_millis(20);
+
+/// What marks the processes of this run.
+pub(crate) fn run_mark() -> &'static str {
+    static MARK: OnceLock<String> = OnceLock::new();
+    MARK.get_or_init(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        format!("{}-{}", std::process::id(), now.as_micros())
+    })
+}
+
+/// A file for standard input that no other process sees.
+pub(crate) fn stdin_file() -> io::Result<File> {
+    tempfile::tempfile()
+}
+
+/// Tells when a process has ended.
+#[derive(Debug)]
+pub(crate) struct ExitWatch {
+    pid: Pid,
+    children: Mutex<SignalStream>,
+}
+
+impl ExitWatch {
+    /// Watches a child that has not been waited for.
+    pub(crate) fn new(pid: Pid) -> io::Result<Self> {
+        let children = Mutex::new(signal(SignalKind::child())?);
+        Ok(Self { pid, children })
+    }
+
+    /// Waits until it has ended. May be called again.
+    pub(crate) async fn exited(&self) -> io::Result<()> {
+        std::future::poll_fn(|cx| {
+            let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+            loop {
+                // The signal is asked first: what ends after the look then wakes us.
+                let news = children.poll_recv(cx);
+                if sys::has_ended(self.pid)? {
+                    return std::task::Poll::Ready(Ok(()));
+                }
+                if news.is_pending() {
+                    return std::task::Poll::Pending;
+                }
+            }
+        })
+        .await
+    }
+}
+
+/// The processes of one task.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    /// Its leader, whose number is also the group's. Not waited for while this is in use.
+    pub(crate) leader: Pid,
+    #[expect(dead_code, reason = "processes are not found by their mark here")]
+    pub(crate) task: String,
+}
+
+impl Tree {
+    /// Sends a signal to all processes of the group.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let _ = sys::kill(-self.leader, signal.number());
+    }
+
+    /// Waits until nobody in the group can be signalled. A leader that ended counts as nobody.
+    pub(crate) async fn alone(&self) {
+        while sys::kill(-self.leader, 0).is_ok() {
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Kills all processes of the group and waits for their end.
+    pub(crate) async fn kill(&self) {
+        self.signal(Signal::Kill);
+        self.alone().await;
+    }
+
+    /// Kills all processes of the group without waiting for their end.
+    pub(crate) fn kill_now(&self) {
+        self.signal(Signal::Kill);
+    }
+
+    /// What is left of the task: not known here.
+    pub(crate) fn leftovers(&self) -> Vec<Leftover> {
+        Vec::new()
+    }
+}
+
+/// Ends of children of this process that nobody has taken: orphans do not come to us here.
+pub(crate) fn ended_children() -> Vec<Pid> {
+    Vec::new()
+}
+
+/// Sends a signal to all processes below this one: they are not known here.
+pub(crate) fn signal_descendants(_signal: Signal) -> Vec<Leftover> {
+    Vec::new()
+}
+
+/// Waits until no process below this one is running: they are not known here.
+pub(crate) async fn descendants_ended() {}

@@ -1,0 +1,349 @@
+//! One running process with its tree: [`Process`], and what is left when it has ended: [`Ended`].
+
+use std::ffi::{CString, OsStr};
+use std::fs::File;
+use std::future::Future;
+use std::io::{self, Seek, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::pin::{Pin, pin};
+use std::process::ExitStatus;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use batch_core::{ProcessEnd, Stream};
+use tokio::time::{sleep, timeout};
+
+use crate::capture::Filled;
+use crate::environment::{self, Variable};
+use crate::output::{Outputs, output_pipe};
+use crate::platform::{self, ExitWatch, Tree};
+use crate::signal::Signal;
+use crate::spawn_error::SpawnError;
+use crate::spec::{MAX_ARGUMENT_BYTES, Spec};
+use crate::sweep::Leftover;
+use crate::sys::{self, Launch, Pid};
+use crate::{leaders, limits, program};
+
+/// How long the outputs are read on when the process has ended and another one holds them.
+const LEAK_WAIT: Duration = Duration::from_millis(200);
+
+/// How long killed processes may take to be gone: longer means that they hang in the kernel.
+const KILL_WAIT: Duration = Duration::from_secs(5);
+
+/// A started process. Call [`Process::run`]; dropping it kills everything the process started.
+#[derive(Debug)]
+pub struct Process {
+    leader: Leader,
+    outputs: Outputs,
+    grace: Duration,
+}
+
+/// A process that has ended, and what it left.
+#[derive(Debug)]
+pub struct Ended {
+    /// How it ended and what it used.
+    pub end: ProcessEnd,
+    /// Its standard output.
+    pub stdout: Stream,
+    /// Its standard error.
+    pub stderr: Stream,
+    /// It was still running when it was asked to end.
+    pub cancelled: bool,
+    /// Its output could not be kept, and it was killed for that; the stream is empty then.
+    pub output_error: Option<io::Error>,
+    /// Processes it had started that could not be killed.
+    pub leftovers: Vec<Leftover>,
+}
+
+impl Process {
+    /// Starts a process. Must be called inside a tokio runtime with I/O and time enabled.
+    ///
+    /// Returns when the program has been loaded, which takes some tenths of a millisecond.
+    ///
+    /// # Errors
+    /// Whatever keeps it from starting, made out as exactly as the system allows.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn spawn(spec: &Spec) -> Result<Self, SpawnError> {
+        let program = spec.argv.first().ok_or(SpawnError::NoProgram)?;
+        let argv = arguments(spec)?;
+        let additions = additions(spec)?;
+        let cwd = spec.cwd.as_deref();
+        let path = program::locate(program, &additions, cwd)?;
+        let early = |error| SpawnError::before_start(program, error);
+        let (stdout, stdout_end) = output_pipe().map_err(early)?;
+        let (stderr, stderr_end) = output_pipe().map_err(early)?;
+        let given = spec.stdin.as_deref().map(stdin_with).transpose().map_err(early)?;
+        let stdin = match &given {
+            Some(file) => file.as_fd(),
+            None => dev_null().map_err(early)?,
+        };
+        let outputs = Outputs::new(stdout, stderr, &spec.task, &spec.capture).map_err(early)?;
+        let stdio = [stdin, stdout_end.as_fd(), stderr_end.as_fd()];
+        let pid = launch(&path, &argv, &additions, cwd, stdio).map_err(|error| {
+            if error.raw_os_error() == Some(libc::ENOENT) {
+                program::forget();
+            }
+            SpawnError::of_start(program, &path, cwd, error)
+        })?;
+        let leader = Leader::new(pid, &spec.task).map_err(early)?;
+        Ok(Self { leader, outputs, grace: spec.grace })
+    }
+
+    /// The number of the process, which is that of its group too.
+    pub fn id(&self) -> u32 {
+        self.leader.tree.leader.unsigned_abs()
+    }
+
+    /// Runs the process to its end, or ends it.
+    ///
+    /// When `end` becomes ready, everything the process started is asked to end (SIGTERM) and after
+    /// the time of grace killed; when `kill` becomes ready, killed at once. Output is read all the
+    /// while. A process that ends by itself may leave others in the background: they live on, and if
+    /// they hold the outputs, reading stops after about 200 ms and [`ProcessEnd::leaking`] is set.
+    ///
+    /// Dropping the future kills everything at once.
+    pub async fn run(
+        mut self,
+        end: impl Future<Output = ()>,
+        kill: impl Future<Output = ()>,
+    ) -> Ended {
+        let mut kill = pin!(kill);
+        let stop = self.until_ended_or(end, kill.as_mut()).await;
+        match stop {
+            None => {}
+            Some(Stop::Ask) => self.end(kill).await,
+            Some(Stop::Kill | Stop::OutputFailed) => self.kill().await,
+        }
+        self.outputs.read_rest();
+        while !self.outputs.are_closed() {
+            // A failure comes out in `finish`.
+            if timeout(LEAK_WAIT, self.outputs.fill()).await.is_err() {
+                break;
+            }
+        }
+        let cancelled = matches!(stop, Some(Stop::Ask | Stop::Kill));
+        self.collect(cancelled, stop.is_some()).await
+    }
+
+    /// Reads output until the process has ended (`None`) or is to be ended.
+    async fn until_ended_or(
+        &mut self,
+        end: impl Future<Output = ()>,
+        mut kill: Pin<&mut impl Future<Output = ()>>,
+    ) -> Option<Stop> {
+        let mut end = pin!(end);
+        loop {
+            let open = !self.outputs.are_closed();
+            tokio::select! {
+                biased;
+                filled = self.outputs.fill(), if open => if filled == Filled::Failed {
+                    return Some(Stop::OutputFailed);
+                },
+                _ = self.leader.watch.exited() => return None,
+                () = &mut kill => return Some(Stop::Kill),
+                () = &mut end => return Some(Stop::Ask),
+            }
+        }
+    }
+
+    /// Asks everything to end and waits for it; kills what is left after the time of grace.
+    async fn end(&mut self, kill: Pin<&mut impl Future<Output = ()>>) {
+        let tree = &self.leader.tree;
+        tree.signal(Signal::Terminate);
+        // What is stopped acts on the signal only when it goes on.
+        tree.signal(Signal::Continue);
+        if !self.gone_in_time(kill).await {
+            self.kill().await;
+        }
+    }
+
+    /// Waits, reading on, until everything is gone; `false` when that takes longer than the time of
+    /// grace, or there is a reason not to wait.
+    async fn gone_in_time(&mut self, mut kill: Pin<&mut impl Future<Output = ()>>) -> bool {
+        let Leader { tree, watch, .. } = &self.leader;
+        let gone = async {
+            let _ = watch.exited().await;
+            tree.alone().await;
+        };
+        let mut gone = pin!(timeout(self.grace, gone));
+        loop {
+            let open = !self.outputs.are_closed();
+            tokio::select! {
+                result = &mut gone => return result.is_ok(),
+                () = &mut kill => return false,
+                filled = self.outputs.fill(), if open => if filled == Filled::Failed {
+                    return false;
+                },
+            }
+        }
+    }
+
+    /// Kills everything and waits until it is gone, reading on.
+    async fn kill(&mut self) {
+        let Leader { tree, watch, .. } = &self.leader;
+        let gone = async {
+            tree.kill().await;
+            let _ = watch.exited().await;
+        };
+        let mut gone = pin!(timeout(KILL_WAIT, gone));
+        loop {
+            let open = !self.outputs.are_closed();
+            tokio::select! {
+                _ = &mut gone => return,
+                _ = self.outputs.fill(), if open => {}
+            }
+        }
+    }
+
+    async fn collect(mut self, cancelled: bool, ended_by_us: bool) -> Ended {
+        let leaking = !self.outputs.are_closed();
+        let leftovers =
+            if ended_by_us { self.leader.tree.leftovers() } else { Vec::new() };
+        let end = self.leader.take_end(leaking);
+        let (stdout, stderr) = self.outputs.finish().await;
+        let mut output_error = None;
+        let mut keep = |stream: io::Result<Stream>| {
+            stream.unwrap_or_else(|error| {
+                output_error.get_or_insert(error);
+                Stream::default()
+            })
+        };
+        let (stdout, stderr) = (keep(stdout), keep(stderr));
+        Ended { end, stdout, stderr, cancelled, output_error, leftovers }
+    }
+}
+
+/// Why a process is ended.
+#[derive(Clone, Copy)]
+enum Stop {
+    Ask,
+    Kill,
+    OutputFailed,
+}
+
+/// The process that was started, not waited for yet. Killed with its tree when dropped before that.
+#[derive(Debug)]
+struct Leader {
+    tree: Tree,
+    watch: ExitWatch,
+    end_taken: bool,
+}
+
+impl Leader {
+    fn new(pid: Pid, task: &str) -> io::Result<Self> {
+        let tree = Tree { leader: pid, task: task.to_owned() };
+        match ExitWatch::new(pid) {
+            Ok(watch) => Ok(Self { tree, watch, end_taken: false }),
+            Err(error) => {
+                tree.kill_now();
+                reap_killed(pid);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the end of the process. If it still runs, it hangs in the kernel after a kill: it is left
+    /// to `drop`.
+    fn take_end(&mut self, leaking: bool) -> ProcessEnd {
+        let Ok(Some(usage)) = leaders::take_end(self.tree.leader) else {
+            return ProcessEnd { signal: Some(libc::SIGKILL), leaking, ..ProcessEnd::default() };
+        };
+        self.end_taken = true;
+        let status = ExitStatus::from_raw(usage.status);
+        ProcessEnd {
+            exit_code: status.code(),
+            signal: status.signal(),
+            cpu_time: usage.cpu_time,
+            peak_memory: usage.peak_memory,
+            leaking,
+        }
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        if !self.end_taken {
+            self.tree.kill_now();
+            reap_killed(self.tree.leader);
+        }
+    }
+}
+
+/// Takes the end of a killed leader without waiting for it here.
+fn reap_killed(pid: Pid) {
+    /// A killed process is gone in microseconds, unless it hangs in the kernel.
+    const PAUSE: Duration = Duration::from_millis(1);
+    if !matches!(leaders::take_end(pid), Ok(None)) {
+        return;
+    }
+    let reap = async move {
+        while matches!(leaders::take_end(pid), Ok(None)) {
+            sleep(PAUSE).await;
+        }
+    };
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn(reap)),
+        // The runtime is ending. What is not reaped goes with this process.
+        Err(_) => std::thread::sleep(PAUSE),
+    }
+}
+
+fn arguments(spec: &Spec) -> Result<Vec<CString>, SpawnError> {
+    let arguments = spec.argv.iter().enumerate().map(|(index, argument)| {
+        if argument.len() > MAX_ARGUMENT_BYTES {
+            return Err(SpawnError::ArgumentTooLong { index, len: argument.len() });
+        }
+        CString::new(argument.clone().into_vec())
+            .map_err(|_| SpawnError::ZeroByte { what: format!("argument {index}") })
+    });
+    arguments.collect()
+}
+
+/// The variables of the spec and the marks, which come last and so count.
+fn additions(spec: &Spec) -> Result<Vec<Variable>, SpawnError> {
+    let marks = [("BEX_TASK_ID", spec.task.as_str()), ("BEX_RUN", platform::run_mark())];
+    let given = spec.env.iter().map(|(name, value)| Variable::new(name, value));
+    given
+        .chain(marks.map(|(name, value)| Variable::new(OsStr::new(name), OsStr::new(value))))
+        .collect()
+}
+
+fn launch(
+    path: &Path,
+    argv: &[CString],
+    additions: &[Variable],
+    cwd: Option<&Path>,
+    stdio: [BorrowedFd<'_>; 3],
+) -> io::Result<Pid> {
+    let as_c = |path: &Path| CString::new(path.as_os_str().to_owned().into_vec());
+    let program = as_c(path)?;
+    let cwd = cwd.map(as_c).transpose()?;
+    let env = environment::with(additions);
+    let launch = Launch { program: &program, argv, env: &env, cwd: cwd.as_deref(), stdio };
+    let pid = leaders::start(|| sys::spawn(&launch))?;
+    limits::give_back(pid);
+    Ok(pid)
+}
+
+/// `/dev/null`, opened once for all.
+fn dev_null() -> io::Result<BorrowedFd<'static>> {
+    static NULL: OnceLock<File> = OnceLock::new();
+    if let Some(file) = NULL.get() {
+        return Ok(file.as_fd());
+    }
+    let file = File::open("/dev/null")?;
+    Ok(NULL.get_or_init(|| file).as_fd())
+}
+
+/// A file with these bytes, at its beginning. A pipe would have to be fed while the process runs.
+fn stdin_with(bytes: &[u8]) -> io::Result<File> {
+    let mut file = platform::stdin_file()?;
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
+}

@@ -1,0 +1,39 @@
+//! The time of a run: [`Clock`].
+
+use std::time::{Duration, SystemTime};
+
+use batch_core::Time;
+use tokio::time::Instant;
+
+/// Takes the wall clock once, at the start, and moves on by the monotonic clock of tokio: setting the wall
+/// clock changes nothing for a run, and tests can make time pass.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    began: Time,
+    origin: Instant,
+}
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        let began = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            began: Time::ZERO.after(began),
+            origin: Instant::now(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.began.after(self.origin.elapsed())
+    }
+
+    pub(crate) fn instant_of(&self, time: Time) -> Instant {
+        self.origin + time.since(self.began)
+    }
+
+    /// Takes time out of the run, in which it stood still.
+    pub(crate) fn leave_out(&mut self, time: Duration) {
+        self.origin += time.min(self.origin.elapsed());
+    }
+}

@@ -1,0 +1,227 @@
+//! Steering a run from outside: [`RunHandle`].
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use batch_core::{
+    CancelError, Event, Plan, PlanProblem, Priority, Remaining, Stats, StopMode, TaskId, TaskSpec, Time,
+};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use crate::executor::RunReport;
+
+/// A handle on a run. Clones steer the same run; the run goes on when all are dropped.
+///
+/// Every call is a message to the driver, which takes it in between two steps.
+#[derive(Clone, Debug)]
+pub struct RunHandle {
+    pub(crate) commands: mpsc::UnboundedSender<Command>,
+    pub(crate) events: broadcast::Sender<Arc<Vec<Event>>>,
+    pub(crate) report: watch::Receiver<Option<Arc<RunReport>>>,
+}
+
+/// What a handle asks of the driver.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Submit(Vec<TaskSpec>, oneshot::Sender<Result<Vec<TaskId>, SubmitError>>),
+    SubmitPlan(Plan, oneshot::Sender<Vec<TaskId>>),
+    Feed(Vec<Arc<TaskSpec>>, usize, oneshot::Sender<()>),
+    Close,
+    Cancel(TaskId, oneshot::Sender<Result<(), CancelError>>),
+    CancelAll,
+    Pause,
+    Resume,
+    SetConcurrency(NonZeroU32),
+    SetPriority(TaskId, Priority, oneshot::Sender<Result<(), CancelError>>),
+    Stop(StopMode),
+    LeaveOut(Duration),
+    Snapshot(oneshot::Sender<Snapshot>),
+}
+
+/// The run is over; nothing can be asked of it any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the run is over")]
+pub struct Gone;
+
+/// Tasks were not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// Something is wrong with them; none was taken.
+    #[error("{} with the tasks, first: {}", count(.0.len()), .0.first().map_or("", |p| p.message.as_str()))]
+    Invalid(Vec<PlanProblem>),
+    /// The run is over.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+}
+
+fn count(problems: usize) -> String {
+    match problems {
+        1 => "1 problem".to_owned(),
+        n => format!("{n} problems"),
+    }
+}
+
+/// A run at a moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// When.
+    pub at: Time,
+    /// The numbers so far.
+    pub stats: Stats,
+    /// What runs, the longest first; at most [`Snapshot::SHOWN`] of them.
+    pub running: Vec<RunningTask>,
+    /// How long it will still take, once that can be told.
+    pub remaining: Option<Remaining>,
+    /// Whether no more tasks will be submitted, so that the total is known.
+    pub closed: bool,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// How many tasks may run at once.
+    pub concurrency: u32,
+}
+
+/// A task that runs.
+#[derive(Clone, Debug)]
+pub struct RunningTask {
+    /// The task.
+    pub task: TaskId,
+    /// Its name for people.
+    pub spec: Arc<TaskSpec>,
+    /// The number of the attempt, from 1.
+    pub attempt: u32,
+    /// When it began.
+    pub started: Time,
+}
+
+impl Snapshot {
+    /// How many running tasks a snapshot names.
+    pub const SHOWN: usize = 16;
+}
+
+impl RunHandle {
+    /// Checks tasks against the registry and the batch, and adds them, all or none. Their ids come in order.
+    ///
+    /// # Errors
+    /// All that is wrong with them, or that the run is over.
+    pub async fn submit(&self, tasks: Vec<TaskSpec>) -> Result<Vec<TaskId>, SubmitError> {
+        self.ask(|reply| Command::Submit(tasks, reply)).await?
+    }
+
+    /// Adds tasks that were checked already.
+    ///
+    /// # Errors
+    /// When the run is over.
+    pub async fn submit_plan(&self, plan: Plan) -> Result<Vec<TaskId>, Gone> {
+        self.ask(|reply| Command::SubmitPlan(plan, reply)).await
+    }
+
+    /// Adds tasks that depend on nothing, unchecked, and returns once fewer than `window` tasks of the batch
+    /// are open: a stream of any length passes through bounded memory.
+    ///
+    /// # Errors
+    /// When the run is over.
+    pub async fn feed(&self, tasks: Vec<Arc<TaskSpec>>, window: usize) -> Result<(), Gone> {
+        self.ask(|reply| Command::Feed(tasks, window, reply)).await
+    }
+
+    /// Says that no more tasks will come: the run ends when all are finished.
+    pub fn close(&self) {
+        self.tell(Command::Close);
+    }
+
+    /// Cancels a task: a queued one at once, with what depends on it; a running one is asked to end.
+    ///
+    /// # Errors
+    /// When there is no such task or it is finished (`Ok(Err(…))`), or the run is over.
+    pub async fn cancel(&self, task: TaskId) -> Result<Result<(), CancelError>, Gone> {
+        self.ask(|reply| Command::Cancel(task, reply)).await
+    }
+
+    /// Ends the batch for good: what is queued or running is cancelled.
+    pub fn cancel_all(&self) {
+        self.tell(Command::CancelAll);
+    }
+
+    /// Starts nothing more until [`resume`](Self::resume).
+    pub fn pause(&self) {
+        self.tell(Command::Pause);
+    }
+
+    /// Starts tasks again.
+    pub fn resume(&self) {
+        self.tell(Command::Resume);
+    }
+
+    /// Changes how many tasks run at once.
+    pub fn set_concurrency(&self, slots: NonZeroU32) {
+        self.tell(Command::SetConcurrency(slots));
+    }
+
+    /// Changes the priority of a queued task.
+    ///
+    /// # Errors
+    /// When the task is not queued (`Ok(Err(…))`), or the run is over.
+    pub async fn set_priority(
+        &self,
+        task: TaskId,
+        priority: Priority,
+    ) -> Result<Result<(), CancelError>, Gone> {
+        self.ask(|reply| Command::SetPriority(task, priority, reply)).await
+    }
+
+    /// Stops the run; a later call can be more urgent.
+    pub fn stop(&self, mode: StopMode) {
+        self.tell(Command::Stop(mode));
+    }
+
+    /// Takes time out of the run in which this process stood still, so that no timeout counts it.
+    pub fn leave_out(&self, time: Duration) {
+        self.tell(Command::LeaveOut(time));
+    }
+
+    /// The run at this moment.
+    ///
+    /// # Errors
+    /// When the run is over.
+    pub async fn snapshot(&self) -> Result<Snapshot, Gone> {
+        self.ask(Command::Snapshot).await
+    }
+
+    /// What happens from now on, in groups. A reader that falls far behind misses some and is told so; a
+    /// [`Sink`](crate::Sink) misses none.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Vec<Event>>> {
+        self.events.subscribe()
+    }
+
+    /// Waits until the run is over.
+    ///
+    /// # Panics
+    /// When the driver itself panicked, which is a bug.
+    pub async fn wait(&self) -> Arc<RunReport> {
+        let mut report = self.report.clone();
+        let report = report.wait_for(Option::is_some).await;
+        let report = report.expect("the driver reports before it goes");
+        Arc::clone(report.as_ref().expect("waited for it"))
+    }
+
+    /// Says that no more tasks will come, and waits until all are finished.
+    ///
+    /// # Panics
+    /// When the driver itself panicked, which is a bug.
+    pub async fn finish(&self) -> Arc<RunReport> {
+        self.close();
+        self.wait().await
+    }
+
+    fn tell(&self, command: Command) {
+        // A run that is over needs no telling.
+        let _ = self.commands.send(command);
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
+    }
+}

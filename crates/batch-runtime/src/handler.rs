@@ -1,0 +1,178 @@
+//! The code that performs a function: [`Handler`], what it is given ([`TaskContext`]) and gives back.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use batch_core::{
+    Catalog, Encoding, Failure, FailureKind, FullTaskId, Json, Output, ParamProblem, TaskSpec,
+};
+use serde::de::DeserializeOwned;
+
+use crate::cancel::CancelToken;
+
+/// The code that performs a function.
+///
+/// One handler serves many tasks at once; what belongs to one attempt is in its [`TaskContext`].
+#[async_trait]
+pub trait Handler: Send + Sync + 'static {
+    /// Performs one attempt.
+    ///
+    /// # Errors
+    /// What went wrong; the retry policy decides what follows. A panic fails the attempt only.
+    async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError>;
+
+    /// Checks the parameters of a task before anything runs.
+    ///
+    /// # Errors
+    /// All problems found.
+    fn check(&self, params: &Json) -> Result<(), Vec<ParamProblem>> {
+        let _ = params;
+        Ok(())
+    }
+
+    /// What becomes of an attempt that is cancelled or out of time.
+    fn on_cancel(&self) -> OnCancel {
+        OnCancel::Drop
+    }
+
+    /// How a value from another task is written where it stands inside a longer text of the
+    /// parameters, so that data never becomes code. `path` is the place, such as `script`.
+    fn encoding(&self, params: &Json, path: &str) -> Encoding {
+        let _ = (params, path);
+        Encoding::Text
+    }
+}
+
+/// What becomes of an attempt that is cancelled or out of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnCancel {
+    /// Its future is dropped at once: right for whatever cleans up when dropped.
+    Drop,
+    /// The handler watches [`TaskContext::cancel`], ends what it started and returns.
+    Cooperate,
+}
+
+/// Why an attempt did not give an output.
+#[derive(Debug)]
+pub enum AttemptError {
+    /// It failed.
+    Failed(Box<Failure>),
+    /// It could not begin for want of resources (processes, file handles, memory): the task goes back to
+    /// the queue, uses up no retry, and fewer tasks run at once for a while.
+    Busy(String),
+}
+
+impl From<Failure> for AttemptError {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(Box::new(failure))
+    }
+}
+
+/// One attempt at a task, as its handler sees it.
+#[derive(Clone, Debug)]
+pub struct TaskContext {
+    /// The task and its batch.
+    pub id: FullTaskId,
+    /// The number of this attempt, from 1.
+    pub attempt: u32,
+    /// The slot it runs in, from 0: no two tasks that run at once have the same.
+    pub slot: u32,
+    /// The task as submitted.
+    pub spec: Arc<TaskSpec>,
+    /// Its parameters, with all placeholders filled in.
+    pub params: Json,
+    /// Tells when the attempt is to end early.
+    pub cancel: CancelToken,
+}
+
+impl TaskContext {
+    /// Reads the parameters into a type.
+    ///
+    /// # Errors
+    /// A permanent failure that names the field, when they have another shape.
+    pub fn params<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        self.params.get().map_err(|error| {
+            Failure::new(FailureKind::InputError, format!("params: {error}")).permanent()
+        })
+    }
+}
+
+/// The handlers by the name of their function.
+#[derive(Clone, Default)]
+pub struct Registry {
+    handlers: BTreeMap<Arc<str>, Arc<dyn Handler>>,
+}
+
+impl Registry {
+    /// A registry without handlers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a handler, in place of an earlier one of that name.
+    #[must_use]
+    pub fn with(mut self, function: &str, handler: impl Handler) -> Self {
+        self.handlers.insert(function.into(), Arc::new(handler));
+        self
+    }
+
+    /// Adds an async function as a handler.
+    ///
+    /// ```
+    /// use batch_core::{Json, Output};
+    /// use batch_runtime::Registry;
+    /// let registry = Registry::new().with_fn("double", |task| async move {
+    ///     let n: i64 = task.params()?;
+    ///     Ok(Output::from_value(Json::from(serde_json::json!(n * 2))))
+    /// });
+    /// ```
+    #[must_use]
+    pub fn with_fn<F, R>(self, function: &str, run: F) -> Self
+    where
+        F: Fn(TaskContext) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Output, AttemptError>> + Send + 'static,
+    {
+        self.with(function, FnHandler(run))
+    }
+
+    /// The handler of a function.
+    pub fn get(&self, function: &str) -> Option<&Arc<dyn Handler>> {
+        self.handlers.get(function)
+    }
+}
+
+impl Catalog for Registry {
+    fn functions(&self) -> Vec<&str> {
+        self.handlers.keys().map(AsRef::as_ref).collect()
+    }
+
+    fn check(&self, function: &str, params: &Json) -> Result<(), Vec<ParamProblem>> {
+        self.get(function).map_or(Ok(()), |handler| handler.check(params))
+    }
+}
+
+struct FnHandler<F>(F);
+
+#[async_trait]
+impl<F, R> Handler for FnHandler<F>
+where
+    F: Fn(TaskContext) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<Output, AttemptError>> + Send + 'static,
+{
+    async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
+        (self.0)(task.clone()).await
+    }
+}
+
+/// Stands in for a function without a handler: a checked plan has none, a fed task may.
+pub(crate) struct Missing;
+
+#[async_trait]
+impl Handler for Missing {
+    async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
+        let message = format!("there is no handler for the function {:?}", task.spec.function);
+        Err(Failure::new(FailureKind::InputError, message).permanent().into())
+    }
+}

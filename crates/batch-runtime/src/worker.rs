@@ -1,0 +1,210 @@
+//! Performing attempts: [`Workers`], tokio tasks that take jobs from one queue and run handlers.
+//!
+//! A worker performs one attempt at a time, and there are as many workers as attempts have run at once.
+//! They live on between attempts: starting one costs far more than handing it a job.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use batch_core::{ClaimToken, Failure, FailureKind, FullTaskId, Outcome, Output, TaskSpec, Urgency};
+use futures_util::FutureExt;
+use tokio::sync::{Notify, mpsc};
+
+use crate::cancel::CancelToken;
+use crate::chain::{self, Inputs};
+use crate::handler::{AttemptError, Handler, OnCancel, TaskContext};
+
+/// A handler that was told to kill what it runs gets so long before it is dropped.
+const LAST_GRACE: Duration = Duration::from_secs(10);
+
+/// An attempt to perform.
+pub(crate) struct Job {
+    pub(crate) token: ClaimToken,
+    pub(crate) id: FullTaskId,
+    pub(crate) slot: u32,
+    pub(crate) spec: Arc<TaskSpec>,
+    pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) cancel: CancelToken,
+    /// Results of other tasks that its parameters use.
+    pub(crate) inputs: Option<Inputs>,
+}
+
+/// What became of a job.
+pub(crate) struct Report {
+    pub(crate) token: ClaimToken,
+    pub(crate) slot: u32,
+    pub(crate) ended: Ended,
+}
+
+pub(crate) enum Ended {
+    With(Outcome),
+    /// It could not begin for want of resources.
+    Busy(String),
+}
+
+/// The workers of a run.
+pub(crate) struct Workers {
+    queue: Arc<Queue>,
+    started: usize,
+    reports: mpsc::UnboundedSender<Report>,
+}
+
+/// The jobs that no worker has taken yet.
+#[derive(Default)]
+struct Queue {
+    state: Mutex<QueueState>,
+    work: Notify,
+}
+
+#[derive(Default)]
+struct QueueState {
+    jobs: VecDeque<Job>,
+    idle: usize,
+    /// A worker was called and has not come yet; it will call the next if there is more to do.
+    calling: bool,
+    closed: bool,
+}
+
+impl Workers {
+    pub(crate) fn new(reports: mpsc::UnboundedSender<Report>) -> Self {
+        Self {
+            queue: Arc::default(),
+            started: 0,
+            reports,
+        }
+    }
+
+    /// Hands out jobs, of which there are never more at once than `in_flight` says, these included.
+    pub(crate) fn hand_out(&mut self, jobs: &mut Vec<Job>, in_flight: usize) {
+        {
+            let mut state = self.queue.lock();
+            state.jobs.extend(jobs.drain(..));
+            self.queue.call_one(&mut state);
+        }
+        while self.started < in_flight {
+            self.started += 1;
+            tokio::spawn(work(Arc::clone(&self.queue), self.reports.clone()));
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.queue.lock().closed = true;
+        self.queue.work.notify_waiters();
+        self.queue.work.notify_one();
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> std::sync::MutexGuard<'_, QueueState> {
+        self.state.lock().expect("nothing panics with the queue locked")
+    }
+
+    fn call_one(&self, state: &mut QueueState) {
+        if !state.jobs.is_empty() && state.idle > 0 && !state.calling {
+            state.calling = true;
+            self.work.notify_one();
+        }
+    }
+
+    /// The next job; `None` when the run is over.
+    async fn next(&self) -> Option<Job> {
+        let mut waited = false;
+        loop {
+            {
+                let mut state = self.lock();
+                if waited {
+                    state.calling = false;
+                    state.idle -= 1;
+                }
+                if let Some(job) = state.jobs.pop_front() {
+                    self.call_one(&mut state);
+                    return Some(job);
+                }
+                if state.closed {
+                    self.work.notify_one();
+                    return None;
+                }
+                state.idle += 1;
+            }
+            waited = true;
+            self.work.notified().await;
+        }
+    }
+}
+
+async fn work(queue: Arc<Queue>, reports: mpsc::UnboundedSender<Report>) {
+    while let Some(job) = queue.next().await {
+        let (token, slot) = (job.token, job.slot);
+        let ended = perform(job).await;
+        let _ = reports.send(Report { token, slot, ended });
+    }
+}
+
+async fn perform(job: Job) -> Ended {
+    let params = match &job.inputs {
+        None => job.spec.params.clone(),
+        Some(inputs) => match chain::fill_in(&job.spec.params, inputs, job.handler.as_ref()) {
+            Ok(params) => params,
+            Err(failure) => return Ended::With(Outcome::Failed(Arc::new(failure))),
+        },
+    };
+    let context = TaskContext {
+        id: job.id,
+        attempt: job.token.attempt,
+        slot: job.slot,
+        spec: job.spec,
+        params,
+        cancel: job.cancel,
+    };
+    let run = AssertUnwindSafe(job.handler.run(&context)).catch_unwind();
+    let result = tokio::select! {
+        biased;
+        result = run => result,
+        () = give_up(&context.cancel, job.handler.on_cancel()) => {
+            return Ended::With(Outcome::Cancelled(None));
+        }
+    };
+    match result {
+        Ok(Ok(output)) => Ended::With(Outcome::Completed(keep(output))),
+        Ok(Err(AttemptError::Failed(failure))) => Ended::With(Outcome::Failed(Arc::from(failure))),
+        Ok(Err(AttemptError::Busy(why))) => Ended::Busy(why),
+        Err(panic) => {
+            let message = format!("the handler panicked: {}", panic_text(panic.as_ref()));
+            let failure = Failure::new(FailureKind::Panic, message);
+            Ended::With(Outcome::Failed(Arc::new(failure)))
+        }
+    }
+}
+
+/// Returns when the attempt is no longer waited for.
+async fn give_up(cancel: &CancelToken, on_cancel: OnCancel) {
+    match on_cancel {
+        OnCancel::Drop => cancel.cancelled().await,
+        OnCancel::Cooperate => {
+            cancel.reached(Urgency::Kill).await;
+            tokio::time::sleep(LAST_GRACE).await;
+        }
+    }
+}
+
+/// Most handlers that only do something leave nothing worth keeping.
+fn keep(output: Output) -> Option<Arc<Output>> {
+    let nothing = output.value.is_none()
+        && output.process.is_none()
+        && output.stdout.is_empty()
+        && output.stderr.is_empty();
+    (!nothing).then(|| Arc::new(output))
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
