@@ -1,6 +1,6 @@
 //! A file that is there whole or not at all: [`AtomicFile`].
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -42,7 +42,9 @@ impl AtomicFile {
     /// # Errors
     /// When the system has no handles left.
     pub fn handle(&self) -> Result<File, ExportError> {
-        self.file().try_clone().map_err(|error| failed("write", &self.path, error))
+        self.file()
+            .try_clone()
+            .map_err(|error| failed("write", &self.path, error))
     }
 
     /// Makes sure that the bytes are on the disk and puts the file in its place.
@@ -85,10 +87,16 @@ fn open(path: &Path) -> io::Result<Target> {
     let place = place_of(path);
     let old = match place.metadata() {
         Ok(old) if old.is_dir() => {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
+            return Err(io::Error::new(
+                io::ErrorKind::IsADirectory,
+                "it is a folder",
+            ));
         }
         Ok(old) if !old.is_file() => {
-            return OpenOptions::new().write(true).open(place).map(Target::Direct);
+            return OpenOptions::new()
+                .write(true)
+                .open(place)
+                .map(Target::Direct);
         }
         old => old.ok(),
     };
@@ -98,14 +106,16 @@ fn open(path: &Path) -> io::Result<Target> {
     let mut prefix = std::ffi::OsString::from(".");
     prefix.push(name);
     prefix.push(".tmp-");
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix);
-    // Temporary files are private by default; results are as readable as other new files.
-    let new = new_file_permissions();
-    if let Some(permissions) = &new {
-        builder.permissions(permissions.clone());
-    }
-    let file = builder.tempfile_in(folder_of(&place))?;
+    // Made here and not by `tempfile`, whose files are private: results are as readable as other new files.
+    // Its errors would also name the temporary file, which is of no use to anybody.
+    let mut code = None;
+    let file = tempfile::Builder::new()
+        .prefix(&prefix)
+        .make_in(folder_of(&place), |beside| {
+            let made = OpenOptions::new().write(true).create_new(true).open(beside);
+            made.inspect_err(|error| code = error.raw_os_error())
+        })
+        .map_err(|error| code.map_or(error, io::Error::from_raw_os_error))?;
     if let Some(old) = old {
         file.as_file().set_permissions(old.permissions())?;
     }
@@ -125,38 +135,11 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 fn failed(action: &'static str, path: &Path, error: io::Error) -> ExportError {
-    // The temporary name is of no use to anybody: keep what the system said, without it.
-    let error = match error.raw_os_error().or_else(|| os_error(&error)) {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => error,
-    };
     ExportError::File {
         action,
         path: path.to_owned(),
         error,
     }
-}
-
-/// The system's error inside one that `tempfile` has put a path around.
-fn os_error(error: &io::Error) -> Option<i32> {
-    let mut inner = error.get_ref()?.source();
-    while let Some(error) = inner {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return error.raw_os_error();
-        }
-        inner = error.source();
-    }
-    None
-}
-
-#[cfg(unix)]
-fn new_file_permissions() -> Option<Permissions> {
-    Some(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-}
-
-#[cfg(not(unix))]
-fn new_file_permissions() -> Option<Permissions> {
-    None
 }
 
 /// Makes the rename itself last. Where a folder cannot be synced, it was renamed all the same.
@@ -212,13 +195,17 @@ mod tests {
         assert!(error.ends_with("it is a folder"), "{error}");
         let path = folder.path().join("none").join("out.csv");
         let error = AtomicFile::create(&path).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("cannot create {}: ", path.display())), "{error}");
+        assert!(
+            error.starts_with(&format!("cannot create {}: ", path.display())),
+            "{error}"
+        );
         assert!(!error.contains("tmp-"), "{error}");
     }
 
     #[cfg(unix)]
     #[test]
     fn links_and_devices_stay_what_they_are() {
+        use std::fs::Permissions;
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let real = folder.path().join("real");
@@ -231,7 +218,10 @@ mod tests {
         file.commit().unwrap();
         assert!(link.is_symlink());
         assert_eq!(fs::read(&real).unwrap(), b"new");
-        assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(
+            fs::metadata(&real).unwrap().permissions().mode() & 0o777,
+            0o640
+        );
 
         let mut file = AtomicFile::create("/dev/null").unwrap();
         file.write_all(b"gone").unwrap();

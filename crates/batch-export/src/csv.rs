@@ -67,7 +67,11 @@ impl CsvRows {
         self.text(out, Some(&record.spec.function))?;
         word(out, record.status.name())?;
         word(out, record.priority.name())?;
-        for time in [Some(record.created_at), record.started_at, record.completed_at] {
+        for time in [
+            Some(record.created_at),
+            record.started_at,
+            record.completed_at,
+        ] {
             out.write_all(b",")?;
             if let Some(time) = time {
                 out.write_all(self.stamps.text(time))?;
@@ -177,7 +181,10 @@ fn number<W: Write>(out: &mut W, number: Option<i64>) -> io::Result<()> {
 
 /// A cell, in quotes if it needs them.
 fn cell<W: Write>(out: &mut W, bytes: &[u8]) -> io::Result<()> {
-    if !bytes.iter().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r')) {
+    if !bytes
+        .iter()
+        .any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r'))
+    {
         return out.write_all(bytes);
     }
     out.write_all(b"\"")?;
@@ -198,7 +205,11 @@ impl<W: Write> Write for Quoted<'_, W> {
         let mut pieces = bytes.split_inclusive(|byte| *byte == b'"');
         pieces.try_for_each(|piece| {
             self.0.write_all(piece)?;
-            if piece.ends_with(b"\"") { self.0.write_all(b"\"") } else { Ok(()) }
+            if piece.ends_with(b"\"") {
+                self.0.write_all(b"\"")
+            } else {
+                Ok(())
+            }
         })
     }
 

@@ -18,7 +18,9 @@ pub enum ExportError {
         error: io::Error,
     },
     /// Results that had to wait for their turn could not be kept aside.
-    #[error("cannot keep results aside in a temporary file: {0}; make room, or set TMPDIR to a folder with room")]
+    #[error(
+        "cannot keep results aside in a temporary file: {0}; make room, or set TMPDIR to a folder with room"
+    )]
     Spool(io::Error),
     /// The file of the results could not be made.
     #[error("cannot {action} {}: {error}", .path.display())]

@@ -33,7 +33,14 @@ pub struct UnknownFormat {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 6] = [Self::Text, Self::Json, Self::Jsonl, Self::Csv, Self::Raw, Self::None];
+    pub const ALL: [Self; 6] = [
+        Self::Text,
+        Self::Json,
+        Self::Jsonl,
+        Self::Csv,
+        Self::Raw,
+        Self::None,
+    ];
 
     /// The name: `text`, `json`, `jsonl`, `csv`, `raw`, `none`.
     pub const fn name(self) -> &'static str {
@@ -97,7 +104,10 @@ mod tests {
             assert_eq!(format.name().parse(), Ok(format));
         }
         assert_eq!(Format::of_file(Path::new("a/out.CSV")), Some(Format::Csv));
-        assert_eq!(Format::of_file(Path::new("out.ndjson")), Some(Format::Jsonl));
+        assert_eq!(
+            Format::of_file(Path::new("out.ndjson")),
+            Some(Format::Jsonl)
+        );
         assert_eq!(Format::of_file(Path::new("out")), None);
         insta::assert_snapshot!(
             "jsnl".parse::<Format>().unwrap_err(),

@@ -70,7 +70,11 @@ impl<'a> Blocks<'a> {
             Some(next) if number > next => self.put_early(number, render),
             Some(next) => {
                 render(&mut Sink::Out(&mut self.out))?;
-                if number == next { self.release() } else { Ok(()) }
+                if number == next {
+                    self.release()
+                } else {
+                    Ok(())
+                }
             }
             None => render(&mut Sink::Out(&mut self.out)),
         }
@@ -258,7 +262,8 @@ impl Spool {
     ) -> Result<(), ExportError> {
         let file = self.file.as_mut().expect("a spooled block has a spool");
         self.at_end = false;
-        file.seek(SeekFrom::Start(offset)).map_err(ExportError::Spool)?;
+        file.seek(SeekFrom::Start(offset))
+            .map_err(ExportError::Spool)?;
         copy(file, len, buffer, out)
     }
 

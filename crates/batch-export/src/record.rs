@@ -208,7 +208,14 @@ impl Records {
                 self.waiting.insert(*task, waiting);
             }
             Event::Started { task, at, .. } => self.started(*task, *at),
-            Event::AttemptEnded { task, at, attempt, took, outcome, then } => {
+            Event::AttemptEnded {
+                task,
+                at,
+                attempt,
+                took,
+                outcome,
+                then,
+            } => {
                 let active = self.active.get_mut(task)?;
                 let ended = AttemptRecord {
                     attempt: *attempt,
@@ -220,7 +227,13 @@ impl Records {
                 };
                 attempt_ended(&mut active.record, ended, outcome, *then);
             }
-            Event::Finished { task, at, status, reason, retries } => {
+            Event::Finished {
+                task,
+                at,
+                status,
+                reason,
+                retries,
+            } => {
                 let mut record = self.take(*task)?;
                 record.completed_at = Some(*at);
                 record.status = *status;
@@ -257,7 +270,12 @@ impl Records {
     /// The tasks that are queued or running, in the order of their submission.
     pub fn unfinished(mut self) -> impl Iterator<Item = TaskRecord> {
         let missing = self.missing_dependencies();
-        let mut tasks: Vec<TaskId> = self.waiting.keys().chain(self.active.keys()).copied().collect();
+        let mut tasks: Vec<TaskId> = self
+            .waiting
+            .keys()
+            .chain(self.active.keys())
+            .copied()
+            .collect();
         tasks.sort_unstable();
         tasks.into_iter().filter_map(move |task| {
             let mut record = self.take(task)?;
@@ -278,7 +296,13 @@ impl Records {
         {
             record.started_at = Some(at);
             record.wait_time = Some(at.since(record.created_at));
-            self.active.insert(task, Active { record, attempt_started: at });
+            self.active.insert(
+                task,
+                Active {
+                    record,
+                    attempt_started: at,
+                },
+            );
         }
         if let Some(active) = self.active.get_mut(&task) {
             active.attempt_started = at;
@@ -309,7 +333,9 @@ impl Records {
                 return;
             }
             Some(Reason::Cancelled(CancelReason::User)) => "cancelled by the user".to_owned(),
-            Some(Reason::Cancelled(CancelReason::BatchStopped)) => "the batch was stopped".to_owned(),
+            Some(Reason::Cancelled(CancelReason::BatchStopped)) => {
+                "the batch was stopped".to_owned()
+            }
             Some(Reason::Failed(FailureKind::Quarantined)) => {
                 "quarantined: it was running each time the executor died".to_owned()
             }
@@ -326,7 +352,11 @@ impl Records {
         let id = self.batch.task(root);
         match &self.root {
             Some((task, status, spec)) if *task == root => {
-                let verb = if *status == Status::Cancelled { "was cancelled" } else { "failed" };
+                let verb = if *status == Status::Cancelled {
+                    "was cancelled"
+                } else {
+                    "failed"
+                };
                 if spec.name.is_some() || spec.id.is_some() {
                     format!("{id} ({}) {verb}", spec.label())
                 } else {
@@ -351,7 +381,10 @@ impl Records {
             let missing = spec.depends_on.iter().filter(|id| open.contains(&***id));
             u32::try_from(missing.count()).unwrap_or(u32::MAX)
         };
-        let waiting = self.waiting.iter().map(|(task, waiting)| (*task, count(&waiting.spec)));
+        let waiting = self
+            .waiting
+            .iter()
+            .map(|(task, waiting)| (*task, count(&waiting.spec)));
         waiting.filter(|(_, missing)| *missing > 0).collect()
     }
 }
@@ -419,7 +452,11 @@ mod tests {
     }
 
     fn submitted(number: u32, spec: TaskSpec) -> Event {
-        Event::Submitted { task: task(number), at: at(1), spec: Arc::new(spec) }
+        Event::Submitted {
+            task: task(number),
+            at: at(1),
+            spec: Arc::new(spec),
+        }
     }
 
     fn started(number: u32, second: u64, attempt: u32) -> Event {
@@ -434,20 +471,45 @@ mod tests {
 
     fn ended(number: u32, second: u64, attempt: u32, outcome: Outcome, then: Then) -> Event {
         let took = Duration::from_secs(2);
-        Event::AttemptEnded { task: task(number), at: at(second), attempt, took, outcome, then }
+        Event::AttemptEnded {
+            task: task(number),
+            at: at(second),
+            attempt,
+            took,
+            outcome,
+            then,
+        }
     }
 
-    fn finished(number: u32, second: u64, status: Status, reason: Option<Reason>, retries: u32) -> Event {
-        Event::Finished { task: task(number), at: at(second), status, reason, retries }
+    fn finished(
+        number: u32,
+        second: u64,
+        status: Status,
+        reason: Option<Reason>,
+        retries: u32,
+    ) -> Event {
+        Event::Finished {
+            task: task(number),
+            at: at(second),
+            status,
+            reason,
+            retries,
+        }
     }
 
     fn failure() -> Outcome {
-        Outcome::Failed(Arc::new(Failure::new(FailureKind::ExitCode(3), "exit code 3")))
+        Outcome::Failed(Arc::new(Failure::new(
+            FailureKind::ExitCode(3),
+            "exit code 3",
+        )))
     }
 
     /// Applies events; gives the one task they finish.
     fn fold(records: &mut Records, events: &[Event]) -> Option<TaskRecord> {
-        events.iter().filter_map(|event| records.apply(event)).last()
+        events
+            .iter()
+            .filter_map(|event| records.apply(event))
+            .last()
     }
 
     #[test]
@@ -468,12 +530,19 @@ mod tests {
         )
         .unwrap();
         assert!(records.is_empty());
-        assert_eq!((record.started_at, record.completed_at), (Some(at(4)), Some(at(12))));
+        assert_eq!(
+            (record.started_at, record.completed_at),
+            (Some(at(4)), Some(at(12)))
+        );
         assert_eq!(record.wait_time, Some(Duration::from_secs(3)));
         assert_eq!(record.execution_time, Some(Duration::from_secs(6)));
         assert!(record.flaky);
         assert_eq!((record.retry_count, record.error), (1, None));
-        let ends: Vec<_> = record.attempts.iter().map(|attempt| attempt.end.name()).collect();
+        let ends: Vec<_> = record
+            .attempts
+            .iter()
+            .map(|attempt| attempt.end.name())
+            .collect();
         assert_eq!(ends, ["failed", "interrupted", "completed"]);
         assert_eq!(record.attempts[0].error.as_deref(), Some("exit code 3"));
         assert_eq!(record.attempts[1].started_at, at(8));
@@ -482,7 +551,9 @@ mod tests {
     #[test]
     fn a_dependent_names_the_task_that_failed() {
         let mut records = Records::new(BatchId::default());
-        let root = Some(Reason::Cancelled(CancelReason::DependencyFailed { root: task(1) }));
+        let root = Some(Reason::Cancelled(CancelReason::DependencyFailed {
+            root: task(1),
+        }));
         let spec = || TaskSpec::new("command").after("login");
         let events = [
             submitted(1, TaskSpec::new("command").with_id("login")),
@@ -493,22 +564,35 @@ mod tests {
         ];
         assert!(fold(&mut records, &events).is_none());
         let failed = Some(Reason::Failed(FailureKind::ExitCode(3)));
-        let first = records.apply(&finished(1, 4, Status::Failed, failed, 0)).unwrap();
+        let first = records
+            .apply(&finished(1, 4, Status::Failed, failed, 0))
+            .unwrap();
         assert_eq!(first.error.as_deref(), Some("exit code 3"));
         for number in [2, 3] {
             let event = finished(number, 4, Status::Cancelled, root, 0);
             let record = records.apply(&event).unwrap();
             assert_eq!(record.error.as_deref(), Some("b1.1 (login) failed"));
-            assert_eq!(record.root().map(|id| id.to_string()).as_deref(), Some("b1.1"));
+            assert_eq!(
+                record.root().map(|id| id.to_string()).as_deref(),
+                Some("b1.1")
+            );
             assert_eq!(record.wait_time, None);
         }
         records.apply(&submitted(4, TaskSpec::new("command")));
         records.apply(&submitted(5, spec()));
         let user = Some(Reason::Cancelled(CancelReason::User));
-        let fourth = records.apply(&finished(4, 5, Status::Cancelled, user, 0)).unwrap();
+        let fourth = records
+            .apply(&finished(4, 5, Status::Cancelled, user, 0))
+            .unwrap();
         assert_eq!(fourth.error.as_deref(), Some("cancelled by the user"));
-        let fifth = records.apply(&finished(5, 5, Status::Cancelled, root, 0)).unwrap();
-        assert_eq!(fifth.error.as_deref(), Some("b1.1 did not complete"), "the root is forgotten");
+        let fifth = records
+            .apply(&finished(5, 5, Status::Cancelled, root, 0))
+            .unwrap();
+        assert_eq!(
+            fifth.error.as_deref(),
+            Some("b1.1 did not complete"),
+            "the root is forgotten"
+        );
     }
 
     #[test]
@@ -524,20 +608,36 @@ mod tests {
                 started(2, 2, 1),
                 started(1, 2, 1),
                 ended(1, 4, 1, failure(), Then::RetryAt(at(9))),
-                Event::PriorityChanged { task: task(4), at: at(3), priority: Priority::High },
+                Event::PriorityChanged {
+                    task: task(4),
+                    at: at(3),
+                    priority: Priority::High,
+                },
                 Event::Paused { at: at(5) },
             ],
         );
         assert_eq!(records.len(), 4);
         let left: Vec<_> = records
             .unfinished()
-            .map(|record| (record.task.get(), record.status, record.reason, record.priority))
+            .map(|record| {
+                (
+                    record.task.get(),
+                    record.status,
+                    record.reason,
+                    record.priority,
+                )
+            })
             .collect();
         let queued = |reason| Some(Reason::Queued(reason));
         assert_eq!(
             left,
             [
-                (1, Status::Queued, queued(QueuedReason::Delayed { until: at(9) }), Priority::Medium),
+                (
+                    1,
+                    Status::Queued,
+                    queued(QueuedReason::Delayed { until: at(9) }),
+                    Priority::Medium
+                ),
                 (2, Status::Running, None, Priority::Medium),
                 (
                     3,
@@ -545,7 +645,12 @@ mod tests {
                     queued(QueuedReason::WaitingForDependencies { missing: 2 }),
                     Priority::Medium
                 ),
-                (4, Status::Queued, queued(QueuedReason::Paused), Priority::High),
+                (
+                    4,
+                    Status::Queued,
+                    queued(QueuedReason::Paused),
+                    Priority::High
+                ),
             ]
         );
     }
@@ -553,6 +658,10 @@ mod tests {
     #[test]
     fn a_waiting_task_is_small() {
         assert!(size_of::<(TaskId, Waiting)>() <= 32);
-        assert!(size_of::<TaskRecord>() <= 264, "{}", size_of::<TaskRecord>());
+        assert!(
+            size_of::<TaskRecord>() <= 264,
+            "{}",
+            size_of::<TaskRecord>()
+        );
     }
 }

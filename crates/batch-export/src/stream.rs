@@ -232,12 +232,20 @@ mod tests {
     fn a_file_that_is_gone_or_short_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
-        let stream = Stream::File { path: path.clone(), len: 3 };
-        let error = write_bytes(&mut Vec::new(), &stream).unwrap_err().to_string();
+        let stream = Stream::File {
+            path: path.clone(),
+            len: 3,
+        };
+        let error = write_bytes(&mut Vec::new(), &stream)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("out"), "{error}");
         std::fs::write(&path, "ab").unwrap();
         let error = check(&stream).unwrap_err().to_string();
-        assert!(error.ends_with("it holds 2 bytes where the task wrote 3"), "{error}");
+        assert!(
+            error.ends_with("it holds 2 bytes where the task wrote 3"),
+            "{error}"
+        );
         std::fs::write(&path, "abcdef").unwrap();
         let mut out = Vec::new();
         write_bytes(&mut out, &stream).unwrap();

@@ -53,8 +53,13 @@ impl Totals {
 
     /// The mean time of the tasks that had an attempt; `None` without one.
     pub fn average_task_time(&self) -> Option<Duration> {
-        let mean = self.total_execution_time.as_nanos().checked_div(u128::from(self.executed))?;
-        Some(Duration::from_nanos(u64::try_from(mean).unwrap_or(u64::MAX)))
+        let mean = self
+            .total_execution_time
+            .as_nanos()
+            .checked_div(u128::from(self.executed))?;
+        Some(Duration::from_nanos(
+            u64::try_from(mean).unwrap_or(u64::MAX),
+        ))
     }
 }
 
@@ -142,7 +147,13 @@ impl fmt::Display for Summary {
         }
         f.write_str("\nfailed:")?;
         for failure in &self.failures {
-            write!(f, "\n  {}  {}: {}", failure.id, Visible(&failure.label), Short(&failure.error))?;
+            write!(
+                f,
+                "\n  {}  {}: {}",
+                failure.id,
+                Visible(&failure.label),
+                Short(&failure.error)
+            )?;
             if failure.attempts > 1 {
                 write!(f, " ({} attempts)", failure.attempts)?;
             }
@@ -157,7 +168,12 @@ impl fmt::Display for Summary {
 impl Summary {
     fn fmt_counts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tasks = self.totals.tasks();
-        write!(f, "{} {}", Grouped(tasks), if tasks == 1 { "task" } else { "tasks" })?;
+        write!(
+            f,
+            "{} {}",
+            Grouped(tasks),
+            if tasks == 1 { "task" } else { "tasks" }
+        )?;
         let mut before = ": ";
         for status in [
             Status::Completed,
@@ -262,7 +278,11 @@ mod tests {
 
     #[test]
     fn a_batch_with_failures() {
-        let parts = [(Status::Completed, 3_100), (Status::Failed, 12), (Status::Cancelled, 8)];
+        let parts = [
+            (Status::Completed, 3_100),
+            (Status::Failed, 12),
+            (Status::Cancelled, 8),
+        ];
         insta::assert_snapshot!(summary(&parts), @r"
         3,120 tasks: 3,100 completed (4 flaky), 12 failed, 8 cancelled in 1m03s (49.4/s)
         failed:
@@ -297,11 +317,22 @@ mod tests {
 
     #[test]
     fn totals_count_what_was_executed() {
-        let totals = summary(&[(Status::Completed, 3), (Status::Failed, 1), (Status::Cancelled, 2)]);
+        let totals = summary(&[
+            (Status::Completed, 3),
+            (Status::Failed, 1),
+            (Status::Cancelled, 2),
+        ]);
         let totals = totals.totals();
         assert_eq!(totals.total_execution_time, Duration::from_secs(2));
         assert_eq!(totals.average_task_time(), Some(Duration::from_millis(500)));
-        assert_eq!((totals.tasks(), totals.count(Status::Cancelled), totals.flaky), (6, 2, 3));
+        assert_eq!(
+            (
+                totals.tasks(),
+                totals.count(Status::Cancelled),
+                totals.flaky
+            ),
+            (6, 2, 3)
+        );
         assert_eq!(Totals::default().average_task_time(), None);
     }
 }

@@ -12,8 +12,8 @@ use batch_core::{Output, Reason};
 
 use crate::error::ExportError;
 use crate::json_text::{
-    write_bool, write_list, write_opt_i64, write_opt_seconds, write_opt_str, write_opt_time, write_str,
-    write_stream,
+    write_bool, write_list, write_opt_i64, write_opt_seconds, write_opt_str, write_opt_time,
+    write_str, write_stream,
 };
 use crate::record::{AttemptEnd, AttemptRecord, TaskRecord};
 use crate::scalar::{Stamps, write_task_id, write_u64};
@@ -156,7 +156,10 @@ fn write_what<W: Write>(out: &mut W, record: &TaskRecord) -> io::Result<()> {
 }
 
 /// Writes the result: the returned value, else how the process ended and what it printed, else `null`.
-pub(crate) fn write_result<W: Write>(out: &mut W, output: Option<&Output>) -> Result<(), ExportError> {
+pub(crate) fn write_result<W: Write>(
+    out: &mut W,
+    output: Option<&Output>,
+) -> Result<(), ExportError> {
     let Some(output) = output else {
         return Ok(out.write_all(b"null")?);
     };

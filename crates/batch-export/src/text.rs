@@ -74,11 +74,18 @@ impl TextRows {
     fn write_errors<W: Write>(self, out: &mut W, stderr: &Stream) -> Result<(), ExportError> {
         let (bytes, mut before) = stream::tail(stderr, ERROR_BYTES)?;
         let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-        let breaks = text.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n');
-        let start = breaks.map(|(at, _)| at + 1).nth(ERROR_LINES - 1).unwrap_or(0);
+        let breaks = text
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(|(_, byte)| **byte == b'\n');
+        let start = breaks
+            .map(|(at, _)| at + 1)
+            .nth(ERROR_LINES - 1)
+            .unwrap_or(0);
         before += start as u64;
         if before > 0 {
-            writeln!(out, "  ! … after {} bytes more", Grouped(before))?;
+            writeln!(out, "  ! … ({} bytes before this)", Grouped(before))?;
         }
         let mut lines = Lines::new(out, b"  ! ");
         if self.escape_control {
@@ -135,7 +142,11 @@ impl<'a, W: Write> Lines<'a, W> {
     }
 
     fn end(self) -> io::Result<()> {
-        if self.at_start { Ok(()) } else { self.out.write_all(b"\n") }
+        if self.at_start {
+            Ok(())
+        } else {
+            self.out.write_all(b"\n")
+        }
     }
 }
 

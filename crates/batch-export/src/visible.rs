@@ -38,6 +38,9 @@ mod tests {
     #[test]
     fn what_steers_is_escaped_and_the_rest_stays() {
         let text = "ä\tb\r\n\u{7f}\u{9b}1m\u{202e}";
-        assert_eq!(Visible(text).to_string(), "ä\tb\\r\\n\\u{7f}\\u{9b}1m\\u{202e}");
+        assert_eq!(
+            Visible(text).to_string(),
+            "ä\tb\\r\\n\\u{7f}\\u{9b}1m\\u{202e}"
+        );
     }
 }

@@ -182,7 +182,9 @@ impl<'a> JsonWriter<'a> {
         let len = self.file.metadata().map_err(ExportError::Spool)?.len();
         if len > 0 {
             // Every task comes with a comma before it; the first one's is left out.
-            self.file.seek(std::io::SeekFrom::Start(1)).map_err(ExportError::Spool)?;
+            self.file
+                .seek(std::io::SeekFrom::Start(1))
+                .map_err(ExportError::Spool)?;
             copy(&mut self.file, len - 1, &mut Vec::new(), out)?;
             out.write_all(b"\n")?;
         }
@@ -230,13 +232,15 @@ impl ResultWriter for RawWriter<'_> {
         };
         stream::check(&output.stdout)?;
         stream::check(&output.stderr)?;
-        self.out.put(record.task, |out| stream::write_bytes(out, &output.stdout))?;
+        self.out
+            .put(record.task, |out| stream::write_bytes(out, &output.stdout))?;
         if output.stderr.is_empty() {
             return self.err.skip(record.task);
         }
         // On a terminal both are the same place: what was written first is to be seen first.
         self.out.flush()?;
-        self.err.put(record.task, |out| stream::write_bytes(out, &output.stderr))?;
+        self.err
+            .put(record.task, |out| stream::write_bytes(out, &output.stderr))?;
         self.err.flush()
     }
 

@@ -210,7 +210,7 @@ fn text_or_bytes(scope: &mut Scope<'_, '_>, raw: &RawValue, field: &str) -> Opti
 }
 
 /// `{}`
-fn empty() -> Json {
+pub(crate) fn empty() -> Json {
     static EMPTY: std::sync::OnceLock<Json> = std::sync::OnceLock::new();
     EMPTY.get_or_init(|| Json::from(serde_json::json!({}))).clone()
 }

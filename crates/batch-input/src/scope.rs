@@ -90,6 +90,9 @@ impl Scope<'_, '_> {
     pub(crate) fn wrong(&mut self, raw: &RawValue, field: &str, wanted: &str) {
         let message = match kind(raw) {
             "a text" if text(raw).is_none() => format!("{field} holds half a surrogate pair"),
+            "an object" if wanted == "an object" => {
+                format!("a name in {field} holds half a surrogate pair")
+            }
             "a number" => format!("{field} must be {wanted}, not {}", shortened(raw.get())),
             "a text" => format!("{field} must be {wanted}, not {}", shortened(raw.get())),
             kind => format!("{field} must be {wanted}, not {kind}"),

@@ -8,13 +8,13 @@ use serde_json::value::RawValue;
 
 use crate::fields::{Fields, is_null, kind, plain_text};
 use crate::options::{OPTION_FIELDS, read_option};
-use crate::params::{Work, read_work, short_form};
+use crate::params::{Work, empty, read_work, short_form};
 use crate::problem::TaskLabel;
 use crate::scope::{Report, Scope, suggestion};
 use crate::source::Source;
 
 /// The fields of a task.
-const TASK_FIELDS: [&str; 20] = [
+pub(crate) const TASK_FIELDS: [&str; 20] = [
     "id", "name", "command", "shell", "python", "node", "http", "function", "params", "stdin",
     "depends_on", "priority", "max_retries", "timeout", "retry", "tags", "cwd", "env", "limit",
     "grace",
@@ -74,7 +74,7 @@ impl TaskReader {
             id: None,
             name: None,
             function: self.function(""),
-            params: batch_core::Json::null(),
+            params: empty(),
             depends_on: Box::default(),
             options: self.defaults.clone(),
         };
@@ -188,6 +188,12 @@ fn depends_on(scope: &mut Scope<'_, '_>, raw: &RawValue) -> Box<[Box<str>]> {
 }
 
 fn unknown_field(scope: &mut Scope<'_, '_>, raw: &RawValue, name: &str, work: &mut Work<'_>) {
+    if name == "tasks" {
+        work.misspelt = true;
+        let help = "such a file is named .json or .yaml".to_owned();
+        let message = "a list of tasks cannot stand inside a task".to_owned();
+        return scope.problem(raw.get(), name, message, Some(help));
+    }
     if SETTINGS_ONLY.contains(&name) {
         let help = format!("write it beside \"tasks\": {{{name:?}: …, \"tasks\": […]}}");
         let message = format!("{name:?} is a setting of the whole file");

@@ -141,13 +141,19 @@ impl Filter {
     /// Wants only tasks with one of these priorities.
     #[must_use]
     pub fn with_priorities(self, priorities: impl IntoIterator<Item = Priority>) -> Self {
-        self.with(Test::Priority(Compare::Equal, priorities.into_iter().collect()))
+        self.with(Test::Priority(
+            Compare::Equal,
+            priorities.into_iter().collect(),
+        ))
     }
 
     /// Wants only tasks with one of these tags.
     #[must_use]
     pub fn with_tags(self, tags: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let tags = tags.into_iter().map(|tag| Pattern::Whole(tag.into())).collect();
+        let tags = tags
+            .into_iter()
+            .map(|tag| Pattern::Whole(tag.into()))
+            .collect();
         self.with(Test::Text(TextField::Tag, tags))
     }
 

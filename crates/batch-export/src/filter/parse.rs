@@ -4,7 +4,8 @@ use std::iter::Peekable;
 use std::str::Chars;
 
 use batch_core::{
-    FullTaskId, ParseDurationError, ParseIdError, Priority, Status, TaskId, UnknownName, parse_duration,
+    FullTaskId, ParseDurationError, ParseIdError, Priority, Status, TaskId, UnknownName,
+    parse_duration,
 };
 
 use super::{Compare, NumberField, Pattern, Term, Test, TextField, TimeField};
@@ -22,7 +23,9 @@ pub enum FilterError {
         hint: String,
     },
     /// A term lacks its field, operator or value.
-    #[error("{term:?} in the filter is not complete; write a field, an operator and a value, such as status:failed or time>10")]
+    #[error(
+        "{term:?} in the filter is not complete; write a field, an operator and a value, such as status:failed or time>10"
+    )]
     Incomplete {
         /// The term.
         term: String,
@@ -173,7 +176,10 @@ fn read_values(chars: &mut Peekable<Chars<'_>>, term: &str) -> Result<Vec<String
                 let value = values.last_mut().expect("there is always a last value");
                 read_quoted(chars, value).ok_or_else(|| FilterError::OpenQuote(term.to_owned()))?;
             }
-            _ => values.last_mut().expect("there is always a last value").push(c),
+            _ => values
+                .last_mut()
+                .expect("there is always a last value")
+                .push(c),
         }
     }
     Ok(values)
@@ -195,11 +201,17 @@ impl Parts {
         Ok(match self.field {
             "status" => {
                 self.only_is()?;
-                Test::Status(self.values(|text| self.named(text.parse(), text, Status::ALL.map(Status::name)))?)
+                Test::Status(
+                    self.values(|text| {
+                        self.named(text.parse(), text, Status::ALL.map(Status::name))
+                    })?,
+                )
             }
             "priority" => Test::Priority(
                 self.compare()?,
-                self.values(|text| self.named(text.parse(), text, Priority::ALL.map(Priority::name)))?,
+                self.values(|text| {
+                    self.named(text.parse(), text, Priority::ALL.map(Priority::name))
+                })?,
             ),
             "tag" => self.text(TextField::Tag)?,
             "function" => self.text(TextField::Function)?,
@@ -216,7 +228,8 @@ impl Parts {
             "flaky" => {
                 self.only_is()?;
                 Test::Flaky(self.values(|text| {
-                    text.parse().map_err(|_| self.bad(format!("{text:?} is neither true nor false")))
+                    text.parse()
+                        .map_err(|_| self.bad(format!("{text:?} is neither true nor false")))
                 })?)
             }
             "task" => {
@@ -251,7 +264,8 @@ impl Parts {
 
     fn number(&self, field: NumberField) -> Result<Test, FilterError> {
         let read = |text: &str| {
-            text.parse().map_err(|_| self.bad(format!("{text:?} is not a whole number")))
+            text.parse()
+                .map_err(|_| self.bad(format!("{text:?} is not a whole number")))
         };
         Ok(Test::Number(field, self.compare()?, self.values(read)?))
     }
@@ -259,11 +273,16 @@ impl Parts {
     fn task(&self, text: &str) -> Result<(Option<batch_core::BatchId>, TaskId), FilterError> {
         let full = text.parse().map(|id: FullTaskId| (Some(id.batch), id.task));
         full.or_else(|error: ParseIdError| {
-            text.parse().map(|task| (None, task)).map_err(|_: ParseIdError| self.bad(error.to_string()))
+            text.parse()
+                .map(|task| (None, task))
+                .map_err(|_: ParseIdError| self.bad(error.to_string()))
         })
     }
 
-    fn values<T>(&self, read: impl Fn(&str) -> Result<T, FilterError>) -> Result<Vec<T>, FilterError> {
+    fn values<T>(
+        &self,
+        read: impl Fn(&str) -> Result<T, FilterError>,
+    ) -> Result<Vec<T>, FilterError> {
         self.values.iter().map(|text| read(text)).collect()
     }
 
@@ -283,7 +302,9 @@ impl Parts {
     fn compare(&self) -> Result<Compare, FilterError> {
         match self.operator {
             Operator::Is | Operator::IsNot => Ok(Compare::Equal),
-            Operator::Contains => Err(self.wrong_operator("`:`, `=`, `!=`, `>`, `>=`, `<` and `<=`")),
+            Operator::Contains => {
+                Err(self.wrong_operator("`:`, `=`, `!=`, `>`, `>=`, `<` and `<=`"))
+            }
             Operator::Compare(_) if self.values.len() > 1 => Err(FilterError::ManyValues {
                 field: self.field,
                 operator: self.sign,

@@ -1,0 +1,5 @@
+//! The crate from outside: what the formats look like and that they lose nothing.
+
+mod common;
+mod formats;
+mod round_trip;

@@ -1,0 +1,59 @@
+//! JSON lines: one task a line, read as a stream.
+
+use std::io::{self, BufRead};
+
+use serde_json::value::RawValue;
+
+use crate::file::{ReadOptions, TaskFile, base_options, overridden};
+use crate::scope::Report;
+use crate::source::{Lines, Source};
+use crate::task::TaskReader;
+
+/// Reads to the end. Lines of white space are skipped.
+pub(crate) fn read(
+    mut input: impl BufRead,
+    name: &str,
+    options: &ReadOptions,
+) -> io::Result<TaskFile> {
+    let mut report = Report::new(name);
+    let mut file = TaskFile::new(name);
+    let mut reader = TaskReader::new(overridden(base_options(), options));
+    let mut buffer = Vec::new();
+    let mut number = 0_u32;
+    loop {
+        buffer.clear();
+        if input.read_until(b'\n', &mut buffer)? == 0 || report.is_full() {
+            break;
+        }
+        number = number.saturating_add(1);
+        let bytes = match number {
+            1 => buffer.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&buffer),
+            _ => &buffer,
+        };
+        let Ok(line) = std::str::from_utf8(bytes) else {
+            report.add(number, "the line is not UTF-8", None);
+            continue;
+        };
+        let line = line.trim();
+        if line.is_empty() {
+            continue;
+        }
+        match serde_json::from_str::<&RawValue>(line) {
+            Ok(raw) => {
+                let source = Source::new(line, Lines::Fixed(number));
+                file.tasks.push(reader.read(&source, &mut report, raw));
+                file.lines.push(number);
+            }
+            Err(error) => {
+                report.add_syntax(&error, number);
+                if let (true, Some(problem)) = (number == 1 && error.is_eof(), report.problems.last_mut())
+                {
+                    let help = "here each line is a whole task; a document of many lines is named .json";
+                    problem.help = Some(help.to_owned());
+                }
+            }
+        }
+    }
+    file.problems = report.problems;
+    Ok(file)
+}

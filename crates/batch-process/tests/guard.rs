@@ -1,0 +1,214 @@
+//! The guardian, with a program that stands in for `bex`.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Instant;
+
+use common::{Lifeline, PATIENCE, kill};
+
+/// What a task might do to escape, in the hands of `sh`. Its processes hold the lifeline.
+const ESCAPES: &str = "env -i setsid sh -c 'echo out >&9; sleep 1000' & \
+    (env -i setsid sleep 1000 &); setsid sleep 1000 & sleep 1000 & trap '' TERM; \
+    echo ready >&9; while :; do sleep 1000; done";
+
+struct Fixture {
+    child: Child,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Fixture {
+    fn start(arguments: &[&str]) -> Self {
+        Self::from(Command::new(env!("CARGO_BIN_EXE_batch-process-fixture")).args(arguments))
+    }
+
+    fn from(command: &mut Command) -> Self {
+        let mut child = command.process_group(0).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    fn line(&mut self) -> String {
+        self.lines.next().expect("a line").unwrap()
+    }
+
+    /// The pids of the executor and of its task.
+    fn ids(&mut self) -> (i64, i64) {
+        let line = self.line();
+        let words: Vec<&str> = line.split(' ').collect();
+        (words[1].parse().unwrap(), words[3].parse().unwrap())
+    }
+
+    fn pid(&self) -> i64 {
+        self.child.id().into()
+    }
+
+    fn status(&mut self) -> (Option<i32>, Option<i32>) {
+        let status = self.child.wait().unwrap();
+        (status.code(), status.signal())
+    }
+}
+
+fn escaping() -> (Lifeline, Fixture, (i64, i64)) {
+    let line = Lifeline::new();
+    let script = format!("{}{ESCAPES}", line.hold());
+    let mut fixture = Fixture::start(&["run", &script]);
+    let ids = fixture.ids();
+    let mut lines = [line.line(), line.line()];
+    lines.sort();
+    assert_eq!(lines, ["out", "ready"]);
+    (line, fixture, ids)
+}
+
+/// The letter for the state of a process: `T` when it is stopped.
+fn state(pid: i64) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(") ").next()?.chars().next()
+}
+
+/// There is no event for the stop of a process that is not one's child.
+fn until_state(pid: i64, wanted: impl Fn(char) -> bool) {
+    let begun = Instant::now();
+    while !state(pid).is_some_and(&wanted) {
+        assert!(begun.elapsed() < PATIENCE, "{pid} is {:?}", state(pid));
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn the_guardian_ends_as_the_executor_ends() {
+    for code in [0, 1, 130] {
+        let mut fixture = Fixture::start(&["exit", &code.to_string()]);
+        assert_eq!(fixture.status(), (Some(code), None));
+    }
+    let line = Lifeline::new();
+    let mut fixture = Fixture::start(&["run", &format!("{}sleep 1000", line.hold())]);
+    let (executor, _) = fixture.ids();
+    kill("-SEGV", executor);
+    assert_eq!(fixture.status(), (None, Some(11)));
+    line.all_gone();
+}
+
+#[test]
+fn a_killed_executor_leaves_nothing() {
+    let (line, mut fixture, (executor, _)) = escaping();
+    kill("-KILL", executor);
+    assert_eq!(fixture.status(), (None, Some(9)));
+    line.all_gone();
+}
+
+#[test]
+fn a_killed_guardian_leaves_nothing() {
+    let (line, mut fixture, _) = escaping();
+    kill("-KILL", fixture.pid());
+    line.all_gone();
+    assert_eq!(fixture.status(), (None, Some(9)));
+}
+
+#[test]
+fn a_killed_group_leaves_nothing() {
+    let (line, fixture, (executor, _)) = escaping();
+    assert_ne!(executor, fixture.pid());
+    kill("-KILL", -fixture.pid());
+    line.all_gone();
+}
+
+#[test]
+fn signals_are_passed_on() {
+    let mut fixture = Fixture::start(&["run", "sleep 1000"]);
+    fixture.ids();
+    for (signal, name) in [("-INT", "Interrupt"), ("-HUP", "Hangup"), ("-QUIT", "Quit")] {
+        kill(signal, fixture.pid());
+        assert_eq!(fixture.line(), name);
+    }
+    kill("-TERM", fixture.pid());
+    assert_eq!(fixture.line(), "Terminate");
+    assert_eq!(fixture.status(), (Some(143), None));
+}
+
+#[test]
+fn what_is_to_be_ignored_stays_ignored() {
+    let program = env!("CARGO_BIN_EXE_batch-process-fixture");
+    let script = format!("trap '' HUP INT; exec '{program}' run 'sleep 1000'");
+    let mut fixture = Fixture::from(Command::new("sh").args(["-c", &script]));
+    let (executor, _) = fixture.ids();
+    for pid in [fixture.pid(), executor] {
+        kill("-HUP", pid);
+        kill("-INT", pid);
+    }
+    kill("-TERM", fixture.pid());
+    assert_eq!(fixture.line(), "Terminate");
+    assert_eq!(fixture.status(), (Some(143), None));
+}
+
+#[test]
+fn a_stop_stops_guardian_executor_and_tasks_and_they_go_on() {
+    let mut fixture = Fixture::start(&["run", "sleep 1000"]);
+    let (executor, task) = fixture.ids();
+    kill("-TSTP", fixture.pid());
+    assert_eq!(fixture.line(), "Suspend");
+    for pid in [task, executor, fixture.pid()] {
+        until_state(pid, |state| state == 'T');
+    }
+    kill("-CONT", fixture.pid());
+    assert_eq!(fixture.line(), "resumed");
+    assert_eq!(fixture.line(), "Continue");
+    for pid in [task, executor, fixture.pid()] {
+        until_state(pid, |state| state != 'T');
+    }
+    kill("-TERM", fixture.pid());
+    assert_eq!(fixture.status(), (Some(143), None));
+}
+
+#[test]
+fn a_sweep_ends_what_tasks_left_and_names_it() {
+    let line = Lifeline::new();
+    let script = format!(
+        "{}(setsid sleep 1001 &); env -i setsid sleep 1002 & sleep 1003 & (trap '' TERM; sleep 1004) &",
+        line.hold()
+    );
+    let mut fixture = Fixture::start(&["sweep", &script]);
+    let mut lines: Vec<String> = fixture.lines.by_ref().map(Result::unwrap).collect();
+    lines.sort();
+    // What ignores the request is killed after it.
+    assert!(lines.contains(&"b1.42 sleep 1001".into()), "{lines:?}");
+    assert!(lines.contains(&"- sleep 1002".into()), "{lines:?}");
+    assert!(lines.contains(&"b1.42 sleep 1003".into()), "{lines:?}");
+    assert_eq!(fixture.status(), (Some(0), None));
+    line.all_gone();
+}
+
+#[test]
+fn a_sweep_without_leftovers_says_nothing() {
+    let mut fixture = Fixture::start(&["sweep", "true"]);
+    assert_eq!(fixture.lines.by_ref().count(), 0);
+    assert_eq!(fixture.status(), (Some(0), None));
+}
+
+#[test]
+fn orphans_that_ended_are_reaped_and_ends_of_tasks_left_alone() {
+    let script = "for i in 1 2 3; do (sh -c : &); done; exit 5";
+    let mut fixture = Fixture::start(&["reap", script, "3"]);
+    assert_eq!(fixture.line(), "reaped 3, ended Some(5)");
+    assert_eq!(fixture.status(), (Some(0), None));
+}
+
+#[test]
+fn no_more_open_files_is_no_fault_of_the_task() {
+    let program = env!("CARGO_BIN_EXE_batch-process-fixture");
+    let script = format!("ulimit -n 40; exec '{program}' unguarded busy");
+    let mut fixture = Fixture::from(Command::new("sh").args(["-c", &script]));
+    assert_eq!(fixture.line(), "busy true permanent false");
+}
+
+#[test]
+fn the_limit_of_open_files_is_raised_and_given_back() {
+    let program = env!("CARGO_BIN_EXE_batch-process-fixture");
+    let script = format!("ulimit -Sn 100; exec '{program}' unguarded limits 50");
+    let mut fixture = Fixture::from(Command::new("sh").args(["-c", &script]));
+    assert_eq!(fixture.line(), "tasks 50");
+    assert_eq!(fixture.line(), "100");
+}
