@@ -200,8 +200,14 @@ fn json_row(record: &TaskRecord) -> JsonRow {
         peak_memory: task["peak_memory"].as_u64(),
         attempts: vec![AttemptRow {
             attempt: 1,
-            started_at: attempt["started_at"].as_str().expect("always there").to_owned(),
-            ended_at: attempt["ended_at"].as_str().expect("always there").to_owned(),
+            started_at: attempt["started_at"]
+                .as_str()
+                .expect("always there")
+                .to_owned(),
+            ended_at: attempt["ended_at"]
+                .as_str()
+                .expect("always there")
+                .to_owned(),
             execution_time: attempt["execution_time"].as_f64().expect("always there"),
             outcome: record.attempts[0].end.name().to_owned(),
             reason: None,
@@ -247,7 +253,9 @@ fn export<W: Write + Send>(format: Format, records: &[TaskRecord], rows: u32, mu
     for record in records.iter().cycle().take(rows as usize) {
         writer.task(record).expect("the row is written");
     }
-    writer.finish(&Summary::new(BatchId::default())).expect("the end is written");
+    writer
+        .finish(&Summary::new(BatchId::default()))
+        .expect("the end is written");
     drop(writer);
     out
 }
@@ -263,16 +271,23 @@ fn serde_json_lines<W: Write>(json: &[JsonRow], rows: u32, out: W) -> W {
         serde_json::to_writer(&mut out, row).expect("the row is written");
         out.write_all(b"\n").expect("the row is written");
     }
-    out.into_inner().map_err(io::IntoInnerError::into_error).expect("the end is written")
+    out.into_inner()
+        .map_err(io::IntoInnerError::into_error)
+        .expect("the end is written")
 }
 
 /// The peer: the `csv` crate with a buffer of the same size.
 fn csv_crate<W: Write>(csv: &[CsvRow], rows: u32, out: W) -> W {
-    let mut writer = csv::WriterBuilder::new().buffer_capacity(64 * 1024).from_writer(out);
+    let mut writer = csv::WriterBuilder::new()
+        .buffer_capacity(64 * 1024)
+        .from_writer(out);
     for row in csv.iter().cycle().take(rows as usize) {
         writer.serialize(row).expect("the row is written");
     }
-    writer.into_inner().map_err(csv::IntoInnerError::into_error).expect("the end is written")
+    writer
+        .into_inner()
+        .map_err(csv::IntoInnerError::into_error)
+        .expect("the end is written")
 }
 
 /// Takes bytes and forgets them.
@@ -303,7 +318,9 @@ fn exports(criterion: &mut Criterion) {
         "CSV",
     );
     let mut group = criterion.benchmark_group("export: a million results");
-    group.sample_size(10).throughput(Throughput::Elements(u64::from(ROWS)));
+    group
+        .sample_size(10)
+        .throughput(Throughput::Elements(u64::from(ROWS)));
     let mut bench = |name: &str, write: &dyn Fn()| {
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|rounds| {
@@ -313,10 +330,18 @@ fn exports(criterion: &mut Criterion) {
             });
         });
     };
-    bench("JSONL, serde_json", &|| drop(serde_json_lines(&rows.json, ROWS, Gone)));
-    bench("JSONL, ours", &|| drop(jsonl(&rows.records, ROWS, Gone)));
-    bench("CSV, csv crate", &|| drop(csv_crate(&rows.csv, ROWS, Gone)));
-    bench("CSV, ours", &|| drop(export(Format::Csv, &rows.records, ROWS, Gone)));
+    bench("JSONL, serde_json", &|| {
+        serde_json_lines(&rows.json, ROWS, Gone);
+    });
+    bench("JSONL, ours", &|| {
+        jsonl(&rows.records, ROWS, Gone);
+    });
+    bench("CSV, csv crate", &|| {
+        csv_crate(&rows.csv, ROWS, Gone);
+    });
+    bench("CSV, ours", &|| {
+        export(Format::Csv, &rows.records, ROWS, Gone);
+    });
     group.finish();
 }
 

@@ -16,7 +16,7 @@ use csv::StringRecord;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::fields::{Fields, kind, text};
+use crate::fields::{Fields, kind};
 use crate::file::{
     FileSettings, Format, ReadError, ReadOptions, TaskFile, base_options, document_text, overridden,
     read_document,
@@ -75,7 +75,7 @@ impl RowTemplate {
         let format = if format == Format::Yaml { format } else { Format::Json };
         if let Some((text, lines)) = document_text(bytes, format, &mut report) {
             let source = Source::new(&text, lines);
-            if let Ok(root) = serde_json::from_str(&text) {
+            if let Ok(root) = serde_json::from_str::<&RawValue>(&text) {
                 template.read_root(root, &source, &mut report);
             }
         }

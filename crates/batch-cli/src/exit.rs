@@ -1,0 +1,79 @@
+//! How `bex` ends: [`Exit`], the one table of exit codes, and [`CliError`].
+
+use std::process::ExitCode;
+
+use batch_input::Problem;
+
+/// The exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Every task completed.
+    Completed,
+    /// It ran to the end; some tasks failed or were cancelled.
+    SomeFailed,
+    /// Wrong usage or invalid input; nothing ran.
+    Usage,
+    /// The tool itself failed.
+    Broken,
+    /// The batch was stopped or cancelled before its end.
+    Stopped,
+    /// Ended by a signal.
+    Signal(u8),
+}
+
+impl Exit {
+    fn code(self) -> u8 {
+        match self {
+            Self::Completed => 0,
+            Self::SomeFailed => 1,
+            Self::Usage => 2,
+            Self::Broken => 3,
+            Self::Stopped => 5,
+            Self::Signal(number) => 128 + number,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// Why a command did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// The arguments do not go together.
+    #[error("{0}")]
+    Usage(String),
+    /// The input is wrong; all that is wrong with it.
+    #[error("{}", list(.0))]
+    Input(Vec<Problem>),
+    /// A file cannot be read.
+    #[error(transparent)]
+    Read(#[from] batch_input::ReadError),
+    /// Results cannot be written.
+    #[error(transparent)]
+    Export(#[from] batch_export::ExportError),
+    /// Something else of ours failed.
+    #[error("cannot {0}: {1}")]
+    System(&'static str, std::io::Error),
+}
+
+impl CliError {
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) | Self::Input(_) | Self::Read(_) => Exit::Usage,
+            Self::Export(_) | Self::System(..) => Exit::Broken,
+        }
+    }
+}
+
+fn list(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(|problem| format!("  {problem}")).collect();
+    let count = match problems.len() {
+        1 => "1 problem".to_owned(),
+        n => format!("{n} problems"),
+    };
+    format!("{count} in the input; nothing was run\n{}", lines.join("\n"))
+}

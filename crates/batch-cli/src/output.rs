@@ -1,0 +1,123 @@
+//! Where results go while the batch runs: [`ResultSink`], and its end: [`Results`].
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use batch_core::{BatchId, Event, Time};
+use batch_export::{
+    AtomicFile, ExportError, Filter, Format, Records, ResultWriter, Summary, WriterOptions, result_writer,
+};
+use batch_runtime::{Sink, SinkError};
+
+use crate::progress::Screen;
+
+/// What is written, and where.
+pub(crate) struct OutputPlan {
+    pub(crate) options: WriterOptions,
+    /// A file, in place of standard output.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) filter: Filter,
+}
+
+/// Turns events into results, as they come.
+pub(crate) struct ResultSink(Arc<Mutex<Option<State>>>);
+
+/// The results, once the run is over.
+pub(crate) struct Results(Arc<Mutex<Option<State>>>);
+
+struct State {
+    records: Records,
+    summary: Summary,
+    filter: Filter,
+    writer: Box<dyn ResultWriter>,
+    file: Option<AtomicFile>,
+}
+
+impl OutputPlan {
+    /// Opens the place results go to.
+    pub(crate) fn open(self, batch: BatchId, screen: &Screen) -> Result<(ResultSink, Results), ExportError> {
+        let file = match &self.file {
+            // The format `none` writes nothing, not even an empty file.
+            Some(path) if self.options.format != Format::None => Some(AtomicFile::create(path)?),
+            _ => None,
+        };
+        let out: Box<dyn Write + Send> = match &file {
+            Some(file) => Box::new(file.handle()?),
+            None => Box::new(screen.writer(io::stdout())),
+        };
+        let writer = result_writer(&self.options, out, screen.writer(io::stderr()))?;
+        let state = State {
+            records: Records::new(batch),
+            summary: Summary::new(batch),
+            filter: self.filter,
+            writer,
+            file,
+        };
+        let state = Arc::new(Mutex::new(Some(state)));
+        Ok((ResultSink(Arc::clone(&state)), Results(state)))
+    }
+}
+
+impl Sink for ResultSink {
+    fn on_events(&mut self, events: &[Event]) -> Result<(), SinkError> {
+        let mut state = self.0.lock().expect("no writer panics with the lock");
+        match state.as_mut() {
+            Some(state) => state.take_in(events).map_err(|error| SinkError(Box::new(error))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl State {
+    fn take_in(&mut self, events: &[Event]) -> Result<(), ExportError> {
+        for event in events {
+            let Some(record) = self.records.apply(event) else {
+                continue;
+            };
+            self.summary.add(&record);
+            if self.filter.matches(&record) {
+                self.writer.task(&record)?;
+            } else {
+                self.writer.skip(record.task)?;
+            }
+        }
+        self.writer.flush()
+    }
+}
+
+impl Results {
+    /// Writes what is not finished too, closes the results and gives the summary.
+    pub(crate) fn finish(self, name: Option<String>) -> Result<Summary, ExportError> {
+        let state = self.0.lock().expect("no writer panics with the lock").take();
+        let State { records, mut summary, filter, mut writer, file } = state.expect("finished once");
+        for record in records.unfinished() {
+            summary.add(&record);
+            if filter.matches(&record) {
+                writer.task(&record)?;
+            } else {
+                writer.skip(record.task)?;
+            }
+        }
+        summary.name = name;
+        summary.exported_at = wall_clock();
+        writer.finish(&summary)?;
+        drop(writer);
+        if let Some(file) = file {
+            file.commit()?;
+        }
+        Ok(summary)
+    }
+
+    /// Gives the summary of what there is, where the results themselves could not be written.
+    pub(crate) fn give_up(self) -> Option<Summary> {
+        let state = self.0.lock().expect("no writer panics with the lock").take();
+        state.map(|state| state.summary)
+    }
+}
+
+fn wall_clock() -> Time {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Time::ZERO.after(since_epoch.unwrap_or_default())
+}

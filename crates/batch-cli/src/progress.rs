@@ -1,0 +1,157 @@
+//! What a person sees while a batch runs: [`Screen`], and the task that keeps it up to date.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use batch_core::{BatchId, ShortDuration, Status};
+use batch_runtime::{RunHandle, Snapshot};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::args::Progress;
+
+const BAR_INTERVAL: Duration = Duration::from_millis(200);
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How many slow tasks the bar names.
+const SLOWEST: usize = 3;
+
+/// The part of the terminal that is ours. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Screen {
+    bar: Option<ProgressBar>,
+    lines: bool,
+    quiet: bool,
+}
+
+impl Screen {
+    pub(crate) fn new(progress: Progress) -> Self {
+        let bar = match progress {
+            Progress::Auto => io::stderr().is_terminal(),
+            Progress::Bar => true,
+            Progress::Plain | Progress::None => false,
+        };
+        let lines = !bar && progress != Progress::None;
+        Self {
+            bar: bar.then(new_bar),
+            lines,
+            quiet: progress == Progress::None,
+        }
+    }
+
+    /// Whether nothing but errors is to be shown.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// A writer whose output does not get mixed up with the bar.
+    pub(crate) fn writer<W: Write + IsTerminal>(&self, inner: W) -> ScreenWriter<W> {
+        let bar = self.bar.clone().filter(|_| inner.is_terminal());
+        ScreenWriter { inner, bar }
+    }
+
+    /// Shows a message to a person.
+    pub(crate) fn say(&self, message: &str) {
+        let print = || eprintln!("bex: {message}");
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Keeps the screen up to date for as long as the run goes on.
+    pub(crate) async fn follow(self, run: RunHandle, batch: BatchId) {
+        let interval = match (&self.bar, self.lines) {
+            (Some(_), _) => BAR_INTERVAL,
+            (None, true) => LINE_INTERVAL,
+            (None, false) => return,
+        };
+        loop {
+            tokio::time::sleep(interval).await;
+            let Ok(snapshot) = run.snapshot().await else {
+                return;
+            };
+            match &self.bar {
+                Some(bar) => draw(bar, &snapshot, batch),
+                None => eprintln!("bex: {}", line(&snapshot)),
+            }
+        }
+    }
+}
+
+fn new_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30.cyan/dim} {msg}").expect("the template is valid");
+    let target = ProgressDrawTarget::stderr_with_hz(10);
+    ProgressBar::with_draw_target(Some(1), target).with_style(style)
+}
+
+fn draw(bar: &ProgressBar, snapshot: &Snapshot, batch: BatchId) {
+    bar.set_length(snapshot.stats.total().max(1));
+    bar.set_position(snapshot.stats.finished());
+    let mut message = line(snapshot);
+    for task in snapshot.running.iter().take(SLOWEST) {
+        let running = ShortDuration(snapshot.at.since(task.started));
+        let label: String = task.spec.label().chars().filter(|c| !c.is_control()).take(40).collect();
+        let _ = write!(message, "\n  {} {label} {running}", batch.task(task.task));
+    }
+    bar.set_message(message);
+}
+
+/// Counts, rate and what is left, in one line.
+fn line(snapshot: &Snapshot) -> String {
+    let stats = &snapshot.stats;
+    let mut text = if snapshot.closed {
+        format!("{}/{} done", stats.finished(), stats.total())
+    } else {
+        format!("{} done", stats.finished())
+    };
+    for (count, what) in [
+        (stats.count(Status::Failed), "failed"),
+        (stats.count(Status::Cancelled), "cancelled"),
+        (stats.count(Status::Running), "running"),
+    ] {
+        if count > 0 {
+            let _ = write!(text, ", {count} {what}");
+        }
+    }
+    let _ = write!(text, ", {:.1}/s", stats.rate(snapshot.at));
+    if let Some(left) = snapshot.remaining.filter(|_| snapshot.closed) {
+        let wide = left.high.saturating_sub(left.low) > left.likely / 3;
+        if wide && left.high > Duration::from_secs(2) {
+            let _ = write!(text, ", {} to {} left", ShortDuration(left.low), ShortDuration(left.high));
+        } else {
+            let _ = write!(text, ", {} left", ShortDuration(left.likely));
+        }
+    }
+    if snapshot.paused {
+        text.push_str(", paused");
+    }
+    text
+}
+
+/// Writes around the bar.
+pub(crate) struct ScreenWriter<W> {
+    inner: W,
+    bar: Option<ProgressBar>,
+}
+
+impl<W: Write> Write for ScreenWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Self { inner, bar } = self;
+        match bar {
+            Some(bar) => bar.suspend(|| inner.write(bytes)),
+            None => inner.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

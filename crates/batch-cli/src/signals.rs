@@ -1,0 +1,53 @@
+//! What Ctrl-C and its like do to a run.
+
+use batch_core::StopMode;
+use batch_process::{ControlSignal, ControlSignals, suspend};
+use batch_runtime::RunHandle;
+
+use crate::progress::Screen;
+
+/// Obeys signals for as long as it is polled; returns only when the guardian has died and the tasks are
+/// to be killed, as there is nothing left to obey then.
+///
+/// `ended_by` becomes the number of the signal that stopped the run.
+pub(crate) async fn obey(
+    mut signals: ControlSignals,
+    run: RunHandle,
+    screen: Screen,
+    ended_by: &std::cell::Cell<Option<u8>>,
+) {
+    let mut interrupts = 0;
+    loop {
+        match signals.next().await {
+            ControlSignal::Interrupt => {
+                ended_by.set(Some(2));
+                interrupts += 1;
+                let (mode, message) = match interrupts {
+                    1 => (StopMode::Graceful, "stopping: running tasks end first; Ctrl-C again terminates them"),
+                    2 => (StopMode::End, "terminating running tasks; Ctrl-C again kills them"),
+                    _ => (StopMode::Kill, "killing running tasks"),
+                };
+                screen.say(message);
+                run.stop(mode);
+            }
+            ControlSignal::Terminate => {
+                let again = ended_by.replace(Some(15)).is_some();
+                run.stop(if again { StopMode::Kill } else { StopMode::End });
+            }
+            ControlSignal::Hangup => {
+                ended_by.set(Some(1));
+                run.stop(StopMode::End);
+            }
+            ControlSignal::Quit => {
+                ended_by.set(Some(3));
+                run.stop(StopMode::Kill);
+            }
+            ControlSignal::ParentDied => {
+                ended_by.set(Some(9));
+                run.stop(StopMode::Kill);
+            }
+            ControlSignal::Suspend => run.leave_out(suspend()),
+            ControlSignal::Continue => {}
+        }
+    }
+}

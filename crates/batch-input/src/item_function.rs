@@ -1,0 +1,169 @@
+//! The template of `bex run --function F --params JSON`: a function of each item: [`FunctionTemplate`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use batch_core::{Encoding, Json, ParamProblem, Placeholder, Segment, fill_root, placeholders};
+use serde_json::Value;
+
+use crate::item_template::{Part, Piece, pieces};
+use crate::items::ItemProblem;
+
+/// A function with parameters in whose texts an item is replaced.
+///
+/// The placeholders are those of [`CommandTemplate`](crate::CommandTemplate). Where the parameters hold none, all tasks
+/// have the same.
+#[derive(Clone, Debug)]
+pub struct FunctionTemplate {
+    function: Arc<str>,
+    /// With `{{ item.[0] }}` for the first of the parts, and so on.
+    params: Json,
+    /// The places that take values in another way than as text.
+    code: HashMap<String, Encoding>,
+    is_fixed: bool,
+}
+
+/// Parameters in which an item cannot be replaced.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FunctionTemplateError {
+    /// Parameters are an object.
+    #[error("params must be an object such as {{\"url\": \"{{}}\"}}")]
+    NotAnObject,
+    /// A placeholder stands where it cannot be filled in safely.
+    #[error("params.{}: {}{}", .0.path, .0.message, .0.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default())]
+    Place(ParamProblem),
+}
+
+impl FunctionTemplate {
+    /// A template of a function and its parameters. `encoding` says how the text at a place of the parameters takes
+    /// values, as the function's handler knows it.
+    ///
+    /// # Errors
+    /// When the parameters are no object, or a placeholder stands in quotes inside code.
+    pub fn new(
+        function: &str,
+        params: &Json,
+        encoding: &dyn Fn(&str) -> Encoding,
+    ) -> Result<Self, FunctionTemplateError> {
+        let mut value = params.to_value();
+        if !value.is_object() {
+            return Err(FunctionTemplateError::NotAnObject);
+        }
+        let mut is_fixed = true;
+        mark(&mut value, &mut is_fixed);
+        let params = Json::from(value);
+        let found = placeholders(&params).unwrap_or_default();
+        let code = found.into_iter().map(|placeholder| {
+            let encoding = encoding(&placeholder.place);
+            (placeholder.place, encoding)
+        });
+        let code = code.filter(|(_, encoding)| *encoding != Encoding::Text).collect();
+        let template = Self { function: function.into(), params, code, is_fixed };
+        template.fill("x", 1).map_err(FunctionTemplateError::Place)?;
+        Ok(template)
+    }
+
+    /// The name of the function.
+    pub fn function(&self) -> &Arc<str> {
+        &self.function
+    }
+
+    /// The parameters for an item, the `number`th, from 1.
+    ///
+    /// # Errors
+    /// When the item is not UTF-8, or cannot be put where the placeholder is.
+    pub fn params(&self, item: &[u8], number: u64) -> Result<Json, ItemProblem> {
+        if self.is_fixed {
+            return Ok(self.params.clone());
+        }
+        let item = std::str::from_utf8(item).map_err(|_| ItemProblem::NotUtf8)?;
+        self.fill(item, number).map_err(|problem| {
+            ItemProblem::Params(format!("params.{}: {}", problem.path, problem.message))
+        })
+    }
+
+    fn fill(&self, item: &str, number: u64) -> Result<Json, ParamProblem> {
+        let lookup = |placeholder: &Placeholder| {
+            let Some(Segment::Index(index)) = placeholder.path.first() else {
+                return Err("it names no part of the item".to_owned());
+            };
+            let mut bytes = Vec::new();
+            if let Some((part, _)) = Part::ALL.get(*index) {
+                part.push(item.as_bytes(), number, &mut bytes);
+            }
+            Ok(Value::from(String::from_utf8_lossy(&bytes)))
+        };
+        let encoding = |place: &str| self.code.get(place).copied().unwrap_or(Encoding::Text);
+        fill_root(&self.params, "item", &lookup, &encoding)
+            .map_err(|problems| problems.into_iter().next().unwrap_or_else(|| ParamProblem::new("", "")))
+    }
+}
+
+/// Writes the placeholders of command mode as such of the plan's, and everything else as literal text.
+fn mark(value: &mut Value, is_fixed: &mut bool) {
+    match value {
+        Value::String(text) => {
+            let mut marked = String::new();
+            for piece in pieces(text.as_bytes()) {
+                match piece {
+                    Piece::Part(part) => {
+                        *is_fixed = false;
+                        let index = Part::ALL.iter().position(|(known, _)| *known == part);
+                        marked.push_str(&format!("{{{{ item[{}] }}}}", index.unwrap_or_default()));
+                    }
+                    Piece::Literal(bytes) => {
+                        let literal = String::from_utf8_lossy(&bytes);
+                        if literal.contains('{') {
+                            let quoted = Value::from(literal).to_string();
+                            marked.push_str(&format!("{{{{ {quoted} }}}}"));
+                        } else {
+                            marked.push_str(&literal);
+                        }
+                    }
+                }
+            }
+            *text = marked;
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(|element| mark(element, is_fixed)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| mark(value, is_fixed)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// The parameters as the handler would see them.
+    fn made(params: Value, item: &str, encoding: Encoding) -> Result<Value, String> {
+        let template = FunctionTemplate::new("f", &Json::from(params), &|_| encoding);
+        let template = template.map_err(|error| error.to_string())?;
+        let params = template.params(item.as_bytes(), 3).map_err(|error| error.to_string())?;
+        let none = |_: &Placeholder| Err("none".to_owned());
+        Ok(batch_core::fill(&params, &none, &|_| Encoding::Text).unwrap().to_value())
+    }
+
+    #[test]
+    fn texts_take_the_item_and_nothing_becomes_a_placeholder() {
+        let params = json!({"url": "http://x/{/.}?n={#}", "list": ["{}", "{{x", "{", 1], "{}": null});
+        assert_eq!(
+            made(params, "a/{{b}}.c", Encoding::Text),
+            Ok(json!({"url": "http://x/{{b}}?n=3", "list": ["a/{{b}}.c", "{{x", "{", 1], "{}": null}))
+        );
+        assert_eq!(made(json!({"d": 1}), "x", Encoding::Text), Ok(json!({"d": 1})));
+    }
+
+    #[test]
+    fn code_takes_literals() {
+        assert_eq!(
+            made(json!({"code": "print({}, {1: 2})"}), "a'b", Encoding::Python),
+            Ok(json!({"code": "print(\"a\\u0027b\", {1: 2})"}))
+        );
+        assert_eq!(
+            made(json!({"code": "print('{}')"}), "x", Encoding::Python).unwrap_err(),
+            "params.code: {{ item[0] }} stands in a string of the code; remove the quotes: the value is written as a literal with its own"
+        );
+        assert!(made(json!([1]), "x", Encoding::Text).unwrap_err().contains("must be an object"));
+    }
+}

@@ -1,0 +1,471 @@
+//! Templates of command mode: what is made of an item: [`CommandTemplate`], [`ShellTemplate`].
+//!
+//! `{}` is the item, `{.}` without its extension, `{/}` its base name, `{//}` its folder, `{/.}` its base name
+//! without the extension, `{#}` the number of the task. All other braces are literal: `awk '{print $1}'` works.
+
+use std::ffi::OsString;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use batch_core::{Json, Quoting, escape_braces, quote_for_shell, quoting_at};
+use serde_json::value::RawValue;
+
+use crate::item_function::FunctionTemplate;
+use crate::items::{ItemProblem, MAX_ARGUMENT};
+
+/// What is made of each item.
+#[derive(Clone, Debug)]
+pub enum ItemTemplate {
+    /// A command with arguments.
+    Command(CommandTemplate),
+    /// A line of shell.
+    Shell(ShellTemplate),
+    /// Any function with parameters.
+    Function(FunctionTemplate),
+}
+
+/// A command in which an item is replaced.
+#[derive(Clone, Debug)]
+pub struct CommandTemplate {
+    arguments: Vec<Argument>,
+}
+
+/// A shell script in which an item is replaced, quoted.
+#[derive(Clone, Debug)]
+pub struct ShellTemplate {
+    pieces: Vec<Piece>,
+}
+
+/// A script in which a replacement would not be safe.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShellTemplateError {
+    /// The placeholder stands where a quoted word is not read as one.
+    #[error("{placeholder} {what}; {help}")]
+    Refused {
+        /// Such as `{}`.
+        placeholder: &'static str,
+        /// Where it stands.
+        what: &'static str,
+        /// How to mend it.
+        help: &'static str,
+    },
+    /// The script has no placeholder, and its end is no place for one.
+    #[error("the script does not say where the item goes, and its end is no place for it; write {{}} there")]
+    NoPlace,
+}
+
+/// The reusable memory of making parameters.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    bytes: Vec<u8>,
+    json: String,
+}
+
+/// An argument: the same for all items, as JSON, or made of each.
+#[derive(Clone, Debug)]
+enum Argument {
+    Fixed(String),
+    Made(Vec<Piece>),
+}
+
+/// A piece of an argument.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    Literal(Vec<u8>),
+    Part(Part),
+}
+
+/// What a placeholder stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Item,
+    NoExtension,
+    BaseName,
+    Folder,
+    BaseNameNoExtension,
+    Number,
+}
+
+impl Part {
+    pub(crate) const ALL: [(Self, &'static str); 6] = [
+        (Self::Item, "{}"),
+        (Self::NoExtension, "{.}"),
+        (Self::BaseName, "{/}"),
+        (Self::Folder, "{//}"),
+        (Self::BaseNameNoExtension, "{/.}"),
+        (Self::Number, "{#}"),
+    ];
+
+    fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(part, _)| *part == self).map_or("", |(_, name)| name)
+    }
+
+    /// Appends what it stands for.
+    pub(crate) fn push(self, item: &[u8], number: u64, to: &mut Vec<u8>) {
+        match self {
+            Self::Item => to.extend_from_slice(item),
+            Self::NoExtension => {
+                let end = without_extension(item);
+                to.extend_from_slice(&item[..end]);
+            }
+            Self::BaseName => to.extend_from_slice(base_name(item)),
+            Self::Folder => to.extend_from_slice(folder(item)),
+            Self::BaseNameNoExtension => {
+                let base = base_name(item);
+                to.extend_from_slice(&base[..without_extension(base)]);
+            }
+            Self::Number => to.extend_from_slice(number.to_string().as_bytes()),
+        }
+    }
+}
+
+impl CommandTemplate {
+    /// A template of these arguments, the first of which is the program.
+    ///
+    /// Where none of them holds a placeholder, the item becomes a further argument at the end.
+    pub fn new(argv: Vec<OsString>) -> Self {
+        let pieces = argv.iter().map(|argument| pieces(argument.as_encoded_bytes()));
+        let mut arguments: Vec<Argument> = pieces
+            .map(|pieces| match &pieces[..] {
+                [] => Argument::Fixed("\"\"".to_owned()),
+                [Piece::Literal(bytes)] => {
+                    let mut json = String::new();
+                    push_text(bytes, &mut json);
+                    Argument::Fixed(json)
+                }
+                _ => Argument::Made(pieces),
+            })
+            .collect();
+        if arguments.iter().all(|argument| matches!(argument, Argument::Fixed(_))) {
+            arguments.push(Argument::Made(vec![Piece::Part(Part::Item)]));
+        }
+        Self { arguments }
+    }
+
+    /// The parameters of the function `command` for an item, the `number`th, from 1.
+    ///
+    /// # Errors
+    /// When an argument becomes too long.
+    pub fn params(&self, item: &[u8], number: u64) -> Result<Json, ItemProblem> {
+        self.params_in(item, number, &mut Scratch::default())
+    }
+
+    pub(crate) fn params_in(
+        &self,
+        item: &[u8],
+        number: u64,
+        scratch: &mut Scratch,
+    ) -> Result<Json, ItemProblem> {
+        let Scratch { bytes, json } = scratch;
+        json.clear();
+        json.push_str("{\"argv\":[");
+        for (index, argument) in self.arguments.iter().enumerate() {
+            json.push_str(if index == 0 { "" } else { "," });
+            match argument {
+                Argument::Fixed(fixed) => json.push_str(fixed),
+                Argument::Made(pieces) => {
+                    bytes.clear();
+                    for piece in pieces {
+                        match piece {
+                            Piece::Literal(literal) => bytes.extend_from_slice(literal),
+                            Piece::Part(part) => part.push(item, number, bytes),
+                        }
+                    }
+                    check_length(bytes)?;
+                    push_text(bytes, json);
+                }
+            }
+        }
+        json.push_str("]}");
+        document(json)
+    }
+}
+
+impl ShellTemplate {
+    /// A template of a script.
+    ///
+    /// Each replacement is quoted as one word. Where the script holds no placeholder, the item is appended.
+    ///
+    /// # Errors
+    /// When a placeholder stands where a quoted word is not read as one: in quotes, in a here-document, …
+    pub fn new(script: OsString) -> Result<Self, ShellTemplateError> {
+        let mut found = pieces(script.as_encoded_bytes());
+        if !found.iter().any(|piece| matches!(piece, Piece::Part(_))) {
+            let script = script.as_encoded_bytes().trim_ascii_end();
+            if matches!(script.last(), None | Some(b';' | b'&' | b'|' | b'(' | b')' | b'{' | b'}')) {
+                return Err(ShellTemplateError::NoPlace);
+            }
+            found = vec![Piece::Literal([script, b" "].concat()), Piece::Part(Part::Item)];
+            if check_quotes(&found).is_err() {
+                return Err(ShellTemplateError::NoPlace);
+            }
+        }
+        check_quotes(&found)?;
+        Ok(Self { pieces: found })
+    }
+
+    /// The parameters of the function `shell` for an item, the `number`th, from 1.
+    ///
+    /// # Errors
+    /// When the script becomes too long for an argument of the shell.
+    pub fn params(&self, item: &[u8], number: u64) -> Result<Json, ItemProblem> {
+        self.params_in(item, number, &mut Scratch::default())
+    }
+
+    pub(crate) fn params_in(
+        &self,
+        item: &[u8],
+        number: u64,
+        scratch: &mut Scratch,
+    ) -> Result<Json, ItemProblem> {
+        let Scratch { bytes, json } = scratch;
+        bytes.clear();
+        let mut word = Vec::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Literal(literal) => bytes.extend_from_slice(literal),
+                Piece::Part(part) => {
+                    word.clear();
+                    part.push(item, number, &mut word);
+                    quote_for_shell(&word, bytes);
+                }
+            }
+        }
+        check_length(bytes)?;
+        json.clear();
+        json.push_str("{\"script\":");
+        push_text(bytes, json);
+        json.push('}');
+        document(json)
+    }
+}
+
+/// Refuses placeholders that stand in quotes and the like.
+fn check_quotes(pieces: &[Piece]) -> Result<(), ShellTemplateError> {
+    let mut script = Vec::new();
+    let mut places = Vec::new();
+    let mut parts = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Literal(literal) => script.extend_from_slice(literal),
+            Piece::Part(part) => {
+                places.push(script.len());
+                parts.push(*part);
+                // A letter stands in, as `#` and `/` could mean something else.
+                script.push(b'x');
+            }
+        }
+    }
+    let quoting = quoting_at(&script, &places);
+    let refused = parts.into_iter().zip(quoting.into_iter().map(Quoting::refusal));
+    for (part, refusal) in refused {
+        if let Some((what, help)) = refusal {
+            return Err(ShellTemplateError::Refused { placeholder: part.name(), what, help });
+        }
+    }
+    Ok(())
+}
+
+/// Takes a text apart at its placeholders.
+pub(crate) fn pieces(text: &[u8]) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut literal = Vec::new();
+    let mut rest = text;
+    while let Some(brace) = memchr::memchr(b'{', rest) {
+        literal.extend_from_slice(&rest[..brace]);
+        rest = &rest[brace..];
+        match Part::ALL.iter().find(|(_, name)| rest.starts_with(name.as_bytes())) {
+            Some((part, name)) => {
+                if !literal.is_empty() {
+                    pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                }
+                pieces.push(Piece::Part(*part));
+                rest = &rest[name.len()..];
+            }
+            None => {
+                literal.push(b'{');
+                rest = &rest[1..];
+            }
+        }
+    }
+    literal.extend_from_slice(rest);
+    if !literal.is_empty() {
+        pieces.push(Piece::Literal(literal));
+    }
+    pieces
+}
+
+fn check_length(argument: &[u8]) -> Result<(), ItemProblem> {
+    match argument.len() {
+        length if length > MAX_ARGUMENT => Err(ItemProblem::TooLong { length }),
+        _ => Ok(()),
+    }
+}
+
+/// Appends bytes as a JSON text that is no template, or as `{"base64": …}` where they are not UTF-8.
+fn push_text(bytes: &[u8], json: &mut String) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        json.push_str("{\"base64\":\"");
+        STANDARD.encode_string(bytes, json);
+        json.push_str("\"}");
+        return;
+    };
+    let text = escape_braces(text);
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        json.push('"');
+        json.push_str(&text);
+        json.push('"');
+    } else {
+        json.push_str(&serde_json::Value::from(text).to_string());
+    }
+}
+
+fn document(json: &str) -> Result<Json, ItemProblem> {
+    serde_json::from_str::<&RawValue>(json)
+        .map(Json::from_raw)
+        .map_err(|error| ItemProblem::Params(error.to_string()))
+}
+
+/// A path without the slashes at its end, of which one stays if there is nothing else.
+fn without_slashes(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|byte| *byte != b'/').map_or(1, |last| last + 1);
+    &path[..end.min(path.len())]
+}
+
+fn base_name(path: &[u8]) -> &[u8] {
+    let path = without_slashes(path);
+    match memchr::memrchr(b'/', path) {
+        Some(slash) if path.len() > 1 => &path[slash + 1..],
+        _ => path,
+    }
+}
+
+fn folder(path: &[u8]) -> &[u8] {
+    let path = without_slashes(path);
+    match memchr::memrchr(b'/', path) {
+        Some(slash) => without_slashes(&path[..(slash).max(1)]),
+        None => b".",
+    }
+}
+
+/// How much of a path stands before its extension. `.bashrc` and `a.d/b` have none.
+fn without_extension(path: &[u8]) -> usize {
+    let name = memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1);
+    match memchr::memrchr(b'.', &path[name..]) {
+        Some(dot) if dot > 0 && name + dot + 1 < path.len() => name + dot,
+        _ => path.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(argv: &[&str], item: &str) -> String {
+        let template = CommandTemplate::new(argv.iter().map(Into::into).collect());
+        template.params(item.as_bytes(), 7).unwrap().as_str().to_owned()
+    }
+
+    fn shell(script: &str, item: &str) -> Result<String, String> {
+        let template = ShellTemplate::new(script.into()).map_err(|e| e.to_string())?;
+        let params: serde_json::Value = template.params(item.as_bytes(), 7).unwrap().to_value();
+        Ok(params["script"].as_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn placeholders_are_replaced_everywhere() {
+        assert_eq!(
+            command(&["cp", "{}", "{//}/{#}-{/.}.bak", "{.}", "x{/}y{}"], "a/b/c.tar.gz"),
+            r#"{"argv":["cp","a/b/c.tar.gz","a/b/7-c.tar.bak","a/b/c.tar","xc.tar.gzya/b/c.tar.gz"]}"#
+        );
+        assert_eq!(command(&["gzip", "-k"], "a b"), r#"{"argv":["gzip","-k","a b"]}"#);
+        assert_eq!(command(&["{}"], "ls"), r#"{"argv":["ls"]}"#);
+        assert_eq!(command(&["echo", "", "{#}"], "x"), r#"{"argv":["echo","","7"]}"#);
+    }
+
+    #[test]
+    fn other_braces_and_special_characters_stay() {
+        assert_eq!(
+            command(&["awk", "{print $1}", "{x}"], "\"\\\n"),
+            r#"{"argv":["awk","{print $1}","{x}","\"\\\n"]}"#
+        );
+    }
+
+    #[test]
+    fn neither_items_nor_commands_become_placeholders_of_a_plan() {
+        let params = command(&["docker", "--format", "{{.Names}}", "{{}}"], "{{ tasks.a.result }}");
+        let none = |_: &batch_core::Placeholder| Err("none".to_owned());
+        let filled = batch_core::fill(
+            &Json::parse(&params).unwrap(),
+            &none,
+            &|_| batch_core::Encoding::Text,
+        );
+        assert_eq!(
+            filled.unwrap().to_value(),
+            serde_json::json!({"argv": ["docker", "--format", "{{.Names}}", "{{{ tasks.a.result }}}"]})
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_kept() {
+        let template = CommandTemplate::new(vec!["cat".into(), "x{}".into()]);
+        let params = template.params(b"\xff{{", 1).unwrap();
+        assert_eq!(params.as_str(), r#"{"argv":["cat",{"base64":"eP97ew=="}]}"#);
+        let template = ShellTemplate::new("cat {}".into()).unwrap();
+        let params = template.params(b"\xff", 1).unwrap();
+        assert_eq!(params.as_str(), r#"{"script":{"base64":"Y2F0ICf/Jw=="}}"#);
+    }
+
+    #[test]
+    fn paths_are_taken_apart_as_by_basename_and_dirname() {
+        for (path, no_extension, base, dir, base_no_extension) in [
+            ("a/b.c", "a/b", "b.c", "a", "b"),
+            ("b", "b", "b", ".", "b"),
+            ("/b.c", "/b", "b.c", "/", "b"),
+            ("/", "/", "/", "/", "/"),
+            ("a.d/b", "a.d/b", "b", "a.d", "b"),
+            ("a//b/", "a//b/", "b", "a", "b"),
+            (".bashrc", ".bashrc", ".bashrc", ".", ".bashrc"),
+            ("x.", "x.", "x.", ".", "x."),
+            ("", "", "", ".", ""),
+        ] {
+            let part = |part: Part| {
+                let mut bytes = Vec::new();
+                part.push(path.as_bytes(), 1, &mut bytes);
+                String::from_utf8(bytes).unwrap()
+            };
+            assert_eq!(part(Part::NoExtension), no_extension, "{path}");
+            assert_eq!(part(Part::BaseName), base, "{path}");
+            assert_eq!(part(Part::Folder), dir, "{path}");
+            assert_eq!(part(Part::BaseNameNoExtension), base_no_extension, "{path}");
+        }
+    }
+
+    #[test]
+    fn replacements_in_scripts_are_quoted() {
+        assert_eq!(shell("wc -l {} > {/.}.n", "a b.txt"), Ok("wc -l 'a b.txt' > 'a b'.n".into()));
+        assert_eq!(shell("awk '{print $1}' \n", "$(x)"), Ok("awk '{print $1}' '$(x)'".into()));
+        assert_eq!(shell("echo {#} {}", "it's"), Ok("echo '7' 'it'\\''s'".into()));
+    }
+
+    #[test]
+    fn places_that_are_not_safe_are_refused() {
+        for (script, message) in [
+            ("echo '{}'", "{} stands in single quotes; remove the quotes: the value is quoted when it is filled in"),
+            ("echo \"x {/.}\"", "{/.} stands in double quotes; remove the quotes: the value is quoted when it is filled in"),
+            ("echo `ls {}`", "{} stands in backticks; write $(…) in place of the backticks"),
+        ] {
+            assert_eq!(shell(script, "x"), Err(message.to_owned()));
+        }
+        for script in ["cat <<E\n{}\nE", "# {}", "", "ls;", "ls # all", "(ls)", "echo \"a", "cat <<E\nx\n"] {
+            assert!(shell(script, "x").is_err(), "{script}");
+        }
+    }
+
+    #[test]
+    fn what_becomes_too_long_is_refused() {
+        let template = CommandTemplate::new(vec!["echo".into(), "{}{}".into()]);
+        let item = vec![b'x'; MAX_ARGUMENT / 2 + 1];
+        assert!(matches!(template.params(&item, 1), Err(ItemProblem::TooLong { length: 131_072 })));
+    }
+}

@@ -1,0 +1,71 @@
+//! Tasks made of items as they come: [`TaskStream`].
+
+use std::sync::Arc;
+
+use batch_core::{TaskOptions, TaskSpec};
+
+use crate::item_template::{ItemTemplate, Scratch};
+use crate::items::{ItemError, Items};
+
+/// One task for each item, made when it is asked for: ten million lines take no more memory than ten.
+///
+/// All tasks share their options and the name of their function.
+///
+/// ```
+/// use batch_input::{CommandTemplate, ItemTemplate, Items, TaskStream};
+/// let template = ItemTemplate::Command(CommandTemplate::new(vec!["gzip".into(), "-k".into()]));
+/// let items = Items::lines(std::io::Cursor::new("a b\nc"));
+/// let tasks: Result<Vec<_>, _> = TaskStream::new(items, template, Default::default()).collect();
+/// assert_eq!(tasks.unwrap()[0].params.as_str(), r#"{"argv":["gzip","-k","a b"]}"#);
+/// ```
+pub struct TaskStream {
+    items: Items,
+    template: ItemTemplate,
+    function: Arc<str>,
+    options: Arc<TaskOptions>,
+    count: u64,
+    scratch: Scratch,
+}
+
+impl TaskStream {
+    /// The tasks that a template makes of items, treated as `options` say.
+    pub fn new(items: Items, template: ItemTemplate, options: Arc<TaskOptions>) -> Self {
+        let function = match &template {
+            ItemTemplate::Command(_) => "command".into(),
+            ItemTemplate::Shell(_) => "shell".into(),
+            ItemTemplate::Function(template) => template.function().clone(),
+        };
+        Self { items, template, function, options, count: 0, scratch: Scratch::default() }
+    }
+}
+
+impl Iterator for TaskStream {
+    type Item = Result<TaskSpec, ItemError>;
+
+    /// The next task, or why an item cannot become one; the stream goes on after it.
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = match self.items.next_item()? {
+            Ok(item) => item,
+            Err(error) => return Some(Err(error)),
+        };
+        self.count += 1;
+        let params = match &self.template {
+            ItemTemplate::Command(template) => {
+                template.params_in(item, self.count, &mut self.scratch)
+            }
+            ItemTemplate::Shell(template) => template.params_in(item, self.count, &mut self.scratch),
+            ItemTemplate::Function(template) => template.params(item, self.count),
+        };
+        Some(match params {
+            Ok(params) => Ok(TaskSpec {
+                id: None,
+                name: None,
+                function: self.function.clone(),
+                params,
+                depends_on: Box::default(),
+                options: self.options.clone(),
+            }),
+            Err(problem) => Err(self.items.error(problem)),
+        })
+    }
+}
