@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use batch_core::{BatchSettings, Json, Plan, Surroundings, TaskOptions};
+use batch_core::{BatchSettings, Json, Plan, PlanProblem, Surroundings, TaskOptions, TaskSpec};
 use batch_export::{Filter, Format, WriterOptions};
 use batch_input::{
     CommandTemplate, FileSettings, FunctionTemplate, ItemTemplate, Items, ReadOptions, ShellTemplate, TaskFile,
@@ -36,7 +36,11 @@ pub(crate) enum Work {
 
 impl Source {
     /// Finds out where tasks come from.
-    pub(crate) fn of(args: &RunArgs, items: Option<Vec<OsString>>) -> Result<Self, CliError> {
+    pub(crate) fn of(
+        args: &RunArgs,
+        items: Option<Vec<OsString>>,
+        registry: &Registry,
+    ) -> Result<Self, CliError> {
         let wanted = [
             args.file.is_some(),
             !args.command.is_empty(),
@@ -51,15 +55,16 @@ impl Source {
         if let Some(path) = &args.file {
             return Self::of_file(path, args, items.is_some());
         }
-        let template = item_template(args)?;
+        let template = item_template(args, registry)?;
         let items = match items {
-            Some(items) => Items::of_list(items),
+            Some(items) => Items::list(items),
             None if std::io::stdin().is_terminal() => {
                 return Err(usage("no items; pipe them in, one a line, or give them after ::: (bex run -- CMD ::: ITEM…)"));
             }
-            None => Items::of_lines(Box::new(std::io::BufReader::new(std::io::stdin())), args.null),
+            None if args.null => Items::nul_separated(std::io::BufReader::new(std::io::stdin())),
+            None => Items::lines(std::io::BufReader::new(std::io::stdin())),
         };
-        Ok(Self::Items(Box::new(TaskStream::new(template, items))))
+        Ok(Self::Items(Box::new(TaskStream::new(items, template, item_options(args)))))
     }
 
     fn of_file(path: &std::path::Path, args: &RunArgs, items: bool) -> Result<Self, CliError> {
@@ -101,23 +106,39 @@ fn usage(message: impl Into<String>) -> CliError {
     CliError::Usage(message.into())
 }
 
-fn item_template(args: &RunArgs) -> Result<ItemTemplate, CliError> {
-    let options = Arc::new(TaskOptions {
-        max_retries: args.max_retries.unwrap_or(0),
-        timeout: args.timeout,
-        ..TaskOptions::default()
-    });
+fn item_template(args: &RunArgs, registry: &Registry) -> Result<ItemTemplate, CliError> {
     if let Some(script) = &args.shell {
-        let template = ShellTemplate::new(script.clone(), options);
-        return template.map(ItemTemplate::Shell).map_err(|error| usage(error.to_string()));
+        let template = ShellTemplate::new(script.clone());
+        return template.map(ItemTemplate::Shell).map_err(|error| usage(format!("--shell: {error}")));
     }
     if let Some(function) = &args.function {
         let params = args.params.as_deref().unwrap_or("{}");
         let params = Json::parse(params).map_err(|error| usage(format!("--params is not JSON: {error}")))?;
-        let template = FunctionTemplate::new(function, &params, options);
-        return template.map(ItemTemplate::Function).map_err(|error| usage(error.to_string()));
+        let spec = TaskSpec { params: params.clone(), ..TaskSpec::new(function.as_str()) };
+        Plan::check(vec![spec], registry).map_err(|problems| usage(texts(&problems)))?;
+        let handler = registry.get(function).expect("the plan found the function");
+        let template = FunctionTemplate::new(function, &params, &|path| handler.encoding(&params, path));
+        return template.map(ItemTemplate::Function).map_err(|error| usage(format!("--params: {error}")));
     }
-    Ok(ItemTemplate::Command(CommandTemplate::new(args.command.clone(), options)))
+    Ok(ItemTemplate::Command(CommandTemplate::new(args.command.clone())))
+}
+
+/// Problems of a function given on the command line, in one line.
+fn texts(problems: &[PlanProblem]) -> String {
+    let text = |problem: &PlanProblem| match &problem.help {
+        Some(help) => format!("{}: {}; {help}", problem.field, problem.message),
+        None => format!("{}: {}", problem.field, problem.message),
+    };
+    problems.iter().map(text).collect::<Vec<_>>().join("; ")
+}
+
+/// How tasks made of items are treated.
+fn item_options(args: &RunArgs) -> Arc<TaskOptions> {
+    Arc::new(TaskOptions {
+        max_retries: args.max_retries.unwrap_or(0),
+        timeout: args.timeout,
+        ..TaskOptions::default()
+    })
 }
 
 /// The settings of the batch: the command line wins over the file.

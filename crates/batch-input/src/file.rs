@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_core::{TaskOptions, TaskSpec};
+use batch_core::TaskSpec;
 use serde_json::value::RawValue;
 
-use crate::fields::{Fields, is_null, kind, text};
-use crate::options::read_option;
+use crate::jsonl;
 use crate::problem::{Problem, TaskLabel};
-use crate::rows::{RowTemplate, read_csv};
-use crate::scope::{Report, Scope};
-use crate::source::{Lines, Source};
-use crate::task::{TASK_FIELDS, TaskReader};
-use crate::{jsonl, yaml};
+use crate::row_template::RowTemplate;
+use crate::rows::read_csv;
+use crate::scope::Report;
+use crate::settings::{document_text, overridden, read_document};
+use crate::source::Source;
+use crate::task::TaskReader;
 
 /// How a file of tasks is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +100,9 @@ pub enum ReadError {
         file: String,
     },
     /// A CSV file was given without a template.
-    #[error("{file} is a table and needs a template: a JSON or YAML file with one task, in which {{{{ row.COLUMN }}}} stands for a cell")]
+    #[error(
+        "{file} is a table and needs a template: a JSON or YAML file with one task, in which {{{{ row.COLUMN }}}} stands for a cell"
+    )]
     NoTemplate {
         /// The file, as it was named.
         file: String,
@@ -113,13 +115,19 @@ impl Format {
     /// # Errors
     /// When it has none, or another; the error lists the known ones.
     pub fn of(path: &Path) -> Result<Self, ReadError> {
-        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        let extension = path
+            .extension()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .to_lowercase();
         match extension.as_str() {
             "json" => Ok(Self::Json),
             "jsonl" | "ndjson" => Ok(Self::Jsonl),
             "yaml" | "yml" => Ok(Self::Yaml),
             "csv" => Ok(Self::Csv),
-            _ => Err(ReadError::UnknownFormat { file: path.display().to_string() }),
+            _ => Err(ReadError::UnknownFormat {
+                file: path.display().to_string(),
+            }),
         }
     }
 }
@@ -135,7 +143,10 @@ pub fn read_task_file(
 ) -> Result<TaskFile, ReadError> {
     let format = format.map_or_else(|| Format::of(path), Ok)?;
     let name = path.display().to_string();
-    let file = File::open(path).map_err(|source| ReadError::Io { file: name.clone(), source })?;
+    let file = File::open(path).map_err(|source| ReadError::Io {
+        file: name.clone(),
+        source,
+    })?;
     read_tasks(file, &name, format, options)
 }
 
@@ -151,7 +162,10 @@ pub fn read_tasks(
     format: Format,
     options: &ReadOptions,
 ) -> Result<TaskFile, ReadError> {
-    let io_error = |source| ReadError::Io { file: name.to_owned(), source };
+    let io_error = |source| ReadError::Io {
+        file: name.to_owned(),
+        source,
+    };
     match format {
         Format::Jsonl => {
             let input = BufReader::with_capacity(1 << 16, input);
@@ -159,7 +173,9 @@ pub fn read_tasks(
         }
         Format::Csv => {
             let Some(template) = &options.template else {
-                return Err(ReadError::NoTemplate { file: name.to_owned() });
+                return Err(ReadError::NoTemplate {
+                    file: name.to_owned(),
+                });
             };
             read_csv(input, name, &RowTemplate::read(template)?, options)
         }
@@ -190,7 +206,10 @@ impl TaskFile {
         message: impl Into<String>,
         help: Option<String>,
     ) -> Problem {
-        let name = self.tasks.get(index).and_then(|task| task.name.as_ref().or(task.id.as_ref()));
+        let name = self
+            .tasks
+            .get(index)
+            .and_then(|task| task.name.as_ref().or(task.id.as_ref()));
         Problem {
             file: self.name.clone(),
             line: self.lines.get(index).copied().unwrap_or(0),
@@ -206,64 +225,16 @@ impl TaskFile {
     }
 }
 
-/// The options of tasks that give none, before the defaults of their file.
-pub(crate) fn base_options() -> TaskOptions {
-    TaskOptions { max_retries: 3, ..TaskOptions::default() }
-}
-
-/// Lets the caller's wishes win over the defaults of the file.
-pub(crate) fn overridden(mut defaults: TaskOptions, options: &ReadOptions) -> TaskOptions {
-    defaults.timeout = options.timeout.or(defaults.timeout);
-    defaults.max_retries = options.max_retries.unwrap_or(defaults.max_retries);
-    defaults
-}
-
-/// Turns bytes of one of the formats with one document into JSON text; reports when that fails.
-pub(crate) fn document_text(
-    bytes: &[u8],
-    format: Format,
-    report: &mut Report,
-) -> Option<(String, Lines)> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            let before = &bytes[..error.valid_up_to()];
-            let line = memchr::memchr_iter(b'\n', before).count() + 1;
-            report.add(u32::try_from(line).unwrap_or(u32::MAX), "the text is not UTF-8", None);
-            return None;
-        }
-    };
-    if format == Format::Yaml {
-        return yaml::to_json(text, report).map(|(text, marks)| (text, Lines::Marks(marks)));
-    }
-    if text.trim().is_empty() {
-        report.add(0, "the file is empty", Some("an empty list of tasks is written []"));
-        return None;
-    }
-    match serde_json::from_str::<&RawValue>(text) {
-        Ok(_) => Some((text.to_owned(), Lines::Counted)),
-        Err(error) => {
-            report.add_syntax(&error, 1);
-            None
-        }
-    }
-}
-
-/// The whole of a document: its settings, its tasks.
-pub(crate) struct Document<'r> {
-    pub(crate) settings: FileSettings,
-    pub(crate) defaults: TaskOptions,
-    pub(crate) tasks: Option<&'r RawValue>,
-}
-
 fn read_text(bytes: &[u8], name: &str, format: Format, options: &ReadOptions) -> TaskFile {
     let mut report = Report::new(name);
     let mut file = TaskFile::new(name);
     if let Some((text, lines)) = document_text(bytes, format, &mut report) {
         let source = Source::new(&text, lines);
         let root = serde_json::from_str::<&RawValue>(&text);
-        if let Some(document) = root.ok().and_then(|root| read_document(root, &source, &mut report)) {
+        if let Some(document) = root
+            .ok()
+            .and_then(|root| read_document(root, &source, &mut report))
+        {
             file.settings = document.settings;
             let mut reader = TaskReader::new(overridden(document.defaults, options));
             let tasks = document.tasks.map(RawValue::get).unwrap_or("[]");
@@ -278,95 +249,4 @@ fn read_text(bytes: &[u8], name: &str, format: Format, options: &ReadOptions) ->
     }
     file.problems = report.problems;
     file
-}
-
-/// Reads what stands around the tasks.
-pub(crate) fn read_document<'r>(
-    root: &'r RawValue,
-    source: &Source<'_>,
-    report: &mut Report,
-) -> Option<Document<'r>> {
-    let mut scope = Scope { source, report, task: None };
-    let mut document = Document {
-        settings: FileSettings::default(),
-        defaults: base_options(),
-        tasks: None,
-    };
-    match kind(root) {
-        "an array" => document.tasks = Some(root),
-        "an object" => {
-            let Fields(fields) = scope.object(root, "")?;
-            let single = fields.iter().any(|(name, _)| TASK_FIELDS[2..8].contains(&&**name));
-            for (name, raw) in &fields {
-                if *name == "tasks" || !is_null(raw) {
-                    read_setting(&mut scope, &mut document, name, raw, single);
-                }
-            }
-            if document.tasks.is_none() && !fields.iter().any(|(name, _)| name == "tasks") {
-                let help = match single {
-                    true => "put the task into a list: {\"tasks\": [{…}]}",
-                    false => "write {\"tasks\": [{…}, {…}]}",
-                };
-                let message = "the file has no \"tasks\"".to_owned();
-                scope.problem(root.get(), "tasks", message, Some(help.to_owned()));
-            }
-        }
-        other => {
-            let help = "write {\"tasks\": [{…}, {…}]}, or only the list".to_owned();
-            let message = format!("the file must hold a list of tasks, not {other}");
-            scope.problem(root.get(), "", message, Some(help));
-        }
-    }
-    Some(document)
-}
-
-const SETTINGS: [&str; 10] = [
-    "tasks", "name", "key", "max_concurrent", "batch_timeout", "limits", "fail_fast", "defaults",
-    "tool_name", "action",
-];
-
-fn read_setting<'r>(
-    scope: &mut Scope<'_, '_>,
-    document: &mut Document<'r>,
-    name: &str,
-    raw: &'r RawValue,
-    single_task: bool,
-) {
-    let settings = &mut document.settings;
-    match name {
-        "tasks" if kind(raw) == "an array" => document.tasks = Some(raw),
-        "tasks" => scope.wrong(raw, name, "a list of tasks"),
-        "name" => settings.name = scope.text(raw, name).map(Into::into),
-        "key" => settings.key = scope.text(raw, name).map(Into::into),
-        "max_concurrent" => {
-            settings.max_concurrent = scope.whole(raw, name, "a number of tasks, 1 or more");
-        }
-        "batch_timeout" => settings.batch_timeout = scope.time_limit(raw, name),
-        "fail_fast" => settings.fail_fast = scope.bool(raw, name),
-        "limits" => {
-            for (limit, raw) in scope.object(raw, name).map(|f| f.0).unwrap_or_default() {
-                let field = format!("limits.{limit}");
-                if let Some(most) = scope.whole(raw, &field, "a number of tasks, 1 or more") {
-                    settings.limits.insert(limit.into_owned(), most);
-                }
-            }
-        }
-        "defaults" => {
-            for (option, raw) in scope.object(raw, name).map(|f| f.0).unwrap_or_default() {
-                read_option(scope, &mut document.defaults, &option, raw, "defaults.");
-            }
-        }
-        "tool_name" => expect(scope, name, raw, "batch_executor"),
-        "action" => expect(scope, name, raw, "add_batch"),
-        // Told once, as the missing "tasks".
-        _ if single_task && TASK_FIELDS.contains(&name) => {}
-        _ => scope.unknown(raw, name, &SETTINGS[..8], ""),
-    }
-}
-
-/// The fields of the predecessor's payload have one value each.
-fn expect(scope: &mut Scope<'_, '_>, name: &str, raw: &RawValue, wanted: &str) {
-    if text(raw).as_deref() != Some(wanted) {
-        scope.wrong(raw, name, &format!("{wanted:?}, as in a payload that adds tasks"));
-    }
 }

@@ -16,7 +16,7 @@ use crate::items::ItemProblem;
 #[derive(Clone, Debug)]
 pub struct FunctionTemplate {
     function: Arc<str>,
-    /// With `{{ item.[0] }}` for the first of the parts, and so on.
+    /// With `{{ item[0] }}` for the first of the parts, and so on.
     params: Json,
     /// The places that take values in another way than as text.
     code: HashMap<String, Encoding>,
@@ -57,9 +57,18 @@ impl FunctionTemplate {
             let encoding = encoding(&placeholder.place);
             (placeholder.place, encoding)
         });
-        let code = code.filter(|(_, encoding)| *encoding != Encoding::Text).collect();
-        let template = Self { function: function.into(), params, code, is_fixed };
-        template.fill("x", 1).map_err(FunctionTemplateError::Place)?;
+        let code = code
+            .filter(|(_, encoding)| *encoding != Encoding::Text)
+            .collect();
+        let template = Self {
+            function: function.into(),
+            params,
+            code,
+            is_fixed,
+        };
+        template
+            .fill("x", 1)
+            .map_err(FunctionTemplateError::Place)?;
         Ok(template)
     }
 
@@ -95,8 +104,21 @@ impl FunctionTemplate {
         };
         let encoding = |place: &str| self.code.get(place).copied().unwrap_or(Encoding::Text);
         fill_root(&self.params, "item", &lookup, &encoding)
-            .map_err(|problems| problems.into_iter().next().unwrap_or_else(|| ParamProblem::new("", "")))
+            .map_err(|problems| in_own_words(problems.into_iter().next()))
     }
+}
+
+/// The problem, with the placeholder as its author wrote it.
+fn in_own_words(problem: Option<ParamProblem>) -> ParamProblem {
+    let mut problem = problem.unwrap_or_else(|| ParamProblem::new("", "cannot be filled in"));
+    for (index, (_, name)) in Part::ALL.iter().enumerate() {
+        problem.message = problem.message.replace(&marker(index), name);
+    }
+    problem
+}
+
+fn marker(index: usize) -> String {
+    format!("{{{{ item[{index}] }}}}")
 }
 
 /// Writes the placeholders of command mode as such of the plan's, and everything else as literal text.
@@ -109,7 +131,7 @@ fn mark(value: &mut Value, is_fixed: &mut bool) {
                     Piece::Part(part) => {
                         *is_fixed = false;
                         let index = Part::ALL.iter().position(|(known, _)| *known == part);
-                        marked.push_str(&format!("{{{{ item[{}] }}}}", index.unwrap_or_default()));
+                        marked.push_str(&marker(index.unwrap_or_default()));
                     }
                     Piece::Literal(bytes) => {
                         let literal = String::from_utf8_lossy(&bytes);
@@ -124,7 +146,9 @@ fn mark(value: &mut Value, is_fixed: &mut bool) {
             }
             *text = marked;
         }
-        Value::Array(elements) => elements.iter_mut().for_each(|element| mark(element, is_fixed)),
+        Value::Array(elements) => elements
+            .iter_mut()
+            .for_each(|element| mark(element, is_fixed)),
         Value::Object(fields) => fields.values_mut().for_each(|value| mark(value, is_fixed)),
         _ => {}
     }
@@ -139,31 +163,49 @@ mod tests {
     fn made(params: Value, item: &str, encoding: Encoding) -> Result<Value, String> {
         let template = FunctionTemplate::new("f", &Json::from(params), &|_| encoding);
         let template = template.map_err(|error| error.to_string())?;
-        let params = template.params(item.as_bytes(), 3).map_err(|error| error.to_string())?;
+        let params = template
+            .params(item.as_bytes(), 3)
+            .map_err(|error| error.to_string())?;
         let none = |_: &Placeholder| Err("none".to_owned());
-        Ok(batch_core::fill(&params, &none, &|_| Encoding::Text).unwrap().to_value())
+        Ok(batch_core::fill(&params, &none, &|_| Encoding::Text)
+            .unwrap()
+            .to_value())
     }
 
     #[test]
     fn texts_take_the_item_and_nothing_becomes_a_placeholder() {
-        let params = json!({"url": "http://x/{/.}?n={#}", "list": ["{}", "{{x", "{", 1], "{}": null});
+        let params =
+            json!({"url": "http://x/{/.}?n={#}", "list": ["{}", "{{x", "{", 1], "{}": null});
         assert_eq!(
             made(params, "a/{{b}}.c", Encoding::Text),
-            Ok(json!({"url": "http://x/{{b}}?n=3", "list": ["a/{{b}}.c", "{{x", "{", 1], "{}": null}))
+            Ok(
+                json!({"url": "http://x/{{b}}?n=3", "list": ["a/{{b}}.c", "{{x", "{", 1], "{}": null})
+            )
         );
-        assert_eq!(made(json!({"d": 1}), "x", Encoding::Text), Ok(json!({"d": 1})));
+        assert_eq!(
+            made(json!({"d": 1}), "x", Encoding::Text),
+            Ok(json!({"d": 1}))
+        );
     }
 
     #[test]
     fn code_takes_literals() {
         assert_eq!(
-            made(json!({"code": "print({}, {1: 2})"}), "a'b", Encoding::Python),
+            made(
+                json!({"code": "print({}, {1: 2})"}),
+                "a'b",
+                Encoding::Python
+            ),
             Ok(json!({"code": "print(\"a\\u0027b\", {1: 2})"}))
         );
         assert_eq!(
             made(json!({"code": "print('{}')"}), "x", Encoding::Python).unwrap_err(),
-            "params.code: {{ item[0] }} stands in a string of the code; remove the quotes: the value is written as a literal with its own"
+            "params.code: {} stands in a string of the code; remove the quotes: the value is written as a literal with its own"
         );
-        assert!(made(json!([1]), "x", Encoding::Text).unwrap_err().contains("must be an object"));
+        assert!(
+            made(json!([1]), "x", Encoding::Text)
+                .unwrap_err()
+                .contains("must be an object")
+        );
     }
 }

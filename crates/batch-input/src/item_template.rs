@@ -50,7 +50,9 @@ pub enum ShellTemplateError {
         help: &'static str,
     },
     /// The script has no placeholder, and its end is no place for one.
-    #[error("the script does not say where the item goes, and its end is no place for it; write {{}} there")]
+    #[error(
+        "the script does not say where the item goes, and its end is no place for it; write {{}} there"
+    )]
     NoPlace,
 }
 
@@ -97,7 +99,10 @@ impl Part {
     ];
 
     fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(part, _)| *part == self).map_or("", |(_, name)| name)
+        Self::ALL
+            .iter()
+            .find(|(part, _)| *part == self)
+            .map_or("", |(_, name)| name)
     }
 
     /// Appends what it stands for.
@@ -124,7 +129,9 @@ impl CommandTemplate {
     ///
     /// Where none of them holds a placeholder, the item becomes a further argument at the end.
     pub fn new(argv: Vec<OsString>) -> Self {
-        let pieces = argv.iter().map(|argument| pieces(argument.as_encoded_bytes()));
+        let pieces = argv
+            .iter()
+            .map(|argument| pieces(argument.as_encoded_bytes()));
         let mut arguments: Vec<Argument> = pieces
             .map(|pieces| match &pieces[..] {
                 [] => Argument::Fixed("\"\"".to_owned()),
@@ -136,7 +143,10 @@ impl CommandTemplate {
                 _ => Argument::Made(pieces),
             })
             .collect();
-        if arguments.iter().all(|argument| matches!(argument, Argument::Fixed(_))) {
+        if arguments
+            .iter()
+            .all(|argument| matches!(argument, Argument::Fixed(_)))
+        {
             arguments.push(Argument::Made(vec![Piece::Part(Part::Item)]));
         }
         Self { arguments }
@@ -192,10 +202,16 @@ impl ShellTemplate {
         let mut found = pieces(script.as_encoded_bytes());
         if !found.iter().any(|piece| matches!(piece, Piece::Part(_))) {
             let script = script.as_encoded_bytes().trim_ascii_end();
-            if matches!(script.last(), None | Some(b';' | b'&' | b'|' | b'(' | b')' | b'{' | b'}')) {
+            if matches!(
+                script.last(),
+                None | Some(b';' | b'&' | b'|' | b'(' | b')' | b'{' | b'}')
+            ) {
                 return Err(ShellTemplateError::NoPlace);
             }
-            found = vec![Piece::Literal([script, b" "].concat()), Piece::Part(Part::Item)];
+            found = vec![
+                Piece::Literal([script, b" "].concat()),
+                Piece::Part(Part::Item),
+            ];
             if check_quotes(&found).is_err() {
                 return Err(ShellTemplateError::NoPlace);
             }
@@ -257,10 +273,16 @@ fn check_quotes(pieces: &[Piece]) -> Result<(), ShellTemplateError> {
         }
     }
     let quoting = quoting_at(&script, &places);
-    let refused = parts.into_iter().zip(quoting.into_iter().map(Quoting::refusal));
+    let refused = parts
+        .into_iter()
+        .zip(quoting.into_iter().map(Quoting::refusal));
     for (part, refusal) in refused {
         if let Some((what, help)) = refusal {
-            return Err(ShellTemplateError::Refused { placeholder: part.name(), what, help });
+            return Err(ShellTemplateError::Refused {
+                placeholder: part.name(),
+                what,
+                help,
+            });
         }
     }
     Ok(())
@@ -274,7 +296,10 @@ pub(crate) fn pieces(text: &[u8]) -> Vec<Piece> {
     while let Some(brace) = memchr::memchr(b'{', rest) {
         literal.extend_from_slice(&rest[..brace]);
         rest = &rest[brace..];
-        match Part::ALL.iter().find(|(_, name)| rest.starts_with(name.as_bytes())) {
+        match Part::ALL
+            .iter()
+            .find(|(_, name)| rest.starts_with(name.as_bytes()))
+        {
             Some((part, name)) => {
                 if !literal.is_empty() {
                     pieces.push(Piece::Literal(std::mem::take(&mut literal)));
@@ -311,7 +336,10 @@ fn push_text(bytes: &[u8], json: &mut String) {
         return;
     };
     let text = escape_braces(text);
-    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+    if text
+        .bytes()
+        .all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
+    {
         json.push('"');
         json.push_str(&text);
         json.push('"');
@@ -328,7 +356,10 @@ fn document(json: &str) -> Result<Json, ItemProblem> {
 
 /// A path without the slashes at its end, of which one stays if there is nothing else.
 fn without_slashes(path: &[u8]) -> &[u8] {
-    let end = path.iter().rposition(|byte| *byte != b'/').map_or(1, |last| last + 1);
+    let end = path
+        .iter()
+        .rposition(|byte| *byte != b'/')
+        .map_or(1, |last| last + 1);
     &path[..end.min(path.len())]
 }
 
@@ -363,7 +394,11 @@ mod tests {
 
     fn command(argv: &[&str], item: &str) -> String {
         let template = CommandTemplate::new(argv.iter().map(Into::into).collect());
-        template.params(item.as_bytes(), 7).unwrap().as_str().to_owned()
+        template
+            .params(item.as_bytes(), 7)
+            .unwrap()
+            .as_str()
+            .to_owned()
     }
 
     fn shell(script: &str, item: &str) -> Result<String, String> {
@@ -375,12 +410,21 @@ mod tests {
     #[test]
     fn placeholders_are_replaced_everywhere() {
         assert_eq!(
-            command(&["cp", "{}", "{//}/{#}-{/.}.bak", "{.}", "x{/}y{}"], "a/b/c.tar.gz"),
+            command(
+                &["cp", "{}", "{//}/{#}-{/.}.bak", "{.}", "x{/}y{}"],
+                "a/b/c.tar.gz"
+            ),
             r#"{"argv":["cp","a/b/c.tar.gz","a/b/7-c.tar.bak","a/b/c.tar","xc.tar.gzya/b/c.tar.gz"]}"#
         );
-        assert_eq!(command(&["gzip", "-k"], "a b"), r#"{"argv":["gzip","-k","a b"]}"#);
+        assert_eq!(
+            command(&["gzip", "-k"], "a b"),
+            r#"{"argv":["gzip","-k","a b"]}"#
+        );
         assert_eq!(command(&["{}"], "ls"), r#"{"argv":["ls"]}"#);
-        assert_eq!(command(&["echo", "", "{#}"], "x"), r#"{"argv":["echo","","7"]}"#);
+        assert_eq!(
+            command(&["echo", "", "{#}"], "x"),
+            r#"{"argv":["echo","","7"]}"#
+        );
     }
 
     #[test]
@@ -393,13 +437,14 @@ mod tests {
 
     #[test]
     fn neither_items_nor_commands_become_placeholders_of_a_plan() {
-        let params = command(&["docker", "--format", "{{.Names}}", "{{}}"], "{{ tasks.a.result }}");
-        let none = |_: &batch_core::Placeholder| Err("none".to_owned());
-        let filled = batch_core::fill(
-            &Json::parse(&params).unwrap(),
-            &none,
-            &|_| batch_core::Encoding::Text,
+        let params = command(
+            &["docker", "--format", "{{.Names}}", "{{}}"],
+            "{{ tasks.a.result }}",
         );
+        let none = |_: &batch_core::Placeholder| Err("none".to_owned());
+        let filled = batch_core::fill(&Json::parse(&params).unwrap(), &none, &|_| {
+            batch_core::Encoding::Text
+        });
         assert_eq!(
             filled.unwrap().to_value(),
             serde_json::json!({"argv": ["docker", "--format", "{{.Names}}", "{{{ tasks.a.result }}}"]})
@@ -443,21 +488,48 @@ mod tests {
 
     #[test]
     fn replacements_in_scripts_are_quoted() {
-        assert_eq!(shell("wc -l {} > {/.}.n", "a b.txt"), Ok("wc -l 'a b.txt' > 'a b'.n".into()));
-        assert_eq!(shell("awk '{print $1}' \n", "$(x)"), Ok("awk '{print $1}' '$(x)'".into()));
-        assert_eq!(shell("echo {#} {}", "it's"), Ok("echo '7' 'it'\\''s'".into()));
+        assert_eq!(
+            shell("wc -l {} > {/.}.n", "a b.txt"),
+            Ok("wc -l 'a b.txt' > 'a b'.n".into())
+        );
+        assert_eq!(
+            shell("awk '{print $1}' \n", "$(x)"),
+            Ok("awk '{print $1}' '$(x)'".into())
+        );
+        assert_eq!(
+            shell("echo {#} {}", "it's"),
+            Ok("echo '7' 'it'\\''s'".into())
+        );
     }
 
     #[test]
     fn places_that_are_not_safe_are_refused() {
         for (script, message) in [
-            ("echo '{}'", "{} stands in single quotes; remove the quotes: the value is quoted when it is filled in"),
-            ("echo \"x {/.}\"", "{/.} stands in double quotes; remove the quotes: the value is quoted when it is filled in"),
-            ("echo `ls {}`", "{} stands in backticks; write $(…) in place of the backticks"),
+            (
+                "echo '{}'",
+                "{} stands in single quotes; remove the quotes: the value is quoted when it is filled in",
+            ),
+            (
+                "echo \"x {/.}\"",
+                "{/.} stands in double quotes; remove the quotes: the value is quoted when it is filled in",
+            ),
+            (
+                "echo `ls {}`",
+                "{} stands in backticks; write $(…) in place of the backticks",
+            ),
         ] {
             assert_eq!(shell(script, "x"), Err(message.to_owned()));
         }
-        for script in ["cat <<E\n{}\nE", "# {}", "", "ls;", "ls # all", "(ls)", "echo \"a", "cat <<E\nx\n"] {
+        for script in [
+            "cat <<E\n{}\nE",
+            "# {}",
+            "",
+            "ls;",
+            "ls # all",
+            "(ls)",
+            "echo \"a",
+            "cat <<E\nx\n",
+        ] {
             assert!(shell(script, "x").is_err(), "{script}");
         }
     }
@@ -466,6 +538,9 @@ mod tests {
     fn what_becomes_too_long_is_refused() {
         let template = CommandTemplate::new(vec!["echo".into(), "{}{}".into()]);
         let item = vec![b'x'; MAX_ARGUMENT / 2 + 1];
-        assert!(matches!(template.params(&item, 1), Err(ItemProblem::TooLong { length: 131_072 })));
+        assert!(matches!(
+            template.params(&item, 1),
+            Err(ItemProblem::TooLong { length: 131_072 })
+        ));
     }
 }

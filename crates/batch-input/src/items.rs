@@ -19,7 +19,10 @@ pub struct Items {
 }
 
 enum Source {
-    Stream { input: Box<dyn BufRead + Send>, separator: u8 },
+    Stream {
+        input: Box<dyn BufRead + Send>,
+        separator: u8,
+    },
     List(std::vec::IntoIter<OsString>),
 }
 
@@ -42,7 +45,9 @@ pub enum ItemProblem {
     #[error("it holds a NUL byte, which no argument can; with NUL between the items, use -0")]
     Nul,
     /// Longer than [`MAX_ARGUMENT`].
-    #[error("it makes an argument of {length} bytes, and {MAX_ARGUMENT} is the most; give large data by a file")]
+    #[error(
+        "it makes an argument of {length} bytes, and {MAX_ARGUMENT} is the most; give large data by a file"
+    )]
     TooLong {
         /// The bytes there are, or as many as were read before giving up.
         length: usize,
@@ -77,12 +82,23 @@ impl Items {
 
     /// The items of a list, such as the command line's.
     pub fn list(items: Vec<OsString>) -> Self {
-        Self { source: Source::List(items.into_iter()), buffer: Vec::new(), read: 0 }
+        Self {
+            source: Source::List(items.into_iter()),
+            buffer: Vec::new(),
+            read: 0,
+        }
     }
 
     fn stream(input: impl BufRead + Send + 'static, separator: u8) -> Self {
-        let source = Source::Stream { input: Box::new(input), separator };
-        Self { source, buffer: Vec::new(), read: 0 }
+        let source = Source::Stream {
+            input: Box::new(input),
+            separator,
+        };
+        Self {
+            source,
+            buffer: Vec::new(),
+            read: 0,
+        }
     }
 
     /// The next item; `None` at the end.
@@ -96,7 +112,8 @@ impl Items {
             self.read += 1;
             match &mut self.source {
                 Source::List(items) => {
-                    self.buffer.extend_from_slice(items.next()?.as_encoded_bytes());
+                    self.buffer
+                        .extend_from_slice(items.next()?.as_encoded_bytes());
                     break Ok(self.buffer.len());
                 }
                 Source::Stream { input, separator } => {
@@ -127,7 +144,11 @@ impl Items {
             Source::Stream { .. } => "line",
             Source::List(_) => "item",
         };
-        ItemError { unit, number: self.read, problem }
+        ItemError {
+            unit,
+            number: self.read,
+            problem,
+        }
     }
 }
 
@@ -198,7 +219,10 @@ mod tests {
 
     #[test]
     fn records_and_lists_may_be_empty() {
-        assert_eq!(read(Items::nul_separated(bytes("a\nb\0\0c"))), ["a\nb", "", "c"]);
+        assert_eq!(
+            read(Items::nul_separated(bytes("a\nb\0\0c"))),
+            ["a\nb", "", "c"]
+        );
         assert_eq!(read(Items::list(vec!["".into(), "b".into()])), ["", "b"]);
     }
 
@@ -212,8 +236,16 @@ mod tests {
         let found = read(Items::lines(bytes(text)));
         assert_eq!(found.len(), 5);
         assert_eq!(found[1].len(), MAX_ARGUMENT);
-        assert!(found[2].starts_with("! line 4: it makes an argument of 131072 bytes"), "{}", found[2]);
-        assert!(found[3].starts_with("! line 5: it holds a NUL byte"), "{}", found[3]);
+        assert!(
+            found[2].starts_with("! line 4: it makes an argument of 131072 bytes"),
+            "{}",
+            found[2]
+        );
+        assert!(
+            found[3].starts_with("! line 5: it holds a NUL byte"),
+            "{}",
+            found[3]
+        );
         assert_eq!(found[4], "end");
     }
 }

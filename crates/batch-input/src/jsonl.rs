@@ -4,8 +4,9 @@ use std::io::{self, BufRead};
 
 use serde_json::value::RawValue;
 
-use crate::file::{ReadOptions, TaskFile, base_options, overridden};
+use crate::file::{ReadOptions, TaskFile};
 use crate::scope::Report;
+use crate::settings::{base_options, overridden};
 use crate::source::{Lines, Source};
 use crate::task::TaskReader;
 
@@ -46,9 +47,11 @@ pub(crate) fn read(
             }
             Err(error) => {
                 report.add_syntax(&error, number);
-                if let (true, Some(problem)) = (number == 1 && error.is_eof(), report.problems.last_mut())
+                if let (true, Some(problem)) =
+                    (number == 1 && error.is_eof(), report.problems.last_mut())
                 {
-                    let help = "here each line is a whole task; a document of many lines is named .json";
+                    let help =
+                        "here each line is a whole task; a document of many lines is named .json";
                     problem.help = Some(help.to_owned());
                 }
             }

@@ -21,17 +21,22 @@ mod jsonl;
 mod options;
 mod params;
 mod problem;
+mod row_template;
 mod rows;
 mod scope;
+mod settings;
 mod source;
 mod stream;
 mod task;
 mod yaml;
 
-pub use file::{FileSettings, Format, ReadError, ReadOptions, TaskFile, read_task_file, read_tasks};
+pub use file::{
+    FileSettings, Format, ReadError, ReadOptions, TaskFile, read_task_file, read_tasks,
+};
 pub use item_function::{FunctionTemplate, FunctionTemplateError};
 pub use item_template::{CommandTemplate, ItemTemplate, ShellTemplate, ShellTemplateError};
 pub use items::{ItemError, ItemProblem, Items, MAX_ARGUMENT};
 pub use problem::{Problem, TaskLabel};
-pub use rows::{RowTemplate, read_csv};
+pub use row_template::RowTemplate;
+pub use rows::read_csv;
 pub use stream::TaskStream;

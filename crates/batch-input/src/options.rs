@@ -9,12 +9,28 @@ use crate::fields::{is_null, plain_text};
 use crate::scope::{Scope, suggestion};
 
 /// The names of the fields.
-pub(crate) const OPTION_FIELDS: [&str; 9] =
-    ["priority", "max_retries", "timeout", "retry", "tags", "cwd", "env", "limit", "grace"];
+pub(crate) const OPTION_FIELDS: [&str; 9] = [
+    "priority",
+    "max_retries",
+    "timeout",
+    "retry",
+    "tags",
+    "cwd",
+    "env",
+    "limit",
+    "grace",
+];
 
 /// The fields of `retry`.
-const RETRY_FIELDS: [&str; 7] =
-    ["backoff", "initial", "factor", "max", "jitter", "on", "give_up_on"];
+const RETRY_FIELDS: [&str; 7] = [
+    "backoff",
+    "initial",
+    "factor",
+    "max",
+    "jitter",
+    "on",
+    "give_up_on",
+];
 
 /// Reads one of the option fields into `options`. What is wrong leaves them as they are.
 ///
@@ -66,20 +82,30 @@ fn read_priority(
     field: &str,
     raw: &RawValue,
 ) {
-    let Some(name) = scope.text(raw, field) else { return };
+    let Some(name) = scope.text(raw, field) else {
+        return;
+    };
     match Priority::from_str(&name) {
         Ok(priority) => options.priority = priority,
         Err(_) => {
             let known = Priority::ALL.map(Priority::name);
             let help = suggestion(&name, &known)
                 .unwrap_or_else(|| format!("it is one of {}", known.join(", ")));
-            scope.problem(raw.get(), field, format!("unknown priority {name:?}"), Some(help));
+            scope.problem(
+                raw.get(),
+                field,
+                format!("unknown priority {name:?}"),
+                Some(help),
+            );
         }
     }
 }
 
 fn read_tags(scope: &mut Scope<'_, '_>, options: &mut TaskOptions, field: &str, raw: &RawValue) {
-    for tag in scope.array(raw, field, "a list of texts").unwrap_or_default() {
+    for tag in scope
+        .array(raw, field, "a list of texts")
+        .unwrap_or_default()
+    {
         match plain_text(tag) {
             Some(tag) if options.tags.iter().any(|known| **known == *tag) => {}
             Some(tag) => options.tags.push(tag.into_owned()),
@@ -89,7 +115,9 @@ fn read_tags(scope: &mut Scope<'_, '_>, options: &mut TaskOptions, field: &str, 
 }
 
 fn read_env(scope: &mut Scope<'_, '_>, options: &mut TaskOptions, field: &str, raw: &RawValue) {
-    let Some(fields) = scope.object(raw, field) else { return };
+    let Some(fields) = scope.object(raw, field) else {
+        return;
+    };
     for (name, raw) in fields.0 {
         let field = format!("{field}.{name}");
         if name.is_empty() || name.contains(['=', '\0']) {
@@ -110,7 +138,9 @@ fn read_env(scope: &mut Scope<'_, '_>, options: &mut TaskOptions, field: &str, r
 }
 
 fn read_retry(scope: &mut Scope<'_, '_>, retry: &mut RetrySpec, parent: &str, raw: &RawValue) {
-    let Some(fields) = scope.object(raw, parent) else { return };
+    let Some(fields) = scope.object(raw, parent) else {
+        return;
+    };
     for (name, raw) in fields.0 {
         let field = &format!("{parent}.{name}");
         match &*name {
@@ -130,7 +160,9 @@ fn read_retry(scope: &mut Scope<'_, '_>, retry: &mut RetrySpec, parent: &str, ra
 }
 
 fn read_backoff(scope: &mut Scope<'_, '_>, retry: &mut RetrySpec, field: &str, raw: &RawValue) {
-    let Some(name) = scope.text(raw, field) else { return };
+    let Some(name) = scope.text(raw, field) else {
+        return;
+    };
     match name.parse::<Backoff>() {
         Ok(backoff) => retry.backoff = backoff,
         Err(error) => {
@@ -142,14 +174,20 @@ fn read_backoff(scope: &mut Scope<'_, '_>, retry: &mut RetrySpec, field: &str, r
 
 fn read_conditions(scope: &mut Scope<'_, '_>, field: &str, raw: &RawValue) -> Vec<Condition> {
     let one_or_more = if raw.get().starts_with('[') {
-        scope.array(raw, field, "a list of failures").unwrap_or_default()
+        scope
+            .array(raw, field, "a list of failures")
+            .unwrap_or_default()
     } else {
         vec![raw]
     };
     let mut conditions = Vec::new();
     for raw in one_or_more {
         let Some(text) = plain_text(raw) else {
-            scope.wrong(raw, field, "a list of failures such as 3, \"SIGKILL\", \"timeout\"");
+            scope.wrong(
+                raw,
+                field,
+                "a list of failures such as 3, \"SIGKILL\", \"timeout\"",
+            );
             continue;
         };
         match text.parse() {

@@ -15,11 +15,26 @@ struct ShortForm {
 }
 
 const SHORT_FORMS: [ShortForm; 5] = [
-    ShortForm { field: "command", function: "command" },
-    ShortForm { field: "shell", function: "shell" },
-    ShortForm { field: "python", function: "code_execution" },
-    ShortForm { field: "node", function: "code_execution" },
-    ShortForm { field: "http", function: "http" },
+    ShortForm {
+        field: "command",
+        function: "command",
+    },
+    ShortForm {
+        field: "shell",
+        function: "shell",
+    },
+    ShortForm {
+        field: "python",
+        function: "code_execution",
+    },
+    ShortForm {
+        field: "node",
+        function: "code_execution",
+    },
+    ShortForm {
+        field: "http",
+        function: "http",
+    },
 ];
 
 /// The fields that say what a task does, as they were found.
@@ -42,7 +57,10 @@ pub(crate) struct Function<'r> {
 
 /// The name of a short form as a constant, if it is one.
 pub(crate) fn short_form(field: &str) -> Option<&'static str> {
-    SHORT_FORMS.iter().find(|form| form.field == field).map(|form| form.field)
+    SHORT_FORMS
+        .iter()
+        .find(|form| form.field == field)
+        .map(|form| form.field)
 }
 
 /// Puts function and parameters together. What is wrong gives the function "" or empty parameters.
@@ -51,7 +69,10 @@ pub(crate) fn read_work<'r>(
     task: &'r RawValue,
     work: &Work<'r>,
 ) -> Function<'r> {
-    let nothing = || Function { name: Cow::Borrowed(""), params: empty() };
+    let nothing = || Function {
+        name: Cow::Borrowed(""),
+        params: empty(),
+    };
     match (work.function, &work.short[..]) {
         (Some(function), []) => read_function(scope, function, work),
         (None, [(form, raw)]) => read_short_form(scope, form, raw, work),
@@ -66,7 +87,10 @@ pub(crate) fn read_work<'r>(
             if function.is_some() {
                 forms.insert(0, "function");
             }
-            let message = format!("the task says what to do in more than one way: {}", forms.join(", "));
+            let message = format!(
+                "the task says what to do in more than one way: {}",
+                forms.join(", ")
+            );
             let help = Some("keep one of them".to_owned());
             scope.problem(short[0].1.get(), short[0].0, message, help);
             nothing()
@@ -81,14 +105,21 @@ fn read_function<'r>(
 ) -> Function<'r> {
     let name = scope.text(function, "function").unwrap_or_default();
     if name.is_empty() && text(function).is_some() {
-        scope.problem(function.get(), "function", "the function is empty".to_owned(), None);
+        scope.problem(
+            function.get(),
+            "function",
+            "the function is empty".to_owned(),
+            None,
+        );
     }
     if let Some(stdin) = work.stdin {
         let help = Some("write it into \"params\"".to_owned());
         let message = "stdin goes with the short forms \"command\" and \"shell\"".to_owned();
         scope.problem(stdin.get(), "stdin", message, help);
     }
-    let params = work.params.map_or_else(empty, |raw| document(scope, raw, "params"));
+    let params = work
+        .params
+        .map_or_else(empty, |raw| document(scope, raw, "params"));
     Function { name, params }
 }
 
@@ -122,9 +153,15 @@ fn read_short_form<'r>(
             if kind(raw) == "a text" {
                 let help = Some(format!("write {{\"url\": {}}}", raw.get()));
                 scope.problem(raw.get(), form, "http must be an object".to_owned(), help);
-                return Function { name, params: empty() };
+                return Function {
+                    name,
+                    params: empty(),
+                };
             }
-            return Function { name, params: document(scope, raw, form) };
+            return Function {
+                name,
+                params: document(scope, raw, form),
+            };
         }
     };
     let stdin = stdin.map_or_else(String::new, |stdin| format!(",\"stdin\":{stdin}"));
@@ -145,7 +182,12 @@ fn document(scope: &mut Scope<'_, '_>, raw: &RawValue, field: &str) -> Json {
     Json::parse(raw.get()).unwrap_or_else(|error| {
         let message = error.to_string();
         let bare = message.split(" at line ").next().unwrap_or_default();
-        scope.problem(raw.get(), field, format!("{field} cannot be read: {bare}"), None);
+        scope.problem(
+            raw.get(),
+            field,
+            format!("{field} cannot be read: {bare}"),
+            None,
+        );
         empty()
     })
 }
@@ -158,7 +200,10 @@ fn argv(scope: &mut Scope<'_, '_>, raw: &RawValue) -> Option<String> {
         let plain = !line.contains(['"', '\'', '\\', '$', '`', '|', '&', ';', '<', '>', '*', '(']);
         let help = match (plain, serde_json::to_string(&words)) {
             (true, Ok(list)) if !words.is_empty() => {
-                format!("write {}, or use \"shell\" for a line of shell", list.replace("\",\"", "\", \""))
+                format!(
+                    "write {}, or use \"shell\" for a line of shell",
+                    list.replace("\",\"", "\", \"")
+                )
             }
             _ => "use \"shell\" for a line of shell".to_owned(),
         };
@@ -177,7 +222,11 @@ fn argv(scope: &mut Scope<'_, '_>, raw: &RawValue) -> Option<String> {
         match plain_text(element) {
             Some(_) if kind(element) == "a text" => list.push_str(element.get()),
             Some(text) => list.push_str(&format!("\"{text}\"")),
-            None => list.push_str(&text_or_bytes(scope, element, &format!("command[{index}]"))?),
+            None => list.push_str(&text_or_bytes(
+                scope,
+                element,
+                &format!("command[{index}]"),
+            )?),
         }
     }
     list.push(']');
@@ -212,5 +261,7 @@ fn text_or_bytes(scope: &mut Scope<'_, '_>, raw: &RawValue, field: &str) -> Opti
 /// `{}`
 pub(crate) fn empty() -> Json {
     static EMPTY: std::sync::OnceLock<Json> = std::sync::OnceLock::new();
-    EMPTY.get_or_init(|| Json::from(serde_json::json!({}))).clone()
+    EMPTY
+        .get_or_init(|| Json::from(serde_json::json!({})))
+        .clone()
 }

@@ -22,7 +22,10 @@ impl Report {
     const ENOUGH: usize = 1_000;
 
     pub(crate) fn new(file: &str) -> Self {
-        Self { file: file.into(), problems: Vec::new() }
+        Self {
+            file: file.into(),
+            problems: Vec::new(),
+        }
     }
 
     /// A problem of the file at a line; 0 for the file as a whole.
@@ -41,9 +44,15 @@ impl Report {
     /// A text that is not JSON at all. `first_line` is where the text begins.
     pub(crate) fn add_syntax(&mut self, error: &serde_json::Error, first_line: u32) {
         let line = u32::try_from(error.line()).unwrap_or(u32::MAX);
-        self.add(first_line + line.max(1) - 1, syntax_message(error), None);
+        let message = syntax_message(error);
+        let help = message
+            .ends_with("key must be a string")
+            .then_some("names go in double quotes, and the last field takes no comma");
+        self.add(first_line + line.max(1) - 1, message, help);
         if let Some(problem) = self.problems.last_mut() {
-            problem.column = u32::try_from(error.column()).ok().filter(|column| *column > 0);
+            problem.column = u32::try_from(error.column())
+                .ok()
+                .filter(|column| *column > 0);
         }
     }
 
@@ -52,7 +61,11 @@ impl Report {
         if self.problems.len() < Self::ENOUGH {
             return false;
         }
-        self.add(0, "too many problems; the rest of the file was not read", None);
+        self.add(
+            0,
+            "too many problems; the rest of the file was not read",
+            None,
+        );
         true
     }
 }
@@ -102,11 +115,24 @@ impl Scope<'_, '_> {
 
     /// Adds the problem that a field is not known.
     pub(crate) fn unknown(&mut self, raw: &RawValue, name: &str, known: &[&str], parent: &str) {
-        let field = if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") };
+        let field = if parent.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{parent}.{name}")
+        };
         let help = suggestion(name, known)
             .unwrap_or_else(|| format!("the fields are {}", known.join(", ")));
-        let inside = if parent.is_empty() { String::new() } else { format!(" in {parent}") };
-        self.problem(raw.get(), &field, format!("unknown field {name:?}{inside}"), Some(help));
+        let inside = if parent.is_empty() {
+            String::new()
+        } else {
+            format!(" in {parent}")
+        };
+        self.problem(
+            raw.get(),
+            &field,
+            format!("unknown field {name:?}{inside}"),
+            Some(help),
+        );
     }
 
     /// The fields of an object. A field that occurs twice is reported and taken the first time.
@@ -127,9 +153,18 @@ impl Scope<'_, '_> {
         while index < list.len() && list.len() <= 64 {
             if list[..index].iter().any(|(name, _)| *name == list[index].0) {
                 let (name, raw) = list.remove(index);
-                let inside = if parent.is_empty() { String::new() } else { format!(" in {parent}") };
+                let inside = if parent.is_empty() {
+                    String::new()
+                } else {
+                    format!(" in {parent}")
+                };
                 let message = format!("the field {name:?} is given twice{inside}");
-                self.problem(raw.get(), &name, message, Some("remove one of them".to_owned()));
+                self.problem(
+                    raw.get(),
+                    &name,
+                    message,
+                    Some("remove one of them".to_owned()),
+                );
             } else {
                 index += 1;
             }
@@ -184,7 +219,9 @@ impl Scope<'_, '_> {
         const WANTED: &str = "a duration: seconds such as 30 or 0.5, or a text such as \"1m30s\"";
         let found = match text(raw) {
             Some(text) => parse_duration(&text).ok(),
-            None => serde_json::from_str(raw.get()).ok().and_then(duration_from_seconds),
+            None => serde_json::from_str(raw.get())
+                .ok()
+                .and_then(duration_from_seconds),
         };
         if found.is_none() {
             self.wrong(raw, field, WANTED);

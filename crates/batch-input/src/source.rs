@@ -27,7 +27,11 @@ pub(crate) enum Lines {
 
 impl<'a> Source<'a> {
     pub(crate) fn new(text: &'a str, lines: Lines) -> Self {
-        Self { text, lines, anchor: Cell::new((0, 1)) }
+        Self {
+            text,
+            lines,
+            anchor: Cell::new((0, 1)),
+        }
     }
 
     /// The line on which a slice of the text begins.

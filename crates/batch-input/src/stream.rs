@@ -35,7 +35,14 @@ impl TaskStream {
             ItemTemplate::Shell(_) => "shell".into(),
             ItemTemplate::Function(template) => template.function().clone(),
         };
-        Self { items, template, function, options, count: 0, scratch: Scratch::default() }
+        Self {
+            items,
+            template,
+            function,
+            options,
+            count: 0,
+            scratch: Scratch::default(),
+        }
     }
 }
 
@@ -53,7 +60,9 @@ impl Iterator for TaskStream {
             ItemTemplate::Command(template) => {
                 template.params_in(item, self.count, &mut self.scratch)
             }
-            ItemTemplate::Shell(template) => template.params_in(item, self.count, &mut self.scratch),
+            ItemTemplate::Shell(template) => {
+                template.params_in(item, self.count, &mut self.scratch)
+            }
             ItemTemplate::Function(template) => template.params(item, self.count),
         };
         Some(match params {

@@ -15,14 +15,37 @@ use crate::source::Source;
 
 /// The fields of a task.
 pub(crate) const TASK_FIELDS: [&str; 20] = [
-    "id", "name", "command", "shell", "python", "node", "http", "function", "params", "stdin",
-    "depends_on", "priority", "max_retries", "timeout", "retry", "tags", "cwd", "env", "limit",
+    "id",
+    "name",
+    "command",
+    "shell",
+    "python",
+    "node",
+    "http",
+    "function",
+    "params",
+    "stdin",
+    "depends_on",
+    "priority",
+    "max_retries",
+    "timeout",
+    "retry",
+    "tags",
+    "cwd",
+    "env",
+    "limit",
     "grace",
 ];
 
 /// The settings of a file, which are sometimes looked for in a task.
-const SETTINGS_ONLY: [&str; 6] =
-    ["max_concurrent", "batch_timeout", "limits", "fail_fast", "defaults", "key"];
+const SETTINGS_ONLY: [&str; 6] = [
+    "max_concurrent",
+    "batch_timeout",
+    "limits",
+    "fail_fast",
+    "defaults",
+    "key",
+];
 
 /// Reads tasks one after the other, and shares between them what they have in common.
 pub(crate) struct TaskReader {
@@ -57,8 +80,15 @@ impl TaskReader {
     ) -> TaskSpec {
         self.count = self.count.saturating_add(1);
         let first_problem = report.problems.len();
-        let task = Some(TaskLabel { number: self.count, name: None });
-        let mut scope = Scope { source, report, task };
+        let task = Some(TaskLabel {
+            number: self.count,
+            name: None,
+        });
+        let mut scope = Scope {
+            source,
+            report,
+            task,
+        };
         let spec = self.read_in(&mut scope, raw);
         if let Some(name) = spec.name.as_ref().or(spec.id.as_ref()) {
             let new = &mut report.problems[first_problem..];
@@ -82,7 +112,9 @@ impl TaskReader {
             scope.wrong(raw, "a task", "an object");
             return spec;
         }
-        let Some(Fields(fields)) = scope.object(raw, "") else { return spec };
+        let Some(Fields(fields)) = scope.object(raw, "") else {
+            return spec;
+        };
         let mut work = Work::default();
         let mut options = Vec::new();
         for (name, value) in fields {

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use serde_json::Value;
 
 use crate::scope::Report;
@@ -40,7 +40,11 @@ pub(crate) fn to_json(text: &str, report: &mut Report) -> Option<Converted> {
         }
     }
     if writer.documents == 0 {
-        report.add(0, "the file is empty", Some("an empty list of tasks is written []"));
+        report.add(
+            0,
+            "the file is empty",
+            Some("an empty list of tasks is written []"),
+        );
         return None;
     }
     Some((writer.json, writer.marks))
@@ -56,9 +60,18 @@ struct Refused {
 
 /// A sequence or mapping that is open.
 enum Frame {
-    Sequence { anchor: usize, start: usize, empty: bool },
+    Sequence {
+        anchor: usize,
+        start: usize,
+        empty: bool,
+    },
     /// `key`: the next scalar is a key.
-    Mapping { anchor: usize, start: usize, empty: bool, key: bool },
+    Mapping {
+        anchor: usize,
+        start: usize,
+        empty: bool,
+        key: bool,
+    },
 }
 
 #[derive(Default)]
@@ -74,60 +87,86 @@ struct Writer {
 
 impl Writer {
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Refused> {
-        let refused = |message: &str, help| Refused {
-            line: span.start.line(),
-            column: None,
-            message: message.to_owned(),
-            help: Some(help),
-        };
         match event {
             Event::DocumentStart(_) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    return Err(refused("a second document begins", "keep one document in a file"));
+                    let help = "keep one document in a file";
+                    return Err(refused(span, "a second document begins", help));
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let is_text = match tag.as_deref() {
-                    None => style != ScalarStyle::Plain,
-                    Some(tag) if tag.is_yaml_core_schema() => {
-                        tag.suffix == "str" || style != ScalarStyle::Plain
-                    }
-                    Some(tag) if tag.handle.is_empty() && tag.suffix == "!" => true,
-                    Some(_) => return Err(refused("a tag of its own kind", "take the tag (!…) away")),
-                };
-                self.scalar(&text, is_text, anchor, span)?;
+                let is_plain = style == ScalarStyle::Plain && !is_text_tag(tag.as_deref(), span)?;
+                self.scalar(&text, !is_plain, anchor, span)?;
             }
-            Event::SequenceStart(anchor, _) => {
+            Event::SequenceStart(anchor, tag) => {
+                is_text_tag(tag.as_deref(), span)?;
                 let start = self.begin_value(span)?;
                 self.json.push('[');
-                self.open.push(Frame::Sequence { anchor, start, empty: true });
+                let empty = true;
+                self.open.push(Frame::Sequence {
+                    anchor,
+                    start,
+                    empty,
+                });
             }
-            Event::MappingStart(anchor, _) => {
+            Event::MappingStart(anchor, tag) => {
+                is_text_tag(tag.as_deref(), span)?;
                 let start = self.begin_value(span)?;
                 self.json.push('{');
-                self.open.push(Frame::Mapping { anchor, start, empty: true, key: true });
+                let (empty, key) = (true, true);
+                self.open.push(Frame::Mapping {
+                    anchor,
+                    start,
+                    empty,
+                    key,
+                });
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(),
-            Event::Alias(anchor) => {
-                let start = self.begin_value(span)?;
-                let Some(range) = self.anchors.get(&anchor).cloned() else {
-                    return Err(refused("an alias (*…) inside what it stands for", "write the value out"));
-                };
-                self.from_aliases += range.len();
-                if self.from_aliases > MOST_FROM_ALIASES {
-                    return Err(refused("the aliases (*…) stand for more than 64 MiB", "use fewer"));
-                }
-                self.json.extend_from_within_range(range);
-                self.end_value(0, start);
-            }
+            Event::Alias(anchor) => self.alias(anchor, span)?,
             _ => {}
         }
         Ok(())
     }
 
-    fn scalar(&mut self, text: &str, is_text: bool, anchor: usize, span: Span) -> Result<(), Refused> {
-        if let Some(Frame::Mapping { key: key @ true, empty, .. }) = self.open.last_mut() {
+    /// Writes what an anchor stands for once more.
+    fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Refused> {
+        let start = self.begin_value(span)?;
+        let Some(range) = self.anchors.get(&anchor).cloned() else {
+            let help = "write the value out";
+            return Err(refused(
+                span,
+                "an alias (*…) for a name or for what it stands in",
+                help,
+            ));
+        };
+        self.from_aliases += range.len();
+        if self.from_aliases > MOST_FROM_ALIASES {
+            return Err(refused(
+                span,
+                "the aliases (*…) stand for more than 64 MiB",
+                "use fewer",
+            ));
+        }
+        let value = self.json[range].to_owned();
+        self.json.push_str(&value);
+        self.end_value(0, start);
+        Ok(())
+    }
+
+    fn scalar(
+        &mut self,
+        text: &str,
+        is_text: bool,
+        anchor: usize,
+        span: Span,
+    ) -> Result<(), Refused> {
+        if let Some(Frame::Mapping {
+            key: key @ true,
+            empty,
+            ..
+        }) = self.open.last_mut()
+        {
             if text == "<<" && !is_text {
                 return Err(Refused {
                     line: span.start.line(),
@@ -223,15 +262,26 @@ fn is_json_number(text: &str) -> bool {
         && serde_json::from_str::<serde_json::Number>(text).is_ok()
 }
 
-/// Copying a part of a text to its own end.
-trait ExtendFromWithin {
-    fn extend_from_within_range(&mut self, range: Range<usize>);
+/// Whether a tag makes a plain scalar a text. Tags other than YAML's own are refused.
+fn is_text_tag(tag: Option<&Tag>, span: Span) -> Result<bool, Refused> {
+    match tag {
+        None => Ok(false),
+        Some(tag) if tag.is_yaml_core_schema() => Ok(tag.suffix == "str"),
+        Some(tag) if tag.handle.is_empty() && tag.suffix == "!" => Ok(true),
+        Some(_) => Err(refused(
+            span,
+            "a tag of its own kind",
+            "take the tag (!…) away",
+        )),
+    }
 }
 
-impl ExtendFromWithin for String {
-    fn extend_from_within_range(&mut self, range: Range<usize>) {
-        let part = self[range].to_owned();
-        self.push_str(&part);
+fn refused(span: Span, message: &str, help: &'static str) -> Refused {
+    Refused {
+        line: span.start.line(),
+        column: None,
+        message: message.to_owned(),
+        help: Some(help),
     }
 }
 
@@ -242,7 +292,9 @@ mod tests {
     fn json(yaml: &str) -> Result<String, String> {
         let mut report = Report::new("t.yaml");
         let converted = to_json(yaml, &mut report);
-        converted.map(|(json, _)| json).ok_or_else(|| report.problems[0].to_string())
+        converted
+            .map(|(json, _)| json)
+            .ok_or_else(|| report.problems[0].to_string())
     }
 
     #[test]
@@ -265,11 +317,26 @@ mod tests {
     #[test]
     fn what_is_not_taken_is_named_with_its_line() {
         for (yaml, problem) in [
-            ("", "t.yaml: the file is empty; an empty list of tasks is written []"),
-            ("a: 1\n---\nb: 2\n", "t.yaml:2: a second document begins; keep one document in a file"),
-            ("a: &x {b: 1}\nc:\n  <<: *x\n", "t.yaml:3: merge keys (<<) are not supported; write what all tasks share into \"defaults\""),
-            ("a: !mine 1\n", "t.yaml:1: a tag of its own kind; take the tag (!…) away"),
-            ("{a: 1}: 2\n", "t.yaml:1: a field's name must be a text; text that begins with { or [ goes in quotes"),
+            (
+                "",
+                "t.yaml: the file is empty; an empty list of tasks is written []",
+            ),
+            (
+                "a: 1\n---\nb: 2\n",
+                "t.yaml:2: a second document begins; keep one document in a file",
+            ),
+            (
+                "a: &x {b: 1}\nc:\n  <<: *x\n",
+                "t.yaml:3: merge keys (<<) are not supported; write what all tasks share into \"defaults\"",
+            ),
+            (
+                "a: !mine 1\n",
+                "t.yaml:1: a tag of its own kind; take the tag (!…) away",
+            ),
+            (
+                "{a: 1}: 2\n",
+                "t.yaml:1: a field's name must be a text; text that begins with { or [ goes in quotes",
+            ),
         ] {
             assert_eq!(json(yaml), Err(problem.to_owned()), "{yaml}");
         }

@@ -9,14 +9,12 @@ pub(crate) fn run() -> Result<Exit, CliError> {
     let mut out = std::io::stdout();
     let command = Cli::command();
     let pages = command.get_subcommands().filter(|page| page.get_name() != "help");
-    let rendered = clap_mangen::Man::new(command.clone()).render(&mut out).and_then(|()| {
-        pages
-            .map(|page| {
-                let name: &'static str = format!("bex-{}", page.get_name()).leak();
-                clap_mangen::Man::new(page.clone().name(name)).render(&mut out)
-            })
-            .collect()
-    });
+    let mut render = |page: clap::Command| clap_mangen::Man::new(page).render(&mut out);
+    let mut rendered = render(command.clone());
+    for page in pages {
+        let name: &'static str = format!("bex-{}", page.get_name()).leak();
+        rendered = rendered.and_then(|()| render(page.clone().name(name)));
+    }
     rendered.map_err(|error| CliError::System("write the manual page", error))?;
     Ok(Exit::Completed)
 }

@@ -32,17 +32,17 @@ const SWEEP_GRACE: Duration = Duration::from_secs(1);
 const REAP_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, CliError> {
-    let source = Source::of(&args, items)?;
+    let spill = tempfile::Builder::new().prefix("bex-").tempdir();
+    let spill = spill.map_err(|error| CliError::System("make a temporary folder", error))?;
+    let registry = standard_registry(&HandlerConfig::new(spill.path().to_owned()));
+    let source = Source::of(&args, items, &registry)?;
     let output = output_plan(&args)?;
     if args.dry_run {
-        let (_, work) = source.load(&args, &registry(std::env::temp_dir()))?;
+        let (_, work) = source.load(&args, &registry)?;
         return dry_run::show(work);
     }
     // Before anything starts a thread.
     let guarded = guard::enter().unwrap_or_else(|_| guard::Guarded::alone());
-    let spill = tempfile::Builder::new().prefix("bex-").tempdir();
-    let spill = spill.map_err(|error| CliError::System("make a temporary folder", error))?;
-    let registry = registry(spill.path().to_owned());
     let (settings, work) = source.load(&args, &registry)?;
     let _ = raise_open_files(settings.max_concurrent.get().into());
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -55,10 +55,6 @@ pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, C
         let screen = Screen::new(args.progress);
         execute(settings, work, registry, output, signals, screen).await
     })
-}
-
-fn registry(spill: std::path::PathBuf) -> Registry {
-    standard_registry(&HandlerConfig::new(spill))
 }
 
 async fn execute(

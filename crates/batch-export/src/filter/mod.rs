@@ -132,29 +132,25 @@ impl Filter {
         self.terms.is_empty()
     }
 
-    /// Wants only tasks with one of these statuses.
+    /// Wants only tasks with one of these statuses; of none, all.
     #[must_use]
     pub fn with_statuses(self, statuses: impl IntoIterator<Item = Status>) -> Self {
-        self.with(Test::Status(statuses.into_iter().collect()))
+        let statuses: Vec<Status> = statuses.into_iter().collect();
+        self.with_any(statuses.is_empty(), Test::Status(statuses))
     }
 
-    /// Wants only tasks with one of these priorities.
+    /// Wants only tasks with one of these priorities; of none, all.
     #[must_use]
     pub fn with_priorities(self, priorities: impl IntoIterator<Item = Priority>) -> Self {
-        self.with(Test::Priority(
-            Compare::Equal,
-            priorities.into_iter().collect(),
-        ))
+        let priorities: Vec<Priority> = priorities.into_iter().collect();
+        self.with_any(priorities.is_empty(), Test::Priority(Compare::Equal, priorities))
     }
 
-    /// Wants only tasks with one of these tags.
+    /// Wants only tasks with one of these tags; of none, all.
     #[must_use]
     pub fn with_tags(self, tags: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let tags = tags
-            .into_iter()
-            .map(|tag| Pattern::Whole(tag.into()))
-            .collect();
-        self.with(Test::Text(TextField::Tag, tags))
+        let tags: Vec<Pattern> = tags.into_iter().map(|tag| Pattern::Whole(tag.into())).collect();
+        self.with_any(tags.is_empty(), Test::Text(TextField::Tag, tags))
     }
 
     /// Wants only tasks that the other filter wants as well.
@@ -171,11 +167,10 @@ impl Filter {
             .all(|term| term.test.matches(record) != term.negated)
     }
 
-    fn with(mut self, test: Test) -> Self {
-        self.terms.push(Term {
-            negated: false,
-            test,
-        });
+    fn with_any(mut self, of_none: bool, test: Test) -> Self {
+        if !of_none {
+            self.terms.push(Term { negated: false, test });
+        }
         self
     }
 }

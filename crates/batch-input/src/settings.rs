@@ -1,0 +1,183 @@
+//! What stands around the tasks of a file: its settings and the defaults of its tasks.
+
+use batch_core::TaskOptions;
+use serde_json::value::RawValue;
+
+use crate::fields::{Fields, is_null, kind, text};
+use crate::file::{FileSettings, Format, ReadOptions};
+use crate::options::read_option;
+use crate::scope::{Report, Scope};
+use crate::source::{Lines, Source};
+use crate::task::TASK_FIELDS;
+use crate::yaml;
+
+/// The options of tasks that give none, before the defaults of their file.
+pub(crate) fn base_options() -> TaskOptions {
+    TaskOptions {
+        max_retries: 3,
+        ..TaskOptions::default()
+    }
+}
+
+/// Lets the caller's wishes win over the defaults of the file.
+pub(crate) fn overridden(mut defaults: TaskOptions, options: &ReadOptions) -> TaskOptions {
+    defaults.timeout = options.timeout.or(defaults.timeout);
+    defaults.max_retries = options.max_retries.unwrap_or(defaults.max_retries);
+    defaults
+}
+
+/// Turns bytes of one of the formats with one document into JSON text; reports when that fails.
+pub(crate) fn document_text(
+    bytes: &[u8],
+    format: Format,
+    report: &mut Report,
+) -> Option<(String, Lines)> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let before = &bytes[..error.valid_up_to()];
+            let line = memchr::memchr_iter(b'\n', before).count() + 1;
+            report.add(
+                u32::try_from(line).unwrap_or(u32::MAX),
+                "the text is not UTF-8",
+                None,
+            );
+            return None;
+        }
+    };
+    if format == Format::Yaml {
+        return yaml::to_json(text, report).map(|(text, marks)| (text, Lines::Marks(marks)));
+    }
+    if text.trim().is_empty() {
+        report.add(
+            0,
+            "the file is empty",
+            Some("an empty list of tasks is written []"),
+        );
+        return None;
+    }
+    match serde_json::from_str::<&RawValue>(text) {
+        Ok(_) => Some((text.to_owned(), Lines::Counted)),
+        Err(error) => {
+            report.add_syntax(&error, 1);
+            None
+        }
+    }
+}
+
+/// The whole of a document: its settings, its tasks.
+pub(crate) struct Document<'r> {
+    pub(crate) settings: FileSettings,
+    pub(crate) defaults: TaskOptions,
+    pub(crate) tasks: Option<&'r RawValue>,
+}
+
+/// Reads what stands around the tasks.
+pub(crate) fn read_document<'r>(
+    root: &'r RawValue,
+    source: &Source<'_>,
+    report: &mut Report,
+) -> Option<Document<'r>> {
+    let mut scope = Scope {
+        source,
+        report,
+        task: None,
+    };
+    let mut document = Document {
+        settings: FileSettings::default(),
+        defaults: base_options(),
+        tasks: None,
+    };
+    match kind(root) {
+        "an array" => document.tasks = Some(root),
+        "an object" => {
+            let Fields(fields) = scope.object(root, "")?;
+            let single = fields
+                .iter()
+                .any(|(name, _)| TASK_FIELDS[2..8].contains(&&**name));
+            for (name, raw) in &fields {
+                if *name == "tasks" || !is_null(raw) {
+                    read_setting(&mut scope, &mut document, name, raw, single);
+                }
+            }
+            if document.tasks.is_none() && !fields.iter().any(|(name, _)| name == "tasks") {
+                let help = match single {
+                    true => "put the task into a list: {\"tasks\": [{…}]}",
+                    false => "write {\"tasks\": [{…}, {…}]}",
+                };
+                let message = "the file has no \"tasks\"".to_owned();
+                scope.problem(root.get(), "tasks", message, Some(help.to_owned()));
+            }
+        }
+        other => {
+            let help = "write {\"tasks\": [{…}, {…}]}, or only the list".to_owned();
+            let message = format!("the file must hold a list of tasks, not {other}");
+            scope.problem(root.get(), "", message, Some(help));
+        }
+    }
+    Some(document)
+}
+
+const SETTINGS: [&str; 10] = [
+    "tasks",
+    "name",
+    "key",
+    "max_concurrent",
+    "batch_timeout",
+    "limits",
+    "fail_fast",
+    "defaults",
+    "tool_name",
+    "action",
+];
+
+fn read_setting<'r>(
+    scope: &mut Scope<'_, '_>,
+    document: &mut Document<'r>,
+    name: &str,
+    raw: &'r RawValue,
+    single_task: bool,
+) {
+    let settings = &mut document.settings;
+    match name {
+        "tasks" if kind(raw) == "an array" => document.tasks = Some(raw),
+        "tasks" => scope.wrong(raw, name, "a list of tasks"),
+        "name" => settings.name = scope.text(raw, name).map(Into::into),
+        "key" => settings.key = scope.text(raw, name).map(Into::into),
+        "max_concurrent" => {
+            settings.max_concurrent = scope.whole(raw, name, "a number of tasks, 1 or more");
+        }
+        "batch_timeout" => settings.batch_timeout = scope.time_limit(raw, name),
+        "fail_fast" => settings.fail_fast = scope.bool(raw, name),
+        "limits" => {
+            for (limit, raw) in scope.object(raw, name).map(|f| f.0).unwrap_or_default() {
+                let field = format!("limits.{limit}");
+                if let Some(most) = scope.whole(raw, &field, "a number of tasks, 1 or more") {
+                    settings.limits.insert(limit.into_owned(), most);
+                }
+            }
+        }
+        "defaults" => {
+            for (option, raw) in scope.object(raw, name).map(|f| f.0).unwrap_or_default() {
+                read_option(scope, &mut document.defaults, &option, raw, "defaults.");
+            }
+        }
+        "tool_name" => expect(scope, name, raw, "batch_executor"),
+        "action" => expect(scope, name, raw, "add_batch"),
+        // Told once, as the missing "tasks".
+        _ if single_task && TASK_FIELDS.contains(&name) => {}
+        _ => scope.unknown(raw, name, &SETTINGS[..8], ""),
+    }
+}
+
+/// The fields of the predecessor's payload have one value each.
+fn expect(scope: &mut Scope<'_, '_>, name: &str, raw: &RawValue, wanted: &str) {
+    if text(raw).as_deref() != Some(wanted) {
+        scope.wrong(
+            raw,
+            name,
+            &format!("{wanted:?}, as in a payload that adds tasks"),
+        );
+    }
+}

@@ -1,0 +1,73 @@
+//! Items through a real shell.
+
+use std::process::{Command, Stdio};
+
+use batch_input::{ItemTemplate, Items, ShellTemplate, TaskStream};
+
+/// What `sh -c` prints for the script made of an item.
+fn run(template: &str, item: &str) -> Vec<u8> {
+    let template = ItemTemplate::Shell(ShellTemplate::new(template.into()).unwrap());
+    let items = Items::list(vec![item.into()]);
+    let task = TaskStream::new(items, template, Default::default())
+        .next()
+        .unwrap()
+        .unwrap();
+    let none = |_: &batch_core::Placeholder| Err("none".to_owned());
+    let params = batch_core::fill(&task.params, &none, &|_| batch_core::Encoding::Text).unwrap();
+    let script = params.to_value()["script"].as_str().unwrap().to_owned();
+    let output = Command::new("sh")
+        .args(["-c", &script])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    output.stdout
+}
+
+fn has_shell() -> bool {
+    let found = Command::new("sh")
+        .args(["-c", ":"])
+        .status()
+        .is_ok_and(|status| status.success());
+    if !found {
+        eprintln!("SKIPPED: there is no sh here, so quoting was not tried in a real shell");
+    }
+    found
+}
+
+#[test]
+fn spiteful_items_stay_data() {
+    if !has_shell() {
+        return;
+    }
+    for item in [
+        "$(echo x)",
+        "`echo x`",
+        "'; echo x; '",
+        "\"",
+        "a\nb",
+        "-n",
+        "*",
+        "~",
+        "{{ tasks.a }}",
+        "\\",
+        "",
+    ] {
+        assert_eq!(run("printf %s {}", item), item.as_bytes());
+        assert_eq!(run("printf %s \"$(printf %s {})\"", item), item.as_bytes());
+        assert_eq!(run("x={}; printf %s \"$x\"", item), item.as_bytes());
+        assert_eq!(run("printf '%s'", item), item.as_bytes());
+    }
+    assert_eq!(run("printf %s a{}b 2>/dev/null", "2"), b"a2b");
+    assert_eq!(run("echo {}>&2", "1"), b"");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+    #[test]
+    fn any_item_comes_back_unchanged(item in "[^\\x00]{0,40}", odd in "[$`'\"\\\\ \\n!*?~#;&|<>(){}=-]{0,12}") {
+        if has_shell() {
+            let item = odd + &item;
+            proptest::prop_assert_eq!(run("printf '%s' {}", &item), item.as_bytes());
+        }
+    }
+}
