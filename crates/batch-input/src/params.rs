@@ -165,7 +165,13 @@ fn read_short_form<'r>(
         }
     };
     let stdin = stdin.map_or_else(String::new, |stdin| format!(",\"stdin\":{stdin}"));
-    let params = inner.and_then(|inner| Json::parse(&format!("{{{inner}{stdin}}}")).ok());
+    // Each text in it was read above, so that its being JSON is enough.
+    let params = inner.and_then(|inner| {
+        let json = format!("{{{inner}{stdin}}}");
+        serde_json::from_str::<&RawValue>(&json)
+            .map(Json::from_raw)
+            .ok()
+    });
     let function = SHORT_FORMS.iter().find(|known| known.field == form);
     Function {
         name: Cow::Borrowed(function.map_or("", |form| form.function)),

@@ -91,6 +91,7 @@ impl Driver {
             self.take_in(&mut inbox);
             self.batch.handle_timers(self.clock.now());
             self.pass_on_cancellations();
+            self.keep_results(&mut events);
             self.claim(&mut jobs);
             self.record(&mut events).await;
             self.workers.hand_out(&mut jobs, self.batch.running() as usize);
@@ -297,9 +298,6 @@ impl Driver {
         if events.is_empty() {
             return;
         }
-        for event in events.iter() {
-            self.keep_results(event);
-        }
         if self.sinks.is_empty() && self.subscribers.receiver_count() == 0 {
             events.clear();
             return;
@@ -311,16 +309,20 @@ impl Driver {
         self.sinks.send(&group).await;
     }
 
-    fn keep_results(&mut self, event: &Event) {
-        match event {
-            Event::AttemptEnded {
-                task,
-                outcome: Outcome::Completed(output),
-                then: Then::Final,
-                ..
-            } => self.results.completed(*task, output.as_ref()),
-            Event::Finished { task, .. } => self.results.finished(*task),
-            _ => {}
+    /// Keeps the results that later tasks use, before one of these tasks is claimed.
+    fn keep_results(&mut self, events: &mut Vec<Event>) {
+        self.batch.take_events(events);
+        for event in events.iter() {
+            match event {
+                Event::AttemptEnded {
+                    task,
+                    outcome: Outcome::Completed(output),
+                    then: Then::Final,
+                    ..
+                } => self.results.completed(*task, output.as_ref()),
+                Event::Finished { task, .. } => self.results.finished(*task),
+                _ => {}
+            }
         }
     }
 

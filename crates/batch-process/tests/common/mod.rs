@@ -55,11 +55,6 @@ impl Lifeline {
     fn next(&self) -> Option<String> {
         self.lines.lock().unwrap().recv_timeout(PATIENCE).expect("news of the processes in time")
     }
-
-    /// Whether a process still holds the pipe: nothing has ended it.
-    pub(crate) fn is_held(&self) -> bool {
-        !matches!(self.lines.lock().unwrap().try_recv(), Ok(None))
-    }
 }
 
 /// Sends a signal by name; a negative number means a group.
