@@ -39,7 +39,9 @@ fn specs() -> Vec<Arc<TaskSpec>> {
 }
 
 fn batch(slots: u32) -> Batch {
-    Batch::new(BatchSettings::with_slots(NonZeroU32::new(slots).expect("not zero")))
+    Batch::new(BatchSettings::with_slots(
+        NonZeroU32::new(slots).expect("not zero"),
+    ))
 }
 
 /// Submits all, then claims and reports in waves of 64, taking the events as a driver does.
@@ -50,7 +52,11 @@ fn all_at_once(tasks: u32, specs: &[Arc<TaskSpec>]) -> Duration {
     let started = Instant::now();
     let mut now = 0;
     for number in 0..tasks {
-        batch.submit_one(Arc::clone(&specs[number as usize % 4]), &[], Time::from_micros(now));
+        batch.submit_one(
+            Arc::clone(&specs[number as usize % 4]),
+            &[],
+            Time::from_micros(now),
+        );
         if number % 256 == 0 {
             take(&mut batch, &mut events);
         }
@@ -61,7 +67,12 @@ fn all_at_once(tasks: u32, specs: &[Arc<TaskSpec>]) -> Duration {
         for claim in claims.drain(..) {
             let done = Outcome::Completed(None);
             batch
-                .report(claim.token, done, &mut no_retries, Time::from_micros(now + 5))
+                .report(
+                    claim.token,
+                    done,
+                    &mut no_retries,
+                    Time::from_micros(now + 5),
+                )
                 .expect("the claim is out");
         }
         take(&mut batch, &mut events);
@@ -100,7 +111,10 @@ fn bookkeeping(_: &mut Criterion) {
         take(&mut batch, &mut events);
     }
     let after = ALLOCATED.load(Ordering::Relaxed);
-    eprintln!("core: {:.1} bytes of bookkeeping per queued task", (after - before) as f64 / f64::from(tasks));
+    eprintln!(
+        "core: {:.1} bytes of bookkeeping per queued task",
+        (after - before) as f64 / f64::from(tasks)
+    );
 }
 
 criterion_group!(benches, scheduling, bookkeeping);

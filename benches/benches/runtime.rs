@@ -28,7 +28,10 @@ async fn join_set(tasks: u32) -> Duration {
     let slots = Arc::new(Semaphore::new(SLOTS as usize));
     let mut set = JoinSet::new();
     for number in 0..tasks {
-        let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is open");
+        let slot = Arc::clone(&slots)
+            .acquire_owned()
+            .await
+            .expect("the semaphore is open");
         set.spawn(async move {
             black_box(number);
             drop(slot);
@@ -48,7 +51,10 @@ async fn executor(tasks: u32) -> Duration {
     let finished = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&finished);
     let sink = move |events: &[Event]| {
-        let ended = events.iter().filter(|event| matches!(event, Event::Finished { .. })).count();
+        let ended = events
+            .iter()
+            .filter(|event| matches!(event, Event::Finished { .. }))
+            .count();
         count.fetch_add(ended as u64, Ordering::Relaxed);
     };
     let registry = Registry::new().with_fn("noop", |task| async move {
@@ -57,10 +63,14 @@ async fn executor(tasks: u32) -> Duration {
     });
     let started = Instant::now();
     let run = Executor::new(registry)
-        .with_settings(BatchSettings::with_slots(NonZeroU32::new(SLOTS).expect("not zero")))
+        .with_settings(BatchSettings::with_slots(
+            NonZeroU32::new(SLOTS).expect("not zero"),
+        ))
         .with_sink(sink)
         .start();
-    let all = (0..tasks as usize).map(|number| Arc::clone(&specs[number % 4])).collect();
+    let all = (0..tasks as usize)
+        .map(|number| Arc::clone(&specs[number % 4]))
+        .collect();
     run.feed(all, usize::MAX).await.expect("the run goes on");
     let report = run.finish().await;
     let took = started.elapsed();
@@ -77,12 +87,22 @@ fn no_ops(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(u64::from(tasks)));
     group.bench_function("JoinSet + Semaphore", |bencher| {
         bencher.iter_custom(|rounds| {
-            (0..rounds).map(|_| runtime.block_on(async { tokio::spawn(join_set(tasks)).await.expect("no panic") })).sum()
+            (0..rounds)
+                .map(|_| {
+                    runtime
+                        .block_on(async { tokio::spawn(join_set(tasks)).await.expect("no panic") })
+                })
+                .sum()
         });
     });
     group.bench_function("executor", |bencher| {
         bencher.iter_custom(|rounds| {
-            (0..rounds).map(|_| runtime.block_on(async { tokio::spawn(executor(tasks)).await.expect("no panic") })).sum()
+            (0..rounds)
+                .map(|_| {
+                    runtime
+                        .block_on(async { tokio::spawn(executor(tasks)).await.expect("no panic") })
+                })
+                .sum()
         });
     });
     group.finish();

@@ -11,7 +11,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Runs many tasks with bounded concurrency, in priority order, with retries, and tells what happened.
 #[derive(Debug, Parser)]
-#[command(name = "bex", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "bex",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -69,7 +74,12 @@ pub(crate) struct RunArgs {
     pub(crate) function: Option<String>,
 
     /// The parameters for --function: JSON, with {} in its texts for the item
-    #[arg(long, value_name = "JSON", requires = "function", help_heading = "What to run")]
+    #[arg(
+        long,
+        value_name = "JSON",
+        requires = "function",
+        help_heading = "What to run"
+    )]
     pub(crate) params: Option<String>,
 
     /// The task for each row of a .csv file
@@ -125,15 +135,30 @@ pub(crate) struct RunArgs {
     pub(crate) filter: Option<String>,
 
     /// Only results of these statuses
-    #[arg(long, value_name = "STATUS", value_delimiter = ',', help_heading = "Results")]
+    #[arg(
+        long,
+        value_name = "STATUS",
+        value_delimiter = ',',
+        help_heading = "Results"
+    )]
     pub(crate) status: Vec<Status>,
 
     /// Only results of these priorities
-    #[arg(long, value_name = "PRIORITY", value_delimiter = ',', help_heading = "Results")]
+    #[arg(
+        long,
+        value_name = "PRIORITY",
+        value_delimiter = ',',
+        help_heading = "Results"
+    )]
     pub(crate) priority: Vec<Priority>,
 
     /// Only results with one of these tags
-    #[arg(long, value_name = "TAG", value_delimiter = ',', help_heading = "Results")]
+    #[arg(
+        long,
+        value_name = "TAG",
+        value_delimiter = ',',
+        help_heading = "Results"
+    )]
     pub(crate) tag: Vec<String>,
 
     /// In CSV, keep spreadsheets from taking cells for formulas

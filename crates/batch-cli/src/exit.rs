@@ -70,10 +70,16 @@ impl CliError {
 }
 
 fn list(problems: &[Problem]) -> String {
-    let lines: Vec<String> = problems.iter().map(|problem| format!("  {problem}")).collect();
+    let lines: Vec<String> = problems
+        .iter()
+        .map(|problem| format!("  {problem}"))
+        .collect();
     let count = match problems.len() {
         1 => "1 problem".to_owned(),
         n => format!("{n} problems"),
     };
-    format!("{count} in the input; nothing was run\n{}", lines.join("\n"))
+    format!(
+        "{count} in the input; nothing was run\n{}",
+        lines.join("\n")
+    )
 }

@@ -21,7 +21,11 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no mistakes.
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Completed };
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Completed
+            };
             let _ = error.print();
             return exit.into();
         }

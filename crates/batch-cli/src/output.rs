@@ -7,7 +7,8 @@ use std::time::SystemTime;
 
 use batch_core::{BatchId, Event, Time};
 use batch_export::{
-    AtomicFile, ExportError, Filter, Format, Records, ResultWriter, Summary, WriterOptions, result_writer,
+    AtomicFile, ExportError, Filter, Format, Records, ResultWriter, Summary, WriterOptions,
+    result_writer,
 };
 use batch_runtime::{Sink, SinkError};
 
@@ -37,7 +38,11 @@ struct State {
 
 impl OutputPlan {
     /// Opens the place results go to.
-    pub(crate) fn open(self, batch: BatchId, screen: &Screen) -> Result<(ResultSink, Results), ExportError> {
+    pub(crate) fn open(
+        self,
+        batch: BatchId,
+        screen: &Screen,
+    ) -> Result<(ResultSink, Results), ExportError> {
         let file = match &self.file {
             // The format `none` writes nothing, not even an empty file.
             Some(path) if self.options.format != Format::None => Some(AtomicFile::create(path)?),
@@ -64,7 +69,9 @@ impl Sink for ResultSink {
     fn on_events(&mut self, events: &[Event]) -> Result<(), SinkError> {
         let mut state = self.0.lock().expect("no writer panics with the lock");
         match state.as_mut() {
-            Some(state) => state.take_in(events).map_err(|error| SinkError(Box::new(error))),
+            Some(state) => state
+                .take_in(events)
+                .map_err(|error| SinkError(Box::new(error))),
             None => Ok(()),
         }
     }
@@ -90,8 +97,18 @@ impl State {
 impl Results {
     /// Writes what is not finished too, closes the results and gives the summary.
     pub(crate) fn finish(self, name: Option<String>) -> Result<Summary, ExportError> {
-        let state = self.0.lock().expect("no writer panics with the lock").take();
-        let State { records, mut summary, filter, mut writer, file } = state.expect("finished once");
+        let state = self
+            .0
+            .lock()
+            .expect("no writer panics with the lock")
+            .take();
+        let State {
+            records,
+            mut summary,
+            filter,
+            mut writer,
+            file,
+        } = state.expect("finished once");
         for record in records.unfinished() {
             summary.add(&record);
             if filter.matches(&record) {
@@ -112,7 +129,11 @@ impl Results {
 
     /// Gives the summary of what there is, where the results themselves could not be written.
     pub(crate) fn give_up(self) -> Option<Summary> {
-        let state = self.0.lock().expect("no writer panics with the lock").take();
+        let state = self
+            .0
+            .lock()
+            .expect("no writer panics with the lock")
+            .take();
         state.map(|state| state.summary)
     }
 }

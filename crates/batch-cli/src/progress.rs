@@ -87,7 +87,8 @@ impl Screen {
 }
 
 fn new_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30.cyan/dim} {msg}").expect("the template is valid");
+    let style =
+        ProgressStyle::with_template("{bar:30.cyan/dim} {msg}").expect("the template is valid");
     let target = ProgressDrawTarget::stderr_with_hz(10);
     ProgressBar::with_draw_target(Some(1), target).with_style(style)
 }
@@ -98,7 +99,13 @@ fn draw(bar: &ProgressBar, snapshot: &Snapshot, batch: BatchId) {
     let mut message = line(snapshot);
     for task in snapshot.running.iter().take(SLOWEST) {
         let running = ShortDuration(snapshot.at.since(task.started));
-        let label: String = task.spec.label().chars().filter(|c| !c.is_control()).take(40).collect();
+        let label: String = task
+            .spec
+            .label()
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(40)
+            .collect();
         let _ = write!(message, "\n  {} {label} {running}", batch.task(task.task));
     }
     bar.set_message(message);
@@ -125,7 +132,12 @@ fn line(snapshot: &Snapshot) -> String {
     if let Some(left) = snapshot.remaining.filter(|_| snapshot.closed) {
         let wide = left.high.saturating_sub(left.low) > left.likely / 3;
         if wide && left.high > Duration::from_secs(2) {
-            let _ = write!(text, ", {} to {} left", ShortDuration(left.low), ShortDuration(left.high));
+            let _ = write!(
+                text,
+                ", {} to {} left",
+                ShortDuration(left.low),
+                ShortDuration(left.high)
+            );
         } else {
             let _ = write!(text, ", {} left", ShortDuration(left.likely));
         }

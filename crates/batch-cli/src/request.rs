@@ -9,8 +9,8 @@ use std::sync::Arc;
 use batch_core::{BatchSettings, Json, Plan, PlanProblem, Surroundings, TaskOptions, TaskSpec};
 use batch_export::{Filter, Format, WriterOptions};
 use batch_input::{
-    CommandTemplate, FileSettings, FunctionTemplate, ItemTemplate, Items, ReadOptions, ShellTemplate, TaskFile,
-    TaskStream, read_task_file, read_tasks,
+    CommandTemplate, FileSettings, FunctionTemplate, ItemTemplate, Items, ReadOptions,
+    ShellTemplate, TaskFile, TaskStream, read_task_file, read_tasks,
 };
 use batch_runtime::Registry;
 
@@ -21,7 +21,11 @@ use crate::output::OutputPlan;
 /// Where tasks come from.
 pub(crate) enum Source {
     /// A task file.
-    File { path: PathBuf, format: Option<batch_input::Format>, options: ReadOptions },
+    File {
+        path: PathBuf,
+        format: Option<batch_input::Format>,
+        options: ReadOptions,
+    },
     /// One task for each item.
     Items(Box<TaskStream>),
 }
@@ -48,9 +52,17 @@ impl Source {
             args.function.is_some(),
         ];
         match wanted.iter().filter(|given| **given).count() {
-            0 => return Err(usage("nothing to run; give a task file, -- CMD, --shell or --function")),
+            0 => {
+                return Err(usage(
+                    "nothing to run; give a task file, -- CMD, --shell or --function",
+                ));
+            }
             1 => {}
-            _ => return Err(usage("give one of: a task file, -- CMD, --shell, --function")),
+            _ => {
+                return Err(usage(
+                    "give one of: a task file, -- CMD, --shell, --function",
+                ));
+            }
         }
         if let Some(path) = &args.file {
             return Self::of_file(path, args, items.is_some());
@@ -59,17 +71,25 @@ impl Source {
         let items = match items {
             Some(items) => Items::list(items),
             None if std::io::stdin().is_terminal() => {
-                return Err(usage("no items; pipe them in, one a line, or give them after ::: (bex run -- CMD ::: ITEM…)"));
+                return Err(usage(
+                    "no items; pipe them in, one a line, or give them after ::: (bex run -- CMD ::: ITEM…)",
+                ));
             }
             None if args.null => Items::nul_separated(std::io::BufReader::new(std::io::stdin())),
             None => Items::lines(std::io::BufReader::new(std::io::stdin())),
         };
-        Ok(Self::Items(Box::new(TaskStream::new(items, template, item_options(args)))))
+        Ok(Self::Items(Box::new(TaskStream::new(
+            items,
+            template,
+            item_options(args),
+        ))))
     }
 
     fn of_file(path: &std::path::Path, args: &RunArgs, items: bool) -> Result<Self, CliError> {
         if items {
-            return Err(usage("::: goes with -- CMD, --shell or --function, not with a task file"));
+            return Err(usage(
+                "::: goes with -- CMD, --shell or --function, not with a task file",
+            ));
         }
         Ok(Self::File {
             path: path.to_owned(),
@@ -83,12 +103,21 @@ impl Source {
     }
 
     /// Reads and checks what can be read before anything runs.
-    pub(crate) fn load(self, args: &RunArgs, registry: &Registry) -> Result<(BatchSettings, Work), CliError> {
+    pub(crate) fn load(
+        self,
+        args: &RunArgs,
+        registry: &Registry,
+    ) -> Result<(BatchSettings, Work), CliError> {
         match self {
-            Self::Items(stream) => {
-                Ok((settings(args, &FileSettings::default()), Work::Stream(stream)))
-            }
-            Self::File { path, format, options } => {
+            Self::Items(stream) => Ok((
+                settings(args, &FileSettings::default()),
+                Work::Stream(stream),
+            )),
+            Self::File {
+                path,
+                format,
+                options,
+            } => {
                 let file = if path.as_os_str() == "-" {
                     let format = format.unwrap_or(batch_input::Format::Json);
                     read_tasks(std::io::stdin().lock(), "standard input", format, &options)?
@@ -96,7 +125,10 @@ impl Source {
                     read_task_file(&path, format, &options)?
                 };
                 let settings = settings(args, &file.settings);
-                Ok((settings.clone(), Work::Plan(plan(file, &settings, registry)?)))
+                Ok((
+                    settings.clone(),
+                    Work::Plan(plan(file, &settings, registry)?),
+                ))
             }
         }
     }
@@ -109,18 +141,29 @@ fn usage(message: impl Into<String>) -> CliError {
 fn item_template(args: &RunArgs, registry: &Registry) -> Result<ItemTemplate, CliError> {
     if let Some(script) = &args.shell {
         let template = ShellTemplate::new(script.clone());
-        return template.map(ItemTemplate::Shell).map_err(|error| usage(format!("--shell: {error}")));
+        return template
+            .map(ItemTemplate::Shell)
+            .map_err(|error| usage(format!("--shell: {error}")));
     }
     if let Some(function) = &args.function {
         let params = args.params.as_deref().unwrap_or("{}");
-        let params = Json::parse(params).map_err(|error| usage(format!("--params is not JSON: {error}")))?;
-        let spec = TaskSpec { params: params.clone(), ..TaskSpec::new(function.as_str()) };
+        let params =
+            Json::parse(params).map_err(|error| usage(format!("--params is not JSON: {error}")))?;
+        let spec = TaskSpec {
+            params: params.clone(),
+            ..TaskSpec::new(function.as_str())
+        };
         Plan::check(vec![spec], registry).map_err(|problems| usage(texts(&problems)))?;
         let handler = registry.get(function).expect("the plan found the function");
-        let template = FunctionTemplate::new(function, &params, &|path| handler.encoding(&params, path));
-        return template.map(ItemTemplate::Function).map_err(|error| usage(format!("--params: {error}")));
+        let template =
+            FunctionTemplate::new(function, &params, &|path| handler.encoding(&params, path));
+        return template
+            .map(ItemTemplate::Function)
+            .map_err(|error| usage(format!("--params: {error}")));
     }
-    Ok(ItemTemplate::Command(CommandTemplate::new(args.command.clone())))
+    Ok(ItemTemplate::Command(CommandTemplate::new(
+        args.command.clone(),
+    )))
 }
 
 /// Problems of a function given on the command line, in one line.
@@ -150,7 +193,10 @@ fn settings(args: &RunArgs, file: &FileSettings) -> BatchSettings {
     BatchSettings {
         name: file.name.clone(),
         key: file.key.clone(),
-        max_concurrent: args.max_concurrent.or(file.max_concurrent).unwrap_or_else(cpus),
+        max_concurrent: args
+            .max_concurrent
+            .or(file.max_concurrent)
+            .unwrap_or_else(cpus),
         batch_timeout: args.batch_timeout.or(file.batch_timeout),
         limits: file.limits.clone(),
         fail_fast: args.fail_fast || file.fail_fast.unwrap_or(false),
@@ -158,7 +204,11 @@ fn settings(args: &RunArgs, file: &FileSettings) -> BatchSettings {
 }
 
 /// Checks the tasks of a file together; tells all that is wrong with it at once.
-fn plan(mut file: TaskFile, settings: &BatchSettings, registry: &Registry) -> Result<Plan, CliError> {
+fn plan(
+    mut file: TaskFile,
+    settings: &BatchSettings,
+    registry: &Registry,
+) -> Result<Plan, CliError> {
     let surroundings = Surroundings {
         catalog: registry,
         limits: &settings.limits,
@@ -169,7 +219,9 @@ fn plan(mut file: TaskFile, settings: &BatchSettings, registry: &Registry) -> Re
         Ok(plan) if problems.is_empty() => return Ok(plan),
         Ok(_) => {}
         Err(found) => problems.extend(
-            found.into_iter().map(|p| file.problem(p.index, &p.field, p.message, p.help)),
+            found
+                .into_iter()
+                .map(|p| file.problem(p.index, &p.field, p.message, p.help)),
         ),
     }
     problems.sort_by_key(|problem| problem.line);
@@ -186,7 +238,11 @@ pub(crate) fn output_plan(args: &RunArgs) -> Result<OutputPlan, CliError> {
         );
         return Err(usage(message));
     }
-    let default = if args.file.is_some() { Format::Text } else { Format::Raw };
+    let default = if args.file.is_some() {
+        Format::Text
+    } else {
+        Format::Raw
+    };
     let filter = Filter::parse(args.filter.as_deref().unwrap_or(""))
         .map_err(|error| usage(format!("--filter: {error}")))?
         .with_statuses(args.status.iter().copied())

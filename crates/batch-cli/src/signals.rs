@@ -23,8 +23,14 @@ pub(crate) async fn obey(
                 ended_by.set(Some(2));
                 interrupts += 1;
                 let (mode, message) = match interrupts {
-                    1 => (StopMode::Graceful, "stopping: running tasks end first; Ctrl-C again terminates them"),
-                    2 => (StopMode::End, "terminating running tasks; Ctrl-C again kills them"),
+                    1 => (
+                        StopMode::Graceful,
+                        "stopping: running tasks end first; Ctrl-C again terminates them",
+                    ),
+                    2 => (
+                        StopMode::End,
+                        "terminating running tasks; Ctrl-C again kills them",
+                    ),
                     _ => (StopMode::Kill, "killing running tasks"),
                 };
                 screen.say(message);

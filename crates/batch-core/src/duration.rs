@@ -5,7 +5,9 @@ use std::time::Duration;
 
 /// The text was not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a duration; write seconds such as 30 or 0.5, or a text such as \"1m30s\" (ms, s, m, h, d)")]
+#[error(
+    "{0:?} is not a duration; write seconds such as 30 or 0.5, or a text such as \"1m30s\" (ms, s, m, h, d)"
+)]
 pub struct ParseDurationError(String);
 
 /// Reads a duration: a number of seconds, or numbers with the units `ms`, `s`, `m`, `h`, `d`.
@@ -96,13 +98,28 @@ mod tests {
             ("1.5h", 5_400_000),
             ("2d", 172_800_000),
         ] {
-            assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
+            assert_eq!(
+                parse_duration(text),
+                Ok(Duration::from_millis(millis)),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn refuses_what_is_no_duration() {
-        for text in ["", " ", "-1", "s", "1x", "1m30", "nan", "inf", "1e300", "99999999999999999999d"] {
+        for text in [
+            "",
+            " ",
+            "-1",
+            "s",
+            "1x",
+            "1m30",
+            "nan",
+            "inf",
+            "1e300",
+            "99999999999999999999d",
+        ] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

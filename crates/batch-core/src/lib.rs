@@ -1,5 +1,7 @@
 //! Pure, synchronous scheduling of task batches.
 
+#![forbid(unsafe_code)]
+
 mod batch;
 mod catalog;
 mod code_words;
@@ -14,16 +16,16 @@ mod outcome;
 mod plan;
 mod retry;
 mod settings;
+mod shell_words;
 mod spec;
 mod stats;
 mod status;
-mod shell_words;
 mod template;
 mod time;
 
 pub use batch::{
-    Batch, CancelError, CancelRequest, Claim, ClaimToken, Remaining, RetryPolicy, StaleClaim, StopMode,
-    TaskView, Urgency,
+    Batch, CancelError, CancelRequest, Claim, ClaimToken, Remaining, RetryPolicy, StaleClaim,
+    StopMode, TaskView, Urgency,
 };
 pub use catalog::{Catalog, ParamProblem, nearest};
 pub use duration::{ParseDurationError, ShortDuration, duration_from_seconds, parse_duration};
@@ -39,9 +41,7 @@ pub use settings::BatchSettings;
 pub use shell_words::{Quoting, quote_for_shell, quoting_at};
 pub use spec::{TaskOptions, TaskSpec};
 pub use stats::{Distribution, Stats};
-pub use status::{
-    CancelReason, FailureKind, Priority, QueuedReason, Reason, Status, UnknownName,
-};
+pub use status::{CancelReason, FailureKind, Priority, QueuedReason, Reason, Status, UnknownName};
 pub use template::{Placeholder, Segment, Template, TemplateError};
 pub use time::Time;
 

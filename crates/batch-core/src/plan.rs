@@ -8,9 +8,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::catalog::{Catalog, ParamProblem, nearest};
+use crate::fill::placeholders;
 use crate::ids::TaskId;
 use crate::spec::TaskSpec;
-use crate::fill::placeholders;
 use crate::template::{Placeholder, Segment};
 
 /// Tasks that were checked together and can be submitted together.
@@ -96,7 +96,10 @@ impl Plan {
         let ids = index_ids(&tasks, around, &mut problems);
         let mut after = Vec::with_capacity(tasks.len());
         for (index, task) in tasks.iter().enumerate() {
-            let mut report = Reporter { index, problems: &mut problems };
+            let mut report = Reporter {
+                index,
+                problems: &mut problems,
+            };
             check_function(task, around, &mut report);
             check_limit(task, around, &mut report);
             after.push(resolve(task, &ids, around, &mut report));
@@ -108,8 +111,13 @@ impl Plan {
             problems.sort_by_key(|problem| problem.index);
             return Err(problems);
         }
-        let planned = |(spec, after)| PlannedTask { spec: Arc::new(spec), after };
-        Ok(Self { tasks: tasks.into_iter().zip(after).map(planned).collect() })
+        let planned = |(spec, after)| PlannedTask {
+            spec: Arc::new(spec),
+            after,
+        };
+        Ok(Self {
+            tasks: tasks.into_iter().zip(after).map(planned).collect(),
+        })
     }
 
     /// The number of tasks.
@@ -123,7 +131,9 @@ impl Plan {
     }
 
     /// The tasks, in order, each with the positions in this plan of those it needs.
-    pub fn tasks(&self) -> impl Iterator<Item = (&Arc<TaskSpec>, impl Iterator<Item = usize> + '_)> {
+    pub fn tasks(
+        &self,
+    ) -> impl Iterator<Item = (&Arc<TaskSpec>, impl Iterator<Item = usize> + '_)> {
         self.tasks.iter().map(|task| {
             let in_plan = task.after.iter().filter_map(|dependency| match dependency {
                 Dependency::InPlan(index) => Some(*index),
@@ -167,8 +177,11 @@ fn index_ids<C: Catalog + ?Sized>(
     let mut ids: HashMap<Box<str>, usize> = HashMap::new();
     for (index, task) in tasks.iter().enumerate() {
         let Some(id) = &task.id else { continue };
-        let first = ids.get(id).map(|first| format!("task {} of this input", first + 1));
-        let first = first.or_else(|| (around.submitted)(id).map(|task| format!("task {task} of the batch")));
+        let first = ids
+            .get(id)
+            .map(|first| format!("task {} of this input", first + 1));
+        let first = first
+            .or_else(|| (around.submitted)(id).map(|task| format!("task {task} of the batch")));
         match first {
             None => {
                 ids.insert(id.clone(), index);
@@ -202,7 +215,12 @@ fn check_function<C: Catalog + ?Sized>(
             Some(help),
         );
     }
-    for problem in around.catalog.check(&task.function, &task.params).err().unwrap_or_default() {
+    for problem in around
+        .catalog
+        .check(&task.function, &task.params)
+        .err()
+        .unwrap_or_default()
+    {
         add_param_problem(problem, report);
     }
 }
@@ -264,7 +282,9 @@ fn resolve<C: Catalog + ?Sized>(
                 }
             }
         }
-        Err(problems) => problems.into_iter().for_each(|problem| add_param_problem(problem, report)),
+        Err(problems) => problems
+            .into_iter()
+            .for_each(|problem| add_param_problem(problem, report)),
     }
     after
 }
@@ -273,11 +293,17 @@ fn resolve<C: Catalog + ?Sized>(
 pub(crate) fn referenced_task(placeholder: &Placeholder) -> Result<&str, (String, String)> {
     let form = || "write {{ tasks.ID.result… }} to use the result of another task".to_owned();
     if placeholder.root != "tasks" {
-        return Err((format!("unknown placeholder {:?}", placeholder.root), form()));
+        return Err((
+            format!("unknown placeholder {:?}", placeholder.root),
+            form(),
+        ));
     }
     match placeholder.path.as_slice() {
         [Segment::Field(id), Segment::Field(what), ..] if what == "result" => Ok(id),
-        _ => Err((format!("the placeholder {placeholder} names no result"), form())),
+        _ => Err((
+            format!("the placeholder {placeholder} names no result"),
+            form(),
+        )),
     }
 }
 

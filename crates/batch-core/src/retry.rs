@@ -140,7 +140,10 @@ impl FromStr for Condition {
         if let Some(code) = spaced.strip_prefix("http ").and_then(|c| c.parse().ok()) {
             return Ok(Self::Exactly(FailureKind::HttpStatus(code)));
         }
-        if let Some(code) = spaced.strip_prefix("exit code ").and_then(|c| c.parse().ok()) {
+        if let Some(code) = spaced
+            .strip_prefix("exit code ")
+            .and_then(|c| c.parse().ok())
+        {
             return Ok(Self::Exactly(FailureKind::ExitCode(code)));
         }
         let signal = |(name, _): &&(&str, i32)| name.eq_ignore_ascii_case(text.trim());

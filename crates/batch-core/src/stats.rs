@@ -10,7 +10,7 @@ use crate::status::Status;
 use crate::time::Time;
 
 /// What the events of a batch add up to. Fold the same events, get the same numbers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Stats {
     counts: [u64; 5],
     /// Attempts that ended and counted.
@@ -38,22 +38,6 @@ pub struct Distribution {
     sum: Duration,
 }
 
-impl Default for Stats {
-    fn default() -> Self {
-        Self {
-            counts: [0; 5],
-            attempts: 0,
-            interrupted: 0,
-            retries: 0,
-            flaky: 0,
-            execution: Distribution::default(),
-            waits: Distribution::default(),
-            first_started: None,
-            last_finished: None,
-        }
-    }
-}
-
 impl Stats {
     /// Takes in one event.
     pub fn apply(&mut self, event: &Event) {
@@ -64,7 +48,12 @@ impl Stats {
                 self.first_started.get_or_insert(*at);
                 self.waits.add(*waited);
             }
-            Event::AttemptEnded { took, outcome, then, .. } => {
+            Event::AttemptEnded {
+                took,
+                outcome,
+                then,
+                ..
+            } => {
                 self.moved(Status::Running, Status::Queued);
                 if matches!(outcome, Outcome::Interrupted) && *then != Then::Final {
                     self.interrupted += 1;
@@ -73,7 +62,12 @@ impl Stats {
                     self.execution.add(*took);
                 }
             }
-            Event::Finished { at, status, retries, .. } => {
+            Event::Finished {
+                at,
+                status,
+                retries,
+                ..
+            } => {
                 self.moved(Status::Queued, *status);
                 self.retries += u64::from(*retries);
                 self.flaky += u64::from(*retries > 0 && *status == Status::Completed);

@@ -12,6 +12,8 @@
 //! All formats go through one pass that reads the fields of a task from JSON text; YAML and CSV are turned into such
 //! text first, with a note of where it came from. So they agree in every detail.
 
+#![forbid(unsafe_code)]
+
 mod fields;
 mod file;
 mod item_function;

@@ -42,8 +42,16 @@ fn own_cpu() -> Result<(f64, f64), Box<dyn Error>> {
     /// Clock ticks a second: 100 on every Linux there is.
     const TICKS: f64 = 100.0;
     let line = std::fs::read_to_string("/proc/self/stat")?;
-    let fields = line.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let times: Vec<f64> = fields.skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+    let fields = line
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace();
+    let times: Vec<f64> = fields
+        .skip(11)
+        .take(2)
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
     match times[..] {
         [user, system] => Ok((user / TICKS, system / TICKS)),
         _ => Err("unexpected form of /proc/self/stat".into()),

@@ -40,7 +40,10 @@ pub struct CaptureLimits {
 impl Default for CaptureLimits {
     /// 256 KiB, and the system's folder for temporary files.
     fn default() -> Self {
-        Self { folder: std::env::temp_dir(), in_memory: Self::DEFAULT_IN_MEMORY }
+        Self {
+            folder: std::env::temp_dir(),
+            in_memory: Self::DEFAULT_IN_MEMORY,
+        }
     }
 }
 
@@ -134,7 +137,9 @@ impl Capture {
             let read = match ready!(pipe.poll_read_ready(cx)) {
                 Ok(mut ready) => SCRATCH.with_borrow_mut(|scratch| {
                     let read = ready.try_io(|pipe| pipe.get_ref().read(scratch));
-                    read.map(|read| read.map(|len| keep(&mut self.held, self.error.is_some(), &scratch[..len])))
+                    read.map(|read| {
+                        read.map(|len| keep(&mut self.held, self.error.is_some(), &scratch[..len]))
+                    })
                 }),
                 Err(error) => Ok(Err(error)),
             };
@@ -193,7 +198,11 @@ impl Capture {
 
     fn wants_to_write(&self) -> bool {
         let limit = self.limits.limits.in_memory;
-        let limit = if self.spill.is_some() { limit.max(READ) } else { limit };
+        let limit = if self.spill.is_some() {
+            limit.max(READ)
+        } else {
+            limit
+        };
         self.error.is_none() && self.held.len() > limit
     }
 
@@ -250,7 +259,11 @@ impl Spill {
             .suffix(target.suffix)
             .tempfile_in(&target.limits.folder)?;
         let (file, path) = file.into_parts();
-        Ok(Self { path, writer: Writer::Idle(file, Vec::new()), len: 0 })
+        Ok(Self {
+            path,
+            writer: Writer::Idle(file, Vec::new()),
+            len: 0,
+        })
     }
 
     /// Begins to write these bytes and leaves an empty buffer for them. Only while idle.
@@ -303,8 +316,15 @@ mod tests {
     fn capture(folder: &std::path::Path, in_memory: usize) -> (Capture, io::PipeWriter) {
         let (reader, writer) = io::pipe().unwrap();
         sys::set_nonblocking(reader.as_fd()).unwrap();
-        let limits = Arc::new(CaptureLimits { folder: folder.to_owned(), in_memory });
-        let target = CaptureTarget { limits, prefix: "b1.1-".into(), suffix: ".stdout" };
+        let limits = Arc::new(CaptureLimits {
+            folder: folder.to_owned(),
+            in_memory,
+        });
+        let target = CaptureTarget {
+            limits,
+            prefix: "b1.1-".into(),
+            suffix: ".stdout",
+        };
         (Capture::new(reader, target).unwrap(), writer)
     }
 
@@ -321,7 +341,9 @@ mod tests {
         for extra in [0, 1] {
             let folder = tempfile::tempdir().unwrap();
             let (mut capture, pipe) = capture(folder.path(), 1_000);
-            let bytes: Vec<u8> = (0..1_000 + extra).map(|n: u32| n.to_le_bytes()[0]).collect();
+            let bytes: Vec<u8> = (0..1_000 + extra)
+                .map(|n: u32| n.to_le_bytes()[0])
+                .collect();
             let writer = write(pipe, bytes.clone());
             assert_eq!(fill(&mut capture).await, Filled::Closed);
             writer.join().unwrap();

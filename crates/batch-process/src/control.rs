@@ -62,7 +62,9 @@ impl ControlSignals {
             (ControlSignal::Suspend, libc::SIGTSTP),
             (ControlSignal::Continue, libc::SIGCONT),
         ];
-        let heard = ALL.into_iter().filter(|(_, number)| !guarded.ignored.contains(number));
+        let heard = ALL
+            .into_iter()
+            .filter(|(_, number)| !guarded.ignored.contains(number));
         let signals = heard
             .map(|(name, number)| Ok((name, signal(SignalKind::from_raw(number))?)))
             .collect::<io::Result<_>>()?;
@@ -122,7 +124,9 @@ fn watch_parent(mut pipe: io::PipeReader) -> io::Result<oneshot::Receiver<()>> {
         }
         std::process::exit(128 + libc::SIGKILL);
     };
-    std::thread::Builder::new().name("guardian-watch".into()).spawn(watch)?;
+    std::thread::Builder::new()
+        .name("guardian-watch".into())
+        .spawn(watch)?;
     Ok(told)
 }
 

@@ -16,7 +16,10 @@ pub(crate) struct Variable {
 
 impl Variable {
     pub(crate) fn new(name: &OsStr, value: &OsStr) -> Result<Self, SpawnError> {
-        let bad = |problem| SpawnError::Variable { name: name.to_owned(), problem };
+        let bad = |problem| SpawnError::Variable {
+            name: name.to_owned(),
+            problem,
+        };
         if name.is_empty() || name.as_bytes().contains(&b'=') {
             return Err(bad("a name must not be empty or contain `=`"));
         }
@@ -28,7 +31,10 @@ impl Variable {
             return Err(bad("with its value it is longer than 131071 bytes"));
         }
         let text = CString::new(text.into_vec()).map_err(|_| bad("it contains a zero byte"))?;
-        Ok(Self { name: name.len(), text })
+        Ok(Self {
+            name: name.len(),
+            text,
+        })
     }
 
     fn name(&self) -> &[u8] {
@@ -59,7 +65,10 @@ pub(crate) fn with(additions: &[Variable]) -> Vec<&CStr> {
         .enumerate()
         .filter(|(index, added)| last(added.name()) == Some(*index))
         .map(|(_, added)| added);
-    inherited.chain(added).map(|variable| variable.text.as_c_str()).collect()
+    inherited
+        .chain(added)
+        .map(|variable| variable.text.as_c_str())
+        .collect()
 }
 
 /// The value a process with these additions finds.
@@ -82,9 +91,16 @@ mod tests {
 
     #[test]
     fn the_later_of_two_values_counts_and_stands_once() {
-        let additions = [variable("PATH", "/a"), variable("X", "1"), variable("PATH", "/b=c")];
+        let additions = [
+            variable("PATH", "/a"),
+            variable("X", "1"),
+            variable("PATH", "/b=c"),
+        ];
         let all = with(&additions);
-        let paths: Vec<_> = all.iter().filter(|text| text.to_bytes().starts_with(b"PATH=")).collect();
+        let paths: Vec<_> = all
+            .iter()
+            .filter(|text| text.to_bytes().starts_with(b"PATH="))
+            .collect();
         assert_eq!(paths, [&c"PATH=/b=c"]);
         assert!(all.contains(&c"X=1"));
         assert_eq!(value(&additions, "PATH"), Some(OsStr::new("/b=c")));
@@ -94,7 +110,10 @@ mod tests {
     fn what_cannot_be_a_variable_is_refused() {
         let long = "v".repeat(MAX_ARGUMENT_BYTES - 1);
         for (name, value) in [("", "x"), ("a=b", "x"), ("a", "x\0y"), ("a", long.as_str())] {
-            assert!(Variable::new(OsStr::new(name), OsStr::new(value)).is_err(), "{name}");
+            assert!(
+                Variable::new(OsStr::new(name), OsStr::new(value)).is_err(),
+                "{name}"
+            );
         }
     }
 }

@@ -21,9 +21,9 @@ mod environment;
 pub mod guard;
 mod leaders;
 mod limits;
-mod output;
 #[cfg(target_os = "linux")]
 mod linux;
+mod output;
 #[cfg(target_os = "linux")]
 use linux as platform;
 #[cfg(not(target_os = "linux"))]
@@ -35,8 +35,8 @@ mod process;
 mod procfs;
 mod program;
 mod signal;
-mod spec;
 mod spawn_error;
+mod spec;
 mod sweep;
 mod sys;
 

@@ -40,7 +40,10 @@ pub fn raise_open_files(tasks: u64) -> io::Result<OpenFiles> {
         ORIGINAL.get_or_init(|| soft);
         limit = wanted;
     }
-    Ok(OpenFiles { limit, tasks: limit.saturating_sub(OWN) / PER_TASK })
+    Ok(OpenFiles {
+        limit,
+        tasks: limit.saturating_sub(OWN) / PER_TASK,
+    })
 }
 
 /// Gives a process that has just started the limit it would have without us.

@@ -1,7 +1,9 @@
 //! Watching and ending processes on Linux: pidfds and `/proc`. Its sibling is `other_unix.rs`.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFd;
@@ -12,9 +14,6 @@ use crate::sweep::Leftover;
 use crate::sys::{self, Pid};
 
 pub(crate) use crate::sys::memory_file as stdin_file;
-
-/// When asking processes to end, a table this old will do: what it misses is killed later on.
-const TABLE_AGE: Duration = Duration::from_millis(50);
 
 /// What marks the processes of this run.
 pub(crate) fn run_mark() -> &'static str {
@@ -42,28 +41,57 @@ impl ExitWatch {
 #[derive(Debug)]
 pub(crate) struct Tree {
     /// Its leader, whose number is also the group's. Not waited for while this is in use.
-    pub(crate) leader: Pid,
-    pub(crate) task: String,
+    leader: Pid,
+    task: String,
+    /// Those found before: one may have lost its parents since, and never have had marks.
+    known: Mutex<HashSet<Identity>>,
 }
 
 impl Tree {
-    fn members(&self, since: Instant) -> Vec<Identity> {
-        Table::since(since).members(self.leader, &self.task, run_mark())
+    /// The tree below a leader that carries the mark of a task.
+    pub(crate) fn new(leader: Pid, task: &str) -> Self {
+        Self {
+            leader,
+            task: task.to_owned(),
+            known: Mutex::default(),
+        }
     }
 
-    /// Sends a signal to all processes of the task.
-    pub(crate) fn signal(&self, signal: Signal) {
-        let since = Instant::now();
+    /// The number of the leader.
+    pub(crate) fn leader(&self) -> Pid {
+        self.leader
+    }
+
+    /// The processes besides the leader, now.
+    fn members(&self, now: Instant) -> HashSet<Identity> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let members = Table::since(now).members(self.leader, &self.task, &known);
+        known.extend(&members);
+        members
+    }
+
+    /// As `members`, but lets the other tasks that are being ended come to the same point first, so
+    /// that one table serves them all.
+    async fn members_together(&self) -> HashSet<Identity> {
+        let now = Instant::now();
+        tokio::task::yield_now().await;
+        self.members(now)
+    }
+
+    /// Asks all processes of the task to end.
+    pub(crate) async fn ask_to_end(&self) {
         // What left the group must be found while its parents, which connect it, are alive.
-        let members = self.members(since.checked_sub(TABLE_AGE).unwrap_or(since));
-        let _ = sys::kill(-self.leader, signal.number());
-        send(&members, signal);
+        let members = self.members_together().await;
+        // What is stopped acts on the request only when it goes on.
+        for signal in [Signal::Terminate, Signal::Continue] {
+            self.send(&members, signal);
+        }
     }
 
     /// Waits until the leader is the only process of the task, if it is there at all.
     pub(crate) async fn alone(&self) {
         loop {
-            let members = self.members(Instant::now());
+            let members = self.members_together().await;
             if members.is_empty() {
                 return;
             }
@@ -74,14 +102,12 @@ impl Tree {
     /// Kills all processes of the task, those that were just being started included, and waits for
     /// the end of all but the leader.
     pub(crate) async fn kill(&self) {
-        self.signal(Signal::Kill);
         loop {
-            let members = self.members(Instant::now());
+            let members = self.members_together().await;
+            self.send(&members, Signal::Kill);
             if members.is_empty() {
                 return;
             }
-            let _ = sys::kill(-self.leader, Signal::Kill.number());
-            send(&members, Signal::Kill);
             all_ended(&members).await;
         }
     }
@@ -92,18 +118,26 @@ impl Tree {
         const ROUNDS: usize = 8;
         for _ in 0..ROUNDS {
             let members = self.members(Instant::now());
-            let _ = sys::kill(-self.leader, Signal::Kill.number());
+            self.send(&members, Signal::Kill);
             if members.is_empty() {
                 return;
             }
-            send(&members, Signal::Kill);
         }
     }
 
     /// What is left of the task besides its leader.
     pub(crate) fn leftovers(&self) -> Vec<Leftover> {
         let members = self.members(Instant::now());
-        members.into_iter().filter_map(|member| Entry::read(member.pid)).map(leftover).collect()
+        let entries = members
+            .into_iter()
+            .filter_map(|member| Entry::read(member.pid));
+        entries.map(|entry| describe(&entry)).collect()
+    }
+
+    /// Sends a signal to the group at one stroke, and to these one by one.
+    fn send(&self, members: &HashSet<Identity>, signal: Signal) {
+        let _ = sys::kill(-self.leader, signal.number());
+        send(members, signal);
     }
 }
 
@@ -118,7 +152,7 @@ pub(crate) fn ended_children() -> Vec<Pid> {
 pub(crate) fn signal_descendants(signal: Signal) -> Vec<Leftover> {
     let table = Table::since(Instant::now());
     let below = table.descendants([own_pid()]);
-    let members: Vec<Identity> = below.iter().map(|entry| entry.identity()).collect();
+    let members: HashSet<Identity> = below.iter().map(|entry| entry.identity()).collect();
     let found = below.into_iter().map(describe).collect();
     send(&members, signal);
     found
@@ -127,9 +161,13 @@ pub(crate) fn signal_descendants(signal: Signal) -> Vec<Leftover> {
 /// Waits until no process below this one is running.
 pub(crate) async fn descendants_ended() {
     loop {
-        let members: Vec<Identity> = {
+        let members: HashSet<Identity> = {
             let table = Table::since(Instant::now());
-            table.descendants([own_pid()]).into_iter().map(Entry::identity).collect()
+            table
+                .descendants([own_pid()])
+                .into_iter()
+                .map(Entry::identity)
+                .collect()
         };
         if members.is_empty() {
             return;
@@ -138,14 +176,14 @@ pub(crate) async fn descendants_ended() {
     }
 }
 
-fn send(members: &[Identity], signal: Signal) {
+fn send(members: &HashSet<Identity>, signal: Signal) {
     for fd in members.iter().filter_map(|member| member.open()) {
         // It may have ended meanwhile.
         let _ = sys::pidfd_signal(fd.as_fd(), signal.number());
     }
 }
 
-async fn all_ended(members: &[Identity]) {
+async fn all_ended(members: &HashSet<Identity>) {
     for fd in members.iter().filter_map(|member| member.open()) {
         match sys::watch_readable(fd) {
             Ok(watch) => drop(watch.readable().await),
@@ -153,10 +191,6 @@ async fn all_ended(members: &[Identity]) {
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }
-}
-
-fn leftover(entry: Entry) -> Leftover {
-    describe(&entry)
 }
 
 fn describe(entry: &Entry) -> Leftover {

@@ -23,7 +23,9 @@ const POLL: Duration = Duration::from_millis(20);
 pub(crate) fn run_mark() -> &'static str {
     static MARK: OnceLock<String> = OnceLock::new();
     MARK.get_or_init(|| {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         format!("{}-{}", std::process::id(), now.as_micros())
     })
 }
@@ -70,15 +72,26 @@ impl ExitWatch {
 #[derive(Debug)]
 pub(crate) struct Tree {
     /// Its leader, whose number is also the group's. Not waited for while this is in use.
-    pub(crate) leader: Pid,
-    #[expect(dead_code, reason = "processes are not found by their mark here")]
-    pub(crate) task: String,
+    leader: Pid,
 }
 
 impl Tree {
-    /// Sends a signal to all processes of the group.
-    pub(crate) fn signal(&self, signal: Signal) {
-        let _ = sys::kill(-self.leader, signal.number());
+    /// The group of a leader; the mark of the task finds nobody here.
+    pub(crate) fn new(leader: Pid, _task: &str) -> Self {
+        Self { leader }
+    }
+
+    /// The number of the leader.
+    pub(crate) fn leader(&self) -> Pid {
+        self.leader
+    }
+
+    /// Asks all processes of the group to end.
+    pub(crate) async fn ask_to_end(&self) {
+        // What is stopped acts on the request only when it goes on.
+        for signal in [Signal::Terminate, Signal::Continue] {
+            let _ = sys::kill(-self.leader, signal.number());
+        }
     }
 
     /// Waits until nobody in the group can be signalled. A leader that ended counts as nobody.
@@ -90,13 +103,13 @@ impl Tree {
 
     /// Kills all processes of the group and waits for their end.
     pub(crate) async fn kill(&self) {
-        self.signal(Signal::Kill);
+        self.kill_now();
         self.alone().await;
     }
 
     /// Kills all processes of the group without waiting for their end.
     pub(crate) fn kill_now(&self) {
-        self.signal(Signal::Kill);
+        let _ = sys::kill(-self.leader, Signal::Kill.number());
     }
 
     /// What is left of the task: not known here.

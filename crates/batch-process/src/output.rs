@@ -79,6 +79,12 @@ pub(crate) fn output_pipe() -> io::Result<(PipeReader, PipeWriter)> {
 
 /// The task's id without what may not stand in a file name.
 fn file_prefix(task: &str) -> String {
-    let fit = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' };
+    let fit = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '.' {
+            c
+        } else {
+            '_'
+        }
+    };
     task.chars().take(100).map(fit).chain(['-']).collect()
 }

@@ -20,7 +20,6 @@ use crate::capture::Filled;
 use crate::environment::{self, Variable};
 use crate::output::{Outputs, output_pipe};
 use crate::platform::{self, ExitWatch, Tree};
-use crate::signal::Signal;
 use crate::spawn_error::SpawnError;
 use crate::spec::{MAX_ARGUMENT_BYTES, Spec};
 use crate::sweep::Leftover;
@@ -77,7 +76,12 @@ impl Process {
         let early = |error| SpawnError::before_start(program, error);
         let (stdout, stdout_end) = output_pipe().map_err(early)?;
         let (stderr, stderr_end) = output_pipe().map_err(early)?;
-        let given = spec.stdin.as_deref().map(stdin_with).transpose().map_err(early)?;
+        let given = spec
+            .stdin
+            .as_deref()
+            .map(stdin_with)
+            .transpose()
+            .map_err(early)?;
         let stdin = match &given {
             Some(file) => file.as_fd(),
             None => dev_null().map_err(early)?,
@@ -91,12 +95,16 @@ impl Process {
             SpawnError::of_start(program, &path, cwd, error)
         })?;
         let leader = Leader::new(pid, &spec.task).map_err(early)?;
-        Ok(Self { leader, outputs, grace: spec.grace })
+        Ok(Self {
+            leader,
+            outputs,
+            grace: spec.grace,
+        })
     }
 
     /// The number of the process, which is that of its group too.
     pub fn id(&self) -> u32 {
-        self.leader.tree.leader.unsigned_abs()
+        self.leader.tree.leader().unsigned_abs()
     }
 
     /// Runs the process to its end, or ends it.
@@ -153,10 +161,7 @@ impl Process {
 
     /// Asks everything to end and waits for it; kills what is left after the time of grace.
     async fn end(&mut self, kill: Pin<&mut impl Future<Output = ()>>) {
-        let tree = &self.leader.tree;
-        tree.signal(Signal::Terminate);
-        // What is stopped acts on the signal only when it goes on.
-        tree.signal(Signal::Continue);
+        self.leader.tree.ask_to_end().await;
         if !self.gone_in_time(kill).await {
             self.kill().await;
         }
@@ -202,8 +207,11 @@ impl Process {
 
     async fn collect(mut self, cancelled: bool, ended_by_us: bool) -> Ended {
         let leaking = !self.outputs.are_closed();
-        let leftovers =
-            if ended_by_us { self.leader.tree.leftovers() } else { Vec::new() };
+        let leftovers = if ended_by_us {
+            self.leader.tree.leftovers()
+        } else {
+            Vec::new()
+        };
         let end = self.leader.take_end(leaking);
         let (stdout, stderr) = self.outputs.finish().await;
         let mut output_error = None;
@@ -214,7 +222,14 @@ impl Process {
             })
         };
         let (stdout, stderr) = (keep(stdout), keep(stderr));
-        Ended { end, stdout, stderr, cancelled, output_error, leftovers }
+        Ended {
+            end,
+            stdout,
+            stderr,
+            cancelled,
+            output_error,
+            leftovers,
+        }
     }
 }
 
@@ -236,9 +251,13 @@ struct Leader {
 
 impl Leader {
     fn new(pid: Pid, task: &str) -> io::Result<Self> {
-        let tree = Tree { leader: pid, task: task.to_owned() };
+        let tree = Tree::new(pid, task);
         match ExitWatch::new(pid) {
-            Ok(watch) => Ok(Self { tree, watch, end_taken: false }),
+            Ok(watch) => Ok(Self {
+                tree,
+                watch,
+                end_taken: false,
+            }),
             Err(error) => {
                 tree.kill_now();
                 reap_killed(pid);
@@ -250,8 +269,12 @@ impl Leader {
     /// Takes the end of the process. If it still runs, it hangs in the kernel after a kill: it is left
     /// to `drop`.
     fn take_end(&mut self, leaking: bool) -> ProcessEnd {
-        let Ok(Some(usage)) = leaders::take_end(self.tree.leader) else {
-            return ProcessEnd { signal: Some(libc::SIGKILL), leaking, ..ProcessEnd::default() };
+        let Ok(Some(usage)) = leaders::take_end(self.tree.leader()) else {
+            return ProcessEnd {
+                signal: Some(libc::SIGKILL),
+                leaking,
+                ..ProcessEnd::default()
+            };
         };
         self.end_taken = true;
         let status = ExitStatus::from_raw(usage.status);
@@ -269,7 +292,7 @@ impl Drop for Leader {
     fn drop(&mut self) {
         if !self.end_taken {
             self.tree.kill_now();
-            reap_killed(self.tree.leader);
+            reap_killed(self.tree.leader());
         }
     }
 }
@@ -296,18 +319,28 @@ fn reap_killed(pid: Pid) {
 fn arguments(spec: &Spec) -> Result<Vec<CString>, SpawnError> {
     let arguments = spec.argv.iter().enumerate().map(|(index, argument)| {
         if argument.len() > MAX_ARGUMENT_BYTES {
-            return Err(SpawnError::ArgumentTooLong { index, len: argument.len() });
+            return Err(SpawnError::ArgumentTooLong {
+                index,
+                len: argument.len(),
+            });
         }
-        CString::new(argument.clone().into_vec())
-            .map_err(|_| SpawnError::ZeroByte { what: format!("argument {index}") })
+        CString::new(argument.clone().into_vec()).map_err(|_| SpawnError::ZeroByte {
+            what: format!("argument {index}"),
+        })
     });
     arguments.collect()
 }
 
 /// The variables of the spec and the marks, which come last and so count.
 fn additions(spec: &Spec) -> Result<Vec<Variable>, SpawnError> {
-    let marks = [("BEX_TASK_ID", spec.task.as_str()), ("BEX_RUN", platform::run_mark())];
-    let given = spec.env.iter().map(|(name, value)| Variable::new(name, value));
+    let marks = [
+        ("BEX_TASK_ID", spec.task.as_str()),
+        ("BEX_RUN", platform::run_mark()),
+    ];
+    let given = spec
+        .env
+        .iter()
+        .map(|(name, value)| Variable::new(name, value));
     given
         .chain(marks.map(|(name, value)| Variable::new(OsStr::new(name), OsStr::new(value))))
         .collect()
@@ -324,7 +357,13 @@ fn launch(
     let program = as_c(path)?;
     let cwd = cwd.map(as_c).transpose()?;
     let env = environment::with(additions);
-    let launch = Launch { program: &program, argv, env: &env, cwd: cwd.as_deref(), stdio };
+    let launch = Launch {
+        program: &program,
+        argv,
+        env: &env,
+        cwd: cwd.as_deref(),
+        stdio,
+    };
     let pid = leaders::start(|| sys::spawn(&launch))?;
     limits::give_back(pid);
     Ok(pid)

@@ -79,7 +79,11 @@ impl Table {
         for (index, process) in processes.iter().enumerate() {
             children.entry(process.parent).or_default().push(index);
         }
-        Self { begun, processes, children }
+        Self {
+            begun,
+            processes,
+            children,
+        }
     }
 
     /// The children of a process.
@@ -107,37 +111,48 @@ impl Table {
         found
     }
 
-    /// The running processes of a task besides its leader: its group, what is below it, and orphans
-    /// that carry its marks with everything below them.
+    /// The running processes of a task besides its leader: its group, orphans that carry its marks,
+    /// those `known` from before, and everything below any of them.
     ///
     /// `leader` must not have been waited for, so that its number is still its own.
-    pub(crate) fn members(&self, leader: Pid, task: &str, run: &str) -> Vec<Identity> {
+    pub(crate) fn members(
+        &self,
+        leader: Pid,
+        task: &str,
+        known: &HashSet<Identity>,
+    ) -> HashSet<Identity> {
+        let run = own_mark();
         let adopters = self.ancestors(own_pid());
-        let orphans = adopters.iter().flat_map(|pid| self.children(*pid)).filter(|entry| {
-            !adopters.contains(&entry.pid)
-                && !leaders::is_leader(entry.pid)
-                && entry.marks().task.as_deref() == Some(task)
-                && entry.marks().run.as_deref() == Some(run)
-        });
-        let group = self.processes.iter().filter(|entry| entry.group == leader);
+        let orphans = adopters
+            .iter()
+            .flat_map(|pid| self.children(*pid))
+            .filter(|entry| {
+                !adopters.contains(&entry.pid)
+                    && !leaders::is_leader(entry.pid)
+                    && entry.marks().task.as_deref() == Some(task)
+                    && entry.marks().run.as_deref() == Some(run)
+            });
+        let group = self
+            .processes
+            .iter()
+            .filter(|entry| entry.group == leader || known.contains(&entry.identity()));
         let tops: Vec<&Entry> = group.chain(orphans).collect();
         let below = self.descendants(tops.iter().map(|entry| entry.pid).chain([leader]));
-        let mut members: Vec<Identity> = tops
-            .into_iter()
+        tops.into_iter()
             .filter(|entry| !entry.ended)
             .chain(below)
             .map(Entry::identity)
             .filter(|member| member.pid != leader)
-            .collect();
-        members.sort_by_key(|member| member.pid);
-        members.dedup();
-        members
+            .collect()
     }
 
     /// A process and those above it: whoever adopts orphans is among them.
     fn ancestors(&self, pid: Pid) -> HashSet<Pid> {
-        let parents: HashMap<Pid, Pid> =
-            self.processes.iter().map(|entry| (entry.pid, entry.parent)).collect();
+        let parents: HashMap<Pid, Pid> = self
+            .processes
+            .iter()
+            .map(|entry| (entry.pid, entry.parent))
+            .collect();
         let mut found = HashSet::from([pid]);
         let mut next = pid;
         while let Some(parent) = parents.get(&next) {
@@ -159,7 +174,10 @@ impl Entry {
     }
 
     pub(crate) fn identity(&self) -> Identity {
-        Identity { pid: self.pid, start: self.start }
+        Identity {
+            pid: self.pid,
+            start: self.start,
+        }
     }
 
     /// The task whose mark it carries.
@@ -170,7 +188,9 @@ impl Entry {
     /// What it was started as, for people.
     pub(crate) fn command(&self) -> String {
         let line = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
-        let words = line.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+        let words = line
+            .split(|byte| *byte == 0)
+            .filter(|word| !word.is_empty());
         let words: Vec<_> = words.map(String::from_utf8_lossy).collect();
         words.join(" ")
     }
@@ -185,7 +205,10 @@ impl Entry {
                     String::from_utf8(value.to_vec()).ok()
                 })
             };
-            Marks { task: find(TASK_VARIABLE), run: find(RUN_VARIABLE) }
+            Marks {
+                task: find(TASK_VARIABLE),
+                run: find(RUN_VARIABLE),
+            }
         })
     }
 }
@@ -226,7 +249,14 @@ fn parse_stat(pid: Pid, text: &[u8]) -> Option<Entry> {
     // `starttime` is field 22 of the line, and the group was field 5.
     let start = fields.nth(16)?.parse().ok()?;
     let ended = matches!(state, "Z" | "X" | "x");
-    Some(Entry { pid, parent, group, start, ended, marks: OnceLock::new() })
+    Some(Entry {
+        pid,
+        parent,
+        group,
+        start,
+        ended,
+        marks: OnceLock::new(),
+    })
 }
 
 #[cfg(test)]
@@ -237,17 +267,27 @@ mod tests {
     fn a_name_with_parentheses_and_blanks_is_no_trap() {
         let line = b"42 (a ) Z 7 (b) S 7 41 40 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 987654 9 9";
         let entry = parse_stat(42, line).unwrap();
-        assert_eq!((entry.parent, entry.group, entry.start, entry.ended), (7, 41, 987_654, false));
+        assert_eq!(
+            (entry.parent, entry.group, entry.start, entry.ended),
+            (7, 41, 987_654, false)
+        );
         assert!(parse_stat(42, b"42 (x) Z 7").is_none());
     }
 
     #[test]
     fn this_process_is_in_the_table_with_its_parents() {
         let table = Table::since(Instant::now());
-        let own = table.processes.iter().find(|entry| entry.pid == own_pid()).unwrap();
+        let own = table
+            .processes
+            .iter()
+            .find(|entry| entry.pid == own_pid())
+            .unwrap();
         assert!(table.ancestors(own.pid).contains(&own.parent));
         assert!(own.identity().open().is_some());
-        let stale = Identity { start: own.start + 1, ..own.identity() };
+        let stale = Identity {
+            start: own.start + 1,
+            ..own.identity()
+        };
         assert!(stale.open().is_none());
     }
 

@@ -79,7 +79,11 @@ fn resolve(name: &OsStr, path: Option<&OsStr>, cwd: Option<&Path>) -> Result<Pat
     for folder in std::env::split_paths(path) {
         // An empty entry means the working folder.
         let relative = Path::new(".").join(&folder).join(name);
-        let candidate = if folder.is_absolute() { folder.join(name) } else { relative };
+        let candidate = if folder.is_absolute() {
+            folder.join(name)
+        } else {
+            relative
+        };
         let seen = cwd.map_or_else(|| candidate.clone(), |cwd| cwd.join(&candidate));
         match fs::metadata(&seen) {
             Ok(file) if file.is_file() && file.permissions().mode() & 0o111 != 0 => {
@@ -107,10 +111,19 @@ mod tests {
         let bin = folder.path().join("bin");
         fs::create_dir(&bin).unwrap();
         fs::write(bin.join("tool"), "#!/bin/sh\n").unwrap();
-        let look = |path: &str| resolve(OsStr::new("tool"), Some(OsStr::new(path)), Some(folder.path()));
+        let look = |path: &str| {
+            resolve(
+                OsStr::new("tool"),
+                Some(OsStr::new(path)),
+                Some(folder.path()),
+            )
+        };
         assert!(matches!(look("bin"), Err(SpawnError::Denied { .. })));
         fs::set_permissions(bin.join("tool"), fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(look("/nowhere:bin").unwrap(), Path::new("./bin/tool"));
-        assert!(matches!(look("/nowhere"), Err(SpawnError::NotInPath { .. })));
+        assert!(matches!(
+            look("/nowhere"),
+            Err(SpawnError::NotInPath { .. })
+        ));
     }
 }

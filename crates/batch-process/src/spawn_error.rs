@@ -22,13 +22,17 @@ pub enum SpawnError {
     #[error("no program is given: the first argument must name one")]
     NoProgram,
     /// A program by name that no folder of the `PATH` has.
-    #[error("program {program:?} is not in PATH; check the spelling, install it, or give its full path")]
+    #[error(
+        "program {program:?} is not in PATH; check the spelling, install it, or give its full path"
+    )]
     NotInPath {
         /// The program.
         program: OsString,
     },
     /// A program by path that is not there.
-    #[error("program {program:?} does not exist; check the path (it is taken from the working folder)")]
+    #[error(
+        "program {program:?} does not exist; check the path (it is taken from the working folder)"
+    )]
     NotFound {
         /// The program.
         program: OsString,
@@ -50,7 +54,9 @@ pub enum SpawnError {
         problem: &'static str,
     },
     /// A script whose `#!` line names a program that is not there.
-    #[error("program {program:?} is a script, and its `#!` line names {interpreter:?}, which does not exist")]
+    #[error(
+        "program {program:?} is a script, and its `#!` line names {interpreter:?}, which does not exist"
+    )]
     Interpreter {
         /// The script.
         program: OsString,
@@ -143,7 +149,10 @@ impl SpawnError {
     ) -> Self {
         let name = program.to_owned();
         if is_shortage(&source) {
-            return Self::Busy { program: name, source };
+            return Self::Busy {
+                program: name,
+                source,
+            };
         }
         if let Some(error) = cwd.and_then(folder_problem) {
             return error;
@@ -151,11 +160,19 @@ impl SpawnError {
         let file = cwd.map_or_else(|| resolved.to_owned(), |cwd| cwd.join(resolved));
         match source.raw_os_error() {
             Some(libc::ENOENT) => missing(name, &file),
-            Some(libc::EACCES | libc::EPERM) => Self::Denied { program: name, problem: denial(&file) },
+            Some(libc::EACCES | libc::EPERM) => Self::Denied {
+                program: name,
+                problem: denial(&file),
+            },
             Some(libc::ENOEXEC) => Self::NotExecutable { program: name },
             Some(libc::E2BIG) => Self::TooLong { program: name },
-            Some(libc::ENOTDIR | libc::ELOOP | libc::ENAMETOOLONG) => Self::NotFound { program: name },
-            _ => Self::Other { program: name, source },
+            Some(libc::ENOTDIR | libc::ELOOP | libc::ENAMETOOLONG) => {
+                Self::NotFound { program: name }
+            }
+            _ => Self::Other {
+                program: name,
+                source,
+            },
         }
     }
 }
@@ -175,7 +192,10 @@ fn folder_problem(cwd: &Path) -> Option<SpawnError> {
         Ok(_) => fs::metadata(cwd.join(".")).err()?,
         Err(error) => error,
     };
-    Some(SpawnError::Folder { cwd: cwd.to_owned(), source })
+    Some(SpawnError::Folder {
+        cwd: cwd.to_owned(),
+        source,
+    })
 }
 
 fn missing(program: OsString, file: &Path) -> SpawnError {
@@ -183,7 +203,10 @@ fn missing(program: OsString, file: &Path) -> SpawnError {
         return SpawnError::NotFound { program };
     }
     match interpreter(file) {
-        Some(interpreter) => SpawnError::Interpreter { program, interpreter },
+        Some(interpreter) => SpawnError::Interpreter {
+            program,
+            interpreter,
+        },
         // A binary whose dynamic loader is not on this system, as one of another libc.
         None => SpawnError::NotExecutable { program },
     }

@@ -191,7 +191,11 @@ fn duration(time: libc::timeval) -> Duration {
 
 /// Linux counts in KiB, Apple's systems in bytes.
 fn peak_bytes(value: libc::c_long) -> u64 {
-    let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
+    let unit = if cfg!(target_vendor = "apple") {
+        1
+    } else {
+        1024
+    };
     u64::try_from(value).unwrap_or(0).saturating_mul(unit)
 }
 
@@ -234,7 +238,10 @@ pub(crate) fn watch_readable<T: Owner>(fd: T) -> io::Result<AsyncFd<T>> {
 
 /// The soft and hard limit of open files of this process.
 pub(crate) fn open_files() -> io::Result<(u64, u64)> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: the pointer is to a live value of the right type.
     check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
     Ok((limit.rlim_cur, limit.rlim_max))
@@ -242,7 +249,10 @@ pub(crate) fn open_files() -> io::Result<(u64, u64)> {
 
 /// Sets the soft and hard limit of open files of this process.
 pub(crate) fn set_open_files(soft: u64, hard: u64) -> io::Result<()> {
-    let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
+    let limit = libc::rlimit {
+        rlim_cur: soft,
+        rlim_max: hard,
+    };
     // SAFETY: the pointer is to a live value of the right type.
     check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }).map(drop)
 }
@@ -280,10 +290,13 @@ mod linux {
     pub(crate) fn pidfd_signal(fd: BorrowedFd<'_>, signal: c_int) -> io::Result<()> {
         let none = ptr::null::<libc::siginfo_t>();
         // SAFETY: the descriptor is open, and no `siginfo_t` is passed.
-        let result = unsafe {
-            libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), signal, none, 0)
-        };
-        if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        let result =
+            unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), signal, none, 0) };
+        if result == -1 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
     }
 
     /// A file that lies in memory only and is closed on exec.
@@ -316,15 +329,16 @@ mod linux {
 
     /// Sets the soft limit of open files of another process.
     pub(crate) fn set_open_files_of(pid: Pid, soft: u64) -> io::Result<()> {
-        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        let mut limit = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
         // SAFETY: the pointers are null or to a live value of the right type.
         check(unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, ptr::null(), &raw mut limit) })?;
         limit.rlim_cur = soft.min(limit.rlim_max);
         // SAFETY: as above.
-        check(unsafe {
-            libc::prlimit(pid, libc::RLIMIT_NOFILE, &raw const limit, ptr::null_mut())
-        })
-        .map(drop)
+        check(unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, &raw const limit, ptr::null_mut()) })
+            .map(drop)
     }
 
     /// The side of a fork this is.
@@ -367,7 +381,11 @@ mod linux {
         let mut old = MaybeUninit::uninit();
         // SAFETY: both pointers are to live memory of the right type; the call fills `old`.
         unsafe {
-            check_code(libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, old.as_mut_ptr()))?;
+            check_code(libc::pthread_sigmask(
+                libc::SIG_BLOCK,
+                &raw const set,
+                old.as_mut_ptr(),
+            ))?;
             Ok(Mask(old.assume_init()))
         }
     }
@@ -417,7 +435,10 @@ mod linux {
 
     /// Keeps this process from writing a core dump.
     pub(crate) fn no_core_dump() {
-        let limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        let limit = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
         // SAFETY: the pointer is to a live value of the right type.
         unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) };
     }

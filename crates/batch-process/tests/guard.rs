@@ -26,7 +26,11 @@ impl Fixture {
     }
 
     fn from(command: &mut Command) -> Self {
-        let mut child = command.process_group(0).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .process_group(0)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines }
     }

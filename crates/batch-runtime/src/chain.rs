@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 use crate::handler::Handler;
 
 /// The results a task uses, by the author's id of the task they come from.
-pub(crate) type Inputs = Vec<(Box<str>, Option<Arc<Output>>)>;
+pub(crate) type Inputs = Vec<Input>;
+
+/// A task by its author's id, and its result.
+pub(crate) type Input = (Box<str>, Option<Arc<Output>>);
 
 /// The results that unfinished tasks will use.
 #[derive(Default)]
@@ -96,7 +99,7 @@ impl Results {
 /// Fills results into parameters.
 pub(crate) fn fill_in(
     params: &Json,
-    inputs: &Inputs,
+    inputs: &[Input],
     handler: &dyn Handler,
 ) -> Result<Json, Failure> {
     let encoding = |path: &str| handler.encoding(params, path);
@@ -110,7 +113,7 @@ pub(crate) fn fill_in(
     })
 }
 
-fn look_up(placeholder: &Placeholder, inputs: &Inputs) -> Result<Value, String> {
+fn look_up(placeholder: &Placeholder, inputs: &[Input]) -> Result<Value, String> {
     let Some((Segment::Field(id), path)) = placeholder.path.split_first() else {
         return Err(format!("{placeholder} names no task"));
     };

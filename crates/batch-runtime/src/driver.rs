@@ -94,7 +94,8 @@ impl Driver {
             self.keep_results(&mut events);
             self.claim(&mut jobs);
             self.record(&mut events).await;
-            self.workers.hand_out(&mut jobs, self.batch.running() as usize);
+            self.workers
+                .hand_out(&mut jobs, self.batch.running() as usize);
             self.admit_feeders();
             if self.is_over() {
                 break;
@@ -111,7 +112,10 @@ impl Driver {
 
     /// Waits until there is something to do.
     async fn wait(&mut self, inbox: &mut Inbox) {
-        let wakeup = self.batch.next_wakeup().map(|time| self.clock.instant_of(time));
+        let wakeup = self
+            .batch
+            .next_wakeup()
+            .map(|time| self.clock.instant_of(time));
         let sleep = async {
             match wakeup {
                 Some(at) => tokio::time::sleep_until(at).await,
@@ -202,7 +206,8 @@ impl Driver {
         let ids = (first.index()..).take(specs.len()).map(TaskId::from_index);
         let ids: Vec<TaskId> = ids.collect();
         for (id, spec) in ids.iter().zip(&specs) {
-            self.results.add_user(*id, spec, |name| self.batch.find(name));
+            self.results
+                .add_user(*id, spec, |name| self.batch.find(name));
         }
         ids
     }
@@ -245,7 +250,9 @@ impl Driver {
     /// One more at once, until as many as were asked for.
     fn relax(&mut self) {
         let Some(wanted) = self.wanted else { return };
-        let more = NonZeroU32::MIN.saturating_add(self.batch.concurrency()).min(wanted);
+        let more = NonZeroU32::MIN
+            .saturating_add(self.batch.concurrency())
+            .min(wanted);
         self.batch.set_concurrency(more, self.clock.now());
         if more == wanted {
             self.wanted = None;
@@ -330,7 +337,10 @@ impl Driver {
         let open = self.batch.open();
         let stopping = self.batch.is_stopping() || self.batch.was_cut_short();
         self.feeders.retain(|(_, reply)| !reply.is_closed());
-        for (_, reply) in self.feeders.extract_if(.., |(window, _)| stopping || open < *window) {
+        for (_, reply) in self
+            .feeders
+            .extract_if(.., |(window, _)| stopping || open < *window)
+        {
             let _ = reply.send(());
         }
     }

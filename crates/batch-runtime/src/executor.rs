@@ -113,6 +113,10 @@ impl Executor {
             let report = driver.run().await;
             done.send_replace(Some(Arc::new(report)));
         });
-        RunHandle { commands, events, report }
+        RunHandle {
+            commands,
+            events,
+            report,
+        }
     }
 }

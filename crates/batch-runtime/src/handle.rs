@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch_core::{
-    CancelError, Event, Plan, PlanProblem, Priority, Remaining, Stats, StopMode, TaskId, TaskSpec, Time,
+    CancelError, Event, Plan, PlanProblem, Priority, Remaining, Stats, StopMode, TaskId, TaskSpec,
+    Time,
 };
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -24,7 +25,10 @@ pub struct RunHandle {
 /// What a handle asks of the driver.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Submit(Vec<TaskSpec>, oneshot::Sender<Result<Vec<TaskId>, SubmitError>>),
+    Submit(
+        Vec<TaskSpec>,
+        oneshot::Sender<Result<Vec<TaskId>, SubmitError>>,
+    ),
     SubmitPlan(Plan, oneshot::Sender<Vec<TaskId>>),
     Feed(Vec<Arc<TaskSpec>>, usize, oneshot::Sender<()>),
     Close,
@@ -167,7 +171,8 @@ impl RunHandle {
         task: TaskId,
         priority: Priority,
     ) -> Result<Result<(), CancelError>, Gone> {
-        self.ask(|reply| Command::SetPriority(task, priority, reply)).await
+        self.ask(|reply| Command::SetPriority(task, priority, reply))
+            .await
     }
 
     /// Stops the run; a later call can be more urgent.

@@ -149,7 +149,8 @@ impl Catalog for Registry {
     }
 
     fn check(&self, function: &str, params: &Json) -> Result<(), Vec<ParamProblem>> {
-        self.get(function).map_or(Ok(()), |handler| handler.check(params))
+        self.get(function)
+            .map_or(Ok(()), |handler| handler.check(params))
     }
 }
 
@@ -172,7 +173,12 @@ pub(crate) struct Missing;
 #[async_trait]
 impl Handler for Missing {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let message = format!("there is no handler for the function {:?}", task.spec.function);
-        Err(Failure::new(FailureKind::InputError, message).permanent().into())
+        let message = format!(
+            "there is no handler for the function {:?}",
+            task.spec.function
+        );
+        Err(Failure::new(FailureKind::InputError, message)
+            .permanent()
+            .into())
     }
 }

@@ -68,7 +68,10 @@ mod tests {
     }
 
     fn seconds(values: &[u64]) -> Vec<Option<Duration>> {
-        values.iter().map(|s| Some(Duration::from_secs(*s))).collect()
+        values
+            .iter()
+            .map(|s| Some(Duration::from_secs(*s)))
+            .collect()
     }
 
     #[test]

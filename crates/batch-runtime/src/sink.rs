@@ -83,10 +83,19 @@ impl Sinks {
     pub(crate) async fn finish(self) -> Option<SinkError> {
         let threads: Vec<_> = self.threads.into_iter().map(|sink| sink.thread).collect();
         let joined = tokio::task::spawn_blocking(move || {
-            threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count()
+            threads
+                .into_iter()
+                .map(JoinHandle::join)
+                .filter(Result::is_err)
+                .count()
         });
         let panicked = joined.await.unwrap_or(0);
-        let error = self.trouble.error.lock().expect("no sink panics with the lock").take();
+        let error = self
+            .trouble
+            .error
+            .lock()
+            .expect("no sink panics with the lock")
+            .take();
         error.or_else(|| (panicked > 0).then(|| SinkError("a sink panicked".into())))
     }
 }

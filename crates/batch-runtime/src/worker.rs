@@ -9,7 +9,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use batch_core::{ClaimToken, Failure, FailureKind, FullTaskId, Outcome, Output, TaskSpec, Urgency};
+use batch_core::{
+    ClaimToken, Failure, FailureKind, FullTaskId, Outcome, Output, TaskSpec, Urgency,
+};
 use futures_util::FutureExt;
 use tokio::sync::{Notify, mpsc};
 
@@ -101,7 +103,9 @@ impl Drop for Workers {
 
 impl Queue {
     fn lock(&self) -> std::sync::MutexGuard<'_, QueueState> {
-        self.state.lock().expect("nothing panics with the queue locked")
+        self.state
+            .lock()
+            .expect("nothing panics with the queue locked")
     }
 
     fn call_one(&self, state: &mut QueueState) {
@@ -147,8 +151,9 @@ async fn work(queue: Arc<Queue>, reports: mpsc::UnboundedSender<Report>) {
 
 async fn perform(job: Job) -> Ended {
     let params = match &job.inputs {
-        None => job.spec.params.clone(),
-        Some(inputs) => match chain::fill_in(&job.spec.params, inputs, job.handler.as_ref()) {
+        // Without placeholders; a doubled brace may also be an escaped one.
+        None if !job.spec.params.as_str().contains("{{") => job.spec.params.clone(),
+        inputs => match chain::fill_in(&job.spec.params, inputs.as_deref().unwrap_or_default(), job.handler.as_ref()) {
             Ok(params) => params,
             Err(failure) => return Ended::With(Outcome::Failed(Arc::new(failure))),
         },

@@ -11,17 +11,22 @@ use crate::request::Work;
 pub(crate) fn show(work: Work) -> Result<Exit, CliError> {
     let mut out = BufWriter::new(io::stdout().lock());
     let written = match work {
-        Work::Plan(plan) => plan.tasks().enumerate().try_for_each(|(index, (spec, after))| {
-            let after: Vec<TaskId> = after.map(TaskId::from_index).collect();
-            show_task(&mut out, TaskId::from_index(index), spec, &after)
-        }),
+        Work::Plan(plan) => plan
+            .tasks()
+            .enumerate()
+            .try_for_each(|(index, (spec, after))| {
+                let after: Vec<TaskId> = after.map(TaskId::from_index).collect();
+                show_task(&mut out, TaskId::from_index(index), spec, &after)
+            }),
         Work::Stream(mut stream) => stream.by_ref().enumerate().try_for_each(|(index, task)| {
             let spec = task.map_err(|error| io::Error::other(error.to_string()))?;
             show_task(&mut out, TaskId::from_index(index), &spec, &[])
         }),
     };
     match written.and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::Other => Err(CliError::Usage(error.to_string())),
+        Err(error) if error.kind() == io::ErrorKind::Other => {
+            Err(CliError::Usage(error.to_string()))
+        }
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(CliError::System("write to standard output", error))
         }
@@ -29,15 +34,30 @@ pub(crate) fn show(work: Work) -> Result<Exit, CliError> {
     }
 }
 
-fn show_task(out: &mut impl Write, id: TaskId, spec: &TaskSpec, after: &[TaskId]) -> io::Result<()> {
+fn show_task(
+    out: &mut impl Write,
+    id: TaskId,
+    spec: &TaskSpec,
+    after: &[TaskId],
+) -> io::Result<()> {
     let id = BatchId::default().task(id);
-    write!(out, "{id}  {:8}  {}  {}", spec.options.priority, spec.function, what(spec))?;
+    write!(
+        out,
+        "{id}  {:8}  {}  {}",
+        spec.options.priority,
+        spec.function,
+        what(spec)
+    )?;
     if let Some(name) = spec.name.as_deref().or(spec.id.as_deref()) {
         write!(out, "  # {name}")?;
     }
     if !after.is_empty() {
         let shown: Vec<String> = after.iter().take(5).map(TaskId::to_string).collect();
-        let more = if after.len() > 5 { format!(" and {} more", after.len() - 5) } else { String::new() };
+        let more = if after.len() > 5 {
+            format!(" and {} more", after.len() - 5)
+        } else {
+            String::new()
+        };
         write!(out, "  (after {}{more})", shown.join(", "))?;
     }
     writeln!(out)
@@ -46,15 +66,22 @@ fn show_task(out: &mut impl Write, id: TaskId, spec: &TaskSpec, after: &[TaskId]
 /// A command as one would type it, a script as it is, other parameters as JSON.
 fn what(spec: &TaskSpec) -> String {
     let params: Value = spec.params.to_value();
-    let argv = || -> Option<Vec<&str>> { params.get("argv")?.as_array()?.iter().map(Value::as_str).collect() };
+    let argv = || -> Option<Vec<&str>> {
+        params
+            .get("argv")?
+            .as_array()?
+            .iter()
+            .map(Value::as_str)
+            .collect()
+    };
     match spec.function.as_ref() {
         "command" => argv()
             .and_then(|argv| shlex::try_join(argv).ok())
             .unwrap_or_else(|| spec.params.to_string()),
-        "shell" => params
-            .get("script")
-            .and_then(Value::as_str)
-            .map_or_else(|| Json::to_string(&spec.params), |script| script.replace('\n', "\\n")),
+        "shell" => params.get("script").and_then(Value::as_str).map_or_else(
+            || Json::to_string(&spec.params),
+            |script| script.replace('\n', "\\n"),
+        ),
         _ => spec.params.to_string(),
     }
 }

@@ -8,7 +8,9 @@ use crate::exit::{CliError, Exit};
 pub(crate) fn run() -> Result<Exit, CliError> {
     let mut out = std::io::stdout();
     let command = Cli::command();
-    let pages = command.get_subcommands().filter(|page| page.get_name() != "help");
+    let pages = command
+        .get_subcommands()
+        .filter(|page| page.get_name() != "help");
     let mut render = |page: clap::Command| clap_mangen::Man::new(page).render(&mut out);
     let mut rendered = render(command.clone());
     for page in pages {

@@ -68,7 +68,10 @@ async fn execute(
     let batch = BatchId::default();
     let (name, fail_fast) = (settings.name.clone(), settings.fail_fast);
     let (sink, results) = output.open(batch, &screen)?;
-    let run = Executor::new(registry).with_settings(settings).with_sink(sink).start();
+    let run = Executor::new(registry)
+        .with_settings(settings)
+        .with_sink(sink)
+        .start();
     let ended_by = Cell::new(None);
     let work = async {
         let fed = feed(work, &run).await;
@@ -87,7 +90,10 @@ async fn execute(
     let leftovers = sweep(SWEEP_GRACE).await;
     for left in &leftovers {
         let task = left.task.as_deref().unwrap_or("a task");
-        screen.say(&format!("{task} left process {} behind ({}); ended", left.pid, left.command));
+        screen.say(&format!(
+            "{task} left process {} behind ({}); ended",
+            left.pid, left.command
+        ));
     }
     let failed = conclude(&report, results, name, &screen)?;
     fed?;
@@ -149,11 +155,16 @@ fn conclude(
     let summary = match &report.sink_error {
         None => results.finish(name)?,
         Some(error) => {
-            let broken_pipe = error.0.downcast_ref::<ExportError>().is_some_and(ExportError::is_broken_pipe);
+            let broken_pipe = error
+                .0
+                .downcast_ref::<ExportError>()
+                .is_some_and(ExportError::is_broken_pipe);
             if !broken_pipe {
                 screen.say(&error.to_string());
             }
-            return Ok(results.give_up().is_none_or(|summary| not_all_completed(&summary, report)));
+            return Ok(results
+                .give_up()
+                .is_none_or(|summary| not_all_completed(&summary, report)));
         }
     };
     let failed = not_all_completed(&summary, report);
@@ -169,16 +180,23 @@ fn not_all_completed(_: &Summary, report: &RunReport) -> bool {
 
 fn exit(report: &RunReport, fail_fast: bool, failed: bool, signal: Option<u8>) -> Exit {
     let broken_pipe = |error: &batch_runtime::SinkError| {
-        error.0.downcast_ref::<ExportError>().is_some_and(ExportError::is_broken_pipe)
+        error
+            .0
+            .downcast_ref::<ExportError>()
+            .is_some_and(ExportError::is_broken_pipe)
     };
     match (report.end, signal) {
         (RunEnd::Finished, None) if failed => Exit::SomeFailed,
         (RunEnd::Finished, None) => Exit::Completed,
         (_, Some(signal)) => Exit::Signal(signal),
         // A failure ended it, as was asked for.
-        (RunEnd::CutShort, None) if fail_fast && report.stats.count(Status::Failed) > 0 => Exit::SomeFailed,
+        (RunEnd::CutShort, None) if fail_fast && report.stats.count(Status::Failed) > 0 => {
+            Exit::SomeFailed
+        }
         (RunEnd::CutShort | RunEnd::Stopped, None) => Exit::Stopped,
-        (RunEnd::SinkFailed, None) if report.sink_error.as_ref().is_some_and(broken_pipe) => Exit::Stopped,
+        (RunEnd::SinkFailed, None) if report.sink_error.as_ref().is_some_and(broken_pipe) => {
+            Exit::Stopped
+        }
         (RunEnd::SinkFailed, None) => Exit::Broken,
     }
 }

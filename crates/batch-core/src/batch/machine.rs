@@ -156,7 +156,12 @@ impl Batch {
             State::Delayed { until } => {
                 self.timers.remove(&(until, id));
             }
-            State::Running { slot, deadline, ending, .. } => {
+            State::Running {
+                slot,
+                deadline,
+                ending,
+                ..
+            } => {
                 self.slots.give_back(slot);
                 self.ready.ended(group);
                 if let (Some(deadline), None) = (deadline, ending) {
@@ -168,7 +173,8 @@ impl Batch {
         match next {
             State::Waiting { .. } => {}
             State::Ready(place) => {
-                self.ready.push(&mut self.table, id, place.since, place.again);
+                self.ready
+                    .push(&mut self.table, id, place.since, place.again);
                 return;
             }
             State::Delayed { until } => {
@@ -188,7 +194,10 @@ impl Batch {
 
     /// Asks a running attempt to end, once; its timer has no more to say.
     pub(super) fn end_attempt(&mut self, id: TaskId, cause: Ending) -> bool {
-        let State::Running { deadline, ending, .. } = &mut self.table.open_mut(id).state else {
+        let State::Running {
+            deadline, ending, ..
+        } = &mut self.table.open_mut(id).state
+        else {
             unreachable!("only a running attempt can be asked to end");
         };
         if ending.is_some() {
@@ -219,7 +228,13 @@ impl Batch {
     /// Tells the tasks that wait for a finished one: they become ready, or are cancelled with theirs.
     ///
     /// `root` is the task that failed first: this one, or the one it was cancelled for.
-    pub(super) fn settle_dependents(&mut self, id: TaskId, status: Status, root: TaskId, now: Time) {
+    pub(super) fn settle_dependents(
+        &mut self,
+        id: TaskId,
+        status: Status,
+        root: TaskId,
+        now: Time,
+    ) {
         let chain = std::mem::take(&mut self.table.open_mut(id).dependents);
         self.table.close(id);
         if chain == 0 {

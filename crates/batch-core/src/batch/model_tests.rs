@@ -9,8 +9,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    BatchSettings, CancelReason, Event, Failure, FailureKind, Outcome, Priority, Reason, Status, TaskId,
-    TaskSpec, Time,
+    BatchSettings, CancelReason, Event, Failure, FailureKind, Outcome, Priority, Reason, Status,
+    TaskId, TaskSpec, Time,
 };
 
 const LIMIT: u32 = 2;
@@ -19,10 +19,21 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Debug)]
 enum Operation {
-    Submit { priority: Priority, retries: u32, after: Vec<usize>, limited: bool, timeout: bool },
+    Submit {
+        priority: Priority,
+        retries: u32,
+        after: Vec<usize>,
+        limited: bool,
+        timeout: bool,
+    },
     Claim,
-    Report { which: usize, ending: Ending },
-    ReportTwice { which: usize },
+    Report {
+        which: usize,
+        ending: Ending,
+    },
+    ReportTwice {
+        which: usize,
+    },
     Cancel(usize),
     SetPriority(usize, Priority),
     SetConcurrency(u32),
@@ -42,9 +53,18 @@ enum Ending {
 #[derive(Clone, Debug, PartialEq)]
 enum ModelState {
     Waiting,
-    Ready { seq: u64, again: bool },
-    Delayed { until: u64 },
-    Running { attempt: u32, deadline: Option<u64>, ending: Option<ModelEnding> },
+    Ready {
+        seq: u64,
+        again: bool,
+    },
+    Delayed {
+        until: u64,
+    },
+    Running {
+        attempt: u32,
+        deadline: Option<u64>,
+        ending: Option<ModelEnding>,
+    },
     Done(Status, Option<Reason>),
 }
 
@@ -77,13 +97,18 @@ struct Model {
 
 impl Model {
     fn make_ready(&mut self, index: usize, again: bool) {
-        self.tasks[index].state = ModelState::Ready { seq: self.seq, again };
+        self.tasks[index].state = ModelState::Ready {
+            seq: self.seq,
+            again,
+        };
         self.seq += 1;
     }
 
     fn running(&self) -> Vec<usize> {
         let running = |task: &ModelTask| matches!(task.state, ModelState::Running { .. });
-        (0..self.tasks.len()).filter(|i| running(&self.tasks[*i])).collect()
+        (0..self.tasks.len())
+            .filter(|i| running(&self.tasks[*i]))
+            .collect()
     }
 
     fn submit(&mut self, task: ModelTask) {
@@ -94,7 +119,12 @@ impl Model {
                 && status != Status::Completed
             {
                 let root = TaskId::from_index(dependency);
-                return self.end(index, Status::Cancelled, Some(dependency_failed(root)), root);
+                return self.end(
+                    index,
+                    Status::Cancelled,
+                    Some(dependency_failed(root)),
+                    root,
+                );
             }
         }
         if self.all_completed(index) {
@@ -103,7 +133,8 @@ impl Model {
     }
 
     fn all_completed(&self, index: usize) -> bool {
-        let completed = |i: &usize| matches!(self.tasks[*i].state, ModelState::Done(Status::Completed, _));
+        let completed =
+            |i: &usize| matches!(self.tasks[*i].state, ModelState::Done(Status::Completed, _));
         self.tasks[index].after.iter().all(completed)
     }
 
@@ -125,7 +156,11 @@ impl Model {
         let task = &mut self.tasks[index];
         task.attempts += 1;
         let deadline = task.timeout.then(|| self.now + micros(TIMEOUT));
-        task.state = ModelState::Running { attempt: task.attempts, deadline, ending: None };
+        task.state = ModelState::Running {
+            attempt: task.attempts,
+            deadline,
+            ending: None,
+        };
         Some(index)
     }
 
@@ -139,12 +174,17 @@ impl Model {
                 self.end(index, Status::Completed, None, root);
                 for dependent in 0..self.tasks.len() {
                     let waits = self.tasks[dependent].state == ModelState::Waiting;
-                    if waits && self.tasks[dependent].after.contains(&index) && self.all_completed(dependent) {
+                    if waits
+                        && self.tasks[dependent].after.contains(&index)
+                        && self.all_completed(dependent)
+                    {
                         self.make_ready(dependent, false);
                     }
                 }
             }
-            (_, Some(ModelEnding::User)) => self.end(index, Status::Cancelled, Some(by_user()), root),
+            (_, Some(ModelEnding::User)) => {
+                self.end(index, Status::Cancelled, Some(by_user()), root)
+            }
             (Ending::Interrupted, None) => self.make_ready(index, true),
             (ending, asked) => {
                 let kind = match asked {
@@ -156,7 +196,9 @@ impl Model {
                     self.end(index, Status::Failed, Some(Reason::Failed(kind)), root);
                 } else {
                     self.tasks[index].retries_left -= 1;
-                    self.tasks[index].state = ModelState::Delayed { until: self.now + micros(DELAY) };
+                    self.tasks[index].state = ModelState::Delayed {
+                        until: self.now + micros(DELAY),
+                    };
                 }
             }
         }
@@ -168,7 +210,12 @@ impl Model {
             ModelState::Running { ending, .. } => {
                 ending.get_or_insert(ModelEnding::User);
             }
-            _ => self.end(index, Status::Cancelled, Some(by_user()), TaskId::from_index(index)),
+            _ => self.end(
+                index,
+                Status::Cancelled,
+                Some(by_user()),
+                TaskId::from_index(index),
+            ),
         }
     }
 
@@ -180,7 +227,12 @@ impl Model {
         for dependent in 0..self.tasks.len() {
             let open = !matches!(self.tasks[dependent].state, ModelState::Done(..));
             if open && self.tasks[dependent].after.contains(&index) {
-                self.end(dependent, Status::Cancelled, Some(dependency_failed(root)), root);
+                self.end(
+                    dependent,
+                    Status::Cancelled,
+                    Some(dependency_failed(root)),
+                    root,
+                );
             }
         }
     }
@@ -191,7 +243,11 @@ impl Model {
         for (index, task) in self.tasks.iter().enumerate() {
             match task.state {
                 ModelState::Delayed { until } if until <= self.now => due.push((until, index)),
-                ModelState::Running { deadline: Some(at), ending: None, .. } if at <= self.now => {
+                ModelState::Running {
+                    deadline: Some(at),
+                    ending: None,
+                    ..
+                } if at <= self.now => {
                     due.push((at, index));
                 }
                 _ => {}
@@ -255,19 +311,41 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
-        let model = Model { tasks: Vec::new(), slots: 4, paused: false, now: 0, seq: 0 };
-        Self { batch: Batch::new(settings()), model, events: Vec::new(), last_claim: None }
+        let model = Model {
+            tasks: Vec::new(),
+            slots: 4,
+            paused: false,
+            now: 0,
+            seq: 0,
+        };
+        Self {
+            batch: Batch::new(settings()),
+            model,
+            events: Vec::new(),
+            last_claim: None,
+        }
     }
 
     fn now(&self) -> Time {
         Time::from_micros(self.model.now)
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each operation")]
     fn apply(&mut self, operation: &Operation) {
         let (now, count) = (self.now(), self.model.tasks.len());
         match operation {
-            Operation::Submit { priority, retries, after, limited, timeout } => {
-                let mut after: Vec<usize> = after.iter().filter(|_| count > 0).map(|i| i % count).collect();
+            Operation::Submit {
+                priority,
+                retries,
+                after,
+                limited,
+                timeout,
+            } => {
+                let mut after: Vec<usize> = after
+                    .iter()
+                    .filter(|_| count > 0)
+                    .map(|i| i % count)
+                    .collect();
                 after.sort_unstable();
                 after.dedup();
                 let task = ModelTask {
@@ -300,7 +378,8 @@ impl Pair {
             }
             Operation::SetConcurrency(slots) => {
                 self.model.slots = *slots;
-                self.batch.set_concurrency(NonZeroU32::new(*slots).unwrap(), now);
+                self.batch
+                    .set_concurrency(NonZeroU32::new(*slots).unwrap(), now);
             }
             Operation::Pause => {
                 self.model.paused = true;
@@ -321,9 +400,15 @@ impl Pair {
     fn claim(&mut self) {
         let claim = self.batch.claim(self.now());
         let expected = self.model.claim();
-        assert_eq!(claim.as_ref().map(|claim| claim.token.task.index()), expected);
+        assert_eq!(
+            claim.as_ref().map(|claim| claim.token.task.index()),
+            expected
+        );
         if let Some(claim) = claim {
-            assert_eq!(claim.token.attempt, self.model.tasks[claim.token.task.index()].attempts);
+            assert_eq!(
+                claim.token.attempt,
+                self.model.tasks[claim.token.task.index()].attempts
+            );
             self.last_claim = Some(claim.token);
         }
     }
@@ -356,22 +441,35 @@ impl Pair {
 
     fn refuse_if_stale(&mut self, token: ClaimToken) {
         let task = &self.model.tasks[token.task.index()];
-        let current = matches!(task.state, ModelState::Running { attempt, .. } if attempt == token.attempt);
+        let current =
+            matches!(task.state, ModelState::Running { attempt, .. } if attempt == token.attempt);
         if current {
             return;
         }
         let before = format!("{:?}", self.batch);
         let now = self.now();
-        let refused = self.batch.report(token, Outcome::Completed(None), &mut crate::no_retries, now);
+        let refused =
+            self.batch
+                .report(token, Outcome::Completed(None), &mut crate::no_retries, now);
         assert_eq!(refused, Err(StaleClaim(token)));
-        assert_eq!(format!("{:?}", self.batch), before, "a stale report changes nothing");
+        assert_eq!(
+            format!("{:?}", self.batch),
+            before,
+            "a stale report changes nothing"
+        );
     }
 
     fn set_priority(&mut self, index: usize, priority: Priority) {
         let now = self.now();
-        let changed = self.batch.set_priority(TaskId::from_index(index), priority, now).is_ok();
+        let changed = self
+            .batch
+            .set_priority(TaskId::from_index(index), priority, now)
+            .is_ok();
         let task = &mut self.model.tasks[index];
-        let queued = !matches!(task.state, ModelState::Running { .. } | ModelState::Done(..));
+        let queued = !matches!(
+            task.state,
+            ModelState::Running { .. } | ModelState::Done(..)
+        );
         assert_eq!(changed, queued);
         if !queued {
             return;
@@ -388,11 +486,19 @@ impl Pair {
         let mut counts = [0u64; 5];
         for index in 0..self.model.tasks.len() {
             let status = self.model.status(index);
-            assert_eq!(self.batch.status(TaskId::from_index(index)), Some(status), "task {index}");
+            assert_eq!(
+                self.batch.status(TaskId::from_index(index)),
+                Some(status),
+                "task {index}"
+            );
             counts[status as usize] += 1;
         }
         for status in Status::ALL {
-            assert_eq!(self.batch.stats().count(status), counts[status as usize], "{status}");
+            assert_eq!(
+                self.batch.stats().count(status),
+                counts[status as usize],
+                "{status}"
+            );
         }
         let running = self.model.running().len();
         assert_eq!(self.batch.running() as usize, running);
@@ -413,7 +519,12 @@ impl Pair {
                         assert_eq!(finished.get(&id).map(|(s, _)| *s), Some(Status::Completed));
                     }
                 }
-                Event::Finished { task, status, reason, .. } => {
+                Event::Finished {
+                    task,
+                    status,
+                    reason,
+                    ..
+                } => {
                     let again = finished.insert(*task, (*status, *reason));
                     assert!(again.is_none(), "task {task} ended twice");
                 }
@@ -438,7 +549,10 @@ impl Pair {
             }
             self.apply(&Operation::Claim);
             if self.batch.running() > 0 {
-                self.apply(&Operation::Report { which: 0, ending: Ending::Completed });
+                self.apply(&Operation::Report {
+                    which: 0,
+                    ending: Ending::Completed,
+                });
             } else {
                 self.apply(&Operation::Pass(10));
             }

@@ -229,7 +229,10 @@ impl Batch {
 
     fn start_clock(&mut self, now: Time) {
         if self.deadline.is_none() {
-            self.deadline = self.settings.batch_timeout.map(|timeout| now.after(timeout));
+            self.deadline = self
+                .settings
+                .batch_timeout
+                .map(|timeout| now.after(timeout));
         }
     }
 
@@ -291,11 +294,9 @@ impl Batch {
         let stale = StaleClaim(token);
         let slot = self.table.get(token.task).ok_or(stale)?;
         match slot.state {
-            State::Running { started, ending, .. }
-                if slot.attempts == token.attempt && self.run == token.run =>
-            {
-                Ok((started, ending))
-            }
+            State::Running {
+                started, ending, ..
+            } if slot.attempts == token.attempt && self.run == token.run => Ok((started, ending)),
             _ => Err(stale),
         }
     }
@@ -494,7 +495,8 @@ impl Batch {
             State::Ready(ready) => {
                 self.ready.remove(&mut self.table, id);
                 self.table.open_mut(id).priority = priority;
-                self.ready.push(&mut self.table, id, ready.since, ready.again);
+                self.ready
+                    .push(&mut self.table, id, ready.since, ready.again);
             }
             _ => slot.priority = priority,
         }
@@ -509,7 +511,9 @@ impl Batch {
     /// The earliest time at which [`handle_timers`](Self::handle_timers) has something to do.
     pub fn next_wakeup(&self) -> Option<Time> {
         let timer = self.timers.first().map(|(at, _)| *at);
-        let deadline = self.deadline.filter(|_| !self.stopped_early && self.open > 0);
+        let deadline = self
+            .deadline
+            .filter(|_| !self.stopped_early && self.open > 0);
         match (timer, deadline) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

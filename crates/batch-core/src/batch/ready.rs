@@ -76,7 +76,10 @@ impl ReadyQueues {
     /// Takes a ready task out of its queue, wherever it stands.
     pub(super) fn remove(&mut self, table: &mut Table, id: TaskId) {
         let slot = table.open_mut(id);
-        let State::Ready(Ready { prev, next, again, .. }) = slot.state else {
+        let State::Ready(Ready {
+            prev, next, again, ..
+        }) = slot.state
+        else {
             unreachable!("only a ready task is in a queue");
         };
         let queue = &mut self.groups[slot.group as usize].queues[place(slot.priority, again)];

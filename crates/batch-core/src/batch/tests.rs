@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    BatchSettings, CancelReason, Event, Failure, FailureKind, Outcome, Plan, Priority, QueuedReason, Reason,
-    Status, TaskId, TaskSpec, Time, no_retries,
+    BatchSettings, CancelReason, Event, Failure, FailureKind, Outcome, Plan, Priority,
+    QueuedReason, Reason, Status, TaskId, TaskSpec, Time, no_retries,
 };
 
 fn slots(number: u32) -> BatchSettings {
@@ -28,20 +28,34 @@ fn id(number: u32) -> TaskId {
 }
 
 fn complete(batch: &mut Batch, token: ClaimToken, now: Time) {
-    batch.report(token, Outcome::Completed(None), &mut no_retries, now).unwrap();
+    batch
+        .report(token, Outcome::Completed(None), &mut no_retries, now)
+        .unwrap();
 }
 
 fn fail(batch: &mut Batch, token: ClaimToken, now: Time) {
     let failure = Outcome::Failed(Arc::new(Failure::error("no")));
-    let mut policy = |_: &TaskSpec, _: &Failure, retry: u32| Some(Duration::from_secs(retry.into()));
+    let mut policy =
+        |_: &TaskSpec, _: &Failure, retry: u32| Some(Duration::from_secs(retry.into()));
     batch.report(token, failure, &mut policy, now).unwrap();
 }
 
 #[test]
 fn one_slot_runs_by_priority_and_then_in_order() {
     let mut batch = Batch::new(slots(1));
-    let priorities = [Priority::Low, Priority::Medium, Priority::Critical, Priority::High, Priority::Critical];
-    submit(&mut batch, priorities.map(|p| TaskSpec::new("x").with_priority(p)).to_vec());
+    let priorities = [
+        Priority::Low,
+        Priority::Medium,
+        Priority::Critical,
+        Priority::High,
+        Priority::Critical,
+    ];
+    submit(
+        &mut batch,
+        priorities
+            .map(|p| TaskSpec::new("x").with_priority(p))
+            .to_vec(),
+    );
     let mut order = Vec::new();
     while let Some(claim) = batch.claim(at(0.0)) {
         order.push(claim.token.task.get());
@@ -53,7 +67,10 @@ fn one_slot_runs_by_priority_and_then_in_order() {
 #[test]
 fn a_failing_task_leaves_its_slot_while_it_waits() {
     let mut batch = Batch::new(slots(1));
-    submit(&mut batch, vec![TaskSpec::new("x").with_max_retries(2), TaskSpec::new("x")]);
+    submit(
+        &mut batch,
+        vec![TaskSpec::new("x").with_max_retries(2), TaskSpec::new("x")],
+    );
     let first = batch.claim(at(0.0)).unwrap();
     fail(&mut batch, first.token, at(1.0));
     assert_eq!(
@@ -82,7 +99,9 @@ fn an_interrupted_attempt_uses_up_no_retry() {
     for attempt in 1..=5 {
         let claim = batch.claim(at(0.0)).unwrap();
         assert_eq!(claim.token.attempt, attempt);
-        batch.report(claim.token, Outcome::Interrupted, &mut no_retries, at(0.0)).unwrap();
+        batch
+            .report(claim.token, Outcome::Interrupted, &mut no_retries, at(0.0))
+            .unwrap();
     }
     let last = batch.claim(at(0.0)).unwrap();
     complete(&mut batch, last.token, at(0.0));
@@ -94,7 +113,9 @@ fn an_interrupted_attempt_uses_up_no_retry() {
 fn a_fan_in_waits_for_all_twenty_thousand() {
     let mut batch = Batch::new(slots(100));
     let mut last = TaskSpec::new("x").with_id("last");
-    last.depends_on = (0..20_000).map(|n| n.to_string().into_boxed_str()).collect();
+    last.depends_on = (0..20_000)
+        .map(|n| n.to_string().into_boxed_str())
+        .collect();
     let parts = (0..20_000).map(|n| TaskSpec::new("x").with_id(&n.to_string()));
     submit(&mut batch, std::iter::once(last).chain(parts).collect());
     assert_eq!(
@@ -114,16 +135,24 @@ fn a_fan_in_waits_for_all_twenty_thousand() {
 fn all_that_hangs_on_a_failed_task_is_cancelled_for_it() {
     let mut batch = Batch::new(slots(1));
     // A chain as long as this would overflow the stack of a recursive walk.
-    let link = |n: u32| TaskSpec::new("x").with_id(&n.to_string()).after(&(n - 1).to_string());
+    let link = |n: u32| {
+        TaskSpec::new("x")
+            .with_id(&n.to_string())
+            .after(&(n - 1).to_string())
+    };
     let head = TaskSpec::new("x").with_id("0");
-    submit(&mut batch, std::iter::once(head).chain((1..50_000).map(link)).collect());
+    submit(
+        &mut batch,
+        std::iter::once(head).chain((1..50_000).map(link)).collect(),
+    );
     let claim = batch.claim(at(0.0)).unwrap();
     fail(&mut batch, claim.token, at(0.0));
     assert_eq!(batch.stats().count(Status::Cancelled), 49_999);
     let mut events = Vec::new();
     batch.take_events(&mut events);
     let root = Reason::Cancelled(CancelReason::DependencyFailed { root: id(1) });
-    let cancelled = |event: &&Event| matches!(event, Event::Finished { reason, .. } if *reason == Some(root));
+    let cancelled =
+        |event: &&Event| matches!(event, Event::Finished { reason, .. } if *reason == Some(root));
     assert_eq!(events.iter().filter(cancelled).count(), 49_999);
     assert!(batch.is_settled());
 }
@@ -144,11 +173,25 @@ fn a_late_or_repeated_report_is_refused() {
     submit(&mut batch, vec![TaskSpec::new("x").with_max_retries(1)]);
     let claim = batch.claim(at(0.0)).unwrap();
     fail(&mut batch, claim.token, at(0.0));
-    let again = batch.report(claim.token, Outcome::Completed(None), &mut no_retries, at(0.0));
+    let again = batch.report(
+        claim.token,
+        Outcome::Completed(None),
+        &mut no_retries,
+        at(0.0),
+    );
     assert_eq!(again, Err(StaleClaim(claim.token)));
     batch.handle_timers(at(1.0));
     let next = batch.claim(at(1.0)).unwrap();
-    assert!(batch.report(claim.token, Outcome::Completed(None), &mut no_retries, at(1.0)).is_err());
+    assert!(
+        batch
+            .report(
+                claim.token,
+                Outcome::Completed(None),
+                &mut no_retries,
+                at(1.0)
+            )
+            .is_err()
+    );
     complete(&mut batch, next.token, at(1.0));
     assert_eq!(batch.status(id(1)), Some(Status::Completed));
 }
@@ -156,17 +199,25 @@ fn a_late_or_repeated_report_is_refused() {
 #[test]
 fn a_timeout_asks_the_attempt_to_end_and_counts_as_a_timeout() {
     let mut batch = Batch::new(slots(1));
-    submit(&mut batch, vec![TaskSpec::new("x").with_timeout(Duration::from_secs(3))]);
+    submit(
+        &mut batch,
+        vec![TaskSpec::new("x").with_timeout(Duration::from_secs(3))],
+    );
     let claim = batch.claim(at(0.0)).unwrap();
     assert_eq!(batch.next_wakeup(), Some(at(3.0)));
     batch.handle_timers(at(3.0));
     let requests = batch.take_cancel_requests();
     assert_eq!(requests.len(), 1);
-    assert_eq!((requests[0].token, requests[0].urgency), (claim.token, Urgency::End));
+    assert_eq!(
+        (requests[0].token, requests[0].urgency),
+        (claim.token, Urgency::End)
+    );
     batch.handle_timers(at(4.0));
     assert!(batch.take_cancel_requests().is_empty(), "asked once");
     let killed = Outcome::Failed(Arc::new(Failure::new(FailureKind::Signal(15), "")));
-    batch.report(claim.token, killed, &mut no_retries, at(4.0)).unwrap();
+    batch
+        .report(claim.token, killed, &mut no_retries, at(4.0))
+        .unwrap();
     let mut events = Vec::new();
     batch.take_events(&mut events);
     let Some(Event::Finished { reason, .. }) = events.last() else {
@@ -182,10 +233,21 @@ fn a_stopped_batch_keeps_its_queue() {
     let claim = batch.claim(at(0.0)).unwrap();
     batch.stop(StopMode::End, at(1.0));
     batch.stop(StopMode::Kill, at(2.0));
-    let urgencies: Vec<_> = batch.take_cancel_requests().iter().map(|r| r.urgency).collect();
+    let urgencies: Vec<_> = batch
+        .take_cancel_requests()
+        .iter()
+        .map(|r| r.urgency)
+        .collect();
     assert_eq!(urgencies, [Urgency::End, Urgency::Kill]);
     assert!(!batch.is_settled());
-    batch.report(claim.token, Outcome::Cancelled(None), &mut no_retries, at(2.0)).unwrap();
+    batch
+        .report(
+            claim.token,
+            Outcome::Cancelled(None),
+            &mut no_retries,
+            at(2.0),
+        )
+        .unwrap();
     assert!(batch.is_settled());
     assert_eq!(batch.stats().count(Status::Queued), 2);
     assert!(batch.claim(at(3.0)).is_none());
@@ -202,7 +264,14 @@ fn the_time_of_the_batch_ends_what_is_left() {
     assert_eq!(batch.next_wakeup(), Some(at(15.0)));
     batch.handle_timers(at(15.0));
     assert_eq!(batch.status(id(2)), Some(Status::Cancelled));
-    batch.report(claim.token, Outcome::Cancelled(None), &mut no_retries, at(15.0)).unwrap();
+    batch
+        .report(
+            claim.token,
+            Outcome::Cancelled(None),
+            &mut no_retries,
+            at(15.0),
+        )
+        .unwrap();
     assert_eq!(batch.status(id(1)), Some(Status::Cancelled));
     assert!(batch.was_cut_short());
     assert_eq!(batch.next_wakeup(), None);
@@ -210,7 +279,10 @@ fn the_time_of_the_batch_ends_what_is_left() {
 
 #[test]
 fn the_first_failure_ends_a_batch_that_fails_fast() {
-    let mut batch = Batch::new(BatchSettings { fail_fast: true, ..slots(2) });
+    let mut batch = Batch::new(BatchSettings {
+        fail_fast: true,
+        ..slots(2)
+    });
     submit(&mut batch, vec![TaskSpec::new("x"); 4]);
     let (first, second) = (batch.claim(at(0.0)).unwrap(), batch.claim(at(0.0)).unwrap());
     fail(&mut batch, first.token, at(0.0));
@@ -240,7 +312,9 @@ fn estimates(tasks: u32, concurrency: u32, spread: f64) -> Vec<(f64, f64, f64)> 
     submit(&mut batch, vec![TaskSpec::new("x"); tasks as usize]);
     let mut random = 12345u64;
     let mut draw = move || {
-        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        random = random
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         1.0 + spread * ((random >> 33) as f64 / f64::from(1u32 << 31) * 2.0 - 1.0)
     };
     let mut running: Vec<(f64, ClaimToken)> = Vec::new();
@@ -250,11 +324,16 @@ fn estimates(tasks: u32, concurrency: u32, spread: f64) -> Vec<(f64, f64, f64)> 
             running.push((now + draw(), claim.token));
         }
         running.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let Some((end, token)) = running.pop() else { break };
+        let Some((end, token)) = running.pop() else {
+            break;
+        };
         now = end;
         complete(&mut batch, token, at(now));
         let done = batch.stats().finished() as f64 / f64::from(tasks);
-        if batch.stats().finished() % u64::from(tasks.div_ceil(40)) == 0 {
+        if batch
+            .stats()
+            .finished()
+            .is_multiple_of(u64::from(tasks.div_ceil(40))) {
             seen.push((done, now, batch.remaining(at(now))));
         }
     }
@@ -262,15 +341,27 @@ fn estimates(tasks: u32, concurrency: u32, spread: f64) -> Vec<(f64, f64, f64)> 
         let likely = remaining.expect("known after the first wave").likely;
         (done, at + likely.as_secs_f64(), now)
     };
-    seen.into_iter().filter(|(done, ..)| *done >= 0.25).map(estimate).collect()
+    seen.into_iter()
+        .filter(|(done, ..)| *done >= 0.25)
+        .map(estimate)
+        .collect()
 }
 
 #[test]
 fn from_the_first_quarter_on_the_estimate_is_right_within_a_fifth() {
-    for (tasks, concurrency, spread) in [(40, 8, 0.5), (100, 64, 0.2), (1_000, 7, 0.9), (30_000, 16, 0.9), (9, 1, 0.3)] {
+    for (tasks, concurrency, spread) in [
+        (40, 8, 0.5),
+        (100, 64, 0.2),
+        (1_000, 7, 0.9),
+        (30_000, 16, 0.9),
+        (9, 1, 0.3),
+    ] {
         for (done, estimate, truth) in estimates(tasks, concurrency, spread) {
             let error = (estimate - truth).abs() / truth;
-            assert!(error < 0.2, "{tasks} tasks, {concurrency} slots: {done} done, {estimate} for {truth}");
+            assert!(
+                error < 0.2,
+                "{tasks} tasks, {concurrency} slots: {done} done, {estimate} for {truth}"
+            );
         }
     }
 }
@@ -279,8 +370,15 @@ fn from_the_first_quarter_on_the_estimate_is_right_within_a_fifth() {
 fn the_estimate_follows_a_chain() {
     let mut batch = Batch::new(slots(8));
     let head = TaskSpec::new("x").with_id("0");
-    let link = |n: u32| TaskSpec::new("x").with_id(&n.to_string()).after(&(n - 1).to_string());
-    submit(&mut batch, std::iter::once(head).chain((1..10).map(link)).collect());
+    let link = |n: u32| {
+        TaskSpec::new("x")
+            .with_id(&n.to_string())
+            .after(&(n - 1).to_string())
+    };
+    submit(
+        &mut batch,
+        std::iter::once(head).chain((1..10).map(link)).collect(),
+    );
     for second in 0..3u32 {
         let claim = batch.claim(at(second.into())).unwrap();
         complete(&mut batch, claim.token, at((second + 1).into()));
@@ -292,7 +390,11 @@ fn the_estimate_follows_a_chain() {
 #[test]
 fn nothing_is_estimated_before_a_first_wave() {
     let mut batch = Batch::new(slots(4));
-    assert_eq!(batch.remaining(at(0.0)).map(|r| r.likely), Some(Duration::ZERO), "nothing is left");
+    assert_eq!(
+        batch.remaining(at(0.0)).map(|r| r.likely),
+        Some(Duration::ZERO),
+        "nothing is left"
+    );
     submit(&mut batch, vec![TaskSpec::new("x"); 100]);
     assert_eq!(batch.remaining(at(0.0)), None);
     let claims: Vec<_> = std::iter::from_fn(|| batch.claim(at(0.0))).collect();
@@ -301,5 +403,8 @@ fn nothing_is_estimated_before_a_first_wave() {
         assert_eq!(batch.remaining(at(1.0)), None);
     }
     complete(&mut batch, claims[3].token, at(1.0));
-    assert_eq!(batch.remaining(at(1.0)).unwrap().likely, Duration::from_secs(24));
+    assert_eq!(
+        batch.remaining(at(1.0)).unwrap().likely,
+        Duration::from_secs(24)
+    );
 }

@@ -75,7 +75,9 @@ impl Batch {
             ),
             State::Ready(_) if self.paused => (Status::Queued, Some(QueuedReason::Paused), None),
             State::Ready(_) => (Status::Queued, Some(QueuedReason::Ready), None),
-            State::Delayed { until } => (Status::Queued, Some(QueuedReason::Delayed { until }), None),
+            State::Delayed { until } => {
+                (Status::Queued, Some(QueuedReason::Delayed { until }), None)
+            }
             State::Running { started, .. } => (Status::Running, None, Some(started)),
             State::Done(_) => return None,
         };
@@ -97,8 +99,11 @@ impl Batch {
 
     /// The running tasks, the longest running first; at most so many.
     pub fn longest_running(&self, most: usize) -> Vec<TaskView> {
-        let mut running: Vec<TaskView> =
-            self.running_ids().into_iter().filter_map(|id| self.task(id)).collect();
+        let mut running: Vec<TaskView> = self
+            .running_ids()
+            .into_iter()
+            .filter_map(|id| self.task(id))
+            .collect();
         running.sort_by_key(|view| view.started);
         running.truncate(most);
         running
@@ -207,9 +212,8 @@ impl Batch {
 
 impl Remaining {
     fn around(likely: f64, doubt: f64) -> Self {
-        let seconds = |seconds: f64| {
-            Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
-        };
+        let seconds =
+            |seconds: f64| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
         Self {
             low: seconds(likely * (1.0 - doubt)),
             likely: seconds(likely),
@@ -288,7 +292,10 @@ impl<'a> Simulation<'a> {
 
     fn start_what_fits(&mut self) {
         for group in 0..self.ready.len() {
-            let limit = self.batch.ready.limit(u16::try_from(group).unwrap_or(u16::MAX));
+            let limit = self
+                .batch
+                .ready
+                .limit(u16::try_from(group).unwrap_or(u16::MAX));
             while self.slots > 0 && self.in_group[group] < limit {
                 let Some(id) = self.ready[group].pop_front() else {
                     break;
@@ -325,6 +332,9 @@ impl<'a> Simulation<'a> {
     }
 
     fn group(&self, id: TaskId) -> usize {
-        self.batch.table.get(id).map_or(0, |slot| slot.group as usize)
+        self.batch
+            .table
+            .get(id)
+            .map_or(0, |slot| slot.group as usize)
     }
 }

@@ -143,13 +143,19 @@ impl Filter {
     #[must_use]
     pub fn with_priorities(self, priorities: impl IntoIterator<Item = Priority>) -> Self {
         let priorities: Vec<Priority> = priorities.into_iter().collect();
-        self.with_any(priorities.is_empty(), Test::Priority(Compare::Equal, priorities))
+        self.with_any(
+            priorities.is_empty(),
+            Test::Priority(Compare::Equal, priorities),
+        )
     }
 
     /// Wants only tasks with one of these tags; of none, all.
     #[must_use]
     pub fn with_tags(self, tags: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let tags: Vec<Pattern> = tags.into_iter().map(|tag| Pattern::Whole(tag.into())).collect();
+        let tags: Vec<Pattern> = tags
+            .into_iter()
+            .map(|tag| Pattern::Whole(tag.into()))
+            .collect();
         self.with_any(tags.is_empty(), Test::Text(TextField::Tag, tags))
     }
 
@@ -169,7 +175,10 @@ impl Filter {
 
     fn with_any(mut self, of_none: bool, test: Test) -> Self {
         if !of_none {
-            self.terms.push(Term { negated: false, test });
+            self.terms.push(Term {
+                negated: false,
+                test,
+            });
         }
         self
     }

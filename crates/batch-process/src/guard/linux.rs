@@ -20,7 +20,10 @@ const FORWARDED: [i32; 8] = [
 ];
 
 pub(super) fn ignored() -> Vec<i32> {
-    FORWARDED.into_iter().filter(|signal| sys::is_ignored(*signal)).collect()
+    FORWARDED
+        .into_iter()
+        .filter(|signal| sys::is_ignored(*signal))
+        .collect()
 }
 
 pub(super) fn enter() -> io::Result<Guarded> {
@@ -65,7 +68,10 @@ fn become_executor(
     sys::restore(before)?;
     // A group in the background may write to its terminal only so.
     sys::block(&[libc::SIGTTOU])?;
-    Ok(Guarded { parent: Some(parent_lives), ignored })
+    Ok(Guarded {
+        parent: Some(parent_lives),
+        ignored,
+    })
 }
 
 /// The guardian's life. `_alive` is the end of the pipe whose closing tells the executor of our end.

@@ -43,7 +43,10 @@ pub struct Guarded {
 impl Guarded {
     /// For a process without a guardian.
     pub fn alone() -> Self {
-        Self { parent: None, ignored: imp::ignored() }
+        Self {
+            parent: None,
+            ignored: imp::ignored(),
+        }
     }
 
     /// Whether there is a guardian.

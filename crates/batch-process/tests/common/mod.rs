@@ -20,7 +20,13 @@ impl Lifeline {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fifo");
-        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(
+            Command::new("mkfifo")
+                .arg(&path)
+                .status()
+                .unwrap()
+                .success()
+        );
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {
             // Opening waits for the first writer.
@@ -30,7 +36,10 @@ impl Lifeline {
             }
             let _ = sender.send(None);
         });
-        Self { folder, lines: Mutex::new(lines) }
+        Self {
+            folder,
+            lines: Mutex::new(lines),
+        }
     }
 
     /// Goes before a script: holds the pipe as descriptor 9. `echo … >&9` then sends a line.
@@ -53,12 +62,19 @@ impl Lifeline {
     }
 
     fn next(&self) -> Option<String> {
-        self.lines.lock().unwrap().recv_timeout(PATIENCE).expect("news of the processes in time")
+        self.lines
+            .lock()
+            .unwrap()
+            .recv_timeout(PATIENCE)
+            .expect("news of the processes in time")
     }
 }
 
 /// Sends a signal by name; a negative number means a group.
 pub(crate) fn kill(signal: &str, pid: i64) {
-    let status = Command::new("kill").args([signal, "--", &pid.to_string()]).status().unwrap();
+    let status = Command::new("kill")
+        .args([signal, "--", &pid.to_string()])
+        .status()
+        .unwrap();
     assert!(status.success(), "kill {signal} {pid}");
 }

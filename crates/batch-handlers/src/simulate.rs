@@ -1,0 +1,51 @@
+//! `simulate {duration, fail}`: takes time and fails as it is told, for trying out a batch.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use batch_core::{Failure, Json, Output, ParamProblem, duration_from_seconds, parse_duration};
+use batch_runtime::{AttemptError, Handler, TaskContext};
+use serde_json::Value;
+
+use crate::check::Fields;
+
+/// Sleeps, then fails or not.
+pub(crate) struct SimulateHandler;
+
+#[async_trait]
+impl Handler for SimulateHandler {
+    async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
+        let params: Value = task.params()?;
+        let duration = params.get("duration").and_then(duration).unwrap_or_default();
+        if !duration.is_zero() {
+            tokio::time::sleep(duration).await;
+        }
+        if fails(params.get("fail").unwrap_or(&Value::Null), task.attempt) {
+            return Err(Failure::error("simulated failure").into());
+        }
+        Ok(Output::default())
+    }
+
+    fn check(&self, params: &Json) -> Result<(), Vec<ParamProblem>> {
+        let mut fields = Fields::of(params, &["duration", "fail"]);
+        fields.check("duration", "seconds or a text such as \"1m30s\"", |value| duration(value).is_some());
+        fields.check("fail", "true, false, or how many attempts fail", |value| {
+            value.is_boolean() || value.is_u64()
+        });
+        fields.finish()
+    }
+}
+
+fn duration(value: &Value) -> Option<Duration> {
+    match value {
+        Value::String(text) => parse_duration(text).ok(),
+        value => duration_from_seconds(value.as_f64()?),
+    }
+}
+
+fn fails(fail: &Value, attempt: u32) -> bool {
+    match fail {
+        Value::Bool(fail) => *fail,
+        fail => fail.as_u64().is_some_and(|attempts| u64::from(attempt) <= attempts),
+    }
+}
