@@ -99,30 +99,42 @@ impl Tree {
         }
     }
 
-    /// Kills all processes of the task, those that were just being started included, and waits for
-    /// the end of all but the leader.
+    /// Kills all processes of the task and waits for the end of all but the leader.
+    ///
+    /// They are stopped first, round after round until no other turns up: one that is killed while it
+    /// starts another one would leave that without a trace of where it came from.
     pub(crate) async fn kill(&self) {
+        let mut stopped = HashSet::new();
         loop {
             let members = self.members_together().await;
-            self.send(&members, Signal::Kill);
-            if members.is_empty() {
-                return;
+            if !self.stop_further(&mut stopped, members) {
+                break;
             }
-            all_ended(&members).await;
         }
+        self.send(&stopped, Signal::Kill);
+        all_ended(&stopped).await;
     }
 
     /// Kills all processes of the task without waiting for their end.
     pub(crate) fn kill_now(&self) {
         /// More rounds than this are needed by nothing but a program that starts itself for ever.
         const ROUNDS: usize = 8;
+        let mut stopped = HashSet::new();
         for _ in 0..ROUNDS {
             let members = self.members(Instant::now());
-            self.send(&members, Signal::Kill);
-            if members.is_empty() {
-                return;
+            if !self.stop_further(&mut stopped, members) {
+                break;
             }
         }
+        self.send(&stopped, Signal::Kill);
+    }
+
+    /// Stops those that are not yet; whether there were any.
+    fn stop_further(&self, stopped: &mut HashSet<Identity>, members: HashSet<Identity>) -> bool {
+        let further: HashSet<Identity> = members.difference(stopped).copied().collect();
+        self.send(&further, Signal::Stop);
+        stopped.extend(&further);
+        !further.is_empty()
     }
 
     /// What is left of the task besides its leader.

@@ -192,7 +192,8 @@ async fn what_left_the_group_ends_with_the_task() {
 #[tokio::test]
 async fn output_in_the_time_of_grace_is_kept() {
     let line = Arc::new(Lifeline::new());
-    let script = "trap 'echo bye; exit 7' TERM; echo hello; echo go >&9; sleep 1000 & wait";
+    let script =
+        "trap 'echo bye; exit 7' TERM; echo hello; echo go >&9; while :; do sleep 0.05; done";
     let spec = Spec {
         grace: PATIENCE,
         ..sh(&(line.hold() + script))
@@ -221,7 +222,7 @@ async fn what_ignores_the_request_is_killed_after_the_grace() {
 async fn the_grace_is_for_all_processes_and_not_for_the_first_one_only() {
     // The leader ends at once; what it started says good-bye first.
     let line = Arc::new(Lifeline::new());
-    let child = "trap \"echo bye; exit\" TERM; echo go >&9; sleep 1000 & wait";
+    let child = "trap \"echo bye; exit\" TERM; echo go >&9; while :; do sleep 0.05; done";
     let script = format!("{} sh -c '{child}' & wait", line.hold());
     let ended = end_when_ready(
         &line,
@@ -238,7 +239,7 @@ async fn the_grace_is_for_all_processes_and_not_for_the_first_one_only() {
 #[tokio::test]
 async fn a_kill_does_not_wait_for_the_grace() {
     let line = Arc::new(Lifeline::new());
-    let script = "trap 'echo asked >&9' TERM; echo go >&9; while :; do sleep 1000 & wait; done";
+    let script = "trap 'echo asked >&9' TERM; echo go >&9; while :; do sleep 0.05; done";
     let spec = Spec {
         grace: Duration::from_secs(100_000),
         ..sh(&(line.hold() + script))
