@@ -18,7 +18,10 @@ impl Fields {
         let fields = match params.to_value() {
             Value::Object(fields) => fields,
             other => {
-                problems.push(ParamProblem::new("", format!("must be an object, not {}", kind(&other))));
+                problems.push(ParamProblem::new(
+                    "",
+                    format!("must be an object, not {}", kind(&other)),
+                ));
                 Map::new()
             }
         };
@@ -27,7 +30,9 @@ impl Fields {
                 || format!("known fields: {}", known.join(", ")),
                 |near| format!("did you mean {near:?}?"),
             );
-            problems.push(ParamProblem::new(name.as_str(), format!("unknown field {name:?}")).with_help(help));
+            problems.push(
+                ParamProblem::new(name.as_str(), format!("unknown field {name:?}")).with_help(help),
+            );
         }
         Self { fields, problems }
     }
@@ -52,7 +57,10 @@ impl Fields {
     /// Checks a field that must be there.
     pub(crate) fn require(&mut self, name: &str, wanted: &str, fits: impl Fn(&Value) -> bool) {
         if self.get(name).is_none() {
-            self.problem(name, format!("the field {name:?} is missing; it must be {wanted}"));
+            self.problem(
+                name,
+                format!("the field {name:?} is missing; it must be {wanted}"),
+            );
         }
         self.check(name, wanted, fits);
     }
@@ -65,7 +73,11 @@ impl Fields {
     }
 
     pub(crate) fn finish(self) -> Result<(), Vec<ParamProblem>> {
-        if self.problems.is_empty() { Ok(()) } else { Err(self.problems) }
+        if self.problems.is_empty() {
+            Ok(())
+        } else {
+            Err(self.problems)
+        }
     }
 }
 
@@ -91,7 +103,9 @@ pub(crate) fn bytes(value: &Value) -> Option<Vec<u8>> {
 }
 
 fn is_environment(value: &Value) -> bool {
-    value.as_object().is_some_and(|fields| fields.values().all(Value::is_string))
+    value
+        .as_object()
+        .is_some_and(|fields| fields.values().all(Value::is_string))
 }
 
 /// What a value is, in words.

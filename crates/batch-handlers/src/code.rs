@@ -75,10 +75,16 @@ impl Language {
 
     fn interpreter(self) -> Result<PathBuf, Failure> {
         let programs = self.programs();
-        programs.iter().find_map(|program| find_program(program)).ok_or_else(|| {
-            let message = format!("neither {} nor {} is in PATH; install one", programs[0], programs[1]);
-            Failure::new(FailureKind::SpawnError, message).permanent()
-        })
+        programs
+            .iter()
+            .find_map(|program| find_program(program))
+            .ok_or_else(|| {
+                let message = format!(
+                    "neither {} nor {} is in PATH; install one",
+                    programs[0], programs[1]
+                );
+                Failure::new(FailureKind::SpawnError, message).permanent()
+            })
     }
 }
 
@@ -90,7 +96,10 @@ impl Workshop {
         let path = folder.join(format!("code-{}-{}", task.id, task.attempt));
         // One left by an earlier run of the same name would only be in the way.
         let _ = fs::remove_dir_all(&path);
-        fs::DirBuilder::new().mode(0o700).create(&path).map_err(|error| cannot_write(&path, &error))?;
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(|error| cannot_write(&path, &error))?;
         Ok(Self(path))
     }
 
@@ -108,7 +117,10 @@ impl Drop for Workshop {
 }
 
 fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(FailureKind::SpawnError, format!("cannot write {}: {error}", path.display()))
+    Failure::new(
+        FailureKind::SpawnError,
+        format!("cannot write {}: {error}", path.display()),
+    )
 }
 
 #[async_trait]
@@ -120,7 +132,10 @@ impl Handler for CodeHandler {
             Failure::new(FailureKind::InputError, message).permanent()
         })?;
         let workshop = Workshop::open(&self.capture.folder, task)?;
-        let code = params.get("code").and_then(Value::as_str).unwrap_or_default();
+        let code = params
+            .get("code")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let file = workshop.write(language.file_name(), code)?;
         let argv = vec![language.interpreter()?.into(), file.into()];
         run(task, &spec(task, &params, argv, &self.capture)).await
@@ -157,8 +172,13 @@ impl Handler for FunctionHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
         let params: Value = task.params()?;
         let workshop = Workshop::open(&self.capture.folder, task)?;
-        let code = params.get("code").and_then(Value::as_str).unwrap_or_default();
-        let args = params.get("args").map_or_else(|| "{}".to_owned(), Value::to_string);
+        let code = params
+            .get("code")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let args = params
+            .get("args")
+            .map_or_else(|| "{}".to_owned(), Value::to_string);
         let result = workshop.0.join("result.json");
         let argv: Vec<OsString> = vec![
             Language::Python.interpreter()?.into(),
@@ -174,7 +194,11 @@ impl Handler for FunctionHandler {
 
     fn check(&self, params: &Json) -> Result<(), Vec<ParamProblem>> {
         let mut fields = Fields::of(params, &["code", "args", "cwd", "env", "stdin"]);
-        fields.require("code", "a text that defines process(**args)", Value::is_string);
+        fields.require(
+            "code",
+            "a text that defines process(**args)",
+            Value::is_string,
+        );
         fields.check("args", "an object", Value::is_object);
         fields.check_surroundings();
         fields.finish()
@@ -185,12 +209,18 @@ impl Handler for FunctionHandler {
     }
 
     fn encoding(&self, _params: &Json, path: &str) -> Encoding {
-        if path == "code" { Encoding::Python } else { Encoding::Text }
+        if path == "code" {
+            Encoding::Python
+        } else {
+            Encoding::Text
+        }
     }
 }
 
 /// What the function returned.
 fn returned(file: &Path) -> Result<Json, String> {
-    let text = fs::read_to_string(file).map_err(|error| format!("process() returned nothing: {error}"))?;
-    Json::parse(&text).map_err(|error| format!("what process() returned cannot be kept as JSON: {error}"))
+    let text =
+        fs::read_to_string(file).map_err(|error| format!("process() returned nothing: {error}"))?;
+    Json::parse(&text)
+        .map_err(|error| format!("what process() returned cannot be kept as JSON: {error}"))
 }

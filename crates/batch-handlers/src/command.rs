@@ -34,7 +34,11 @@ impl Handler for CommandHandler {
     fn check(&self, params: &Json) -> Result<(), Vec<ParamProblem>> {
         let mut fields = Fields::of(params, &["argv", "cwd", "env", "stdin"]);
         fields.require("argv", "a list of texts", Value::is_array);
-        let argv = fields.get("argv").and_then(Value::as_array).cloned().unwrap_or_default();
+        let argv = fields
+            .get("argv")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
         if argv.is_empty() && fields.get("argv").is_some_and(Value::is_array) {
             fields.problem("argv", "is empty; its first text is the program");
         }
@@ -76,7 +80,11 @@ impl Handler for ShellHandler {
     }
 
     fn encoding(&self, _params: &Json, path: &str) -> Encoding {
-        if path == "script" { Encoding::Shell } else { Encoding::Text }
+        if path == "script" {
+            Encoding::Shell
+        } else {
+            Encoding::Text
+        }
     }
 }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use batch_core::{Failure, FailureKind, Json, Output, ParamProblem, duration_from_seconds, parse_duration};
+use batch_core::{
+    Failure, FailureKind, Json, Output, ParamProblem, duration_from_seconds, parse_duration,
+};
 use batch_runtime::{AttemptError, Handler, TaskContext};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Request, Response, StatusCode, Url};
@@ -30,14 +32,21 @@ impl Handler for HttpHandler {
         let params: Value = task.params()?;
         let request = request(&params)
             .map_err(|problem| Failure::new(FailureKind::InputError, problem).permanent())?;
-        let response = self.client()?.execute(request).await.map_err(|error| failed(&error))?;
+        let response = self
+            .client()?
+            .execute(request)
+            .await
+            .map_err(|error| failed(&error))?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         let output = Output::from_value(answer(response).await?);
         if status.is_success() {
             return Ok(output);
         }
-        let mut failure = Failure::new(FailureKind::HttpStatus(status.as_u16()), format!("http status {status}"))
-            .with_output(output);
+        let mut failure = Failure::new(
+            FailureKind::HttpStatus(status.as_u16()),
+            format!("http status {status}"),
+        )
+        .with_output(output);
         failure.permanent = status.is_client_error() && !worth_a_retry(status);
         failure.retry_after = retry_after;
         Err(failure.into())
@@ -48,9 +57,18 @@ impl Handler for HttpHandler {
         fields.require("url", "a text", Value::is_string);
         fields.check("method", "a text", Value::is_string);
         fields.check("headers", "an object of texts", Value::is_object);
-        fields.check("timeout", "seconds or a text such as \"1m30s\"", |value| duration(value).is_some());
-        let url = fields.get("url").and_then(Value::as_str).unwrap_or_default().to_owned();
-        if !url.is_empty() && !url.contains("{{") && let Err(problem) = parse_url(&url) {
+        fields.check("timeout", "seconds or a text such as \"1m30s\"", |value| {
+            duration(value).is_some()
+        });
+        let url = fields
+            .get("url")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        if !url.is_empty()
+            && !url.contains("{{")
+            && let Err(problem) = parse_url(&url)
+        {
             fields.problem("url", problem);
         }
         fields.finish()
@@ -77,20 +95,41 @@ fn parse_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("{text:?} is not a URL: {error}"))?;
     match url.scheme() {
         "http" | "https" => Ok(url),
-        other => Err(format!("{other:?} is not supported; write http:// or https://")),
+        other => Err(format!(
+            "{other:?} is not supported; write http:// or https://"
+        )),
     }
 }
 
 fn request(params: &Value) -> Result<Request, String> {
-    let url = parse_url(params.get("url").and_then(Value::as_str).unwrap_or_default())?;
-    let method = params.get("method").and_then(Value::as_str).unwrap_or("GET").to_uppercase();
-    let method = Method::from_bytes(method.as_bytes()).map_err(|_| format!("{method:?} is not a method"))?;
+    let url = parse_url(
+        params
+            .get("url")
+            .and_then(Value::as_str)
+            .unwrap_or_default(),
+    )?;
+    let method = params
+        .get("method")
+        .and_then(Value::as_str)
+        .unwrap_or("GET")
+        .to_uppercase();
+    let method =
+        Method::from_bytes(method.as_bytes()).map_err(|_| format!("{method:?} is not a method"))?;
     let mut request = Request::new(method, url);
-    for (name, value) in params.get("headers").and_then(Value::as_object).into_iter().flatten() {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name:?} is not a header name"))?;
+    for (name, value) in params
+        .get("headers")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        let name = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| format!("{name:?} is not a header name"))?;
         // The value may be a secret, so it is not shown.
-        let value = HeaderValue::from_str(&text).map_err(|_| format!("the header {name} has a value that cannot be sent"))?;
+        let value = HeaderValue::from_str(&text)
+            .map_err(|_| format!("the header {name} has a value that cannot be sent"))?;
         request.headers_mut().insert(name, value);
     }
     match params.get("body").filter(|body| !body.is_null()) {
@@ -120,12 +159,22 @@ fn worth_a_retry(status: StatusCode) -> bool {
 
 /// The pause the server asks for, where it says so in seconds.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    let seconds = headers
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
     Some(Duration::from_secs(seconds))
 }
 
 fn failed(error: &reqwest::Error) -> Failure {
-    let kind = if error.is_timeout() { FailureKind::Timeout } else { FailureKind::Error };
+    let kind = if error.is_timeout() {
+        FailureKind::Timeout
+    } else {
+        FailureKind::Error
+    };
     let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -140,15 +189,23 @@ async fn answer(mut response: Response) -> Result<Json, Failure> {
     let status = response.status().as_u16();
     let mut headers = Map::new();
     for (name, value) in response.headers() {
-        headers.insert(name.to_string(), String::from_utf8_lossy(value.as_bytes()).into());
+        headers.insert(
+            name.to_string(),
+            String::from_utf8_lossy(value.as_bytes()).into(),
+        );
     }
-    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     let is_json = content_type.is_some_and(says_json);
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
         body.extend_from_slice(&chunk);
         if body.len() > MAX_BODY {
-            let message = format!("the answer is longer than {MAX_BODY} bytes; fetch it with a command into a file");
+            let message = format!(
+                "the answer is longer than {MAX_BODY} bytes; fetch it with a command into a file"
+            );
             return Err(Failure::new(FailureKind::OutputError, message).permanent());
         }
     }

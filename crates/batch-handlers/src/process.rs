@@ -25,10 +25,15 @@ pub(crate) fn spec(
 ) -> Spec {
     let options = &task.spec.options;
     let text = |name: &str| params.get(name).and_then(Value::as_str);
-    let mut env: Vec<(OsString, OsString)> =
-        options.env.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let mut env: Vec<(OsString, OsString)> = options
+        .env
+        .iter()
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
     if let Some(own) = params.get("env").and_then(Value::as_object) {
-        let own = own.iter().filter_map(|(name, value)| Some((name.into(), value.as_str()?.into())));
+        let own = own
+            .iter()
+            .filter_map(|(name, value)| Some((name.into(), value.as_str()?.into())));
         env.extend(own);
     }
     env.push(("BEX_BATCH_ID".into(), task.id.batch.to_string().into()));
@@ -36,7 +41,9 @@ pub(crate) fn spec(
     env.push(("BEX_SLOT".into(), task.slot.to_string().into()));
     Spec {
         argv,
-        cwd: text("cwd").map(PathBuf::from).or_else(|| options.cwd.clone()),
+        cwd: text("cwd")
+            .map(PathBuf::from)
+            .or_else(|| options.cwd.clone()),
         env,
         stdin: params.get("stdin").and_then(bytes),
         task: task.id.to_string(),
@@ -52,24 +59,49 @@ pub(crate) async fn run(task: &TaskContext, spec: &Spec) -> Result<Output, Attem
             return AttemptError::Busy(error.to_string());
         }
         let failure = Failure::new(FailureKind::SpawnError, error.to_string());
-        AttemptError::from(if error.is_permanent() { failure.permanent() } else { failure })
+        AttemptError::from(if error.is_permanent() {
+            failure.permanent()
+        } else {
+            failure
+        })
     })?;
     let end = task.cancel.reached(Urgency::End);
     let ended = process.run(end, task.cancel.reached(Urgency::Kill)).await;
     for left in &ended.leftovers {
-        tracing::warn!(pid = left.pid, command = left.command, "could not be killed");
+        tracing::warn!(
+            pid = left.pid,
+            command = left.command,
+            "could not be killed"
+        );
     }
     judge(ended)
 }
 
 /// A process has done well if it ended by itself with code 0 and its output could be kept.
 fn judge(ended: Ended) -> Result<Output, AttemptError> {
-    let Ended { end, stdout, stderr, output_error, .. } = ended;
-    let output = Output { value: None, process: Some(end), stdout, stderr };
+    let Ended {
+        end,
+        stdout,
+        stderr,
+        output_error,
+        ..
+    } = ended;
+    let output = Output {
+        value: None,
+        process: Some(end),
+        stdout,
+        stderr,
+    };
     let (kind, message) = match (output_error, end.exit_code) {
-        (Some(error), _) => (FailureKind::OutputError, format!("its output could not be kept: {error}")),
+        (Some(error), _) => (
+            FailureKind::OutputError,
+            format!("its output could not be kept: {error}"),
+        ),
         (None, Some(0)) => return Ok(output),
-        (None, Some(code)) => (FailureKind::ExitCode(code), described(&format!("exit code {code}"), &output)),
+        (None, Some(code)) => (
+            FailureKind::ExitCode(code),
+            described(&format!("exit code {code}"), &output),
+        ),
         (None, None) => signalled(end, &output),
     };
     Err(Failure::new(kind, message).with_output(output).into())
@@ -77,7 +109,10 @@ fn judge(ended: Ended) -> Result<Output, AttemptError> {
 
 fn signalled(end: ProcessEnd, output: &Output) -> (FailureKind, String) {
     let number = end.signal.unwrap_or_default();
-    let what = format!("signal {number} ({})", signal_name(number).unwrap_or("unknown"));
+    let what = format!(
+        "signal {number} ({})",
+        signal_name(number).unwrap_or("unknown")
+    );
     (FailureKind::Signal(number), described(&what, output))
 }
 
@@ -95,7 +130,11 @@ pub(crate) fn last_line(stream: &Stream) -> Option<String> {
         return None;
     };
     let text = String::from_utf8_lossy(bytes);
-    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
+    let line = text
+        .lines()
+        .rev()
+        .map(str::trim)
+        .find(|line| !line.is_empty())?;
     Some(line.chars().take(LAST_LINE).collect())
 }
 

@@ -16,7 +16,10 @@ pub(crate) struct SimulateHandler;
 impl Handler for SimulateHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
         let params: Value = task.params()?;
-        let duration = params.get("duration").and_then(duration).unwrap_or_default();
+        let duration = params
+            .get("duration")
+            .and_then(duration)
+            .unwrap_or_default();
         if !duration.is_zero() {
             tokio::time::sleep(duration).await;
         }
@@ -28,7 +31,9 @@ impl Handler for SimulateHandler {
 
     fn check(&self, params: &Json) -> Result<(), Vec<ParamProblem>> {
         let mut fields = Fields::of(params, &["duration", "fail"]);
-        fields.check("duration", "seconds or a text such as \"1m30s\"", |value| duration(value).is_some());
+        fields.check("duration", "seconds or a text such as \"1m30s\"", |value| {
+            duration(value).is_some()
+        });
         fields.check("fail", "true, false, or how many attempts fail", |value| {
             value.is_boolean() || value.is_u64()
         });
@@ -46,6 +51,8 @@ fn duration(value: &Value) -> Option<Duration> {
 fn fails(fail: &Value, attempt: u32) -> bool {
     match fail {
         Value::Bool(fail) => *fail,
-        fail => fail.as_u64().is_some_and(|attempts| u64::from(attempt) <= attempts),
+        fail => fail
+            .as_u64()
+            .is_some_and(|attempts| u64::from(attempt) <= attempts),
     }
 }

@@ -158,7 +158,7 @@ fn what_is_to_be_ignored_stays_ignored() {
 
 #[test]
 fn a_stop_stops_guardian_executor_and_tasks_and_they_go_on() {
-    let mut fixture = Fixture::start(&["run", "sleep 1000"]);
+    let mut fixture = Fixture::start(&["run", "exec sleep 1000"]);
     let (executor, task) = fixture.ids();
     kill("-TSTP", fixture.pid());
     assert_eq!(fixture.line(), "Suspend");

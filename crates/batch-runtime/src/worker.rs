@@ -153,7 +153,11 @@ async fn perform(job: Job) -> Ended {
     let params = match &job.inputs {
         // Without placeholders; a doubled brace may also be an escaped one.
         None if !job.spec.params.as_str().contains("{{") => job.spec.params.clone(),
-        inputs => match chain::fill_in(&job.spec.params, inputs.as_deref().unwrap_or_default(), job.handler.as_ref()) {
+        inputs => match chain::fill_in(
+            &job.spec.params,
+            inputs.as_deref().unwrap_or_default(),
+            job.handler.as_ref(),
+        ) {
             Ok(params) => params,
             Err(failure) => return Ended::With(Outcome::Failed(Arc::new(failure))),
         },

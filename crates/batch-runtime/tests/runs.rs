@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use batch_core::{
-    Backoff, BatchSettings, Event, Failure, FailureKind, Json, Output, Priority, Reason, RetrySpec, Status,
-    StopMode, TaskSpec, Time,
+    Backoff, BatchSettings, Event, Failure, FailureKind, Json, Output, Priority, Reason, RetrySpec,
+    Status, StopMode, TaskSpec, Time,
 };
 use batch_runtime::{AttemptError, Executor, Registry, RunEnd, SinkError, SubmitError};
 
@@ -16,10 +16,16 @@ fn slots(number: u32) -> BatchSettings {
 }
 
 /// A sink that keeps everything, and what it kept.
-fn recorder() -> (impl FnMut(&[Event]) + Send + 'static, Arc<Mutex<Vec<Event>>>) {
+fn recorder() -> (
+    impl FnMut(&[Event]) + Send + 'static,
+    Arc<Mutex<Vec<Event>>>,
+) {
     let kept = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&kept);
-    (move |events: &[Event]| sink.lock().unwrap().extend_from_slice(events), kept)
+    (
+        move |events: &[Event]| sink.lock().unwrap().extend_from_slice(events),
+        kept,
+    )
 }
 
 /// `sleep` takes the seconds of its parameters; `fail` fails; `echo` returns its parameters.
@@ -29,9 +35,13 @@ fn registry() -> Registry {
             tokio::time::sleep(Duration::from_secs_f64(task.params()?)).await;
             Ok(Output::default())
         })
-        .with_fn("fail", |_| async { Err(Failure::new(FailureKind::ExitCode(1), "no").into()) })
+        .with_fn("fail", |_| async {
+            Err(Failure::new(FailureKind::ExitCode(1), "no").into())
+        })
         .with_fn("panic", |_| async { panic!("at the disco") })
-        .with_fn("echo", |task| async move { Ok(Output::from_value(task.params.clone())) })
+        .with_fn("echo", |task| async move {
+            Ok(Output::from_value(task.params.clone()))
+        })
 }
 
 fn sleep(seconds: f64) -> TaskSpec {
@@ -59,22 +69,35 @@ fn starts(events: &[Event], wanted: u32) -> Vec<Time> {
 async fn a_retry_waits_longer_each_time_and_leaves_its_slot_to_others() {
     let (sink, events) = recorder();
     let run = Executor::new(registry()).with_sink(sink).start();
-    let failing = TaskSpec::new("fail").with_max_retries(3).with_retry(steady(10));
-    run.submit(vec![failing, sleep(5.0), sleep(5.0)]).await.unwrap();
+    let failing = TaskSpec::new("fail")
+        .with_max_retries(3)
+        .with_retry(steady(10));
+    run.submit(vec![failing, sleep(5.0), sleep(5.0)])
+        .await
+        .unwrap();
     let report = run.finish().await;
     assert_eq!(report.stats.count(Status::Completed), 2);
     assert_eq!(report.stats.count(Status::Failed), 1);
     let events = events.lock().unwrap();
     let began = starts(&events, 1);
-    let gaps: Vec<u64> = began.windows(2).map(|pair| pair[1].since(pair[0]).as_secs()).collect();
+    let gaps: Vec<u64> = began
+        .windows(2)
+        .map(|pair| pair[1].since(pair[0]).as_secs())
+        .collect();
     assert_eq!(gaps, [10, 20, 40]);
-    assert!(starts(&events, 3)[0] < began[1], "the one slot was used while the retry waited");
+    assert!(
+        starts(&events, 3)[0] < began[1],
+        "the one slot was used while the retry waited"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_timeout_ends_the_attempt_and_is_retried_as_one() {
     let run = Executor::new(registry()).start();
-    let slow = sleep(100.0).with_timeout(Duration::from_secs(2)).with_max_retries(1).with_retry(steady(1));
+    let slow = sleep(100.0)
+        .with_timeout(Duration::from_secs(2))
+        .with_max_retries(1)
+        .with_retry(steady(1));
     run.submit(vec![slow]).await.unwrap();
     let began = tokio::time::Instant::now();
     let report = run.finish().await;
@@ -86,13 +109,30 @@ async fn a_timeout_ends_the_attempt_and_is_retried_as_one() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_fails_its_task_only() {
     let (sink, events) = recorder();
-    let run = Executor::new(registry()).with_settings(slots(2)).with_sink(sink).start();
-    run.submit(vec![TaskSpec::new("panic"), sleep(1.0)]).await.unwrap();
+    let run = Executor::new(registry())
+        .with_settings(slots(2))
+        .with_sink(sink)
+        .start();
+    run.submit(vec![TaskSpec::new("panic"), sleep(1.0)])
+        .await
+        .unwrap();
     let report = run.finish().await;
-    assert_eq!((report.stats.count(Status::Failed), report.stats.count(Status::Completed)), (1, 1));
+    assert_eq!(
+        (
+            report.stats.count(Status::Failed),
+            report.stats.count(Status::Completed)
+        ),
+        (1, 1)
+    );
     let events = events.lock().unwrap();
     let panicked = |event: &Event| {
-        matches!(event, Event::Finished { reason: Some(Reason::Failed(FailureKind::Panic)), .. })
+        matches!(
+            event,
+            Event::Finished {
+                reason: Some(Reason::Failed(FailureKind::Panic)),
+                ..
+            }
+        )
     };
     assert!(events.iter().any(panicked));
 }
@@ -105,7 +145,13 @@ async fn a_graceful_stop_lets_running_tasks_end_and_starts_no_more() {
     run.stop(StopMode::Graceful);
     let report = run.finish().await;
     assert_eq!(report.end, RunEnd::Stopped);
-    assert_eq!((report.stats.count(Status::Completed), report.stats.count(Status::Queued)), (1, 1));
+    assert_eq!(
+        (
+            report.stats.count(Status::Completed),
+            report.stats.count(Status::Queued)
+        ),
+        (1, 1)
+    );
     assert_eq!(report.unfinished.len(), 1);
 }
 
@@ -124,46 +170,82 @@ async fn an_immediate_stop_interrupts_and_uses_up_no_retry() {
 
 #[tokio::test(start_paused = true)]
 async fn the_time_of_the_batch_ends_it() {
-    let settings = BatchSettings { batch_timeout: Some(Duration::from_secs(3)), ..slots(1) };
+    let settings = BatchSettings {
+        batch_timeout: Some(Duration::from_secs(3)),
+        ..slots(1)
+    };
     let run = Executor::new(registry()).with_settings(settings).start();
-    run.submit(vec![sleep(2.0), sleep(2.0), sleep(2.0)]).await.unwrap();
+    run.submit(vec![sleep(2.0), sleep(2.0), sleep(2.0)])
+        .await
+        .unwrap();
     let report = run.finish().await;
     assert_eq!(report.end, RunEnd::CutShort);
-    assert_eq!((report.stats.count(Status::Completed), report.stats.count(Status::Cancelled)), (1, 2));
+    assert_eq!(
+        (
+            report.stats.count(Status::Completed),
+            report.stats.count(Status::Cancelled)
+        ),
+        (1, 2)
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_running_batch_can_be_steered() {
     let run = Executor::new(registry()).start();
-    let ids = run.submit(vec![sleep(10.0), sleep(10.0), sleep(10.0), sleep(10.0)]).await.unwrap();
+    let ids = run
+        .submit(vec![sleep(10.0), sleep(10.0), sleep(10.0), sleep(10.0)])
+        .await
+        .unwrap();
     run.pause();
     run.cancel(ids[1]).await.unwrap().unwrap();
     run.cancel(ids[0]).await.unwrap().unwrap();
-    run.set_priority(ids[3], Priority::Critical).await.unwrap().unwrap();
+    run.set_priority(ids[3], Priority::Critical)
+        .await
+        .unwrap()
+        .unwrap();
     let paused = run.snapshot().await.unwrap();
     assert!(paused.paused);
     tokio::time::sleep(Duration::from_secs(60)).await;
     run.set_concurrency(NonZeroU32::new(2).unwrap());
     run.resume();
     let report = run.finish().await;
-    assert_eq!((report.stats.count(Status::Completed), report.stats.count(Status::Cancelled)), (2, 2));
+    assert_eq!(
+        (
+            report.stats.count(Status::Completed),
+            report.stats.count(Status::Cancelled)
+        ),
+        (2, 2)
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn results_are_passed_on_with_their_types() {
     let (sink, events) = recorder();
-    let run = Executor::new(registry()).with_settings(slots(4)).with_sink(sink).start();
-    let first = TaskSpec::new("echo").with_id("first").with_params(&serde_json::json!({"n": [1, 2]})).unwrap();
+    let run = Executor::new(registry())
+        .with_settings(slots(4))
+        .with_sink(sink)
+        .start();
+    let first = TaskSpec::new("echo")
+        .with_id("first")
+        .with_params(&serde_json::json!({"n": [1, 2]}))
+        .unwrap();
     let params = serde_json::json!({"whole": "{{ tasks.first.result.n }}", "part": "n is {{ tasks.first.result.n[1] }}"});
     let second = TaskSpec::new("echo").with_params(&params).unwrap();
     run.submit(vec![second, first]).await.unwrap();
     assert_eq!(run.finish().await.stats.count(Status::Completed), 2);
     let events = events.lock().unwrap();
     let result = events.iter().find_map(|event| match event {
-        Event::AttemptEnded { task, outcome, .. } if task.get() == 1 => outcome.output()?.value.clone(),
+        Event::AttemptEnded { task, outcome, .. } if task.get() == 1 => {
+            outcome.output()?.value.clone()
+        }
         _ => None,
     });
-    assert_eq!(result, Some(Json::from(serde_json::json!({"part": "n is 2", "whole": [1, 2]}))));
+    assert_eq!(
+        result,
+        Some(Json::from(
+            serde_json::json!({"part": "n is 2", "whole": [1, 2]})
+        ))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -184,7 +266,11 @@ async fn a_handler_without_room_holds_its_task_back() {
     let registry = Registry::new().with_fn("crowded", move |_| {
         let number = count.fetch_add(1, Ordering::Relaxed);
         async move {
-            if number < 5 { Err(AttemptError::Busy("no room".into())) } else { Ok(Output::default()) }
+            if number < 5 {
+                Err(AttemptError::Busy("no room".into()))
+            } else {
+                Ok(Output::default())
+            }
         }
     });
     let run = Executor::new(registry).with_settings(slots(4)).start();
@@ -217,10 +303,15 @@ impl batch_runtime::Sink for Broken {
 #[tokio::test]
 async fn a_sink_that_fails_stops_the_run_and_says_why() {
     let run = Executor::new(registry()).with_sink(Broken).start();
-    run.submit(vec![sleep(1000.0), sleep(1000.0)]).await.unwrap();
+    run.submit(vec![sleep(1000.0), sleep(1000.0)])
+        .await
+        .unwrap();
     let report = run.finish().await;
     assert_eq!(report.end, RunEnd::SinkFailed);
-    assert_eq!(report.sink_error.as_ref().unwrap().to_string(), "the disk is full");
+    assert_eq!(
+        report.sink_error.as_ref().unwrap().to_string(),
+        "the disk is full"
+    );
 }
 
 #[tokio::test(start_paused = true)]

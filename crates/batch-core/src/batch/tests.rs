@@ -333,7 +333,8 @@ fn estimates(tasks: u32, concurrency: u32, spread: f64) -> Vec<(f64, f64, f64)> 
         if batch
             .stats()
             .finished()
-            .is_multiple_of(u64::from(tasks.div_ceil(40))) {
+            .is_multiple_of(u64::from(tasks.div_ceil(40)))
+        {
             seen.push((done, now, batch.remaining(at(now))));
         }
     }
