@@ -188,7 +188,7 @@ impl Handler for FunctionHandler {
             result.clone().into(),
         ];
         let mut output = run(task, &spec(task, &params, argv, &self.capture)).await?;
-        output.value = Some(returned(&result).map_err(|message| Failure::error(message))?);
+        output.value = Some(returned(&result).map_err(Failure::error)?);
         Ok(output)
     }
 

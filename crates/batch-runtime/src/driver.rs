@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use batch_core::{
     Batch, BatchId, Event, Outcome, Plan, Status, StopMode, Surroundings, TaskId, TaskSpec, Then,
+    Time,
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -146,8 +147,9 @@ impl Driver {
         while let Ok(command) = self.commands.try_recv() {
             self.obey(command);
         }
+        let now = self.clock.now();
         for report in inbox.reports.drain(..) {
-            self.take_report(report);
+            self.take_report(report, now);
         }
     }
 
@@ -212,14 +214,13 @@ impl Driver {
         ids
     }
 
-    fn take_report(&mut self, report: Report) {
+    fn take_report(&mut self, report: Report, now: Time) {
         let Report { token, slot, ended } = report;
         if let Some(cancel) = self.tokens.get_mut(slot as usize)
             && cancel.urgency().is_some()
         {
             *cancel = CancelToken::new();
         }
-        let now = self.clock.now();
         let taken = match ended {
             Ended::With(outcome) => {
                 if matches!(outcome, Outcome::Completed(_)) {
@@ -268,7 +269,8 @@ impl Driver {
     }
 
     fn claim(&mut self, jobs: &mut Vec<Job>) {
-        while let Some(claim) = self.batch.claim(self.clock.now()) {
+        let now = self.clock.now();
+        while let Some(claim) = self.batch.claim(now) {
             let slot = claim.slot as usize;
             if slot >= self.tokens.len() {
                 self.tokens.resize_with(slot + 1, CancelToken::new);

@@ -15,17 +15,15 @@ fn slots(number: u32) -> BatchSettings {
     BatchSettings::with_slots(NonZeroU32::new(number).unwrap())
 }
 
+/// What a sink kept.
+type Kept = Arc<Mutex<Vec<Event>>>;
+
 /// A sink that keeps everything, and what it kept.
-fn recorder() -> (
-    impl FnMut(&[Event]) + Send + 'static,
-    Arc<Mutex<Vec<Event>>>,
-) {
-    let kept = Arc::new(Mutex::new(Vec::new()));
+fn recorder() -> (impl FnMut(&[Event]) + Send + 'static, Kept) {
+    let kept = Kept::default();
     let sink = Arc::clone(&kept);
-    (
-        move |events: &[Event]| sink.lock().unwrap().extend_from_slice(events),
-        kept,
-    )
+    let keep = move |events: &[Event]| sink.lock().unwrap().extend_from_slice(events);
+    (keep, kept)
 }
 
 /// `sleep` takes the seconds of its parameters; `fail` fails; `echo` returns its parameters.
