@@ -1,16 +1,18 @@
 //! `command` and `shell`: a program with arguments, and a script.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use batch_core::{Encoding, Json, Output, ParamProblem};
-use batch_process::{CaptureLimits, MAX_ARGUMENT_BYTES};
+use batch_process::CaptureLimits;
 use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext};
 use serde_json::Value;
 
-use crate::check::{Fields, bytes, is_bytes, kind};
-use crate::process::{argument, run, spec};
+use crate::check::{Fields, is_bytes};
+use crate::params::{Params, bad_params};
+use crate::process::{run, spec};
 
 /// `command {argv, cwd, env, stdin}`: no shell reads the arguments.
 pub(crate) struct CommandHandler {
@@ -25,25 +27,24 @@ pub(crate) struct ShellHandler {
 #[async_trait]
 impl Handler for CommandHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let params: Value = task.params()?;
-        let argv = params.get("argv").and_then(Value::as_array);
-        let argv = argv.into_iter().flatten().filter_map(argument).collect();
-        run(task, &spec(task, &params, argv, &self.capture)).await
+        let params = Params::of(task)?;
+        let argv = params.arguments("argv")?;
+        run(task, &spec(task, &params, argv, &self.capture)?).await
     }
 
     fn check(&self, params: &Json) -> Result<(), Vec<ParamProblem>> {
         let mut fields = Fields::of(params, &["argv", "cwd", "env", "stdin"]);
         fields.require("argv", "a list of texts", Value::is_array);
-        let argv = fields
-            .get("argv")
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default();
-        if argv.is_empty() && fields.get("argv").is_some_and(Value::is_array) {
+        let argv = fields.get("argv").and_then(Value::as_array).cloned();
+        let argv = argv.unwrap_or_default();
+        let first = argv.first().and_then(Value::as_str);
+        if fields.get("argv").is_some_and(Value::is_array) && argv.is_empty() {
             fields.problem("argv", "is empty; its first text is the program");
+        } else if first.is_some_and(str::is_empty) {
+            fields.problem("argv[0]", "is empty; it must name the program");
         }
         for (at, value) in argv.iter().enumerate() {
-            check_argument(&mut fields, &format!("argv[{at}]"), value);
+            fields.check_argument(&format!("argv[{at}]"), value);
         }
         fields.check_surroundings();
         fields.finish()
@@ -57,19 +58,23 @@ impl Handler for CommandHandler {
 #[async_trait]
 impl Handler for ShellHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let params: Value = task.params()?;
-        let shell = params.get("shell").and_then(Value::as_str).unwrap_or("sh");
-        let script = params.get("script").and_then(argument).unwrap_or_default();
-        let argv = vec![OsString::from(shell), "-c".into(), script];
-        run(task, &spec(task, &params, argv, &self.capture)).await
+        let params = Params::of(task)?;
+        let shell = params.text("shell")?.unwrap_or_else(|| "sh".to_owned());
+        let script = params
+            .bytes("script")?
+            .ok_or_else(|| bad_params("params.script: the field is missing"))?;
+        let argv = vec![shell.into(), "-c".into(), OsString::from_vec(script)];
+        run(task, &spec(task, &params, argv, &self.capture)?).await
     }
 
     fn check(&self, params: &Json) -> Result<(), Vec<ParamProblem>> {
         let mut fields = Fields::of(params, &["script", "shell", "cwd", "env", "stdin"]);
-        fields.require("script", "a text", is_bytes);
-        fields.check("shell", "a text", Value::is_string);
-        if let Some(script) = fields.get("script").cloned() {
-            check_argument(&mut fields, "script", &script);
+        fields.require("script", "a text or {\"base64\": …}", is_bytes);
+        fields.check("shell", "a text, the name of a shell", Value::is_string);
+        if let Some(script) = fields.get("script").cloned()
+            && is_bytes(&script)
+        {
+            fields.check_argument("script", &script);
         }
         fields.check_surroundings();
         fields.finish()
@@ -85,23 +90,5 @@ impl Handler for ShellHandler {
         } else {
             Encoding::Text
         }
-    }
-}
-
-/// What the system would refuse, told before anything runs.
-fn check_argument(fields: &mut Fields, path: &str, value: &Value) {
-    match bytes(value) {
-        None => fields.problem(path, format!("must be a text or {{\"base64\": …}}, not {}", kind(value))),
-        Some(bytes) if bytes.contains(&0) => {
-            fields.problem(path, "holds a NUL byte, which no argument can");
-        }
-        Some(bytes) if bytes.len() > MAX_ARGUMENT_BYTES => fields.problem(
-            path,
-            format!(
-                "is {} bytes long; the system takes {MAX_ARGUMENT_BYTES} at most: pass it on stdin or in a file",
-                bytes.len()
-            ),
-        ),
-        Some(_) => {}
     }
 }
