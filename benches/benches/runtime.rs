@@ -15,6 +15,10 @@ use tokio::task::JoinSet;
 
 const SLOTS: u32 = 64;
 
+/// How many tasks are handed over at once, and how many may be open.
+const HANDFUL: usize = 1_024;
+const WINDOW: usize = 8_192;
+
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .enable_time()
@@ -68,10 +72,13 @@ async fn executor(tasks: u32) -> Duration {
         ))
         .with_sink(sink)
         .start();
-    let all = (0..tasks as usize)
-        .map(|number| Arc::clone(&specs[number % 4]))
-        .collect();
-    run.feed(all, usize::MAX).await.expect("the run goes on");
+    // As a stream, which is how so many tasks come in.
+    for first in (0..tasks as usize).step_by(HANDFUL) {
+        let handful = (first..(first + HANDFUL).min(tasks as usize))
+            .map(|number| Arc::clone(&specs[number % 4]))
+            .collect();
+        run.feed(handful, WINDOW).await.expect("the run goes on");
+    }
     let report = run.finish().await;
     let took = started.elapsed();
     assert_eq!(report.stats.count(Status::Completed), u64::from(tasks));

@@ -313,8 +313,10 @@ impl Driver {
         }
         let room = events.len();
         let group = Arc::new(std::mem::replace(events, Vec::with_capacity(room)));
-        // Nobody may be listening.
-        let _ = self.subscribers.send(Arc::clone(&group));
+        if self.subscribers.receiver_count() > 0 {
+            // The last listener may just have left.
+            let _ = self.subscribers.send(Arc::clone(&group));
+        }
         self.sinks.send(&group).await;
     }
 
