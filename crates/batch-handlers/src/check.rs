@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use batch_core::{Json, ParamProblem, nearest};
+use batch_process::MAX_ARGUMENT_BYTES;
 use serde_json::{Map, Value};
 
 /// The fields of a parameter object, and what is wrong with them so far.
@@ -67,9 +68,53 @@ impl Fields {
 
     /// Checks the fields every process has.
     pub(crate) fn check_surroundings(&mut self) {
-        self.check("cwd", "a text", Value::is_string);
+        self.check("cwd", "a text, the path of a folder", |value| {
+            value
+                .as_str()
+                .is_some_and(|path| !path.is_empty() && !path.contains('\0'))
+        });
         self.check("stdin", "a text or {\"base64\": …}", is_bytes);
-        self.check("env", "an object of texts", is_environment);
+        self.check("env", "an object of texts", Value::is_object);
+        let env = self.get("env").and_then(Value::as_object).cloned();
+        for (name, value) in env.into_iter().flatten() {
+            let path = format!("env.{name}");
+            if name.is_empty() || name.contains(['=', '\0']) {
+                self.problem(&path, format!("{name:?} cannot be the name of a variable"));
+            }
+            match value {
+                // Its name and `=` count too.
+                Value::String(value) => {
+                    self.check_argument(&path, &Value::String(format!("{name}={value}")));
+                }
+                other => self.problem(path, format!("must be a text, not {}", kind(&other))),
+            }
+        }
+    }
+
+    /// Checks a text that a process is started with, for what the system would refuse.
+    pub(crate) fn check_argument(&mut self, path: &str, value: &Value) {
+        match bytes(value) {
+            None if is_bytes(value) => {}
+            None => self.problem(
+                path,
+                format!("must be a text or {{\"base64\": …}}, not {}", kind(value)),
+            ),
+            Some(bytes) if bytes.contains(&0) => {
+                self.problem(
+                    path,
+                    "holds a zero byte, which cannot be passed to a program",
+                );
+            }
+            Some(bytes) if bytes.len() > MAX_ARGUMENT_BYTES => {
+                let len = bytes.len();
+                let message = format!(
+                    "is {len} bytes long; the system takes {MAX_ARGUMENT_BYTES} at most: \
+                     pass it on stdin or in a file"
+                );
+                self.problem(path, message);
+            }
+            Some(_) => {}
+        }
     }
 
     pub(crate) fn finish(self) -> Result<(), Vec<ParamProblem>> {
@@ -82,13 +127,13 @@ impl Fields {
 }
 
 /// Whether a text will be filled in later, so that its kind is not known yet.
-fn is_placeholder(value: &Value) -> bool {
+pub(crate) fn is_placeholder(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.contains("{{"))
 }
 
-/// Whether a value is a text, or bytes as `{"base64": "…"}`.
+/// Whether a value is a text, or bytes as `{"base64": "…"}`, maybe to be filled in later.
 pub(crate) fn is_bytes(value: &Value) -> bool {
-    bytes(value).is_some()
+    bytes(value).is_some() || value.get("base64").is_some_and(is_placeholder)
 }
 
 /// The bytes of a text or of `{"base64": "…"}`.
@@ -100,12 +145,6 @@ pub(crate) fn bytes(value: &Value) -> Option<Vec<u8>> {
         }
         _ => None,
     }
-}
-
-fn is_environment(value: &Value) -> bool {
-    value
-        .as_object()
-        .is_some_and(|fields| fields.values().all(Value::is_string))
 }
 
 /// What a value is, in words.

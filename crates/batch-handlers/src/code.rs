@@ -1,22 +1,29 @@
 //! `code_execution` and `custom_function`: code that runs from a private file.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use batch_core::{Encoding, Failure, FailureKind, Json, Output, ParamProblem};
-use batch_process::{CaptureLimits, find_program};
+use batch_process::{CaptureLimits, Spec};
 use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
-use crate::check::Fields;
+use crate::check::{Fields, is_placeholder};
+use crate::language::{Language, Workshop};
+use crate::params::{Params, bad_params};
 use crate::process::{run, spec};
 
 /// The Python side of `custom_function`: calls `process(**args)` and hands back what it returns.
 const HARNESS: &str = include_str!("harness.py");
+
+/// The longest returned value that is taken, in bytes of JSON; it is held in memory.
+const MAX_ANSWER: u64 = 64 * 1024 * 1024;
 
 /// `code_execution {runtime, code, cwd, env, stdin}`.
 pub(crate) struct CodeHandler {
@@ -28,125 +35,35 @@ pub(crate) struct FunctionHandler {
     pub(crate) capture: Arc<CaptureLimits>,
 }
 
-/// A language that code can be in.
-#[derive(Clone, Copy)]
-enum Language {
-    Python,
-    Node,
-    Terminal,
-}
-
-impl Language {
-    const NAMES: &str = "\"python\", \"nodejs\" or \"terminal\"";
-
-    fn of(params: &Value) -> Option<Self> {
-        match params.get("runtime")?.as_str()? {
-            "python" => Some(Self::Python),
-            "nodejs" => Some(Self::Node),
-            "terminal" => Some(Self::Terminal),
-            _ => None,
-        }
-    }
-
-    /// The interpreters that will do, the best first.
-    const fn programs(self) -> [&'static str; 2] {
-        match self {
-            Self::Python => ["python3", "python"],
-            Self::Node => ["node", "nodejs"],
-            Self::Terminal => ["bash", "sh"],
-        }
-    }
-
-    const fn file_name(self) -> &'static str {
-        match self {
-            Self::Python => "code.py",
-            Self::Node => "code.js",
-            Self::Terminal => "code.sh",
-        }
-    }
-
-    const fn encoding(self) -> Encoding {
-        match self {
-            Self::Python => Encoding::Python,
-            Self::Node => Encoding::JavaScript,
-            Self::Terminal => Encoding::Shell,
-        }
-    }
-
-    fn interpreter(self) -> Result<PathBuf, Failure> {
-        let programs = self.programs();
-        programs
-            .iter()
-            .find_map(|program| find_program(program))
-            .ok_or_else(|| {
-                let message = format!(
-                    "neither {} nor {} is in PATH; install one",
-                    programs[0], programs[1]
-                );
-                Failure::new(FailureKind::SpawnError, message).permanent()
-            })
-    }
-}
-
-/// A private folder for one attempt, gone when dropped.
-struct Workshop(PathBuf);
-
-impl Workshop {
-    fn open(folder: &Path, task: &TaskContext) -> Result<Self, Failure> {
-        let path = folder.join(format!("code-{}-{}", task.id, task.attempt));
-        // One left by an earlier run of the same name would only be in the way.
-        let _ = fs::remove_dir_all(&path);
-        fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .map_err(|error| cannot_write(&path, &error))?;
-        Ok(Self(path))
-    }
-
-    fn write(&self, name: &str, content: &str) -> Result<PathBuf, Failure> {
-        let path = self.0.join(name);
-        fs::write(&path, content).map_err(|error| cannot_write(&path, &error))?;
-        Ok(path)
-    }
-}
-
-impl Drop for Workshop {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(
-        FailureKind::SpawnError,
-        format!("cannot write {}: {error}", path.display()),
-    )
-}
-
 #[async_trait]
 impl Handler for CodeHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let params: Value = task.params()?;
-        let language = Language::of(&params).ok_or_else(|| {
-            let message = format!("params.runtime: must be {}", Language::NAMES);
-            Failure::new(FailureKind::InputError, message).permanent()
-        })?;
+        let params = Params::of(task)?;
+        let runtime = params.required_text("runtime")?;
+        let language = Language::of(&runtime)
+            .ok_or_else(|| bad_params(format!("params.runtime: must be {}", Language::NAMES)))?;
+        let interpreter = language.interpreter()?;
+        let code = params.required_text("code")?;
         let workshop = Workshop::open(&self.capture.folder, task)?;
-        let code = params
-            .get("code")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let file = workshop.write(language.file_name(), code)?;
-        let argv = vec![language.interpreter()?.into(), file.into()];
-        run(task, &spec(task, &params, argv, &self.capture)).await
+        let file = workshop.write(language.file_name(), &code)?;
+        let options = language.options().iter().map(OsString::from);
+        let argv = std::iter::once(interpreter.into())
+            .chain(options)
+            .chain([file.into()]);
+        let mut spec = spec(task, &params, argv.collect(), &self.capture)?;
+        if matches!(language, Language::Python) {
+            import_from_folder(&mut spec);
+        }
+        run(task, &spec).await
     }
 
     fn check(&self, params: &Json) -> Result<(), Vec<ParamProblem>> {
         let mut fields = Fields::of(params, &["runtime", "code", "cwd", "env", "stdin"]);
+        fields.require("runtime", Language::NAMES, Value::is_string);
         fields.require("code", "a text", Value::is_string);
-        fields.require("runtime", "a text", Value::is_string);
-        if let Some(Value::String(runtime)) = fields.get("runtime")
-            && Language::of(&params.to_value()).is_none()
+        if let Some(value @ Value::String(runtime)) = fields.get("runtime")
+            && !is_placeholder(value)
+            && Language::of(runtime).is_none()
         {
             let message = format!("unknown runtime {runtime:?}; it is {}", Language::NAMES);
             fields.problem("runtime", message);
@@ -160,7 +77,9 @@ impl Handler for CodeHandler {
     }
 
     fn encoding(&self, params: &Json, path: &str) -> Encoding {
-        match Language::of(&params.to_value()) {
+        let params = params.to_value();
+        let runtime = params.get("runtime").and_then(Value::as_str);
+        match runtime.and_then(Language::of) {
             Some(language) if path == "code" => language.encoding(),
             _ => Encoding::Text,
         }
@@ -170,35 +89,32 @@ impl Handler for CodeHandler {
 #[async_trait]
 impl Handler for FunctionHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let params: Value = task.params()?;
+        let params = Params::of(task)?;
+        let code = params.required_text("code")?;
+        let args = match params.get("args") {
+            None => "{}".to_owned(),
+            Some(args) if args.is_object() => args.to_string(),
+            Some(_) => return Err(bad_params("params.args: must be an object").into()),
+        };
+        let interpreter = Language::Python.interpreter()?;
         let workshop = Workshop::open(&self.capture.folder, task)?;
-        let code = params
-            .get("code")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let args = params
-            .get("args")
-            .map_or_else(|| "{}".to_owned(), Value::to_string);
-        let result = workshop.0.join("result.json");
+        let answer = workshop.path("answer.json");
         let argv: Vec<OsString> = vec![
-            Language::Python.interpreter()?.into(),
+            interpreter.into(),
+            "-u".into(),
             workshop.write("harness.py", HARNESS)?.into(),
-            workshop.write("function.py", code)?.into(),
+            workshop.write("function.py", &code)?.into(),
             workshop.write("args.json", &args)?.into(),
-            result.clone().into(),
+            answer.clone().into(),
         ];
-        let mut output = run(task, &spec(task, &params, argv, &self.capture)).await?;
-        output.value = Some(returned(&result).map_err(Failure::error)?);
-        Ok(output)
+        let ended = run(task, &spec(task, &params, argv, &self.capture)?).await;
+        judge(ended, read_answer(&answer))
     }
 
     fn check(&self, params: &Json) -> Result<(), Vec<ParamProblem>> {
         let mut fields = Fields::of(params, &["code", "args", "cwd", "env", "stdin"]);
-        fields.require(
-            "code",
-            "a text that defines process(**args)",
-            Value::is_string,
-        );
+        let wanted = "a text that defines process(**args)";
+        fields.require("code", wanted, Value::is_string);
         fields.check("args", "an object", Value::is_object);
         fields.check_surroundings();
         fields.finish()
@@ -217,10 +133,77 @@ impl Handler for FunctionHandler {
     }
 }
 
-/// What the function returned.
-fn returned(file: &Path) -> Result<Json, String> {
-    let text =
-        fs::read_to_string(file).map_err(|error| format!("process() returned nothing: {error}"))?;
-    Json::parse(&text)
-        .map_err(|error| format!("what process() returned cannot be kept as JSON: {error}"))
+/// Lets Python find modules in the working folder, as it does for code that is typed in, although the
+/// file lies elsewhere.
+fn import_from_folder(spec: &mut Spec) {
+    const NAME: &str = "PYTHONPATH";
+    let given = spec.env.iter().rev().find(|(name, _)| name == NAME);
+    let given = given.map(|(_, value)| value.clone());
+    let mut folders: OsString = spec.cwd.as_deref().unwrap_or(Path::new(".")).into();
+    if let Some(further) = given.or_else(|| std::env::var_os(NAME)) {
+        folders.push(":");
+        folders.push(further);
+    }
+    spec.env.push((NAME.into(), folders));
+}
+
+/// What the harness wrote.
+enum Answer {
+    Value(Json),
+    Problem { message: String, permanent: bool },
+}
+
+/// Reads what the harness wrote; `None` when it came to no end.
+fn read_answer(file: &Path) -> io::Result<Option<Answer>> {
+    match fs::metadata(file) {
+        Ok(found) if found.len() > MAX_ANSWER => {
+            let message = format!("it is longer than {MAX_ANSWER} bytes; write it to a file");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let text = fs::read_to_string(file)?;
+    let mut fields: HashMap<&str, &RawValue> = serde_json::from_str(&text)?;
+    if let Some(value) = fields.remove("value") {
+        return Ok(Some(Answer::Value(Json::from_raw(value))));
+    }
+    let read = |name: &str| fields.get(name).map_or("null", |raw| raw.get());
+    Ok(Some(Answer::Problem {
+        message: serde_json::from_str(read("problem"))?,
+        permanent: serde_json::from_str(read("permanent"))?,
+    }))
+}
+
+/// Puts the end of the process and the answer together.
+fn judge(
+    ended: Result<Output, AttemptError>,
+    answer: io::Result<Option<Answer>>,
+) -> Result<Output, AttemptError> {
+    match (ended, answer) {
+        (Ok(output), Ok(Some(Answer::Value(value)))) => Ok(Output {
+            value: Some(value),
+            ..output
+        }),
+        (Ok(output), Err(error)) => {
+            let message = format!("what process() returned cannot be kept: {error}");
+            let failure = Failure::new(FailureKind::OutputError, message);
+            Err(failure.with_output(output).into())
+        }
+        (Ok(output), Ok(_)) => {
+            let message = "the code ended before process() returned, as sys.exit() does";
+            Err(Failure::error(message).with_output(output).into())
+        }
+        (
+            Err(AttemptError::Failed(mut failure)),
+            Ok(Some(Answer::Problem { message, permanent })),
+        ) if failure.kind == FailureKind::ExitCode(1) => {
+            failure.kind = FailureKind::Error;
+            failure.message = message;
+            failure.permanent = permanent;
+            Err(AttemptError::Failed(failure))
+        }
+        (Err(error), _) => Err(error),
+    }
 }

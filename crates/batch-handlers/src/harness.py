@@ -1,45 +1,80 @@
-"""Calls process(**args) of a file and writes what it returns as JSON to another."""
+"""Calls process(**args) of a file; writes what it returns, or what went wrong, to another as JSON."""
 
-import asyncio
-import inspect
 import json
 import os
 import sys
 import traceback
+import types
 
 
-def main(code_path, args_path, result_path):
+def main(code_path, args_path, answer_path):
     with open(args_path, encoding="utf-8") as file:
         args = json.load(file)
     with open(code_path, encoding="utf-8") as file:
         source = file.read()
     sys.argv = [code_path]
     sys.path[0] = os.getcwd()
-    scope = {"__name__": "__main__", "__file__": code_path}
-    try:
-        exec(compile(source, code_path, "exec"), scope)
-        process = scope.get("process")
-        if not callable(process):
-            sys.exit("the code must define process(**args)")
-        result = process(**args)
-        if inspect.isawaitable(result):
-            result = asyncio.run(finish(result))
-    except Exception as error:
-        # The frames of this file would only hide the ones of the user's.
-        error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
-        traceback.print_exc()
+    # A module of its own: the code is no script, and what it defines must be found by its name.
+    module = types.ModuleType("task_function")
+    module.__file__ = code_path
+    sys.modules[module.__name__] = module
+
+    def answer(text):
+        with open(answer_path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def fail(problem, permanent):
+        sys.stdout.flush()
         sys.stderr.flush()
+        answer(json.dumps({"problem": problem, "permanent": permanent}))
         sys.exit(1)
+
+    try:
+        code = compile(source, code_path, "exec")
+    except (SyntaxError, ValueError) as error:
+        show(error)
+        fail(f"{type(error).__name__}: {error}", True)
+    try:
+        exec(code, module.__dict__)
+    except Exception as error:
+        show(error)
+        fail(f"{type(error).__name__}: {error}", False)
+    process = module.__dict__.get("process")
+    if not callable(process):
+        fail("the code defines no function process(**args)", True)
+    try:
+        result = process(**args)
+        if hasattr(result, "__await__"):
+            result = wait_for(result)
+    except Exception as error:
+        show(error)
+        # Raised by the call itself and by nothing inside: the arguments do not fit.
+        misfit = isinstance(error, TypeError) and error.__traceback__ is None
+        fail(f"{type(error).__name__}: {error}", misfit)
     try:
         text = json.dumps(result, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        sys.exit(f"process() returned what JSON cannot hold: {error}")
-    with open(result_path, "w", encoding="utf-8") as file:
-        file.write(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        fail(f"process() returned what JSON cannot hold: {error}", False)
+    answer('{"value": ' + text + "}")
 
 
-async def finish(awaitable):
-    return await awaitable
+def show(error):
+    """Prints the traceback without the frames of this file, which would only hide the user's."""
+    frames = error.__traceback__
+    while frames and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next
+    error.__traceback__ = frames
+    traceback.print_exception(type(error), error, frames)
+
+
+def wait_for(awaitable):
+    # Imported here, since it takes longer than everything else.
+    import asyncio
+
+    async def finish():
+        return await awaitable
+
+    return asyncio.run(finish())
 
 
 main(*sys.argv[1:4])

@@ -7,18 +7,20 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use batch_core::{
-    Failure, FailureKind, Json, Output, ParamProblem, duration_from_seconds, parse_duration,
-};
+use batch_core::{Failure, FailureKind, Json, Output, ParamProblem};
 use batch_runtime::{AttemptError, Handler, TaskContext};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Request, Response, StatusCode, Url};
 use serde_json::{Map, Value, json};
 
-use crate::check::Fields;
+use crate::check::{Fields, is_placeholder, kind};
+use crate::params::{Params, bad_params, duration};
 
 /// The longest body that is taken; it is held in memory.
 const MAX_BODY: usize = 64 * 1024 * 1024;
+
+/// How long making a connection may take. The answer may take as long as the task.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Sends requests over one pool of connections, made at the first.
 #[derive(Default)]
@@ -29,24 +31,17 @@ pub(crate) struct HttpHandler {
 #[async_trait]
 impl Handler for HttpHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let params: Value = task.params()?;
-        let request = request(&params)
-            .map_err(|problem| Failure::new(FailureKind::InputError, problem).permanent())?;
-        let response = self
-            .client()?
-            .execute(request)
-            .await
-            .map_err(|error| failed(&error))?;
+        let request = request(&Params::of(task)?)?;
+        let what = described(&request);
+        let response = self.client()?.execute(request).await;
+        let response = response.map_err(|error| failed(&what, &error))?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
-        let output = Output::from_value(answer(response).await?);
+        let output = Output::from_value(answer(&what, response).await?);
         if status.is_success() {
             return Ok(output);
         }
-        let mut failure = Failure::new(
-            FailureKind::HttpStatus(status.as_u16()),
-            format!("http status {status}"),
-        )
-        .with_output(output);
+        let kind = FailureKind::HttpStatus(status.as_u16());
+        let mut failure = Failure::new(kind, format!("{what}: {status}")).with_output(output);
         failure.permanent = status.is_client_error() && !worth_a_retry(status);
         failure.retry_after = retry_after;
         Err(failure.into())
@@ -57,19 +52,17 @@ impl Handler for HttpHandler {
         fields.require("url", "a text", Value::is_string);
         fields.check("method", "a text", Value::is_string);
         fields.check("headers", "an object of texts", Value::is_object);
-        fields.check("timeout", "seconds or a text such as \"1m30s\"", |value| {
-            duration(value).is_some()
+        let wanted = "seconds or a text such as \"1m30s\"";
+        fields.check("timeout", wanted, |value| duration(value).is_some());
+        check_text(&mut fields, "url", |url| parse_url(url).map(drop));
+        check_text(&mut fields, "method", |method| {
+            parse_method(method).map(drop)
         });
-        let url = fields
-            .get("url")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
-        if !url.is_empty()
-            && !url.contains("{{")
-            && let Err(problem) = parse_url(&url)
-        {
-            fields.problem("url", problem);
+        let headers = fields.get("headers").and_then(Value::as_object).cloned();
+        for (name, value) in headers.into_iter().flatten() {
+            if let Err(problem) = check_header(&name, &value) {
+                fields.problem(format!("headers.{name}"), problem);
+            }
         }
         fields.finish()
     }
@@ -84,55 +77,69 @@ impl HttpHandler {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .user_agent(concat!("bex/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_secs(30))
+            .connect_timeout(CONNECT_TIMEOUT)
             .build()
             .map_err(|error| Failure::error(format!("cannot set up HTTP: {error}")))?;
         Ok(self.client.get_or_init(|| client))
     }
 }
 
-fn parse_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("{text:?} is not a URL: {error}"))?;
-    match url.scheme() {
-        "http" | "https" => Ok(url),
-        other => Err(format!(
-            "{other:?} is not supported; write http:// or https://"
-        )),
+/// Checks a text that is there and will not be filled in later.
+fn check_text(fields: &mut Fields, name: &str, check: impl Fn(&str) -> Result<(), String>) {
+    let value = fields.get(name).filter(|value| !is_placeholder(value));
+    if let Some(Err(problem)) = value.and_then(Value::as_str).map(check) {
+        fields.problem(name, problem);
     }
 }
 
-fn request(params: &Value) -> Result<Request, String> {
-    let url = parse_url(
-        params
-            .get("url")
-            .and_then(Value::as_str)
-            .unwrap_or_default(),
-    )?;
-    let method = params
-        .get("method")
-        .and_then(Value::as_str)
-        .unwrap_or("GET")
-        .to_uppercase();
-    let method =
-        Method::from_bytes(method.as_bytes()).map_err(|_| format!("{method:?} is not a method"))?;
+fn check_header(name: &str, value: &Value) -> Result<(), String> {
+    match value {
+        _ if is_placeholder(value) => parse_header(name, "").map(drop),
+        Value::String(text) => parse_header(name, text).map(drop),
+        other => Err(format!("must be a text, not {}", kind(other))),
+    }
+}
+
+fn parse_url(text: &str) -> Result<Url, String> {
+    let help = "write it as https://example.org/path";
+    let url =
+        Url::parse(text).map_err(|error| format!("{text:?} is not a URL ({error}); {help}"))?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        other => Err(format!("{other:?} is not supported; {help}")),
+    }
+}
+
+fn parse_method(text: &str) -> Result<Method, String> {
+    Method::from_bytes(text.to_uppercase().as_bytes())
+        .map_err(|_| format!("{text:?} is not a method such as GET or POST"))
+}
+
+fn parse_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let bad_name = |_| format!("{name:?} cannot be the name of a header");
+    // The value may be a secret, so it is not shown.
+    let bad_value = |_| format!("the header {name:?} has a value that cannot be sent");
+    let value = HeaderValue::from_bytes(value.as_bytes()).map_err(bad_value)?;
+    Ok((
+        HeaderName::from_bytes(name.as_bytes()).map_err(bad_name)?,
+        value,
+    ))
+}
+
+fn request(params: &Params) -> Result<Request, Failure> {
+    let bad = |name: &str| {
+        let name = name.to_owned();
+        move |problem| bad_params(format!("params.{name}: {problem}"))
+    };
+    let url = parse_url(&params.required_text("url")?).map_err(bad("url"))?;
+    let method = params.text("method")?.unwrap_or_else(|| "GET".to_owned());
+    let method = parse_method(&method).map_err(bad("method"))?;
     let mut request = Request::new(method, url);
-    for (name, value) in params
-        .get("headers")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
-        let text = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
-        let name = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| format!("{name:?} is not a header name"))?;
-        // The value may be a secret, so it is not shown.
-        let value = HeaderValue::from_str(&text)
-            .map_err(|_| format!("the header {name} has a value that cannot be sent"))?;
+    for (name, value) in params.pairs("headers")? {
+        let (name, value) = parse_header(&name, &value).map_err(bad("headers"))?;
         request.headers_mut().insert(name, value);
     }
-    match params.get("body").filter(|body| !body.is_null()) {
+    match params.get("body") {
         None => {}
         Some(Value::String(text)) => *request.body_mut() = Some(text.clone().into()),
         Some(body) => {
@@ -141,15 +148,19 @@ fn request(params: &Value) -> Result<Request, String> {
             request.headers_mut().entry(CONTENT_TYPE).or_insert(json);
         }
     }
-    *request.timeout_mut() = params.get("timeout").and_then(duration);
+    *request.timeout_mut() = params.duration("timeout")?;
     Ok(request)
 }
 
-fn duration(value: &Value) -> Option<Duration> {
-    match value {
-        Value::String(text) => parse_duration(text).ok(),
-        value => duration_from_seconds(value.as_f64()?),
-    }
+/// The request for messages: without the parts of the URL that may be secret.
+fn described(request: &Request) -> String {
+    let mut url = request.url().clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    // These fail on URLs without a host only, and `http` ones have one.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    format!("{} {url}", request.method())
 }
 
 /// Of the client's errors, those that another attempt may mend.
@@ -157,54 +168,56 @@ fn worth_a_retry(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429)
 }
 
-/// The pause the server asks for, where it says so in seconds.
+/// The pause the server asks for, as seconds or as a date.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
-    Some(Duration::from_secs(seconds))
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    // A date that has passed asks for no pause.
+    Some(Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or_default())
 }
 
-fn failed(error: &reqwest::Error) -> Failure {
+fn failed(what: &str, error: &reqwest::Error) -> Failure {
     let kind = if error.is_timeout() {
         FailureKind::Timeout
     } else {
         FailureKind::Error
     };
-    let mut message = error.to_string();
+    // The error's own text repeats the whole URL; what happened is told by its causes.
+    let mut message = what.to_owned();
     let mut cause = error.source();
+    if cause.is_none() {
+        message = format!("{message}: {error}");
+    }
     while let Some(error) = cause {
         message = format!("{message}: {error}");
         cause = error.source();
     }
-    Failure::new(kind, message)
+    let mut failure = Failure::new(kind, message);
+    failure.permanent = error.is_redirect() || error.is_builder();
+    failure
 }
 
 /// The answer as `{"status", "headers", "body"}`.
-async fn answer(mut response: Response) -> Result<Json, Failure> {
+async fn answer(what: &str, mut response: Response) -> Result<Json, Failure> {
     let status = response.status().as_u16();
-    let mut headers = Map::new();
-    for (name, value) in response.headers() {
-        headers.insert(
-            name.to_string(),
-            String::from_utf8_lossy(value.as_bytes()).into(),
-        );
-    }
-    let content_type = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let headers = headers(response.headers());
+    let content_type = response.headers().get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
     let is_json = content_type.is_some_and(says_json);
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| failed(what, &error))?
+    {
         body.extend_from_slice(&chunk);
         if body.len() > MAX_BODY {
             let message = format!(
-                "the answer is longer than {MAX_BODY} bytes; fetch it with a command into a file"
+                "{what}: the answer is longer than {MAX_BODY} bytes; \
+                 fetch it with a command into a file"
             );
             return Err(Failure::new(FailureKind::OutputError, message).permanent());
         }
@@ -220,9 +233,23 @@ async fn answer(mut response: Response) -> Result<Json, Failure> {
     Ok(Json::from(result))
 }
 
+/// The headers by name; the values of one that comes several times are joined.
+fn headers(map: &HeaderMap) -> Map<String, Value> {
+    let mut headers = Map::new();
+    for name in map.keys() {
+        let values = map.get_all(name).iter();
+        let values: Vec<_> = values
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .collect();
+        headers.insert(name.to_string(), values.join(", ").into());
+    }
+    headers
+}
+
+/// A body that calls itself JSON, as a value; as text when it is none.
 fn parsed(text: String, is_json: bool) -> Value {
-    let value = is_json.then(|| Json::parse(&text).ok()).flatten();
-    value.map_or(Value::String(text), |json| json.to_value())
+    let value = is_json.then(|| serde_json::from_str(&text).ok());
+    value.flatten().unwrap_or(Value::String(text))
 }
 
 fn says_json(content_type: &str) -> bool {

@@ -18,6 +18,8 @@ mod check;
 mod code;
 mod command;
 mod http;
+mod language;
+mod params;
 mod process;
 mod simulate;
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use batch_core::{Failure, FailureKind, Output, Stream, Urgency};
-use batch_process::{CaptureLimits, Ended, Process, Spec, SpawnError, signal_name};
+use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec, signal_name};
 use batch_runtime::{AttemptError, TaskContext};
 
 use crate::params::Params;
@@ -101,7 +101,10 @@ fn judge(ended: Ended, folder: &Path) -> Result<Output, AttemptError> {
         (None, None) => {
             let number = end.signal.unwrap_or_default();
             let name = signal_name(number).map_or_else(String::new, |name| format!(" ({name})"));
-            (FailureKind::Signal(number), format!("signal {number}{name}"))
+            (
+                FailureKind::Signal(number),
+                format!("signal {number}{name}"),
+            )
         }
     };
     let message = match last_line(&output.stderr) {

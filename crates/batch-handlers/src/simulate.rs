@@ -1,13 +1,12 @@
 //! `simulate {duration, fail}`: takes time and fails as it is told, for trying out a batch.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
-use batch_core::{Failure, Json, Output, ParamProblem, duration_from_seconds, parse_duration};
+use batch_core::{Failure, Json, Output, ParamProblem};
 use batch_runtime::{AttemptError, Handler, TaskContext};
 use serde_json::Value;
 
 use crate::check::Fields;
+use crate::params::{Params, duration};
 
 /// Sleeps, then fails or not.
 pub(crate) struct SimulateHandler;
@@ -15,15 +14,15 @@ pub(crate) struct SimulateHandler;
 #[async_trait]
 impl Handler for SimulateHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let params: Value = task.params()?;
-        let duration = params
-            .get("duration")
-            .and_then(duration)
-            .unwrap_or_default();
+        let params = Params::of(task)?;
+        let duration = params.duration("duration")?.unwrap_or_default();
         if !duration.is_zero() {
             tokio::time::sleep(duration).await;
         }
-        if fails(params.get("fail").unwrap_or(&Value::Null), task.attempt) {
+        if params
+            .get("fail")
+            .is_some_and(|fail| fails(fail, task.attempt))
+        {
             return Err(Failure::error("simulated failure").into());
         }
         Ok(Output::default())
@@ -38,13 +37,6 @@ impl Handler for SimulateHandler {
             value.is_boolean() || value.is_u64()
         });
         fields.finish()
-    }
-}
-
-fn duration(value: &Value) -> Option<Duration> {
-    match value {
-        Value::String(text) => parse_duration(text).ok(),
-        value => duration_from_seconds(value.as_f64()?),
     }
 }
 

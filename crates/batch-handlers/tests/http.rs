@@ -1,0 +1,304 @@
+//! `http`, against a small server of its own.
+
+#[expect(dead_code, reason = "each test file uses its part")]
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::time::{Duration, SystemTime};
+
+use batch_core::FailureKind;
+use common::Handlers;
+use serde_json::{Value, json};
+
+/// A request as the server saw it.
+struct Seen {
+    head: String,
+    body: String,
+}
+
+/// Answers one connection after the other with what it is given; tells what came.
+fn serve(answers: Vec<Vec<u8>>) -> (SocketAddr, mpsc::Receiver<Seen>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, seen) = mpsc::channel();
+    std::thread::spawn(move || {
+        for answer in answers {
+            let (stream, _) = listener.accept().unwrap();
+            let _ = tell.send(read_request(&stream));
+            (&stream).write_all(&answer).unwrap();
+        }
+    });
+    (address, seen)
+}
+
+fn read_request(stream: &TcpStream) -> Seen {
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert!(reader.read_line(&mut head).unwrap() > 0, "{head}");
+    }
+    let head = head.to_lowercase();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    reader.read_exact(&mut body).unwrap();
+    Seen {
+        head,
+        body: String::from_utf8(body).unwrap(),
+    }
+}
+
+fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
+fn url(address: SocketAddr) -> String {
+    format!("http://{address}/path?secret=1")
+}
+
+#[tokio::test]
+async fn a_json_answer_becomes_a_value() {
+    let headers = "Content-Type: application/json; charset=utf-8\r\nX-A: 1\r\nX-A: 2\r\n";
+    let (address, seen) = serve(vec![answer("200 OK", headers, br#"{"id": [1, null]}"#)]);
+    let output = Handlers::new()
+        .output("http", json!({"url": url(address)}))
+        .await;
+    let value = output.value.unwrap().to_value();
+    assert_eq!(value["status"], 200);
+    assert_eq!(value["body"], json!({"id": [1, null]}));
+    assert_eq!(value["headers"]["x-a"], "1, 2");
+    let seen = seen.recv().unwrap();
+    assert!(
+        seen.head.starts_with("get /path?secret=1 http/1.1\r\n"),
+        "{}",
+        seen.head
+    );
+    assert!(seen.head.contains("user-agent: bex/"));
+}
+
+#[tokio::test]
+async fn other_answers_are_text_or_bytes() {
+    for (kind, body, expected) in [
+        ("text/plain", &b"1"[..], json!({"body": "1"})),
+        ("application/problem+json", b"{}", json!({"body": {}})),
+        ("application/json", b"oops", json!({"body": "oops"})),
+        (
+            "image/png",
+            b"\xff\x00",
+            json!({"body": "\u{fffd}\u{0}", "body_base64": "/wA="}),
+        ),
+    ] {
+        let answer = answer("200 OK", &format!("Content-Type: {kind}\r\n"), body);
+        let (address, _seen) = serve(vec![answer]);
+        let output = Handlers::new()
+            .output("http", json!({"url": url(address)}))
+            .await;
+        let value = output.value.unwrap().to_value();
+        for (name, expected) in expected.as_object().unwrap() {
+            assert_eq!(&value[name], expected, "{kind}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn method_headers_and_body_are_sent() {
+    let cases = [
+        (
+            json!({"a": [1]}),
+            r#"{"a":[1]}"#,
+            "content-type: application/json",
+        ),
+        (json!("plain"), "plain", "x-token: abc"),
+    ];
+    for (body, sent, header) in cases {
+        let (address, seen) = serve(vec![answer("201 Created", "", b"")]);
+        let params = json!({
+            "url": url(address), "method": "post", "body": body, "headers": {"X-Token": "abc"},
+        });
+        Handlers::new().output("http", params).await;
+        let seen = seen.recv().unwrap();
+        assert!(
+            seen.head.starts_with("post ") && seen.head.contains(header),
+            "{}",
+            seen.head
+        );
+        assert_eq!(seen.body, sent);
+    }
+}
+
+#[tokio::test]
+async fn the_content_type_that_is_given_stays() {
+    let (address, seen) = serve(vec![answer("200 OK", "", b"")]);
+    let headers = json!({"Content-Type": "application/x-own"});
+    let params = json!({"url": url(address), "method": "PUT", "body": [], "headers": headers});
+    Handlers::new().output("http", params).await;
+    let head = seen.recv().unwrap().head;
+    assert!(head.contains("content-type: application/x-own"), "{head}");
+    assert!(!head.contains("application/json"), "{head}");
+}
+
+#[tokio::test]
+async fn a_bad_status_fails_and_keeps_the_answer() {
+    for (status, code, permanent) in [
+        ("404 Not Found", 404, true),
+        ("408 Request Timeout", 408, false),
+        ("425 Too Early", 425, false),
+        ("429 Too Many Requests", 429, false),
+        ("500 Internal Server Error", 500, false),
+        ("503 Service Unavailable", 503, false),
+    ] {
+        let (address, _seen) = serve(vec![answer(status, "", b"why")]);
+        let failed = Handlers::new()
+            .failure("http", json!({"url": url(address)}))
+            .await;
+        assert_eq!(
+            (failed.kind, failed.permanent),
+            (FailureKind::HttpStatus(code), permanent)
+        );
+        // Queries often hold secrets.
+        assert_eq!(
+            failed.message,
+            format!("GET http://{address}/path: {status}")
+        );
+        let value = failed.output.unwrap().value.clone().unwrap().to_value();
+        assert_eq!(
+            (&value["status"], &value["body"]),
+            (&json!(code), &json!("why"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_pause_a_server_asks_for_is_passed_on() {
+    let later = SystemTime::now() + Duration::from_secs(10_000);
+    let date = jiff::Timestamp::try_from(later).unwrap();
+    let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    for (header, pause) in [
+        ("7", Some(7..=7)),
+        (&date, Some(9_000..=10_001)),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", Some(0..=0)),
+        ("soon", None),
+    ] {
+        let answer = answer(
+            "503 Service Unavailable",
+            &format!("Retry-After: {header}\r\n"),
+            b"",
+        );
+        let (address, _seen) = serve(vec![answer]);
+        let failed = Handlers::new()
+            .failure("http", json!({"url": url(address)}))
+            .await;
+        let found = failed.retry_after.map(|pause| pause.as_secs());
+        assert_eq!(found.is_some(), pause.is_some(), "{header}");
+        assert!(
+            pause.is_none_or(|pause| pause.contains(&found.unwrap())),
+            "{header}: {found:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn redirects_are_followed_but_not_for_ever() {
+    let moved = answer("302 Found", "Location: /next\r\n", b"");
+    let (address, seen) = serve(vec![moved.clone(), answer("200 OK", "", b"there")]);
+    let output = Handlers::new()
+        .output("http", json!({"url": url(address)}))
+        .await;
+    assert_eq!(output.value.unwrap().to_value()["body"], "there");
+    assert!(seen.iter().nth(1).unwrap().head.starts_with("get /next "));
+
+    let (address, _seen) = serve(vec![moved; 20]);
+    let failed = Handlers::new()
+        .failure("http", json!({"url": url(address)}))
+        .await;
+    assert!(
+        failed.permanent && failed.message.contains("redirect"),
+        "{}",
+        failed.message
+    );
+}
+
+#[tokio::test]
+async fn nobody_there_may_be_tried_again() {
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let failed = Handlers::new()
+        .failure("http", json!({"url": url(address)}))
+        .await;
+    assert_eq!((failed.kind, failed.permanent), (FailureKind::Error, false));
+    assert!(
+        failed.message.to_lowercase().contains("refused"),
+        "{}",
+        failed.message
+    );
+    assert!(!failed.message.contains("secret"), "{}", failed.message);
+}
+
+#[tokio::test]
+async fn no_answer_in_time_is_a_timeout() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = url(listener.local_addr().unwrap());
+    let failed = Handlers::new()
+        .failure("http", json!({"url": url, "timeout": "50ms"}))
+        .await;
+    assert_eq!(
+        (failed.kind, failed.permanent),
+        (FailureKind::Timeout, false)
+    );
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_cut_off_with_an_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        read_request(&stream);
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        // Until the other side has had enough.
+        while stream.write_all(&[b'x'; 1 << 16]).is_ok() {}
+    });
+    let failed = Handlers::new()
+        .failure("http", json!({"url": url(address)}))
+        .await;
+    assert_eq!(
+        (failed.kind, failed.permanent),
+        (FailureKind::OutputError, true)
+    );
+}
+
+#[test]
+fn mistakes_are_named() {
+    let problems = |params: Value| Handlers::new().problems("http", params);
+    let found = problems(json!({
+        "headrs": "x", "method": "GE T", "timeout": "soon", "headers": {"a b": "x", "c": 1, "d": "x\ny"},
+    }));
+    let expected = [
+        "headrs: unknown field \"headrs\" (did you mean \"headers\"?)",
+        "url: the field \"url\" is missing",
+        "method: \"GE T\" is not a method",
+        "timeout: must be seconds",
+        "headers.a b: \"a b\" cannot be the name of a header",
+        "headers.c: must be a text, not a number",
+        "headers.d: the header \"d\" has a value that cannot be sent",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for expected in expected {
+        assert!(
+            found.iter().any(|found| found.starts_with(expected)),
+            "{expected}: {found:#?}"
+        );
+    }
+    for url in ["", "example.org", "ftp://example.org/", "http://"] {
+        assert_eq!(problems(json!({"url": url})).len(), 1, "{url}");
+    }
+}
