@@ -128,6 +128,29 @@ fn a_killed_group_leaves_nothing() {
     line.all_gone();
 }
 
+/// Whether the main thread of a process blocks a signal.
+fn blocks(pid: i64, signal: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+    let mask = u64::from_str_radix(mask.unwrap().trim(), 16).unwrap();
+    mask & (1 << (signal - 1)) != 0
+}
+
+#[test]
+fn the_executor_blocks_what_would_disturb_it_and_tasks_do_not() {
+    const CHLD: u32 = 17;
+    const TTOU: u32 = 22;
+    let line = Lifeline::new();
+    let script = format!("{}echo go >&9; exec sleep 1000", line.hold());
+    let mut fixture = Fixture::start(&["run", &script]);
+    let (executor, task) = fixture.ids();
+    line.line();
+    assert!([CHLD, TTOU].iter().all(|signal| blocks(executor, *signal)));
+    assert!([CHLD, TTOU].iter().all(|signal| !blocks(task, *signal)));
+    let name = std::fs::read_to_string(format!("/proc/{executor}/comm")).unwrap();
+    assert_eq!(name, "batch-executor\n");
+}
+
 #[test]
 fn signals_are_passed_on() {
     let mut fixture = Fixture::start(&["run", "sleep 1000"]);

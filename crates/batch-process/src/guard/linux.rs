@@ -66,8 +66,9 @@ fn become_executor(
     sys::set_name(c"batch-executor")?;
     sys::own_group(own_pid())?;
     sys::restore(before)?;
-    // A group in the background may write to its terminal only so.
-    sys::block(&[libc::SIGTTOU])?;
+    // A group in the background may write to its terminal only so. Ends of children are told by pidfds:
+    // their signals would wake whichever thread has nothing to do, for nothing.
+    sys::block(&[libc::SIGTTOU, libc::SIGCHLD])?;
     Ok(Guarded {
         parent: Some(parent_lives),
         ignored,

@@ -16,7 +16,8 @@
 //!   see [`ControlSignal::ParentDied`](crate::ControlSignal::ParentDied).
 //! * The executor has a group of its own: Ctrl-C at the terminal and `kill -9 -- -GROUP` reach the
 //!   guardian alone. SIGTTOU is blocked in it, so that it may write to the terminal all the same; it
-//!   cannot read from it.
+//!   cannot read from it. SIGCHLD is blocked as well: code that waits for it, such as tokio's own
+//!   processes, must not be used in the executor.
 //!
 //! On other systems [`enter`] does nothing.
 
