@@ -115,6 +115,12 @@ impl Durations {
             .sum()
     }
 
+    /// How many tasks wait.
+    #[cfg(test)]
+    pub(crate) fn pending(&self) -> u64 {
+        self.kinds.iter().map(|kind| kind.pending).sum()
+    }
+
     /// How far from its likely value a sum of `open` further durations may lie, as a part of it.
     pub(crate) fn doubt(&self, open: usize) -> f64 {
         let all = self.all();

@@ -15,7 +15,8 @@ use crate::time::Time;
 /// Something that happened to a batch or one of its tasks.
 ///
 /// Of each task come, in this order: one `Submitted`; for each attempt one `Started` and one
-/// `AttemptEnded`; and at most one `Finished`, which is the last.
+/// `AttemptEnded`; and at most one `Finished`. After that comes at most a `Reopened`, with which the
+/// attempts begin anew.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A task entered the batch.
@@ -77,6 +78,24 @@ pub enum Event {
         /// The new priority.
         priority: Priority,
     },
+    /// A held task is ready again.
+    Released {
+        /// The task.
+        task: TaskId,
+        /// When.
+        at: Time,
+    },
+    /// A finished task is queued again, with fresh retries. Its attempts are counted on.
+    Reopened {
+        /// The task.
+        task: TaskId,
+        /// When.
+        at: Time,
+        /// What it had finished as.
+        from: Status,
+        /// What it is.
+        spec: Arc<TaskSpec>,
+    },
     /// No further attempts start until the batch is resumed.
     Paused {
         /// When.
@@ -110,4 +129,7 @@ pub enum Then {
     RetryAt(Time),
     /// Back in the queue: the attempt did not count.
     Requeued,
+    /// It waits to be released: the attempt was cut off, and the task is not to run again by itself
+    /// (`on_interrupt: hold`).
+    Held,
 }

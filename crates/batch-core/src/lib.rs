@@ -41,6 +41,7 @@
 
 mod batch;
 mod catalog;
+mod cause;
 mod code_words;
 mod duration;
 mod estimate;
@@ -61,10 +62,11 @@ mod template;
 mod time;
 
 pub use batch::{
-    Batch, CancelError, CancelRequest, Claim, ClaimToken, Remaining, RetryPolicy, StaleClaim,
-    StopMode, TaskView, Urgency,
+    Batch, CancelError, CancelRequest, Carried, Claim, ClaimToken, Past, PastState, ReleaseError,
+    Remaining, Reopen, ReopenError, RetryPolicy, StaleClaim, StopMode, TaskView, Urgency,
 };
 pub use catalog::{Catalog, ParamProblem, nearest};
+pub use cause::{Cause, CauseId, ParseCauseIdError};
 pub use duration::{ParseDurationError, ShortDuration, duration_from_seconds, parse_duration};
 pub use event::{Event, Then};
 pub use fill::{Encoding, escape_braces, fill, fill_root, placeholders};
@@ -76,7 +78,7 @@ pub use plan::{Plan, PlanProblem, Surroundings};
 pub use retry::{Backoff, Condition, ParseConditionError, RetrySpec, UnknownBackoff};
 pub use settings::BatchSettings;
 pub use shell_words::{Quoting, quote_for_shell, quoting_at};
-pub use spec::{TaskOptions, TaskSpec};
+pub use spec::{OnInterrupt, TaskOptions, TaskSpec};
 pub use stats::{Distribution, Stats};
 pub use status::{CancelReason, FailureKind, Priority, QueuedReason, Reason, Status, UnknownName};
 pub use template::{Placeholder, Segment, Template, TemplateError};

@@ -35,6 +35,16 @@ pub(crate) enum Dependency {
     Submitted(TaskId),
 }
 
+impl Dependency {
+    /// The id of the task, if the first one of the plan has the position `first`.
+    pub(crate) fn id(self, first: usize) -> TaskId {
+        match self {
+            Self::InPlan(index) => TaskId::from_index(first + index),
+            Self::Submitted(id) => id,
+        }
+    }
+}
+
 /// Something wrong with a task of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanProblem {
@@ -140,6 +150,15 @@ impl Plan {
                 Dependency::Submitted(_) => None,
             });
             (&task.spec, in_plan)
+        })
+    }
+
+    /// The tasks, in order, each with the ids of those it needs, if the first one of the plan gets the
+    /// position `first` in the order of submission (see [`TaskId::from_index`]).
+    pub fn resolved(&self, first: usize) -> impl Iterator<Item = (&Arc<TaskSpec>, Vec<TaskId>)> {
+        self.tasks.iter().map(move |task| {
+            let after = task.after.iter().map(|needed| needed.id(first));
+            (&task.spec, after.collect())
         })
     }
 

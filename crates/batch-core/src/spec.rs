@@ -1,13 +1,15 @@
 //! What a task is, as its author wants it: [`TaskSpec`] and the options on it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::json::Json;
 use crate::retry::RetrySpec;
-use crate::status::Priority;
+use crate::status::{Priority, UnknownName};
 
 /// One task: a function, its parameters, and how it is to be treated.
 ///
@@ -57,10 +59,26 @@ pub struct TaskOptions {
     pub limit: Option<String>,
     /// The time between asking its process to end and killing it.
     pub grace: Duration,
+    /// What becomes of it when a shutdown or a crash cuts it off.
+    pub on_interrupt: OnInterrupt,
+}
+
+/// What becomes of a task whose attempt was cut off by a shutdown or a crash of the executor.
+///
+/// For tasks that must not simply run twice: nobody knows how far the attempt came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum OnInterrupt {
+    /// It goes back into the queue and runs again.
+    #[default]
+    Rerun,
+    /// It waits until somebody has looked at it and releases it.
+    Hold,
+    /// It has failed.
+    Fail,
 }
 
 impl Default for TaskOptions {
-    /// Medium priority, no retries, no timeout, five seconds of grace.
+    /// Medium priority, no retries, no timeout, five seconds of grace, run again when cut off.
     fn default() -> Self {
         Self {
             priority: Priority::default(),
@@ -72,6 +90,7 @@ impl Default for TaskOptions {
             env: BTreeMap::new(),
             limit: None,
             grace: Self::DEFAULT_GRACE,
+            on_interrupt: OnInterrupt::default(),
         }
     }
 }
@@ -79,6 +98,37 @@ impl Default for TaskOptions {
 impl TaskOptions {
     /// Between asking a process to end and killing it.
     pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
+}
+
+impl OnInterrupt {
+    /// All of them, the default first.
+    pub const ALL: [Self; 3] = [Self::Rerun, Self::Hold, Self::Fail];
+
+    /// The name in task files: `rerun`, `hold`, `fail`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rerun => "rerun",
+            Self::Hold => "hold",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+impl fmt::Display for OnInterrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for OnInterrupt {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        Self::ALL
+            .into_iter()
+            .find(|what| what.name() == text)
+            .ok_or_else(|| UnknownName::new("on_interrupt", text, &Self::ALL.map(Self::name)))
+    }
 }
 
 impl TaskSpec {
@@ -154,6 +204,13 @@ impl TaskSpec {
     #[must_use]
     pub fn with_retry(mut self, retry: RetrySpec) -> Self {
         Arc::make_mut(&mut self.options).retry = retry;
+        self
+    }
+
+    /// Sets what becomes of it when a shutdown or a crash cuts it off.
+    #[must_use]
+    pub fn with_on_interrupt(mut self, on_interrupt: OnInterrupt) -> Self {
+        Arc::make_mut(&mut self.options).on_interrupt = on_interrupt;
         self
     }
 

@@ -4,28 +4,36 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use crate::batch::Carried;
 use crate::event::{Event, Then};
 use crate::outcome::Outcome;
 use crate::status::Status;
 use crate::time::Time;
 
 /// What the events of a batch add up to. Fold the same events, get the same numbers.
+///
+/// Two things come on top when a batch goes on where an earlier run left off: what the tasks amount to that
+/// had finished before ([`Batch::carry_over`](crate::Batch::carry_over)), and that attempts which began
+/// before do not count as the first start or as waiting.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
     counts: [u64; 5],
+    /// How many times a task finished, without what was carried over.
+    ended: u64,
     /// Attempts that ended and counted.
     pub attempts: u64,
     /// Attempts that were cut off and did not count.
     pub interrupted: u64,
-    /// Retries used by finished tasks.
+    /// Retries used by tasks that finished. What a task used before it was reopened stays counted.
     pub retries: u64,
-    /// Tasks that completed on a later attempt.
+    /// How often a task completed on a later attempt. A task that completed so and was then reopened stays
+    /// counted, and counts once more if it completes so again.
     pub flaky: u64,
     /// How long attempts took.
     pub execution: Distribution,
     /// How long tasks were ready before they started.
     pub waits: Distribution,
-    /// When the first attempt began.
+    /// When the first attempt began that this run made.
     pub first_started: Option<Time>,
     /// When the last task finished so far.
     pub last_finished: Option<Time>,
@@ -72,9 +80,36 @@ impl Stats {
                 self.retries += u64::from(*retries);
                 self.flaky += u64::from(*retries > 0 && *status == Status::Completed);
                 self.last_finished = Some(*at);
+                self.ended += 1;
+            }
+            Event::Reopened { from, .. } => {
+                // A task whose end nobody carried over was never counted.
+                let counted = &mut self.counts[*from as usize];
+                *counted = counted.saturating_sub(1);
+                self.counts[Status::Queued as usize] += 1;
             }
             _ => {}
         }
+    }
+
+    /// Adds what the finished tasks of earlier runs amount to.
+    pub(crate) fn carry_over(&mut self, carried: &Carried) {
+        self.counts[Status::Completed as usize] += carried.completed;
+        self.counts[Status::Failed as usize] += carried.failed;
+        self.counts[Status::Cancelled as usize] += carried.cancelled;
+        self.flaky += carried.flaky;
+        self.retries += carried.retries;
+        self.attempts += carried.attempts;
+    }
+
+    /// A task runs in an attempt that an earlier run began.
+    pub(crate) fn began_before(&mut self) {
+        self.moved(Status::Queued, Status::Running);
+    }
+
+    /// How many times a task finished, without what was carried over.
+    pub(crate) fn ended(&self) -> u64 {
+        self.ended
     }
 
     fn moved(&mut self, from: Status, to: Status) {
@@ -97,14 +132,15 @@ impl Stats {
         self.total() - self.count(Status::Queued) - self.count(Status::Running)
     }
 
-    /// Finished tasks per second since the first attempt began; 0 before that.
+    /// Finished tasks per second since the first attempt of this run began; 0 before that. What was carried
+    /// over from earlier runs does not count.
     pub fn rate(&self, now: Time) -> f64 {
         let Some(started) = self.first_started else {
             return 0.0;
         };
         let seconds = now.since(started).as_secs_f64();
         if seconds > 0.0 {
-            self.finished() as f64 / seconds
+            self.ended as f64 / seconds
         } else {
             0.0
         }

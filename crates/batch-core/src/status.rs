@@ -58,6 +58,8 @@ pub enum QueuedReason {
     },
     /// It is ready, but the batch is paused.
     Paused,
+    /// Its attempt was cut off, and it waits until somebody releases it.
+    Held,
 }
 
 /// Why a task was cancelled.
@@ -91,6 +93,8 @@ pub enum FailureKind {
     OutputError,
     /// It was running each time the executor died.
     Quarantined,
+    /// A shutdown or a crash cut it off, and it must not run again (`on_interrupt: fail`).
+    Interrupted,
     /// A server answered with this status.
     HttpStatus(u16),
     /// The parameters could not be filled in or understood.
@@ -175,6 +179,7 @@ impl FailureKind {
             Self::OutOfMemory => "out of memory",
             Self::OutputError => "output error",
             Self::Quarantined => "quarantined",
+            Self::Interrupted => "interrupted",
             Self::HttpStatus(_) => "http status",
             Self::InputError => "input error",
             Self::Error => "error",
@@ -191,6 +196,7 @@ impl Reason {
             Self::Queued(QueuedReason::WaitingForDependencies { .. }) => "waiting for dependencies",
             Self::Queued(QueuedReason::Delayed { .. }) => "delayed",
             Self::Queued(QueuedReason::Paused) => "paused",
+            Self::Queued(QueuedReason::Held) => "held",
             Self::Failed(kind) => kind.name(),
             Self::Cancelled(CancelReason::User) => "user",
             Self::Cancelled(CancelReason::DependencyFailed { .. }) => "dependency failed",
@@ -237,6 +243,16 @@ pub struct UnknownName {
     known: Vec<&'static str>,
 }
 
+impl UnknownName {
+    pub(crate) fn new(what: &'static str, text: &str, known: &[&'static str]) -> Self {
+        Self {
+            what,
+            text: text.to_owned(),
+            known: known.to_vec(),
+        }
+    }
+}
+
 impl FromStr for Priority {
     type Err = UnknownName;
 
@@ -244,11 +260,7 @@ impl FromStr for Priority {
         Self::ALL
             .into_iter()
             .find(|priority| priority.name() == text)
-            .ok_or_else(|| UnknownName {
-                what: "priority",
-                text: text.to_owned(),
-                known: Self::ALL.map(Self::name).to_vec(),
-            })
+            .ok_or_else(|| UnknownName::new("priority", text, &Self::ALL.map(Self::name)))
     }
 }
 
@@ -259,10 +271,6 @@ impl FromStr for Status {
         Self::ALL
             .into_iter()
             .find(|status| status.name() == text)
-            .ok_or_else(|| UnknownName {
-                what: "status",
-                text: text.to_owned(),
-                known: Self::ALL.map(Self::name).to_vec(),
-            })
+            .ok_or_else(|| UnknownName::new("status", text, &Self::ALL.map(Self::name)))
     }
 }

@@ -49,6 +49,15 @@ impl Edges {
         dependents
     }
 
+    /// Takes the dependents that are not to be kept out of a chain and returns the new chain.
+    pub(super) fn retain(&mut self, chain: u32, keep: impl Fn(TaskId) -> bool) -> u32 {
+        if self.iter(chain).all(&keep) {
+            return chain;
+        }
+        let kept = self.take(chain).into_iter().filter(|to| keep(*to));
+        kept.fold(0, |chain, to| self.prepend(to, chain))
+    }
+
     /// The dependents of a chain, in no particular order.
     pub(super) fn iter(&self, chain: u32) -> impl Iterator<Item = TaskId> + '_ {
         let edge = |number: u32| (number != 0).then(|| self.edges[number as usize - 1]);

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::edges::Edges;
-use super::operations::CancelRequest;
 use super::ready::ReadyQueues;
+use super::steering::CancelRequest;
 use super::table::{Ending, State, Table};
 use crate::estimate::Durations;
 use crate::event::Event;
@@ -51,15 +51,30 @@ pub struct Batch {
     pub(super) ids: HashMap<Box<str>, TaskId>,
     pub(super) slots: Slots,
     pub(super) open: usize,
+    /// How many of the open tasks are held.
+    pub(super) held: usize,
+    /// Who waits for tasks that have not come yet.
+    pub(super) awaited: HashMap<TaskId, Awaited>,
     pub(super) paused: bool,
     pub(super) stopping: bool,
     /// When the batch's own time is up, known from the first claim.
     pub(super) deadline: Option<Time>,
     pub(super) stopped_early: bool,
+    /// A failure ended the batch; what is restored after it has no turn either.
+    pub(super) failed_fast: bool,
     pub(super) stats: Stats,
     pub(super) durations: Durations,
     pub(super) events: Vec<Event>,
     pub(super) cancel_requests: Vec<CancelRequest>,
+}
+
+/// Those that wait for a task whose turn to be restored has not come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Awaited {
+    /// The edges to them.
+    pub(super) chain: u32,
+    /// When the last of them came.
+    pub(super) since: Time,
 }
 
 /// The numbers of the slots that tasks run in.
@@ -128,10 +143,13 @@ impl Batch {
             timers: BTreeSet::new(),
             ids: HashMap::new(),
             open: 0,
+            held: 0,
+            awaited: HashMap::new(),
             paused: false,
             stopping: false,
             deadline: None,
             stopped_early: false,
+            failed_fast: false,
             stats: Stats::default(),
             durations: Durations::default(),
             events: Vec::new(),
@@ -168,13 +186,14 @@ impl Batch {
                     self.timers.remove(&(deadline, id));
                 }
             }
-            State::Done(_) => unreachable!("a finished task changes no more"),
+            State::Held => self.held -= 1,
+            State::Done(_) => self.open += 1,
+            State::Removed => unreachable!("a task that was cleared away does not come back"),
         }
         match next {
             State::Waiting { .. } => {}
             State::Ready(place) => {
-                self.ready
-                    .push(&mut self.table, id, place.since, place.again);
+                self.ready.push(&mut self.table, id, place.since);
                 return;
             }
             State::Delayed { until } => {
@@ -187,7 +206,9 @@ impl Batch {
                     self.timers.insert((deadline, id));
                 }
             }
+            State::Held => self.held += 1,
             State::Done(_) => self.open -= 1,
+            State::Removed => unreachable!("an open task is not cleared away"),
         }
         self.table.open_mut(id).state = next;
     }
@@ -256,7 +277,7 @@ impl Batch {
         if let State::Waiting { missing } = &mut slot.state {
             *missing -= 1;
             if *missing == 0 {
-                self.transition(id, State::ready(now, false));
+                self.transition(id, State::ready(now));
             }
         }
     }
@@ -270,7 +291,7 @@ impl Batch {
                 let Some(slot) = self.table.get_mut(dependent) else {
                     continue;
                 };
-                if matches!(slot.state, State::Done(_)) {
+                if slot.state.is_over() {
                     continue;
                 }
                 chains.push(std::mem::take(&mut slot.dependents));
@@ -286,26 +307,24 @@ impl Batch {
         self.events.push(event);
     }
 
+    /// Keeps the event of the start of an attempt that an earlier run began: neither when it began nor how
+    /// long it had waited says anything about this one.
+    pub(super) fn record_past_start(&mut self, event: Event) {
+        self.stats.began_before();
+        self.events.push(event);
+    }
+
+    /// Those that wait for the task that comes next.
+    pub(super) fn take_awaited(&mut self) -> Awaited {
+        // Nearly always there is nobody, and then the way in costs no look-up.
+        if self.awaited.is_empty() {
+            return Awaited::default();
+        }
+        self.awaited.remove(&self.next_id()).unwrap_or_default()
+    }
+
     /// The number of a function among those seen, for the estimates.
     pub(super) fn kind(&mut self, function: &Arc<str>) -> u16 {
         self.durations.kind(function)
-    }
-}
-
-impl State {
-    /// Unfinished and not running.
-    fn is_pending(self) -> bool {
-        !matches!(self, Self::Running { .. } | Self::Done(_))
-    }
-
-    /// Ready since a time; the queue fills in the place.
-    pub(super) fn ready(since: Time, again: bool) -> Self {
-        Self::Ready(super::table::Ready {
-            since,
-            seq: 0,
-            prev: None,
-            next: None,
-            again,
-        })
     }
 }

@@ -55,8 +55,9 @@ impl ReadyQueues {
     }
 
     /// Puts a task at the end of its queue. Its slot must not be ready yet.
-    pub(super) fn push(&mut self, table: &mut Table, id: TaskId, since: Time, again: bool) {
+    pub(super) fn push(&mut self, table: &mut Table, id: TaskId, since: Time) {
         let slot = table.open_mut(id);
+        let again = slot.attempts > 0;
         let queue = &mut self.groups[slot.group as usize].queues[place(slot.priority, again)];
         let prev = queue.tail.replace(id);
         slot.state = State::Ready(Ready {
@@ -114,6 +115,12 @@ impl ReadyQueues {
 
     pub(super) fn ended(&mut self, group: u16) {
         self.groups[group as usize].running -= 1;
+    }
+
+    /// Whether no task is ready.
+    pub(super) fn is_empty(&self) -> bool {
+        let queues = self.groups.iter().flat_map(|group| &group.queues);
+        queues.into_iter().all(|queue| queue.head.is_none())
     }
 
     /// All ready tasks in the order in which they would start if no limit held them.

@@ -53,6 +53,8 @@ pub(super) enum State {
     Delayed {
         until: Time,
     },
+    /// Cut off, and not to run again before it is released.
+    Held,
     Running {
         slot: u32,
         started: Time,
@@ -60,6 +62,8 @@ pub(super) enum State {
         ending: Option<Ending>,
     },
     Done(Status),
+    /// Completed and cleared away before this run: there is no such task any more.
+    Removed,
 }
 
 /// A place in a queue of ready tasks.
@@ -80,6 +84,48 @@ pub(super) enum Ending {
     Timeout,
     Cancelled(CancelReason),
     Shutdown,
+}
+
+impl Slot {
+    /// The slot of a task that is over, with nothing kept of it but that.
+    pub(super) fn over(state: State) -> Self {
+        Self {
+            state,
+            spec: None,
+            attempts: 0,
+            retries: 0,
+            dependents: 0,
+            group: 0,
+            kind: 0,
+            priority: Priority::default(),
+        }
+    }
+}
+
+impl State {
+    /// Ready since a time; the queue fills in the place.
+    pub(super) fn ready(since: Time) -> Self {
+        Self::Ready(Ready {
+            since,
+            seq: 0,
+            prev: None,
+            next: None,
+            again: false,
+        })
+    }
+
+    /// Nothing more becomes of it by itself.
+    pub(super) fn is_over(self) -> bool {
+        matches!(self, Self::Done(_) | Self::Removed)
+    }
+
+    /// Work that will be done by and by: unfinished, not running, and not held.
+    pub(super) fn is_pending(self) -> bool {
+        matches!(
+            self,
+            Self::Waiting { .. } | Self::Ready(_) | Self::Delayed { .. }
+        )
+    }
 }
 
 impl Table {
@@ -136,7 +182,26 @@ impl Table {
                 State::Done(status) => Some(status),
                 _ => None,
             },
-            Chunk::Finished(bits) => Some(unpack(bits, id.index() % CHUNK)),
+            Chunk::Finished(bits) => match unpack(bits, id.index() % CHUNK) {
+                State::Done(status) => Some(status),
+                _ => None,
+            },
+        }
+    }
+
+    /// Notes that a finished task is to be unfinished again; a chunk that was let go comes back. The state
+    /// of the task is the caller's next step.
+    pub(super) fn reopen(&mut self, id: TaskId) {
+        let chunk = &mut self.chunks[id.index() / CHUNK];
+        if let Chunk::Finished(bits) = chunk {
+            let slots = (0..CHUNK).map(|at| Slot::over(unpack(bits, at)));
+            *chunk = Chunk::Live {
+                slots: slots.collect(),
+                open: 0,
+            };
+        }
+        if let Chunk::Live { open, .. } = chunk {
+            *open += 1;
         }
     }
 
@@ -165,7 +230,7 @@ impl Table {
                 slots
                     .iter()
                     .enumerate()
-                    .filter(|(_, slot)| !matches!(slot.state, State::Done(_)))
+                    .filter(|(_, slot)| !slot.state.is_over())
                     .map(move |(at, _)| TaskId::from_index(number * CHUNK + at))
             })
     }
@@ -177,6 +242,7 @@ fn pack(slots: &[Slot]) -> Box<[u8; CHUNK / 4]> {
         let code = match slot.state {
             State::Done(Status::Completed) => 0,
             State::Done(Status::Failed) => 1,
+            State::Removed => 3,
             _ => 2,
         };
         bits[at / 4] |= code << (at % 4 * 2);
@@ -184,11 +250,12 @@ fn pack(slots: &[Slot]) -> Box<[u8; CHUNK / 4]> {
     bits
 }
 
-fn unpack(bits: &[u8; CHUNK / 4], at: usize) -> Status {
+fn unpack(bits: &[u8; CHUNK / 4], at: usize) -> State {
     match bits[at / 4] >> (at % 4 * 2) & 3 {
-        0 => Status::Completed,
-        1 => Status::Failed,
-        _ => Status::Cancelled,
+        0 => State::Done(Status::Completed),
+        1 => State::Done(Status::Failed),
+        2 => State::Done(Status::Cancelled),
+        _ => State::Removed,
     }
 }
 

@@ -60,6 +60,7 @@ impl Batch {
         }
         Some(match self.table.get(id)?.state {
             State::Running { .. } => Status::Running,
+            State::Removed => return None,
             _ => Status::Queued,
         })
     }
@@ -79,7 +80,8 @@ impl Batch {
                 (Status::Queued, Some(QueuedReason::Delayed { until }), None)
             }
             State::Running { started, .. } => (Status::Running, None, Some(started)),
-            State::Done(_) => return None,
+            State::Held => (Status::Queued, Some(QueuedReason::Held), None),
+            State::Done(_) | State::Removed => return None,
         };
         Some(TaskView {
             task: id,
@@ -149,9 +151,16 @@ impl Batch {
         self.stopped_early
     }
 
-    /// Whether nothing runs and nothing will start by itself: all tasks are finished, or it was stopped.
+    /// Whether nothing runs and nothing will start by itself: all tasks are finished, or it was stopped, or
+    /// all that is left are held tasks and those that wait for them.
     pub fn is_settled(&self) -> bool {
-        self.slots.running == 0 && (self.open == 0 || self.stopping)
+        self.slots.running == 0 && (self.open == 0 || self.stopping || self.only_held_are_left())
+    }
+
+    /// What is neither ready nor has a timer waits for another task; with nothing running, in the end for a
+    /// held one.
+    fn only_held_are_left(&self) -> bool {
+        self.held > 0 && self.timers.is_empty() && self.ready.is_empty()
     }
 
     /// How long the batch will still take, if nothing is added.
@@ -164,7 +173,8 @@ impl Batch {
         if self.open == 0 {
             return Some(Remaining::around(0.0, 0.0));
         }
-        let wave = u64::from(self.slots.limit).min(self.stats.total().div_ceil(4));
+        let wave =
+            u64::from(self.slots.limit).min((self.open as u64 + self.stats.ended()).div_ceil(4));
         if self.durations.samples() < wave.max(1) || self.paused || self.stopping {
             return None;
         }

@@ -1,0 +1,331 @@
+//! The model: no indexes, no links, everything looked for again each time.
+
+use std::collections::BTreeSet;
+
+use super::{Ending, LIMIT, micros};
+use crate::{
+    Batch, CancelReason, FailureKind, OnInterrupt, PastState, Priority, Reason, Status, TaskId,
+};
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum ModelState {
+    /// For these tasks; before it is placed, for none.
+    Waiting(BTreeSet<usize>),
+    Ready {
+        seq: u64,
+        again: bool,
+    },
+    Delayed {
+        until: u64,
+    },
+    Held,
+    Running {
+        attempt: u32,
+        deadline: Option<u64>,
+        ending: Option<ModelEnding>,
+    },
+    Done(Status, Option<Reason>),
+    Removed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum ModelEnding {
+    Timeout,
+    User,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct ModelTask {
+    pub(super) state: ModelState,
+    pub(super) priority: Priority,
+    /// The priority its author gave it.
+    pub(super) wished: Priority,
+    pub(super) max_retries: u32,
+    pub(super) retries: u32,
+    pub(super) attempts: u32,
+    pub(super) after: Vec<usize>,
+    pub(super) limited: bool,
+    pub(super) timeout: bool,
+    pub(super) on_interrupt: OnInterrupt,
+    /// When it was last put behind what it waits for.
+    pub(super) placed: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Model {
+    pub(super) tasks: Vec<ModelTask>,
+    pub(super) slots: u32,
+    pub(super) paused: bool,
+    pub(super) now: u64,
+    seq: u64,
+}
+
+impl Model {
+    pub(super) fn new() -> Self {
+        Self {
+            tasks: Vec::new(),
+            slots: 4,
+            paused: false,
+            now: 0,
+            seq: 0,
+        }
+    }
+
+    pub(super) fn make_ready(&mut self, index: usize) {
+        self.seq += 1;
+        self.tasks[index].state = ModelState::Ready {
+            seq: self.seq,
+            again: self.tasks[index].attempts > 0,
+        };
+    }
+
+    /// The tasks in a kind of state.
+    pub(super) fn those(&self, wanted: impl Fn(&ModelState) -> bool) -> Vec<usize> {
+        (0..self.tasks.len())
+            .filter(|i| wanted(&self.tasks[*i].state))
+            .collect()
+    }
+
+    pub(super) fn running(&self) -> Vec<usize> {
+        self.those(|state| matches!(state, ModelState::Running { .. }))
+    }
+
+    /// Whether a task is another one, or needs it: a plan bars such a cycle.
+    pub(super) fn needs(&self, index: usize, other: usize) -> bool {
+        let after = self.tasks.get(index).map(|task| &task.after);
+        index == other || after.is_some_and(|after| after.iter().any(|i| self.needs(*i, other)))
+    }
+
+    /// Adds a task that waits for its turn, or one that is over.
+    pub(super) fn add(&mut self, task: ModelTask) {
+        let index = self.tasks.len();
+        let state = task.state.clone();
+        self.tasks.push(task);
+        match state {
+            ModelState::Waiting(_) => self.place(index),
+            ModelState::Removed | ModelState::Done(Status::Completed, _) => self.satisfied(index),
+            ModelState::Done(..) => self.cancel_those_after(index, TaskId::from_index(index)),
+            _ => unreachable!("such a task is restored"),
+        }
+    }
+
+    /// Adds a task as an earlier run left it.
+    pub(super) fn restore(&mut self, task: ModelTask, state: PastState) {
+        let index = self.tasks.len();
+        self.tasks.push(task);
+        match state {
+            PastState::Queued => self.place(index),
+            PastState::Held => self.tasks[index].state = ModelState::Held,
+            PastState::Delayed { until } if until.as_micros() > self.now => {
+                let until = until.as_micros();
+                self.tasks[index].state = ModelState::Delayed { until };
+            }
+            PastState::Delayed { .. } => self.make_ready(index),
+            PastState::Running { deaths, .. } => {
+                self.tasks[index].attempts = self.tasks[index].attempts.max(1);
+                if deaths >= Batch::MAX_DEATHS {
+                    self.fail(index, FailureKind::Quarantined);
+                } else {
+                    self.interrupted(index);
+                }
+            }
+        }
+    }
+
+    fn place(&mut self, index: usize) {
+        self.seq += 1;
+        self.tasks[index].placed = self.seq;
+        let mut waits = BTreeSet::new();
+        for dependency in self.tasks[index].after.clone() {
+            match self.tasks.get(dependency).map(|task| &task.state) {
+                Some(ModelState::Removed | ModelState::Done(Status::Completed, _)) => {}
+                Some(ModelState::Done(..)) => {
+                    return self.cancel_for(index, TaskId::from_index(dependency));
+                }
+                _ => {
+                    waits.insert(dependency);
+                }
+            }
+        }
+        if waits.is_empty() {
+            self.make_ready(index);
+        } else {
+            self.tasks[index].state = ModelState::Waiting(waits);
+        }
+    }
+
+    /// Those that wait for a task, in the order in which they began to.
+    fn waiting_for(&self, index: usize) -> Vec<usize> {
+        let mut dependents = self
+            .those(|state| matches!(state, ModelState::Waiting(waits) if waits.contains(&index)));
+        dependents.sort_by_key(|dependent| self.tasks[*dependent].placed);
+        dependents
+    }
+
+    fn satisfied(&mut self, index: usize) {
+        for dependent in self.waiting_for(index) {
+            if let ModelState::Waiting(waits) = &mut self.tasks[dependent].state {
+                waits.remove(&index);
+                if waits.is_empty() {
+                    self.make_ready(dependent);
+                }
+            }
+        }
+    }
+
+    fn cancel_those_after(&mut self, index: usize, root: TaskId) {
+        for dependent in self.waiting_for(index) {
+            self.cancel_for(dependent, root);
+        }
+    }
+
+    fn cancel_for(&mut self, index: usize, root: TaskId) {
+        let reason = Reason::Cancelled(CancelReason::DependencyFailed { root });
+        self.tasks[index].state = ModelState::Done(Status::Cancelled, Some(reason));
+        self.cancel_those_after(index, root);
+    }
+
+    pub(super) fn claim(&mut self) -> Option<usize> {
+        let running = self.running();
+        if self.paused || running.len() >= self.slots as usize {
+            return None;
+        }
+        let limited = running.iter().filter(|i| self.tasks[**i].limited).count();
+        let (_, index) = (0..self.tasks.len())
+            .filter(|i| !self.tasks[*i].limited || limited < LIMIT as usize)
+            .filter_map(|i| match self.tasks[i].state {
+                ModelState::Ready { seq, again } => {
+                    Some(((self.tasks[i].priority.rank(), !again, seq), i))
+                }
+                _ => None,
+            })
+            .min()?;
+        let task = &mut self.tasks[index];
+        task.attempts += 1;
+        let deadline = task.timeout.then(|| self.now + micros(super::TIMEOUT));
+        task.state = ModelState::Running {
+            attempt: task.attempts,
+            deadline,
+            ending: None,
+        };
+        Some(index)
+    }
+
+    pub(super) fn report(&mut self, index: usize, ending: Ending) {
+        let ModelState::Running { ending: asked, .. } = self.tasks[index].state else {
+            panic!("only running tasks are reported");
+        };
+        match (ending, asked) {
+            (Ending::Completed, _) => {
+                self.tasks[index].state = ModelState::Done(Status::Completed, None);
+                self.satisfied(index);
+            }
+            (_, Some(ModelEnding::User)) => self.cancel_now(index),
+            (Ending::Interrupted, None) => self.interrupted(index),
+            (ending, asked) => {
+                let kind = match asked {
+                    Some(_) => FailureKind::Timeout,
+                    None => FailureKind::Error,
+                };
+                let gives_up = asked.is_none() && matches!(ending, Ending::GivenUp);
+                let task = &mut self.tasks[index];
+                if task.retries >= task.max_retries || gives_up {
+                    self.fail(index, kind);
+                } else {
+                    task.retries += 1;
+                    let until = self.now + micros(super::DELAY);
+                    task.state = ModelState::Delayed { until };
+                }
+            }
+        }
+    }
+
+    fn interrupted(&mut self, index: usize) {
+        match self.tasks[index].on_interrupt {
+            OnInterrupt::Rerun => self.make_ready(index),
+            OnInterrupt::Hold => self.tasks[index].state = ModelState::Held,
+            OnInterrupt::Fail => self.fail(index, FailureKind::Interrupted),
+        }
+    }
+
+    fn fail(&mut self, index: usize, kind: FailureKind) {
+        self.tasks[index].state = ModelState::Done(Status::Failed, Some(Reason::Failed(kind)));
+        self.cancel_those_after(index, TaskId::from_index(index));
+    }
+
+    pub(super) fn cancel(&mut self, index: usize) {
+        match &mut self.tasks[index].state {
+            ModelState::Done(..) | ModelState::Removed => {}
+            ModelState::Running { ending, .. } => {
+                ending.get_or_insert(ModelEnding::User);
+            }
+            _ => self.cancel_now(index),
+        }
+    }
+
+    fn cancel_now(&mut self, index: usize) {
+        let reason = Reason::Cancelled(CancelReason::User);
+        self.tasks[index].state = ModelState::Done(Status::Cancelled, Some(reason));
+        self.cancel_those_after(index, TaskId::from_index(index));
+    }
+
+    pub(super) fn reopen(&mut self, tasks: &[usize]) {
+        for index in tasks {
+            let task = &mut self.tasks[*index];
+            task.state = ModelState::Waiting(BTreeSet::new());
+            task.priority = task.wished;
+            task.retries = 0;
+        }
+        for index in tasks {
+            self.place(*index);
+        }
+    }
+
+    pub(super) fn pass(&mut self, micros: u64) {
+        self.now += micros;
+        let mut due: Vec<(u64, usize)> = Vec::new();
+        for (index, task) in self.tasks.iter().enumerate() {
+            match task.state {
+                ModelState::Delayed { until } if until <= self.now => due.push((until, index)),
+                ModelState::Running {
+                    deadline: Some(at),
+                    ending: None,
+                    ..
+                } if at <= self.now => {
+                    due.push((at, index));
+                }
+                _ => {}
+            }
+        }
+        due.sort_unstable();
+        for (_, index) in due {
+            match &mut self.tasks[index].state {
+                ModelState::Delayed { .. } => self.make_ready(index),
+                ModelState::Running { ending, .. } => *ending = Some(ModelEnding::Timeout),
+                _ => unreachable!(),
+            }
+        }
+    }
+
+    pub(super) fn status(&self, index: usize) -> Option<Status> {
+        Some(match self.tasks[index].state {
+            ModelState::Running { .. } => Status::Running,
+            ModelState::Done(status, _) => status,
+            ModelState::Removed => return None,
+            _ => Status::Queued,
+        })
+    }
+
+    /// Nothing runs, and nothing will without somebody's doing.
+    pub(super) fn is_settled(&self) -> bool {
+        let any = |wanted: fn(&ModelState) -> bool| !self.those(wanted).is_empty();
+        let moves = |state: &ModelState| {
+            matches!(
+                state,
+                ModelState::Running { .. } | ModelState::Ready { .. } | ModelState::Delayed { .. }
+            )
+        };
+        let waits = any(|state| matches!(state, ModelState::Waiting(_)));
+        !any(moves) && (!waits || any(|state| *state == ModelState::Held))
+    }
+}

@@ -1,0 +1,458 @@
+//! The batch and the model side by side.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use super::model::{Model, ModelState, ModelTask};
+use super::{DELAY, Ending, LIMIT, Operation, TIMEOUT, Wish};
+use crate::batch::{
+    Batch, Carried, ClaimToken, Past, PastState, ReleaseError, Reopen, ReopenError, StaleClaim,
+};
+use crate::{
+    BatchSettings, Event, Failure, FailureKind, Outcome, Priority, QueuedReason, Reason, Status,
+    TaskId, TaskSpec, Time,
+};
+
+pub(super) struct Pair {
+    pub(super) batch: Batch,
+    pub(super) model: Model,
+    pub(super) events: Vec<Event>,
+    /// What was carried over.
+    pub(super) carried: Carried,
+    /// What a task had been through before it came.
+    pub(super) pasts: BTreeMap<TaskId, Past>,
+    /// What tasks were before they came that were over by then; nothing for those cleared away.
+    pub(super) over_before: BTreeMap<usize, Option<Status>>,
+    last_claim: Option<ClaimToken>,
+}
+
+pub(super) fn settings() -> BatchSettings {
+    BatchSettings {
+        limits: BTreeMap::from([("few".to_owned(), NonZeroU32::new(LIMIT).unwrap())]),
+        ..BatchSettings::with_slots(NonZeroU32::new(4).unwrap())
+    }
+}
+
+pub(super) fn spec(task: &ModelTask) -> TaskSpec {
+    let mut spec = TaskSpec::new("x")
+        .with_priority(task.wished)
+        .with_max_retries(task.max_retries)
+        .with_on_interrupt(task.on_interrupt);
+    let options = Arc::make_mut(&mut spec.options);
+    options.limit = task.limited.then(|| "few".to_owned());
+    options.timeout = task.timeout.then_some(TIMEOUT);
+    spec
+}
+
+pub(super) fn ids(indexes: &[usize]) -> Vec<TaskId> {
+    indexes
+        .iter()
+        .map(|index| TaskId::from_index(*index))
+        .collect()
+}
+
+impl Pair {
+    pub(super) fn new() -> Self {
+        Self {
+            batch: Batch::new(settings()),
+            model: Model::new(),
+            events: Vec::new(),
+            carried: Carried::default(),
+            pasts: BTreeMap::new(),
+            over_before: BTreeMap::new(),
+            last_claim: None,
+        }
+    }
+
+    pub(super) fn now(&self) -> Time {
+        Time::from_micros(self.model.now)
+    }
+
+    pub(super) fn apply(&mut self, operation: &Operation) {
+        let (now, count) = (self.now(), self.model.tasks.len());
+        match operation {
+            Operation::Submit(wish) => {
+                let task = self.wished(wish, count);
+                let after = ids(&task.after);
+                self.batch.submit_one(Arc::new(spec(&task)), &after, now);
+                self.model.add(task);
+            }
+            Operation::Restore(wish, past) => self.restore(wish, past),
+            Operation::RestoreOver(status) => self.restore_over(*status),
+            Operation::Reopen(which) => self.reopen(which),
+            Operation::Claim => self.claim(),
+            Operation::Report { which, ending } => self.report(*which, *ending),
+            Operation::ReportTwice { which } => {
+                self.report(*which, Ending::Completed);
+                if let Some(token) = self.last_claim {
+                    self.refuse_if_stale(token);
+                }
+            }
+            Operation::Cancel(which) if count > 0 => {
+                let _ = self.batch.cancel(TaskId::from_index(which % count), now);
+                self.model.cancel(which % count);
+            }
+            Operation::Release(which) if count > 0 => self.release(which % count),
+            Operation::SetPriority(which, priority) if count > 0 => {
+                self.set_priority(which % count, *priority);
+            }
+            Operation::SetConcurrency(slots) => {
+                self.model.slots = *slots;
+                self.batch
+                    .set_concurrency(NonZeroU32::new(*slots).unwrap(), now);
+            }
+            Operation::Pause => {
+                self.model.paused = true;
+                self.batch.pause(now);
+            }
+            Operation::Resume => {
+                self.model.paused = false;
+                self.batch.resume(now);
+            }
+            Operation::Pass(seconds) => {
+                self.model.pass(seconds * 1_000_000);
+                self.batch.handle_timers(self.now());
+            }
+            Operation::Cancel(_) | Operation::Release(_) | Operation::SetPriority(..) => {}
+        }
+    }
+
+    /// A task as wished, which depends on some of the first `among` tasks.
+    fn wished(&self, wish: &Wish, among: usize) -> ModelTask {
+        let place = |which: &usize| (among > 0).then(|| which % among);
+        let after: BTreeSet<usize> = wish.after.iter().filter_map(place).collect();
+        let new = self.model.tasks.len();
+        let after = after
+            .into_iter()
+            .filter(|index| !self.model.needs(*index, new));
+        ModelTask {
+            state: ModelState::Waiting(BTreeSet::new()),
+            priority: wish.priority,
+            wished: wish.priority,
+            max_retries: wish.retries,
+            retries: 0,
+            attempts: 0,
+            after: after.collect(),
+            limited: wish.limited,
+            timeout: wish.timeout,
+            on_interrupt: wish.on_interrupt,
+            placed: 0,
+        }
+    }
+
+    fn restore(&mut self, wish: &Wish, past: &super::PastWish) {
+        let (now, count) = (self.now(), self.model.tasks.len());
+        let mut task = self.wished(wish, count + 4);
+        task.attempts = past.attempts;
+        task.retries = past.retries;
+        task.priority = past.priority;
+        if past.state != PastState::Queued {
+            task.after.clear();
+            task.attempts += 1;
+        }
+        let past = Past {
+            spec: Arc::new(spec(&task)),
+            after: ids(&task.after),
+            priority: task.priority,
+            created_at: now,
+            attempts: task.attempts,
+            retries: task.retries,
+            state: past.state,
+        };
+        let id = self.batch.restore(past.clone(), now);
+        assert_eq!(id.index(), count);
+        self.pasts.insert(id, past.clone());
+        self.model.restore(task, past.state);
+    }
+
+    /// A task that is over before it comes: finished, or cleared away.
+    fn restore_over(&mut self, status: Option<Status>) {
+        let mut task = self.wished(&Wish::default(), 0);
+        self.over_before.insert(self.model.tasks.len(), status);
+        match status {
+            Some(status) => {
+                task.state = ModelState::Done(status, None);
+                self.batch.restore_finished(status);
+                let carried = Carried {
+                    completed: u64::from(status == Status::Completed),
+                    failed: u64::from(status == Status::Failed),
+                    cancelled: u64::from(status == Status::Cancelled),
+                    flaky: 0,
+                    retries: 1,
+                    attempts: 2,
+                };
+                self.batch.carry_over(&carried);
+                self.carried.completed += carried.completed;
+                self.carried.failed += carried.failed;
+                self.carried.cancelled += carried.cancelled;
+                self.carried.retries += carried.retries;
+                self.carried.attempts += carried.attempts;
+            }
+            None => {
+                task.state = ModelState::Removed;
+                self.batch.restore_removed();
+            }
+        }
+        self.model.add(task);
+    }
+
+    fn reopen(&mut self, which: &[usize]) {
+        let (now, count) = (self.now(), self.model.tasks.len());
+        if count == 0 {
+            return;
+        }
+        let which: Vec<usize> = which.iter().map(|index| index % count).collect();
+        let wanted = |index: &usize| Reopen {
+            task: TaskId::from_index(*index),
+            spec: Arc::new(spec(&self.model.tasks[*index])),
+            after: ids(&self.model.tasks[*index].after),
+            priority: self.model.tasks[*index].wished,
+            attempts: self.model.tasks[*index].attempts,
+        };
+        let tasks: Vec<Reopen> = which.iter().map(wanted).collect();
+        let problem = which.iter().enumerate().find_map(|(at, index)| {
+            let id = TaskId::from_index(*index);
+            match self.model.status(*index) {
+                None => Some(ReopenError::Unknown(id)),
+                Some(status) if !status.is_final() => Some(ReopenError::Unfinished(id, status)),
+                _ => which[..at]
+                    .contains(index)
+                    .then_some(ReopenError::Twice(id)),
+            }
+        });
+        assert_eq!(self.batch.reopen(tasks, now).err(), problem);
+        if problem.is_none() {
+            self.model.reopen(&which);
+        }
+    }
+
+    fn claim(&mut self) {
+        let claim = self.batch.claim(self.now());
+        let expected = self.model.claim();
+        assert_eq!(
+            claim.as_ref().map(|claim| claim.token.task.index()),
+            expected
+        );
+        if let Some(claim) = claim {
+            assert_eq!(
+                claim.token.attempt,
+                self.model.tasks[claim.token.task.index()].attempts
+            );
+            self.last_claim = Some(claim.token);
+        }
+    }
+
+    fn report(&mut self, which: usize, ending: Ending) {
+        let running = self.model.running();
+        if !running.is_empty() {
+            self.report_task(running[which % running.len()], ending);
+        }
+    }
+
+    pub(super) fn report_task(&mut self, index: usize, ending: Ending) {
+        let token = ClaimToken {
+            task: TaskId::from_index(index),
+            attempt: self.model.tasks[index].attempts,
+            run: crate::RunId::default(),
+        };
+        let outcome = match ending {
+            Ending::Completed => Outcome::Completed(None),
+            Ending::Failed | Ending::GivenUp => Outcome::Failed(Arc::new(Failure::error("no"))),
+            Ending::Interrupted => Outcome::Interrupted,
+        };
+        let gives_up = matches!(ending, Ending::GivenUp);
+        let mut policy = |_: &TaskSpec, failure: &Failure, _: u32| {
+            (failure.kind == FailureKind::Timeout || !gives_up).then_some(DELAY)
+        };
+        let now = self.now();
+        self.batch.report(token, outcome, &mut policy, now).unwrap();
+        // An attempt that was asked to end for its timeout and is then cut off has timed out all the same.
+        self.model.report(index, ending);
+    }
+
+    fn refuse_if_stale(&mut self, token: ClaimToken) {
+        let task = &self.model.tasks[token.task.index()];
+        let current =
+            matches!(task.state, ModelState::Running { attempt, .. } if attempt == token.attempt);
+        if current {
+            return;
+        }
+        let before = format!("{:?}", self.batch);
+        let now = self.now();
+        let refused =
+            self.batch
+                .report(token, Outcome::Completed(None), &mut crate::no_retries, now);
+        assert_eq!(refused, Err(StaleClaim(token)));
+        assert_eq!(
+            format!("{:?}", self.batch),
+            before,
+            "a stale report changes nothing"
+        );
+    }
+
+    fn release(&mut self, index: usize) {
+        let (id, now) = (TaskId::from_index(index), self.now());
+        let expected = match (&self.model.tasks[index].state, self.model.status(index)) {
+            (ModelState::Held, _) => Ok(()),
+            (_, None) => Err(ReleaseError::Unknown(id)),
+            (_, Some(status)) => Err(ReleaseError::NotHeld(id, status)),
+        };
+        assert_eq!(self.batch.release(id, now), expected);
+        if expected.is_ok() {
+            self.model.make_ready(index);
+        }
+    }
+
+    fn set_priority(&mut self, index: usize, priority: Priority) {
+        let now = self.now();
+        let changed = self
+            .batch
+            .set_priority(TaskId::from_index(index), priority, now)
+            .is_ok();
+        let queued = self.model.status(index) == Some(Status::Queued);
+        assert_eq!(changed, queued);
+        if !queued {
+            return;
+        }
+        self.model.tasks[index].priority = priority;
+        if matches!(self.model.tasks[index].state, ModelState::Ready { .. }) {
+            self.model.make_ready(index);
+        }
+    }
+
+    /// What must hold after every operation.
+    pub(super) fn check(&mut self) {
+        self.batch.take_events(&mut self.events);
+        let mut counts = [0u64; 5];
+        for index in 0..self.model.tasks.len() {
+            let status = self.model.status(index);
+            assert_eq!(
+                self.batch.status(TaskId::from_index(index)),
+                status,
+                "task {index}"
+            );
+            if let Some(status) = status {
+                counts[status as usize] += 1;
+            }
+            let view = self.batch.task(TaskId::from_index(index));
+            assert_eq!(
+                view.and_then(|view| view.reason),
+                self.reason(index),
+                "task {index}"
+            );
+        }
+        for status in Status::ALL {
+            assert_eq!(
+                self.batch.stats().count(status),
+                counts[status as usize],
+                "{status}"
+            );
+        }
+        let running = self.model.running().len();
+        assert_eq!(self.batch.running() as usize, running);
+        let open = counts[Status::Queued as usize] + counts[Status::Running as usize];
+        assert_eq!(self.batch.open() as u64, open);
+        assert_eq!(self.batch.is_settled(), self.model.is_settled());
+        let pending = self.model.those(|state| {
+            matches!(
+                state,
+                ModelState::Waiting(_) | ModelState::Ready { .. } | ModelState::Delayed { .. }
+            )
+        });
+        assert_eq!(self.batch.durations.pending(), pending.len() as u64);
+        let _ = self.batch.remaining(self.now());
+    }
+
+    fn reason(&self, index: usize) -> Option<QueuedReason> {
+        Some(match &self.model.tasks[index].state {
+            ModelState::Waiting(waits) => QueuedReason::WaitingForDependencies {
+                missing: u32::try_from(waits.len()).unwrap(),
+            },
+            ModelState::Ready { .. } if self.model.paused => QueuedReason::Paused,
+            ModelState::Ready { .. } => QueuedReason::Ready,
+            ModelState::Delayed { until } => QueuedReason::Delayed {
+                until: Time::from_micros(*until),
+            },
+            ModelState::Held => QueuedReason::Held,
+            _ => return None,
+        })
+    }
+
+    /// Every task that ended ended once for each time it was opened, for the right reason, and no attempt
+    /// began before its time.
+    pub(super) fn check_events(&self) {
+        let mut finished: BTreeMap<TaskId, (Status, Option<Reason>)> = BTreeMap::new();
+        let satisfied =
+            |status: &Option<Status>| status.is_none_or(|status| status == Status::Completed);
+        let mut completed: BTreeSet<usize> = self
+            .over_before
+            .iter()
+            .filter_map(|(index, status)| satisfied(status).then_some(*index))
+            .collect();
+        for event in &self.events {
+            match event {
+                Event::Started { task, .. } => {
+                    assert!(!finished.contains_key(task));
+                    let after = self.model.tasks[task.index()].after.iter();
+                    let missing: Vec<_> =
+                        after.filter(|needed| !completed.contains(needed)).collect();
+                    assert!(missing.is_empty(), "task {task} ran before {missing:?}");
+                }
+                Event::Finished {
+                    task,
+                    status,
+                    reason,
+                    ..
+                } => {
+                    let again = finished.insert(*task, (*status, *reason));
+                    assert!(again.is_none(), "task {task} ended twice");
+                    if *status == Status::Completed {
+                        completed.insert(task.index());
+                    }
+                }
+                Event::Reopened { task, from, .. } => {
+                    let before = finished.remove(task).map(|(status, _)| status);
+                    assert_eq!(before.unwrap_or(*from), *from);
+                }
+                _ => {}
+            }
+        }
+        for (index, task) in self.model.tasks.iter().enumerate() {
+            let ended = finished.get(&TaskId::from_index(index)).copied();
+            match task.state {
+                ModelState::Done(..)
+                    if self.over_before.contains_key(&index) && ended.is_none() => {}
+                ModelState::Done(status, reason) => assert_eq!(ended, Some((status, reason))),
+                _ => assert_eq!(ended, None),
+            }
+        }
+    }
+
+    /// Lets all that is open run to its end.
+    pub(super) fn drain(&mut self) {
+        self.apply(&Operation::Resume);
+        let awaited = self.model.tasks.iter().flat_map(|task| &task.after).max();
+        for _ in self.model.tasks.len()..awaited.map_or(0, |last| last + 1) {
+            self.apply(&Operation::RestoreOver(None));
+        }
+        for _ in 0..10_000 {
+            for held in self.model.those(|state| *state == ModelState::Held) {
+                self.apply(&Operation::Release(held));
+            }
+            if self.batch.open() == 0 {
+                return;
+            }
+            self.apply(&Operation::Claim);
+            if self.batch.running() > 0 {
+                self.apply(&Operation::Report {
+                    which: 0,
+                    ending: Ending::Completed,
+                });
+            } else {
+                self.apply(&Operation::Pass(10));
+            }
+        }
+        panic!("the batch does not end");
+    }
+}

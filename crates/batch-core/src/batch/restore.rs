@@ -1,0 +1,224 @@
+//! Going on where an earlier run left off: [`Past`], [`Carried`], and [`Batch::restore`] with its kin.
+//!
+//! A store calls these in the order of the ids, once for each task that ever was, before the first claim;
+//! and once more for each task that somebody adds to the batch while it runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::machine::Batch;
+use super::operations::{ClaimToken, Ended};
+use super::table::{Slot, State};
+use crate::event::{Event, Then};
+use crate::ids::TaskId;
+use crate::outcome::{Failure, Outcome};
+use crate::spec::TaskSpec;
+use crate::status::{CancelReason, FailureKind, Priority, Reason, Status};
+use crate::time::Time;
+
+/// An unfinished task as an earlier run left it.
+#[derive(Clone, Debug)]
+pub struct Past {
+    /// What it is.
+    pub spec: Arc<TaskSpec>,
+    /// The tasks that must complete first.
+    pub after: Vec<TaskId>,
+    /// Its priority, which may differ from that of the spec.
+    pub priority: Priority,
+    /// When it was submitted.
+    pub created_at: Time,
+    /// The number of its last attempt; 0 before the first.
+    pub attempts: u32,
+    /// Retries used.
+    pub retries: u32,
+    /// Where it stood.
+    pub state: PastState,
+}
+
+/// Where an unfinished task stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PastState {
+    /// It was ready, or waited for its dependencies.
+    Queued,
+    /// It waited for a retry.
+    Delayed {
+        /// When it becomes ready.
+        until: Time,
+    },
+    /// It waited to be released.
+    Held,
+    /// It was running when its executor died.
+    Running {
+        /// When the attempt began.
+        started: Time,
+        /// When its executor was last known to live.
+        last_seen: Time,
+        /// How many executors died while it ran, this one included.
+        deaths: u32,
+    },
+}
+
+/// What the finished tasks of earlier runs add to the statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Carried {
+    /// Tasks that completed.
+    pub completed: u64,
+    /// Tasks that failed.
+    pub failed: u64,
+    /// Tasks that were cancelled.
+    pub cancelled: u64,
+    /// Tasks that completed on a later attempt.
+    pub flaky: u64,
+    /// Retries used by finished tasks.
+    pub retries: u64,
+    /// Attempts that ended and counted.
+    pub attempts: u64,
+}
+
+impl Batch {
+    /// A task that was running at so many deaths of its executor is *quarantined*.
+    pub const MAX_DEATHS: u32 = 3;
+
+    /// Adds an unfinished task of an earlier run, with the next id.
+    ///
+    /// It may wait for tasks that are restored after it. What it waits for matters only while it is
+    /// [`PastState::Queued`]: everything else a task becomes after its dependencies have completed. One
+    /// that was running comes back as its `on_interrupt` says, without a retry used; after
+    /// [`MAX_DEATHS`](Self::MAX_DEATHS) deaths of executors it has failed. In a batch that a failure has
+    /// ended (`fail_fast`), a restored task is cancelled like all the others.
+    ///
+    /// # Panics
+    /// When the batch would hold 2^32 tasks or more.
+    pub fn restore(&mut self, past: Past, now: Time) -> TaskId {
+        let id = self.add(past.spec, past.created_at);
+        let slot = self.table.open_mut(id);
+        slot.attempts = past.attempts;
+        slot.retries = past.retries;
+        self.put_priority(id, past.priority, past.created_at);
+        match past.state {
+            PastState::Queued => self.place(id, past.after.into_iter(), now),
+            PastState::Delayed { until } if until > now => {
+                self.transition(id, State::Delayed { until });
+            }
+            PastState::Delayed { .. } => self.transition(id, State::ready(now)),
+            PastState::Held => self.transition(id, State::Held),
+            PastState::Running {
+                started,
+                last_seen,
+                deaths,
+            } => self.recover(id, started, last_seen.max(started), deaths, now),
+        }
+        if self.failed_fast && self.table.final_status(id).is_none() {
+            let reason = Reason::Cancelled(CancelReason::BatchStopped);
+            self.finish(id, Status::Cancelled, Some(reason), now);
+            self.settle_dependents(id, Status::Cancelled, id, now);
+        }
+        id
+    }
+
+    /// Gives a task that is in no queue yet a priority other than its spec's, and says so.
+    pub(super) fn put_priority(&mut self, id: TaskId, priority: Priority, at: Time) {
+        let slot = self.table.open_mut(id);
+        if slot.priority != priority {
+            slot.priority = priority;
+            self.record(Event::PriorityChanged {
+                task: id,
+                at,
+                priority,
+            });
+        }
+    }
+
+    /// Lets the attempt that was cut off begin and end once more, on the way that every attempt goes.
+    fn recover(&mut self, id: TaskId, started: Time, at: Time, deaths: u32, now: Time) {
+        let slot = self.table.open_mut(id);
+        slot.attempts = slot.attempts.max(1);
+        let token = ClaimToken {
+            task: id,
+            attempt: slot.attempts,
+            run: self.run,
+        };
+        let number = self.slots.next();
+        self.transition(
+            id,
+            State::Running {
+                slot: number,
+                started,
+                deadline: None,
+                ending: None,
+            },
+        );
+        self.record_past_start(Event::Started {
+            task: id,
+            at: started,
+            attempt: token.attempt,
+            slot: number,
+            waited: Duration::ZERO,
+        });
+        let (outcome, then) = if deaths >= Self::MAX_DEATHS {
+            (Outcome::Failed(Arc::new(quarantined(deaths))), Then::Final)
+        } else {
+            self.after_interruption(id)
+        };
+        let ended = Ended {
+            token,
+            outcome,
+            ending: None,
+            took: at.since(started),
+            at,
+        };
+        self.conclude(ended, then, now);
+    }
+
+    /// Adds a task that finished in an earlier run, with the next id: only its status is kept, for the
+    /// tasks that depend on it and for whoever asks. It gives no event and does not count; see
+    /// [`carry_over`](Self::carry_over).
+    ///
+    /// # Panics
+    /// When the status is not a final one, or the batch would hold 2^32 tasks or more.
+    pub fn restore_finished(&mut self, status: Status) -> TaskId {
+        assert!(status.is_final(), "a finished task is not {status}");
+        self.add_over(State::Done(status), status)
+    }
+
+    /// Takes the next id for a task that was cleared away: there is no such task any more, and those that
+    /// depend on it need not wait. It gives no event and does not count.
+    ///
+    /// # Panics
+    /// When the batch would hold 2^32 tasks or more.
+    pub fn restore_removed(&mut self) -> TaskId {
+        self.add_over(State::Removed, Status::Completed)
+    }
+
+    fn add_over(&mut self, state: State, counts_as: Status) -> TaskId {
+        let awaited = self.take_awaited();
+        let id = self.table.push(Slot {
+            dependents: awaited.chain,
+            ..Slot::over(state)
+        });
+        self.settle_dependents(id, counts_as, id, awaited.since);
+        id
+    }
+
+    /// Adds what the tasks given to [`restore_finished`](Self::restore_finished) amount to, and earlier
+    /// attempts of unfinished ones, to the statistics. Rates leave it out.
+    pub fn carry_over(&mut self, carried: &Carried) {
+        self.stats.carry_over(carried);
+    }
+
+    /// The id that the next added task gets.
+    ///
+    /// # Panics
+    /// When the batch holds 2^32 - 1 tasks.
+    pub fn next_id(&self) -> TaskId {
+        TaskId::from_index(self.table.len())
+    }
+}
+
+fn quarantined(deaths: u32) -> Failure {
+    let message = format!(
+        "quarantined: it was running each of the {deaths} times that its executor died; see what it does \
+         to the machine, then retry it"
+    );
+    Failure::new(FailureKind::Quarantined, message).permanent()
+}

@@ -1,0 +1,249 @@
+//! What changes the course of a batch: cancel, release, stop, pause, priorities, and the passing of time.
+
+use super::machine::Batch;
+use super::operations::ClaimToken;
+use super::table::{Ending, State};
+use crate::event::Event;
+use crate::ids::TaskId;
+use crate::status::{CancelReason, Priority, Reason, Status};
+use crate::time::Time;
+
+/// A running attempt that is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CancelRequest {
+    /// The attempt.
+    pub token: ClaimToken,
+    /// The slot it runs in.
+    pub slot: u32,
+    /// How it is to end.
+    pub urgency: Urgency,
+}
+
+/// How urgently an attempt is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Ask it to end, and kill it after its time of grace.
+    End,
+    /// Kill it now.
+    Kill,
+}
+
+/// How a batch is stopped. What is queued stays queued; what is cut off is not a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopMode {
+    /// Start nothing more; let running attempts end by themselves.
+    Graceful,
+    /// Ask running attempts to end as well.
+    End,
+    /// Kill running attempts.
+    Kill,
+}
+
+/// The task cannot be cancelled or changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CancelError {
+    /// There is no such task.
+    #[error("there is no task {0}")]
+    Unknown(TaskId),
+    /// It is finished.
+    #[error("task {0} is already {1}")]
+    Finished(TaskId, Status),
+    /// It is running, and its place in the queue is past.
+    #[error("task {0} is running")]
+    Running(TaskId),
+}
+
+/// The task cannot be released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReleaseError {
+    /// There is no such task.
+    #[error("there is no task {0}")]
+    Unknown(TaskId),
+    /// Nobody holds it.
+    #[error("task {0} is {1}, not held")]
+    NotHeld(TaskId, Status),
+}
+
+impl Batch {
+    /// Cancels a task: a queued one at once, with all that depends on it; a running one is asked to end.
+    ///
+    /// # Errors
+    /// When there is no such task, or it is finished.
+    pub fn cancel(&mut self, id: TaskId, now: Time) -> Result<(), CancelError> {
+        if matches!(self.open_state(id)?, State::Running { .. }) {
+            self.request_end(id, Ending::Cancelled(CancelReason::User), Urgency::End);
+        } else {
+            let reason = Reason::Cancelled(CancelReason::User);
+            self.finish(id, Status::Cancelled, Some(reason), now);
+            self.settle_dependents(id, Status::Cancelled, id, now);
+        }
+        Ok(())
+    }
+
+    /// Lets a held task run again: it is ready.
+    ///
+    /// # Errors
+    /// When there is no such task, or it is not held.
+    pub fn release(&mut self, id: TaskId, now: Time) -> Result<(), ReleaseError> {
+        let status = self.status(id).ok_or(ReleaseError::Unknown(id))?;
+        match self.open_state(id) {
+            Ok(State::Held) => self.transition(id, State::ready(now)),
+            _ => return Err(ReleaseError::NotHeld(id, status)),
+        }
+        self.record(Event::Released { task: id, at: now });
+        Ok(())
+    }
+
+    /// The state of a task that can still be changed.
+    fn open_state(&self, id: TaskId) -> Result<State, CancelError> {
+        if let Some(status) = self.table.final_status(id) {
+            return Err(CancelError::Finished(id, status));
+        }
+        match self.table.get(id).map(|slot| slot.state) {
+            None | Some(State::Removed) => Err(CancelError::Unknown(id)),
+            Some(state) => Ok(state),
+        }
+    }
+
+    /// Ends the batch for good: queued tasks are cancelled, running ones asked to end, as *batch stopped*.
+    pub fn cancel_all(&mut self, now: Time) {
+        self.stopped_early = true;
+        let reason = CancelReason::BatchStopped;
+        let open: Vec<TaskId> = self.table.open_ids().collect();
+        for id in open {
+            if matches!(self.table.open_mut(id).state, State::Running { .. }) {
+                self.request_end(id, Ending::Cancelled(reason), Urgency::End);
+            } else {
+                self.finish(id, Status::Cancelled, Some(Reason::Cancelled(reason)), now);
+                // Its dependents are unfinished too and have their own turn in this loop.
+                self.table.close(id);
+            }
+        }
+    }
+
+    /// Stops the batch: nothing more starts, what is queued stays queued.
+    pub fn stop(&mut self, mode: StopMode, now: Time) {
+        if !self.stopping {
+            self.stopping = true;
+            self.record(Event::Stopping { at: now });
+        }
+        let urgency = match mode {
+            StopMode::Graceful => return,
+            StopMode::End => Urgency::End,
+            StopMode::Kill => Urgency::Kill,
+        };
+        for id in self.running_ids() {
+            self.request_end(id, Ending::Shutdown, urgency);
+        }
+    }
+
+    /// The running tasks, in the order of their ids.
+    pub(super) fn running_ids(&self) -> Vec<TaskId> {
+        let mut running: Vec<TaskId> = self.slots.holders().collect();
+        running.sort_unstable();
+        running
+    }
+
+    fn request_end(&mut self, id: TaskId, cause: Ending, urgency: Urgency) {
+        let first = self.end_attempt(id, cause);
+        let slot = self.table.open_mut(id);
+        let State::Running { slot: number, .. } = slot.state else {
+            unreachable!("only a running attempt can be asked to end");
+        };
+        if first || urgency == Urgency::Kill {
+            self.cancel_requests.push(CancelRequest {
+                token: ClaimToken {
+                    task: id,
+                    attempt: slot.attempts,
+                    run: self.run,
+                },
+                slot: number,
+                urgency,
+            });
+        }
+    }
+
+    /// Starts no further attempts until [`resume`](Self::resume); running ones go on.
+    pub fn pause(&mut self, now: Time) {
+        if !self.paused {
+            self.paused = true;
+            self.record(Event::Paused { at: now });
+        }
+    }
+
+    /// Starts attempts again.
+    pub fn resume(&mut self, now: Time) {
+        if self.paused {
+            self.paused = false;
+            self.record(Event::Resumed { at: now });
+        }
+    }
+
+    /// Changes how many tasks run at once. Running ones above the new number go on to their end.
+    pub fn set_concurrency(&mut self, slots: std::num::NonZeroU32, now: Time) {
+        if self.slots.limit != slots.get() {
+            self.slots.limit = slots.get();
+            self.record(Event::ConcurrencyChanged {
+                at: now,
+                slots: slots.get(),
+            });
+        }
+    }
+
+    /// Changes the priority of a task that is not running; it goes to the end of its new queue.
+    ///
+    /// # Errors
+    /// When there is no such task, or it is running or finished.
+    pub fn set_priority(
+        &mut self,
+        id: TaskId,
+        priority: Priority,
+        now: Time,
+    ) -> Result<(), CancelError> {
+        match self.open_state(id)? {
+            State::Running { .. } => return Err(CancelError::Running(id)),
+            State::Ready(ready) => {
+                self.ready.remove(&mut self.table, id);
+                self.table.open_mut(id).priority = priority;
+                self.ready.push(&mut self.table, id, ready.since);
+            }
+            _ => self.table.open_mut(id).priority = priority,
+        }
+        self.record(Event::PriorityChanged {
+            task: id,
+            at: now,
+            priority,
+        });
+        Ok(())
+    }
+
+    /// The earliest time at which [`handle_timers`](Self::handle_timers) has something to do.
+    pub fn next_wakeup(&self) -> Option<Time> {
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let deadline = self
+            .deadline
+            .filter(|_| !self.stopped_early && self.open > 0);
+        match (timer, deadline) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Does what is due: delayed tasks become ready, attempts past their deadline are asked to end, and a
+    /// batch past its own is ended for good.
+    pub fn handle_timers(&mut self, now: Time) {
+        if !self.stopped_early && self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.cancel_all(now);
+        }
+        while let Some(&(at, id)) = self.timers.first() {
+            if at > now {
+                break;
+            }
+            match self.table.open_mut(id).state {
+                State::Delayed { .. } => self.transition(id, State::ready(at)),
+                State::Running { .. } => self.request_end(id, Ending::Timeout, Urgency::End),
+                _ => unreachable!("only delayed and running tasks have timers"),
+            }
+        }
+    }
+}
