@@ -16,7 +16,7 @@ use crate::task_json::write_result;
 /// The columns: those of the contract, then further ones.
 pub(crate) const HEADER: &str = "task_id,name,function,status,priority,created_at,started_at,completed_at,\
 execution_time,wait_time,retry_count,result,error,id,reason,max_retries,flaky,attempts,exit_code,signal,\
-tags,depends_on,params,cpu_time,peak_memory";
+tags,depends_on,params,cpu_time,peak_memory,cause";
 
 /// Writes tasks as CSV rows.
 #[derive(Clone, Debug, Default)]
@@ -108,7 +108,10 @@ impl CsvRows {
         } else {
             out.write_all(b",")?;
         }
-        out.write_all(b"\n")
+        match &record.cause {
+            None => out.write_all(b",\n"),
+            Some(cause) => writeln!(out, ",{}", cause.id()),
+        }
     }
 
     /// The result as JSON text; empty without one. JSON never begins like a formula, except for a number.

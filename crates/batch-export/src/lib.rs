@@ -2,7 +2,7 @@
 //!
 //! The flow, in one direction: [`Records`] folds the core's events into one [`TaskRecord`] for each task
 //! that finishes; a [`Filter`] says which are wanted; a [`ResultWriter`] writes them in a [`Format`]; and
-//! the [`Summary`] adds them up. Nothing here knows a database, a clock or a terminal. Memory is bounded:
+//! the [`Summary`] adds them up, with its failures grouped into [`Causes`]. Nothing here knows a database, a clock or a terminal. Memory is bounded:
 //! finished tasks are forgotten, and large outputs are copied from their files piece by piece.
 //!
 //! ```
@@ -40,6 +40,7 @@
 #![forbid(unsafe_code)]
 
 mod atomic_file;
+mod causes;
 mod csv;
 mod error;
 mod filter;
@@ -58,11 +59,14 @@ mod visible;
 mod writer;
 
 pub use atomic_file::AtomicFile;
+pub use causes::{CauseGroup, Causes, cause_of};
 pub use error::ExportError;
 pub use filter::{Filter, FilterError};
 pub use format::{Format, UnknownFormat};
 pub use record::{AttemptEnd, AttemptRecord, TaskRecord};
 pub use records::Records;
+pub use scalar::rfc3339;
+pub use stream::copy_stream;
 pub use summary::{Summary, Totals};
 pub use task_json::TaskJson;
 pub use visible::Visible;

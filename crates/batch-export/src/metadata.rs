@@ -3,6 +3,7 @@
 use batch_core::Status;
 use serde::Serialize;
 
+use crate::causes::CauseGroup;
 use crate::scalar::Stamps;
 use crate::summary::Summary;
 
@@ -27,6 +28,10 @@ pub(crate) struct Metadata<'a> {
     wall_time: Option<f64>,
     total_execution_time: f64,
     average_task_time: Option<f64>,
+    /// Why tasks failed, the largest group first.
+    causes: Vec<&'a CauseGroup>,
+    /// Failed tasks that are in no group, where there are very many causes.
+    other_failed: u64,
 }
 
 impl<'a> Metadata<'a> {
@@ -51,6 +56,8 @@ impl<'a> Metadata<'a> {
             wall_time: summary.wall_time().map(|time| time.as_secs_f64()),
             total_execution_time: totals.total_execution_time.as_secs_f64(),
             average_task_time: totals.average_task_time().map(|time| time.as_secs_f64()),
+            causes: summary.causes().largest_first(),
+            other_failed: summary.causes().other(),
         }
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch_core::{
-    BatchId, CancelReason, FailureKind, FullTaskId, Output, Priority, Reason, Status, TaskId,
-    TaskSpec, Time,
+    BatchId, CancelReason, Cause, FailureKind, FullTaskId, Output, Priority, Reason, Status,
+    TaskId, TaskSpec, Time,
 };
 
 /// All that is known of one task.
@@ -44,6 +44,8 @@ pub struct TaskRecord {
     pub output: Option<Arc<Output>>,
     /// What went wrong, for people.
     pub error: Option<String>,
+    /// Why it failed, told as like failures are; `None` for a task that did not fail.
+    pub cause: Option<Arc<Cause>>,
     /// Its attempts, the first one first, without one that is still under way.
     pub attempts: Vec<AttemptRecord>,
 }
@@ -109,6 +111,7 @@ impl TaskRecord {
             flaky: false,
             output: None,
             error: None,
+            cause: None,
             attempts: Vec::new(),
         }
     }

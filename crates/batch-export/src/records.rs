@@ -5,10 +5,11 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use batch_core::{
-    BatchId, CancelReason, Event, FailureKind, Outcome, Priority, QueuedReason, Reason, Status,
-    TaskId, TaskSpec, Then, Time,
+    BatchId, CancelReason, Cause, Event, FailureKind, Outcome, Priority, QueuedReason, Reason,
+    Status, TaskId, TaskSpec, Then, Time,
 };
 
+use crate::causes::cause_of;
 use crate::record::{AttemptEnd, AttemptRecord, TaskRecord};
 
 /// A fold over the events of a batch that hands out each task when it finishes, and then forgets it.
@@ -58,13 +59,9 @@ impl Records {
     /// Events of a task that was never submitted are left aside.
     pub fn apply(&mut self, event: &Event) -> Option<TaskRecord> {
         match event {
-            Event::Submitted { task, at, spec } => {
-                let waiting = Waiting {
-                    spec: Arc::clone(spec),
-                    created_at: *at,
-                    priority: spec.options.priority,
-                };
-                self.waiting.insert(*task, waiting);
+            // A task that was finished is forgotten: it begins anew.
+            Event::Submitted { task, at, spec } | Event::Reopened { task, at, spec, .. } => {
+                self.queued(*task, *at, spec);
             }
             Event::Started { task, at, .. } => self.started(*task, *at),
             Event::AttemptEnded {
@@ -109,6 +106,11 @@ impl Records {
                     active.record.priority = *priority;
                 }
             }
+            Event::Released { task, .. } => {
+                if let Some(active) = self.active.get_mut(task) {
+                    active.record.reason = None;
+                }
+            }
             Event::Paused { .. } => self.paused = true,
             Event::Resumed { .. } => self.paused = false,
             Event::ConcurrencyChanged { .. } | Event::Stopping { .. } => {}
@@ -147,6 +149,15 @@ impl Records {
             }
             Some(record)
         })
+    }
+
+    fn queued(&mut self, task: TaskId, at: Time, spec: &Arc<TaskSpec>) {
+        let waiting = Waiting {
+            spec: Arc::clone(spec),
+            created_at: at,
+            priority: spec.options.priority,
+        };
+        self.waiting.insert(task, waiting);
     }
 
     fn started(&mut self, task: TaskId, at: Time) {
@@ -191,6 +202,9 @@ impl Records {
             Some(Reason::Failed(FailureKind::Quarantined)) => {
                 Some("quarantined: it was running each time the executor died".to_owned())
             }
+            Some(Reason::Failed(FailureKind::Interrupted)) => {
+                Some("interrupted: it was cut off, and is not to run again".to_owned())
+            }
             Some(Reason::Failed(kind)) => Some(kind.to_string()),
             Some(Reason::Cancelled(CancelReason::DependencyFailed { root })) => {
                 Some(self.blame(root))
@@ -201,6 +215,9 @@ impl Records {
             }
             Some(Reason::Queued(_)) | None => record.error.take(),
         };
+        if let Some(Reason::Failed(kind)) = record.reason {
+            record.cause = Some(Arc::new(cause(record, kind)));
+        }
         if record.status != Status::Completed && record.root().is_none() {
             self.root = Some((record.task, record.status, Arc::clone(&record.spec)));
         }
@@ -267,9 +284,28 @@ fn attempt_ended(record: &mut TaskRecord, mut ended: AttemptRecord, outcome: &Ou
     record.attempts.push(ended);
     record.status = Status::Queued;
     record.reason = None;
-    if let Then::RetryAt(until) = then {
-        record.retry_count += 1;
-        record.reason = Some(Reason::Queued(QueuedReason::Delayed { until }));
+    match then {
+        Then::RetryAt(until) => {
+            record.retry_count += 1;
+            record.reason = Some(Reason::Queued(QueuedReason::Delayed { until }));
+        }
+        Then::Held => record.reason = Some(Reason::Queued(QueuedReason::Held)),
+        Then::Final | Then::Requeued => {}
+    }
+}
+
+/// Why a task failed: what its last attempt said, if that one failed.
+fn cause(record: &TaskRecord, kind: FailureKind) -> Cause {
+    let said = match record.attempts.last().map(|attempt| attempt.end) {
+        Some(AttemptEnd::Failed(_)) => record.error.as_deref(),
+        _ => None,
+    };
+    let (Some(message), function) = (said, &record.spec.function) else {
+        return Cause::of(&record.spec.function, kind, "", b"");
+    };
+    match &record.output {
+        Some(output) => cause_of(function, kind, message, &output.stderr),
+        None => Cause::of(function, kind, message, b""),
     }
 }
 
@@ -299,7 +335,7 @@ impl Hasher for TaskHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use batch_core::Failure;
+    use batch_core::{Failure, Output, Stream};
     use std::time::Duration;
 
     const fn at(seconds: u64) -> Time {
@@ -455,6 +491,114 @@ mod tests {
     }
 
     #[test]
+    fn a_failed_task_has_the_cause_of_its_last_attempt() {
+        let said = |kind, stderr: Stream| {
+            let output = Output {
+                stderr,
+                ..Output::default()
+            };
+            Outcome::Failed(Arc::new(
+                Failure::new(kind, "exit code 2").with_output(output),
+            ))
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("stderr");
+        std::fs::write(&path, "noise\n".repeat(9_000) + "error: page 7\n").unwrap();
+        let len = std::fs::metadata(&path).unwrap().len();
+        let first = said(
+            FailureKind::ExitCode(1),
+            Stream::from(b"error: first\n".to_vec()),
+        );
+        let last = said(FailureKind::ExitCode(2), Stream::File { path, len });
+        let reason = |kind| Some(Reason::Failed(kind));
+        let mut records = Records::new(BatchId::default());
+        let ended = |number, outcome: Outcome, kind| {
+            [
+                submitted(number, TaskSpec::new("command")),
+                started(number, 2, 1),
+                ended(number, 4, 1, first.clone(), Then::RetryAt(at(5))),
+                started(number, 5, 2),
+                ended(number, 7, 2, outcome, Then::Final),
+                finished(number, 7, Status::Failed, reason(kind), 1),
+            ]
+        };
+        let mut label = |number, outcome, kind| {
+            let record = fold(&mut records, &ended(number, outcome, kind)).unwrap();
+            record.cause.map(|cause| cause.label().to_owned()).unwrap()
+        };
+        assert_eq!(
+            label(1, last, FailureKind::ExitCode(2)),
+            "command: exit code 2: error: page N"
+        );
+        assert_eq!(
+            label(2, Outcome::Interrupted, FailureKind::Quarantined),
+            "command: quarantined",
+            "an attempt that was cut off said nothing"
+        );
+        assert_eq!(
+            label(3, Outcome::Interrupted, FailureKind::Interrupted),
+            "command: interrupted"
+        );
+        let done = [
+            submitted(4, TaskSpec::new("command")),
+            started(4, 2, 1),
+            finished(4, 4, Status::Completed, None, 0),
+        ];
+        assert_eq!(fold(&mut records, &done).unwrap().cause, None);
+    }
+
+    #[test]
+    fn a_held_task_waits_until_it_is_released() {
+        let left = |more: &[Event]| {
+            let mut records = Records::new(BatchId::default());
+            let begun = [
+                submitted(1, TaskSpec::new("command")),
+                started(1, 2, 1),
+                ended(1, 4, 1, Outcome::Interrupted, Then::Held),
+            ];
+            fold(&mut records, &[&begun, more].concat());
+            records.unfinished().next().unwrap().reason
+        };
+        let queued = |reason| Some(Reason::Queued(reason));
+        assert_eq!(left(&[]), queued(QueuedReason::Held));
+        let released = Event::Released {
+            task: task(1),
+            at: at(5),
+        };
+        assert_eq!(left(&[released]), queued(QueuedReason::Ready));
+    }
+
+    #[test]
+    fn a_reopened_task_begins_anew() {
+        let mut records = Records::new(BatchId::default());
+        let failed = Some(Reason::Failed(FailureKind::ExitCode(1)));
+        let first = [
+            submitted(1, TaskSpec::new("command")),
+            started(1, 2, 1),
+            ended(1, 4, 1, failure(), Then::Final),
+            finished(1, 4, Status::Failed, failed, 0),
+        ];
+        assert!(fold(&mut records, &first).unwrap().cause.is_some());
+        let reopened = Event::Reopened {
+            task: task(1),
+            at: at(5),
+            from: Status::Failed,
+            spec: Arc::new(TaskSpec::new("command")),
+        };
+        assert!(records.apply(&reopened).is_none());
+        assert_eq!(records.len(), 1);
+        let second = [
+            started(1, 6, 2),
+            ended(1, 8, 2, Outcome::Completed(None), Then::Final),
+            finished(1, 8, Status::Completed, None, 0),
+        ];
+        let record = fold(&mut records, &second).unwrap();
+        assert_eq!((record.status, record.cause), (Status::Completed, None));
+        assert_eq!((record.created_at, record.attempts.len()), (at(5), 1));
+        assert!(!record.flaky, "{:?}", record.error);
+    }
+
+    #[test]
     fn a_quarantined_task_does_not_blame_an_earlier_failure() {
         let mut records = Records::new(BatchId::default());
         let quarantined = Some(Reason::Failed(FailureKind::Quarantined));
@@ -537,7 +681,7 @@ mod tests {
     fn a_waiting_task_is_small() {
         assert!(size_of::<(TaskId, Waiting)>() <= 32);
         assert!(
-            size_of::<TaskRecord>() <= 264,
+            size_of::<TaskRecord>() <= 272,
             "{}",
             size_of::<TaskRecord>()
         );

@@ -93,6 +93,17 @@ impl Stamps {
     }
 }
 
+/// A time as RFC 3339 in UTC with milliseconds: `2026-01-02T03:04:05.678Z`.
+///
+/// ```
+/// let time = batch_core::Time::from_micros(1_767_323_045_678_901);
+/// assert_eq!(batch_export::rfc3339(time), "2026-01-02T03:04:05.678Z");
+/// ```
+pub fn rfc3339(time: Time) -> String {
+    let mut stamps = Stamps::default();
+    stamps.text(time).iter().copied().map(char::from).collect()
+}
+
 /// Year, month and day of a number of days since 1970-01-01.
 fn civil_date(days: u64) -> (u64, u64, u64) {
     // A guess that is never late (no year is longer than 366 days), and then a few steps.

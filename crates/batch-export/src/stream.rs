@@ -16,6 +16,14 @@ use crate::error::ExportError;
 /// How many bytes of a file are held at once.
 const PIECE: usize = 64 * 1024;
 
+/// Writes what a task printed, as it is, piece by piece.
+///
+/// # Errors
+/// When `out` refuses it, or the output cannot be read back whole.
+pub fn copy_stream(stream: &Stream, out: &mut dyn Write) -> Result<(), ExportError> {
+    for_each_piece(stream, |piece| Ok(out.write_all(piece)?))
+}
+
 /// Writes the bytes as they are.
 pub(crate) fn write_bytes<W: Write>(out: &mut W, stream: &Stream) -> Result<(), ExportError> {
     for_each_piece(stream, |piece| Ok(out.write_all(piece)?))

@@ -3,16 +3,17 @@
 use std::fmt;
 use std::time::Duration;
 
-use batch_core::{BatchId, FullTaskId, ShortDuration, Status, Time};
+use batch_core::{BatchId, ShortDuration, Status, Time};
 
+use crate::causes::Causes;
 use crate::record::TaskRecord;
-use crate::visible::Visible;
 
 /// Sums over tasks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Totals {
     counts: [u64; 5],
-    executed: u64,
+    /// How many tasks had an attempt that ended.
+    pub executed: u64,
     /// How long all attempts took together.
     pub total_execution_time: Duration,
     /// How many retries were used.
@@ -26,6 +27,25 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Sums that were made elsewhere, as by a database: how many tasks have each status. What is given
+    /// twice is added. The other sums are 0; set those that are known.
+    ///
+    /// ```
+    /// use batch_core::Status;
+    /// use batch_export::Totals;
+    ///
+    /// let mut totals = Totals::from_counts([(Status::Completed, 5), (Status::Failed, 2)]);
+    /// totals.executed = 7;
+    /// assert_eq!(totals.tasks(), 7);
+    /// ```
+    pub fn from_counts(counts: impl IntoIterator<Item = (Status, u64)>) -> Self {
+        let mut totals = Self::default();
+        for (status, count) in counts {
+            totals.counts[status as usize] += count;
+        }
+        totals
+    }
+
     /// Adds a task.
     pub fn add(&mut self, record: &TaskRecord) {
         self.counts[record.status as usize] += 1;
@@ -63,7 +83,7 @@ impl Totals {
     }
 }
 
-/// How a batch ended: its totals and its first failures. Shown to people, and the metadata of a JSON
+/// How a batch ended: its totals and why its tasks failed. Shown to people, and the metadata of a JSON
 /// export.
 ///
 /// Add every task of the batch, also those that a filter keeps out of the results.
@@ -78,49 +98,41 @@ pub struct Summary {
     /// How long it took on the clock, where more is known than its first start and last end.
     pub elapsed: Option<Duration>,
     totals: Totals,
-    failures: Vec<FailureLine>,
-}
-
-#[derive(Clone, Debug)]
-struct FailureLine {
-    id: FullTaskId,
-    label: String,
-    error: String,
-    attempts: usize,
+    causes: Causes,
 }
 
 impl Summary {
-    /// How many failures are shown one by one.
-    pub const SHOWN_FAILURES: usize = 5;
-
     /// The summary of a batch without tasks.
     pub fn new(batch: BatchId) -> Self {
+        Self::from_parts(batch, Totals::default(), Causes::new())
+    }
+
+    /// The summary of a batch whose tasks were added up elsewhere.
+    pub const fn from_parts(batch: BatchId, totals: Totals, causes: Causes) -> Self {
         Self {
             batch,
             name: None,
             exported_at: Time::ZERO,
             elapsed: None,
-            totals: Totals::default(),
-            failures: Vec::new(),
+            totals,
+            causes,
         }
     }
 
     /// Adds a task.
     pub fn add(&mut self, record: &TaskRecord) {
         self.totals.add(record);
-        if record.status == Status::Failed && self.failures.len() < Self::SHOWN_FAILURES {
-            self.failures.push(FailureLine {
-                id: record.id(),
-                label: record.spec.label().to_owned(),
-                error: record.error.clone().unwrap_or_default(),
-                attempts: record.attempts.len(),
-            });
-        }
+        self.causes.add(record);
     }
 
     /// The sums over all tasks.
     pub const fn totals(&self) -> &Totals {
         &self.totals
+    }
+
+    /// Why tasks failed.
+    pub const fn causes(&self) -> &Causes {
+        &self.causes
     }
 
     /// How long the batch took on the clock: what was given, else from the first start to the last end.
@@ -138,30 +150,13 @@ impl Summary {
 }
 
 impl fmt::Display for Summary {
-    /// One line of counts, then the first failures one by one. Ends without a line break.
+    /// One line of counts, then the failures by their causes. Ends without a line break.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.fmt_counts(f)?;
-        let failed = self.totals.count(Status::Failed);
-        if failed == 0 {
+        if self.causes.is_empty() {
             return Ok(());
         }
-        f.write_str("\nfailed:")?;
-        for failure in &self.failures {
-            write!(
-                f,
-                "\n  {}  {}: {}",
-                failure.id,
-                Visible(&failure.label),
-                Short(&failure.error)
-            )?;
-            if failure.attempts > 1 {
-                write!(f, " ({} attempts)", failure.attempts)?;
-            }
-        }
-        match failed - self.failures.len() as u64 {
-            0 => Ok(()),
-            more => write!(f, "\n  … and {} more", Grouped(more)),
-        }
+        write!(f, "\n{}", self.causes)
     }
 }
 
@@ -215,26 +210,11 @@ impl fmt::Display for Grouped {
     }
 }
 
-/// The first line of an error, cut where it grows long.
-struct Short<'a>(&'a str);
-
-impl fmt::Display for Short<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const LONGEST: usize = 200;
-        let line = self.0.lines().next().unwrap_or_default();
-        match line.char_indices().nth(LONGEST) {
-            Some((end, _)) => write!(f, "{}…", Visible(&line[..end])),
-            None if line.len() < self.0.trim_end().len() => write!(f, "{} …", Visible(line)),
-            None => Visible(line).fmt(f),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::record::{AttemptEnd, AttemptRecord};
-    use batch_core::{TaskId, TaskSpec};
+    use batch_core::{Cause, FailureKind, TaskId, TaskSpec};
     use std::sync::Arc;
 
     fn record(number: u32, status: Status) -> TaskRecord {
@@ -257,7 +237,10 @@ mod tests {
             record.attempts = vec![attempt; 1 + number as usize % 2];
         }
         if status == Status::Failed {
-            record.error = Some("exit code 3\nand more".to_owned());
+            let line = format!("grep: /tmp/{number}: No such file or directory");
+            let kind = FailureKind::ExitCode(2 + i32::from(number.is_multiple_of(6)));
+            let cause = Cause::of("command", kind, "", line.as_bytes());
+            record.cause = Some(Arc::new(cause));
         }
         record
     }
@@ -283,15 +266,13 @@ mod tests {
             (Status::Failed, 12),
             (Status::Cancelled, 8),
         ];
-        insta::assert_snapshot!(summary(&parts), @r"
+        insta::assert_snapshot!(summary(&parts), @"
         3,120 tasks: 3,100 completed (4 flaky), 12 failed, 8 cancelled in 1m03s (49.4/s)
-        failed:
-          b1.3101  Page 3101: exit code 3 … (2 attempts)
-          b1.3102  Page 3102: exit code 3 …
-          b1.3103  Page 3103: exit code 3 … (2 attempts)
-          b1.3104  Page 3104: exit code 3 …
-          b1.3105  Page 3105: exit code 3 … (2 attempts)
-          … and 7 more
+        12 failed, 2 causes:
+          c7d87d8  10 x command: exit code 2: grep: P: No such file or directory
+                   e.g. b1.3101 Page 3101: grep: /tmp/3101: No such file or directory
+          c7c8c19   2 x command: exit code 3: grep: P: No such file or directory
+                   e.g. b1.3102 Page 3102: grep: /tmp/3102: No such file or directory
         ");
     }
 
@@ -308,11 +289,22 @@ mod tests {
     }
 
     #[test]
-    fn a_long_or_hostile_error_stays_one_line() {
-        let long = "ä".repeat(300);
-        assert_eq!(Short(&long).to_string(), format!("{}…", "ä".repeat(200)));
-        assert_eq!(Short("a\u{1b}b").to_string(), "a\\u{1b}b");
-        assert_eq!(Short("one\n").to_string(), "one");
+    fn a_summary_of_stored_sums_is_that_of_the_records() {
+        let of_records = summary(&[(Status::Completed, 30), (Status::Failed, 12)]);
+        let totals = of_records.totals();
+        let counts = Status::ALL.map(|status| (status, totals.count(status)));
+        let mut stored = Totals::from_counts(counts);
+        stored.executed = totals.executed;
+        stored.total_execution_time = totals.total_execution_time;
+        stored.retries = totals.retries;
+        stored.flaky = totals.flaky;
+        stored.first_start = totals.first_start;
+        stored.last_end = totals.last_end;
+        assert_eq!(stored, *totals);
+        let causes = of_records.causes().largest_first().into_iter().cloned();
+        let causes = Causes::from_groups(causes, 0);
+        let stored = Summary::from_parts(BatchId::default(), stored, causes);
+        assert_eq!(stored.to_string(), of_records.to_string());
     }
 
     #[test]

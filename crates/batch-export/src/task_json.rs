@@ -2,7 +2,7 @@
 //!
 //! Fields of the contract, always there and in this order: `task_id, id, name, function, params, priority,
 //! status, reason, created_at, started_at, completed_at, execution_time, wait_time, retry_count,
-//! max_retries, flaky, result, error`. Then `tags, depends_on, cpu_time, peak_memory, attempts`; and, only
+//! max_retries, flaky, result, error`. Then `tags, depends_on, cpu_time, peak_memory, attempts, cause`; and, only
 //! where there is something to say, `root_task` (whose failure cancelled this one) and `stdout`, `stderr`
 //! (what was printed beside a returned value).
 
@@ -109,7 +109,10 @@ impl TaskJson {
             }
             self.write_attempt(out, attempt)?;
         }
-        out.write_all(b"]")?;
+        match &record.cause {
+            None => out.write_all(b"],\"cause\":null")?,
+            Some(cause) => write!(out, "],\"cause\":\"{}\"", cause.id())?,
+        }
         if let Some(root) = record.root() {
             out.write_all(b",\"root_task\":\"")?;
             write_task_id(out, root)?;

@@ -3,13 +3,13 @@
 //! ```text
 //! completed b1.1  Fetch page 1  0.31s
 //!   | 200 OK
-//! failed    b1.2  Fetch page 2  1.20s (4 attempts)
+//! failed    b1.2  Fetch page 2  1.20s (4 attempts)  c3fa21b
 //!   error: exit code 3
 //!   ! cannot resolve host
 //! ```
 //!
 //! `|` stands before lines of standard output, `!` before the last lines of standard error, `=` before
-//! a returned value.
+//! a returned value. At the end of the line of a failed task stands its cause.
 
 use std::io::{self, Write};
 
@@ -122,7 +122,10 @@ fn write_head<W: Write>(out: &mut W, record: &TaskRecord) -> io::Result<()> {
         (false, 0 | 1) => {}
         (false, attempts) => write!(out, " ({attempts} attempts)")?,
     }
-    out.write_all(b"\n")
+    match &record.cause {
+        Some(cause) => writeln!(out, "  {}", cause.id()),
+        None => out.write_all(b"\n"),
+    }
 }
 
 /// Puts a lead before every line, and ends the last one.

@@ -4,7 +4,7 @@ mod parse;
 
 use std::time::Duration;
 
-use batch_core::{BatchId, Priority, Reason, Status, TaskId};
+use batch_core::{BatchId, CauseId, Priority, Reason, Status, TaskId};
 
 use crate::record::TaskRecord;
 
@@ -39,6 +39,7 @@ pub use parse::FilterError;
 /// | `name` | the name shown: the name, else the id, else the function | text |
 /// | `reason` | why it has its status, such as `"exit code"` or `timeout` | text |
 /// | `error` | what went wrong | text |
+/// | `cause` | why it failed, as the summary groups it | `c3fa21b` |
 /// | `task` | number | `42` or `b7.42` |
 /// | `time` | execution time | `10`, `1m30s` |
 /// | `wait` | wait before the first attempt | `10`, `1m30s` |
@@ -73,6 +74,7 @@ enum Test {
     Time(TimeField, Compare, Vec<Duration>),
     Number(NumberField, Compare, Vec<i64>),
     Flaky(Vec<bool>),
+    Cause(Vec<CauseId>),
     /// Tasks, in a batch or in any.
     Task(Vec<(Option<BatchId>, TaskId)>),
 }
@@ -159,6 +161,13 @@ impl Filter {
         self.with_any(tags.is_empty(), Test::Text(TextField::Tag, tags))
     }
 
+    /// Wants only tasks that failed for one of these causes; of none, all.
+    #[must_use]
+    pub fn with_causes(self, causes: impl IntoIterator<Item = CauseId>) -> Self {
+        let causes: Vec<CauseId> = causes.into_iter().collect();
+        self.with_any(causes.is_empty(), Test::Cause(causes))
+    }
+
     /// Wants only tasks that the other filter wants as well.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
@@ -193,6 +202,10 @@ impl Test {
             Self::Time(field, compare, times) => compare.any(field.of(record), times),
             Self::Number(field, compare, numbers) => compare.any(field.of(record), numbers),
             Self::Flaky(values) => values.contains(&record.flaky),
+            Self::Cause(causes) => {
+                let cause = record.cause.as_ref().map(|cause| cause.id());
+                cause.is_some_and(|cause| causes.contains(&cause))
+            }
             Self::Task(tasks) => tasks.iter().any(|(batch, task)| {
                 *task == record.task && batch.is_none_or(|batch| batch == record.batch)
             }),
@@ -265,7 +278,7 @@ impl Pattern {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use batch_core::{FailureKind, TaskSpec, Time};
+    use batch_core::{Cause, FailureKind, TaskSpec, Time};
     use std::sync::Arc;
 
     fn record() -> TaskRecord {
@@ -278,6 +291,9 @@ mod tests {
         record.status = Status::Failed;
         record.reason = Some(Reason::Failed(FailureKind::ExitCode(3)));
         record.error = Some("No such \"file\"".into());
+        let cause = CauseId::new(0x3f_a21b).unwrap();
+        let cause = Cause::from_parts(cause, String::new(), String::new());
+        record.cause = Some(Arc::new(cause));
         record.execution_time = Some(Duration::from_secs(75));
         record.retry_count = 2;
         record
@@ -302,6 +318,7 @@ mod tests {
             "-wait>0 -wait<=0 -id:x -signal:9",
             "retries>0 retries>=2 attempts:0",
             "flaky:false -flaky:true",
+            "cause:c3fa21b cause:c000000,c3FA21B -cause:c000000 cause!=c000000",
             "task:42 task:7,b1.42 -task:b2.42",
         ] {
             assert!(Filter::parse(text).unwrap().matches(&record()), "{text}");
@@ -320,6 +337,7 @@ mod tests {
             "wait:0",
             "signal!=9 signal:9",
             "flaky:true",
+            "cause:c000000",
             "task:b2.42",
         ] {
             assert!(!Filter::parse(text).unwrap().matches(&record()), "{text}");
@@ -332,8 +350,10 @@ mod tests {
             .with_statuses([Status::Failed])
             .with_priorities([Priority::High, Priority::Low])
             .with_tags(["api"])
+            .with_causes(["c3fa21b".parse().unwrap()])
             .and(Filter::parse("time>1").unwrap());
-        let written = Filter::parse("status:failed priority:high,low tag:api time>1").unwrap();
+        let written =
+            Filter::parse("status:failed priority:high,low tag:api cause:c3fa21b time>1").unwrap();
         assert_eq!(built, written);
         assert!(Filter::default().is_empty() && !built.is_empty());
     }

@@ -4,8 +4,8 @@ use std::iter::Peekable;
 use std::str::Chars;
 
 use batch_core::{
-    FullTaskId, ParseDurationError, ParseIdError, Priority, Status, TaskId, UnknownName,
-    parse_duration,
+    FullTaskId, ParseCauseIdError, ParseDurationError, ParseIdError, Priority, Status, TaskId,
+    UnknownName, parse_duration,
 };
 
 use super::{Compare, NumberField, Pattern, Term, Test, TextField, TimeField};
@@ -65,7 +65,7 @@ pub enum FilterError {
     },
 }
 
-const FIELDS: [&str; 16] = [
+const FIELDS: [&str; 17] = [
     "status",
     "priority",
     "tag",
@@ -74,6 +74,7 @@ const FIELDS: [&str; 16] = [
     "name",
     "reason",
     "error",
+    "cause",
     "task",
     "time",
     "wait",
@@ -232,6 +233,14 @@ impl Parts {
                         .map_err(|_| self.bad(format!("{text:?} is neither true nor false")))
                 })?)
             }
+            "cause" => {
+                self.only_is()?;
+                let read = |text: &str| {
+                    text.parse()
+                        .map_err(|error: ParseCauseIdError| self.bad(error.to_string()))
+                };
+                Test::Cause(self.values(read)?)
+            }
             "task" => {
                 self.only_is()?;
                 Test::Task(self.values(|text| self.task(text))?)
@@ -359,6 +368,7 @@ mod tests {
             "retries:many",
             "flaky:yes",
             "task:x",
+            "cause:3fa21b",
             "failed",
             "status:",
             "tag:a,,b",
@@ -368,8 +378,8 @@ mod tests {
         .map(|text| Filter::parse(text).unwrap_err().to_string())
         .into();
         insta::assert_snapshot!(errors.join("\n"), @r#"
-        unknown field "statsu" in the filter; did you mean "status"? the fields are status, priority, tag, function, id, name, reason, error, task, time, wait, retries, attempts, exit_code, signal, flaky
-        unknown field "color" in the filter; the fields are status, priority, tag, function, id, name, reason, error, task, time, wait, retries, attempts, exit_code, signal, flaky
+        unknown field "statsu" in the filter; did you mean "status"? the fields are status, priority, tag, function, id, name, reason, error, cause, task, time, wait, retries, attempts, exit_code, signal, flaky
+        unknown field "color" in the filter; the fields are status, priority, tag, function, id, name, reason, error, cause, task, time, wait, retries, attempts, exit_code, signal, flaky
         status in the filter: did you mean "failed"? unknown status "faild"; it is one of queued, running, completed, failed, cancelled
         the filter cannot compare status by >; it takes `:`, `=` and `!=`
         priority in the filter: unknown priority "urgent"; it is one of critical, high, medium, low
@@ -380,6 +390,7 @@ mod tests {
         retries in the filter: "many" is not a whole number
         flaky in the filter: "yes" is neither true nor false
         task in the filter: "x" is not a task id such as b7.42
+        cause in the filter: "3fa21b" is not a cause id such as c3fa21b
         "failed" in the filter is not complete; write a field, an operator and a value, such as status:failed or time>10
         "status:" in the filter is not complete; write a field, an operator and a value, such as status:failed or time>10
         "tag:a,,b" in the filter is not complete; write a field, an operator and a value, such as status:failed or time>10
@@ -395,6 +406,7 @@ mod tests {
                 "status" => "failed",
                 "priority" => "high",
                 "flaky" => "true",
+                "cause" => "c3fa21b",
                 _ => "3",
             };
             Filter::parse(&format!("{field}:{value}")).unwrap();

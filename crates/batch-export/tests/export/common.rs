@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch_core::{
-    BatchId, CancelReason, FailureKind, Json, Output, Priority, ProcessEnd, Reason, Status, Stream,
-    TaskId, TaskSpec, Time,
+    BatchId, CancelReason, Cause, FailureKind, Json, Output, Priority, ProcessEnd, Reason, Status,
+    Stream, TaskId, TaskSpec, Time,
 };
 use batch_export::{
     AttemptEnd, AttemptRecord, Format, Summary, TaskRecord, WriterOptions, result_writer,
@@ -97,6 +97,8 @@ pub(crate) fn samples() -> Vec<TaskRecord> {
     failed.attempts[0].end = AttemptEnd::Failed(FailureKind::ExitCode(3));
     failed.attempts[0].error.clone_from(&failed.error);
     let errors: String = (1..=12).map(|line| format!("line {line}\n")).collect();
+    let cause = Cause::of("shell", FailureKind::ExitCode(3), "", errors.as_bytes());
+    failed.cause = Some(Arc::new(cause));
     failed.output = Some(Arc::new(process(3, "", errors)));
 
     let spec = Arc::new(TaskSpec::new("command").after("login"));

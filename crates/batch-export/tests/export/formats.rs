@@ -17,11 +17,11 @@ const PIECE: usize = 64 * 1024;
 #[test]
 fn jsonl_has_one_object_in_each_line() {
     insta::assert_snapshot!(text(Format::Jsonl, &samples()), @r#"
-    {"task_id":"b1.1","id":null,"name":"Say \"hi\", twice","function":"command","params":{},"priority":"medium","status":"completed","reason":null,"created_at":"2026-01-02T03:04:05.000Z","started_at":"2026-01-02T03:04:05.678Z","completed_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"wait_time":0.678,"retry_count":0,"max_retries":0,"flaky":false,"result":{"exit_code":0,"stdout":"hi\n\u001b[1mhi\n","stderr":"warn�","stderr_base64":"d2Fybv8="},"error":null,"tags":[],"depends_on":[],"cpu_time":0.012,"peak_memory":1048576,"attempts":[{"attempt":1,"started_at":"2026-01-02T03:04:05.678Z","ended_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"outcome":"completed","reason":null,"error":null}]}
-    {"task_id":"b1.2","id":"sum","name":null,"function":"custom_function","params":{"args":{"n":3},"code":"def process(): …"},"priority":"high","status":"completed","reason":null,"created_at":"2026-01-02T03:04:05.000Z","started_at":"2026-01-02T03:04:05.678Z","completed_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"wait_time":0.678,"retry_count":1,"max_retries":3,"flaky":true,"result":{"of":["a,b"],"sum":6},"error":null,"tags":[],"depends_on":[],"cpu_time":0.012,"peak_memory":1048576,"attempts":[{"attempt":1,"started_at":"2026-01-02T03:04:05.678Z","ended_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"outcome":"failed","reason":"timeout","error":"timed out after 1s"},{"attempt":2,"started_at":"2026-01-02T03:04:05.678Z","ended_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"outcome":"completed","reason":null,"error":null}],"stdout":"debug\n"}
-    {"task_id":"b1.3","id":null,"name":"=1+1","function":"shell","params":{},"priority":"medium","status":"failed","reason":"exit code","created_at":"2026-01-02T03:04:05.000Z","started_at":"2026-01-02T03:04:05.678Z","completed_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"wait_time":0.678,"retry_count":0,"max_retries":0,"flaky":false,"result":{"exit_code":3,"stdout":"","stderr":"line 1\nline 2\nline 3\nline 4\nline 5\nline 6\nline 7\nline 8\nline 9\nline 10\nline 11\nline 12\n"},"error":"exit code 3\nsecond line","tags":[],"depends_on":[],"cpu_time":0.012,"peak_memory":1048576,"attempts":[{"attempt":1,"started_at":"2026-01-02T03:04:05.678Z","ended_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"outcome":"failed","reason":"exit code","error":"exit code 3\nsecond line"}]}
-    {"task_id":"b1.4","id":null,"name":null,"function":"command","params":{},"priority":"medium","status":"cancelled","reason":"dependency failed","created_at":"2026-01-02T03:04:05.000Z","started_at":null,"completed_at":"2026-01-02T03:04:06.000Z","execution_time":null,"wait_time":null,"retry_count":0,"max_retries":0,"flaky":false,"result":null,"error":"b1.3 (=1+1) failed","tags":[],"depends_on":["login"],"cpu_time":null,"peak_memory":null,"attempts":[],"root_task":"b1.3"}
-    {"task_id":"b1.5","id":null,"name":null,"function":"command","params":{},"priority":"medium","status":"queued","reason":null,"created_at":"2026-01-02T03:04:05.000Z","started_at":null,"completed_at":null,"execution_time":null,"wait_time":null,"retry_count":0,"max_retries":0,"flaky":false,"result":null,"error":null,"tags":[],"depends_on":[],"cpu_time":null,"peak_memory":null,"attempts":[]}
+    {"task_id":"b1.1","id":null,"name":"Say \"hi\", twice","function":"command","params":{},"priority":"medium","status":"completed","reason":null,"created_at":"2026-01-02T03:04:05.000Z","started_at":"2026-01-02T03:04:05.678Z","completed_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"wait_time":0.678,"retry_count":0,"max_retries":0,"flaky":false,"result":{"exit_code":0,"stdout":"hi\n\u001b[1mhi\n","stderr":"warn�","stderr_base64":"d2Fybv8="},"error":null,"tags":[],"depends_on":[],"cpu_time":0.012,"peak_memory":1048576,"attempts":[{"attempt":1,"started_at":"2026-01-02T03:04:05.678Z","ended_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"outcome":"completed","reason":null,"error":null}],"cause":null}
+    {"task_id":"b1.2","id":"sum","name":null,"function":"custom_function","params":{"args":{"n":3},"code":"def process(): …"},"priority":"high","status":"completed","reason":null,"created_at":"2026-01-02T03:04:05.000Z","started_at":"2026-01-02T03:04:05.678Z","completed_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"wait_time":0.678,"retry_count":1,"max_retries":3,"flaky":true,"result":{"of":["a,b"],"sum":6},"error":null,"tags":[],"depends_on":[],"cpu_time":0.012,"peak_memory":1048576,"attempts":[{"attempt":1,"started_at":"2026-01-02T03:04:05.678Z","ended_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"outcome":"failed","reason":"timeout","error":"timed out after 1s"},{"attempt":2,"started_at":"2026-01-02T03:04:05.678Z","ended_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"outcome":"completed","reason":null,"error":null}],"cause":null,"stdout":"debug\n"}
+    {"task_id":"b1.3","id":null,"name":"=1+1","function":"shell","params":{},"priority":"medium","status":"failed","reason":"exit code","created_at":"2026-01-02T03:04:05.000Z","started_at":"2026-01-02T03:04:05.678Z","completed_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"wait_time":0.678,"retry_count":0,"max_retries":0,"flaky":false,"result":{"exit_code":3,"stdout":"","stderr":"line 1\nline 2\nline 3\nline 4\nline 5\nline 6\nline 7\nline 8\nline 9\nline 10\nline 11\nline 12\n"},"error":"exit code 3\nsecond line","tags":[],"depends_on":[],"cpu_time":0.012,"peak_memory":1048576,"attempts":[{"attempt":1,"started_at":"2026-01-02T03:04:05.678Z","ended_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"outcome":"failed","reason":"exit code","error":"exit code 3\nsecond line"}],"cause":"cff49cd"}
+    {"task_id":"b1.4","id":null,"name":null,"function":"command","params":{},"priority":"medium","status":"cancelled","reason":"dependency failed","created_at":"2026-01-02T03:04:05.000Z","started_at":null,"completed_at":"2026-01-02T03:04:06.000Z","execution_time":null,"wait_time":null,"retry_count":0,"max_retries":0,"flaky":false,"result":null,"error":"b1.3 (=1+1) failed","tags":[],"depends_on":["login"],"cpu_time":null,"peak_memory":null,"attempts":[],"cause":null,"root_task":"b1.3"}
+    {"task_id":"b1.5","id":null,"name":null,"function":"command","params":{},"priority":"medium","status":"queued","reason":null,"created_at":"2026-01-02T03:04:05.000Z","started_at":null,"completed_at":null,"execution_time":null,"wait_time":null,"retry_count":0,"max_retries":0,"flaky":false,"result":null,"error":null,"tags":[],"depends_on":[],"cpu_time":null,"peak_memory":null,"attempts":[],"cause":null}
     "#);
 }
 
@@ -29,7 +29,7 @@ fn jsonl_has_one_object_in_each_line() {
 fn json_begins_with_the_metadata() {
     let document = text(Format::Json, &samples()[..1]);
     insta::assert_snapshot!(document.split_once("\n{\"task_id\"").unwrap().0, @r#"
-    {"metadata":{"batch_id":"b1","name":"samples","exported_at":"2026-01-02T03:05:05.000Z","total_tasks":1,"completed":1,"failed":0,"cancelled":0,"queued":0,"running":0,"exported_tasks":1,"flaky":0,"retries":0,"started_at":"2026-01-02T03:04:05.678Z","completed_at":"2026-01-02T03:04:06.000Z","wall_time":0.322,"total_execution_time":0.322,"average_task_time":0.322},
+    {"metadata":{"batch_id":"b1","name":"samples","exported_at":"2026-01-02T03:05:05.000Z","total_tasks":1,"completed":1,"failed":0,"cancelled":0,"queued":0,"running":0,"exported_tasks":1,"flaky":0,"retries":0,"started_at":"2026-01-02T03:04:05.678Z","completed_at":"2026-01-02T03:04:06.000Z","wall_time":0.322,"total_execution_time":0.322,"average_task_time":0.322,"causes":[],"other_failed":0},
     "tasks":[
     "#);
     let all: Value = serde_json::from_str(&text(Format::Json, &samples())).unwrap();
@@ -41,18 +41,27 @@ fn json_begins_with_the_metadata() {
     let empty: Value = serde_json::from_str(&text(Format::Json, &[])).unwrap();
     assert_eq!(empty["tasks"], json!([]));
     assert_eq!(empty["metadata"]["average_task_time"], Value::Null);
+    assert_eq!(empty["metadata"]["causes"], json!([]));
+    let expected = json!([{
+        "cause": all["tasks"][2]["cause"],
+        "count": 1,
+        "label": "shell: exit code 3: line N",
+        "sample": "line 12",
+        "sample_task": "b1.3",
+    }]);
+    assert_eq!(all["metadata"]["causes"], expected);
 }
 
 #[test]
 fn csv_has_the_columns_of_the_contract_first() {
     insta::assert_snapshot!(text(Format::Csv, &samples()), @r#"
-    task_id,name,function,status,priority,created_at,started_at,completed_at,execution_time,wait_time,retry_count,result,error,id,reason,max_retries,flaky,attempts,exit_code,signal,tags,depends_on,params,cpu_time,peak_memory
-    b1.1,"Say ""hi"", twice",command,completed,medium,2026-01-02T03:04:05.000Z,2026-01-02T03:04:05.678Z,2026-01-02T03:04:06.000Z,0.322,0.678,0,"{""exit_code"":0,""stdout"":""hi\n\u001b[1mhi\n"",""stderr"":""warn�"",""stderr_base64"":""d2Fybv8=""}",,,,0,false,1,0,,,,{},0.012,1048576
-    b1.2,,custom_function,completed,high,2026-01-02T03:04:05.000Z,2026-01-02T03:04:05.678Z,2026-01-02T03:04:06.000Z,0.322,0.678,1,"{""of"":[""a,b""],""sum"":6}",,sum,,3,true,2,0,,,,"{""args"":{""n"":3},""code"":""def process(): …""}",0.012,1048576
+    task_id,name,function,status,priority,created_at,started_at,completed_at,execution_time,wait_time,retry_count,result,error,id,reason,max_retries,flaky,attempts,exit_code,signal,tags,depends_on,params,cpu_time,peak_memory,cause
+    b1.1,"Say ""hi"", twice",command,completed,medium,2026-01-02T03:04:05.000Z,2026-01-02T03:04:05.678Z,2026-01-02T03:04:06.000Z,0.322,0.678,0,"{""exit_code"":0,""stdout"":""hi\n\u001b[1mhi\n"",""stderr"":""warn�"",""stderr_base64"":""d2Fybv8=""}",,,,0,false,1,0,,,,{},0.012,1048576,
+    b1.2,,custom_function,completed,high,2026-01-02T03:04:05.000Z,2026-01-02T03:04:05.678Z,2026-01-02T03:04:06.000Z,0.322,0.678,1,"{""of"":[""a,b""],""sum"":6}",,sum,,3,true,2,0,,,,"{""args"":{""n"":3},""code"":""def process(): …""}",0.012,1048576,
     b1.3,=1+1,shell,failed,medium,2026-01-02T03:04:05.000Z,2026-01-02T03:04:05.678Z,2026-01-02T03:04:06.000Z,0.322,0.678,0,"{""exit_code"":3,""stdout"":"""",""stderr"":""line 1\nline 2\nline 3\nline 4\nline 5\nline 6\nline 7\nline 8\nline 9\nline 10\nline 11\nline 12\n""}","exit code 3
-    second line",,exit code,0,false,1,3,,,,{},0.012,1048576
-    b1.4,,command,cancelled,medium,2026-01-02T03:04:05.000Z,,2026-01-02T03:04:06.000Z,,,0,,b1.3 (=1+1) failed,,dependency failed,0,false,0,,,,login,{},,
-    b1.5,,command,queued,medium,2026-01-02T03:04:05.000Z,,,,,0,,,,,0,false,0,,,,,{},,
+    second line",,exit code,0,false,1,3,,,,{},0.012,1048576,cff49cd
+    b1.4,,command,cancelled,medium,2026-01-02T03:04:05.000Z,,2026-01-02T03:04:06.000Z,,,0,,b1.3 (=1+1) failed,,dependency failed,0,false,0,,,,login,{},,,
+    b1.5,,command,queued,medium,2026-01-02T03:04:05.000Z,,,,,0,,,,,0,false,0,,,,,{},,,
     "#);
 }
 
@@ -78,7 +87,7 @@ fn text_is_for_people() {
     completed b1.2  sum  0.32s (flaky, 2 attempts)
       = {"of":["a,b"],"sum":6}
       | debug
-    failed    b1.3  =1+1  0.32s
+    failed    b1.3  =1+1  0.32s  cff49cd
       error: exit code 3
              second line
       ! … (14 bytes before this)

@@ -7,8 +7,8 @@ use crate::common::text;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use batch_core::{
-    BatchId, FailureKind, Json, Output, Priority, ProcessEnd, Reason, Status, Stream, TaskId,
-    TaskSpec, Time,
+    BatchId, Cause, CauseId, FailureKind, Json, Output, Priority, ProcessEnd, Reason, Status,
+    Stream, TaskId, TaskSpec, Time,
 };
 use batch_export::{AttemptEnd, AttemptRecord, Format, TaskRecord};
 use proptest::option;
@@ -132,16 +132,20 @@ fn any_record() -> impl Strategy<Value = TaskRecord> {
         option::of(any::<String>()),
     );
     let attempts = proptest::collection::vec(any_attempt(), 0..3);
+    let cause = option::of((0..0x100_0000_u32).prop_map(|id| {
+        let id = CauseId::new(id).unwrap();
+        Arc::new(Cause::from_parts(id, String::new(), String::new()))
+    }));
     (
         ids,
         any_spec(),
         times,
         state,
         option::of(any_output()),
-        attempts,
+        (attempts, cause),
     )
         .prop_map(
-            |((batch, task), spec, (created, started, took), state, output, attempts)| {
+            |((batch, task), spec, (created, started, took), state, output, (attempts, cause))| {
                 let (status, code, retries, flaky, error) = state;
                 let (batch, task) = (BatchId::new(batch).unwrap(), TaskId::new(task).unwrap());
                 let created = Time::from_micros(created);
@@ -155,6 +159,7 @@ fn any_record() -> impl Strategy<Value = TaskRecord> {
                 record.error = error;
                 record.output = output.map(Arc::new);
                 record.attempts = attempts;
+                record.cause = cause;
                 record
             },
         )
@@ -259,6 +264,7 @@ proptest! {
             "cpu_time": process.map(|process| seconds(process.cpu_time)),
             "peak_memory": process.map(|process| process.peak_memory),
             "attempts": attempts,
+            "cause": record.cause.as_ref().map(|cause| cause.id().to_string()),
         });
         let fields = expected.as_object().unwrap();
         for (name, value) in fields {
@@ -298,6 +304,8 @@ proptest! {
             prop_assert_eq!(cell("params"), spec.params.as_str());
             prop_assert_eq!(cell("tags"), spec.options.tags.join(";"));
             prop_assert_eq!(cell("attempts"), record.attempts.len().to_string());
+            let cause = record.cause.as_ref().map(|cause| cause.id().to_string());
+            prop_assert_eq!(cell("cause"), cause.unwrap_or_default());
             prop_assert_eq!(cell("exit_code").parse().ok(), record.exit_code());
             let result = match cell("result") {
                 "" => Value::Null,
