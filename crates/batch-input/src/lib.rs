@@ -6,6 +6,7 @@
 //! - [`read_task_file`] and [`read_tasks`] read whole files and report all problems at once, each with its file,
 //!   line, task and a way to mend it. The result is a [`TaskFile`].
 //! - [`read_csv`] makes a task of each row of a table, with a [`RowTemplate`].
+//! - A [`SavedTemplate`] is a task file with declared parameters; a [`TemplateFolder`] keeps such files by name.
 //! - [`TaskStream`] makes a task of each input line, one at a time and in bounded memory: for
 //!   `bex run -- CMD {} < lines`. Its parts are [`Items`] and the [`ItemTemplate`]s.
 //!
@@ -30,6 +31,8 @@ mod settings;
 mod source;
 mod stream;
 mod task;
+mod task_template;
+mod template;
 mod yaml;
 
 pub use file::{
@@ -42,3 +45,7 @@ pub use problem::{Problem, TaskLabel};
 pub use row_template::RowTemplate;
 pub use rows::read_csv;
 pub use stream::TaskStream;
+pub use template::{
+    OpenTemplateError, Param, ParamType, SaveTemplateError, SavedTemplate, TemplateContents,
+    TemplateFolder, TemplateInfo,
+};

@@ -2,14 +2,14 @@
 
 use std::str::FromStr;
 
-use batch_core::{Backoff, Condition, Priority, RetrySpec, TaskOptions};
+use batch_core::{Backoff, Condition, OnInterrupt, Priority, RetrySpec, TaskOptions};
 use serde_json::value::RawValue;
 
 use crate::fields::{is_null, plain_text};
 use crate::scope::{Scope, suggestion};
 
 /// The names of the fields.
-pub(crate) const OPTION_FIELDS: [&str; 9] = [
+pub(crate) const OPTION_FIELDS: [&str; 10] = [
     "priority",
     "max_retries",
     "timeout",
@@ -19,6 +19,7 @@ pub(crate) const OPTION_FIELDS: [&str; 9] = [
     "env",
     "limit",
     "grace",
+    "on_interrupt",
 ];
 
 /// The fields of `retry`.
@@ -52,7 +53,16 @@ pub(crate) fn read_option(
         return;
     }
     match name {
-        "priority" => read_priority(scope, options, field, raw),
+        "priority" => {
+            let known = Priority::ALL.map(Priority::name);
+            let found = read_word(scope, "priority", &known, field, raw);
+            options.priority = found.unwrap_or(options.priority);
+        }
+        "on_interrupt" => {
+            let known = OnInterrupt::ALL.map(OnInterrupt::name);
+            let found = read_word(scope, "on_interrupt", &known, field, raw);
+            options.on_interrupt = found.unwrap_or(options.on_interrupt);
+        }
         "max_retries" => {
             let found = scope.whole(raw, field, "a number of retries, 0 or more");
             options.max_retries = found.unwrap_or(options.max_retries);
@@ -76,29 +86,23 @@ pub(crate) fn read_option(
     }
 }
 
-fn read_priority(
+/// One of a few words that mean a value.
+fn read_word<T: FromStr>(
     scope: &mut Scope<'_, '_>,
-    options: &mut TaskOptions,
+    what: &str,
+    known: &[&str],
     field: &str,
     raw: &RawValue,
-) {
-    let Some(name) = scope.text(raw, field) else {
-        return;
-    };
-    match Priority::from_str(&name) {
-        Ok(priority) => options.priority = priority,
-        Err(_) => {
-            let known = Priority::ALL.map(Priority::name);
-            let help = suggestion(&name, &known)
-                .unwrap_or_else(|| format!("it is one of {}", known.join(", ")));
-            scope.problem(
-                raw.get(),
-                field,
-                format!("unknown priority {name:?}"),
-                Some(help),
-            );
-        }
+) -> Option<T> {
+    let word = scope.text(raw, field)?;
+    let found = word.parse().ok();
+    if found.is_none() {
+        let help = suggestion(&word, known)
+            .unwrap_or_else(|| format!("it is one of {}", known.join(", ")));
+        let message = format!("unknown {what} {word:?}");
+        scope.problem(raw.get(), field, message, Some(help));
     }
+    found
 }
 
 fn read_tags(scope: &mut Scope<'_, '_>, options: &mut TaskOptions, field: &str, raw: &RawValue) {

@@ -3,10 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use batch_core::{
-    Encoding, Json, ParamProblem, Placeholder, Segment, TaskOptions, escape_braces, fill,
-    fill_root, nearest, placeholders,
-};
+use batch_core::{ParamProblem, Placeholder, Segment, TaskOptions, escape_braces, nearest};
 use csv::StringRecord;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -17,7 +14,7 @@ use crate::problem::Problem;
 use crate::scope::Report;
 use crate::settings::{base_options, document_text, read_document};
 use crate::source::Source;
-use crate::task::TASK_FIELDS;
+use crate::task_template::{TaskTemplate, add, is_kept, object_text, place_in};
 
 /// A task with gaps for the cells of a row.
 #[derive(Clone, Debug)]
@@ -25,20 +22,8 @@ pub struct RowTemplate {
     pub(crate) name: String,
     pub(crate) settings: FileSettings,
     pub(crate) defaults: TaskOptions,
-    fields: Vec<TemplateField>,
-    /// The line of the task.
-    line: u32,
+    task: TaskTemplate,
     pub(crate) problems: Vec<Problem>,
-}
-
-#[derive(Clone, Debug)]
-struct TemplateField {
-    name: String,
-    value: Json,
-    line: u32,
-    placeholders: Vec<Placeholder>,
-    /// Where in the value code stands, and in which language.
-    code: Option<(&'static str, Encoding)>,
 }
 
 impl RowTemplate {
@@ -62,8 +47,10 @@ impl RowTemplate {
             name: name.to_owned(),
             settings: FileSettings::default(),
             defaults: base_options(),
-            fields: Vec::new(),
-            line: 1,
+            task: TaskTemplate {
+                fields: Vec::new(),
+                line: 1,
+            },
             problems: Vec::new(),
         };
         let mut report = Report::new(name);
@@ -104,78 +91,21 @@ impl RowTemplate {
                 None => return,
             }
         }
-        self.line = source.line(task.get());
+        self.task.line = source.line(task.get());
         if kind(task) != "an object" {
-            return report.add(self.line, "a template for rows must be an object", None);
+            return report.add(
+                self.task.line,
+                "a template for rows must be an object",
+                None,
+            );
         }
-        if let Ok(Fields(fields)) = serde_json::from_str::<Fields<'_>>(task.get()) {
-            for (name, raw) in &fields {
-                self.add_field(name, raw, source, report);
-            }
-            self.find_code(report);
-        }
-    }
-
-    fn add_field(&mut self, name: &str, raw: &RawValue, source: &Source<'_>, report: &mut Report) {
-        let line = source.line(raw.get());
-        let value = match Json::parse(raw.get()) {
-            Ok(value) => value,
-            Err(error) => return report.add(line, format!("{name} cannot be read: {error}"), None),
-        };
-        match placeholders(&value) {
-            Ok(placeholders) => {
-                let name = name.to_owned();
-                self.fields.push(TemplateField {
-                    name,
-                    value,
-                    line,
-                    placeholders,
-                    code: None,
-                });
-            }
-            Err(problems) => {
-                for problem in problems {
-                    let place = place_in(name, &problem.path);
-                    report.add(
-                        line,
-                        format!("{place}: {}", problem.message),
-                        problem.help.as_deref(),
-                    );
-                }
-            }
-        }
-    }
-
-    /// Finds the places in which a cell would become code.
-    fn find_code(&mut self, report: &mut Report) {
-        let function = self.fields.iter().find(|field| field.name == "function");
-        let function = function.and_then(|field| field.value.get::<String>().ok());
-        for field in &mut self.fields {
-            field.code = match field.name.as_str() {
-                "shell" => Some(("", Encoding::Shell)),
-                "python" => Some(("", Encoding::Python)),
-                "node" => Some(("", Encoding::JavaScript)),
-                "params" => match function.as_deref() {
-                    Some("shell") => Some(("script", Encoding::Shell)),
-                    Some("custom_function") => Some(("code", Encoding::Python)),
-                    Some("code_execution") => code_language(field, report),
-                    _ => None,
-                },
-                _ => None,
-            };
-        }
+        self.task = TaskTemplate::read(task, source, report);
     }
 
     /// Reports placeholders for columns that the table does not have, once each.
     pub(crate) fn check_columns(&self, header: &StringRecord, report: &mut Report) {
         let mut told = HashSet::new();
-        let all = self.fields.iter().flat_map(|field| {
-            field
-                .placeholders
-                .iter()
-                .map(move |placeholder| (field, placeholder))
-        });
-        for (field, placeholder) in all {
+        for (field, placeholder) in self.task.placeholders() {
             let place = place_in(&field.name, &placeholder.place);
             let (message, help) = match (placeholder.root.as_str(), &placeholder.path[..]) {
                 ("row", []) => continue,
@@ -210,54 +140,28 @@ impl RowTemplate {
 
     /// The JSON text of the task for a row.
     pub(crate) fn fill(&self, row: &Row<'_>) -> Result<String, Vec<ParamProblem>> {
-        let mut task = String::from("{");
-        let mut problems = Vec::new();
-        for field in &self.fields {
-            let encoding = |place: &str| match field.code {
-                Some((code, encoding)) if code == place => encoding,
-                _ => Encoding::Text,
-            };
-            let lookup = |placeholder: &Placeholder| row.value(placeholder);
-            let filled = if is_kept(&field.name) {
-                fill_root(&field.value, "row", &lookup, &encoding)
-            } else {
-                fill(&field.value, &lookup, &encoding)
-            };
-            match filled {
-                Ok(value) => push_field(&mut task, &field.name, value.as_str()),
-                Err(found) => problems.extend(found.into_iter().map(|problem| ParamProblem {
-                    path: place_in(&field.name, &problem.path),
-                    ..problem
-                })),
-            }
+        let filling = self.task.fill("row", &|placeholder| row.value(placeholder));
+        if !filling.problems.is_empty() {
+            return Err(filling.problems);
         }
-        let has = |names: &[&str]| {
-            self.fields
-                .iter()
-                .any(|field| names.contains(&&*field.name))
-        };
-        if has(&["function"]) && !has(&["params"]) {
-            push_field(&mut task, "params", &row.object());
-        }
-        task.push('}');
-        if problems.is_empty() {
-            Ok(task)
-        } else {
-            Err(problems)
-        }
+        let has = |name: &str| self.task.field_of(name).is_some();
+        let row = (has("function") && !has("params")).then(|| row.object());
+        let filled = filling.fields.iter();
+        let fields = filled.map(|(field, value)| (&*field.name, value.as_str(), field.line));
+        let row = row
+            .iter()
+            .map(|row| ("params", row.as_str(), self.task.line));
+        Ok(object_text(fields.chain(row)).0)
     }
 
     /// Whether what is wrong with a field depends on the row.
     pub(crate) fn depends_on_row(&self, place: &str) -> bool {
-        let name = place.split(['.', '[']).next().unwrap_or_default();
-        let field = self.fields.iter().find(|field| field.name == name);
-        field.is_some_and(|field| field.placeholders.iter().any(|p| p.root == "row"))
+        let field = self.task.field_of(place);
+        field.is_some_and(|field| field.has_root("row"))
     }
 
     pub(crate) fn line_of(&self, place: &str) -> u32 {
-        let name = place.split(['.', '[']).next().unwrap_or_default();
-        let field = self.fields.iter().find(|field| field.name == name);
-        field.map_or(self.line, |field| field.line)
+        self.task.line_of(place)
     }
 }
 
@@ -293,75 +197,9 @@ impl Row<'_> {
 
     /// All cells as an object, in the order of the columns.
     fn object(&self) -> String {
-        let mut object = String::from("{");
-        for (name, cell) in self.header.iter().zip(self.record) {
-            push_field(
-                &mut object,
-                name,
-                &Value::from(escape_braces(cell)).to_string(),
-            );
-        }
-        object.push('}');
-        object
+        let cell = |cell: &str| Value::from(escape_braces(cell)).to_string();
+        let cells: Vec<String> = self.record.iter().map(cell).collect();
+        let fields = self.header.iter().zip(&cells);
+        object_text(fields.map(|(name, cell)| (name, cell.as_str(), 0))).0
     }
-}
-
-/// Whether a field becomes part of the parameters, which are filled in once more when the task starts.
-fn is_kept(field: &str) -> bool {
-    TASK_FIELDS[2..10].contains(&field) && field != "function"
-}
-
-fn push_field(object: &mut String, name: &str, value: &str) {
-    object.push_str(if object.len() == 1 { "" } else { "," });
-    object.push_str(&Value::from(name).to_string());
-    object.push(':');
-    object.push_str(value);
-}
-
-fn place_in(field: &str, path: &str) -> String {
-    match path {
-        "" => field.to_owned(),
-        path if path.starts_with('[') => format!("{field}{path}"),
-        path => format!("{field}.{path}"),
-    }
-}
-
-fn code_language(params: &TemplateField, report: &mut Report) -> Option<(&'static str, Encoding)> {
-    let fields = params.value.get::<serde_json::Map<String, Value>>().ok()?;
-    match fields.get("runtime").and_then(Value::as_str) {
-        Some("python") => Some(("code", Encoding::Python)),
-        Some("nodejs") => Some(("code", Encoding::JavaScript)),
-        Some("terminal") => Some(("code", Encoding::Shell)),
-        _ => {
-            if params.placeholders.iter().any(|p| p.place == "code") {
-                let help =
-                    Some("write python, nodejs or terminal, so that cells are written in its way");
-                report.add(
-                    params.line,
-                    "the code has placeholders and no known runtime",
-                    help,
-                );
-            }
-            None
-        }
-    }
-}
-
-pub(crate) fn add(
-    report: &mut Report,
-    file: &str,
-    line: u32,
-    field: &str,
-    message: String,
-    help: Option<String>,
-) {
-    report.problems.push(Problem {
-        file: file.into(),
-        line,
-        column: None,
-        task: None,
-        field: field.to_owned(),
-        message,
-        help,
-    });
 }

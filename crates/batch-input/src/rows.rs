@@ -11,11 +11,12 @@ use csv::StringRecord;
 use serde_json::value::RawValue;
 
 use crate::file::{ReadError, ReadOptions, TaskFile};
-use crate::row_template::{Row, RowTemplate, add};
+use crate::row_template::{Row, RowTemplate};
 use crate::scope::Report;
 use crate::settings::overridden;
 use crate::source::{Lines, Source};
 use crate::task::TaskReader;
+use crate::task_template::add;
 
 /// Reads a table with a header: each row is a task, made with the template.
 ///
@@ -25,7 +26,7 @@ use crate::task::TaskReader;
 /// # Errors
 /// When it cannot be read at all. What is wrong in the table or the template is told by [`TaskFile::problems`].
 pub fn read_csv(
-    rows: impl Read,
+    mut rows: impl Read,
     name: &str,
     template: &RowTemplate,
     options: &ReadOptions,
@@ -34,15 +35,9 @@ pub fn read_csv(
     file.settings = template.settings.clone();
     let mut report = Report::new(name);
     report.problems.clone_from(&template.problems);
-    let mut table = csv::ReaderBuilder::new().from_reader(rows);
-    let header = match table.headers() {
-        Ok(header) => header.clone(),
-        Err(error) => {
-            add_csv_problem(error, name, &mut report)?;
-            StringRecord::new()
-        }
-    };
-    check_header(&header, &mut report);
+    let bytes = read_table(&mut rows, name)?;
+    let mut table = Table::new(&bytes);
+    let (header, _) = table.header(&mut report);
     template.check_columns(&header, &mut report);
     if report.problems.is_empty() {
         let mut reader = RowReader {
@@ -55,14 +50,8 @@ pub fn read_csv(
             reader: TaskReader::new(overridden(template.defaults.clone(), options)),
             told: HashSet::new(),
         };
-        for record in table.records() {
-            match record {
-                Ok(record) => reader.read(&record, &header, &mut report, &mut file),
-                Err(error) => add_csv_problem(error, name, &mut report)?,
-            }
-            if report.is_full() {
-                break;
-            }
+        while let Some((record, line)) = table.next(&mut report) {
+            reader.read(&record, line, &header, &mut report, &mut file);
         }
     }
     file.problems = report.problems;
@@ -81,12 +70,11 @@ impl RowReader<'_> {
     fn read(
         &mut self,
         record: &StringRecord,
+        line: u32,
         header: &StringRecord,
         report: &mut Report,
         file: &mut TaskFile,
     ) {
-        let line = record.position().map_or(0, csv::Position::line);
-        let line = u32::try_from(line).unwrap_or(u32::MAX);
         let row = Row {
             header,
             record,
@@ -142,45 +130,108 @@ impl RowReader<'_> {
     }
 }
 
-fn check_header(header: &StringRecord, report: &mut Report) {
-    let mut seen = HashSet::new();
-    for name in header {
-        if !name.is_empty() && !seen.insert(name) {
-            report.add(
-                1,
-                format!("the column {name:?} is there twice"),
-                Some("rename one of them"),
-            );
-        }
+/// The bytes of a table.
+///
+/// # Errors
+/// When they cannot be read.
+pub(crate) fn read_table(rows: &mut impl Read, name: &str) -> Result<Vec<u8>, ReadError> {
+    let mut bytes = Vec::new();
+    match rows.read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(source) => Err(ReadError::Io {
+            file: name.to_owned(),
+            source,
+        }),
     }
 }
 
-fn add_csv_problem(error: csv::Error, name: &str, report: &mut Report) -> Result<(), ReadError> {
-    let line = |pos: &Option<csv::Position>| {
-        pos.as_ref()
-            .map_or(0, |pos| u32::try_from(pos.line()).unwrap_or(u32::MAX))
-    };
-    match error.into_kind() {
-        csv::ErrorKind::Io(source) => {
-            return Err(ReadError::Io {
-                file: name.to_owned(),
-                source,
-            });
+/// The rows of a table with their lines.
+pub(crate) struct Table<'b> {
+    reader: csv::Reader<&'b [u8]>,
+    bytes: &'b [u8],
+    /// A place and its line, from which others are counted. The reader's own lines are wrong after blank lines, and
+    /// where lines end in CRLF.
+    known: (usize, u32),
+}
+
+impl<'b> Table<'b> {
+    pub(crate) fn new(bytes: &'b [u8]) -> Self {
+        Self {
+            reader: csv::ReaderBuilder::new().from_reader(bytes),
+            bytes,
+            known: (0, 1),
         }
-        csv::ErrorKind::UnequalLengths {
-            pos,
-            expected_len,
-            len,
-        } => {
-            let message = format!("the row has {len} cells, the header {expected_len}");
-            report.add(
-                line(&pos),
-                message,
-                Some("a cell with a comma goes in double quotes"),
-            );
-        }
-        csv::ErrorKind::Utf8 { pos, .. } => report.add(line(&pos), "the row is not UTF-8", None),
-        other => report.add(0, format!("not well-formed CSV: {other:?}"), None),
     }
-    Ok(())
+
+    /// The names of the columns, and their line. Reports those that are there twice.
+    pub(crate) fn header(&mut self, report: &mut Report) -> (StringRecord, u32) {
+        let header = match self.reader.headers() {
+            Ok(header) => header.clone(),
+            Err(error) => {
+                self.add_problem(error, report);
+                StringRecord::new()
+            }
+        };
+        let line = self.line(header.position());
+        let mut seen = HashSet::new();
+        for name in &header {
+            if !name.is_empty() && !seen.insert(name) {
+                let message = format!("the column {name:?} is there twice");
+                report.add(line, message, Some("rename one of them"));
+            }
+        }
+        (header, line)
+    }
+
+    /// The next sound row and its line. Reports those that are none; ends when there are too many problems.
+    pub(crate) fn next(&mut self, report: &mut Report) -> Option<(StringRecord, u32)> {
+        let mut record = StringRecord::new();
+        while !report.is_full() {
+            match self.reader.read_record(&mut record) {
+                Ok(true) => {
+                    let line = self.line(record.position());
+                    return Some((record, line));
+                }
+                Ok(false) => return None,
+                Err(error) => self.add_problem(error, report),
+            }
+        }
+        None
+    }
+
+    /// The line of a row, past the line ends before it.
+    fn line(&mut self, position: Option<&csv::Position>) -> u32 {
+        let byte = position.and_then(|position| usize::try_from(position.byte()).ok());
+        let byte = byte.unwrap_or(0).min(self.bytes.len());
+        let ends = self.bytes[byte..].iter();
+        let ends = ends.take_while(|byte| matches!(byte, b'\r' | b'\n'));
+        let begin = byte + ends.count();
+        let (from, line) = if self.known.0 <= begin {
+            self.known
+        } else {
+            (0, 1)
+        };
+        let count = memchr::memchr_iter(b'\n', &self.bytes[from..begin]).count();
+        let line = line.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+        self.known = (begin, line);
+        line
+    }
+
+    fn add_problem(&mut self, error: csv::Error, report: &mut Report) {
+        match error.into_kind() {
+            csv::ErrorKind::UnequalLengths {
+                pos,
+                expected_len,
+                len,
+            } => {
+                let message = format!("the row has {len} cells, the header {expected_len}");
+                let help = "a cell with a comma goes in double quotes";
+                report.add(self.line(pos.as_ref()), message, Some(help));
+            }
+            csv::ErrorKind::Utf8 { pos, .. } => {
+                report.add(self.line(pos.as_ref()), "the row is not UTF-8", None);
+            }
+            other => report.add(0, format!("not well-formed CSV: {other:?}"), None),
+        }
+    }
 }

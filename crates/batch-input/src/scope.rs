@@ -248,7 +248,7 @@ pub(crate) fn suggestion(name: &str, known: &[&str]) -> Option<String> {
     Some(format!("did you mean {near:?}?"))
 }
 
-fn shortened(json: &str) -> Cow<'_, str> {
+pub(crate) fn shortened(json: &str) -> Cow<'_, str> {
     match json.char_indices().nth(60) {
         Some((end, _)) => Cow::Owned(format!("{}…", &json[..end])),
         None => Cow::Borrowed(json),

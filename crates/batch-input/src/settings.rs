@@ -79,6 +79,16 @@ pub(crate) fn read_document<'r>(
     source: &Source<'_>,
     report: &mut Report,
 ) -> Option<Document<'r>> {
+    read_document_with(root, source, report, &[])
+}
+
+/// Reads what stands around the tasks but for the fields in `others`, which the caller reads.
+pub(crate) fn read_document_with<'r>(
+    root: &'r RawValue,
+    source: &Source<'_>,
+    report: &mut Report,
+    others: &[&'static str],
+) -> Option<Document<'r>> {
     let mut scope = Scope {
         source,
         report,
@@ -96,9 +106,17 @@ pub(crate) fn read_document<'r>(
             let single = fields
                 .iter()
                 .any(|(name, _)| TASK_FIELDS[2..8].contains(&&**name));
+            let known = [&SETTINGS[..8], others].concat();
             for (name, raw) in &fields {
-                if *name == "tasks" || !is_null(raw) {
-                    read_setting(&mut scope, &mut document, name, raw, single);
+                let given = *name == "tasks" || !is_null(raw);
+                if !given || others.contains(&&**name) {
+                    continue;
+                }
+                if SETTINGS.contains(&&**name) {
+                    read_setting(&mut scope, &mut document, name, raw);
+                } else if !single || !TASK_FIELDS.contains(&&**name) {
+                    // Fields of a single task are told once, as the missing "tasks".
+                    scope.unknown(raw, name, &known, "");
                 }
             }
             if document.tasks.is_none() && !fields.iter().any(|(name, _)| name == "tasks") {
@@ -137,7 +155,6 @@ fn read_setting<'r>(
     document: &mut Document<'r>,
     name: &str,
     raw: &'r RawValue,
-    single_task: bool,
 ) {
     let settings = &mut document.settings;
     match name {
@@ -165,9 +182,7 @@ fn read_setting<'r>(
         }
         "tool_name" => expect(scope, name, raw, "batch_executor"),
         "action" => expect(scope, name, raw, "add_batch"),
-        // Told once, as the missing "tasks".
-        _ if single_task && TASK_FIELDS.contains(&name) => {}
-        _ => scope.unknown(raw, name, &SETTINGS[..8], ""),
+        _ => {}
     }
 }
 

@@ -14,7 +14,7 @@ use crate::scope::{Report, Scope, suggestion};
 use crate::source::Source;
 
 /// The fields of a task.
-pub(crate) const TASK_FIELDS: [&str; 20] = [
+pub(crate) const TASK_FIELDS: [&str; 21] = [
     "id",
     "name",
     "command",
@@ -35,6 +35,7 @@ pub(crate) const TASK_FIELDS: [&str; 20] = [
     "env",
     "limit",
     "grace",
+    "on_interrupt",
 ];
 
 /// The settings of a file, which are sometimes looked for in a task.

@@ -397,6 +397,29 @@ fn a_flood_of_problems_ends_the_reading() {
     assert!(told(&file)[1_000].contains("too many problems"));
 }
 
+#[test]
+fn what_happens_when_it_is_cut_off_is_read() {
+    let text = r#"{"defaults": {"on_interrupt": "hold"}, "tasks": [
+        {"command": ["a"]},
+        {"command": ["b"], "on_interrupt": "fail"},
+        {"command": ["c"], "on_interrupt": null},
+        {"command": ["d"], "on_interrupt": "retry"}
+    ]}"#;
+    let file = parse(text, "t.json");
+    let told = told(&file);
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0].ends_with("unknown on_interrupt \"retry\"; it is one of rerun, hold, fail"),
+        "{told:?}"
+    );
+    let read: Vec<_> = file
+        .tasks
+        .iter()
+        .map(|task| task.options.on_interrupt.name())
+        .collect();
+    assert_eq!(read, ["hold", "fail", "hold", "hold"]);
+}
+
 proptest::proptest! {
     #[test]
     fn foreign_text_is_never_a_panic(text in "[\\[\\]{}\":,a-e0-9 \\n\\\\-]{0,60}") {
@@ -408,7 +431,7 @@ proptest::proptest! {
     #[test]
     fn any_field_may_hold_any_value(
         field in proptest::sample::select(vec!["id", "name", "function", "params", "stdin", "command", "shell", "python",
-            "node", "http", "depends_on", "priority", "max_retries", "timeout", "retry", "tags", "cwd", "env", "limit", "grace"]),
+            "node", "http", "depends_on", "priority", "max_retries", "timeout", "retry", "tags", "cwd", "env", "limit", "grace", "on_interrupt"]),
         value in proptest::sample::select(vec!["null", "true", "-1", "1e30", "\"\"", "\"\\ud800\"", "[]", "[[]]", "[null]", "{}", "{\"\\ud800\":1}", "{\"a\":[]}"]),
     ) {
         let file = parse(&format!("[{{\"{field}\": {value}}}]"), "t.json");

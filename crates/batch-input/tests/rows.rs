@@ -145,6 +145,24 @@ fn mistakes_of_the_table_are_told_with_their_rows() {
 }
 
 #[test]
+fn lines_are_right_after_blank_lines_and_with_crlf() {
+    for (table, lines) in [
+        ("n\r\n1\r\n2\r\n", &[2, 3][..]),
+        ("\n\nn\n1\n\n\"2\n\"\n3", &[4, 6, 8]),
+    ] {
+        assert_eq!(
+            rows(table, "shell: echo {{ row.n }}").lines,
+            lines,
+            "{table:?}"
+        );
+    }
+    assert_eq!(
+        told(&rows("n\r\n\r\n1,2\r\n", "shell: date")),
+        ["t.csv:3: the row has 2 cells, the header 1; a cell with a comma goes in double quotes"]
+    );
+}
+
+#[test]
 fn a_table_needs_a_template() {
     let error = read_task_file(&data("users.csv"), None, &ReadOptions::default()).unwrap_err();
     assert!(matches!(error, ReadError::NoTemplate { .. }));
