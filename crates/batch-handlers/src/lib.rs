@@ -25,6 +25,7 @@ mod simulate;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use batch_process::CaptureLimits;
 use batch_runtime::Registry;
@@ -41,14 +42,18 @@ pub struct HandlerConfig {
     pub folder: PathBuf,
     /// Output past so many bytes a stream goes to a file in that folder.
     pub in_memory: usize,
+    /// When a process has run for so long, its output goes to files in that folder as it comes, for
+    /// others to read along; see [`CaptureLimits::live_after`]. `None`: not before its end.
+    pub live_after: Option<Duration>,
 }
 
 impl HandlerConfig {
-    /// Keeps up to 256 KiB of each output in memory.
+    /// Keeps up to 256 KiB of each output in memory, and shows none before the end.
     pub fn new(folder: PathBuf) -> Self {
         Self {
             folder,
             in_memory: CaptureLimits::DEFAULT_IN_MEMORY,
+            live_after: None,
         }
     }
 }
@@ -58,6 +63,7 @@ pub fn standard_registry(config: &HandlerConfig) -> Registry {
     let capture = Arc::new(CaptureLimits {
         folder: config.folder.clone(),
         in_memory: config.in_memory,
+        live_after: config.live_after,
     });
     let capture = || Arc::clone(&capture);
     Registry::new()

@@ -167,6 +167,103 @@ async fn an_exception_tells_what_and_where_without_our_frames() {
 }
 
 #[tokio::test]
+async fn an_exception_in_an_async_function_is_told_in_the_same_way() {
+    if !has("python3") {
+        return;
+    }
+    let code = "import asyncio\nasync def process():\n    await asyncio.sleep(0)\n    raise ValueError('no')";
+    let failed = failed(code, json!({})).await;
+    assert_eq!((failed.kind, failed.permanent), (FailureKind::Error, false));
+    assert_eq!(failed.message, "ValueError: no");
+    let output = failed.output.unwrap();
+    let trace = text(&output.stderr);
+    assert!(
+        trace.contains("function.py\", line 4, in process"),
+        "{trace}"
+    );
+    assert!(!trace.contains("harness.py"), "{trace}");
+}
+
+#[tokio::test]
+async fn the_place_of_a_mistake_in_the_code_is_told() {
+    if !has("python3") {
+        return;
+    }
+    for (code, place) in [
+        ("x = 1\ndef process(:\n", "function.py\", line 2"),
+        (
+            "\n\nraise ValueError('no')",
+            "function.py\", line 3, in <module>",
+        ),
+    ] {
+        let output = failed(code, json!({})).await.output.unwrap();
+        let trace = text(&output.stderr);
+        assert!(
+            trace.contains(place) && !trace.contains("harness.py"),
+            "{trace}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn half_a_character_is_no_value_and_no_panic() {
+    if !has("python3") {
+        return;
+    }
+    let params = json!({"code": "def process():\n    return '\\ud800'"});
+    if let Ok(output) = Handlers::new().run("custom_function", params).await {
+        output.value.unwrap().to_value();
+    }
+    let failed = failed("def process():\n    raise ValueError('\\ud800')", json!({})).await;
+    assert!(
+        failed.message.contains("ValueError: "),
+        "{}",
+        failed.message
+    );
+}
+
+#[tokio::test]
+async fn a_function_has_the_surroundings_of_a_process() {
+    if !has("python3") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let code = "import os, sys\ndef process():\n    \
+                return [os.getcwd(), os.environ['A'], os.environ['BEX_SLOT'], sys.stdin.read()]";
+    let path = folder.path().canonicalize().unwrap();
+    let params = json!({"code": code, "cwd": path, "env": {"A": "a"}, "stdin": "in"});
+    let output = Handlers::new().output("custom_function", params).await;
+    assert_eq!(
+        output.value.unwrap().to_value(),
+        json!([path, "a", "3", "in"])
+    );
+}
+
+#[tokio::test]
+async fn a_function_ends_when_it_is_cancelled() {
+    if !has("python3") {
+        return;
+    }
+    let handlers = Handlers::new();
+    let folder = tempfile::tempdir().unwrap();
+    let code = "import time\ndef process():\n    open('go', 'w').close()\n    time.sleep(1000)";
+    let task = task(
+        "custom_function",
+        json!({"code": code, "cwd": folder.path()}),
+    );
+    let cancel = async {
+        while !folder.path().join("go").exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        task.cancel.cancel(Urgency::End);
+    };
+    let (result, ()) = tokio::join!(handlers.run_task(&task), cancel);
+    assert_eq!(failure(result).kind, FailureKind::Signal(15));
+    let left = std::fs::read_dir(handlers.folder.path()).unwrap().count();
+    assert_eq!(left, 0, "code stays behind");
+}
+
+#[tokio::test]
 async fn mistakes_in_the_code_are_not_tried_again() {
     if !has("python3") {
         return;

@@ -145,6 +145,79 @@ async fn the_content_type_that_is_given_stays() {
 }
 
 #[tokio::test]
+async fn a_name_and_a_password_in_the_url_are_sent_and_not_shown() {
+    let (address, seen) = serve(vec![answer("401 Unauthorized", "", b"")]);
+    let url = format!("http://me:p%40ss@{address}/");
+    let failed = Handlers::new().failure("http", json!({"url": url})).await;
+    let head = seen.recv().unwrap().head;
+    // The server's log is in lower case; this is `me:p@ss`.
+    let sent = "authorization: basic bWU6cEBzcw==".to_lowercase();
+    assert!(head.contains(&sent), "{head}");
+    assert_eq!(
+        failed.message,
+        format!("GET http://{address}/: 401 Unauthorized")
+    );
+}
+
+#[tokio::test]
+async fn a_failure_keeps_a_json_answer_and_the_pause() {
+    let headers = "Content-Type: application/json\r\nRetry-After: 3\r\n";
+    let answer = answer("429 Too Many Requests", headers, br#"{"limit": 5}"#);
+    let (address, _seen) = serve(vec![answer]);
+    let failed = Handlers::new()
+        .failure("http", json!({"url": url(address)}))
+        .await;
+    assert_eq!(failed.retry_after, Some(Duration::from_secs(3)));
+    let value = failed.output.unwrap().value.clone().unwrap().to_value();
+    assert_eq!(value["body"], json!({"limit": 5}));
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_may_be_tried_again() {
+    let cut = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf".to_vec();
+    for answer in [cut, Vec::new(), b"no http\r\n\r\n".to_vec()] {
+        let (address, _seen) = serve(vec![answer]);
+        let failed = Handlers::new()
+            .failure("http", json!({"url": url(address)}))
+            .await;
+        assert_eq!((failed.kind, failed.permanent), (FailureKind::Error, false));
+        assert!(!failed.message.contains("secret"), "{}", failed.message);
+    }
+}
+
+#[tokio::test]
+async fn what_was_filled_in_wrong_is_not_tried_again() {
+    for (params, place) in [
+        (json!({}), "params.url: the field is missing"),
+        (json!({"url": "none"}), "params.url: \"none\" is not a URL"),
+        (json!({"url": []}), "params.url: must be a text"),
+        (
+            json!({"url": "http://localhost/", "method": "a b"}),
+            "params.method: ",
+        ),
+        (
+            json!({"url": "http://localhost/", "headers": {"a": {}}}),
+            "params.headers.a: ",
+        ),
+        (
+            json!({"url": "http://localhost/", "headers": {"a": "\n"}}),
+            "params.headers: ",
+        ),
+        (
+            json!({"url": "http://localhost/", "timeout": "soon"}),
+            "params.timeout: ",
+        ),
+    ] {
+        let failed = Handlers::new().failure("http", params).await;
+        assert_eq!(
+            (failed.kind, failed.permanent),
+            (FailureKind::InputError, true)
+        );
+        assert!(failed.message.starts_with(place), "{}", failed.message);
+    }
+}
+
+#[tokio::test]
 async fn a_bad_status_fails_and_keeps_the_answer() {
     for (status, code, permanent) in [
         ("404 Not Found", 404, true),

@@ -157,6 +157,119 @@ async fn what_cannot_start_is_not_tried_again() {
 }
 
 #[tokio::test]
+async fn what_is_no_program_is_not_tried_again() {
+    let handlers = Handlers::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("text");
+    std::fs::write(&file, "no program").unwrap();
+    for argv in [
+        json!([file]),
+        json!([folder.path()]),
+        json!([file.join("below")]),
+    ] {
+        let failed = handlers.failure("command", json!({"argv": argv})).await;
+        assert_eq!(
+            (failed.kind, failed.permanent),
+            (FailureKind::SpawnError, true),
+            "{}",
+            failed.message
+        );
+    }
+}
+
+#[tokio::test]
+async fn standard_input_is_what_is_given_or_empty() {
+    let handlers = Handlers::new();
+    let long = "line\n".repeat(100_000);
+    for (stdin, expected) in [
+        (json!(null), &b""[..]),
+        (json!(""), b""),
+        (json!({"base64": "/wAK"}), b"\xff\0\n"),
+        (json!(long), long.as_bytes()),
+    ] {
+        let params = json!({"argv": ["cksum"], "stdin": stdin});
+        let output = handlers.output("command", params).await;
+        let count = text(&output.stdout).split(' ').nth(1).map(str::trim);
+        assert_eq!(count, Some(expected.len().to_string().as_str()));
+    }
+    let params = json!({"argv": ["cat"], "stdin": {"base64": "/wAK"}});
+    let output = handlers.output("command", params).await;
+    assert_eq!(output.stdout, Stream::from(b"\xff\0\n".to_vec()));
+    // A program that reads nothing of it is no failure.
+    handlers
+        .output("command", json!({"argv": ["true"], "stdin": long}))
+        .await;
+}
+
+#[tokio::test]
+async fn our_variables_cannot_be_replaced() {
+    let names = ["BEX_TASK_ID", "BEX_BATCH_ID", "BEX_ATTEMPT", "BEX_SLOT"];
+    let env: serde_json::Map<_, _> = names
+        .map(|name| (name.to_owned(), json!("forged")))
+        .into_iter()
+        .collect();
+    let script = "echo $BEX_TASK_ID $BEX_BATCH_ID $BEX_ATTEMPT $BEX_SLOT; test -n \"$BEX_RUN\"";
+    let mut task = task("shell", json!({"script": script, "env": env}));
+    task.attempt = 4;
+    let output = Handlers::new().run_task(&task).await.unwrap();
+    assert_eq!(text(&output.stdout), format!("{} b7 4 3\n", task.id));
+}
+
+#[tokio::test]
+async fn each_code_and_signal_is_told() {
+    let handlers = Handlers::new();
+    for code in [1, 2, 126, 127, 130, 255] {
+        let params = json!({"script": format!("exit {code}")});
+        let failed = handlers.failure("shell", params).await;
+        assert_eq!(failed.kind, FailureKind::ExitCode(code));
+        assert_eq!(failed.message, format!("exit code {code}"));
+        assert_eq!(
+            failed.output.unwrap().process.unwrap().exit_code,
+            Some(code)
+        );
+    }
+    for (signal, name) in [(6, "SIGABRT"), (15, "SIGTERM")] {
+        let params = json!({"script": format!("ulimit -c 0; kill -{signal} $$")});
+        let failed = handlers.failure("shell", params).await;
+        assert_eq!(failed.kind, FailureKind::Signal(signal));
+        assert_eq!(failed.message, format!("signal {signal} ({name})"));
+        assert_eq!(failed.output.unwrap().process.unwrap().exit_code, None);
+    }
+}
+
+#[tokio::test]
+async fn what_is_cancelled_before_it_begins_ends_too() {
+    for urgency in [Urgency::End, Urgency::Kill] {
+        let task = task("command", json!({"argv": ["sleep", "1000"]}));
+        task.cancel.cancel(urgency);
+        let failed = failure(Handlers::new().run_task(&task).await);
+        assert!(
+            matches!(failed.kind, FailureKind::Signal(9 | 15)),
+            "{}",
+            failed.message
+        );
+    }
+}
+
+#[tokio::test]
+async fn kill_ends_what_does_not_heed_the_request() {
+    let handlers = Handlers::new();
+    let folder = tempfile::tempdir().unwrap();
+    let script = "trap '' TERM; touch go; while :; do sleep 1000; done";
+    let task = task("shell", json!({"script": script, "cwd": folder.path()}));
+    let cancel = async {
+        while !folder.path().join("go").exists() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        task.cancel.cancel(Urgency::End);
+        tokio::task::yield_now().await;
+        task.cancel.cancel(Urgency::Kill);
+    };
+    let (result, ()) = tokio::join!(handlers.run_task(&task), cancel);
+    assert_eq!(failure(result).kind, FailureKind::Signal(9));
+}
+
+#[tokio::test]
 async fn output_that_cannot_be_kept_is_an_output_error() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");

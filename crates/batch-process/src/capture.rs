@@ -3,19 +3,20 @@
 //! Few bytes stay in memory. Past the limit they go to a file in chunks, each written on the blocking
 //! pool while the next one is read; when the disk is slower than the process, the pipe fills and the
 //! process waits. No byte is lost: what cannot be kept is an error.
+//!
+//! A process that has run for a while can be read along: its output is *live* then, which means that all
+//! of it goes to the file as it comes. What turns out small in the end comes back into memory.
 
 use std::cell::RefCell;
-use std::fs::File;
-use std::io::{self, PipeReader, Read, Write};
+use std::io::{self, PipeReader, Read};
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use batch_core::Stream;
-use tempfile::TempPath;
 use tokio::io::unix::AsyncFd;
-use tokio::task::JoinHandle;
 
+use crate::spill::Spill;
 use crate::sys;
 
 /// Bytes read at once, as many as a pipe usually holds.
@@ -35,14 +36,22 @@ pub struct CaptureLimits {
     pub folder: PathBuf,
     /// The most bytes of one output that stay in memory.
     pub in_memory: usize,
+    /// When a process has run for so long, what it has written and all that it writes from then on
+    /// goes to its files at once, for others to read along. At its end an output of at most `in_memory`
+    /// bytes is taken back and its file removed. `None`: there is nothing to read before the end.
+    ///
+    /// The files are called `TASK-RANDOM.stdout` and `TASK-RANDOM.stderr`, `TASK` being the task's id.
+    /// There is none for an output that is still empty. An executor that is killed leaves them.
+    pub live_after: Option<Duration>,
 }
 
 impl Default for CaptureLimits {
-    /// 256 KiB, and the system's folder for temporary files.
+    /// 256 KiB, the system's folder for temporary files, and nothing to read before the end.
     fn default() -> Self {
         Self {
             folder: std::env::temp_dir(),
             in_memory: Self::DEFAULT_IN_MEMORY,
+            live_after: None,
         }
     }
 }
@@ -68,6 +77,8 @@ pub(crate) struct Capture {
     pipe: Option<AsyncFd<PipeReader>>,
     /// What is not on its way to the file.
     held: Vec<u8>,
+    /// Whether everything goes to the file as it comes.
+    live: bool,
     spill: Option<Spill>,
     limits: CaptureTarget,
     error: Option<io::Error>,
@@ -84,30 +95,13 @@ pub(crate) struct CaptureTarget {
     pub(crate) suffix: &'static str,
 }
 
-/// The file of an output. Removed when dropped.
-#[derive(Debug)]
-struct Spill {
-    path: TempPath,
-    writer: Writer,
-    len: u64,
-}
-
-#[derive(Debug)]
-enum Writer {
-    Idle(File, Vec<u8>),
-    Busy(JoinHandle<Written>),
-    /// After an error, or while changing from one to the other.
-    Gone,
-}
-
-type Written = (File, Vec<u8>, io::Result<()>);
-
 impl Capture {
     /// Begins to read a pipe, whose read end must not block.
     pub(crate) fn new(pipe: PipeReader, limits: CaptureTarget) -> io::Result<Self> {
         Ok(Self {
             pipe: Some(sys::watch_readable(pipe)?),
             held: Vec::new(),
+            live: false,
             spill: None,
             limits,
             error: None,
@@ -120,6 +114,22 @@ impl Capture {
         self.pipe.is_none()
     }
 
+    /// Whether there are bytes that stand in no file yet.
+    pub(crate) fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Whether [`Capture::poll_fill`] has nothing more to do.
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_closed() && !(self.live && self.holds())
+    }
+
+    /// From now on everything goes to the file as it comes, at the next [`Capture::poll_fill`] also
+    /// what is held.
+    pub(crate) fn go_live(&mut self) {
+        self.live = true;
+    }
+
     /// Reads what comes until the other side closes. Nothing is lost when it is polled no more.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Filled> {
         loop {
@@ -127,12 +137,20 @@ impl Capture {
                 self.error_told = true;
                 return Poll::Ready(Filled::Failed);
             }
-            if self.wants_to_write() {
+            if self.must_write() {
                 ready!(self.poll_write(cx));
                 continue;
             }
+            if self.live && self.holds() && self.poll_write(cx).is_ready() {
+                continue;
+            }
             let Some(pipe) = &self.pipe else {
-                return Poll::Ready(Filled::Closed);
+                // What is still held waits for the file, and wakes us.
+                return if self.is_done() {
+                    Poll::Ready(Filled::Closed)
+                } else {
+                    Poll::Pending
+                };
             };
             let read = match ready!(pipe.poll_read_ready(cx)) {
                 Ok(mut ready) => SCRATCH.with_borrow_mut(|scratch| {
@@ -175,28 +193,28 @@ impl Capture {
     /// What stood against keeping the bytes.
     pub(crate) async fn finish(mut self) -> io::Result<Stream> {
         self.pipe = None;
-        if self.spill.is_some() || self.held.len() > self.limits.limits.in_memory {
-            while self.error.is_none() && !self.held.is_empty() {
-                std::future::poll_fn(|cx| self.poll_write(cx)).await;
-            }
-            if self.error.is_none() {
-                std::future::poll_fn(|cx| self.poll_idle(cx)).await;
-            }
+        let spilled = self.spill.as_ref().map_or(0, Spill::len);
+        let fits = spilled + self.held.len() as u64 <= self.limits.limits.in_memory as u64;
+        while !fits && self.error.is_none() && self.holds() {
+            std::future::poll_fn(|cx| self.poll_write(cx)).await;
         }
-        if let Some(error) = self.error {
-            return Err(error);
+        if self.error.is_none() {
+            std::future::poll_fn(|cx| self.poll_idle(cx)).await;
         }
-        match self.spill {
-            Some(spill) => {
-                let len = spill.len;
-                let path = spill.path.keep().map_err(|error| error.error)?;
-                Ok(Stream::File { path, len })
+        match (self.error, self.spill) {
+            (Some(error), _) => Err(error),
+            (None, None) => Ok(Stream::from(self.held)),
+            (None, Some(spill)) if fits => {
+                let mut bytes = spill.read_back().await?;
+                bytes.append(&mut self.held);
+                Ok(Stream::from(bytes))
             }
-            None => Ok(Stream::from(self.held)),
+            (None, Some(spill)) => spill.keep(),
         }
     }
 
-    fn wants_to_write(&self) -> bool {
+    /// Whether so much is held that it must go before more is read.
+    fn must_write(&self) -> bool {
         let limit = self.limits.limits.in_memory;
         let limit = if self.spill.is_some() {
             limit.max(READ)
@@ -251,49 +269,6 @@ impl Capture {
     }
 }
 
-impl Spill {
-    fn create(target: &CaptureTarget) -> io::Result<Self> {
-        std::fs::create_dir_all(&target.limits.folder)?;
-        let file = tempfile::Builder::new()
-            .prefix(&target.prefix)
-            .suffix(target.suffix)
-            .tempfile_in(&target.limits.folder)?;
-        let (file, path) = file.into_parts();
-        Ok(Self {
-            path,
-            writer: Writer::Idle(file, Vec::new()),
-            len: 0,
-        })
-    }
-
-    /// Begins to write these bytes and leaves an empty buffer for them. Only while idle.
-    fn write(&mut self, bytes: &mut Vec<u8>) {
-        let Writer::Idle(mut file, mut empty) = std::mem::replace(&mut self.writer, Writer::Gone)
-        else {
-            return;
-        };
-        self.len += bytes.len() as u64;
-        std::mem::swap(&mut empty, bytes);
-        let mut full = empty;
-        self.writer = Writer::Busy(tokio::task::spawn_blocking(move || {
-            let result = file.write_all(&full);
-            full.clear();
-            (file, full, result)
-        }));
-    }
-
-    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Writer::Busy(job) = &mut self.writer {
-            let ended = ready!(Pin::new(job).poll(cx));
-            self.writer = Writer::Gone;
-            let (file, buffer, result) = ended.map_err(io::Error::other)?;
-            result?;
-            self.writer = Writer::Idle(file, buffer);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
 /// Adds what was read, unless it is to be thrown away; gives its length.
 fn keep(held: &mut Vec<u8>, discard: bool, bytes: &[u8]) -> usize {
     if !discard {
@@ -308,17 +283,22 @@ fn is_for_later(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::os::fd::AsFd;
+    use std::path::Path;
     use std::sync::Arc;
+
+    use proptest::prelude::*;
 
     use super::*;
 
-    fn capture(folder: &std::path::Path, in_memory: usize) -> (Capture, io::PipeWriter) {
+    fn capture(folder: &Path, in_memory: usize) -> (Capture, io::PipeWriter) {
         let (reader, writer) = io::pipe().unwrap();
         sys::set_nonblocking(reader.as_fd()).unwrap();
         let limits = Arc::new(CaptureLimits {
             folder: folder.to_owned(),
             in_memory,
+            live_after: None,
         });
         let target = CaptureTarget {
             limits,
@@ -354,6 +334,136 @@ mod tests {
                     assert_eq!(std::fs::read(path).unwrap(), bytes);
                 }
             }
+        }
+    }
+
+    /// Reads what is there, and lets the runtime look for more.
+    async fn fill_a_little(capture: &mut Capture) {
+        let filled = std::future::poll_fn(|cx| Poll::Ready(capture.poll_fill(cx))).await;
+        assert_eq!(filled, Poll::Pending);
+        tokio::task::yield_now().await;
+    }
+
+    /// Fills until it is closed, or the files in the folder hold these bytes.
+    async fn fill_until_written(capture: &mut Capture, folder: &Path, bytes: &[u8]) {
+        std::future::poll_fn(|cx| {
+            let filled = capture.poll_fill(cx);
+            if in_files(folder).concat() == bytes {
+                return Poll::Ready(());
+            }
+            assert!(filled.is_pending(), "{filled:?} before all was written");
+            // Nothing tells when a file grows.
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn in_files(folder: &Path) -> Vec<Vec<u8>> {
+        let files = std::fs::read_dir(folder).unwrap();
+        files
+            .map(|file| std::fs::read(file.unwrap().path()).unwrap())
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn live_output_is_written_as_it_comes_and_taken_back_when_small() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut capture, mut pipe) = capture(folder.path(), 1_000);
+        pipe.write_all(b"held ").unwrap();
+        while !capture.holds() {
+            fill_a_little(&mut capture).await;
+        }
+        fill_a_little(&mut capture).await;
+        assert!(in_files(folder.path()).is_empty());
+
+        capture.go_live();
+        fill_until_written(&mut capture, folder.path(), b"held ").await;
+        pipe.write_all(b"more ").unwrap();
+        fill_until_written(&mut capture, folder.path(), b"held more ").await;
+        pipe.write_all(b"last").unwrap();
+        capture.read_rest();
+        let whole = capture.finish().await.unwrap();
+        assert_eq!(whole, Stream::from(b"held more last".to_vec()));
+        assert!(in_files(folder.path()).is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_a_live_process_wrote_last_is_written_after_it_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut capture, mut pipe) = capture(folder.path(), 1_000);
+        capture.go_live();
+        pipe.write_all(b"first ").unwrap();
+        // The file is being written when the rest comes.
+        while capture.spill.is_none() {
+            fill_a_little(&mut capture).await;
+        }
+        pipe.write_all(b"second").unwrap();
+        drop(pipe);
+        assert_eq!(fill(&mut capture).await, Filled::Closed);
+        assert!(capture.is_done() && !capture.holds());
+        let whole = capture.finish().await.unwrap();
+        assert_eq!(whole, Stream::from(b"first second".to_vec()));
+    }
+
+    #[tokio::test]
+    async fn a_live_file_that_was_changed_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut capture, mut pipe) = capture(folder.path(), 1_000);
+        capture.go_live();
+        pipe.write_all(b"written").unwrap();
+        fill_until_written(&mut capture, folder.path(), b"written").await;
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            std::fs::write(file.unwrap().path(), "").unwrap();
+        }
+        let error = capture.finish().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+
+    /// What is written in pieces, live from one of them on.
+    async fn in_pieces(pieces: &[Vec<u8>], live_from: usize, in_memory: usize) {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut capture, mut pipe) = capture(folder.path(), in_memory);
+        for (index, piece) in pieces.iter().enumerate() {
+            if index == live_from {
+                capture.go_live();
+            }
+            pipe.write_all(piece).unwrap();
+            fill_a_little(&mut capture).await;
+        }
+        drop(pipe);
+        assert_eq!(fill(&mut capture).await, Filled::Closed);
+        let bytes = pieces.concat();
+        match capture.finish().await.unwrap() {
+            Stream::Inline(kept) => {
+                assert!(bytes.len() <= in_memory);
+                assert!(*kept == *bytes);
+                assert!(in_files(folder.path()).is_empty());
+            }
+            Stream::File { path, len } => {
+                assert!(bytes.len() > in_memory);
+                assert_eq!(len, bytes.len() as u64);
+                assert!(std::fs::read(path).unwrap() == bytes);
+                assert_eq!(in_files(folder.path()).len(), 1);
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_byte_is_lost_or_moved_whenever_output_becomes_live(
+            // Less than a pipe holds, so that writing does not wait for reading.
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..2_000), 0..12),
+            live_from in 0..14_usize,
+            in_memory in 0..16_000_usize,
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(in_pieces(&pieces, live_from, in_memory));
         }
     }
 

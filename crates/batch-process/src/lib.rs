@@ -11,18 +11,25 @@
 //! For a program that runs batches there are besides: [`guard`], a small parent that cleans up after a
 //! killed executor; [`ControlSignals`], what the terminal and other programs ask for; [`signal_all`],
 //! [`reap_orphans`] and [`sweep`] over everything that runs; [`raise_open_files`].
+//!
+//! For stored batches, which outlive their executor: [`own_mark`] names an executor for later,
+//! [`process_alive`], [`signal_process`] and [`end_run`] ask and act by that name; [`new_session`] and
+//! [`close_stdio`] leave the terminal; [`network_file_system`] tells where not to store.
 
 #[cfg(not(unix))]
 compile_error!("batch-process needs a Unix system: Linux, macOS or a BSD");
 
 mod capture;
 mod control;
+mod detach;
 mod environment;
+mod file_system;
 pub mod guard;
 mod leaders;
 mod limits;
 #[cfg(target_os = "linux")]
 mod linux;
+mod mark;
 mod output;
 #[cfg(target_os = "linux")]
 use linux as platform;
@@ -37,16 +44,20 @@ mod program;
 mod signal;
 mod spawn_error;
 mod spec;
+mod spill;
 mod sweep;
 mod sys;
 
 pub use capture::CaptureLimits;
 pub use control::{ControlSignal, ControlSignals, suspend};
+pub use detach::{close_stdio, new_session};
+pub use file_system::network_file_system;
 pub use leaders::{reap_orphans, signal_all};
 pub use limits::{OpenFiles, raise_open_files};
+pub use mark::{boot_id, own_mark, process_alive, signal_process};
 pub use process::{Ended, Process};
 pub use program::find_program;
 pub use signal::{Signal, signal_name};
 pub use spawn_error::SpawnError;
 pub use spec::{MAX_ARGUMENT_BYTES, Spec};
-pub use sweep::{Leftover, sweep};
+pub use sweep::{Leftover, end_run, sweep};

@@ -153,6 +153,120 @@ impl Tree {
     }
 }
 
+/// What the run of a dead executor left. They are not our children, so pidfds tell their ends.
+#[derive(Debug)]
+pub(crate) struct DeadRun {
+    mark: String,
+    /// Those found before: one may have lost its parents since, and never have had marks.
+    known: HashSet<Identity>,
+    found: Vec<Leftover>,
+}
+
+impl DeadRun {
+    /// What carries the mark of a run, and what belongs to that.
+    pub(crate) fn new(mark: &str) -> Self {
+        Self {
+            mark: mark.to_owned(),
+            known: HashSet::new(),
+            found: Vec::new(),
+        }
+    }
+
+    /// The processes that run now.
+    fn members(&mut self) -> HashSet<Identity> {
+        let table = Table::since(Instant::now());
+        let entries = table.of_run(&self.mark, &self.known);
+        for entry in &entries {
+            if self.known.insert(entry.identity()) {
+                self.found.push(describe(entry));
+            }
+        }
+        entries.into_iter().map(Entry::identity).collect()
+    }
+
+    /// Stops all that run, round after round until no other turns up, and gives them: what is started
+    /// by one that ends, between being looked for and that end, would leave no trace of where it came
+    /// from.
+    async fn stop(&mut self) -> HashSet<Identity> {
+        let mut stopped = HashSet::new();
+        loop {
+            let members = self.members();
+            let further: HashSet<Identity> = members.difference(&stopped).copied().collect();
+            if further.is_empty() {
+                return stopped;
+            }
+            send(&further, Signal::Stop);
+            stopped.extend(further);
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Asks them all to end; whether there are any.
+    pub(crate) async fn ask_to_end(&mut self) -> bool {
+        let stopped = self.stop().await;
+        for signal in [Signal::Terminate, Signal::Continue] {
+            send(&stopped, signal);
+        }
+        !stopped.is_empty()
+    }
+
+    /// Waits until none is running.
+    pub(crate) async fn ended(&mut self) {
+        loop {
+            let members = self.members();
+            if members.is_empty() {
+                return;
+            }
+            all_ended(&members).await;
+            // One that cannot be opened for want of file handles is not waited for above.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Kills them until none is left.
+    pub(crate) async fn kill(&mut self) {
+        loop {
+            let stopped = self.stop().await;
+            if stopped.is_empty() {
+                return;
+            }
+            send(&stopped, Signal::Kill);
+            all_ended(&stopped).await;
+        }
+    }
+
+    /// All that there were.
+    pub(crate) fn into_found(self) -> Vec<Leftover> {
+        self.found
+    }
+}
+
+/// The system's name for the time since it began.
+pub(crate) fn boot_id() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
+/// Whether the process that a mark names still runs.
+pub(crate) fn process_alive(mark: &str) -> bool {
+    Identity::from_mark(mark).is_some_and(Identity::is_alive)
+}
+
+/// Sends a signal to the process that a mark names; whether it is there.
+pub(crate) fn signal_process(mark: &str, signal: Signal) -> io::Result<bool> {
+    let Some(process) = Identity::from_mark(mark) else {
+        return Ok(false);
+    };
+    let Some(fd) = process.find()? else {
+        return Ok(false);
+    };
+    match sys::pidfd_signal(fd.as_fd(), signal.number()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Ends of children of this process that nobody has taken.
 pub(crate) fn ended_children() -> Vec<Pid> {
     let table = Table::since(Instant::now());

@@ -118,6 +118,56 @@ impl Tree {
     }
 }
 
+/// What the run of a dead executor left: not known here.
+#[derive(Debug)]
+pub(crate) struct DeadRun;
+
+impl DeadRun {
+    /// The mark finds nobody here.
+    pub(crate) fn new(_mark: &str) -> Self {
+        Self
+    }
+
+    /// Asks them all to end; whether there are any.
+    pub(crate) async fn ask_to_end(&mut self) -> bool {
+        false
+    }
+
+    /// Waits until none is running.
+    pub(crate) async fn ended(&mut self) {}
+
+    /// Kills them all.
+    pub(crate) async fn kill(&mut self) {}
+
+    /// All that there were.
+    pub(crate) fn into_found(self) -> Vec<Leftover> {
+        Vec::new()
+    }
+}
+
+/// The system's name for the time since it began: there is none here.
+pub(crate) fn boot_id() -> String {
+    String::new()
+}
+
+/// Whether there is a process of the number in a mark: when it began is not known here.
+pub(crate) fn process_alive(mark: &str) -> bool {
+    let pid = mark.split_once('-').and_then(|(pid, _)| pid.parse().ok());
+    let Some(pid) = pid.filter(|pid: &Pid| *pid > 0) else {
+        return false;
+    };
+    match sys::kill(pid, 0) {
+        Ok(()) => true,
+        // Somebody else's.
+        Err(error) => error.raw_os_error() == Some(libc::EPERM),
+    }
+}
+
+/// Signals the process that a mark names: it cannot be told from a later one of its number here.
+pub(crate) fn signal_process(_mark: &str, _signal: Signal) -> io::Result<bool> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Ends of children of this process that nobody has taken: orphans do not come to us here.
 pub(crate) fn ended_children() -> Vec<Pid> {
     Vec::new()

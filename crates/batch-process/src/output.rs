@@ -2,10 +2,12 @@
 
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::AsFd;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
 use batch_core::Stream;
+use tokio::time::{Sleep, sleep};
 
 use crate::capture::{Capture, CaptureLimits, CaptureTarget, Filled};
 use crate::sys;
@@ -15,6 +17,8 @@ use crate::sys;
 pub(crate) struct Outputs {
     stdout: Capture,
     stderr: Capture,
+    /// Until the outputs become live; `None` when they never do, or have.
+    live: Option<Pin<Box<Sleep>>>,
 }
 
 impl Outputs {
@@ -32,6 +36,7 @@ impl Outputs {
         Ok(Self {
             stdout: Capture::new(stdout, target(".stdout"))?,
             stderr: Capture::new(stderr, target(".stderr"))?,
+            live: limits.live_after.map(|after| Box::pin(sleep(after))),
         })
     }
 
@@ -40,26 +45,50 @@ impl Outputs {
         self.stdout.is_closed() && self.stderr.is_closed()
     }
 
+    /// Whether [`Outputs::fill`] has anything to do: there is more to read, or what has been read is
+    /// to be written at some time.
+    pub(crate) fn have_work(&self) -> bool {
+        let waits = self.live.is_some() && (self.stdout.holds() || self.stderr.holds());
+        waits || !self.stdout.is_done() || !self.stderr.is_done()
+    }
+
     /// Reads both until they are closed, or one of them fails. May be dropped and called again.
     pub(crate) async fn fill(&mut self) -> Filled {
         std::future::poll_fn(|cx| {
-            let stdout = self.stdout.poll_fill(cx);
-            let stderr = self.stderr.poll_fill(cx);
-            match (stdout, stderr) {
-                (Poll::Ready(Filled::Failed), _) | (_, Poll::Ready(Filled::Failed)) => {
-                    Poll::Ready(Filled::Failed)
+            loop {
+                let stdout = self.stdout.poll_fill(cx);
+                let stderr = self.stderr.poll_fill(cx);
+                let failed = Poll::Ready(Filled::Failed);
+                if stdout == failed || stderr == failed {
+                    return failed;
                 }
-                (Poll::Ready(Filled::Closed), Poll::Ready(Filled::Closed)) => {
-                    Poll::Ready(Filled::Closed)
+                if !self.have_work() {
+                    return Poll::Ready(Filled::Closed);
                 }
-                _ => Poll::Pending,
+                if self.poll_live(cx).is_pending() {
+                    return Poll::Pending;
+                }
             }
         })
         .await
     }
 
-    /// Reads what is in the pipes now, without waiting.
+    /// Waits for the moment from which on the outputs are live. The timer is armed by the first call.
+    fn poll_live(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(timer) = &mut self.live else {
+            return Poll::Pending;
+        };
+        ready!(timer.as_mut().poll(cx));
+        self.live = None;
+        self.stdout.go_live();
+        self.stderr.go_live();
+        Poll::Ready(())
+    }
+
+    /// Reads what is in the pipes now, without waiting: the process has ended, so nothing becomes live
+    /// any more.
     pub(crate) fn read_rest(&mut self) {
+        self.live = None;
         self.stdout.read_rest();
         self.stderr.read_rest();
     }

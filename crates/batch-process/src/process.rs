@@ -146,7 +146,7 @@ impl Process {
     ) -> Option<Stop> {
         let mut end = pin!(end);
         loop {
-            let open = !self.outputs.are_closed();
+            let open = self.outputs.have_work();
             tokio::select! {
                 biased;
                 filled = self.outputs.fill(), if open => if filled == Filled::Failed {
@@ -177,7 +177,7 @@ impl Process {
         };
         let mut gone = pin!(timeout(self.grace, gone));
         loop {
-            let open = !self.outputs.are_closed();
+            let open = self.outputs.have_work();
             tokio::select! {
                 result = &mut gone => return result.is_ok(),
                 () = &mut kill => return false,
@@ -197,7 +197,7 @@ impl Process {
         };
         let mut gone = pin!(timeout(KILL_WAIT, gone));
         loop {
-            let open = !self.outputs.are_closed();
+            let open = self.outputs.have_work();
             tokio::select! {
                 _ = &mut gone => return,
                 _ = self.outputs.fill(), if open => {}

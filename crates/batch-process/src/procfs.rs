@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
@@ -146,6 +147,40 @@ impl Table {
             .collect()
     }
 
+    /// The running processes of a run whose executor is dead: those that carry its mark or are `known`
+    /// from before, the groups of the marked ones, and everything below any of them.
+    ///
+    /// Never this process and those above it, with their groups, nor what carries the mark of this one:
+    /// a task may have been what called us. The mark of another user's process cannot be read, so such
+    /// a process counts only where it is found in another way.
+    pub(crate) fn of_run(&self, mark: &str, known: &HashSet<Identity>) -> Vec<&Entry> {
+        let above = self.ancestors(own_pid());
+        let carries = |entry: &Entry, mark| entry.marks().run.as_deref() == Some(mark);
+        let (spared, others): (Vec<&Entry>, Vec<&Entry>) = self
+            .processes
+            .iter()
+            .partition(|entry| above.contains(&entry.pid) || carries(entry, own_mark()));
+        let marked = others.iter().filter(|entry| carries(entry, mark));
+        let mut groups: HashSet<Pid> = marked.map(|entry| entry.group).collect();
+        for entry in &spared {
+            groups.remove(&entry.group);
+        }
+        // In a container this stands for all groups that began outside of it.
+        groups.remove(&0);
+        let tops = others.iter().filter(|entry| {
+            carries(entry, mark)
+                || groups.contains(&entry.group)
+                || known.contains(&entry.identity())
+        });
+        let tops: HashSet<Pid> = tops.map(|entry| entry.pid).collect();
+        let below = self.descendants(tops.iter().copied());
+        let below: HashSet<Pid> = below.iter().map(|entry| entry.pid).collect();
+        let is_member = |entry: &&Entry| {
+            !entry.ended && (tops.contains(&entry.pid) || below.contains(&entry.pid))
+        };
+        others.into_iter().filter(is_member).collect()
+    }
+
     /// A process and those above it: whoever adopts orphans is among them.
     fn ancestors(&self, pid: Pid) -> HashSet<Pid> {
         let parents: HashMap<Pid, Pid> = self
@@ -214,12 +249,34 @@ impl Entry {
 }
 
 impl Identity {
+    /// The process a mark names; see [`own_mark`].
+    pub(crate) fn from_mark(mark: &str) -> Option<Self> {
+        let (pid, start) = mark.split_once('-')?;
+        let identity = Self {
+            pid: pid.parse().ok()?,
+            start: start.parse().ok()?,
+        };
+        (identity.pid > 0).then_some(identity)
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn is_alive(self) -> bool {
+        Entry::read(self.pid).is_some_and(|now| now.start == self.start && !now.ended)
+    }
+
     /// A descriptor of the process; `None` when it has ended.
     pub(crate) fn open(self) -> Option<OwnedFd> {
-        let fd = sys::pidfd_open(self.pid).ok()?;
-        // The descriptor may be of a later process of this number; it cannot change any more.
-        let now = Entry::read(self.pid)?;
-        (now.start == self.start && !now.ended).then_some(fd)
+        self.find().ok().flatten()
+    }
+
+    /// As [`Identity::open`], but tells what stands against it.
+    pub(crate) fn find(self) -> io::Result<Option<OwnedFd>> {
+        match sys::pidfd_open(self.pid) {
+            // The descriptor may be of a later process of this number; it cannot change any more.
+            Ok(fd) => Ok(self.is_alive().then_some(fd)),
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -289,6 +346,16 @@ mod tests {
             ..own.identity()
         };
         assert!(stale.open().is_none());
+    }
+
+    #[test]
+    fn a_mark_names_one_process() {
+        let own = Identity::from_mark(own_mark()).unwrap();
+        assert_eq!(own.pid, own_pid());
+        assert!(own.is_alive());
+        for bad in ["", "7", "7-", "-7-1", "0-1", "x-1", "7-1-1", "7-x"] {
+            assert_eq!(Identity::from_mark(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The end of a run: [`sweep`] ends what the tasks left behind.
+//! The end of a run: [`sweep`] ends what the tasks left behind, [`end_run`] what a dead executor did.
 
 use std::io;
 use std::time::Duration;
@@ -45,6 +45,28 @@ pub async fn sweep(grace: Duration) -> Vec<Leftover> {
     let _ = timeout(KILL_WAIT, kill_all(&mut found)).await;
     reap_orphans();
     found
+}
+
+/// Ends all processes of a run whose executor is dead, and tells which there were: first asks (SIGTERM),
+/// after `grace` kills, until none is left or five more seconds have passed.
+///
+/// For the case that executor and guardian (see [`crate::guard`]) were both killed: call it before the
+/// tasks run again. `mark` is that of the dead executor ([`own_mark`](crate::own_mark)). The processes
+/// that carry it in their environment are found, with their groups and everything below them. Not found
+/// is what has done all of this: called `setsid`, emptied its environment, and lost its parents.
+/// This process, those above it, and what carries the mark of this one are spared.
+///
+/// Reads the environment of all processes, more than once only when it finds something. Linux only: on
+/// other systems it does nothing.
+pub async fn end_run(mark: &str, grace: Duration) -> Vec<Leftover> {
+    let mut run = platform::DeadRun::new(mark);
+    // Late only when they start others faster than they can be stopped.
+    let asked = timeout(KILL_WAIT, run.ask_to_end()).await;
+    if asked != Ok(false) && timeout(grace, run.ended()).await.is_err() {
+        // What cannot be killed hangs in the kernel, or belongs to somebody else.
+        let _ = timeout(KILL_WAIT, run.kill()).await;
+    }
+    run.into_found()
 }
 
 /// Kills round after round, since what is being killed may just be starting another one.

@@ -310,6 +310,7 @@ async fn fifty_megabytes_lose_no_byte() {
     let capture = CaptureLimits {
         folder: folder.path().join("new"),
         in_memory: 1_000,
+        ..CaptureLimits::default()
     };
     let spec = Spec {
         capture: Arc::new(capture),
@@ -347,6 +348,7 @@ async fn output_that_cannot_be_kept_ends_the_task_with_the_reason() {
     let capture = Arc::new(CaptureLimits {
         folder: file,
         in_memory: 1_000,
+        ..CaptureLimits::default()
     });
     let ended = run(&Spec {
         capture,

@@ -1,0 +1,32 @@
+//! Leaving the terminal: [`new_session`] and [`close_stdio`], for an executor in the background.
+//!
+//! It calls both first thing in `main`, before [`guard::enter`](crate::guard::enter), so that its guardian
+//! is in the new session too.
+
+use std::fs::OpenOptions;
+use std::io;
+
+/// Puts this process into a session and a group of its own, without a terminal: what ends with the
+/// terminal, and what is typed there, does not reach it any more.
+///
+/// # Errors
+/// When the process leads its group: it was started by a shell with job control, or with a group of its
+/// own. Start it as a plain child of another process.
+pub fn new_session() -> io::Result<()> {
+    rustix::process::setsid()?;
+    Ok(())
+}
+
+/// Replaces standard input and output by `/dev/null`. Standard error stays: it is the log.
+///
+/// # Errors
+/// When `/dev/null` cannot be opened.
+pub fn close_stdio() -> io::Result<()> {
+    let null = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    Ok(())
+}
