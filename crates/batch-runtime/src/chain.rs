@@ -1,7 +1,7 @@
 //! Passing results on: the results that later tasks use, and filling them into parameters.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use batch_core::{
     Failure, FailureKind, Json, Output, Placeholder, Segment, Stream, TaskId, TaskSpec, fill,
@@ -9,26 +9,37 @@ use batch_core::{
 };
 use serde_json::{Value, json};
 
+use crate::durable::SharedSource;
 use crate::handler::Handler;
 
-/// The results a task uses, by the author's id of the task they come from.
+/// The results a task uses.
 pub(crate) type Inputs = Vec<Input>;
 
-/// A task by its author's id, and its result.
-pub(crate) type Input = (Box<str>, Option<Arc<Output>>);
+/// A result that a task uses.
+#[derive(Clone)]
+pub(crate) struct Input {
+    /// The author's id of the task it comes from.
+    id: Box<str>,
+    /// That task; `None` where the batch does not know it by its id any more.
+    source: Option<TaskId>,
+    result: Slot,
+}
+
+/// Where a result comes to lie: empty until it is known, then what the task left, if anything.
+type Slot = Arc<OnceLock<Option<Arc<Output>>>>;
 
 /// The results that unfinished tasks will use.
 #[derive(Default)]
 pub(crate) struct Results {
-    /// The tasks whose results a task uses.
-    uses: HashMap<TaskId, Vec<(Box<str>, TaskId)>>,
+    /// What each task uses.
+    uses: HashMap<TaskId, Inputs>,
     kept: HashMap<TaskId, Kept>,
 }
 
 #[derive(Default)]
 struct Kept {
     users: u32,
-    output: Option<Arc<Output>>,
+    result: Slot,
 }
 
 impl Results {
@@ -39,59 +50,116 @@ impl Results {
         spec: &TaskSpec,
         find: impl Fn(&str) -> Option<TaskId>,
     ) {
-        if !spec.params.as_str().contains("{{") {
+        if !uses_results(spec) {
             return;
         }
-        let mut uses: Vec<(Box<str>, TaskId)> = Vec::new();
+        self.finished(task);
+        let mut inputs = Inputs::new();
         for placeholder in placeholders(&spec.params).unwrap_or_default() {
             if let Some(Segment::Field(id)) = placeholder.path.first()
-                && let Some(source) = find(id)
-                && uses.iter().all(|(known, _)| **known != **id)
+                && inputs.iter().all(|known| *known.id != **id)
             {
-                uses.push((id.as_str().into(), source));
-                self.kept.entry(source).or_default().users += 1;
+                inputs.push(self.input(id, find(id)));
             }
         }
-        if !uses.is_empty() {
-            self.uses.insert(task, uses);
+        if !inputs.is_empty() {
+            self.uses.insert(task, inputs);
         }
+    }
+
+    fn input(&mut self, id: &str, source: Option<TaskId>) -> Input {
+        let result = source.map(|source| {
+            let kept = self.kept.entry(source).or_default();
+            kept.users += 1;
+            Arc::clone(&kept.result)
+        });
+        Input {
+            id: id.into(),
+            source,
+            result: result.unwrap_or_default(),
+        }
+    }
+
+    /// Whether no task uses a result.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.uses.is_empty()
     }
 
     /// Keeps the result of a completed task, if another will use it.
     pub(crate) fn completed(&mut self, task: TaskId, output: Option<&Arc<Output>>) {
-        if self.kept.is_empty() {
+        let Some(kept) = self.kept.get_mut(&task) else {
             return;
-        }
-        if let Some(kept) = self.kept.get_mut(&task) {
-            kept.output = output.cloned();
+        };
+        let known = output.cloned();
+        if let Err(known) = kept.result.set(known) {
+            // It completed before and was opened again: the result is a new one.
+            kept.result = Arc::new(OnceLock::from(known));
+            let result = &kept.result;
+            let inputs = self.uses.values_mut().flatten();
+            for input in inputs.filter(|input| input.source == Some(task)) {
+                input.result = Arc::clone(result);
+            }
         }
     }
 
-    /// The results that an attempt of a task is given.
-    pub(crate) fn inputs(&self, task: TaskId) -> Option<Inputs> {
+    /// The results that an attempt of a task is given. `find` as for [`add_user`](Self::add_user): a task
+    /// may have come after those that use its result.
+    pub(crate) fn inputs(
+        &self,
+        task: TaskId,
+        find: impl Fn(&str) -> Option<TaskId>,
+    ) -> Option<Inputs> {
         if self.uses.is_empty() {
             return None;
         }
-        let uses = self.uses.get(&task)?;
-        let input = |(id, source): &(Box<str>, TaskId)| {
-            let output = self.kept.get(source).and_then(|kept| kept.output.clone());
-            (id.clone(), output)
-        };
-        Some(uses.iter().map(input).collect())
+        let mut inputs = self.uses.get(&task)?.clone();
+        for input in &mut inputs {
+            input.source = input.source.or_else(|| find(&input.id));
+        }
+        Some(inputs)
     }
 
     /// A task is finished: it uses no results any more.
     pub(crate) fn finished(&mut self, task: TaskId) {
-        if self.uses.is_empty() {
-            return;
-        }
-        for (_, source) in self.uses.remove(&task).unwrap_or_default() {
+        for input in self.uses.remove(&task).unwrap_or_default() {
+            let Some(source) = input.source else { continue };
             if let Some(kept) = self.kept.get_mut(&source) {
                 kept.users -= 1;
                 if kept.users == 0 {
                     self.kept.remove(&source);
                 }
             }
+        }
+    }
+}
+
+/// Whether the parameters of a task may hold placeholders.
+pub(crate) fn uses_results(spec: &TaskSpec) -> bool {
+    spec.params.as_str().contains("{{")
+}
+
+/// Whether all results are known.
+pub(crate) fn are_known(inputs: &[Input]) -> bool {
+    inputs.iter().all(|input| input.result.get().is_some())
+}
+
+/// Whether a result is not known that may have come about in this run.
+pub(crate) fn are_fresh(inputs: &[Input]) -> bool {
+    inputs
+        .iter()
+        .any(|input| input.source.is_some() && input.result.get().is_none())
+}
+
+/// Asks for the results that are not known. It may wait for a disk.
+pub(crate) fn look_for(inputs: &[Input], source: &SharedSource) {
+    let mut stored = source.lock().unwrap_or_else(PoisonError::into_inner);
+    for input in inputs {
+        if input.result.get().is_some() {
+            continue;
+        }
+        if let Some(task) = input.source.or_else(|| stored.find(&input.id)) {
+            // Another task that uses it may have asked meanwhile.
+            input.result.get_or_init(|| stored.result(task));
         }
     }
 }
@@ -107,7 +175,10 @@ pub(crate) fn fill_in(
     fill(params, &lookup, &encoding).map_err(|problems| {
         let texts: Vec<String> = problems
             .iter()
-            .map(|problem| format!("params.{}: {}", problem.path, problem.message))
+            .map(|problem| match problem.path.as_str() {
+                "" => format!("params: {}", problem.message),
+                path => format!("params.{path}: {}", problem.message),
+            })
             .collect();
         Failure::new(FailureKind::InputError, texts.join("; ")).permanent()
     })
@@ -117,9 +188,10 @@ fn look_up(placeholder: &Placeholder, inputs: &[Input]) -> Result<Value, String>
     let Some((Segment::Field(id), path)) = placeholder.path.split_first() else {
         return Err(format!("{placeholder} names no task"));
     };
-    let (_, output) = inputs
+    let output = inputs
         .iter()
-        .find(|(known, _)| **known == **id)
+        .find(|input| *input.id == **id)
+        .and_then(|input| input.result.get())
         .ok_or_else(|| format!("the result of task {id:?} is not at hand"))?;
     let output = output
         .as_ref()

@@ -2,22 +2,28 @@
 //!
 //! A short loop in a fixed order: take in commands and reports, let time pass, pass on what is to be
 //! cancelled, claim, record, start, wait. It decides nothing about a task's state; the core does.
+//!
+//! - `claim`: what starts
+//! - `obey`: what it does for each command
+//! - `record`: passing what happened to the sinks
+
+mod claim;
+mod obey;
+mod record;
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use batch_core::{
-    Batch, BatchId, Event, Outcome, Plan, Status, StopMode, Surroundings, TaskId, TaskSpec, Then,
-    Time,
-};
+use batch_core::{Batch, BatchId, Event, Outcome, Status, StopMode, TaskId, TaskSpec, Time};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::cancel::CancelToken;
 use crate::chain::Results;
 use crate::clock::Clock;
-use crate::executor::{RunEnd, RunReport};
-use crate::handle::{Command, RunningTask, Snapshot, SubmitError};
+use crate::durable::{SharedSource, StartLog};
+use crate::executor::{Executor, RunEnd, RunReport};
+use crate::handle::Command;
 use crate::handler::{Handler, Registry};
 use crate::policy::SpecPolicy;
 use crate::sink::Sinks;
@@ -40,64 +46,106 @@ pub(crate) struct Driver {
     commands: mpsc::UnboundedReceiver<Command>,
     reports: mpsc::UnboundedReceiver<Report>,
     workers: Workers,
+    /// What happened and is not recorded yet.
+    events: Vec<Event>,
+    /// What was claimed and is not started yet.
+    jobs: Vec<Job>,
+    /// Some of those must be on disk before they start.
+    careful: bool,
     /// The cancel token of each slot, made anew once used.
     tokens: Vec<CancelToken>,
     results: Results,
-    /// Feeders that wait until fewer tasks are open than their window.
-    feeders: Vec<(usize, oneshot::Sender<()>)>,
+    source: Option<SharedSource>,
+    start_log: Option<Box<dyn StartLog>>,
+    waiting: Waiting,
     /// The concurrency that was asked for, while less is used for want of resources.
     wanted: Option<NonZeroU32>,
     last_handler: Option<(Arc<str>, Arc<dyn Handler>)>,
+    control_only: bool,
     closed: bool,
+    /// All handles are gone: no command will come.
+    alone: bool,
     sink_failed: bool,
+}
+
+/// Who waits for something to come about.
+#[derive(Default)]
+struct Waiting {
+    /// Feeders, until fewer tasks are open than their window.
+    feeders: Vec<(usize, oneshot::Sender<()>)>,
+    /// Until the sinks have synced all that happened.
+    syncs: Vec<oneshot::Sender<()>>,
+    /// Until nothing runs or will start by itself.
+    idlers: Vec<oneshot::Sender<()>>,
+}
+
+/// What came in while the driver waited.
+#[derive(Default)]
+struct Inbox {
+    command: Option<Command>,
+    reports: Vec<Report>,
 }
 
 impl Driver {
     pub(crate) fn new(
-        batch: Batch,
-        id: BatchId,
-        registry: Registry,
-        policy: SpecPolicy,
-        sinks: Sinks,
+        setup: Executor,
         commands: mpsc::UnboundedReceiver<Command>,
         subscribers: broadcast::Sender<Arc<Vec<Event>>>,
     ) -> Self {
         let (reporter, reports) = mpsc::unbounded_channel();
-        Self {
+        let source = setup.results.map(|source| Arc::new(Mutex::new(source)));
+        let batch = match setup.batch {
+            Some(batch) => *batch,
+            None => Batch::for_run(setup.settings, setup.run),
+        };
+        let mut driver = Self {
             batch,
-            id,
-            registry,
-            policy,
+            id: setup.id,
+            registry: setup.registry,
+            policy: setup.policy,
             clock: Clock::start(),
-            sinks,
+            sinks: Sinks::start(setup.sinks),
             subscribers,
             commands,
             reports,
-            workers: Workers::new(reporter),
+            workers: Workers::new(reporter, source.clone()),
+            events: Vec::new(),
+            jobs: Vec::new(),
+            careful: false,
             tokens: Vec::new(),
             results: Results::default(),
-            feeders: Vec::new(),
+            source,
+            start_log: setup.start_log,
+            waiting: Waiting::default(),
             wanted: None,
             last_handler: None,
+            control_only: setup.control_only,
             closed: false,
+            alone: false,
             sink_failed: false,
-        }
+        };
+        let open: Vec<_> = driver.batch.unfinished().map(|view| view.task).collect();
+        driver.add_users(open);
+        driver
     }
 
     pub(crate) async fn run(mut self) -> RunReport {
         let mut inbox = Inbox::default();
-        let mut jobs = Vec::new();
-        let mut events = Vec::new();
         loop {
             self.take_in(&mut inbox);
             self.batch.handle_timers(self.clock.now());
             self.pass_on_cancellations();
-            self.keep_results(&mut events);
-            self.claim(&mut jobs);
-            self.record(&mut events).await;
-            self.workers
-                .hand_out(&mut jobs, self.batch.running() as usize);
+            self.gather();
+            self.claim();
+            self.record().await;
+            self.start();
             self.admit_feeders();
+            self.gather();
+            if !self.events.is_empty() || !self.waiting.syncs.is_empty() {
+                // Commands were obeyed while a sink had no room.
+                continue;
+            }
+            self.tell_idlers();
             if self.is_over() {
                 break;
             }
@@ -108,7 +156,12 @@ impl Driver {
 
     fn is_over(&self) -> bool {
         let expecting = !self.closed && !self.batch.is_stopping();
-        self.batch.is_settled() && !expecting && self.commands.is_empty()
+        self.is_at_rest() && !expecting && self.commands.is_empty()
+    }
+
+    /// Nothing runs, and nothing will start by itself.
+    fn is_at_rest(&self) -> bool {
+        self.batch.is_settled() || (self.control_only && self.batch.running() == 0)
     }
 
     /// Waits until there is something to do.
@@ -126,18 +179,25 @@ impl Driver {
         let trouble = Arc::clone(self.sinks.trouble());
         tokio::select! {
             biased;
-            command = self.commands.recv() => match command {
+            command = self.commands.recv(), if !self.alone => match command {
                 Some(command) => inbox.command = Some(command),
-                // All handles are gone: nobody can submit any more.
-                None => self.closed = true,
+                None => self.be_alone(),
             },
             _ = self.reports.recv_many(&mut inbox.reports, REPORTS) => {}
-            () = trouble.came.notified() => {
-                self.sink_failed = true;
-                self.batch.stop(StopMode::End, self.clock.now());
-            }
+            () = trouble.came.notified() => self.give_up(),
             () = sleep => {}
         }
+    }
+
+    fn be_alone(&mut self) {
+        self.alone = true;
+        self.closed = true;
+    }
+
+    /// Ends the run, as a sink cannot keep what happens.
+    fn give_up(&mut self) {
+        self.sink_failed = true;
+        self.batch.stop(StopMode::End, self.clock.now());
     }
 
     fn take_in(&mut self, inbox: &mut Inbox) {
@@ -147,71 +207,16 @@ impl Driver {
         while let Ok(command) = self.commands.try_recv() {
             self.obey(command);
         }
+        // Commands that keep coming do not keep reports out.
+        while inbox.reports.len() < REPORTS
+            && let Ok(report) = self.reports.try_recv()
+        {
+            inbox.reports.push(report);
+        }
         let now = self.clock.now();
         for report in inbox.reports.drain(..) {
             self.take_report(report, now);
         }
-    }
-
-    fn obey(&mut self, command: Command) {
-        let now = self.clock.now();
-        match command {
-            Command::Submit(tasks, reply) => {
-                let _ = reply.send(self.check_and_submit(tasks));
-            }
-            Command::SubmitPlan(plan, reply) => {
-                let _ = reply.send(self.submit(plan));
-            }
-            Command::Feed(tasks, window, reply) => {
-                for spec in tasks {
-                    self.batch.submit_one(spec, &[], now);
-                }
-                self.feeders.push((window, reply));
-            }
-            Command::Close => self.closed = true,
-            Command::Cancel(task, reply) => {
-                let _ = reply.send(self.batch.cancel(task, now));
-            }
-            Command::CancelAll => self.batch.cancel_all(now),
-            Command::Pause => self.batch.pause(now),
-            Command::Resume => self.batch.resume(now),
-            Command::SetConcurrency(slots) => {
-                self.wanted = None;
-                self.batch.set_concurrency(slots, now);
-            }
-            Command::SetPriority(task, priority, reply) => {
-                let _ = reply.send(self.batch.set_priority(task, priority, now));
-            }
-            Command::Stop(mode) => self.batch.stop(mode, now),
-            Command::LeaveOut(time) => self.clock.leave_out(time),
-            Command::Snapshot(reply) => {
-                let _ = reply.send(self.snapshot());
-            }
-        }
-    }
-
-    fn check_and_submit(&mut self, tasks: Vec<TaskSpec>) -> Result<Vec<TaskId>, SubmitError> {
-        let surroundings = Surroundings {
-            catalog: &self.registry,
-            limits: &self.batch.settings().limits,
-            submitted: &|id| self.batch.find(id),
-        };
-        let plan = Plan::check_in(tasks, &surroundings).map_err(SubmitError::Invalid)?;
-        Ok(self.submit(plan))
-    }
-
-    fn submit(&mut self, plan: Plan) -> Vec<TaskId> {
-        let specs: Vec<Arc<TaskSpec>> = plan.tasks().map(|(spec, _)| Arc::clone(spec)).collect();
-        let Some(first) = self.batch.submit(plan, self.clock.now()) else {
-            return Vec::new();
-        };
-        let ids = (first.index()..).take(specs.len()).map(TaskId::from_index);
-        let ids: Vec<TaskId> = ids.collect();
-        for (id, spec) in ids.iter().zip(&specs) {
-            self.results
-                .add_user(*id, spec, |name| self.batch.find(name));
-        }
-        ids
     }
 
     fn take_report(&mut self, report: Report, now: Time) {
@@ -233,30 +238,14 @@ impl Driver {
                 self.hold_back();
                 self.batch.postpone(token, BUSY_DELAY, now)
             }
+            Ended::Unbegun => self.batch.postpone(token, Duration::ZERO, now),
+            Ended::Unkept => {
+                self.give_up();
+                self.batch.postpone(token, Duration::ZERO, now)
+            }
         };
         if let Err(stale) = taken {
             tracing::warn!(%stale, "report refused");
-        }
-    }
-
-    /// Fewer at once, for a while.
-    fn hold_back(&mut self) {
-        let before = self.batch.concurrency();
-        let others = self.batch.running().saturating_sub(1).min(before);
-        self.wanted = self.wanted.or(NonZeroU32::new(before));
-        let fewer = NonZeroU32::new(others).unwrap_or(NonZeroU32::MIN);
-        self.batch.set_concurrency(fewer, self.clock.now());
-    }
-
-    /// One more at once, until as many as were asked for.
-    fn relax(&mut self) {
-        let Some(wanted) = self.wanted else { return };
-        let more = NonZeroU32::MIN
-            .saturating_add(self.batch.concurrency())
-            .min(wanted);
-        self.batch.set_concurrency(more, self.clock.now());
-        if more == wanted {
-            self.wanted = None;
         }
     }
 
@@ -268,111 +257,44 @@ impl Driver {
         }
     }
 
-    fn claim(&mut self, jobs: &mut Vec<Job>) {
-        let now = self.clock.now();
-        while let Some(claim) = self.batch.claim(now) {
-            let slot = claim.slot as usize;
-            if slot >= self.tokens.len() {
-                self.tokens.resize_with(slot + 1, CancelToken::new);
-            }
-            jobs.push(Job {
-                token: claim.token,
-                id: self.id.task(claim.token.task),
-                slot: claim.slot,
-                handler: self.handler(&claim.spec.function),
-                spec: claim.spec,
-                cancel: self.tokens[slot].clone(),
-                inputs: self.results.inputs(claim.token.task),
-            });
-        }
-    }
-
-    fn handler(&mut self, function: &Arc<str>) -> Arc<dyn Handler> {
-        if let Some((last, handler)) = &self.last_handler
-            && Arc::ptr_eq(last, function)
-        {
-            return Arc::clone(handler);
-        }
-        let handler = self.registry.get(function).map_or_else(
-            || Arc::new(crate::handler::Missing) as Arc<dyn Handler>,
-            Arc::clone,
-        );
-        self.last_handler = Some((Arc::clone(function), Arc::clone(&handler)));
-        handler
-    }
-
-    /// Passes what happened to the sinks, before anything that was claimed starts.
-    async fn record(&mut self, events: &mut Vec<Event>) {
-        self.batch.take_events(events);
-        if events.is_empty() {
-            return;
-        }
-        if self.sinks.is_empty() && self.subscribers.receiver_count() == 0 {
-            events.clear();
-            return;
-        }
-        let room = events.len();
-        let group = Arc::new(std::mem::replace(events, Vec::with_capacity(room)));
-        if self.subscribers.receiver_count() > 0 {
-            // The last listener may just have left.
-            let _ = self.subscribers.send(Arc::clone(&group));
-        }
-        self.sinks.send(&group).await;
-    }
-
-    /// Keeps the results that later tasks use, before one of these tasks is claimed.
-    fn keep_results(&mut self, events: &mut Vec<Event>) {
-        self.batch.take_events(events);
-        for event in events.iter() {
-            match event {
-                Event::AttemptEnded {
-                    task,
-                    outcome: Outcome::Completed(output),
-                    then: Then::Final,
-                    ..
-                } => self.results.completed(*task, output.as_ref()),
-                Event::Finished { task, .. } => self.results.finished(*task),
-                _ => {}
+    /// Notes which results tasks that entered the batch will use.
+    fn add_users(&mut self, tasks: impl IntoIterator<Item = TaskId>) {
+        for task in tasks {
+            if let Some(view) = self.batch.task(task) {
+                self.add_user(task, &view.spec);
             }
         }
+    }
+
+    fn add_user(&mut self, task: TaskId, spec: &TaskSpec) {
+        self.results
+            .add_user(task, spec, |name| self.batch.find(name));
     }
 
     fn admit_feeders(&mut self) {
+        let feeders = &mut self.waiting.feeders;
+        if feeders.is_empty() {
+            return;
+        }
         let open = self.batch.open();
         let stopping = self.batch.is_stopping() || self.batch.was_cut_short();
-        self.feeders.retain(|(_, reply)| !reply.is_closed());
-        for (_, reply) in self
-            .feeders
-            .extract_if(.., |(window, _)| stopping || open < *window)
-        {
+        feeders.retain(|(_, reply)| !reply.is_closed());
+        for (_, reply) in feeders.extract_if(.., |(window, _)| stopping || open < *window) {
             let _ = reply.send(());
         }
     }
 
-    fn snapshot(&self) -> Snapshot {
-        let now = self.clock.now();
-        let running = self.batch.longest_running(Snapshot::SHOWN);
-        Snapshot {
-            at: now,
-            stats: self.batch.stats().clone(),
-            running: running
-                .into_iter()
-                .map(|view| RunningTask {
-                    task: view.task,
-                    attempt: view.attempts,
-                    started: view.started.unwrap_or(now),
-                    spec: view.spec,
-                })
-                .collect(),
-            remaining: self.batch.remaining(now),
-            closed: self.closed,
-            paused: self.batch.is_paused(),
-            concurrency: self.batch.concurrency(),
+    fn tell_idlers(&mut self) {
+        if self.waiting.idlers.is_empty() || !self.is_at_rest() {
+            return;
+        }
+        for idler in self.waiting.idlers.drain(..) {
+            let _ = idler.send(());
         }
     }
 
     async fn report(self) -> RunReport {
-        let unfinished: Vec<_> = self.batch.unfinished().collect();
+        let unfinished = self.batch.unfinished().take(RunReport::SHOWN).collect();
         let sink_error = self.sinks.finish().await;
         let all_had_their_turn = self.batch.open() == 0 && !self.batch.was_cut_short();
         let end = if self.sink_failed || sink_error.is_some() {
@@ -388,15 +310,9 @@ impl Driver {
         RunReport {
             end,
             stats: self.batch.stats().clone(),
+            open: self.batch.open(),
             unfinished,
             sink_error,
         }
     }
-}
-
-/// What came in while the driver waited.
-#[derive(Default)]
-struct Inbox {
-    command: Option<Command>,
-    reports: Vec<Report>,
 }

@@ -6,22 +6,28 @@ use batch_core::{Batch, BatchId, BatchSettings, RunId, Stats, TaskView};
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::driver::Driver;
+use crate::durable::{ResultSource, StartLog};
 use crate::handle::RunHandle;
 use crate::handler::Registry;
 use crate::policy::SpecPolicy;
-use crate::sink::{Sink, SinkError, Sinks};
+use crate::sink::{Sink, SinkError};
 
 /// How many groups of events a subscriber may lag behind before it misses some.
 const SUBSCRIBER_LAG: usize = 1024;
 
-/// What a run is made of: handlers, settings, a retry policy and sinks.
+/// What a run is made of: handlers, settings or a batch, a retry policy, sinks, and what a batch that is
+/// kept in a file needs.
 pub struct Executor {
-    registry: Registry,
-    batch: BatchId,
-    run: RunId,
-    settings: BatchSettings,
-    policy: SpecPolicy,
-    sinks: Vec<Box<dyn Sink>>,
+    pub(crate) registry: Registry,
+    pub(crate) id: BatchId,
+    pub(crate) run: RunId,
+    pub(crate) settings: BatchSettings,
+    pub(crate) batch: Option<Box<Batch>>,
+    pub(crate) policy: SpecPolicy,
+    pub(crate) sinks: Vec<Box<dyn Sink>>,
+    pub(crate) results: Option<Box<dyn ResultSource>>,
+    pub(crate) start_log: Option<Box<dyn StartLog>>,
+    pub(crate) control_only: bool,
 }
 
 /// How a run ended.
@@ -31,7 +37,7 @@ pub enum RunEnd {
     Finished,
     /// The batch was ended for good before that: its time was up, it was cancelled, or a failure ended it.
     CutShort,
-    /// It was stopped, and can go on later.
+    /// It was stopped, or all that is left is held; it can go on later.
     Stopped,
     /// A sink could not keep what happened.
     SinkFailed,
@@ -44,10 +50,17 @@ pub struct RunReport {
     pub end: RunEnd,
     /// The numbers.
     pub stats: Stats,
-    /// What is not finished.
+    /// How many tasks are not finished.
+    pub open: usize,
+    /// The first tasks that are not finished; at most [`RunReport::SHOWN`] of them.
     pub unfinished: Vec<TaskView>,
     /// Why a sink failed.
     pub sink_error: Option<SinkError>,
+}
+
+impl RunReport {
+    /// How many unfinished tasks a report names.
+    pub const SHOWN: usize = 16;
 }
 
 impl Executor {
@@ -55,18 +68,22 @@ impl Executor {
     pub fn new(registry: Registry) -> Self {
         Self {
             registry,
-            batch: BatchId::default(),
+            id: BatchId::default(),
             run: RunId::default(),
             settings: BatchSettings::default(),
+            batch: None,
             policy: SpecPolicy::with_seed(fastrand::u64(..)),
             sinks: Vec::new(),
+            results: None,
+            start_log: None,
+            control_only: false,
         }
     }
 
     /// Sets the batch and run that tasks and claims belong to.
     #[must_use]
     pub fn with_ids(mut self, batch: BatchId, run: RunId) -> Self {
-        self.batch = batch;
+        self.id = batch;
         self.run = run;
         self
     }
@@ -75,6 +92,38 @@ impl Executor {
     #[must_use]
     pub fn with_settings(mut self, settings: BatchSettings) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// Drives a batch that exists already, as one restored from a file, made with [`Batch::for_run`]. Its
+    /// own settings and run count then, not those given here. The events that it still holds are the
+    /// first that the sinks are given.
+    #[must_use]
+    pub fn with_batch(mut self, batch: Batch) -> Self {
+        self.batch = Some(Box::new(batch));
+        self
+    }
+
+    /// Sets who knows the results of tasks that completed before a task that uses them was added. Without
+    /// one, such a task fails.
+    #[must_use]
+    pub fn with_results(mut self, source: impl ResultSource) -> Self {
+        self.results = Some(Box::new(source));
+        self
+    }
+
+    /// Sets who is told of attempts right before they start.
+    #[must_use]
+    pub fn with_start_log(mut self, log: impl StartLog) -> Self {
+        self.start_log = Some(Box::new(log));
+        self
+    }
+
+    /// Makes it a run that starts nothing and only obeys commands, such as to cancel or reopen tasks of a
+    /// batch that nobody works on. It is over once it is closed.
+    #[must_use]
+    pub fn control_only(mut self) -> Self {
+        self.control_only = true;
         self
     }
 
@@ -87,8 +136,14 @@ impl Executor {
 
     /// Adds a sink.
     #[must_use]
-    pub fn with_sink(mut self, sink: impl Sink) -> Self {
-        self.sinks.push(Box::new(sink));
+    pub fn with_sink(self, sink: impl Sink) -> Self {
+        self.with_boxed_sink(Box::new(sink))
+    }
+
+    /// Adds a sink whose type is not known.
+    #[must_use]
+    pub fn with_boxed_sink(mut self, sink: Box<dyn Sink>) -> Self {
+        self.sinks.push(sink);
         self
     }
 
@@ -100,15 +155,7 @@ impl Executor {
         let (commands, inbox) = mpsc::unbounded_channel();
         let (events, _) = broadcast::channel(SUBSCRIBER_LAG);
         let (done, report) = watch::channel(None);
-        let driver = Driver::new(
-            Batch::for_run(self.settings, self.run),
-            self.batch,
-            self.registry,
-            self.policy,
-            Sinks::start(self.sinks),
-            inbox,
-            events.clone(),
-        );
+        let driver = Driver::new(self, inbox, events.clone());
         tokio::spawn(async move {
             let report = driver.run().await;
             done.send_replace(Some(Arc::new(report)));

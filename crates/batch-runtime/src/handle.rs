@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch_core::{
-    CancelError, Event, Plan, PlanProblem, Priority, Remaining, Stats, StopMode, TaskId, TaskSpec,
-    Time,
+    CancelError, Event, Past, Plan, PlanProblem, Priority, ReleaseError, Remaining, Reopen,
+    ReopenError, Stats, StopMode, TaskId, TaskSpec, Time,
 };
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -31,17 +31,26 @@ pub(crate) enum Command {
     ),
     SubmitPlan(Plan, oneshot::Sender<Vec<TaskId>>),
     Feed(Vec<Arc<TaskSpec>>, usize, oneshot::Sender<()>),
+    Admit(Vec<Past>, oneshot::Sender<()>),
     Close,
-    Cancel(TaskId, oneshot::Sender<Result<(), CancelError>>),
+    Cancel(Vec<TaskId>, oneshot::Sender<Refusals>),
     CancelAll,
     Pause,
     Resume,
     SetConcurrency(NonZeroU32),
-    SetPriority(TaskId, Priority, oneshot::Sender<Result<(), CancelError>>),
+    Concurrency(oneshot::Sender<u32>),
+    SetPriority(Vec<TaskId>, Priority, oneshot::Sender<Refusals>),
+    Release(TaskId, oneshot::Sender<Result<(), ReleaseError>>),
+    Reopen(Vec<Reopen>, oneshot::Sender<Result<(), ReopenError>>),
+    Sync(oneshot::Sender<()>),
+    Idle(oneshot::Sender<()>),
     Stop(StopMode),
     LeaveOut(Duration),
     Snapshot(oneshot::Sender<Snapshot>),
 }
+
+/// The tasks that could not be changed, and why.
+pub(crate) type Refusals = Vec<(TaskId, CancelError)>;
 
 /// The run is over; nothing can be asked of it any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -106,6 +115,8 @@ impl Snapshot {
 impl RunHandle {
     /// Checks tasks against the registry and the batch, and adds them, all or none. Their ids come in order.
     ///
+    /// With a [`ResultSource`](crate::ResultSource), tasks of earlier runs count as part of the batch.
+    ///
     /// # Errors
     /// All that is wrong with them, or that the run is over.
     pub async fn submit(&self, tasks: Vec<TaskSpec>) -> Result<Vec<TaskId>, SubmitError> {
@@ -129,6 +140,32 @@ impl RunHandle {
         self.ask(|reply| Command::Feed(tasks, window, reply)).await
     }
 
+    /// Takes in unfinished tasks that got their ids elsewhere, as in a file that others write to: see
+    /// [`Batch::restore`](batch_core::Batch::restore). They come in the order of their ids, which follow
+    /// that of the last task, and are unchecked.
+    ///
+    /// # Errors
+    /// When the run is over.
+    pub async fn admit(&self, tasks: Vec<Past>) -> Result<(), Gone> {
+        self.ask(|reply| Command::Admit(tasks, reply)).await
+    }
+
+    /// Opens finished tasks again, all or none: see [`Batch::reopen`](batch_core::Batch::reopen).
+    ///
+    /// # Errors
+    /// When one of them cannot be reopened (`Ok(Err(…))`), or the run is over.
+    pub async fn reopen(&self, tasks: Vec<Reopen>) -> Result<Result<(), ReopenError>, Gone> {
+        self.ask(|reply| Command::Reopen(tasks, reply)).await
+    }
+
+    /// Lets a held task run.
+    ///
+    /// # Errors
+    /// When it is not held (`Ok(Err(…))`), or the run is over.
+    pub async fn release(&self, task: TaskId) -> Result<Result<(), ReleaseError>, Gone> {
+        self.ask(|reply| Command::Release(task, reply)).await
+    }
+
     /// Says that no more tasks will come: the run ends when all are finished.
     pub fn close(&self) {
         self.tell(Command::Close);
@@ -139,7 +176,18 @@ impl RunHandle {
     /// # Errors
     /// When there is no such task or it is finished (`Ok(Err(…))`), or the run is over.
     pub async fn cancel(&self, task: TaskId) -> Result<Result<(), CancelError>, Gone> {
-        self.ask(|reply| Command::Cancel(task, reply)).await
+        Ok(first(self.cancel_many(vec![task]).await?))
+    }
+
+    /// Cancels tasks, and tells which could not be.
+    ///
+    /// # Errors
+    /// When the run is over.
+    pub async fn cancel_many(
+        &self,
+        tasks: Vec<TaskId>,
+    ) -> Result<Vec<(TaskId, CancelError)>, Gone> {
+        self.ask(|reply| Command::Cancel(tasks, reply)).await
     }
 
     /// Ends the batch for good: what is queued or running is cancelled.
@@ -162,6 +210,14 @@ impl RunHandle {
         self.tell(Command::SetConcurrency(slots));
     }
 
+    /// How many tasks may run at once, as was asked for: for a while it can be fewer for want of resources.
+    ///
+    /// # Errors
+    /// When the run is over.
+    pub async fn concurrency(&self) -> Result<u32, Gone> {
+        self.ask(Command::Concurrency).await
+    }
+
     /// Changes the priority of a queued task.
     ///
     /// # Errors
@@ -171,11 +227,24 @@ impl RunHandle {
         task: TaskId,
         priority: Priority,
     ) -> Result<Result<(), CancelError>, Gone> {
-        self.ask(|reply| Command::SetPriority(task, priority, reply))
+        Ok(first(self.set_priorities(vec![task], priority).await?))
+    }
+
+    /// Changes the priority of queued tasks, and tells of which it could not be.
+    ///
+    /// # Errors
+    /// When the run is over.
+    pub async fn set_priorities(
+        &self,
+        tasks: Vec<TaskId>,
+        priority: Priority,
+    ) -> Result<Vec<(TaskId, CancelError)>, Gone> {
+        self.ask(|reply| Command::SetPriority(tasks, priority, reply))
             .await
     }
 
-    /// Stops the run; a later call can be more urgent.
+    /// Stops the run; a later call can be more urgent. Running attempts are told at once, also while a
+    /// sink has no room; the run is over when every sink has taken in everything.
     pub fn stop(&self, mode: StopMode) {
         self.tell(Command::Stop(mode));
     }
@@ -183,6 +252,25 @@ impl RunHandle {
     /// Takes time out of the run in which this process stood still, so that no timeout counts it.
     pub fn leave_out(&self, time: Duration) {
         self.tell(Command::LeaveOut(time));
+    }
+
+    /// Waits until every sink has taken in all that happened so far and has synced it: what was asked of
+    /// the run before is then where it survives the end of the process.
+    ///
+    /// # Errors
+    /// When the run is over, or is about to be as a sink failed.
+    pub async fn sync(&self) -> Result<(), Gone> {
+        self.ask(Command::Sync).await
+    }
+
+    /// Waits for the first moment at which nothing runs and nothing will start by itself: every task is
+    /// finished or held, or the run was stopped. All that happened until then has been passed to the
+    /// sinks. A paused batch with queued tasks is not idle.
+    ///
+    /// # Errors
+    /// When the run is over.
+    pub async fn idle(&self) -> Result<(), Gone> {
+        self.ask(Command::Idle).await
     }
 
     /// The run at this moment.
@@ -229,4 +317,12 @@ impl RunHandle {
         self.commands.send(command(reply)).map_err(|_| Gone)?;
         answer.await.map_err(|_| Gone)
     }
+}
+
+/// The answer for one task.
+fn first(refusals: Refusals) -> Result<(), CancelError> {
+    refusals
+        .into_iter()
+        .next()
+        .map_or(Ok(()), |(_, error)| Err(error))
 }

@@ -46,15 +46,18 @@ mod cancel;
 mod chain;
 mod clock;
 mod driver;
+mod durable;
 mod executor;
 mod handle;
 mod handler;
 mod policy;
 mod sink;
+mod sync_point;
 mod worker;
 
 pub use batch_core::Urgency;
 pub use cancel::CancelToken;
+pub use durable::{ResultSource, StartLog};
 pub use executor::{Executor, RunEnd, RunReport};
 pub use handle::{Gone, RunHandle, RunningTask, Snapshot, SubmitError};
 pub use handler::{AttemptError, Handler, OnCancel, Registry, TaskContext};

@@ -2,22 +2,57 @@
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use batch_core::Event;
+use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 use tokio::sync::{Notify, mpsc};
+
+use crate::sync_point::Ack;
 
 /// How many groups of events a sink may lag behind before the driver waits for it.
 const LAG: usize = 64;
 
 /// Takes in what happened, in order, on a thread of its own; it may block on a disk or a pipe.
 ///
-/// A sink that falls behind slows the run down, and nothing is lost or held without bound.
+/// A sink that falls behind slows the run down, and nothing is lost or held without bound. While it has no
+/// room the driver still obeys commands, so a sink may itself hold a [`RunHandle`](crate::RunHandle) and
+/// pause the run. But the run is over only when every sink has taken in everything: one that waits for
+/// something that may never come (room on a disk) has to give up with an error when the run is stopped.
 pub trait Sink: Send + 'static {
     /// Takes in events.
     ///
     /// # Errors
-    /// When they cannot be kept. The run is then stopped, and its report says why.
+    /// When they cannot be kept. The run is then stopped, its report says why, and nothing more is asked of
+    /// the sink.
     fn on_events(&mut self, events: &[Event]) -> Result<(), SinkError>;
+
+    /// Nothing waits at the moment: time to write what was gathered.
+    ///
+    /// A sink that has reason not to do it yet gives the time after which it is asked again. Until then events
+    /// may be kept back, so that they come together; a sync is not.
+    ///
+    /// # Errors
+    /// As for [`on_events`](Self::on_events).
+    fn rest(&mut self) -> Result<Option<Duration>, SinkError> {
+        Ok(None)
+    }
+
+    /// Returns when all that was taken in so far is where it survives the end of the process.
+    ///
+    /// # Errors
+    /// As for [`on_events`](Self::on_events).
+    fn sync(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    /// Ends the work: the run is over and no more events come. The sink is dropped next.
+    ///
+    /// # Errors
+    /// When something could not be kept. The report of the run says why.
+    fn finish(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
 }
 
 /// Why a sink could not keep what it was given.
@@ -43,8 +78,14 @@ pub(crate) struct Sinks {
 }
 
 struct SinkThread {
-    events: mpsc::Sender<Arc<Vec<Event>>>,
+    messages: mpsc::Sender<Message>,
     thread: JoinHandle<()>,
+}
+
+/// What the driver passes to a sink.
+pub(crate) enum Message {
+    Events(Arc<Vec<Event>>),
+    Sync(Ack),
 }
 
 /// The first error of a sink.
@@ -64,15 +105,28 @@ impl Sinks {
         Self { threads, trouble }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.threads.is_empty()
+    pub(crate) fn len(&self) -> usize {
+        self.threads.len()
     }
 
-    pub(crate) async fn send(&self, events: &Arc<Vec<Event>>) {
-        for sink in &self.threads {
+    /// Passes a message to a sink, or gives it back when that has no room.
+    pub(crate) fn try_send(&self, sink: usize, message: Message) -> Result<(), Message> {
+        let sink = &self.threads[sink];
+        let urgent = matches!(message, Message::Sync(_));
+        let sent = match sink.messages.try_send(message) {
+            Err(TrySendError::Full(message)) => Err(message),
             // A sink that failed has hung up and said why.
-            let _ = sink.events.send(Arc::clone(events)).await;
+            Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
+        };
+        if urgent || sent.is_err() {
+            sink.thread.thread().unpark();
         }
+        sent
+    }
+
+    /// Waits until a sink has room, or has failed.
+    pub(crate) async fn room(&self, sink: usize) {
+        let _ = self.threads[sink].messages.reserve().await;
     }
 
     pub(crate) fn trouble(&self) -> &Arc<Trouble> {
@@ -83,36 +137,87 @@ impl Sinks {
     pub(crate) async fn finish(self) -> Option<SinkError> {
         let threads: Vec<_> = self.threads.into_iter().map(|sink| sink.thread).collect();
         let joined = tokio::task::spawn_blocking(move || {
-            threads
-                .into_iter()
-                .map(JoinHandle::join)
-                .filter(Result::is_err)
-                .count()
+            for thread in threads {
+                thread.thread().unpark();
+                // One that panicked has raised the alarm.
+                let _ = thread.join();
+            }
         });
-        let panicked = joined.await.unwrap_or(0);
-        let error = self
-            .trouble
-            .error
-            .lock()
-            .expect("no sink panics with the lock")
-            .take();
-        error.or_else(|| (panicked > 0).then(|| SinkError("a sink panicked".into())))
+        let _ = joined.await;
+        self.trouble.lock().take()
     }
 }
 
 impl SinkThread {
     fn start(mut sink: Box<dyn Sink>, trouble: Arc<Trouble>) -> Self {
-        let (events, mut inbox) = mpsc::channel::<Arc<Vec<Event>>>(LAG);
+        let (messages, mut inbox) = mpsc::channel(LAG);
         let thread = std::thread::spawn(move || {
-            while let Some(events) = inbox.blocking_recv() {
-                if let Err(error) = sink.on_events(&events) {
-                    let mut first = trouble.error.lock().expect("no sink panics with the lock");
-                    first.get_or_insert(error);
-                    trouble.came.notify_one();
-                    return;
-                }
+            let alarm = Alarm(trouble);
+            let kept = serve(sink.as_mut(), &mut inbox).and_then(|()| sink.finish());
+            if let Err(error) = kept {
+                alarm.0.raise(error);
             }
         });
-        Self { events, thread }
+        Self { messages, thread }
+    }
+}
+
+/// Takes in messages until the run is over.
+fn serve(sink: &mut dyn Sink, inbox: &mut mpsc::Receiver<Message>) -> Result<(), SinkError> {
+    let mut asked = Vec::new();
+    while let Some(first) = next(sink, inbox)? {
+        // One sync answers all that were asked for meanwhile, as a disk takes its time for each.
+        let more = std::iter::from_fn(|| inbox.try_recv().ok()).take(LAG);
+        for message in std::iter::once(first).chain(more) {
+            match message {
+                Message::Events(events) => sink.on_events(&events)?,
+                Message::Sync(ack) => asked.push(ack),
+            }
+        }
+        if !asked.is_empty() {
+            sink.sync()?;
+            asked.drain(..).for_each(Ack::give);
+        }
+    }
+    Ok(())
+}
+
+/// The next message, for which the sink may rest; `None` when the run is over.
+fn next(
+    sink: &mut dyn Sink,
+    inbox: &mut mpsc::Receiver<Message>,
+) -> Result<Option<Message>, SinkError> {
+    loop {
+        match inbox.try_recv() {
+            Ok(message) => return Ok(Some(message)),
+            Err(TryRecvError::Disconnected) => return Ok(None),
+            Err(TryRecvError::Empty) => match sink.rest()? {
+                None => return Ok(inbox.blocking_recv()),
+                // Woken early when it matters: for a sync, when there is no room, at the end.
+                Some(time) => std::thread::park_timeout(time),
+            },
+        }
+    }
+}
+
+impl Trouble {
+    fn raise(&self, error: SinkError) {
+        self.lock().get_or_insert(error);
+        self.came.notify_one();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<SinkError>> {
+        self.error.lock().expect("no sink panics with the lock")
+    }
+}
+
+/// Tells the driver when a sink panics, as nobody joins its thread before the end.
+struct Alarm(Arc<Trouble>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.raise(SinkError("a sink panicked".into()));
+        }
     }
 }

@@ -10,14 +10,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use batch_core::{
-    ClaimToken, Failure, FailureKind, FullTaskId, Outcome, Output, TaskSpec, Urgency,
+    ClaimToken, Failure, FailureKind, FullTaskId, Json, Outcome, Output, TaskSpec, Urgency,
 };
 use futures_util::FutureExt;
 use tokio::sync::{Notify, mpsc};
 
 use crate::cancel::CancelToken;
 use crate::chain::{self, Inputs};
+use crate::durable::SharedSource;
 use crate::handler::{AttemptError, Handler, OnCancel, TaskContext};
+use crate::sync_point::SyncPoint;
 
 /// A handler that was told to kill what it runs gets so long before it is dropped.
 const LAST_GRACE: Duration = Duration::from_secs(10);
@@ -32,6 +34,8 @@ pub(crate) struct Job {
     pub(crate) cancel: CancelToken,
     /// Results of other tasks that its parameters use.
     pub(crate) inputs: Option<Inputs>,
+    /// What must be on disk before it starts.
+    pub(crate) after: Option<SyncPoint>,
 }
 
 /// What became of a job.
@@ -45,13 +49,24 @@ pub(crate) enum Ended {
     With(Outcome),
     /// It could not begin for want of resources.
     Busy(String),
+    /// It was told to end before it began.
+    Unbegun,
+    /// It could not begin, as a sink failed that was to keep this first.
+    Unkept,
 }
 
 /// The workers of a run.
 pub(crate) struct Workers {
     queue: Arc<Queue>,
     started: usize,
+    desk: Desk,
+}
+
+/// What every worker has at hand.
+#[derive(Clone)]
+struct Desk {
     reports: mpsc::UnboundedSender<Report>,
+    source: Option<SharedSource>,
 }
 
 /// The jobs that no worker has taken yet.
@@ -71,11 +86,14 @@ struct QueueState {
 }
 
 impl Workers {
-    pub(crate) fn new(reports: mpsc::UnboundedSender<Report>) -> Self {
+    pub(crate) fn new(
+        reports: mpsc::UnboundedSender<Report>,
+        source: Option<SharedSource>,
+    ) -> Self {
         Self {
             queue: Arc::default(),
             started: 0,
-            reports,
+            desk: Desk { reports, source },
         }
     }
 
@@ -88,7 +106,7 @@ impl Workers {
         }
         while self.started < in_flight {
             self.started += 1;
-            tokio::spawn(work(Arc::clone(&self.queue), self.reports.clone()));
+            tokio::spawn(work(Arc::clone(&self.queue), self.desk.clone()));
         }
     }
 }
@@ -141,27 +159,49 @@ impl Queue {
     }
 }
 
-async fn work(queue: Arc<Queue>, reports: mpsc::UnboundedSender<Report>) {
+async fn work(queue: Arc<Queue>, desk: Desk) {
     while let Some(job) = queue.next().await {
         let (token, slot) = (job.token, job.slot);
-        let ended = perform(job).await;
-        let _ = reports.send(Report { token, slot, ended });
+        let ended = match prepare(&job, desk.source.as_ref()).await {
+            Ok(params) => perform(job, params).await,
+            Err(ended) => ended,
+        };
+        let _ = desk.reports.send(Report { token, slot, ended });
     }
 }
 
-async fn perform(job: Job) -> Ended {
-    let params = match &job.inputs {
-        // Without placeholders; a doubled brace may also be an escaped one.
-        None if !job.spec.params.as_str().contains("{{") => job.spec.params.clone(),
-        inputs => match chain::fill_in(
-            &job.spec.params,
-            inputs.as_deref().unwrap_or_default(),
-            job.handler.as_ref(),
-        ) {
-            Ok(params) => params,
-            Err(failure) => return Ended::With(Outcome::Failed(Arc::new(failure))),
-        },
-    };
+/// Waits for what must come before an attempt, and gives the parameters with all placeholders filled in.
+async fn prepare(job: &Job, source: Option<&SharedSource>) -> Result<Json, Ended> {
+    if let Some(after) = &job.after {
+        tokio::select! {
+            biased;
+            () = job.cancel.cancelled() => {}
+            kept = after.clone().reached() => if !kept {
+                return Err(Ended::Unkept);
+            },
+        }
+    }
+    if job.cancel.urgency().is_some() {
+        return Err(Ended::Unbegun);
+    }
+    // A doubled brace may also be an escaped one.
+    if job.inputs.is_none() && !chain::uses_results(&job.spec) {
+        return Ok(job.spec.params.clone());
+    }
+    let inputs = job.inputs.as_deref().unwrap_or_default();
+    if let Some(source) = source
+        && !chain::are_known(inputs)
+    {
+        let (inputs, source) = (inputs.to_vec(), Arc::clone(source));
+        let looked = tokio::task::spawn_blocking(move || chain::look_for(&inputs, &source));
+        // If that panicked, the result is not at hand, and the task fails with this.
+        let _ = looked.await;
+    }
+    chain::fill_in(&job.spec.params, inputs, job.handler.as_ref())
+        .map_err(|failure| Ended::With(Outcome::Failed(Arc::new(failure))))
+}
+
+async fn perform(job: Job, params: Json) -> Ended {
     let context = TaskContext {
         id: job.id,
         attempt: job.token.attempt,

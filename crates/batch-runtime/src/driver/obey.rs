@@ -1,0 +1,170 @@
+//! What the driver does for each command.
+
+use std::sync::PoisonError;
+
+use batch_core::{
+    CancelError, Past, Plan, Priority, Reopen, ReopenError, Status, Surroundings, TaskId, TaskSpec,
+    Time,
+};
+use tokio::sync::oneshot;
+
+use super::Driver;
+use crate::handle::{Command, Refusals, RunningTask, Snapshot, SubmitError};
+
+impl Driver {
+    pub(super) fn obey(&mut self, command: Command) {
+        let now = self.clock.now();
+        match command {
+            Command::Submit(tasks, reply) => answer(reply, self.check_and_submit(tasks)),
+            Command::SubmitPlan(plan, reply) => answer(reply, self.submit(plan, now)),
+            Command::Feed(tasks, window, reply) => {
+                for spec in tasks {
+                    self.batch.submit_one(spec, &[], now);
+                }
+                self.waiting.feeders.push((window, reply));
+            }
+            Command::Admit(tasks, reply) => {
+                self.admit(tasks, now);
+                answer(reply, ());
+            }
+            Command::Close => self.closed = true,
+            Command::Cancel(tasks, reply) => answer(reply, self.cancel(tasks, now)),
+            Command::CancelAll => self.batch.cancel_all(now),
+            Command::Pause => self.batch.pause(now),
+            Command::Resume => self.batch.resume(now),
+            Command::SetConcurrency(slots) => {
+                self.wanted = None;
+                self.batch.set_concurrency(slots, now);
+            }
+            Command::Concurrency(reply) => answer(reply, self.concurrency()),
+            Command::SetPriority(tasks, priority, reply) => {
+                answer(reply, self.set_priority(tasks, priority, now));
+            }
+            Command::Release(task, reply) => answer(reply, self.batch.release(task, now)),
+            Command::Reopen(tasks, reply) => answer(reply, self.reopen(tasks, now)),
+            Command::Stop(mode) => self.batch.stop(mode, now),
+            Command::LeaveOut(time) => self.clock.leave_out(time),
+            Command::Sync(reply) => self.waiting.syncs.push(reply),
+            Command::Idle(reply) => {
+                // Who asks for this often gives up before.
+                self.waiting.idlers.retain(|idler| !idler.is_closed());
+                self.waiting.idlers.push(reply);
+            }
+            Command::Snapshot(reply) => answer(reply, self.snapshot(now)),
+        }
+    }
+
+    fn check_and_submit(&mut self, tasks: Vec<TaskSpec>) -> Result<Vec<TaskId>, SubmitError> {
+        let surroundings = Surroundings {
+            catalog: &self.registry,
+            limits: &self.batch.settings().limits,
+            submitted: &|id| self.batch.find(id).or_else(|| self.find_finished(id)),
+        };
+        let plan = Plan::check_in(tasks, &surroundings).map_err(SubmitError::Invalid)?;
+        Ok(self.submit(plan, self.clock.now()))
+    }
+
+    /// A task that finished in an earlier run, by its author's id.
+    fn find_finished(&self, id: &str) -> Option<TaskId> {
+        let mut source = self
+            .source
+            .as_ref()?
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        source.find(id)
+    }
+
+    fn submit(&mut self, plan: Plan, now: Time) -> Vec<TaskId> {
+        let number = plan.len();
+        let Some(first) = self.batch.submit(plan, now) else {
+            return Vec::new();
+        };
+        let ids: Vec<TaskId> = (first.index()..)
+            .take(number)
+            .map(TaskId::from_index)
+            .collect();
+        self.add_users(ids.iter().copied());
+        ids
+    }
+
+    fn admit(&mut self, tasks: Vec<Past>, now: Time) {
+        let ids: Vec<TaskId> = tasks
+            .into_iter()
+            .map(|task| self.batch.restore(task, now))
+            .collect();
+        // Afterwards, as a task may use the result of a later one.
+        self.add_users(ids);
+    }
+
+    fn reopen(&mut self, tasks: Vec<Reopen>, now: Time) -> Result<(), ReopenError> {
+        // They may have finished a moment ago, and that would else be taken for the end of the new attempts.
+        self.gather();
+        let ids: Vec<TaskId> = tasks.iter().map(|reopen| reopen.task).collect();
+        self.batch.reopen(tasks, now)?;
+        self.add_users(ids);
+        Ok(())
+    }
+
+    fn cancel(&mut self, tasks: Vec<TaskId>, now: Time) -> Refusals {
+        let is_open = |task: &TaskId| {
+            let status = self.batch.status(*task);
+            matches!(status, Some(Status::Queued | Status::Running))
+        };
+        let (open, rest): (Vec<_>, Vec<_>) = tasks.into_iter().partition(is_open);
+        let refused = self.each(rest, |driver, task| driver.batch.cancel(task, now));
+        for task in open {
+            // One that depends on another of them is cancelled with that.
+            let _ = self.batch.cancel(task, now);
+        }
+        refused
+    }
+
+    fn set_priority(&mut self, tasks: Vec<TaskId>, priority: Priority, now: Time) -> Refusals {
+        self.each(tasks, |driver, task| {
+            driver.batch.set_priority(task, priority, now)
+        })
+    }
+
+    /// Changes each task, and tells for which it could not be done.
+    fn each(
+        &mut self,
+        tasks: Vec<TaskId>,
+        change: impl Fn(&mut Self, TaskId) -> Result<(), CancelError>,
+    ) -> Refusals {
+        tasks
+            .into_iter()
+            .filter_map(|task| change(self, task).err().map(|error| (task, error)))
+            .collect()
+    }
+
+    fn concurrency(&self) -> u32 {
+        let asked_for = self.wanted.map(std::num::NonZeroU32::get);
+        asked_for.unwrap_or_else(|| self.batch.concurrency())
+    }
+
+    fn snapshot(&self, now: Time) -> Snapshot {
+        let running = self.batch.longest_running(Snapshot::SHOWN);
+        Snapshot {
+            at: now,
+            stats: self.batch.stats().clone(),
+            running: running
+                .into_iter()
+                .map(|view| RunningTask {
+                    task: view.task,
+                    attempt: view.attempts,
+                    started: view.started.unwrap_or(now),
+                    spec: view.spec,
+                })
+                .collect(),
+            remaining: self.batch.remaining(now),
+            closed: self.closed,
+            paused: self.batch.is_paused(),
+            concurrency: self.batch.concurrency(),
+        }
+    }
+}
+
+fn answer<T>(reply: oneshot::Sender<T>, value: T) {
+    // Whoever asked may have left.
+    let _ = reply.send(value);
+}

@@ -1,0 +1,29 @@
+//! What a run whose batch is kept in a file brings along: [`ResultSource`], [`StartLog`].
+
+use std::sync::{Arc, Mutex};
+
+use batch_core::{ClaimToken, Output, TaskId};
+
+/// Knows the results of tasks that completed before: in an earlier run, or before a task that uses them
+/// was added.
+///
+/// It is asked on a thread that may wait for a disk, one question at a time, after every sink has synced
+/// what happened so far; so a journal's file has the result even of a task that completed a moment ago.
+pub trait ResultSource: Send + 'static {
+    /// What a completed task left; `None` when that is nothing.
+    fn result(&mut self, task: TaskId) -> Option<Arc<Output>>;
+
+    /// The task with an author's id. Asked where the batch does not know the id any more, as it finished
+    /// in an earlier run.
+    fn find(&mut self, id: &str) -> Option<TaskId>;
+}
+
+/// A source that several workers ask.
+pub(crate) type SharedSource = Arc<Mutex<Box<dyn ResultSource>>>;
+
+/// Is told which attempts start, right before they do: a task that kills its executor at once is still
+/// known afterwards, though no sink had the time to keep that it started.
+pub trait StartLog: Send + 'static {
+    /// Attempts start, each in the slot beside it. The driver waits for this call, so it must be quick.
+    fn starting(&mut self, claims: &[(u32, ClaimToken)]);
+}
