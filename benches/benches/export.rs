@@ -50,6 +50,7 @@ struct JsonRow {
     cpu_time: Option<f64>,
     peak_memory: Option<u64>,
     attempts: Vec<AttemptRow>,
+    cause: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -98,6 +99,7 @@ struct CsvRow {
     params: String,
     cpu_time: Option<f64>,
     peak_memory: Option<u64>,
+    cause: Option<String>,
 }
 
 /// The same rows three times.
@@ -213,6 +215,7 @@ fn json_row(record: &TaskRecord) -> JsonRow {
             reason: None,
             error: None,
         }],
+        cause: None,
     }
 }
 
@@ -243,6 +246,7 @@ fn csv_row(json: &JsonRow) -> CsvRow {
         params: json.params.get().to_owned(),
         cpu_time: json.cpu_time,
         peak_memory: json.peak_memory,
+        cause: None,
     }
 }
 

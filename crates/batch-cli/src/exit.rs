@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     Broken,
     /// The batch was stopped or cancelled before its end.
     Stopped,
+    /// A wait limit was reached, and it still runs.
+    WaitLimit,
     /// Ended by a signal.
     Signal(u8),
 }
@@ -29,6 +31,7 @@ impl Exit {
             Self::Usage => 2,
             Self::Broken => 3,
             Self::Stopped => 5,
+            Self::WaitLimit => 6,
             Self::Signal(number) => 128 + number,
         }
     }
@@ -52,6 +55,9 @@ pub(crate) enum CliError {
     /// A file cannot be read.
     #[error(transparent)]
     Read(#[from] batch_input::ReadError),
+    /// Something asked of a stored batch was not done.
+    #[error(transparent)]
+    Action(#[from] batch_actions::ActionError),
     /// Results cannot be written.
     #[error(transparent)]
     Export(#[from] batch_export::ExportError),
@@ -64,6 +70,8 @@ impl CliError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) | Self::Input(_) | Self::Read(_) => Exit::Usage,
+            Self::Action(error) if error.is_usage() => Exit::Usage,
+            Self::Action(_) => Exit::Broken,
             Self::Export(_) | Self::System(..) => Exit::Broken,
         }
     }

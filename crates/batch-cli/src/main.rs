@@ -2,9 +2,12 @@
 
 mod args;
 mod commands;
+mod drive;
 mod exit;
+mod feed;
 mod output;
 mod progress;
+mod reply;
 mod request;
 mod signals;
 
@@ -32,6 +35,28 @@ fn main() -> ExitCode {
     };
     let ended = match cli.command {
         Command::Run(args) => commands::run::run(*args, items),
+        Command::Start(args) => commands::start::run(&args),
+        Command::Resume(args) => commands::resume::run(*args),
+        Command::Add(args) => commands::add::run(*args),
+        Command::Stop(args) => commands::stop::run(&args),
+        Command::Pause(args) => commands::change::pause(&args),
+        Command::Set(args) => commands::change::set(&args),
+        Command::Cancel(args) => commands::change::cancel(&args),
+        Command::Retry(args) => commands::change::retry(&args),
+        Command::Clear(args) => commands::change::clear(&args),
+        Command::Status(args) => commands::status::run(&args),
+        Command::List(args) => commands::list::run(&args),
+        Command::Show(args) => commands::show::run(&args),
+        Command::Why(args) => commands::show::run_why(&args),
+        Command::Logs(args) => commands::logs::run(&args),
+        Command::Watch(args) => commands::watch::run(&args),
+        Command::Wait(args) => commands::wait::run(&args),
+        Command::Results(args) => commands::wanted::show(&args),
+        Command::Export(args) => commands::wanted::write(&args),
+        Command::Rm(args) => commands::remove::rm(&args),
+        Command::Prune(args) => commands::remove::run_prune(&args),
+        Command::Template(command) => commands::template::run(command),
+        Command::Execute(args) => commands::execute::run(args),
         Command::Completions { shell } => commands::completions::run(shell),
         Command::Man => commands::man::run(),
     };

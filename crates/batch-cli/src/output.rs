@@ -22,7 +22,8 @@ pub(crate) struct OutputPlan {
     pub(crate) filter: Filter,
 }
 
-/// Turns events into results, as they come.
+/// Turns events into results, as they come. Clones feed the same results.
+#[derive(Clone)]
 pub(crate) struct ResultSink(Arc<Mutex<Option<State>>>);
 
 /// The results, once the run is over.
@@ -95,8 +96,13 @@ impl State {
 }
 
 impl Results {
-    /// Writes what is not finished too, closes the results and gives the summary.
-    pub(crate) fn finish(self, name: Option<String>) -> Result<Summary, ExportError> {
+    /// Writes what is not finished too, closes the results and gives the summary: the one of the whole batch
+    /// where it is known, else that of the tasks seen.
+    pub(crate) fn finish(
+        self,
+        name: Option<String>,
+        of_batch: Option<Summary>,
+    ) -> Result<Summary, ExportError> {
         let state = self
             .0
             .lock()
@@ -118,6 +124,9 @@ impl Results {
             }
         }
         summary.name = name;
+        if let Some(of_batch) = of_batch {
+            summary = of_batch;
+        }
         summary.exported_at = wall_clock();
         writer.finish(&summary)?;
         drop(writer);

@@ -1,20 +1,22 @@
 //! What is asked of `bex run`, decided: the second pass over the arguments.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use batch_actions::{Home, place_tasks};
 use batch_core::{BatchSettings, Json, Plan, PlanProblem, Surroundings, TaskOptions, TaskSpec};
 use batch_export::{Filter, Format, WriterOptions};
 use batch_input::{
-    CommandTemplate, FileSettings, FunctionTemplate, ItemTemplate, Items, ReadOptions,
-    ShellTemplate, TaskFile, TaskStream, read_task_file, read_tasks,
+    CommandTemplate, FileSettings, FunctionTemplate, ItemTemplate, Items, ReadError, ReadOptions,
+    SavedTemplate, ShellTemplate, TaskFile, TemplateFolder, TaskStream, read_task_file, read_tasks,
 };
 use batch_runtime::Registry;
 
-use crate::args::RunArgs;
+use crate::args::{ResultArgs, RunArgs};
 use crate::exit::CliError;
 use crate::output::OutputPlan;
 
@@ -24,6 +26,13 @@ pub(crate) enum Source {
     File {
         path: PathBuf,
         format: Option<batch_input::Format>,
+        options: ReadOptions,
+    },
+    /// A saved template.
+    Template {
+        template: Box<SavedTemplate>,
+        values: BTreeMap<String, String>,
+        rows: Option<PathBuf>,
         options: ReadOptions,
     },
     /// One task for each item.
@@ -45,8 +54,9 @@ impl Source {
         items: Option<Vec<OsString>>,
         registry: &Registry,
     ) -> Result<Self, CliError> {
+        let saved = args.template.as_ref().filter(|_| args.file.is_none());
         let wanted = [
-            args.file.is_some(),
+            args.file.is_some() || saved.is_some(),
             !args.command.is_empty(),
             args.shell.is_some(),
             args.function.is_some(),
@@ -63,6 +73,9 @@ impl Source {
                     "give one of: a task file, -- CMD, --shell, --function",
                 ));
             }
+        }
+        if let Some(name) = saved {
+            return Self::of_template(&name.to_string_lossy(), args);
         }
         if let Some(path) = &args.file {
             return Self::of_file(path, args, items.is_some());
@@ -81,7 +94,7 @@ impl Source {
         Ok(Self::Items(Box::new(TaskStream::new(
             items,
             template,
-            item_options(args),
+            item_options(args)?,
         ))))
     }
 
@@ -94,11 +107,20 @@ impl Source {
         Ok(Self::File {
             path: path.to_owned(),
             format: args.input.map(Into::into),
-            options: ReadOptions {
-                timeout: args.timeout,
-                max_retries: args.max_retries,
-                template: args.template.clone(),
-            },
+            options: read_options(args),
+        })
+    }
+
+    fn of_template(name: &str, args: &RunArgs) -> Result<Self, CliError> {
+        let folder = TemplateFolder::new(Home::of_environment().templates());
+        let template = folder
+            .load(name)
+            .map_err(|error| usage(error.to_string()))?;
+        Ok(Self::Template {
+            template: Box::new(template),
+            values: params(&args.param)?,
+            rows: args.rows.clone(),
+            options: read_options(args),
         })
     }
 
@@ -124,14 +146,70 @@ impl Source {
                 } else {
                     read_task_file(&path, format, &options)?
                 };
-                let settings = settings(args, &file.settings);
-                Ok((
-                    settings.clone(),
-                    Work::Plan(plan(file, &settings, registry)?),
-                ))
+                checked(file, args, registry)
+            }
+            Self::Template {
+                template,
+                values,
+                rows,
+                options,
+            } => {
+                let file = match &rows {
+                    Some(path) => {
+                        let name = path.display().to_string();
+                        let table = std::fs::File::open(path).map_err(|source| ReadError::Io {
+                            file: name.clone(),
+                            source,
+                        })?;
+                        template.expand_rows(table, &name, &values, &options)?
+                    }
+                    None => template
+                        .expand(&values, &options)
+                        .map_err(CliError::Input)?,
+                };
+                checked(file, args, registry)
             }
         }
     }
+}
+
+/// The tasks of a file, placed where we are and checked together.
+fn checked(
+    mut file: TaskFile,
+    args: &RunArgs,
+    registry: &Registry,
+) -> Result<(BatchSettings, Work), CliError> {
+    place_tasks(&mut file.tasks, &current_folder()?);
+    let settings = settings(args, &file.settings);
+    let plan = plan(file, &settings, registry)?;
+    Ok((settings, Work::Plan(plan)))
+}
+
+/// Where tasks run that say nothing of it.
+pub(crate) fn current_folder() -> Result<PathBuf, CliError> {
+    std::env::current_dir().map_err(|error| CliError::System("tell the current folder", error))
+}
+
+fn read_options(args: &RunArgs) -> ReadOptions {
+    ReadOptions {
+        timeout: args.timeout,
+        max_retries: args.max_retries,
+        template: args.template.clone(),
+    }
+}
+
+/// The values of `--param NAME=VALUE`.
+fn params(given: &[String]) -> Result<BTreeMap<String, String>, CliError> {
+    let mut values = BTreeMap::new();
+    for param in given {
+        let Some((name, value)) = param.split_once('=') else {
+            return Err(usage(format!("--param {param}: write it as NAME=VALUE")));
+        };
+        if values.insert(name.to_owned(), value.to_owned()).is_some() {
+            return Err(usage(format!("--param {name} was given twice")));
+        }
+    }
+    Ok(values)
 }
 
 fn usage(message: impl Into<String>) -> CliError {
@@ -176,30 +254,55 @@ fn texts(problems: &[PlanProblem]) -> String {
 }
 
 /// How tasks made of items are treated.
-fn item_options(args: &RunArgs) -> Arc<TaskOptions> {
-    Arc::new(TaskOptions {
+fn item_options(args: &RunArgs) -> Result<Arc<TaskOptions>, CliError> {
+    Ok(Arc::new(TaskOptions {
         max_retries: args.max_retries.unwrap_or(0),
         timeout: args.timeout,
+        cwd: Some(current_folder()?),
         ..TaskOptions::default()
-    })
+    }))
 }
 
 /// The settings of the batch: the command line wins over the file.
 fn settings(args: &RunArgs, file: &FileSettings) -> BatchSettings {
+    let asked = settings_of(file, args.max_concurrent, args.name.clone(), args.key.clone());
+    BatchSettings {
+        batch_timeout: args.batch_timeout.or(asked.batch_timeout),
+        fail_fast: args.fail_fast || asked.fail_fast,
+        ..asked
+    }
+}
+
+/// The settings of a batch of a file; what is given beside it wins.
+pub(crate) fn settings_of(
+    file: &FileSettings,
+    max_concurrent: Option<NonZeroU32>,
+    name: Option<String>,
+    key: Option<String>,
+) -> BatchSettings {
     let cpus = || {
         let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         NonZeroU32::new(u32::try_from(cpus).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN)
     };
     BatchSettings {
-        name: file.name.clone(),
-        key: file.key.clone(),
-        max_concurrent: args
-            .max_concurrent
-            .or(file.max_concurrent)
-            .unwrap_or_else(cpus),
-        batch_timeout: args.batch_timeout.or(file.batch_timeout),
+        name: name.or_else(|| file.name.clone()),
+        key: key.or_else(|| file.key.clone()),
+        max_concurrent: max_concurrent.or(file.max_concurrent).unwrap_or_else(cpus),
+        batch_timeout: file.batch_timeout,
         limits: file.limits.clone(),
-        fail_fast: args.fail_fast || file.fail_fast.unwrap_or(false),
+        fail_fast: file.fail_fast.unwrap_or(false),
+    }
+}
+
+/// All that is wrong with a file.
+pub(crate) fn tell_problems(
+    file: TaskFile,
+    settings: &BatchSettings,
+    registry: &Registry,
+) -> CliError {
+    match plan(file, settings, registry) {
+        Err(error) => error,
+        Ok(_) => unreachable!("only asked of a file with problems"),
     }
 }
 
@@ -229,7 +332,7 @@ fn plan(
 }
 
 /// What becomes of the results.
-pub(crate) fn output_plan(args: &RunArgs) -> Result<OutputPlan, CliError> {
+pub(crate) fn output_plan(args: &ResultArgs, default: Format) -> Result<OutputPlan, CliError> {
     let by_name = args.output.as_deref().and_then(Format::of_file);
     if let (Some(path), None, None) = (&args.output, by_name, args.format) {
         let message = format!(
@@ -238,11 +341,6 @@ pub(crate) fn output_plan(args: &RunArgs) -> Result<OutputPlan, CliError> {
         );
         return Err(usage(message));
     }
-    let default = if args.file.is_some() {
-        Format::Text
-    } else {
-        Format::Raw
-    };
     let filter = Filter::parse(args.filter.as_deref().unwrap_or(""))
         .map_err(|error| usage(format!("--filter: {error}")))?
         .with_statuses(args.status.iter().copied())

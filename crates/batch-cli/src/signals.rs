@@ -9,10 +9,11 @@ use crate::progress::Screen;
 /// Obeys signals for as long as it is polled; returns only when the guardian has died and the tasks are
 /// to be killed, as there is nothing left to obey then.
 ///
-/// `ended_by` becomes the number of the signal that stopped the run.
+/// `stop` stops the run; `ended_by` becomes the number of the signal that stopped the run.
 pub(crate) async fn obey(
     mut signals: ControlSignals,
     run: RunHandle,
+    stop: &dyn Fn(StopMode),
     screen: Screen,
     ended_by: &std::cell::Cell<Option<u8>>,
 ) {
@@ -34,23 +35,23 @@ pub(crate) async fn obey(
                     _ => (StopMode::Kill, "killing running tasks"),
                 };
                 screen.say(message);
-                run.stop(mode);
+                stop(mode);
             }
             ControlSignal::Terminate => {
                 let again = ended_by.replace(Some(15)).is_some();
-                run.stop(if again { StopMode::Kill } else { StopMode::End });
+                stop(if again { StopMode::Kill } else { StopMode::End });
             }
             ControlSignal::Hangup => {
                 ended_by.set(Some(1));
-                run.stop(StopMode::End);
+                stop(StopMode::End);
             }
             ControlSignal::Quit => {
                 ended_by.set(Some(3));
-                run.stop(StopMode::Kill);
+                stop(StopMode::Kill);
             }
             ControlSignal::ParentDied => {
                 ended_by.set(Some(9));
-                run.stop(StopMode::Kill);
+                stop(StopMode::Kill);
             }
             ControlSignal::Suspend => run.leave_out(suspend()),
             ControlSignal::Continue => {}

@@ -152,6 +152,18 @@ impl CommandTemplate {
         Self { arguments }
     }
 
+    /// A template of these arguments as they stand: no placeholder is looked for, and no item added.
+    pub fn literal(argv: Vec<OsString>) -> Self {
+        let fixed = |argument: &OsString| {
+            let mut json = String::new();
+            push_text(argument.as_encoded_bytes(), &mut json);
+            Argument::Fixed(json)
+        };
+        Self {
+            arguments: argv.iter().map(fixed).collect(),
+        }
+    }
+
     /// The parameters of the function `command` for an item, the `number`th, from 1.
     ///
     /// # Errors

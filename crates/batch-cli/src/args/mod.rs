@@ -1,13 +1,22 @@
 //! The command line as it is written: the first pass, in which nothing is decided yet.
 
+mod stored;
+
 use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use batch_core::{Priority, Status, parse_duration};
+use batch_actions::{ActionError, Home};
+use batch_core::{BatchId, Priority, Status, parse_duration};
 use batch_export::Format;
+use batch_store::BatchFile;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use stored::{
+    AddArgs, ChangeArgs, ExportArgs, ListArgs, LogsArgs, PlainArgs, PruneArgs, ResultsArgs, RmArgs,
+    SetArgs, StatusArgs, StopArgs, TaskArgs, TemplateCommand, WaitArgs, WantedArgs, WatchArgs,
+};
 
 /// Runs many tasks with bounded concurrency, in priority order, with retries, and tells what happened.
 #[derive(Debug, Parser)]
@@ -27,6 +36,52 @@ pub(crate) enum Command {
     /// Run a task file, or one command for each input line, to its end
     #[command(after_help = RUN_EXAMPLES, override_usage = RUN_USAGE)]
     Run(Box<RunArgs>),
+    /// Add tasks to a batch
+    Add(Box<AddArgs>),
+    /// Run a batch in the background
+    Start(StartArgs),
+    /// Stop the run of a batch; what is queued stays queued
+    Stop(StopArgs),
+    /// Let a paused batch go on, or run an unfinished one to its end
+    Resume(Box<ResumeArgs>),
+    /// Start nothing more until the batch is resumed
+    Pause(PlainArgs),
+    /// Change a batch, also while it runs
+    Set(SetArgs),
+    /// Cancel tasks
+    Cancel(ChangeArgs),
+    /// Run failed tasks again, and let held ones go
+    Retry(ChangeArgs),
+    /// Remove finished tasks from a batch
+    Clear(ChangeArgs),
+    /// Show how a batch is getting on
+    Status(StatusArgs),
+    /// List the batches
+    List(ListArgs),
+    /// Show a task with all its attempts
+    Show(TaskArgs),
+    /// Say in a sentence why a task waits, failed, was cancelled or runs again
+    Why(TaskArgs),
+    /// Show what a task printed
+    Logs(LogsArgs),
+    /// Show a batch as it gets on
+    Watch(WatchArgs),
+    /// Wait for a batch
+    Wait(WaitArgs),
+    /// Print results
+    Results(Box<ResultsArgs>),
+    /// Write results to a file
+    Export(Box<ExportArgs>),
+    /// Remove batches
+    Rm(RmArgs),
+    /// Remove finished batches of some age
+    Prune(PruneArgs),
+    /// Save, list, show and remove templates
+    #[command(subcommand)]
+    Template(TemplateCommand),
+    /// Work on a batch, as `start` has it done
+    #[command(hide = true)]
+    Execute(ExecuteArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -34,6 +89,107 @@ pub(crate) enum Command {
     },
     /// Print the manual page
     Man,
+}
+
+/// Options of `bex start`.
+#[derive(Debug, Args)]
+pub(crate) struct StartArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    /// How many tasks run at once, in this run
+    #[arg(short = 'j', long, value_name = "N")]
+    pub(crate) max_concurrent: Option<NonZeroU32>,
+
+    /// Print the reply as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `bex resume`.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    /// Run it in the background
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+
+    /// How many tasks run at once, in this run
+    #[arg(short = 'j', long, value_name = "N")]
+    pub(crate) max_concurrent: Option<NonZeroU32>,
+
+    /// What survives what: full (a finished task survives a power failure), fast (the end of bex)
+    #[arg(long, value_enum, default_value_t = Durability::Full)]
+    pub(crate) durability: Durability,
+
+    #[command(flatten)]
+    pub(crate) results: ResultArgs,
+
+    /// Print the reply as JSON, where the batch runs in the background
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of the hidden `bex execute`.
+#[derive(Debug, Args)]
+pub(crate) struct ExecuteArgs {
+    /// The batch file
+    pub(crate) file: PathBuf,
+
+    /// How many tasks run at once, in this run
+    #[arg(short = 'j', long, value_name = "N")]
+    pub(crate) max_concurrent: Option<NonZeroU32>,
+
+    /// What survives what
+    #[arg(long, value_enum, default_value_t = Durability::Full)]
+    pub(crate) durability: Durability,
+}
+
+/// Which batch.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct BatchArgs {
+    /// The batch, such as b7 [default: the latest]
+    #[arg(short, long, value_name = "ID")]
+    pub(crate) batch: Option<BatchId>,
+
+    /// A batch file that lies elsewhere
+    #[arg(long, value_name = "FILE", conflicts_with = "batch")]
+    pub(crate) store: Option<PathBuf>,
+}
+
+impl BatchArgs {
+    /// The file of the batch.
+    pub(crate) fn find(&self, home: &Home) -> Result<BatchFile, ActionError> {
+        match &self.store {
+            Some(path) => Ok(BatchFile::new(path)),
+            None => home.find(self.batch),
+        }
+    }
+}
+
+/// What survives what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Durability {
+    /// A finished task survives the end of bex and a power failure
+    #[default]
+    Full,
+    /// A finished task survives the end of bex
+    Fast,
+    /// Nothing is kept: the batch ends with this process
+    None,
+}
+
+impl Durability {
+    /// The durability of the store; `None` without one.
+    pub(crate) fn of_store(self) -> Option<batch_store::Durability> {
+        match self {
+            Self::Full => Some(batch_store::Durability::Full),
+            Self::Fast => Some(batch_store::Durability::Fast),
+            Self::None => None,
+        }
+    }
 }
 
 const RUN_USAGE: &str = "bex run [OPTIONS] FILE
@@ -82,8 +238,8 @@ pub(crate) struct RunArgs {
     )]
     pub(crate) params: Option<String>,
 
-    /// The task for each row of a .csv file
-    #[arg(long, value_name = "FILE", help_heading = "What to run")]
+    /// The task for each row of a .csv FILE; without FILE, a saved template
+    #[arg(long, value_name = "FILE|NAME", help_heading = "What to run")]
     pub(crate) template: Option<PathBuf>,
 
     /// The format of FILE, where its name does not tell it
@@ -118,6 +274,41 @@ pub(crate) struct RunArgs {
     #[arg(long, help_heading = "How to run")]
     pub(crate) fail_fast: bool,
 
+    /// Keep the batch in this file, not in the state folder
+    #[arg(long, value_name = "FILE", help_heading = "The batch")]
+    pub(crate) store: Option<PathBuf>,
+
+    /// What survives what: full (a finished task survives a power failure), fast (the end of bex), none
+    #[arg(long, value_enum, default_value_t, help_heading = "The batch")]
+    pub(crate) durability: Durability,
+
+    /// A name for the batch
+    #[arg(long, value_name = "NAME", help_heading = "The batch")]
+    pub(crate) name: Option<String>,
+
+    /// One batch for each key: the same key and tasks give the batch that there is
+    #[arg(long, value_name = "KEY", help_heading = "The batch")]
+    pub(crate) key: Option<String>,
+
+    /// Go on with the last batch of FILE: run what is new, failed or unfinished, by content
+    #[arg(long, requires = "file", help_heading = "The batch")]
+    pub(crate) resume: bool,
+
+    /// A value for a saved template
+    #[arg(long, value_name = "NAME=VALUE", requires = "template", help_heading = "What to run")]
+    pub(crate) param: Vec<String>,
+
+    /// Run a saved template once for each row of a table
+    #[arg(long, value_name = "FILE", requires = "template", help_heading = "What to run")]
+    pub(crate) rows: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) results: ResultArgs,
+}
+
+/// What becomes of the results.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ResultArgs {
     /// Write the results to a file; its extension gives the format
     #[arg(short, long, value_name = "FILE", help_heading = "Results")]
     pub(crate) output: Option<PathBuf>,

@@ -1,42 +1,35 @@
 //! `bex run`: a batch from its first task to its exit code.
 
-use std::cell::Cell;
 use std::ffi::OsString;
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::PathBuf;
 
-use batch_core::{BatchId, BatchSettings, Status, TaskSpec};
-use batch_export::{ExportError, Summary};
+use batch_actions::{
+    ActionError, AddReply, BatchRequest, Engine, EngineOptions, Home, Mode, create, summary_of,
+};
+use batch_core::{BatchId, BatchSettings, Status};
+use batch_export::{ExportError, Format, Summary};
 use batch_handlers::{HandlerConfig, standard_registry};
-use batch_input::TaskStream;
-use batch_process::{ControlSignals, guard, raise_open_files, reap_orphans, sweep};
-use batch_runtime::{Executor, Gone, Registry, RunEnd, RunHandle, RunReport};
+use batch_process::{ControlSignals, guard, raise_open_files};
+use batch_runtime::{Executor, Registry, RunEnd, RunReport, Sink as _};
+use batch_store::{BatchFile, Origin, Store, lock};
 
 use crate::args::RunArgs;
-use crate::commands::dry_run;
+use crate::commands::{dry_run, resume};
+use crate::drive::{Driven, drive, housekeeping, say_leftovers, stored_registry};
 use crate::exit::{CliError, Exit};
+use crate::feed::Feeder;
 use crate::output::{OutputPlan, Results};
 use crate::progress::Screen;
 use crate::request::{Source, Work, output_plan};
 use crate::signals;
-
-/// So many tasks of a stream are known at once, beside those that run.
-const WINDOW: usize = 8_192;
-
-/// So many tasks of a stream are handed over at once.
-const HANDFUL: usize = 256;
-
-/// What tasks left behind gets so long to end at the end of the run.
-const SWEEP_GRACE: Duration = Duration::from_secs(1);
-
-const REAP_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, CliError> {
     let spill = tempfile::Builder::new().prefix("bex-").tempdir();
     let spill = spill.map_err(|error| CliError::System("make a temporary folder", error))?;
     let registry = standard_registry(&HandlerConfig::new(spill.path().to_owned()));
     let source = Source::of(&args, items, &registry)?;
-    let output = output_plan(&args)?;
+    let format = default_format(&args);
+    let output = output_plan(&args.results, format)?;
     if args.dry_run {
         let (_, work) = source.load(&args, &registry)?;
         return dry_run::show(work);
@@ -45,19 +38,160 @@ pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, C
     let guarded = guard::enter().unwrap_or_else(|_| guard::Guarded::alone());
     let (settings, work) = source.load(&args, &registry)?;
     let _ = raise_open_files(settings.max_concurrent.get().into());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::System("start the runtime", error))?;
-    runtime.block_on(async {
+    let screen = Screen::new(args.results.progress);
+    runtime()?.block_on(async {
         let signals = ControlSignals::new(guarded)
             .map_err(|error| CliError::System("listen to signals", error))?;
-        let screen = Screen::new(args.progress);
-        execute(settings, work, registry, output, signals, screen).await
+        let Some(durability) = args.durability.of_store() else {
+            return run_in_memory(settings, work, registry, output, signals, screen).await;
+        };
+        let request = BatchRequest {
+            settings,
+            origin: Origin {
+                way: "run".to_owned(),
+                file: source_file(&args),
+                format: Some(format.name().to_owned()),
+            },
+            durability,
+            file: args.store.clone(),
+        };
+        if args.resume {
+            return resume::run_file(&args, request, work, output, signals, screen).await;
+        }
+        run_stored(&args, request, work, output, signals, screen).await
     })
 }
 
-async fn execute(
+/// Text for tasks that somebody wrote down, what they print for commands.
+fn default_format(args: &RunArgs) -> Format {
+    match args.file.is_some() || args.template.is_some() {
+        true => Format::Text,
+        false => Format::Raw,
+    }
+}
+
+/// The task file, by a name that is the same from everywhere.
+fn source_file(args: &RunArgs) -> Option<String> {
+    let file = args.file.as_ref().filter(|file| file.as_os_str() != "-")?;
+    let whole = std::fs::canonicalize(file).unwrap_or_else(|_| file.clone());
+    Some(whole.to_string_lossy().into_owned())
+}
+
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::System("start the runtime", error))
+}
+
+/// Writes the batch into a file and runs it from there.
+async fn run_stored(
+    args: &RunArgs,
+    request: BatchRequest,
+    work: Work,
+    output: OutputPlan,
+    signals: ControlSignals,
+    screen: Screen,
+) -> Result<Exit, CliError> {
+    let home = Home::of_environment();
+    let (file, feeder) = match work {
+        Work::Plan(plan) => {
+            let added = create(&home, &request, &plan)?;
+            if added.existing > 0 {
+                return Ok(existing(&added, &screen));
+            }
+            (BatchFile::new(added.file), None)
+        }
+        Work::Stream(stream) => {
+            let store = home.create(&request)?;
+            (store.file().clone(), Some(Feeder::start(stream)))
+        }
+    };
+    let fail_fast = request.settings.fail_fast;
+    let foreground = Foreground {
+        file,
+        durability: request.durability,
+        max_concurrent: args.max_concurrent,
+        fail_fast,
+        whole_at_end: None,
+    };
+    foreground.run(feeder, output, signals, screen).await
+}
+
+/// The batch of this key is there already.
+fn existing(added: &AddReply, screen: &Screen) -> Exit {
+    let batch = &added.batch;
+    screen.say(&format!(
+        "{batch} has this key and these tasks already; see: bex status -b {batch}, bex resume -b {batch}"
+    ));
+    Exit::Completed
+}
+
+/// A stored batch that is run to its end before somebody's eyes.
+pub(crate) struct Foreground {
+    pub(crate) file: BatchFile,
+    pub(crate) durability: batch_store::Durability,
+    pub(crate) max_concurrent: Option<std::num::NonZeroU32>,
+    pub(crate) fail_fast: bool,
+    /// Write the results of the whole batch to this file at the end, from the batch file.
+    pub(crate) whole_at_end: Option<resume::WholeResults>,
+}
+
+impl Foreground {
+    pub(crate) async fn run(
+        self,
+        feeder: Option<Feeder>,
+        output: OutputPlan,
+        signals: ControlSignals,
+        screen: Screen,
+    ) -> Result<Exit, CliError> {
+        let batch = Store::open_read(self.file.clone())
+            .map_err(ActionError::from)?
+            .batch();
+        let (sink, results) = output.open(batch, &screen)?;
+        let mut observer = sink.clone();
+        let engine = Engine::start(EngineOptions {
+            file: self.file.clone(),
+            durability: self.durability,
+            mode: Mode::Execute,
+            registry: &stored_registry,
+            observe: &mut |_, events| {
+                // A writer that fails says so again at the end.
+                let _ = observer.on_events(events);
+            },
+            sinks: vec![Box::new(sink)],
+            feeding: feeder.is_some(),
+            max_concurrent: self.max_concurrent,
+            unpause: true,
+        })
+        .await?;
+        let name = engine.info().settings.name.clone();
+        let store = std::sync::Arc::clone(engine.store());
+        let driven = drive(engine, feeder, signals, &screen).await?;
+        let overview = lock(&store).overview().map_err(ActionError::from)?;
+        let Driven {
+            finished,
+            signal,
+            fed,
+        } = driven;
+        let summary = summary_of(&lock(&store))?;
+        let report = &finished.report;
+        let failed = overview.count(Status::Failed) + overview.count(Status::Cancelled) > 0;
+        conclude(report, results, name, Some(summary), failed, &screen)?;
+        if let Some(whole) = &self.whole_at_end {
+            whole.write(&self.file)?;
+        }
+        fed?;
+        if finished.open > 0 {
+            let (open, s) = (finished.open, if finished.open == 1 { " is" } else { "s are" });
+            screen.say(&format!("{open} task{s} left; go on with: bex resume -b {batch}"));
+        }
+        Ok(exit(report, self.fail_fast, failed, signal, finished.open))
+    }
+}
+
+/// Runs a batch that ends with this process.
+async fn run_in_memory(
     settings: BatchSettings,
     work: Work,
     registry: Registry,
@@ -72,131 +206,87 @@ async fn execute(
         .with_settings(settings)
         .with_sink(sink)
         .start();
-    let ended_by = Cell::new(None);
+    let ended_by = std::cell::Cell::new(None);
     let work = async {
-        let fed = feed(work, &run).await;
+        let fed = match work {
+            Work::Plan(plan) => {
+                // A run that is over already was stopped, and its report says so.
+                let _ = run.submit_plan(plan).await;
+                Ok(())
+            }
+            Work::Stream(stream) => Feeder::start(stream).feed_run(&run).await,
+        };
         if fed.is_err() {
             run.stop(batch_core::StopMode::Graceful);
         }
         (run.finish().await, fed)
     };
+    let stop = |mode| run.stop(mode);
     let (report, fed) = tokio::select! {
         biased;
         ended = work => ended,
-        () = signals::obey(signals, run.clone(), screen.clone(), &ended_by) => unreachable!("it never returns"),
+        () = signals::obey(signals, run.clone(), &stop, screen.clone(), &ended_by) => unreachable!("it never returns"),
         () = housekeeping(screen.clone().follow(run.clone(), batch)) => unreachable!("it never returns"),
     };
     screen.clear();
-    let leftovers = sweep(SWEEP_GRACE).await;
-    for left in &leftovers {
-        let task = left.task.as_deref().unwrap_or("a task");
-        screen.say(&format!(
-            "{task} left process {} behind ({}); ended",
-            left.pid, left.command
-        ));
-    }
-    let failed = conclude(&report, results, name, &screen)?;
+    say_leftovers(&screen).await;
+    let stats = &report.stats;
+    let failed = stats.count(Status::Failed) + stats.count(Status::Cancelled) > 0;
+    conclude(&report, results, name, None, failed, &screen)?;
     fed?;
-    Ok(exit(&report, fail_fast, failed, ended_by.get()))
+    Ok(exit(&report, fail_fast, failed, ended_by.get(), 0))
 }
 
-/// Keeps the screen up to date and buries orphans, for ever.
-async fn housekeeping(screen: impl Future<Output = ()>) {
-    let reap = async {
-        loop {
-            tokio::time::sleep(REAP_INTERVAL).await;
-            reap_orphans();
-        }
-    };
-    tokio::join!(screen, reap);
-}
-
-/// Hands the tasks to the run.
-async fn feed(work: Work, run: &RunHandle) -> Result<(), CliError> {
-    match work {
-        Work::Plan(plan) => {
-            // A run that is over already was stopped, and its report says so.
-            let _ = run.submit_plan(plan).await;
-            Ok(())
-        }
-        Work::Stream(stream) => feed_stream(stream, run).await,
-    }
-}
-
-/// Reads items on a thread of their own, as standard input may keep us waiting.
-async fn feed_stream(mut stream: Box<TaskStream>, run: &RunHandle) -> Result<(), CliError> {
-    let (sender, mut handfuls) = tokio::sync::mpsc::channel(4);
-    std::thread::spawn(move || {
-        loop {
-            let handful: Result<Vec<TaskSpec>, _> = stream.by_ref().take(HANDFUL).collect();
-            let last = !matches!(&handful, Ok(tasks) if tasks.len() == HANDFUL);
-            if sender.blocking_send(handful).is_err() || last {
-                return;
-            }
-        }
-    });
-    while let Some(handful) = handfuls.recv().await {
-        let tasks = handful.map_err(|error| CliError::Usage(error.to_string()))?;
-        let tasks = tasks.into_iter().map(Arc::new).collect();
-        if let Err(Gone) = run.feed(tasks, WINDOW).await {
-            return Ok(());
-        }
-    }
-    Ok(())
-}
-
-/// Closes the results and shows the summary; whether some task failed or was cancelled.
+/// Closes the results and shows the summary.
 fn conclude(
     report: &RunReport,
     results: Results,
     name: Option<String>,
+    of_batch: Option<Summary>,
+    failed: bool,
     screen: &Screen,
-) -> Result<bool, CliError> {
-    let summary = match &report.sink_error {
-        None => results.finish(name)?,
-        Some(error) => {
-            let broken_pipe = error
-                .0
-                .downcast_ref::<ExportError>()
-                .is_some_and(ExportError::is_broken_pipe);
-            if !broken_pipe {
-                screen.say(&error.to_string());
-            }
-            return Ok(results
-                .give_up()
-                .is_none_or(|summary| not_all_completed(&summary, report)));
+) -> Result<(), CliError> {
+    let Some(error) = &report.sink_error else {
+        let summary = results.finish(name, of_batch)?;
+        if failed || !screen.is_quiet() {
+            eprintln!("{summary}");
         }
+        return Ok(());
     };
-    let failed = not_all_completed(&summary, report);
-    if failed || !screen.is_quiet() {
-        eprintln!("{summary}");
+    if !is_broken_pipe(error) {
+        screen.say(&error.to_string());
     }
-    Ok(failed)
+    results.give_up();
+    Ok(())
 }
 
-fn not_all_completed(_: &Summary, report: &RunReport) -> bool {
-    report.stats.count(Status::Failed) + report.stats.count(Status::Cancelled) > 0
+fn is_broken_pipe(error: &batch_runtime::SinkError) -> bool {
+    error
+        .0
+        .downcast_ref::<ExportError>()
+        .is_some_and(ExportError::is_broken_pipe)
 }
 
-fn exit(report: &RunReport, fail_fast: bool, failed: bool, signal: Option<u8>) -> Exit {
-    let broken_pipe = |error: &batch_runtime::SinkError| {
-        error
-            .0
-            .downcast_ref::<ExportError>()
-            .is_some_and(ExportError::is_broken_pipe)
-    };
+fn exit(report: &RunReport, fail_fast: bool, failed: bool, signal: Option<u8>, open: u64) -> Exit {
     match (report.end, signal) {
+        (_, Some(signal)) => Exit::Signal(signal),
+        // What is left is held, and waits for somebody.
+        (RunEnd::Finished | RunEnd::Stopped, None) if open > 0 => Exit::Stopped,
         (RunEnd::Finished, None) if failed => Exit::SomeFailed,
         (RunEnd::Finished, None) => Exit::Completed,
-        (_, Some(signal)) => Exit::Signal(signal),
         // A failure ended it, as was asked for.
         (RunEnd::CutShort, None) if fail_fast && report.stats.count(Status::Failed) > 0 => {
             Exit::SomeFailed
         }
         (RunEnd::CutShort | RunEnd::Stopped, None) => Exit::Stopped,
-        (RunEnd::SinkFailed, None) if report.sink_error.as_ref().is_some_and(broken_pipe) => {
+        (RunEnd::SinkFailed, None) if report.sink_error.as_ref().is_some_and(is_broken_pipe) => {
             Exit::Stopped
         }
         (RunEnd::SinkFailed, None) => Exit::Broken,
     }
+}
+
+/// A path as an absolute one.
+pub(crate) fn absolute(path: &std::path::Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -1,0 +1,300 @@
+//! Adding tasks: [`add`], to a batch or as a new one, once however often it is asked.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use batch_core::{BatchId, Catalog, Plan, PlanProblem, Surroundings, TaskId, TaskSpec};
+use batch_store::{Adding, BatchFile, ContentHash, Durability, Store};
+use serde::Serialize;
+
+use crate::error::ActionError;
+use crate::home::{BatchRequest, Home, now};
+
+/// Tasks to be added.
+pub struct AddRequest<'a> {
+    /// The tasks, as their author wants them.
+    pub tasks: Vec<TaskSpec>,
+    /// Where to.
+    pub target: Target,
+    /// The functions that tasks may name.
+    pub catalog: &'a dyn Catalog,
+}
+
+/// Which batch tasks are added to.
+pub enum Target {
+    /// One that exists.
+    Batch(BatchFile),
+    /// A new one. With a key in its settings there is one batch of that key: asking again for the same tasks
+    /// gives the batch there is.
+    New(BatchRequest),
+}
+
+/// What was added.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AddReply {
+    /// The batch.
+    pub batch: String,
+    /// The first task asked for, and the last: `b7.1`.
+    pub first: Option<String>,
+    /// The last.
+    pub last: Option<String>,
+    /// How many were added.
+    pub added: u32,
+    /// How many were there already, with the same id and content.
+    pub existing: u32,
+    /// Whether an executor works on the batch and takes them up.
+    pub running: bool,
+    /// The batch file.
+    pub file: std::path::PathBuf,
+}
+
+/// Adds tasks, all or none.
+///
+/// # Errors
+/// All that is wrong with the tasks, or why they cannot be written.
+pub fn add(home: &Home, request: AddRequest<'_>) -> Result<AddReply, ActionError> {
+    let AddRequest {
+        tasks,
+        target,
+        catalog,
+    } = request;
+    match target {
+        Target::Batch(file) => {
+            let mut store = Store::open(file, Durability::Full)?;
+            add_to(&mut store, tasks, catalog)
+        }
+        Target::New(new) => {
+            // Checked before the batch is made, so that wrong tasks leave nothing behind.
+            let surroundings = Surroundings {
+                catalog,
+                limits: &new.settings.limits,
+                submitted: &|_| None,
+            };
+            let plan = Plan::check_in(tasks, &surroundings).map_err(ActionError::Invalid)?;
+            create(home, &new, &plan)
+        }
+    }
+}
+
+/// Makes a batch of checked tasks, or gives the one that has its key and the same tasks.
+///
+/// # Errors
+/// When the key belongs to other tasks, or the batch cannot be written; there is none then.
+pub fn create(home: &Home, new: &BatchRequest, plan: &Plan) -> Result<AddReply, ActionError> {
+    let mut ids = home.lock_ids()?;
+    let specs = || plan.tasks().map(|(spec, _)| &**spec);
+    if let Some(key) = &new.settings.key
+        && let Some(batch) = home.batch_of_key(key)
+    {
+        let specs: Vec<&TaskSpec> = specs().collect();
+        return existing(home, batch, key, &specs);
+    }
+    let mut store = home.create_locked(&mut ids, new)?;
+    let written = write_new(home, &mut store, plan, new);
+    if written.is_err() {
+        // Nothing half done: a batch whose tasks cannot be written is none.
+        let _ = store.file().clone().remove();
+    }
+    written
+}
+
+fn write_new(
+    home: &Home,
+    store: &mut Store,
+    plan: &Plan,
+    new: &BatchRequest,
+) -> Result<AddReply, ActionError> {
+    let mut adding = store.adding(now())?;
+    add_plan(&mut adding, plan)?;
+    let added = adding.commit()?;
+    if let Some(key) = &new.settings.key {
+        let content = content_of(plan.tasks().map(|(spec, _)| &**spec));
+        store.set_extra("content", &content.to_string())?;
+        home.set_key(key, store.batch())?;
+    }
+    let batch = store.batch();
+    let last = added.first.index() + added.count as usize;
+    let name = |index: usize| batch.task(TaskId::from_index(index)).to_string();
+    Ok(AddReply {
+        batch: batch.to_string(),
+        first: (added.count > 0).then(|| name(added.first.index())),
+        last: (added.count > 0).then(|| name(last - 1)),
+        added: added.count,
+        existing: 0,
+        running: added.live,
+        file: store.file().path().to_owned(),
+    })
+}
+
+fn add_plan(adding: &mut Adding<'_>, plan: &Plan) -> Result<(), ActionError> {
+    let first = adding.first_index();
+    Ok(adding.add(plan.resolved(first).map(|(spec, needs)| (&**spec, needs)))?)
+}
+
+/// Adds tasks to a batch that exists. A task whose id and content are there already is not added again.
+fn add_to(
+    store: &mut Store,
+    tasks: Vec<TaskSpec>,
+    catalog: &dyn Catalog,
+) -> Result<AddReply, ActionError> {
+    let batch = store.batch();
+    let path = store.file().path().to_owned();
+    let limits = store.info()?.settings.limits;
+    let known = known_tasks(store, &tasks)?;
+    let mut places: Vec<Option<TaskId>> = Vec::with_capacity(tasks.len());
+    let mut new = Vec::with_capacity(tasks.len());
+    let mut problems = Vec::new();
+    for (index, task) in tasks.into_iter().enumerate() {
+        match task.id.as_deref().and_then(|id| known.get(id)) {
+            None => {
+                places.push(None);
+                new.push(task);
+            }
+            Some((found, old)) => match difference(old, &task) {
+                None => places.push(Some(*found)),
+                Some(difference) => problems.push(PlanProblem {
+                    index,
+                    field: "id".to_owned(),
+                    message: format!("{} has this id and other content: {difference}", batch.task(*found)),
+                    help: Some("give the new task another id".to_owned()),
+                }),
+            },
+        }
+    }
+    if !problems.is_empty() {
+        return Err(ActionError::Invalid(problems));
+    }
+    let mut adding = store.adding(now())?;
+    let plan = {
+        let submitted = |id: &str| adding.find(id).ok().flatten();
+        let surroundings = Surroundings {
+            catalog,
+            limits: &limits,
+            submitted: &submitted,
+        };
+        Plan::check_in(new, &surroundings).map_err(ActionError::Invalid)?
+    };
+    add_plan(&mut adding, &plan)?;
+    let added = adding.commit()?;
+    let mut next = added.first.index();
+    let mut names = places.iter().map(|place| {
+        let task = place.unwrap_or_else(|| {
+            next += 1;
+            TaskId::from_index(next - 1)
+        });
+        batch.task(task).to_string()
+    });
+    let first = names.next();
+    let last = names.last().or_else(|| first.clone());
+    Ok(AddReply {
+        batch: batch.to_string(),
+        first,
+        last,
+        added: added.count,
+        existing: places.iter().flatten().count() as u32,
+        running: added.live,
+        file: path,
+    })
+}
+
+/// The tasks of the batch that have the ids of these.
+fn known_tasks(
+    store: &Store,
+    tasks: &[TaskSpec],
+) -> Result<HashMap<Box<str>, (TaskId, Arc<TaskSpec>)>, ActionError> {
+    let mut known = HashMap::new();
+    for id in tasks.iter().filter_map(|task| task.id.as_deref()) {
+        if let Some(task) = store.find(id)?
+            && let Some(record) = store.task(task)?
+        {
+            known.insert(id.into(), (task, record.spec));
+        }
+    }
+    Ok(known)
+}
+
+/// The batch that a key has already, if its tasks are these.
+fn existing(
+    home: &Home,
+    batch: BatchId,
+    key: &str,
+    tasks: &[&TaskSpec],
+) -> Result<AddReply, ActionError> {
+    let store = Store::open_read(home.file(batch))?;
+    if store.extra("content")? != Some(content_of(tasks.iter().copied()).to_string()) {
+        return Err(ActionError::KeyTaken {
+            key: key.to_owned(),
+            batch,
+            difference: difference_of_batches(&store, tasks)?,
+        });
+    }
+    let name = |index: usize| batch.task(TaskId::from_index(index)).to_string();
+    let live = store.last_run()?.is_some_and(|run| run.ended_at.is_none());
+    Ok(AddReply {
+        batch: batch.to_string(),
+        first: (!tasks.is_empty()).then(|| name(0)),
+        last: (!tasks.is_empty()).then(|| name(tasks.len() - 1)),
+        added: 0,
+        existing: u32::try_from(tasks.len()).unwrap_or(u32::MAX),
+        running: live,
+        file: store.file().path().to_owned(),
+    })
+}
+
+/// The content of tasks as they were given, with their dependencies by name.
+fn content_of<'t>(tasks: impl Iterator<Item = &'t TaskSpec>) -> ContentHash {
+    ContentHash::of_all(tasks.map(|task| {
+        let needs = task.depends_on.iter().map(|id| {
+            let name = TaskSpec::new(&**id);
+            ContentHash::of_task(&name, [])
+        });
+        ContentHash::of_task(task, needs)
+    }))
+}
+
+fn difference_of_batches(store: &Store, tasks: &[&TaskSpec]) -> Result<String, ActionError> {
+    let mut old: Vec<Arc<TaskSpec>> = Vec::new();
+    let selection = batch_store::Selection {
+        without_outputs: true,
+        ..batch_store::Selection::default()
+    };
+    store.for_each_task::<ActionError>(&selection, |record| {
+        old.push(record.spec);
+        Ok(old.len() <= tasks.len())
+    })?;
+    let different = old
+        .iter()
+        .zip(tasks)
+        .enumerate()
+        .find_map(|(index, (old, new))| Some((index, difference(old, new)?)));
+    Ok(match different {
+        Some((index, difference)) => format!("task {} differs: {difference}", index + 1),
+        None if old.len() != tasks.len() => {
+            let there = store.overview()?.tasks();
+            format!("it has {there} tasks, and {} were given", tasks.len())
+        }
+        None => "they depend on one another in another way".to_owned(),
+    })
+}
+
+/// How two tasks differ in content, in a few words; `None` when they do not.
+fn difference(old: &TaskSpec, new: &TaskSpec) -> Option<String> {
+    let differs = |what: &str, old: &str, new: &str| {
+        let short = |text: &str| match text.char_indices().nth(80) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text.to_owned(),
+        };
+        Some(format!("{what} {} is there, {} was given", short(old), short(new)))
+    };
+    if old.function != new.function {
+        return differs("function", &old.function, &new.function);
+    }
+    if old.params.as_str() != new.params.as_str() {
+        return differs("params", old.params.as_str(), new.params.as_str());
+    }
+    if old.id != new.id {
+        let text = |id: &Option<Box<str>>| id.as_deref().unwrap_or("none").to_owned();
+        return differs("id", &text(&old.id), &text(&new.id));
+    }
+    None
+}

@@ -1,0 +1,174 @@
+//! Which tasks an action is about: [`Choice`], as somebody wants it, and the tasks it comes to.
+
+use batch_core::{CauseId, FullTaskId, Status, TaskId, nearest};
+use batch_export::{Filter, TaskRecord};
+use batch_store::{Selection, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::error::ActionError;
+
+/// Which tasks are meant. What is not given does not narrow the choice; the empty one means all tasks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Choice {
+    /// These tasks: `b7.42`, `42`, or an author's id.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<String>,
+    /// Tasks of these statuses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub statuses: Vec<Status>,
+    /// Tasks that failed for this cause: `c3fa21b`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// Tasks that fit an expression; see [`Filter`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+}
+
+impl Choice {
+    /// Some tasks by their names.
+    pub fn of(tasks: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self {
+            tasks: tasks.into_iter().map(Into::into).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether nothing narrows it.
+    pub fn is_all(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The same choice, of these statuses where it names none and no task.
+    #[must_use]
+    pub fn or_statuses(mut self, statuses: &[Status]) -> Self {
+        if self.statuses.is_empty() && self.tasks.is_empty() {
+            self.statuses = statuses.to_vec();
+        }
+        self
+    }
+
+    /// Checks the choice against a batch, and gives what it comes to.
+    ///
+    /// # Errors
+    /// When a task does not exist, or the filter or cause is wrong.
+    pub fn resolve(&self, store: &Store) -> Result<Resolved, ActionError> {
+        let tasks = self
+            .tasks
+            .iter()
+            .map(|name| find_task(store, name))
+            .collect::<Result<Vec<_>, _>>()?;
+        let cause = self
+            .cause
+            .as_deref()
+            .map(|text| find_cause(store, text))
+            .transpose()?;
+        let filter = Filter::parse(self.filter.as_deref().unwrap_or_default())?;
+        Ok(Resolved {
+            selection: Selection {
+                statuses: self.statuses.clone(),
+                cause,
+                tasks: (!self.tasks.is_empty()).then_some(tasks),
+                ..Selection::default()
+            },
+            filter,
+        })
+    }
+}
+
+/// A choice that was checked.
+#[derive(Clone, Debug, Default)]
+pub struct Resolved {
+    /// What the file can tell quickly.
+    pub selection: Selection,
+    /// The rest.
+    pub filter: Filter,
+}
+
+impl Resolved {
+    /// The tasks it comes to, in their order.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn tasks(&self, store: &Store) -> Result<Vec<TaskId>, ActionError> {
+        let mut selection = self.selection.clone();
+        selection.without_outputs = true;
+        let mut tasks = Vec::new();
+        store.for_each_task::<ActionError>(&selection, |record| {
+            if self.matches(&record) {
+                tasks.push(record.task);
+            }
+            Ok(true)
+        })?;
+        Ok(tasks)
+    }
+
+    /// Whether a task that the file gave fits the rest.
+    pub fn matches(&self, record: &TaskRecord) -> bool {
+        self.filter.matches(record)
+    }
+}
+
+/// The task that a text names: its number with or without the batch, or its author's id.
+///
+/// # Errors
+/// When there is none, or it is one of another batch.
+pub fn find_task(store: &Store, name: &str) -> Result<TaskId, ActionError> {
+    let batch = store.batch();
+    if let Some(task) = store.find(name)? {
+        return Ok(task);
+    }
+    let task = match name.parse::<FullTaskId>() {
+        Ok(full) if full.batch == batch => Some(full.task),
+        Ok(full) => return Err(ActionError::OtherBatch { batch, task: full }),
+        Err(_) => name.parse::<TaskId>().ok(),
+    };
+    let known = |task: &TaskId| store.has_task(*task);
+    match task {
+        Some(task) if known(&task)? => Ok(task),
+        _ => Err(unknown_task(store, name)),
+    }
+}
+
+fn unknown_task(store: &Store, name: &str) -> ActionError {
+    let ids = store.some_ids(1_000).unwrap_or_default();
+    let near = nearest(name, ids.iter().map(String::as_str));
+    let help = match (near, store.info()) {
+        (Some(id), _) => Some(format!("did you mean {id:?}?")),
+        (None, Ok(info)) if info.next_task > 1 => {
+            let batch = store.batch();
+            let last = info.next_task - 1;
+            Some(format!("its tasks are {batch}.1 to {batch}.{last}"))
+        }
+        (None, Ok(_)) => Some("it has no tasks".to_owned()),
+        (None, Err(_)) => None,
+    };
+    ActionError::UnknownTask {
+        batch: store.batch(),
+        task: name.to_owned(),
+        help,
+    }
+}
+
+fn find_cause(store: &Store, text: &str) -> Result<CauseId, ActionError> {
+    let causes = store.causes()?;
+    let known = text
+        .parse::<CauseId>()
+        .ok()
+        .filter(|id| causes.iter().any(|known| known.cause.id() == *id));
+    known.ok_or_else(|| {
+        let names: Vec<String> = causes
+            .iter()
+            .take(5)
+            .map(|known| known.cause.id().to_string())
+            .collect();
+        let help = match names.is_empty() {
+            true => "nothing has failed".to_owned(),
+            false => format!("there are {}", names.join(", ")),
+        };
+        ActionError::Refused(format!(
+            "no task of {} failed for a cause {text:?}; {help}",
+            store.batch()
+        ))
+    })
+}

@@ -1,0 +1,224 @@
+//! What can be asked of whoever works on a batch: [`Control`] and its [`ControlReply`].
+//!
+//! These travel as JSON through the batch file. Who works on a batch, a background executor or a command that
+//! took the lease for a moment, obeys them by [`obey`], the one place where they are carried out.
+
+use std::num::NonZeroU32;
+use std::sync::Mutex;
+
+use batch_core::{FullTaskId, Priority, Status, StopMode, TaskId};
+use batch_runtime::{Gone, RunHandle};
+use batch_store::{Store, lock};
+use serde::{Deserialize, Serialize};
+
+use crate::choice::Choice;
+use crate::error::ActionError;
+
+/// Something asked of whoever works on a batch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Control {
+    /// Cancel tasks that are not finished; running ones are ended.
+    Cancel {
+        /// Which.
+        tasks: Choice,
+    },
+    /// Run finished tasks again, and let held ones go: the failed ones unless others are named.
+    Retry {
+        /// Which.
+        tasks: Choice,
+    },
+    /// Start nothing more for now.
+    Pause,
+    /// Start tasks again.
+    Resume,
+    /// Change how many tasks run at once.
+    SetConcurrency {
+        /// How many.
+        max_concurrent: NonZeroU32,
+    },
+    /// Change the priority of queued tasks.
+    SetPriority {
+        /// Which.
+        tasks: Choice,
+        /// To what.
+        priority: Priority,
+    },
+    /// End the run; what is queued stays queued.
+    Stop {
+        /// How.
+        how: Stop,
+    },
+    /// Remove finished tasks from the batch.
+    Clear {
+        /// Which.
+        tasks: Choice,
+    },
+}
+
+/// How a run is stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// Running tasks end by themselves.
+    #[default]
+    Graceful,
+    /// Running tasks are asked to end, and killed after their time of grace.
+    Now,
+    /// Running tasks are killed.
+    Kill,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ControlReply {
+    /// How many tasks it changed.
+    pub changed: u64,
+    /// What it could not change, and why; the first few.
+    pub refused: Vec<Refused>,
+    /// How many it could not change.
+    pub refused_in_all: u64,
+}
+
+/// A task that could not be changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The task.
+    pub task: String,
+    /// Why.
+    pub why: String,
+}
+
+/// An answer, as it lies in the file.
+pub(crate) type Answer = Result<ControlReply, String>;
+
+impl From<Stop> for StopMode {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Graceful => Self::Graceful,
+            Stop::Now => Self::End,
+            Stop::Kill => Self::Kill,
+        }
+    }
+}
+
+/// How many refused tasks are named.
+const NAMED: usize = 20;
+
+impl ControlReply {
+    fn of(batch: batch_core::BatchId, asked: usize, refused: Vec<(TaskId, String)>) -> Self {
+        let count = refused.len() as u64;
+        let name = |task: TaskId| FullTaskId { batch, task }.to_string();
+        Self {
+            changed: (asked as u64).saturating_sub(count),
+            refused: refused
+                .into_iter()
+                .take(NAMED)
+                .map(|(task, why)| Refused {
+                    task: name(task),
+                    why,
+                })
+                .collect(),
+            refused_in_all: count,
+        }
+    }
+}
+
+/// Carries out what was asked, on the batch that a run owns. `stopping` is called before the run is stopped.
+///
+/// # Errors
+/// When it cannot be done; what the run has done already stays done.
+pub(crate) async fn obey(
+    control: Control,
+    run: &RunHandle,
+    store: &Mutex<Store>,
+    stopping: impl Fn(),
+) -> Result<ControlReply, ActionError> {
+    // What has happened so far must be on record before anybody chooses by it.
+    synced(run.sync().await)?;
+    let reply = match control {
+        Control::Cancel { tasks } => cancel(&tasks, run, store).await?,
+        Control::Retry { tasks } => crate::retry::retry(&tasks, run, store).await?,
+        Control::Pause => {
+            run.pause();
+            ControlReply::default()
+        }
+        Control::Resume => {
+            run.resume();
+            ControlReply::default()
+        }
+        Control::SetConcurrency { max_concurrent } => {
+            run.set_concurrency(max_concurrent);
+            let mut store = lock(store);
+            let mut settings = store.info()?.settings;
+            settings.max_concurrent = max_concurrent;
+            store.set_settings(&settings)?;
+            ControlReply::default()
+        }
+        Control::SetPriority { tasks, priority } => {
+            set_priority(&tasks, priority, run, store).await?
+        }
+        Control::Stop { how } => {
+            stopping();
+            run.stop(how.into());
+            // A stopped run may be over before it could answer anything else.
+            return Ok(ControlReply::default());
+        }
+        Control::Clear { tasks } => {
+            let mut store = lock(store);
+            let chosen = tasks
+                .or_statuses(&[Status::Completed, Status::Failed, Status::Cancelled])
+                .resolve(&store)?
+                .tasks(&store)?;
+            let removed = store.clear(&chosen)?;
+            ControlReply {
+                changed: removed,
+                ..ControlReply::default()
+            }
+        }
+    };
+    synced(run.sync().await)?;
+    Ok(reply)
+}
+
+async fn cancel(
+    tasks: &Choice,
+    run: &RunHandle,
+    store: &Mutex<Store>,
+) -> Result<ControlReply, ActionError> {
+    let open = [Status::Queued, Status::Running];
+    let (batch, chosen) = chosen(tasks, &open, store)?;
+    let asked = chosen.len();
+    let refused = synced(run.cancel_many(chosen).await)?;
+    let why = |(task, error): (TaskId, batch_core::CancelError)| (task, error.to_string());
+    Ok(ControlReply::of(batch, asked, refused.into_iter().map(why).collect()))
+}
+
+async fn set_priority(
+    tasks: &Choice,
+    priority: Priority,
+    run: &RunHandle,
+    store: &Mutex<Store>,
+) -> Result<ControlReply, ActionError> {
+    let (batch, chosen) = chosen(tasks, &[Status::Queued], store)?;
+    let asked = chosen.len();
+    let refused = synced(run.set_priorities(chosen, priority).await)?;
+    let why = |(task, error): (TaskId, batch_core::CancelError)| (task, error.to_string());
+    Ok(ControlReply::of(batch, asked, refused.into_iter().map(why).collect()))
+}
+
+fn chosen(
+    tasks: &Choice,
+    statuses: &[Status],
+    store: &Mutex<Store>,
+) -> Result<(batch_core::BatchId, Vec<TaskId>), ActionError> {
+    let store = lock(store);
+    let resolved = tasks.clone().or_statuses(statuses).resolve(&store)?;
+    Ok((store.batch(), resolved.tasks(&store)?))
+}
+
+/// What was asked of a run that is over is not done.
+pub(crate) fn synced<T>(answer: Result<T, Gone>) -> Result<T, ActionError> {
+    answer.map_err(|gone| ActionError::Refused(gone.to_string()))
+}

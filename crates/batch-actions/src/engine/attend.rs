@@ -1,0 +1,211 @@
+//! Seeing what others write into the file while the batch is worked on: [`Engine::attend`].
+//!
+//! The file is looked at a few times a second. Looking costs some microseconds, misses nothing whatever
+//! happens to those who write, and works on every system; see decision 12.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use batch_core::{Batch, TaskId};
+use batch_store::{EndRun, Pulse, StoredRequest, lock};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::start::{Engine, Mode};
+use crate::control::{Answer, Control, obey};
+use crate::error::ActionError;
+use crate::home::now;
+
+/// Between two looks at the file.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Between two notes of how the run is getting on.
+const PULSE: Duration = Duration::from_secs(1);
+
+/// So many new tasks are read at once.
+const HANDFUL: u32 = 1_024;
+
+/// What of the file the run has seen.
+pub(super) struct Seen {
+    next_task: TaskId,
+    last_request: i64,
+    feeding: bool,
+    /// The run was paused by us, for want of room on the disk.
+    paused_for_room: bool,
+    pulse: Option<Instant>,
+}
+
+impl Seen {
+    pub(super) fn new(batch: &Batch, feeding: bool) -> Self {
+        Self {
+            next_task: batch.next_id(),
+            last_request: 0,
+            feeding,
+            paused_for_room: false,
+            pulse: None,
+        }
+    }
+}
+
+impl Engine {
+    /// Looks after the batch for as long as the run goes on: takes in what was added, obeys requests, and
+    /// closes the run when everything is done. Returns when the run is over.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub async fn attend(&self) -> Result<(), ActionError> {
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let over = self.run.wait();
+        tokio::pin!(over);
+        let mut may_end = false;
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut over => return Ok(()),
+                _ = looks.tick() => {}
+                () = self.nudge.notified() => {}
+                idle = self.run.idle(), if may_end => {
+                    if idle.is_err() {
+                        return Ok(());
+                    }
+                    if self.end_if_done().await? {
+                        may_end = false;
+                        continue;
+                    }
+                }
+            }
+            self.look().await?;
+            may_end = !self.seen.lock().await.feeding;
+        }
+    }
+
+    /// Says that no more tasks come from this process.
+    pub async fn all_added(&self) {
+        self.seen.lock().await.feeding = false;
+        self.nudge.notify_one();
+    }
+
+    /// Takes in what was added and obeys what was asked, now and not at the next look.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub async fn look(&self) -> Result<(), ActionError> {
+        let mut seen = self.seen.lock().await;
+        self.admit(&mut seen).await?;
+        loop {
+            let requests = lock(&self.reader).requests_after(seen.last_request)?;
+            if requests.is_empty() {
+                break;
+            }
+            for request in requests {
+                seen.last_request = request.request;
+                self.serve(request).await?;
+            }
+        }
+        self.mind_the_disk(&mut seen).await;
+        self.note_pulse(&mut seen).await
+    }
+
+    async fn admit(&self, seen: &mut Seen) -> Result<(), ActionError> {
+        loop {
+            let tasks = lock(&self.reader).added_since(seen.next_task, HANDFUL)?;
+            if tasks.is_empty() {
+                return Ok(());
+            }
+            seen.next_task = TaskId::from_index(seen.next_task.index() + tasks.len());
+            if self.run.admit(tasks).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn serve(&self, request: StoredRequest) -> Result<(), ActionError> {
+        let control: Result<Control, _> = serde_json::from_str(&request.body);
+        let answer: Answer = match control {
+            Err(error) => Err(format!("the request is not understood: {error}")),
+            Ok(control) => {
+                let stopping = || self.disk.give_up.store(true, Ordering::Release);
+                obey(control, &self.run, &self.store, stopping)
+                    .await
+                    .map_err(|error| error.to_string())
+            }
+        };
+        let text = serde_json::to_string(&answer).expect("answers are JSON");
+        match lock(&self.store).answer(request.request, &text, now()) {
+            // Who asked sees what was done in the batch itself.
+            Err(error) if error.is_full() => Ok(()),
+            answered => Ok(answered?),
+        }
+    }
+
+    /// Pauses the run while the disk is full, unless somebody has paused it already.
+    async fn mind_the_disk(&self, seen: &mut Seen) {
+        let full = self.disk.full.load(Ordering::Acquire);
+        if full == seen.paused_for_room {
+            return;
+        }
+        if full {
+            let paused = self.run.snapshot().await.is_ok_and(|now| now.paused);
+            if paused {
+                return;
+            }
+            self.run.pause();
+            let note = "the disk is full; it goes on when there is room";
+            let _ = self.lease.note(note);
+            tracing::warn!("paused: {note}");
+        } else {
+            self.run.resume();
+            let _ = self.lease.note("");
+        }
+        seen.paused_for_room = full;
+    }
+
+    async fn note_pulse(&self, seen: &mut Seen) -> Result<(), ActionError> {
+        let due = seen.pulse.is_none_or(|last| last.elapsed() >= PULSE);
+        if self.mode == Mode::Control || !due || seen.paused_for_room {
+            return Ok(());
+        }
+        let Ok(snapshot) = self.run.snapshot().await else {
+            return Ok(());
+        };
+        seen.pulse = Some(Instant::now());
+        let pulse = Pulse {
+            concurrency: snapshot.concurrency,
+            rate: snapshot.stats.rate(snapshot.at),
+            left: snapshot.remaining.map(|left| left.likely),
+        };
+        // On another thread: the journal may be writing, and the tasks need this one.
+        let (store, run) = (Arc::clone(&self.store), self.run_id);
+        let noted = spawn_blocking(move || lock(&store).pulse(run, &pulse, now())).await;
+        match noted {
+            Ok(Err(error)) if !error.is_full() => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the run if nothing was added and nothing asked since the last look; whether it did.
+    async fn end_if_done(&self) -> Result<bool, ActionError> {
+        let seen = self.seen.lock().await;
+        if self.run.sync().await.is_err() {
+            return Ok(true);
+        }
+        let known = (seen.next_task.get(), seen.last_request);
+        let ended = lock(&self.store).end_run(self.run_id, "finished", now(), Some(known))?;
+        if ended == EndRun::Ended {
+            self.run.close();
+        }
+        Ok(ended == EndRun::Ended)
+    }
+
+    /// Obeys one request without anybody asking by the file.
+    ///
+    /// # Errors
+    /// When it cannot be done.
+    pub async fn obey(&self, control: Control) -> Result<crate::ControlReply, ActionError> {
+        self.look().await?;
+        let store = Arc::clone(&self.store);
+        obey(control, &self.run, &store, || {}).await
+    }
+}

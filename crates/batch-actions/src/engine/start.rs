@@ -1,0 +1,342 @@
+//! Taking up the work on a batch, and laying it down: [`Engine`].
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use batch_core::{Batch, ClaimToken, Event, Output, RunId, StopMode, TaskId};
+use batch_process::{boot_id, end_run, own_mark};
+use batch_runtime::{Executor, Registry, ResultSource, RunEnd, RunHandle, RunReport, Sink, StartLog};
+use batch_store::{
+    BatchFile, BatchInfo, Durability, Holder, Journal, LeftBehind, LeftInLease, Lease, Started,
+    Store, lock,
+};
+
+use super::attend::Seen;
+use super::journal_sink::{DiskState, JournalSink};
+use crate::error::ActionError;
+use crate::home::{now, refuse_network};
+
+/// What processes of a dead executor get to end by themselves.
+const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
+
+/// What an engine is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Run the tasks.
+    Execute,
+    /// Obey one request, and start nothing.
+    Control,
+}
+
+/// How work on a batch is taken up.
+pub struct EngineOptions<'a> {
+    /// The batch.
+    pub file: BatchFile,
+    /// How much survives what.
+    pub durability: Durability,
+    /// What is to be done.
+    pub mode: Mode,
+    /// Makes the handlers for a batch, given the folder for its large outputs.
+    pub registry: &'a dyn Fn(&BatchInfo, &Path) -> Registry,
+    /// Sees the events of the tasks that are open from the start, before any other.
+    pub observe: &'a mut dyn FnMut(&Store, &[Event]),
+    /// Sinks beside the journal.
+    pub sinks: Vec<Box<dyn Sink>>,
+    /// Whether more tasks come from this process: the run does not end before [`Engine::all_added`].
+    pub feeding: bool,
+    /// More tasks at once, or fewer, than the batch says.
+    pub max_concurrent: Option<NonZeroU32>,
+    /// Let a paused batch go on.
+    pub unpause: bool,
+}
+
+/// One process working on a batch: the lease, the driver, the journal.
+pub struct Engine {
+    pub(super) run: RunHandle,
+    /// The connection that writes, shared with the journal.
+    pub(super) store: Arc<Mutex<Store>>,
+    /// A connection that reads, and so never waits for those who write.
+    pub(super) reader: Arc<Mutex<Store>>,
+    pub(super) file: BatchFile,
+    pub(super) lease: Lease,
+    pub(super) run_id: u32,
+    pub(super) mode: Mode,
+    pub(super) disk: Arc<DiskState>,
+    pub(super) seen: tokio::sync::Mutex<Seen>,
+    pub(super) nudge: tokio::sync::Notify,
+    info: BatchInfo,
+    leftovers: Vec<LeftoverProcess>,
+    interrupted: u64,
+}
+
+/// A process that a dead executor left, ended before its task runs again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftoverProcess {
+    /// Its number.
+    pub pid: i32,
+    /// Its program and arguments.
+    pub command: String,
+    /// The task that started it.
+    pub task: Option<String>,
+}
+
+/// How work on a batch ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// What the run came to.
+    pub report: Arc<RunReport>,
+    /// Tasks that are not finished.
+    pub open: u64,
+}
+
+impl Engine {
+    /// Takes up the work on a batch, within a tokio runtime.
+    ///
+    /// # Errors
+    /// When another process works on it, or the file cannot be used.
+    pub async fn start(options: EngineOptions<'_>) -> Result<Self, ActionError> {
+        let EngineOptions {
+            file,
+            durability,
+            mode,
+            registry,
+            observe,
+            sinks,
+            feeding,
+            max_concurrent,
+            unpause,
+        } = options;
+        refuse_network(file.path())?;
+        let mut store = Store::open(file.clone(), durability)?;
+        let mut info = store.info()?;
+        let taken = Lease::take(&file).map_err(|error| ActionError::of_lease(info.batch, error));
+        let (mut lease, left) = taken?;
+        let leftovers = end_leftovers(&store, &left).await?;
+        if let Some(slots) = max_concurrent {
+            info.settings.max_concurrent = slots;
+        }
+        if unpause && info.paused.take().is_some() {
+            store.set_paused(None)?;
+        }
+        let left_behind = left_behind(&store, &left)?;
+        let run_id = match mode {
+            Mode::Execute => store.begin_run(&me(0), now())?,
+            Mode::Control => 0,
+        };
+        store.remove_stray_files()?;
+        let mut batch = Batch::for_run(info.settings.clone(), RunId(run_id));
+        let store = Arc::new(Mutex::new(store));
+        let mut journal = Journal::new(Arc::clone(&store), run_id);
+        let interrupted = restore(&mut batch, &store, &left_behind, &mut journal, observe)?;
+        // Only now is it on record what the last holder left.
+        lease.sign(&me(run_id))?;
+        if info.paused.is_some() {
+            batch.pause(now());
+            batch.take_events(&mut Vec::new());
+        }
+        let seen = Seen::new(&batch, feeding);
+        let reader = Arc::new(Mutex::new(Store::open_read(file.clone())?));
+        let disk = Arc::new(DiskState::default());
+        let registry = registry(&info, &file.folder());
+        let mut executor = Executor::new(registry)
+            .with_ids(info.batch, RunId(run_id))
+            .with_batch(batch)
+            .with_results(Results(Arc::clone(&reader)))
+            .with_sink(JournalSink::new(journal, Arc::clone(&disk)));
+        if mode == Mode::Control {
+            executor = executor.control_only();
+        } else if let Ok(started) = lease.started() {
+            executor = executor.with_start_log(StartedLog(started));
+        }
+        for sink in sinks {
+            executor = executor.with_boxed_sink(sink);
+        }
+        Ok(Self {
+            run: executor.start(),
+            store,
+            reader,
+            file,
+            lease,
+            run_id,
+            mode,
+            disk,
+            seen: tokio::sync::Mutex::new(seen),
+            nudge: tokio::sync::Notify::new(),
+            info,
+            leftovers,
+            interrupted,
+        })
+    }
+
+    /// The run, to steer it.
+    pub fn run(&self) -> &RunHandle {
+        &self.run
+    }
+
+    /// The open file, shared with the journal.
+    pub fn store(&self) -> &Arc<Mutex<Store>> {
+        &self.store
+    }
+
+    /// What the file said of the batch when the work was taken up.
+    pub fn info(&self) -> &BatchInfo {
+        &self.info
+    }
+
+    /// The number of this run.
+    pub fn run_number(&self) -> u32 {
+        self.run_id
+    }
+
+    /// What a dead executor had left and was ended.
+    pub fn leftovers(&self) -> &[LeftoverProcess] {
+        &self.leftovers
+    }
+
+    /// How many tasks were running when the last executor died.
+    pub fn interrupted(&self) -> u64 {
+        self.interrupted
+    }
+
+    /// Stops the run.
+    pub fn stop(&self, mode: StopMode) {
+        self.disk.give_up.store(true, Ordering::Release);
+        self.run.stop(mode);
+    }
+
+    /// Lays down the work once the run is over.
+    ///
+    /// # Errors
+    /// When the end cannot be written; the batch is whole all the same.
+    pub async fn finish(self) -> Result<Finished, ActionError> {
+        let report = self.run.wait().await;
+        let mut store = lock(&self.store);
+        if self.mode == Mode::Execute {
+            store.end_run(self.run_id, end_name(&report), now(), None)?;
+        }
+        let open = store.overview()?.open();
+        drop(store);
+        self.lease
+            .release()
+            .map_err(|error| ActionError::io("release", self.file.lease_path(), error))?;
+        Ok(Finished { report, open })
+    }
+}
+
+/// The end of a run in a word, as the file keeps it.
+fn end_name(report: &RunReport) -> &'static str {
+    match report.end {
+        RunEnd::Finished => "finished",
+        RunEnd::CutShort => "cut short",
+        RunEnd::Stopped => "stopped",
+        RunEnd::SinkFailed => "broken",
+    }
+}
+
+fn me(run: u32) -> Holder {
+    Holder {
+        pid: std::process::id(),
+        mark: own_mark().to_owned(),
+        boot: boot_id(),
+        run,
+    }
+}
+
+/// Ends the processes of executors that died and could not: of the last holder of the lease, and of runs
+/// without an end.
+async fn end_leftovers(
+    store: &Store,
+    left: &LeftInLease,
+) -> Result<Vec<LeftoverProcess>, ActionError> {
+    let boot = boot_id();
+    let mut marks: Vec<String> = store
+        .unended_runs()?
+        .into_iter()
+        .filter(|run| run.boot == boot)
+        .map(|run| run.mark)
+        .collect();
+    marks.extend(
+        left.holder
+            .iter()
+            .filter(|holder| holder.boot == boot && holder.run > 0)
+            .map(|holder| holder.mark.clone()),
+    );
+    marks.sort_unstable();
+    marks.dedup();
+    let mut ended = Vec::new();
+    for mark in marks {
+        let leftovers = end_run(&mark, LEFTOVER_GRACE).await;
+        ended.extend(leftovers.into_iter().map(|process| LeftoverProcess {
+            pid: process.pid,
+            command: process.command,
+            task: process.task,
+        }));
+    }
+    Ok(ended)
+}
+
+fn left_behind(store: &Store, left: &LeftInLease) -> Result<LeftBehind, ActionError> {
+    let last = store.last_run()?;
+    Ok(LeftBehind {
+        // What a control run left in the lease is not of its own.
+        started: left.started.clone(),
+        last_seen: last.map(|run| run.seen_at).unwrap_or_default(),
+    })
+}
+
+/// Puts the tasks into the batch and what became of those cut off into the file. Gives their number.
+fn restore(
+    batch: &mut Batch,
+    store: &Arc<Mutex<Store>>,
+    left: &LeftBehind,
+    journal: &mut Journal,
+    observe: &mut dyn FnMut(&Store, &[Event]),
+) -> Result<u64, ActionError> {
+    journal.set_recovering(true);
+    let mut interrupted = 0;
+    {
+        let store = lock(store);
+        store.load(batch, left, now(), |events| {
+            journal.take(events);
+            let cut_off = events
+                .iter()
+                .filter(|event| matches!(event, Event::AttemptEnded { .. }));
+            interrupted += cut_off.count() as u64;
+            observe(&store, events);
+        })?;
+    }
+    journal.flush()?;
+    journal.set_recovering(false);
+    Ok(interrupted)
+}
+
+/// Results of tasks that completed before, from the file.
+struct Results(Arc<Mutex<Store>>);
+
+impl ResultSource for Results {
+    fn result(&mut self, task: TaskId) -> Option<Arc<Output>> {
+        lock(&self.0).result_of(task).ok().flatten()
+    }
+
+    fn find(&mut self, id: &str) -> Option<TaskId> {
+        lock(&self.0).find(id).ok().flatten()
+    }
+}
+
+/// Notes in the lease what is about to start.
+struct StartedLog(Started);
+
+impl StartLog for StartedLog {
+    fn starting(&mut self, claims: &[(u32, ClaimToken)]) {
+        let noted = claims
+            .iter()
+            .map(|(slot, token)| (*slot, token.task, token.attempt));
+        if let Err(error) = self.0.note(noted) {
+            // The journal has it a moment later; only a task that kills us at once goes unnoticed.
+            tracing::warn!(%error, "attempts could not be noted in the lease");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Why an action was not done: [`ActionError`].
+
+use std::io;
+use std::path::PathBuf;
+
+use batch_core::{BatchId, FullTaskId, PlanProblem};
+use batch_export::{ExportError, FilterError};
+use batch_store::{Holder, LeaseError, StoreError};
+
+/// Why an action was not done. Nothing has changed then, unless it says so.
+#[derive(Debug, thiserror::Error)]
+pub enum ActionError {
+    /// There is no batch at all.
+    #[error("there is no batch yet; make one with: bex add -- CMD, or bex run")]
+    NoBatch,
+    /// There is no batch of this number.
+    #[error("there is no batch {batch}{}", hint(.help.as_ref()))]
+    UnknownBatch {
+        /// What was asked for.
+        batch: BatchId,
+        /// What there is.
+        help: Option<String>,
+    },
+    /// There is no task of this name.
+    #[error("there is no task {task:?} in {batch}{}", hint(.help.as_ref()))]
+    UnknownTask {
+        /// The batch.
+        batch: BatchId,
+        /// What was asked for.
+        task: String,
+        /// What may have been meant.
+        help: Option<String>,
+    },
+    /// A task of another batch was named.
+    #[error("{task} is not a task of {batch}; name its batch with -b {}", task.batch)]
+    OtherBatch {
+        /// The batch that the action is about.
+        batch: BatchId,
+        /// The task.
+        task: FullTaskId,
+    },
+    /// The tasks cannot be added.
+    #[error("{} with the tasks, first: {}", count(.0.len()), .0.first().map_or("", |p| p.message.as_str()))]
+    Invalid(Vec<PlanProblem>),
+    /// The key belongs to a batch with other tasks.
+    #[error("the key {key:?} is that of {batch}, whose tasks are others: {difference}; take another key")]
+    KeyTaken {
+        /// The key.
+        key: String,
+        /// The batch.
+        batch: BatchId,
+        /// How the tasks differ.
+        difference: String,
+    },
+    /// An executor works on the batch.
+    #[error("{batch} is being run by process {} (run {}); stop it with: bex stop -b {batch}", holder.pid, holder.run)]
+    Running {
+        /// The batch.
+        batch: BatchId,
+        /// The process.
+        holder: Holder,
+    },
+    /// The filter is wrong.
+    #[error("the filter: {0}")]
+    Filter(#[from] FilterError),
+    /// A request was refused by whoever works on the batch.
+    #[error("{0}")]
+    Refused(String),
+    /// Whoever works on the batch did not answer.
+    #[error("process {} works on {batch} and did not answer within {seconds} s", holder.pid)]
+    NoAnswer {
+        /// The batch.
+        batch: BatchId,
+        /// The process.
+        holder: Holder,
+        /// How long it had.
+        seconds: u64,
+    },
+    /// A background executor could not be started.
+    #[error("the executor did not start: {0}")]
+    Start(String),
+    /// The batch lies on a network file system.
+    #[error(
+        "{} lies on a network file system ({kind}), where the batch file is not safe; set BEX_HOME to a local folder, or force it with BEX_ALLOW_NETWORK_FS=1",
+        path.display()
+    )]
+    NetworkFileSystem {
+        /// The folder.
+        path: PathBuf,
+        /// Its kind.
+        kind: &'static str,
+    },
+    /// The batch file cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Results cannot be written.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// The system refused something.
+    #[error("cannot {what} {}: {error}", path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+impl ActionError {
+    pub(crate) fn io(what: &'static str, path: impl Into<PathBuf>, error: io::Error) -> Self {
+        Self::Io {
+            what,
+            path: path.into(),
+            error,
+        }
+    }
+
+    /// Whether what was asked for is wrong, and not the state of the world.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::NoBatch
+                | Self::UnknownBatch { .. }
+                | Self::UnknownTask { .. }
+                | Self::OtherBatch { .. }
+                | Self::Invalid(_)
+                | Self::KeyTaken { .. }
+                | Self::Running { .. }
+                | Self::Filter(_)
+                | Self::Refused(_)
+                | Self::NetworkFileSystem { .. }
+                | Self::Store(StoreError::Missing(_) | StoreError::NotABatch(_))
+        )
+    }
+
+    pub(crate) fn of_lease(batch: BatchId, error: LeaseError) -> Self {
+        match error {
+            LeaseError::Held(holder) => Self::Running { batch, holder },
+            LeaseError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+fn hint(help: Option<&String>) -> String {
+    help.map(|help| format!("; {help}")).unwrap_or_default()
+}
+
+fn count(problems: usize) -> String {
+    match problems {
+        1 => "1 problem".to_owned(),
+        n => format!("{n} problems"),
+    }
+}

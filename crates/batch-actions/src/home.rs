@@ -1,0 +1,242 @@
+//! Where batches lie: [`Home`], the state folder.
+
+use std::env;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use batch_core::{BatchId, BatchSettings, Time};
+use batch_store::{BatchFile, ContentHash, Durability, NewBatch, Origin, Store, private_folder};
+
+use crate::error::ActionError;
+
+/// The state folder.
+///
+/// ```text
+/// batches/b7.db …     the batches, see `BatchFile`
+/// batches/.ids        the last number given out; locked while one is
+/// batches/keys/       for each key the number of its batch
+/// templates/          saved templates
+/// ```
+#[derive(Clone, Debug)]
+pub struct Home {
+    folder: PathBuf,
+}
+
+/// A batch that is to be made.
+#[derive(Clone, Debug, Default)]
+pub struct BatchRequest {
+    /// Its settings.
+    pub settings: BatchSettings,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// How much survives what.
+    pub durability: Durability,
+    /// Elsewhere than in the state folder.
+    pub file: Option<PathBuf>,
+}
+
+impl Home {
+    /// A state folder.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
+        }
+    }
+
+    /// `BEX_HOME`, else `$XDG_STATE_HOME/bex`, else `~/.local/state/bex`.
+    pub fn of_environment() -> Self {
+        let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+        let folder = match (set("BEX_HOME"), set("XDG_STATE_HOME")) {
+            (Some(home), _) => home.into(),
+            (None, Some(state)) => Path::new(&state).join("bex"),
+            (None, None) => {
+                let home = env::home_dir().unwrap_or_else(|| "/".into());
+                home.join(".local/state/bex")
+            }
+        };
+        Self { folder }
+    }
+
+    /// The folder of saved templates.
+    pub fn templates(&self) -> PathBuf {
+        self.folder.join("templates")
+    }
+
+    fn batches(&self) -> PathBuf {
+        self.folder.join("batches")
+    }
+
+    /// The file of a batch, whether there is one or not.
+    pub fn file(&self, batch: BatchId) -> BatchFile {
+        BatchFile::new(self.batches().join(format!("{batch}.db")))
+    }
+
+    /// The batches there are, the first one first.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn batches_there(&self) -> Result<Vec<BatchId>, ActionError> {
+        let folder = self.batches();
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(ActionError::io("read", folder, error)),
+        };
+        let mut batches: Vec<BatchId> = entries
+            .flatten()
+            .filter_map(|entry| {
+                let name = entry.file_name();
+                name.to_str()?.strip_suffix(".db")?.parse().ok()
+            })
+            .collect();
+        batches.sort_unstable();
+        Ok(batches)
+    }
+
+    /// The file of a batch that exists: the one named, else the latest.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn find(&self, batch: Option<BatchId>) -> Result<BatchFile, ActionError> {
+        let there = self.batches_there()?;
+        match batch {
+            None => there
+                .last()
+                .map(|latest| self.file(*latest))
+                .ok_or(ActionError::NoBatch),
+            Some(batch) if there.contains(&batch) => Ok(self.file(batch)),
+            Some(batch) => {
+                let help = there
+                    .last()
+                    .map(|latest| format!("the latest is {latest} (bex list shows all)"));
+                Err(ActionError::UnknownBatch { batch, help })
+            }
+        }
+    }
+
+    /// Makes a batch without tasks, with the next number.
+    ///
+    /// # Errors
+    /// When its file cannot be made.
+    pub fn create(&self, request: &BatchRequest) -> Result<Store, ActionError> {
+        let mut ids = self.lock_ids()?;
+        self.create_locked(&mut ids, request)
+    }
+
+    pub(crate) fn create_locked(
+        &self,
+        ids: &mut Ids,
+        request: &BatchRequest,
+    ) -> Result<Store, ActionError> {
+        let batch = ids.next(&self.batches_there()?)?;
+        let file = match &request.file {
+            Some(path) => BatchFile::new(path),
+            None => self.file(batch),
+        };
+        refuse_network(file.path())?;
+        let new = NewBatch {
+            batch,
+            settings: request.settings.clone(),
+            origin: request.origin.clone(),
+            created_at: now(),
+        };
+        Ok(Store::create(file, &new, request.durability)?)
+    }
+
+    pub(crate) fn lock_ids(&self) -> Result<Ids, ActionError> {
+        let folder = self.batches();
+        private_folder(&folder)
+            .map_err(|error| ActionError::io("make the folder", &folder, error))?;
+        let path = folder.join(".ids");
+        let open = || {
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(&path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        match open() {
+            Ok(file) => Ok(Ids { file, path }),
+            Err(error) => Err(ActionError::io("lock", path, error)),
+        }
+    }
+
+    /// The batch with a key.
+    pub(crate) fn batch_of_key(&self, key: &str) -> Option<BatchId> {
+        let text = fs::read_to_string(self.key_path(key)).ok()?;
+        let batch = text.trim().parse().ok()?;
+        self.file(batch).path().exists().then_some(batch)
+    }
+
+    pub(crate) fn set_key(&self, key: &str, batch: BatchId) -> Result<(), ActionError> {
+        let path = self.key_path(key);
+        let folder = self.batches().join("keys");
+        private_folder(&folder)
+            .and_then(|()| fs::write(&path, batch.to_string()))
+            .map_err(|error| ActionError::io("write", path, error))
+    }
+
+    fn key_path(&self, key: &str) -> PathBuf {
+        let spec = batch_core::TaskSpec::new(key);
+        let name = ContentHash::of_task(&spec, []).to_string();
+        self.batches().join("keys").join(name)
+    }
+}
+
+/// The numbers of batches, locked.
+pub(crate) struct Ids {
+    file: File,
+    path: PathBuf,
+}
+
+impl Ids {
+    /// A number that no batch has or had.
+    fn next(&mut self, there: &[BatchId]) -> Result<BatchId, ActionError> {
+        let mut step = || {
+            let mut text = String::new();
+            self.file.rewind()?;
+            self.file.read_to_string(&mut text)?;
+            let last: u32 = text.trim().parse().unwrap_or_default();
+            let highest = there.last().map_or(0, |batch| batch.get());
+            let next = last.max(highest).saturating_add(1);
+            self.file.rewind()?;
+            self.file.set_len(0)?;
+            writeln!(self.file, "{next}")?;
+            Ok(next)
+        };
+        let next = step().map_err(|error| ActionError::io("write", &self.path, error))?;
+        Ok(BatchId::new(next).expect("one more than another number"))
+    }
+}
+
+/// Refuses files where SQLite's log does not work.
+pub(crate) fn refuse_network(path: &Path) -> Result<(), ActionError> {
+    if env::var_os("BEX_ALLOW_NETWORK_FS").is_some_and(|value| value == "1") {
+        return Ok(());
+    }
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    match batch_process::network_file_system(folder) {
+        Ok(Some(kind)) => Err(ActionError::NetworkFileSystem {
+            path: folder.to_owned(),
+            kind,
+        }),
+        // What cannot be told is taken for local.
+        Ok(None) | Err(_) => Ok(()),
+    }
+}
+
+/// The time on the clock.
+pub fn now() -> Time {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Time::ZERO.after(since.unwrap_or_default())
+}

@@ -1,0 +1,48 @@
+//! What can be done with stored batches: add, start, stop, status, results and the rest, each a typed request
+//! and a typed reply. The command line and the agent's tool only translate.
+//!
+//! A batch lies in a file of its own ([`Home`] knows where). There is no daemon: whoever works on a batch holds
+//! the lease of its file, sees what others write into it, and obeys what they ask by it ([`ask`]). When nobody
+//! works on a batch, a command takes the lease for a moment and does the same itself, by the same code.
+//!
+//! - [`add`], [`start`], [`status`], [`list`], [`wait`], [`results`], [`export`], [`show`], [`why`], [`logs`],
+//!   [`remove`], [`prune`]
+//! - [`ask`] with a [`Control`]: cancel, retry, pause, resume, set, stop, clear
+//! - [`Engine`]: working on a batch, for an executor in the foreground or background
+
+#![forbid(unsafe_code)]
+
+mod add;
+mod ask;
+mod choice;
+mod control;
+mod engine;
+mod error;
+mod home;
+mod logs;
+mod merge;
+mod place;
+mod remove;
+mod results;
+mod retry;
+mod show;
+mod start;
+mod status;
+mod wait;
+
+pub use add::{AddReply, AddRequest, Target, add, create};
+pub use ask::ask;
+pub use choice::{Choice, Resolved, find_task};
+pub use control::{Control, ControlReply, Refused, Stop};
+pub use engine::{Engine, EngineOptions, Finished, LeftoverProcess, Mode};
+pub use error::ActionError;
+pub use home::{BatchRequest, Home, now};
+pub use logs::{LogsRequest, logs};
+pub use merge::{Merged, merge};
+pub use place::place_tasks;
+pub use remove::{prune, remove};
+pub use results::{ResultsRequest, export, results, summary_of};
+pub use show::{TaskDetails, show, why};
+pub use start::{StartReply, start, tell_parent};
+pub use status::{BatchStatus, CauseStatus, RunningStatus, State, list, status, status_of};
+pub use wait::{Until, Waited, wait};

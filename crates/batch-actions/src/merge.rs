@@ -1,0 +1,223 @@
+//! Going on with a task file that may have changed: [`merge`], by content.
+//!
+//! A task is the same work as before when its function, parameters and id are, and those of all that it depends
+//! on. Its place in the file does not count, nor do timeouts, retries or priorities. So a line put in at the front
+//! of a file makes one new task, and not all of them.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use batch_core::{Plan, Status, TaskId, TaskSpec};
+use batch_store::{BatchFile, ContentHash, Durability, Lease, LeaseError, Selection, Store};
+use serde::Serialize;
+
+use crate::ask::ask;
+use crate::choice::Choice;
+use crate::control::Control;
+use crate::error::ActionError;
+use crate::home::now;
+
+/// What became of the tasks of a file that was run before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Merged {
+    /// The batch.
+    pub batch: String,
+    /// Completed before; they are not run again.
+    pub kept: u64,
+    /// Not run before.
+    pub new: u64,
+    /// Failed or cancelled before; they run again.
+    pub failed_before: u64,
+    /// Not finished before; they go on.
+    pub unfinished: u64,
+    /// In the batch and no longer in the file; those that were not finished are cancelled.
+    pub gone: u64,
+}
+
+/// A task of the batch as it stands.
+struct Old {
+    task: TaskId,
+    status: Status,
+    has_id: bool,
+    hash: ContentHash,
+}
+
+/// Brings the tasks of a batch into line with a plan, and says what that comes to. Nothing is started.
+///
+/// # Errors
+/// When somebody works on the batch, or its file cannot be used.
+pub async fn merge(file: &BatchFile, plan: &Plan) -> Result<Merged, ActionError> {
+    let mut store = Store::open(file.clone(), Durability::Full)?;
+    let batch = store.batch();
+    if let Some(holder) = Lease::holder(file)? {
+        return Err(ActionError::of_lease(batch, LeaseError::Held(holder)));
+    }
+    let old = old_tasks(&store)?;
+    let matched = match_up(&old, plan);
+    let mut merged = Merged {
+        batch: batch.to_string(),
+        ..Merged::default()
+    };
+    let mut again = Vec::new();
+    for old in matched.iter().flatten() {
+        match old.status {
+            Status::Completed => merged.kept += 1,
+            Status::Failed | Status::Cancelled => again.push(old.task),
+            Status::Queued | Status::Running => merged.unfinished += 1,
+        }
+    }
+    merged.failed_before = again.len() as u64;
+    let used: std::collections::HashSet<TaskId> =
+        matched.iter().flatten().map(|old| old.task).collect();
+    let gone: Vec<&Old> = old.iter().filter(|old| !used.contains(&old.task)).collect();
+    merged.gone = gone.len() as u64;
+    merged.new = add_new(&mut store, plan, &matched, &gone)?;
+    drop(store);
+    let name = |task: &TaskId| batch.task(*task).to_string();
+    let stale: Vec<String> = gone
+        .iter()
+        .filter(|old| !old.status.is_final())
+        .map(|old| name(&old.task))
+        .collect();
+    if !stale.is_empty() {
+        let tasks = Choice::of(stale);
+        ask(file, Control::Cancel { tasks }).await?;
+    }
+    if !again.is_empty() {
+        let tasks = Choice::of(again.iter().map(name));
+        ask(file, Control::Retry { tasks }).await?;
+    }
+    Ok(merged)
+}
+
+fn old_tasks(store: &Store) -> Result<Vec<Old>, ActionError> {
+    let selection = Selection {
+        without_outputs: true,
+        ..Selection::default()
+    };
+    let mut found = Vec::new();
+    store.for_each_task::<ActionError>(&selection, |record| {
+        found.push((record.task, record.status, record.spec));
+        Ok(true)
+    })?;
+    let places: HashMap<TaskId, usize> = found
+        .iter()
+        .enumerate()
+        .map(|(place, (task, ..))| (*task, place))
+        .collect();
+    let mut needs = Vec::with_capacity(found.len());
+    for (task, _, spec) in &found {
+        // Only who names others, or uses their results, needs any.
+        let may_need = !spec.depends_on.is_empty() || spec.params.as_str().contains("{{");
+        let of_task = match may_need {
+            true => store.needs_of(*task)?,
+            false => Vec::new(),
+        };
+        let known = of_task.iter().filter_map(|need| places.get(need).copied());
+        needs.push(known.collect());
+    }
+    let specs: Vec<&TaskSpec> = found.iter().map(|(_, _, spec)| &**spec).collect();
+    let hashes = hashes(&specs, &needs);
+    Ok(found
+        .iter()
+        .zip(hashes)
+        .map(|((task, status, spec), hash)| Old {
+            task: *task,
+            status: *status,
+            has_id: spec.id.is_some(),
+            hash,
+        })
+        .collect())
+}
+
+/// For each task of a plan the task of the batch that is the same work.
+fn match_up<'o>(old: &'o [Old], plan: &Plan) -> Vec<Option<&'o Old>> {
+    let (specs, needs): (Vec<&TaskSpec>, Vec<Vec<usize>>) = plan
+        .resolved(0)
+        .map(|(spec, needs)| (&**spec, needs.into_iter().map(TaskId::index).collect()))
+        .unzip();
+    let mut by_hash: HashMap<ContentHash, Vec<&Old>> = HashMap::new();
+    // The last one is taken first: of several like ones, those that came first are to be.
+    for old in old.iter().rev() {
+        by_hash.entry(old.hash).or_default().push(old);
+    }
+    hashes(&specs, &needs)
+        .into_iter()
+        .map(|hash| by_hash.get_mut(&hash)?.pop())
+        .collect()
+}
+
+/// The fingerprints of tasks, each with those of what it needs, by their places.
+fn hashes(specs: &[&TaskSpec], needs: &[Vec<usize>]) -> Vec<ContentHash> {
+    let mut done: Vec<Option<ContentHash>> = vec![None; specs.len()];
+    for start in 0..specs.len() {
+        // A stack, as chains can be long; no cycle ever gets into a batch.
+        let mut open = vec![start];
+        while let Some(place) = open.last().copied() {
+            let before = open.len();
+            if done[place].is_none() {
+                open.extend(needs[place].iter().filter(|need| done[**need].is_none()));
+            }
+            if open.len() == before {
+                open.pop();
+                let of_needs = needs[place].iter().filter_map(|need| done[*need]);
+                done[place] = Some(ContentHash::of_task(specs[place], of_needs));
+            }
+        }
+    }
+    done.into_iter().flatten().collect()
+}
+
+/// Adds the tasks that are new, and treats those that are not finished as the file says now.
+fn add_new(
+    store: &mut Store,
+    plan: &Plan,
+    matched: &[Option<&Old>],
+    gone: &[&Old],
+) -> Result<u64, ActionError> {
+    let mut adding = store.adding(now())?;
+    for old in gone.iter().filter(|old| old.has_id) {
+        adding.take_id(old.task)?;
+    }
+    let mut next = adding.first_index();
+    let places: Vec<TaskId> = matched
+        .iter()
+        .map(|old| {
+            old.map_or_else(
+                || {
+                    next += 1;
+                    TaskId::from_index(next - 1)
+                },
+                |old| old.task,
+            )
+        })
+        .collect();
+    for ((spec, _), old) in plan.tasks().zip(matched) {
+        if let Some(old) = old.filter(|old| old.status != Status::Completed) {
+            adding.treat_as(old.task, spec)?;
+        }
+    }
+    let tasks = plan.resolved(0).zip(matched);
+    adding.add(tasks.filter(|(_, old)| old.is_none()).map(|((spec, needs), _)| {
+        let needs = needs.iter().map(|need| places[need.index()]).collect();
+        (&**spec, needs)
+    }))?;
+    Ok(adding.commit()?.count.into())
+}
+
+impl fmt::Display for Merged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            batch,
+            kept,
+            new,
+            failed_before,
+            unfinished,
+            gone,
+        } = self;
+        write!(
+            f,
+            "going on with {batch}: {kept} kept, {new} new, {failed_before} failed before, {unfinished} unfinished, {gone} gone"
+        )
+    }
+}

@@ -1,0 +1,93 @@
+//! Starting a background executor: [`start`] here, and its other half in the new process, [`Ready`].
+//!
+//! The new process has a session of its own, no terminal, and a log file for what it has to say. It tells its
+//! parent in one line that it has the lease, or why not, so `bex start` returns with a true answer.
+
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Command, Stdio};
+
+use batch_store::BatchFile;
+use serde::{Deserialize, Serialize};
+
+use crate::error::ActionError;
+
+/// What a background executor says of itself when it has begun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartReply {
+    /// The batch.
+    pub batch: String,
+    /// The process.
+    pub pid: u32,
+    /// The number of the run.
+    pub run: u32,
+    /// Tasks that are not finished.
+    pub open: u64,
+    /// Tasks that were running when the last executor died.
+    pub interrupted: u64,
+}
+
+/// The first line of a background executor.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum FirstLine {
+    Started(StartReply),
+    Failed { message: String, usage: bool },
+}
+
+/// Starts `command` as the background executor of a batch; returns when it has the lease.
+///
+/// # Errors
+/// When it cannot be started, or says that it cannot work on the batch.
+pub fn start(file: &BatchFile, mut command: Command) -> Result<StartReply, ActionError> {
+    let path = file.log_path();
+    let log = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|error| ActionError::io("open", path, error))?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .map_err(|error| ActionError::Start(error.to_string()))?;
+    let mut line = String::new();
+    let stdout = child.stdout.take().expect("it was asked for");
+    BufReader::new(stdout)
+        .read_line(&mut line)
+        .map_err(|error| ActionError::Start(error.to_string()))?;
+    match serde_json::from_str(&line) {
+        Ok(FirstLine::Started(reply)) => Ok(reply),
+        Ok(FirstLine::Failed { message, usage }) => {
+            let _ = child.wait();
+            Err(match usage {
+                true => ActionError::Refused(message),
+                false => ActionError::Start(message),
+            })
+        }
+        Err(_) => {
+            let ended = child.wait();
+            let ended = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
+            let log = file.log_path();
+            Err(ActionError::Start(format!("it ended with {ended}; see {}", log.display())))
+        }
+    }
+}
+
+/// Tells the parent that waits in [`start`] how it went.
+pub fn tell_parent(begun: Result<&StartReply, &ActionError>) {
+    let line = match begun {
+        Ok(reply) => FirstLine::Started(reply.clone()),
+        Err(error) => FirstLine::Failed {
+            message: error.to_string(),
+            usage: error.is_usage(),
+        },
+    };
+    let line = serde_json::to_string(&line).expect("texts and numbers are JSON");
+    let mut out = std::io::stdout().lock();
+    // A parent that does not wait any more needs no telling.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

@@ -1,0 +1,390 @@
+//! How a batch is getting on: [`status`] and [`list`].
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use batch_core::{BatchId, ShortDuration, Status, Time};
+use batch_export::Visible;
+use batch_store::{BatchFile, Holder, Lease, Overview, Selection, Store};
+use serde::Serialize;
+
+use crate::error::ActionError;
+use crate::home::{Home, now};
+
+/// What a batch is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It has tasks, and nobody has run it yet.
+    New,
+    /// An executor works on it.
+    Running,
+    /// Nothing more starts until it is resumed.
+    Paused,
+    /// Its executor was stopped before the end.
+    Stopped,
+    /// Its executor died.
+    Interrupted,
+    /// Every task has completed, or there is none.
+    Completed,
+    /// All tasks are finished; some failed or were cancelled.
+    Failed,
+}
+
+/// How a batch is getting on.
+#[derive(Clone, Debug, Serialize)]
+pub struct BatchStatus {
+    /// The batch: `b7`.
+    pub batch: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// What it is doing.
+    pub state: State,
+    /// Why, where there is something to say.
+    pub reason: Option<String>,
+    /// How many tasks there are.
+    pub total: u64,
+    /// Tasks of each status.
+    pub queued: u64,
+    /// Running ones.
+    pub running: u64,
+    /// Completed ones.
+    pub completed: u64,
+    /// Failed ones.
+    pub failed: u64,
+    /// Cancelled ones.
+    pub cancelled: u64,
+    /// Finished tasks in per cent.
+    pub progress: f64,
+    /// Tasks that completed on a later attempt.
+    pub flaky: u64,
+    /// Retries that finished tasks used.
+    pub retries: u64,
+    /// Why tasks failed, the most frequent cause first.
+    pub causes: Vec<CauseStatus>,
+    /// The process that works on it.
+    pub pid: Option<u32>,
+    /// How many tasks run at once.
+    pub max_concurrent: u32,
+    /// Finished tasks a second, while it runs.
+    pub rate: Option<f64>,
+    /// How long it will still take, in seconds, once that can be told.
+    pub seconds_left: Option<f64>,
+    /// When it was made.
+    #[serde(skip)]
+    pub created: Time,
+    /// The same as text.
+    pub created_at: String,
+    /// When its last run began.
+    pub started_at: Option<String>,
+    /// When its last run ended.
+    pub ended_at: Option<String>,
+    /// Its file.
+    pub file: PathBuf,
+    /// Running tasks, where the details were asked for: the first of them.
+    pub running_tasks: Option<Vec<RunningStatus>>,
+}
+
+/// How many tasks failed for a cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CauseStatus {
+    /// The cause: `c3fa21b`.
+    pub cause: String,
+    /// How many tasks.
+    pub count: u64,
+    /// The cause in words.
+    pub label: String,
+    /// A line of one of them.
+    pub sample: String,
+    /// One of them.
+    pub sample_task: String,
+}
+
+/// A task that runs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunningStatus {
+    /// The task.
+    pub task: String,
+    /// Its name for people.
+    pub label: String,
+    /// The number of its attempt.
+    pub attempt: u32,
+    /// How long it has run, in seconds.
+    pub seconds: f64,
+}
+
+/// How many running tasks are named.
+const RUNNING_NAMED: usize = 50;
+
+/// How a batch is getting on; with `detailed`, which tasks run.
+///
+/// # Errors
+/// When its file cannot be read.
+pub fn status(file: &BatchFile, detailed: bool) -> Result<BatchStatus, ActionError> {
+    let store = Store::open_read(file.clone())?;
+    let mut status = status_of(&store)?;
+    if detailed {
+        status.running_tasks = Some(running_tasks(&store)?);
+    }
+    Ok(status)
+}
+
+/// All batches, the latest last. What cannot be read stands as text.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn list(home: &Home) -> Result<Vec<Result<BatchStatus, (BatchId, String)>>, ActionError> {
+    let of = |batch| {
+        let found = status(&home.file(batch), false);
+        found.map_err(|error| (batch, error.to_string()))
+    };
+    Ok(home.batches_there()?.into_iter().map(of).collect())
+}
+
+/// How a batch is getting on, read from an open file.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
+    // The holder first: a run that ends in between has written its last word before it lets go.
+    let holder = Lease::holder(store.file())?.filter(|holder| holder.run > 0);
+    let overview = store.overview()?;
+    let note = holder.as_ref().and_then(|_| Lease::note_of(store.file()));
+    let (state, reason) = state(&overview, holder.as_ref(), note);
+    let batch = store.batch();
+    let (total, open) = (overview.tasks(), overview.open());
+    let live = overview.run.as_ref().filter(|_| holder.is_some());
+    let info = &overview.info;
+    Ok(BatchStatus {
+        batch: batch.to_string(),
+        name: info.settings.name.clone(),
+        state,
+        reason,
+        total,
+        queued: overview.count(Status::Queued),
+        running: overview.count(Status::Running),
+        completed: overview.count(Status::Completed),
+        failed: overview.count(Status::Failed),
+        cancelled: overview.count(Status::Cancelled),
+        progress: match total {
+            0 => 100.0,
+            total => (total - open) as f64 * 100.0 / total as f64,
+        },
+        flaky: overview.flaky(),
+        retries: overview.retries(),
+        causes: causes(&overview),
+        pid: holder.map(|holder| holder.pid),
+        max_concurrent: live
+            .and_then(|run| run.concurrency)
+            .unwrap_or(info.settings.max_concurrent.get()),
+        rate: live.and_then(|run| run.rate),
+        seconds_left: live.and_then(|run| {
+            let since = now().since(run.seen_at);
+            Some(run.left?.saturating_sub(since).as_secs_f64())
+        }),
+        created: info.created_at,
+        created_at: text(info.created_at),
+        started_at: overview.run.as_ref().map(|run| text(run.started_at)),
+        ended_at: overview.run.as_ref().and_then(|run| run.ended_at).map(text),
+        file: store.file().path().to_owned(),
+        running_tasks: None,
+    })
+}
+
+fn state(
+    overview: &Overview,
+    holder: Option<&Holder>,
+    note: Option<String>,
+) -> (State, Option<String>) {
+    let paused = overview.info.paused.clone();
+    if holder.is_some() {
+        return match (note, paused) {
+            (Some(note), _) => (State::Paused, Some(note)),
+            (None, Some(why)) => (State::Paused, Some(format!("paused {why}"))),
+            (None, None) => (State::Running, None),
+        };
+    }
+    let died = overview.count(Status::Running) > 0
+        || overview.run.as_ref().is_some_and(|run| run.ended_at.is_none());
+    if died {
+        let why = "its executor died; go on with: bex resume";
+        return (State::Interrupted, Some(why.to_owned()));
+    }
+    if overview.open() == 0 {
+        let all = overview.count(Status::Completed) == overview.tasks();
+        return match all {
+            true => (State::Completed, None),
+            false => (State::Failed, None),
+        };
+    }
+    match (&overview.run, paused) {
+        (_, Some(why)) => (State::Paused, Some(format!("paused {why}"))),
+        (None, None) => (State::New, Some("not started yet".to_owned())),
+        (Some(run), None) if run.end.as_deref() == Some("died") => {
+            let why = "its executor died; go on with: bex resume";
+            (State::Interrupted, Some(why.to_owned()))
+        }
+        (Some(run), None) => {
+            let how = run.end.as_deref().unwrap_or_default();
+            let why = match how {
+                "finished" => "tasks were added or held after its last run".to_owned(),
+                "broken" => "its executor could not write".to_owned(),
+                other => format!("its last run was {other}"),
+            };
+            (State::Stopped, Some(why))
+        }
+    }
+}
+
+fn causes(overview: &Overview) -> Vec<CauseStatus> {
+    let batch = overview.info.batch;
+    let cause = |found: &batch_store::CauseCount| CauseStatus {
+        cause: found.cause.id().to_string(),
+        count: found.tasks,
+        label: found.cause.label().to_owned(),
+        sample: found.cause.sample().to_owned(),
+        sample_task: batch.task(found.sample_task).to_string(),
+    };
+    overview.causes.iter().map(cause).collect()
+}
+
+fn running_tasks(store: &Store) -> Result<Vec<RunningStatus>, ActionError> {
+    let selection = Selection {
+        statuses: vec![Status::Running],
+        without_outputs: true,
+        ..Selection::default()
+    };
+    let mut running = Vec::new();
+    store.for_each_task::<ActionError>(&selection, |record| {
+        if let Some((attempt, started)) = store.under_way(record.task)? {
+            running.push(RunningStatus {
+                task: record.id().to_string(),
+                label: record.spec.label().to_owned(),
+                attempt,
+                seconds: now().since(started).as_secs_f64(),
+            });
+        }
+        Ok(running.len() < RUNNING_NAMED)
+    })?;
+    Ok(running)
+}
+
+pub(crate) fn text(time: Time) -> String {
+    batch_export::rfc3339(time)
+}
+
+impl State {
+    /// The name: `new`, `running`, …
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+            Self::Interrupted => "interrupted",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether nothing more will happen by itself.
+    pub const fn is_at_rest(self) -> bool {
+        !matches!(self, Self::Running | Self::Paused)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl BatchStatus {
+    /// How many tasks are completed, failed or cancelled.
+    pub const fn finished(&self) -> u64 {
+        self.completed + self.failed + self.cancelled
+    }
+
+    /// The counts in one line.
+    pub fn counts(&self) -> String {
+        let mut parts = Vec::new();
+        for (count, what) in [
+            (self.completed, "completed"),
+            (self.failed, "failed"),
+            (self.cancelled, "cancelled"),
+            (self.running, "running"),
+            (self.queued, "queued"),
+        ] {
+            if count > 0 {
+                parts.push(format!("{count} {what}"));
+            }
+        }
+        match parts.is_empty() {
+            true => "no tasks".to_owned(),
+            false => parts.join(", "),
+        }
+    }
+}
+
+impl fmt::Display for BatchStatus {
+    /// A few lines for people. Ends without a line break.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.batch)?;
+        if let Some(name) = &self.name {
+            write!(f, " ({})", Visible(name))?;
+        }
+        write!(f, " is {}", self.state)?;
+        if let Some(pid) = self.pid {
+            write!(f, " (process {pid}, {} at once)", self.max_concurrent)?;
+        }
+        if let Some(reason) = &self.reason {
+            write!(f, ": {reason}")?;
+        }
+        let of = format!("{} of {}", self.finished(), self.total);
+        write!(f, "\nProgress: {:.1}% ({of} tasks)\n{}", self.progress, self.counts())?;
+        if self.flaky > 0 {
+            write!(f, " ({} flaky)", self.flaky)?;
+        }
+        if let Some(rate) = self.rate.filter(|rate| *rate > 0.0) {
+            write!(f, "\n{rate:.1} tasks a second")?;
+            if let Some(left) = self.seconds_left {
+                let left = Duration::try_from_secs_f64(left).unwrap_or_default();
+                write!(f, ", about {} left", ShortDuration(left))?;
+            }
+        }
+        fmt_causes(f, self.failed, &self.causes)?;
+        for task in self.running_tasks.iter().flatten() {
+            let time = Duration::try_from_secs_f64(task.seconds).unwrap_or_default();
+            write!(f, "\n  running {}  {}  {}", task.task, Visible(&task.label), ShortDuration(time))?;
+            if task.attempt > 1 {
+                write!(f, " (attempt {})", task.attempt)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn fmt_causes(f: &mut fmt::Formatter<'_>, failed: u64, causes: &[CauseStatus]) -> fmt::Result {
+    const SHOWN: usize = 5;
+    if causes.is_empty() {
+        return Ok(());
+    }
+    let plural = if causes.len() == 1 { "" } else { "s" };
+    write!(f, "\n{failed} failed, {} cause{plural}:", causes.len())?;
+    for cause in causes.iter().take(SHOWN) {
+        let CauseStatus {
+            cause,
+            count,
+            label,
+            sample,
+            sample_task,
+        } = cause;
+        write!(f, "\n  {cause}  {count} x {}", Visible(label))?;
+        write!(f, "\n           e.g. {sample_task}: {}", Visible(sample))?;
+    }
+    match causes.len().saturating_sub(SHOWN) {
+        0 => Ok(()),
+        more => write!(f, "\n  … and {more} more"),
+    }
+}

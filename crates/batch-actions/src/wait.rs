@@ -1,0 +1,85 @@
+//! Waiting for a batch: [`wait`].
+
+use std::time::Duration;
+
+use batch_store::{BatchFile, Lease, Store};
+use serde::Serialize;
+use tokio::time::{Instant, sleep};
+
+use crate::error::ActionError;
+use crate::status::{BatchStatus, State, status_of};
+
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Until {
+    /// Every task is finished.
+    #[default]
+    Done,
+    /// A task has failed, or all are done.
+    FirstFailure,
+    /// So many tasks are finished, or all are.
+    Finished(u64),
+    /// Nobody works on the batch.
+    AtRest,
+}
+
+/// How waiting ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Waited {
+    /// What was waited for has come.
+    Reached,
+    /// The time was up.
+    TimedOut,
+    /// Nothing works on the batch, so it will not come by itself.
+    AtRest,
+}
+
+/// Waits for a batch, and says how it stands then.
+///
+/// # Errors
+/// When its file cannot be read.
+pub async fn wait(
+    file: &BatchFile,
+    until: Until,
+    timeout: Option<Duration>,
+) -> Result<(Waited, BatchStatus), ActionError> {
+    let store = Store::open_read(file.clone())?;
+    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    let mut version = None;
+    let mut last: Option<BatchStatus> = None;
+    loop {
+        let now = store.version()?;
+        let nobody = Lease::holder(file)?.is_none();
+        let status = match last.take() {
+            Some(status) if version == Some(now) && !nobody => status,
+            _ => status_of(&store)?,
+        };
+        version = Some(now);
+        if is_reached(until, &status) {
+            return Ok((Waited::Reached, status));
+        }
+        // A paused batch that somebody works on goes on some time.
+        if status.state.is_at_rest() || (status.state == State::Paused && status.pid.is_none()) {
+            return Ok((Waited::AtRest, status));
+        }
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Ok((Waited::TimedOut, status));
+        }
+        last = Some(status);
+        sleep(left.map_or(LOOK, |left| left.min(LOOK))).await;
+    }
+}
+
+fn is_reached(until: Until, status: &BatchStatus) -> bool {
+    let done = matches!(status.state, State::Completed | State::Failed);
+    match until {
+        Until::Done => done,
+        Until::FirstFailure => done || status.failed > 0,
+        Until::Finished(count) => done || status.finished() >= count,
+        Until::AtRest => status.pid.is_none(),
+    }
+}

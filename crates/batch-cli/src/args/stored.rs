@@ -1,0 +1,432 @@
+//! The arguments of the verbs over stored batches.
+
+use std::ffi::OsString;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use batch_actions::Choice;
+use batch_core::{BatchId, Priority, Status, parse_duration};
+use batch_export::Format;
+use clap::{Args, Subcommand};
+
+use super::{BatchArgs, InputFormat};
+
+/// Options of `bex add`.
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    /// Make a new batch
+    #[arg(long, conflicts_with_all = ["batch", "store"])]
+    pub(crate) new: bool,
+
+    /// One batch for each key: the same key and tasks give the batch that there is
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["batch", "store", "new"])]
+    pub(crate) key: Option<String>,
+
+    /// A name: of the task, or of a new batch of --file
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+
+    /// A command
+    #[arg(last = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+
+    /// A shell script
+    #[arg(long, value_name = "SCRIPT", help_heading = "What to add")]
+    pub(crate) shell: Option<String>,
+
+    /// A function, with --params
+    #[arg(long, value_name = "NAME", help_heading = "What to add")]
+    pub(crate) function: Option<String>,
+
+    /// The parameters of --function, as JSON
+    #[arg(long, value_name = "JSON", requires = "function", help_heading = "What to add")]
+    pub(crate) params: Option<String>,
+
+    /// All tasks of a file: .json, .jsonl, .yaml, or .csv with --template; - for standard input
+    #[arg(long, value_name = "FILE", help_heading = "What to add")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// The task for each row of a .csv file
+    #[arg(long, value_name = "FILE", requires = "file", help_heading = "What to add")]
+    pub(crate) template: Option<PathBuf>,
+
+    /// The format of --file, where its name does not tell it
+    #[arg(long, value_name = "FORMAT", requires = "file", help_heading = "What to add")]
+    pub(crate) input: Option<InputFormat>,
+
+    /// An id of the task: adding the same task again changes nothing
+    #[arg(long, value_name = "ID", help_heading = "How to run it")]
+    pub(crate) id: Option<String>,
+
+    /// critical, high, medium or low
+    #[arg(long, value_name = "PRIORITY", help_heading = "How to run it")]
+    pub(crate) priority: Option<Priority>,
+
+    /// How often a failed task is tried again [default: 3 in files, else 0]
+    #[arg(long, value_name = "N", help_heading = "How to run it")]
+    pub(crate) max_retries: Option<u32>,
+
+    /// How long one attempt may take, such as 30 or 1m30s
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, help_heading = "How to run it")]
+    pub(crate) timeout: Option<Duration>,
+
+    /// A word to filter by; may be given several times
+    #[arg(long, value_name = "TAG", help_heading = "How to run it")]
+    pub(crate) tag: Vec<String>,
+
+    /// The id of a task that must complete first; may be given several times
+    #[arg(long, value_name = "ID", help_heading = "How to run it")]
+    pub(crate) depends_on: Vec<String>,
+
+    /// Print the reply as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which tasks of a batch.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ChoiceArgs {
+    /// Tasks: b7.42, 42, or their ids
+    #[arg(value_name = "TASK")]
+    pub(crate) tasks: Vec<String>,
+
+    /// Tasks that match, such as 'function:http time>10'
+    #[arg(long, value_name = "EXPR")]
+    pub(crate) filter: Option<String>,
+
+    /// Tasks of these statuses
+    #[arg(long, value_name = "STATUS", value_delimiter = ',')]
+    pub(crate) status: Vec<Status>,
+
+    /// Tasks that failed for this cause, such as c3fa21b
+    #[arg(long, value_name = "CAUSE")]
+    pub(crate) cause: Option<String>,
+}
+
+impl ChoiceArgs {
+    pub(crate) fn choice(&self) -> Choice {
+        Choice {
+            tasks: self.tasks.clone(),
+            statuses: self.status.clone(),
+            cause: self.cause.clone(),
+            filter: self.filter.clone(),
+        }
+    }
+}
+
+/// Options of verbs that change tasks: `cancel`, `retry`, `clear`.
+#[derive(Debug, Args)]
+pub(crate) struct ChangeArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    #[command(flatten)]
+    pub(crate) choice: ChoiceArgs,
+
+    /// All that the verb can change
+    #[arg(long, conflicts_with_all = ["tasks", "filter", "status", "cause"])]
+    pub(crate) all: bool,
+
+    /// Print the reply as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of verbs that need no more than a batch: `pause`.
+#[derive(Debug, Args)]
+pub(crate) struct PlainArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    /// Print the reply as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `bex stop`.
+#[derive(Debug, Args)]
+pub(crate) struct StopArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    /// Ask running tasks to end, and kill them after their time of grace
+    #[arg(long)]
+    pub(crate) now: bool,
+
+    /// Kill running tasks
+    #[arg(long, conflicts_with = "now")]
+    pub(crate) kill: bool,
+
+    /// Return when the executor has ended; --now and --kill always do
+    #[arg(long)]
+    pub(crate) wait: bool,
+
+    /// Print the reply as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `bex set`.
+#[derive(Debug, Args)]
+pub(crate) struct SetArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    /// How many tasks run at once, from now on
+    #[arg(short = 'j', long, value_name = "N")]
+    pub(crate) max_concurrent: Option<NonZeroU32>,
+
+    /// The priority of the queued tasks named, or of all
+    #[arg(long, value_name = "PRIORITY")]
+    pub(crate) priority: Option<Priority>,
+
+    #[command(flatten)]
+    pub(crate) choice: ChoiceArgs,
+
+    /// Print the reply as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `bex status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    /// Name the running tasks as well
+    #[arg(long)]
+    pub(crate) detailed: bool,
+
+    /// Print the status as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `bex list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Print the list as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which results, for `bex results` and `bex export`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct WantedArgs {
+    #[command(flatten)]
+    pub(crate) choice: ChoiceArgs,
+
+    /// Results of failed tasks only
+    #[arg(long, conflicts_with = "status")]
+    pub(crate) failed: bool,
+
+    /// Results of these priorities only
+    #[arg(long, value_name = "PRIORITY", value_delimiter = ',')]
+    pub(crate) priority: Vec<Priority>,
+
+    /// Results with one of these tags only
+    #[arg(long, value_name = "TAG", value_delimiter = ',')]
+    pub(crate) tag: Vec<String>,
+
+    /// At most so many results
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+
+    /// Leave out so many results at the front
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) offset: u64,
+
+    /// In CSV, keep spreadsheets from taking cells for formulas
+    #[arg(long)]
+    pub(crate) guard_formulas: bool,
+}
+
+/// Options of `bex results`.
+#[derive(Debug, Args)]
+pub(crate) struct ResultsArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    #[command(flatten)]
+    pub(crate) wanted: WantedArgs,
+
+    /// text, json, jsonl, csv, raw, or summary [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<String>,
+
+    /// Print the document of the JSON export
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) json: bool,
+}
+
+/// Options of `bex export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    /// The file; its extension gives the format
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+
+    /// text, json, jsonl, csv or raw
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
+
+    #[command(flatten)]
+    pub(crate) wanted: WantedArgs,
+
+    /// Print the reply as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `bex show` and `bex why`.
+#[derive(Debug, Args)]
+pub(crate) struct TaskArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    /// The task: b7.42, 42, or its id
+    pub(crate) task: String,
+
+    /// Print it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `bex logs`.
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    /// The task: b7.42, 42, or its id
+    pub(crate) task: String,
+
+    /// The attempt [default: the last]
+    #[arg(long, value_name = "N")]
+    pub(crate) attempt: Option<u32>,
+
+    /// Go on while the task runs
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+
+    /// Print the output as JSON: {"stdout", "stderr"}
+    #[arg(long, conflicts_with = "follow")]
+    pub(crate) json: bool,
+}
+
+/// Options of `bex watch`.
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    /// Print the status as JSON, a line each time it has changed
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `bex wait`.
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    /// done, first-failure, or a number of finished tasks
+    #[arg(long, value_name = "WHAT", default_value = "done")]
+    pub(crate) until: String,
+
+    /// How long to wait at most
+    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// Print the status as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `bex rm`.
+#[derive(Debug, Args)]
+pub(crate) struct RmArgs {
+    /// The batches, such as b7
+    #[arg(required = true, value_name = "ID")]
+    pub(crate) batches: Vec<BatchId>,
+
+    /// Print the reply as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `bex prune`.
+#[derive(Debug, Args)]
+pub(crate) struct PruneArgs {
+    /// Batches in which nothing has happened for so long
+    #[arg(long, value_name = "DUR", default_value = "7d", value_parser = parse_age)]
+    pub(crate) older_than: Duration,
+
+    /// Tell which batches those are, and remove none
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Print the reply as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A duration that may be given in days.
+fn parse_age(text: &str) -> Result<Duration, String> {
+    if let Some(days) = text.strip_suffix('d') {
+        let days: u64 = days
+            .parse()
+            .map_err(|_| format!("{text:?} is no number of days, such as 7d"))?;
+        return Ok(Duration::from_secs(days.saturating_mul(86_400)));
+    }
+    parse_duration(text).map_err(|error| error.to_string())
+}
+
+/// `bex template …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum TemplateCommand {
+    /// Save a template
+    Save {
+        /// Its name
+        name: String,
+        /// A JSON or YAML file
+        file: PathBuf,
+        /// Put it in the place of one that there is
+        #[arg(long)]
+        replace: bool,
+        /// Print the reply as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the saved templates
+    List {
+        /// Print the list as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a template and its parameters
+    Show {
+        /// Its name
+        name: String,
+        /// Print it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a template
+    Rm {
+        /// Its name
+        name: String,
+        /// Print the reply as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}

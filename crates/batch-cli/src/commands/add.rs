@@ -1,0 +1,205 @@
+//! `bex add`: tasks into a batch, to be run later or by whoever works on it.
+
+use std::num::NonZeroU32;
+
+use batch_actions::{ActionError, AddReply, AddRequest, BatchRequest, Home, Target, add, place_tasks};
+use batch_core::{BatchSettings, Json, TaskOptions, TaskSpec};
+use batch_handlers::{HandlerConfig, standard_registry};
+use batch_input::{
+    CommandTemplate, FileSettings, ItemTemplate, Items, ReadOptions, TaskFile, TaskStream,
+    read_task_file, read_tasks,
+};
+use batch_runtime::Registry;
+use batch_store::Origin;
+
+use crate::args::AddArgs;
+use crate::exit::{CliError, Exit};
+use crate::reply::{count, print};
+use crate::request::{current_folder, settings_of, tell_problems};
+
+pub(crate) fn run(args: AddArgs) -> Result<Exit, CliError> {
+    let home = Home::of_environment();
+    let registry = standard_registry(&HandlerConfig::new(std::env::temp_dir()));
+    let (mut tasks, file) = tasks(&args)?;
+    place_tasks(&mut tasks, &current_folder()?);
+    let target = target(&home, &args, file.as_ref())?;
+    let request = AddRequest {
+        tasks,
+        target,
+        catalog: &registry,
+    };
+    let reply = add(&home, request).map_err(|error| explain(error, file, &registry))?;
+    print(args.json, &reply, || ids(&reply))?;
+    if !args.json {
+        eprintln!("bex: {}", sentence(&reply));
+    }
+    Ok(Exit::Completed)
+}
+
+/// What is to be added, and the file it comes from.
+fn tasks(args: &AddArgs) -> Result<(Vec<TaskSpec>, Option<TaskFile>), CliError> {
+    let given = [
+        args.file.is_some(),
+        !args.command.is_empty(),
+        args.shell.is_some(),
+        args.function.is_some(),
+    ];
+    if given.iter().filter(|given| **given).count() != 1 {
+        let message = "give one of: -- CMD, --shell, --function, --file";
+        return Err(CliError::Usage(message.to_owned()));
+    }
+    let Some(path) = &args.file else {
+        return Ok((vec![one_task(args)?], None));
+    };
+    let options = ReadOptions {
+        timeout: args.timeout,
+        max_retries: args.max_retries,
+        template: args.template.clone(),
+    };
+    let format = args.input.map(Into::into);
+    let mut file = if path.as_os_str() == "-" {
+        let format = format.unwrap_or(batch_input::Format::Json);
+        read_tasks(std::io::stdin().lock(), "standard input", format, &options)?
+    } else {
+        read_task_file(path, format, &options)?
+    };
+    if file.problems.is_empty() {
+        return Ok((std::mem::take(&mut file.tasks), Some(file)));
+    }
+    // What the tasks mean together is checked as well, so that all that is wrong is told at once.
+    let registry = standard_registry(&HandlerConfig::new(std::env::temp_dir()));
+    let settings = settings_of(&file.settings, None, args.name.clone(), None);
+    Err(tell_problems(file, &settings, &registry))
+}
+
+fn one_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
+    let mut task = if let Some(script) = &args.shell {
+        TaskSpec::new("shell").with_params(&serde_json::json!({ "script": script }))
+    } else if let Some(function) = &args.function {
+        let params = Json::parse(args.params.as_deref().unwrap_or("{}"))
+            .map_err(|error| CliError::Usage(format!("--params is not JSON: {error}")))?;
+        Ok(TaskSpec {
+            params,
+            ..TaskSpec::new(function.as_str())
+        })
+    } else {
+        return command_task(args);
+    }
+    .expect("texts are JSON");
+    dress(&mut task, args);
+    Ok(task)
+}
+
+/// A command as it stands: nothing in it is replaced. Its words are bytes, and not all are text.
+fn command_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
+    let literal = CommandTemplate::literal(args.command.clone());
+    let template = ItemTemplate::Command(literal);
+    let items = Items::list(vec![std::ffi::OsString::new()]);
+    let mut stream = TaskStream::new(items, template, TaskOptions::default().into());
+    let mut task = stream
+        .next()
+        .expect("one item is one task")
+        .map_err(|error| CliError::Usage(error.to_string()))?;
+    dress(&mut task, args);
+    Ok(task)
+}
+
+fn dress(task: &mut TaskSpec, args: &AddArgs) {
+    task.id = args.id.as_deref().map(Into::into);
+    task.name = args.name.as_deref().map(Into::into);
+    task.depends_on = args.depends_on.iter().map(|id| id.as_str().into()).collect();
+    task.options = TaskOptions {
+        priority: args.priority.unwrap_or_default(),
+        max_retries: args.max_retries.unwrap_or(0),
+        timeout: args.timeout,
+        tags: args.tag.clone(),
+        ..TaskOptions::default()
+    }
+    .into();
+}
+
+/// The batch they go to: the one named, else the latest; a new one where there is none, or where a key asks for it.
+fn target(home: &Home, args: &AddArgs, file: Option<&TaskFile>) -> Result<Target, CliError> {
+    let key = args
+        .key
+        .clone()
+        .or_else(|| file.and_then(|file| file.settings.key.clone()));
+    if !args.new && key.is_none() {
+        if let Some(path) = args.batch.store.as_ref().filter(|path| !path.exists()) {
+            let mut request = new_batch(args, file, None);
+            request.file = Some(path.clone());
+            return Ok(Target::New(request));
+        }
+        match args.batch.find(home) {
+            Ok(file) => return Ok(Target::Batch(file)),
+            Err(ActionError::NoBatch) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Target::New(new_batch(args, file, key)))
+}
+
+fn new_batch(args: &AddArgs, file: Option<&TaskFile>, key: Option<String>) -> BatchRequest {
+    let none = FileSettings::default();
+    let from = file.map_or(&none, |file| &file.settings);
+    let name = file.and(args.name.clone());
+    let slots: Option<NonZeroU32> = None;
+    BatchRequest {
+        settings: BatchSettings {
+            key,
+            ..settings_of(from, slots, name, None)
+        },
+        origin: Origin {
+            way: "add".to_owned(),
+            file: args.file.as_ref().map(|path| path.display().to_string()),
+            format: Some("text".to_owned()),
+        },
+        ..BatchRequest::default()
+    }
+}
+
+/// Names the lines of what is wrong in a file.
+fn explain(error: ActionError, file: Option<TaskFile>, _: &Registry) -> CliError {
+    match (error, file) {
+        (ActionError::Invalid(problems), Some(file)) => CliError::Input(
+            problems
+                .into_iter()
+                .map(|p| file.problem(p.index, &p.field, p.message, p.help))
+                .collect(),
+        ),
+        (ActionError::Invalid(problems), None) => CliError::Usage(
+            problems
+                .iter()
+                .map(|p| match &p.help {
+                    Some(help) => format!("{}: {}; {help}", p.field, p.message),
+                    None => format!("{}: {}", p.field, p.message),
+                })
+                .collect::<Vec<_>>()
+                .join("; "),
+        ),
+        (error, _) => error.into(),
+    }
+}
+
+fn ids(reply: &AddReply) -> String {
+    match (&reply.first, &reply.last) {
+        (Some(first), Some(last)) if first == last => first.clone(),
+        (Some(first), Some(last)) => format!("{first} to {last}"),
+        _ => reply.batch.clone(),
+    }
+}
+
+fn sentence(reply: &AddReply) -> String {
+    let batch = &reply.batch;
+    let added = count(reply.added.into(), "task");
+    let there = match reply.existing {
+        0 => String::new(),
+        n => format!(", {n} there already"),
+    };
+    let next = match (reply.running, reply.added) {
+        (_, 0) => String::new(),
+        (true, _) => "; it is running and takes them up".to_owned(),
+        (false, _) => format!("; run with: bex start -b {batch}"),
+    };
+    format!("{added} added to {batch}{there}{next}")
+}

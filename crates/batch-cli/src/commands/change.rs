@@ -1,0 +1,103 @@
+//! Verbs that have something done to a batch by whoever works on it: `cancel`, `retry`, `clear`, `pause`, `set`.
+
+use batch_actions::{Control, ControlReply, Home, ask, status};
+use batch_store::BatchFile;
+
+use crate::args::{ChangeArgs, PlainArgs, SetArgs};
+use crate::commands::run::runtime;
+use crate::exit::{CliError, Exit};
+use crate::reply::{count, print};
+
+/// `bex cancel`.
+pub(crate) fn cancel(args: &ChangeArgs) -> Result<Exit, CliError> {
+    let tasks = args.choice.choice();
+    if tasks.is_all() && !args.all {
+        let message = "which tasks? name them, or give --filter, --status or --all";
+        return Err(CliError::Usage(message.to_owned()));
+    }
+    let file = args.batch.find(&Home::of_environment())?;
+    let reply = done(&file, Control::Cancel { tasks })?;
+    tell(args.json, &reply, |n| format!("{} cancelled", count(n, "task")))
+}
+
+/// `bex retry`.
+pub(crate) fn retry(args: &ChangeArgs) -> Result<Exit, CliError> {
+    let file = args.batch.find(&Home::of_environment())?;
+    let tasks = args.choice.choice();
+    let reply = done(&file, Control::Retry { tasks })?;
+    let exit = tell(args.json, &reply, |n| format!("{} queued again", count(n, "task")))?;
+    let status = status(&file, false)?;
+    if !args.json && reply.changed > 0 && status.pid.is_none() {
+        let batch = &status.batch;
+        eprintln!("bex: nothing runs {batch}; run it with: bex start -b {batch}, or bex resume -b {batch}");
+    }
+    Ok(exit)
+}
+
+/// `bex clear`.
+pub(crate) fn clear(args: &ChangeArgs) -> Result<Exit, CliError> {
+    let file = args.batch.find(&Home::of_environment())?;
+    let tasks = args.choice.choice();
+    let reply = done(&file, Control::Clear { tasks })?;
+    tell(args.json, &reply, |n| format!("{} cleared", count(n, "finished task")))
+}
+
+/// `bex pause`.
+pub(crate) fn pause(args: &PlainArgs) -> Result<Exit, CliError> {
+    let file = args.batch.find(&Home::of_environment())?;
+    let reply = done(&file, Control::Pause)?;
+    let status = status(&file, false)?;
+    tell(args.json, &reply, |_| {
+        let batch = &status.batch;
+        format!("{batch} is paused; running tasks go on to their end. Go on with: bex resume -b {batch}")
+    })
+}
+
+/// `bex set`.
+pub(crate) fn set(args: &SetArgs) -> Result<Exit, CliError> {
+    let file = args.batch.find(&Home::of_environment())?;
+    if args.max_concurrent.is_none() && args.priority.is_none() {
+        let message = "nothing to set; give -j N, or --priority PRIORITY with tasks or a filter";
+        return Err(CliError::Usage(message.to_owned()));
+    }
+    let mut exit = Exit::Completed;
+    if let Some(max_concurrent) = args.max_concurrent {
+        let reply = done(&file, Control::SetConcurrency { max_concurrent })?;
+        exit = tell(args.json, &reply, |_| format!("{max_concurrent} tasks run at once"))?;
+    }
+    if let Some(priority) = args.priority {
+        let tasks = args.choice.choice();
+        let reply = done(&file, Control::SetPriority { tasks, priority })?;
+        exit = tell(args.json, &reply, |n| {
+            format!("{} of priority {priority} now", count(n, "task"))
+        })?;
+    }
+    Ok(exit)
+}
+
+pub(crate) fn done(file: &BatchFile, control: Control) -> Result<ControlReply, CliError> {
+    Ok(runtime()?.block_on(ask(file, control))?)
+}
+
+/// Tells what changed, and what could not be: where nothing could, that is an error.
+fn tell(
+    json: bool,
+    reply: &ControlReply,
+    text: impl FnOnce(u64) -> String,
+) -> Result<Exit, CliError> {
+    print(json, reply, || text(reply.changed))?;
+    for refused in &reply.refused {
+        eprintln!("bex: {}", refused.why);
+    }
+    if let Some(more) = reply
+        .refused_in_all
+        .checked_sub(reply.refused.len() as u64)
+        .filter(|more| *more > 0)
+    {
+        eprintln!("bex: … and {more} more");
+    }
+    Ok(match (reply.changed, reply.refused_in_all) {
+        (0, 1..) => Exit::Usage,
+        _ => Exit::Completed,
+    })
+}

@@ -1,0 +1,93 @@
+//! `bex logs`: what a task printed, also while it runs.
+
+use std::io::{self, IsTerminal, Write};
+
+use batch_actions::{Home, LogsRequest, logs};
+use batch_export::Visible;
+use serde_json::json;
+
+use crate::args::LogsArgs;
+use crate::commands::run::runtime;
+use crate::exit::{CliError, Exit};
+use crate::reply::print;
+
+pub(crate) fn run(args: &LogsArgs) -> Result<Exit, CliError> {
+    let mut batch = args.batch.clone();
+    if batch.batch.is_none()
+        && let Ok(full) = args.task.parse::<batch_core::FullTaskId>()
+    {
+        batch.batch = Some(full.batch);
+    }
+    let file = batch.find(&Home::of_environment())?;
+    let request = LogsRequest {
+        task: args.task.clone(),
+        attempt: args.attempt,
+        follow: args.follow,
+    };
+    if args.json {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        runtime()?.block_on(logs(&file, &request, &mut out, &mut err))?;
+        let reply = json!({
+            "stdout": String::from_utf8_lossy(&out),
+            "stderr": String::from_utf8_lossy(&err),
+        });
+        print(true, &reply, String::new)?;
+        return Ok(Exit::Completed);
+    }
+    let mut out = Screen::new(io::stdout());
+    let mut err = Screen::new(io::stderr());
+    let shown = runtime()?.block_on(logs(&file, &request, &mut out, &mut err));
+    if out.is_gone || err.is_gone {
+        return Ok(Exit::Completed);
+    }
+    shown?;
+    Ok(Exit::Completed)
+}
+
+/// Escapes control characters on a terminal, and notices when nobody reads any more.
+struct Screen<W> {
+    inner: W,
+    escape: bool,
+    is_gone: bool,
+}
+
+impl<W: Write + IsTerminal> Screen<W> {
+    fn new(inner: W) -> Self {
+        Self {
+            escape: inner.is_terminal(),
+            inner,
+            is_gone: false,
+        }
+    }
+}
+
+impl<W: Write> Screen<W> {
+    fn noticed<T>(&mut self, done: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &done {
+            self.is_gone |= error.kind() == io::ErrorKind::BrokenPipe;
+        }
+        done
+    }
+}
+
+impl<W: Write> Write for Screen<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.escape {
+            let written = self.inner.write(bytes);
+            return self.noticed(written);
+        }
+        for line in String::from_utf8_lossy(bytes).split_inclusive('\n') {
+            let written = match line.strip_suffix('\n') {
+                Some(line) => writeln!(self.inner, "{}", Visible(line)),
+                None => write!(self.inner, "{}", Visible(line)),
+            };
+            self.noticed(written)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.inner.flush();
+        self.noticed(flushed)
+    }
+}

@@ -1,0 +1,36 @@
+//! `bex rm` and `bex prune`: whole batches.
+
+use batch_actions::{Home, prune, remove};
+
+use crate::args::{PruneArgs, RmArgs};
+use crate::exit::{CliError, Exit};
+use crate::reply::print;
+
+/// `bex rm`.
+pub(crate) fn rm(args: &RmArgs) -> Result<Exit, CliError> {
+    let home = Home::of_environment();
+    // All of them are looked for before the first goes.
+    let files = args
+        .batches
+        .iter()
+        .map(|batch| home.find(Some(*batch)))
+        .collect::<Result<Vec<_>, _>>()?;
+    for file in &files {
+        remove(file)?;
+    }
+    let names: Vec<String> = args.batches.iter().map(ToString::to_string).collect();
+    print(args.json, &names, || format!("{} removed", names.join(", ")))?;
+    Ok(Exit::Completed)
+}
+
+/// `bex prune`.
+pub(crate) fn run_prune(args: &PruneArgs) -> Result<Exit, CliError> {
+    let removed = prune(&Home::of_environment(), args.older_than, args.dry_run)?;
+    let names: Vec<String> = removed.iter().map(ToString::to_string).collect();
+    print(args.json, &names, || match (names.len(), args.dry_run) {
+        (0, _) => "nothing to remove".to_owned(),
+        (_, true) => format!("would remove {}", names.join(", ")),
+        (_, false) => format!("removed {}", names.join(", ")),
+    })?;
+    Ok(Exit::Completed)
+}

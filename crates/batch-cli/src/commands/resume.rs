@@ -1,0 +1,170 @@
+//! `bex resume`: a paused batch goes on, an unfinished one is run to its end; and `bex run --resume FILE`, by
+//! content.
+
+use std::path::PathBuf;
+
+use batch_actions::{
+    ActionError, BatchRequest, Choice, Control, Home, ResultsRequest, State, ask, create, export,
+    merge, results, status,
+};
+use batch_core::Plan;
+use batch_export::Format;
+use batch_process::{ControlSignals, guard, raise_open_files};
+use batch_store::{BatchFile, Store};
+
+use crate::args::{ResumeArgs, RunArgs};
+use crate::commands::run::{Foreground, runtime};
+use crate::commands::start::in_background;
+use crate::exit::{CliError, Exit};
+use crate::output::OutputPlan;
+use crate::progress::Screen;
+use crate::request::{Work, output_plan};
+
+pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
+    let file = args.batch.find(&Home::of_environment())?;
+    let status = status(&file, false)?;
+    if status.pid.is_some() {
+        return unpause(&file, &status.batch, status.state, args.json);
+    }
+    if args.detach {
+        return in_background(&file, args.max_concurrent, args.durability, args.json);
+    }
+    let Some(durability) = args.durability.of_store() else {
+        let message = "--durability none goes with bex run; a batch that is kept stays so";
+        return Err(CliError::Usage(message.to_owned()));
+    };
+    let info = Store::open_read(file.clone())
+        .and_then(|store| store.info())
+        .map_err(ActionError::from)?;
+    let default = info.origin.format.as_deref().and_then(|name| name.parse().ok());
+    let mut output = output_plan(&args.results, default.unwrap_or(Format::Text))?;
+    let whole_at_end = WholeResults::of(&mut output, &args.results);
+    // Before anything starts a thread.
+    let guarded = guard::enter().unwrap_or_else(|_| guard::Guarded::alone());
+    let slots = args.max_concurrent.unwrap_or(info.settings.max_concurrent);
+    let _ = raise_open_files(slots.get().into());
+    let screen = Screen::new(args.results.progress);
+    runtime()?.block_on(async {
+        let signals = ControlSignals::new(guarded)
+            .map_err(|error| CliError::System("listen to signals", error))?;
+        let foreground = Foreground {
+            file,
+            durability,
+            max_concurrent: args.max_concurrent,
+            fail_fast: info.settings.fail_fast,
+            whole_at_end,
+        };
+        foreground.run(None, output, signals, screen).await
+    })
+}
+
+fn unpause(file: &BatchFile, batch: &str, state: State, json: bool) -> Result<Exit, CliError> {
+    let reply = runtime()?.block_on(ask(file, Control::Resume))?;
+    if json {
+        let text = serde_json::to_string(&reply).expect("texts and numbers are JSON");
+        println!("{text}");
+    } else if state == State::Paused {
+        println!("{batch} goes on");
+    } else {
+        println!("{batch} is running already");
+    }
+    Ok(Exit::Completed)
+}
+
+/// Results of a whole batch, of which a part ran before: written from its file when the run is over.
+pub(crate) struct WholeResults {
+    request: ResultsRequest,
+    file: Option<PathBuf>,
+}
+
+impl WholeResults {
+    /// Takes over what cannot be written as the tasks finish: files and documents. Text and raw output are
+    /// shown as they come.
+    fn of(output: &mut OutputPlan, args: &crate::args::ResultArgs) -> Option<Self> {
+        let format = output.options.format;
+        let as_they_come = matches!(format, Format::Text | Format::Raw | Format::None);
+        if as_they_come && output.file.is_none() {
+            return None;
+        }
+        let request = ResultsRequest {
+            tasks: Choice {
+                statuses: args.status.clone(),
+                filter: args.filter.clone(),
+                ..Choice::default()
+            },
+            options: output.options.clone(),
+            more: output.filter.clone(),
+            offset: 0,
+            limit: None,
+        };
+        output.options.format = Format::None;
+        Some(Self {
+            request,
+            file: output.file.take(),
+        })
+    }
+
+    /// Writes them.
+    pub(crate) fn write(&self, batch: &BatchFile) -> Result<(), CliError> {
+        match &self.file {
+            Some(path) => export(batch, &self.request, path)?,
+            None => results(batch, &self.request, std::io::stdout(), std::io::stderr())?,
+        };
+        Ok(())
+    }
+}
+
+/// `bex run --resume FILE`: the last batch of the file goes on, with what the file says now.
+pub(crate) async fn run_file(
+    args: &RunArgs,
+    request: BatchRequest,
+    work: Work,
+    mut output: OutputPlan,
+    signals: ControlSignals,
+    screen: Screen,
+) -> Result<Exit, CliError> {
+    let Work::Plan(plan) = work else {
+        unreachable!("--resume goes with a task file");
+    };
+    let home = Home::of_environment();
+    let file = match last_batch_of(&home, &request)? {
+        Some(file) => {
+            screen.say(&merged(&file, &plan).await?);
+            file
+        }
+        None => {
+            screen.say("no batch of this file yet; all of its tasks are new");
+            BatchFile::new(create(&home, &request, &plan)?.file)
+        }
+    };
+    let foreground = Foreground {
+        file,
+        durability: request.durability,
+        max_concurrent: args.max_concurrent,
+        fail_fast: request.settings.fail_fast,
+        whole_at_end: WholeResults::of(&mut output, &args.results),
+    };
+    foreground.run(None, output, signals, screen).await
+}
+
+/// The last batch that was made of the same task file, or the one named by `--store`.
+fn last_batch_of(home: &Home, request: &BatchRequest) -> Result<Option<BatchFile>, CliError> {
+    if let Some(path) = &request.file {
+        let file = BatchFile::new(path);
+        return Ok(path.exists().then_some(file));
+    }
+    for batch in home.batches_there()?.into_iter().rev() {
+        let file = home.file(batch);
+        let info = Store::open_read(file.clone()).and_then(|store| store.info());
+        // One that cannot be read is none that could go on.
+        if info.is_ok_and(|info| info.origin.file == request.origin.file) {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
+}
+
+async fn merged(file: &BatchFile, plan: &Plan) -> Result<String, CliError> {
+    let merged = merge(file, plan).await?;
+    Ok(merged.to_string())
+}

@@ -1,0 +1,175 @@
+//! `bex show` and `bex why`: one task.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use batch_actions::{Home, TaskDetails, show, why};
+use batch_core::{ShortDuration, Stream, TaskOptions, TaskSpec};
+use batch_export::{AttemptEnd, AttemptRecord, TaskJson, Visible, rfc3339};
+use serde_json::{Value, json};
+
+use crate::args::TaskArgs;
+use crate::exit::{CliError, Exit};
+use crate::reply::{print, quiet};
+
+/// So much of an output is shown; `bex logs` shows all.
+const SHOWN: usize = 2_000;
+
+/// `bex show`.
+pub(crate) fn run(args: &TaskArgs) -> Result<Exit, CliError> {
+    let details = details(args)?;
+    if !args.json {
+        quiet(io::stdout().write_all(text(&details)?.as_bytes()))?;
+        return Ok(Exit::Completed);
+    }
+    let mut document = Vec::new();
+    TaskJson::new().write(&mut document, &details.record)?;
+    let mut document: Value = serde_json::from_slice(&document).expect("a task is JSON");
+    document["why"] = why(&details).into();
+    document["under_way"] = match details.under_way {
+        Some((attempt, started)) => json!({ "attempt": attempt, "started_at": rfc3339(started) }),
+        None => Value::Null,
+    };
+    print(true, &document, String::new)?;
+    Ok(Exit::Completed)
+}
+
+/// `bex why`.
+pub(crate) fn run_why(args: &TaskArgs) -> Result<Exit, CliError> {
+    let details = details(args)?;
+    let sentence = why(&details);
+    let reply = json!({ "task": details.record.id().to_string(), "why": sentence });
+    print(args.json, &reply, || Visible(&sentence).to_string())?;
+    Ok(Exit::Completed)
+}
+
+fn details(args: &TaskArgs) -> Result<TaskDetails, CliError> {
+    // A task may be named with its batch.
+    let mut batch = args.batch.clone();
+    if batch.batch.is_none()
+        && let Ok(full) = args.task.parse::<batch_core::FullTaskId>()
+    {
+        batch.batch = Some(full.batch);
+    }
+    let file = batch.find(&Home::of_environment())?;
+    Ok(show(&file, &args.task)?)
+}
+
+fn text(details: &TaskDetails) -> Result<String, CliError> {
+    let record = &details.record;
+    let spec = &record.spec;
+    let mut text = format!("{}  {}\n", record.id(), Visible(spec.label()));
+    let _ = writeln!(text, "{}", Visible(&why(details)));
+    let _ = writeln!(text, "function   {} {}", spec.function, Visible(&short(spec.params.as_str())));
+    for (name, value) in treated(spec) {
+        let _ = writeln!(text, "{name:<10} {}", Visible(&value));
+    }
+    let _ = writeln!(text, "created    {}", rfc3339(record.created_at));
+    for attempt in &record.attempts {
+        let _ = writeln!(text, "{}", attempt_line(attempt));
+    }
+    if let Some((attempt, started)) = details.under_way {
+        let _ = writeln!(text, "attempt {attempt}  {}  running", rfc3339(started));
+    }
+    let Some(output) = &record.output else {
+        return Ok(text);
+    };
+    if let Some(value) = &output.value {
+        let _ = writeln!(text, "result     {}", Visible(&short(value.as_str())));
+    }
+    for (name, stream) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
+        if !stream.is_empty() {
+            let _ = writeln!(text, "{name} ({} bytes):", stream.len());
+            for line in tail(stream)?.lines() {
+                let _ = writeln!(text, "  {}", Visible(line));
+            }
+        }
+    }
+    Ok(text)
+}
+
+fn attempt_line(attempt: &AttemptRecord) -> String {
+    let AttemptRecord {
+        attempt: number,
+        started_at,
+        took,
+        end,
+        error,
+        ..
+    } = attempt;
+    let how = match end {
+        AttemptEnd::Failed(kind) => format!("failed ({kind})"),
+        other => other.name().to_owned(),
+    };
+    let mut line = format!("attempt {number}  {}  {:>6}  {how}", rfc3339(*started_at), ShortDuration(*took).to_string());
+    if let Some(error) = error {
+        let first = error.lines().next().unwrap_or_default();
+        let _ = write!(line, ": {}", Visible(&short(first)));
+    }
+    line
+}
+
+/// How the task is treated, where that is not as usual.
+fn treated(spec: &TaskSpec) -> Vec<(&'static str, String)> {
+    let (options, usual) = (&*spec.options, TaskOptions::default());
+    let mut lines = Vec::new();
+    if !spec.depends_on.is_empty() {
+        lines.push(("depends on", spec.depends_on.join(", ")));
+    }
+    if options.priority != usual.priority {
+        lines.push(("priority", options.priority.to_string()));
+    }
+    if options.max_retries != usual.max_retries {
+        lines.push(("retries", options.max_retries.to_string()));
+    }
+    if let Some(timeout) = options.timeout {
+        lines.push(("timeout", ShortDuration(timeout).to_string()));
+    }
+    if !options.tags.is_empty() {
+        lines.push(("tags", options.tags.join(", ")));
+    }
+    if let Some(limit) = &options.limit {
+        lines.push(("limit", limit.clone()));
+    }
+    if options.on_interrupt != usual.on_interrupt {
+        lines.push(("if cut off", options.on_interrupt.to_string()));
+    }
+    if let Some(cwd) = &options.cwd {
+        lines.push(("folder", cwd.display().to_string()));
+    }
+    lines
+}
+
+fn short(text: &str) -> String {
+    match text.char_indices().nth(300) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// The last part of an output.
+fn tail(stream: &Stream) -> Result<String, CliError> {
+    let mut bytes = Vec::new();
+    batch_export::copy_stream(stream, &mut Last(&mut bytes))?;
+    let cut = bytes.len().saturating_sub(SHOWN);
+    let lead = if stream.len() > SHOWN as u64 { "… " } else { "" };
+    Ok(format!("{lead}{}", String::from_utf8_lossy(&bytes[cut..])))
+}
+
+/// Keeps the end of what is written.
+struct Last<'a>(&'a mut Vec<u8>);
+
+impl io::Write for Last<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        let past = self.0.len().saturating_sub(SHOWN);
+        if past > SHOWN {
+            self.0.drain(..past);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

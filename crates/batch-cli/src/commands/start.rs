@@ -1,0 +1,66 @@
+//! `bex start`: a batch in the background.
+
+use std::num::NonZeroU32;
+use std::process::Command;
+
+use batch_actions::{Home, StartReply, start};
+use batch_store::BatchFile;
+
+use crate::args::{Durability, StartArgs};
+use crate::exit::{CliError, Exit};
+
+pub(crate) fn run(args: &StartArgs) -> Result<Exit, CliError> {
+    let file = args.batch.find(&Home::of_environment())?;
+    in_background(&file, args.max_concurrent, Durability::Full, args.json)
+}
+
+/// Starts an executor of its own for a batch, and tells of it.
+pub(crate) fn in_background(
+    file: &BatchFile,
+    max_concurrent: Option<NonZeroU32>,
+    durability: Durability,
+    json: bool,
+) -> Result<Exit, CliError> {
+    let reply = start(file, executor(file, max_concurrent, durability)?)?;
+    if json {
+        let text = serde_json::to_string(&reply).expect("texts and numbers are JSON");
+        println!("{text}");
+    } else {
+        println!("{}", sentence(&reply));
+    }
+    Ok(Exit::Completed)
+}
+
+fn executor(
+    file: &BatchFile,
+    max_concurrent: Option<NonZeroU32>,
+    durability: Durability,
+) -> Result<Command, CliError> {
+    let program = std::env::current_exe()
+        .map_err(|error| CliError::System("find the program itself", error))?;
+    let mut command = Command::new(program);
+    command.arg("execute").arg(super::run::absolute(file.path()));
+    if let Some(slots) = max_concurrent {
+        command.arg("--max-concurrent").arg(slots.to_string());
+    }
+    if durability == Durability::Fast {
+        command.args(["--durability", "fast"]);
+    }
+    Ok(command)
+}
+
+fn sentence(reply: &StartReply) -> String {
+    let StartReply {
+        batch,
+        pid,
+        open,
+        interrupted,
+        ..
+    } = reply;
+    let tasks = if *open == 1 { "task" } else { "tasks" };
+    let again = match interrupted {
+        0 => String::new(),
+        n => format!(", {n} of them interrupted before"),
+    };
+    format!("{batch} started: process {pid}, {open} {tasks} to do{again}")
+}

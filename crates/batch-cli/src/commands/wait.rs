@@ -1,0 +1,52 @@
+//! `bex wait`: until a batch is done, or has come as far as asked.
+
+use batch_actions::{BatchStatus, Home, State, Until, Waited, wait};
+
+use crate::args::WaitArgs;
+use crate::commands::run::runtime;
+use crate::exit::{CliError, Exit};
+use crate::reply::print;
+
+pub(crate) fn run(args: &WaitArgs) -> Result<Exit, CliError> {
+    let file = args.batch.find(&Home::of_environment())?;
+    let until = until(&args.until)?;
+    let (waited, status) = runtime()?.block_on(wait(&file, until, args.timeout))?;
+    print(args.json, &status, || sentence(waited, &status))?;
+    Ok(exit(waited, &status))
+}
+
+fn until(text: &str) -> Result<Until, CliError> {
+    Ok(match text {
+        "done" => Until::Done,
+        "first-failure" | "first_failure" => Until::FirstFailure,
+        number => Until::Finished(number.parse().map_err(|_| {
+            let message = format!(
+                "--until {text}: it is done, first-failure, or a number of finished tasks"
+            );
+            CliError::Usage(message)
+        })?),
+    })
+}
+
+fn sentence(waited: Waited, status: &BatchStatus) -> String {
+    let (batch, counts) = (&status.batch, status.counts());
+    match waited {
+        Waited::Reached => format!("{batch} is {}: {counts}", status.state),
+        Waited::TimedOut => format!("{batch} is still {}: {counts}", status.state),
+        Waited::AtRest => {
+            format!("nothing runs {batch}, which is {}: {counts}", status.state)
+        }
+    }
+}
+
+/// The exit code for a batch as it stands after waiting.
+pub(crate) fn exit(waited: Waited, status: &BatchStatus) -> Exit {
+    match (waited, status.state) {
+        (Waited::TimedOut, _) => Exit::WaitLimit,
+        (_, State::Completed) => Exit::Completed,
+        (_, State::Failed) => Exit::SomeFailed,
+        (Waited::Reached, _) if status.failed > 0 => Exit::SomeFailed,
+        (Waited::Reached, _) => Exit::Completed,
+        (Waited::AtRest, _) => Exit::Stopped,
+    }
+}

@@ -1,0 +1,85 @@
+//! `bex results` and `bex export`: what became of the tasks.
+
+use std::io::{self, IsTerminal};
+
+use batch_actions::{Choice, Home, ResultsRequest, export, results};
+use batch_core::Status;
+use batch_export::{Filter, Format, WriterOptions};
+use serde_json::json;
+
+use crate::args::{ExportArgs, ResultsArgs, WantedArgs};
+use crate::exit::{CliError, Exit};
+use crate::reply::{count, print};
+
+/// `bex results`.
+pub(crate) fn show(args: &ResultsArgs) -> Result<Exit, CliError> {
+    let file = args.batch.find(&Home::of_environment())?;
+    let (format, summary_only) = match args.format.as_deref() {
+        _ if args.json => (Format::Json, false),
+        None => (Format::Text, false),
+        Some("summary") => (Format::None, true),
+        Some(name) => {
+            let known = |_| {
+                let message = format!(
+                    "unknown format {name:?}; it is one of text, json, jsonl, csv, raw, summary"
+                );
+                CliError::Usage(message)
+            };
+            (name.parse().map_err(known)?, false)
+        }
+    };
+    let terminal = io::stdout().is_terminal();
+    let request = request(&args.wanted, format, terminal);
+    let (summary, _) = match results(&file, &request, io::stdout(), io::stderr()) {
+        // Who reads has seen enough.
+        Err(batch_actions::ActionError::Export(error)) if error.is_broken_pipe() => {
+            return Ok(Exit::Completed);
+        }
+        done => done?,
+    };
+    if summary_only {
+        print(false, &(), || summary.to_string())?;
+    } else if format == Format::Text && terminal {
+        eprintln!("{summary}");
+    }
+    Ok(Exit::Completed)
+}
+
+/// `bex export`.
+pub(crate) fn write(args: &ExportArgs) -> Result<Exit, CliError> {
+    let file = args.batch.find(&Home::of_environment())?;
+    let path = &args.output;
+    let Some(format) = args.format.or_else(|| Format::of_file(path)) else {
+        return Err(CliError::Usage(format!(
+            "cannot tell the format of {}; name it .json, .jsonl, .csv or .txt, or give --format",
+            path.display()
+        )));
+    };
+    let request = request(&args.wanted, format, false);
+    let (_, written) = export(&file, &request, path)?;
+    let reply = json!({ "file": path, "format": format.name(), "tasks": written });
+    print(args.json, &reply, || {
+        format!("{} written to {}", count(written, "task"), path.display())
+    })?;
+    Ok(Exit::Completed)
+}
+
+fn request(wanted: &WantedArgs, format: Format, terminal: bool) -> ResultsRequest {
+    let mut tasks: Choice = wanted.choice.choice();
+    if wanted.failed {
+        tasks.statuses = vec![Status::Failed];
+    }
+    ResultsRequest {
+        tasks,
+        more: Filter::default()
+            .with_priorities(wanted.priority.iter().copied())
+            .with_tags(wanted.tag.iter().map(String::as_str)),
+        options: WriterOptions {
+            guard_formulas: wanted.guard_formulas,
+            escape_control: terminal,
+            ..WriterOptions::new(format)
+        },
+        offset: wanted.offset,
+        limit: wanted.limit,
+    }
+}

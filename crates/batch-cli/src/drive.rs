@@ -1,0 +1,142 @@
+//! Working on a stored batch until its run is over: [`drive`], with signals obeyed and the screen kept up to
+//! date.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use batch_actions::{ActionError, Engine, Finished};
+use batch_core::StopMode;
+use batch_handlers::{HandlerConfig, standard_registry};
+use batch_process::{ControlSignals, reap_orphans, sweep};
+use batch_runtime::{Gone, Registry, RunHandle};
+use batch_store::BatchInfo;
+
+use crate::exit::CliError;
+use crate::feed::Feeder;
+use crate::progress::Screen;
+use crate::signals;
+
+/// What tasks left behind gets so long to end at the end of the run.
+const SWEEP_GRACE: Duration = Duration::from_secs(1);
+
+const REAP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A task that has run for so long writes its output where `bex logs` finds it.
+const LIVE_AFTER: Duration = Duration::from_secs(1);
+
+/// How the work on a batch ended.
+pub(crate) struct Driven {
+    pub(crate) finished: Finished,
+    /// The signal that ended it.
+    pub(crate) signal: Option<u8>,
+    /// Whether all tasks of the input came in.
+    pub(crate) fed: Result<(), CliError>,
+}
+
+/// The handlers of a stored batch.
+pub(crate) fn stored_registry(_: &BatchInfo, folder: &Path) -> Registry {
+    let config = HandlerConfig {
+        live_after: Some(LIVE_AFTER),
+        ..HandlerConfig::new(folder.to_owned())
+    };
+    standard_registry(&config)
+}
+
+/// Works on a batch until its run is over.
+pub(crate) async fn drive(
+    engine: Engine,
+    feeder: Option<Feeder>,
+    signals: ControlSignals,
+    screen: &Screen,
+) -> Result<Driven, CliError> {
+    for left in engine.leftovers() {
+        let task = left.task.as_deref().unwrap_or("a task");
+        screen.say(&format!(
+            "process {} of {task} outlived its executor ({}); ended",
+            left.pid, left.command
+        ));
+    }
+    let engine = Arc::new(engine);
+    let run = engine.run().clone();
+    let batch = engine.info().batch;
+    let ended_by = Cell::new(None);
+    let stop = |mode: StopMode| engine.stop(mode);
+    let work = work(&engine, feeder);
+    let (attended, fed) = tokio::select! {
+        biased;
+        ended = work => ended,
+        () = signals::obey(signals, run.clone(), &stop, screen.clone(), &ended_by) => unreachable!("it never returns"),
+        () = housekeeping(screen.clone().follow(run.clone(), batch)) => unreachable!("it never returns"),
+    };
+    screen.clear();
+    say_leftovers(screen).await;
+    let engine = Arc::into_inner(engine).expect("nobody else has the engine any more");
+    let finished = engine.finish().await?;
+    attended?;
+    Ok(Driven {
+        finished,
+        signal: ended_by.get(),
+        fed,
+    })
+}
+
+/// Looks after the batch and feeds it, until the run is over.
+async fn work(
+    engine: &Engine,
+    feeder: Option<Feeder>,
+) -> (Result<(), ActionError>, Result<(), CliError>) {
+    let feed = async {
+        let fed = match feeder {
+            Some(feeder) => feeder.feed(engine).await,
+            None => Ok(()),
+        };
+        if fed.is_err() {
+            engine.stop(StopMode::Graceful);
+        }
+        engine.all_added().await;
+        fed
+    };
+    let attend = async {
+        let attended = engine.attend().await;
+        if attended.is_err() {
+            engine.stop(StopMode::End);
+            engine.run().wait().await;
+        }
+        attended
+    };
+    tokio::pin!(feed, attend);
+    tokio::select! {
+        fed = &mut feed => (attend.await, fed),
+        // Stopped before the input ended.
+        attended = &mut attend => (attended, Ok(())),
+    }
+}
+
+/// Ends what the tasks left behind, and tells of it.
+pub(crate) async fn say_leftovers(screen: &Screen) {
+    for left in sweep(SWEEP_GRACE).await {
+        let task = left.task.as_deref().unwrap_or("a task");
+        screen.say(&format!(
+            "{task} left process {} behind ({}); ended",
+            left.pid, left.command
+        ));
+    }
+}
+
+/// Keeps the screen up to date and buries orphans, for ever.
+pub(crate) async fn housekeeping(screen: impl Future<Output = ()>) {
+    let reap = async {
+        loop {
+            tokio::time::sleep(REAP_INTERVAL).await;
+            reap_orphans();
+        }
+    };
+    tokio::join!(screen, reap);
+}
+
+/// Waits until fewer than so many tasks are open.
+pub(crate) async fn room(run: &RunHandle, window: usize) -> Result<(), Gone> {
+    run.feed(Vec::new(), window).await
+}

@@ -1,0 +1,39 @@
+//! Printing replies: as JSON where that is asked for, else as a sentence.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::exit::CliError;
+
+/// Prints a reply as JSON in one line, or as text.
+pub(crate) fn print(
+    json: bool,
+    reply: &impl Serialize,
+    text: impl FnOnce() -> String,
+) -> Result<(), CliError> {
+    let line = match json {
+        true => serde_json::to_string(reply).expect("replies are JSON"),
+        false => text(),
+    };
+    let mut out = io::stdout().lock();
+    quiet(writeln!(out, "{line}").and_then(|()| out.flush()))
+}
+
+/// A reader of our output that has gone is no error.
+pub(crate) fn quiet(written: io::Result<()>) -> Result<(), CliError> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CliError::System("write to standard output", error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `1 task`, `2 tasks`.
+pub(crate) fn count(number: u64, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    }
+}

@@ -1,0 +1,130 @@
+//! What can go wrong with a batch file: [`StoreError`].
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+/// Why a batch file could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such file.
+    #[error("there is no batch file {}", .0.display())]
+    Missing(PathBuf),
+    /// The file exists, and it is something else.
+    #[error("{} is not a batch file of bex", .0.display())]
+    NotABatch(PathBuf),
+    /// The file was written by a later version.
+    #[error(
+        "{} has the format {found} and this version of bex knows up to {known}; use a newer bex",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The version of its format.
+        found: i64,
+        /// The latest version known here.
+        known: i64,
+    },
+    /// The disk or the quota is full.
+    #[error("the disk is full: {} cannot be written", .0.display())]
+    Full(PathBuf),
+    /// Others wrote to the file all the time.
+    #[error(
+        "{} was in use for a minute; is another program working on it?",
+        .0.display()
+    )]
+    Busy(PathBuf),
+    /// A value in the file is none that bex writes.
+    #[error("{}: {what}; was the file changed by hand?", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// A task cannot be kept as it is.
+    #[error("task {number} cannot be stored: {what}")]
+    Unstorable {
+        /// Its place among the tasks given, from 1.
+        number: usize,
+        /// Why.
+        what: String,
+    },
+    /// The system refused something.
+    #[error("cannot {what} {}: {error}", path.display())]
+    Io {
+        /// What was tried, as in "create".
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// SQLite refused something else.
+    #[error("{}: {error}", path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: rusqlite::Error,
+    },
+}
+
+impl StoreError {
+    /// Whether there was no room to write.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Full(_) => true,
+            Self::Io { error, .. } => is_no_room(error),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn io(what: &'static str, path: &Path, error: io::Error) -> Self {
+        Self::Io {
+            what,
+            path: path.to_owned(),
+            error,
+        }
+    }
+
+    pub(crate) fn corrupt(path: &Path, what: impl Into<String>) -> Self {
+        Self::Corrupt {
+            path: path.to_owned(),
+            what: what.into(),
+        }
+    }
+
+    /// Names the file in an error of SQLite, and the causes that people can mend.
+    pub(crate) fn sqlite(path: &Path, error: rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full(path),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(path),
+            Some(ErrorCode::NotADatabase) => Self::NotABatch(path),
+            // A write that the system cut short for want of room comes as a plain I/O error.
+            Some(ErrorCode::SystemIoFailure) if has_no_room(&path) => Self::Full(path),
+            _ => Self::Sqlite { path, error },
+        }
+    }
+}
+
+fn is_no_room(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+/// Whether the folder of a file takes no more bytes, found by trying.
+fn has_no_room(path: &Path) -> bool {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let write = || {
+        let mut file = tempfile::tempfile_in(folder)?;
+        io::Write::write_all(&mut file, &[0; 64 * 1024])?;
+        file.sync_data()
+    };
+    write().is_err_and(|error: io::Error| is_no_room(&error))
+}

@@ -1,0 +1,113 @@
+//! Where a batch lies: [`BatchFile`], the database and the files beside it.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::error::StoreError;
+
+/// The database of a batch and the names of what lies beside it.
+///
+/// | file | what |
+/// |---|---|
+/// | `b7.db` | the batch: one SQLite database |
+/// | `b7.db-wal`, `b7.db-shm` | SQLite's own, while somebody has the batch open and after a crash |
+/// | `b7.db.lease` | locked by the executor that works on the batch |
+/// | `b7.db.files/` | outputs too large for the database |
+/// | `b7.db.log` | what a background executor had to say |
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchFile {
+    path: PathBuf,
+}
+
+impl BatchFile {
+    /// The batch in a database.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// The database.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file that the executor locks.
+    pub fn lease_path(&self) -> PathBuf {
+        self.beside(".lease")
+    }
+
+    /// The folder of large outputs.
+    pub fn folder(&self) -> PathBuf {
+        self.beside(".files")
+    }
+
+    /// The log of a background executor.
+    pub fn log_path(&self) -> PathBuf {
+        self.beside(".log")
+    }
+
+    fn beside(&self, ending: &str) -> PathBuf {
+        let mut path = OsString::from(&self.path);
+        path.push(ending);
+        path.into()
+    }
+
+    /// Makes an empty database file that only its owner may read.
+    ///
+    /// # Errors
+    /// When it exists already or cannot be made.
+    pub(crate) fn create(&self) -> Result<(), StoreError> {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&self.path)
+            .map(drop)
+            .map_err(|error| StoreError::io("create", &self.path, error))
+    }
+
+    /// Makes the folder of large outputs, for its owner only.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create_folder(&self) -> Result<PathBuf, StoreError> {
+        let folder = self.folder();
+        private_folder(&folder).map_err(|error| StoreError::io("make the folder", &folder, error))?;
+        Ok(folder)
+    }
+
+    /// Removes the batch with all that lies beside it. What is gone already is no error.
+    ///
+    /// # Errors
+    /// At the first file that cannot be removed; the database goes first, so that what is left of a
+    /// batch half removed is no batch.
+    pub fn remove(&self) -> Result<(), StoreError> {
+        let files = [
+            self.path.clone(),
+            self.beside("-wal"),
+            self.beside("-shm"),
+            self.log_path(),
+            self.lease_path(),
+        ];
+        let gone = |path: &Path, result: io::Result<()>| match result {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::io("remove", path, error))
+            }
+            _ => Ok(()),
+        };
+        for file in &files {
+            gone(file, fs::remove_file(file))?;
+        }
+        gone(&self.folder(), fs::remove_dir_all(self.folder()))
+    }
+}
+
+/// Makes a folder, and those above it, for its owner only; one that exists stays as it is.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn private_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}

@@ -1,0 +1,377 @@
+//! What happened, on its way into the file: [`Journal`].
+//!
+//! Events become rows in memory ([`Journal::take`]); a [`flush`](Journal::flush) writes all of them in one
+//! transaction. An attempt that begins and ends between two flushes costs one row, not two. When a flush fails
+//! nothing is lost: the rows stay, and the next one writes them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use batch_core::{
+    BatchId, CancelReason, Event, Failure, Outcome, Output, Reason, Status, Stream, TaskId,
+    Then, Time,
+};
+use batch_export::cause_of;
+
+use crate::error::StoreError;
+use crate::rows::{AttemptRow, OutputRow, Rows, StateRow};
+use crate::shape::{self, reason_columns};
+use crate::store::{Store, micros};
+
+/// Writes what happens to a batch into its file.
+#[derive(Debug)]
+pub struct Journal {
+    store: Arc<Mutex<Store>>,
+    run: u32,
+    batch: BatchId,
+    /// An interruption now means that an executor died.
+    recovering: bool,
+    /// Attempts under way.
+    under_way: HashMap<TaskId, UnderWay>,
+    /// What waits for the next flush.
+    rows: Rows,
+    /// When something last happened.
+    seen: Time,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    attempt: u32,
+    started: Time,
+    record: Record,
+}
+
+/// How far an attempt under way has come into the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Record {
+    /// It has begun since the last flush. Most end before the next one, and need no row for having begun.
+    New,
+    /// It was there at the last flush, and is written by the next.
+    Seen,
+    /// The file says that it runs.
+    Written,
+}
+
+impl Journal {
+    /// The journal of a run of the batch in a store.
+    pub fn new(store: Arc<Mutex<Store>>, run: u32) -> Self {
+        let batch = lock(&store).batch();
+        Self {
+            store,
+            run,
+            batch,
+            recovering: false,
+            under_way: HashMap::new(),
+            rows: Rows::default(),
+            seen: Time::ZERO,
+        }
+    }
+
+    /// Says whether what comes now is recovery: then whatever was cut off was cut off by the death of an
+    /// executor, and is counted.
+    pub fn set_recovering(&mut self, recovering: bool) {
+        self.recovering = recovering;
+    }
+
+    /// How many rows wait for the next flush.
+    pub fn waiting(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Takes in what happened.
+    pub fn take(&mut self, events: &[Event]) {
+        for event in events {
+            self.take_one(event);
+        }
+    }
+
+    fn take_one(&mut self, event: &Event) {
+        match event {
+            // Tasks come in by the file.
+            Event::Submitted { .. } | Event::ConcurrencyChanged { .. } | Event::Stopping { .. } => {}
+            Event::Started {
+                task, at, attempt, ..
+            } => {
+                self.seen = *at;
+                self.rows.totals.first_us.get_or_insert(micros(*at));
+                self.under_way.insert(
+                    *task,
+                    UnderWay {
+                        attempt: *attempt,
+                        started: *at,
+                        record: Record::New,
+                    },
+                );
+            }
+            Event::AttemptEnded {
+                task,
+                at,
+                attempt,
+                took,
+                outcome,
+                then,
+            } => {
+                self.seen = *at;
+                let began = self.under_way.remove(task);
+                if began.as_ref().is_some_and(|began| began.record == Record::Written) {
+                    self.rows.totals.moved(Status::Running, Status::Queued);
+                }
+                let ended = Ended {
+                    task: *task,
+                    attempt: *attempt,
+                    started: began.map_or(*at, |began| began.started),
+                    at: *at,
+                    took_us: shape::column(shape::micros(*took)),
+                };
+                self.attempt_ended(ended, outcome, *then);
+            }
+            Event::Finished {
+                task,
+                at,
+                status,
+                reason,
+                retries,
+            } => {
+                self.seen = *at;
+                self.finished(*task, *at, *status, *reason, *retries);
+            }
+            Event::PriorityChanged { task, priority, .. } => {
+                self.rows.priorities.push((task.get(), priority.name()));
+            }
+            Event::Released { task, .. } => {
+                let mut row = StateRow::queued(task.get());
+                row.reason = None;
+                self.rows.states.push(row);
+            }
+            Event::Reopened { task, from, .. } => {
+                self.rows.totals.moved(*from, Status::Queued);
+                self.rows.totals.executed -= i64::from(*from != Status::Cancelled);
+                self.rows.reopened.push((self.rows.states.len(), task.get()));
+            }
+            Event::Paused { .. } => self.rows.paused = Some(true),
+            Event::Resumed { .. } => self.rows.paused = Some(false),
+        }
+    }
+
+    fn attempt_ended(&mut self, ended: Ended, outcome: &Outcome, then: Then) {
+        let interrupted = matches!(outcome, Outcome::Interrupted);
+        let failure = match outcome {
+            Outcome::Failed(failure) => Some(failure),
+            _ => None,
+        };
+        if !interrupted {
+            self.rows.totals.attempts += 1;
+            self.rows.totals.execution_us += ended.took_us;
+        }
+        self.rows.attempts.push(attempt_row(self.run, &ended, outcome));
+        if let Some(output) = outcome.output().filter(|output| has_content(output)) {
+            self.rows.outputs.push(OutputRow {
+                task: ended.task.get(),
+                attempt: ended.attempt,
+                output: Arc::clone(output),
+            });
+        }
+        let mut row = StateRow::queued(ended.task.get());
+        row.attempts = ended.attempt;
+        row.started_us = Some(micros(ended.started));
+        row.execution_us = Some(ended.took_us);
+        let died = self.recovering
+            && (interrupted || failure.is_some_and(|failure| is_by_death(failure)));
+        row.deaths = u32::from(died);
+        match then {
+            Then::Final => {
+                row.error = failure.map(|failure| failure.message.clone());
+                self.rows.last_failure = failure.map(|f| (ended.task, Arc::clone(f)));
+            }
+            Then::RetryAt(until) => {
+                row.reason = Some("delayed");
+                row.until_us = Some(micros(until));
+                row.retries = u32::from(failure.is_some());
+            }
+            Then::Held => row.reason = Some("held"),
+            Then::Requeued => {}
+        }
+        self.rows.states.push(row);
+    }
+
+    fn finished(
+        &mut self,
+        task: TaskId,
+        at: Time,
+        status: Status,
+        reason: Option<Reason>,
+        retries: u32,
+    ) {
+        let totals = &mut self.rows.totals;
+        totals.last_us = totals.last_us.max(micros(at));
+        totals.moved(Status::Queued, status);
+        totals.retries += i64::from(retries);
+        totals.flaky += i64::from(status == Status::Completed && retries > 0);
+        // The row of its last attempt is the one before, unless it ended without one.
+        let at_once = self
+            .rows
+            .states
+            .last()
+            .is_some_and(|row| row.task == task.get() && row.completed_us.is_none());
+        if !at_once {
+            self.rows.states.push(StateRow::queued(task.get()));
+        }
+        let failure = self.rows.last_failure.take();
+        let row = self.rows.states.last_mut().expect("one was there or pushed");
+        totals.executed += i64::from(row.execution_us.is_some());
+        row.status = status.name();
+        row.retries_in_all = Some(retries);
+        row.completed_us = Some(micros(at));
+        row.until_us = None;
+        (row.reason, row.detail) = match reason {
+            Some(reason) => {
+                let (name, detail) = reason_columns(reason);
+                (Some(name), detail)
+            }
+            None => (None, None),
+        };
+        if let Some(Reason::Cancelled(why)) = reason {
+            row.error = Some(cancelled_text(self.batch, why));
+        }
+        if status == Status::Failed
+            && let Some((_, failure)) = failure.filter(|(failed, _)| *failed == task)
+        {
+            self.rows.failed.push((self.rows.states.len() - 1, failure));
+        }
+    }
+
+    /// Writes everything that waits, in one transaction, but for attempts that have only just begun: those are
+    /// written by the second flush after, if they still run.
+    ///
+    /// # Errors
+    /// When it cannot be written; everything still waits then.
+    pub fn flush(&mut self) -> Result<(), StoreError> {
+        self.write(Record::Seen)?;
+        for attempt in self.under_way.values_mut() {
+            if attempt.record == Record::New {
+                attempt.record = Record::Seen;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes everything, attempts that have just begun as well.
+    ///
+    /// # Errors
+    /// When it cannot be written; everything still waits then.
+    pub fn flush_all(&mut self) -> Result<(), StoreError> {
+        self.write(Record::New)
+    }
+
+    /// Whether the file does not say yet of some attempt that it runs.
+    pub fn has_unwritten_attempts(&self) -> bool {
+        self.under_way
+            .values()
+            .any(|attempt| attempt.record != Record::Written)
+    }
+
+    /// Writes what waits, and of the attempts under way those that have come as far as `least`.
+    fn write(&mut self, least: Record) -> Result<(), StoreError> {
+        let due = |record: Record| record == Record::Seen || record == least;
+        let running: Vec<_> = self
+            .under_way
+            .iter()
+            .filter(|(_, attempt)| due(attempt.record))
+            .map(|(task, attempt)| (task.get(), attempt.attempt, micros(attempt.started)))
+            .collect();
+        if self.rows.is_empty() && running.is_empty() {
+            return Ok(());
+        }
+        self.find_causes()?;
+        let mut store = lock(&self.store);
+        let mut totals = self.rows.totals.clone();
+        totals.counts[Status::Queued as usize] -= running.len() as i64;
+        totals.counts[Status::Running as usize] += running.len() as i64;
+        let times = (self.run, micros(self.seen));
+        self.rows
+            .write(&mut store, times, &running, &totals, self.recovering)?;
+        drop(store);
+        self.rows.clear();
+        for attempt in self.under_way.values_mut().filter(|a| due(a.record)) {
+            attempt.record = Record::Written;
+        }
+        Ok(())
+    }
+
+    /// Finds the causes of the failures that wait. The function of a task stands in the file.
+    fn find_causes(&mut self) -> Result<(), StoreError> {
+        if self.rows.failed.is_empty() {
+            return Ok(());
+        }
+        let store = lock(&self.store);
+        for (index, failure) in std::mem::take(&mut self.rows.failed) {
+            let row = &mut self.rows.states[index];
+            let function = store.function_of(row.task)?;
+            let none = Stream::default();
+            let stderr = failure.output.as_ref().map_or(&none, |output| &output.stderr);
+            let cause = cause_of(&function, failure.kind, &failure.message, stderr);
+            row.cause = Some(cause.id().get());
+            self.rows.causes.push((row.task, cause));
+        }
+        Ok(())
+    }
+}
+
+struct Ended {
+    task: TaskId,
+    attempt: u32,
+    started: Time,
+    at: Time,
+    took_us: i64,
+}
+
+fn attempt_row(run: u32, ended: &Ended, outcome: &Outcome) -> AttemptRow {
+    let failure = match outcome {
+        Outcome::Failed(failure) => Some(failure),
+        _ => None,
+    };
+    AttemptRow {
+        task: ended.task.get(),
+        attempt: ended.attempt,
+        run,
+        started_us: micros(ended.started),
+        ended_us: micros(ended.at),
+        took_us: ended.took_us,
+        outcome: match outcome {
+            Outcome::Completed(_) => "completed",
+            Outcome::Failed(_) => "failed",
+            Outcome::Cancelled(_) => "cancelled",
+            Outcome::Interrupted => "interrupted",
+        },
+        reason: failure.map(|failure| failure.kind.name()),
+        detail: failure.and_then(|failure| shape::number_of(failure.kind)),
+        error: failure.map(|failure| failure.message.clone()),
+        process: outcome.output().and_then(|output| output.process),
+    }
+}
+
+/// Whether a failure says that the death of an executor ended the attempt.
+fn is_by_death(failure: &Failure) -> bool {
+    use batch_core::FailureKind::{Interrupted, Quarantined};
+    matches!(failure.kind, Interrupted | Quarantined)
+}
+
+fn has_content(output: &Output) -> bool {
+    output.value.is_some() || !output.stdout.is_empty() || !output.stderr.is_empty()
+}
+
+fn cancelled_text(batch: BatchId, why: CancelReason) -> String {
+    match why {
+        CancelReason::User => "cancelled by the user".to_owned(),
+        CancelReason::BatchStopped => "the batch was stopped".to_owned(),
+        CancelReason::DependencyFailed { root } => {
+            format!("{} did not complete", batch.task(root))
+        }
+    }
+}
+
+/// The store of this process, for one transaction.
+pub fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
+    // A transaction that panicked was rolled back; the store is as it was.
+    store.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,318 @@
+//! Who works on a batch: the [`Lease`], an OS lock that ends with its process.
+//!
+//! The lock is on a file beside the database, since closing any handle on the database would drop SQLite's
+//! own locks. The file says who holds it, why the batch stands still (a full disk cannot be told in the
+//! database), and which attempts were started: that is one write into a place of its own before a task
+//! begins, so that a task that kills its executor at once is known all the same.
+//!
+//! ```text
+//! byte 0    pid, mark, boot and run of the holder, as text
+//! byte 512  a note: why the batch stands still
+//! byte 1024 eight bytes for each slot: task and attempt, little endian
+//! ```
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use batch_core::TaskId;
+
+use crate::error::StoreError;
+use crate::file::BatchFile;
+
+const NOTE: u64 = 512;
+const SLOTS: u64 = 1_024;
+const SLOT: usize = 8;
+/// No more slots are read than this many bytes hold.
+const MOST: u64 = 8 << 20;
+
+/// The right to work on a batch. Given up when dropped, and by the end of the process in any case.
+#[derive(Debug)]
+pub struct Lease {
+    file: File,
+    path: PathBuf,
+}
+
+/// A process that holds a lease, or held it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// Its number.
+    pub pid: u32,
+    /// Its number and start time: `PID-START`.
+    pub mark: String,
+    /// The start of the system it ran on.
+    pub boot: String,
+    /// Its run; 0 for one that only obeyed a request.
+    pub run: u32,
+}
+
+/// The lease was not given.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// Somebody works on the batch.
+    #[error("the batch is being worked on by process {}", .0.pid)]
+    Held(Holder),
+    /// The file cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What the last holder left in the lease, if it did not end well.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftInLease {
+    /// Who it was.
+    pub holder: Option<Holder>,
+    /// The attempts it had started last in each of its slots. Most of them ended long ago.
+    pub started: HashMap<TaskId, u32>,
+}
+
+impl Lease {
+    /// Takes the lease, and gives what a dead holder left in it. That stays in the file until
+    /// [`sign`](Self::sign).
+    ///
+    /// # Errors
+    /// When another process has it, or the file cannot be used.
+    pub fn take(batch: &BatchFile) -> Result<(Self, LeftInLease), LeaseError> {
+        let path = batch.lease_path();
+        let failed = |error| StoreError::io("open", &path, error);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
+        match lock(&file) {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(LeaseError::Held(read_holder(&file))),
+            Err(TryLockError::Error(error)) => return Err(failed(error).into()),
+        }
+        let left = read_left(&file).map_err(failed)?;
+        Ok((Self { file, path }, left))
+    }
+
+    /// Whether somebody works on a batch, and who.
+    ///
+    /// # Errors
+    /// When the file cannot be read; there need not be one.
+    pub fn holder(batch: &BatchFile) -> Result<Option<Holder>, StoreError> {
+        let path = batch.lease_path();
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StoreError::io("open", &path, error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Ok(Some(read_holder(&file))),
+            Err(TryLockError::Error(error)) => Err(StoreError::io("lock", &path, error)),
+        }
+    }
+
+    /// Why a batch stands still, as its holder noted it.
+    pub fn note_of(batch: &BatchFile) -> Option<String> {
+        let file = File::open(batch.lease_path()).ok()?;
+        let text = read_text(&file, NOTE).ok()?;
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// Writes down who holds the lease from now on, in place of what the last holder left.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn sign(&mut self, holder: &Holder) -> Result<(), StoreError> {
+        let Holder {
+            pid,
+            mark,
+            boot,
+            run,
+        } = holder;
+        let text = format!("{pid}\n{mark}\n{boot}\n{run}\n");
+        let write = || {
+            self.file.set_len(0)?;
+            self.file.set_len(SLOTS)?;
+            self.file.write_all_at(text.as_bytes(), 0)
+        };
+        write().map_err(|error| StoreError::io("write", &self.path, error))
+    }
+
+    /// Notes why the batch stands still; an empty text takes the note away.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn note(&self, text: &str) -> io::Result<()> {
+        let mut bytes = [0; (SLOTS - NOTE) as usize];
+        let length = text.len().min(bytes.len());
+        bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
+        self.file.write_all_at(&bytes, NOTE)
+    }
+
+    /// A second handle on the same lease, for [`Started`].
+    ///
+    /// # Errors
+    /// When the system has no handle left.
+    pub fn started(&self) -> io::Result<Started> {
+        Ok(Started {
+            file: self.file.try_clone()?,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// Gives the lease up after a good end: nothing is left to tell.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn release(self) -> io::Result<()> {
+        self.file.set_len(0)
+    }
+}
+
+/// Notes which attempts are started, before they are.
+#[derive(Debug)]
+pub struct Started {
+    file: File,
+    buffer: Vec<u8>,
+}
+
+impl Started {
+    /// Notes attempts with the slots they run in.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn note(
+        &mut self,
+        attempts: impl IntoIterator<Item = (u32, TaskId, u32)>,
+    ) -> io::Result<()> {
+        let mut slots: Vec<(u32, TaskId, u32)> = attempts.into_iter().collect();
+        slots.sort_unstable();
+        // Slots in a row are written together.
+        for row in slots.chunk_by(|a, b| a.0 + 1 == b.0) {
+            self.buffer.clear();
+            for (_, task, attempt) in row {
+                self.buffer.extend_from_slice(&task.get().to_le_bytes());
+                self.buffer.extend_from_slice(&attempt.to_le_bytes());
+            }
+            let at = SLOTS + u64::from(row[0].0) * SLOT as u64;
+            self.file.write_all_at(&self.buffer, at)?;
+        }
+        Ok(())
+    }
+}
+
+/// Locks the file. Who only looks for the holder has it locked for some microseconds as well, so one refusal
+/// says nothing yet.
+fn lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..10 {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+            other => return other,
+        }
+    }
+    file.try_lock()
+}
+
+fn read_holder(file: &File) -> Holder {
+    parse_holder(&read_text(file, 0).unwrap_or_default()).unwrap_or_default()
+}
+
+fn parse_holder(text: &str) -> Option<Holder> {
+    let mut lines = text.lines();
+    Some(Holder {
+        pid: lines.next()?.parse().ok()?,
+        mark: lines.next()?.to_owned(),
+        boot: lines.next()?.to_owned(),
+        run: lines.next()?.parse().ok()?,
+    })
+}
+
+/// A text that ends with a zero byte or with its place.
+fn read_text(file: &File, at: u64) -> io::Result<String> {
+    let mut bytes = [0; NOTE as usize];
+    let length = file.read_at(&mut bytes, at)?;
+    let text = bytes[..length].split(|byte| *byte == 0).next();
+    Ok(String::from_utf8_lossy(text.unwrap_or_default()).into_owned())
+}
+
+fn read_left(file: &File) -> io::Result<LeftInLease> {
+    let holder = parse_holder(&read_text(file, 0)?);
+    let mut bytes = Vec::new();
+    let length = file.metadata()?.len();
+    if length > SLOTS {
+        let mut slots = file;
+        io::Seek::seek(&mut slots, io::SeekFrom::Start(SLOTS))?;
+        slots.take(MOST).read_to_end(&mut bytes)?;
+    }
+    let word = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().expect("four bytes"));
+    let started = bytes
+        .chunks_exact(SLOT)
+        .filter_map(|slot| Some((TaskId::new(word(&slot[..4]))?, word(&slot[4..]))));
+    let mut latest: HashMap<TaskId, u32> = HashMap::new();
+    for (task, attempt) in started {
+        let known = latest.entry(task).or_default();
+        *known = attempt.max(*known);
+    }
+    Ok(LeftInLease {
+        holder,
+        started: latest,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holder(run: u32) -> Holder {
+        Holder {
+            pid: 7,
+            mark: "7-99".to_owned(),
+            boot: "b".to_owned(),
+            run,
+        }
+    }
+
+    #[test]
+    fn one_holder_at_a_time_and_what_it_started_outlives_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let batch = BatchFile::new(folder.path().join("b1.db"));
+        assert_eq!(Lease::holder(&batch).unwrap(), None);
+        let (mut lease, left) = Lease::take(&batch).unwrap();
+        assert_eq!(left, LeftInLease::default());
+        lease.sign(&holder(3)).unwrap();
+        lease.note("the disk is full").unwrap();
+        let task = |number| TaskId::new(number).unwrap();
+        let mut started = lease.started().unwrap();
+        started
+            .note([(1, task(5), 1), (0, task(4), 2), (7, task(9), 1)])
+            .unwrap();
+        started.note([(0, task(5), 2)]).unwrap();
+
+        let refused = Lease::take(&batch).unwrap_err();
+        assert!(matches!(&refused, LeaseError::Held(by) if *by == holder(3)), "{refused}");
+        assert_eq!(Lease::holder(&batch).unwrap(), Some(holder(3)));
+        assert_eq!(Lease::note_of(&batch).as_deref(), Some("the disk is full"));
+        drop((lease, started));
+
+        let (lease, left) = Lease::take(&batch).unwrap();
+        assert_eq!(left.holder, Some(holder(3)));
+        assert_eq!(left.started, HashMap::from([(task(5), 2), (task(9), 1)]));
+        lease.release().unwrap();
+        let (_, left) = Lease::take(&batch).unwrap();
+        assert_eq!(left, LeftInLease::default());
+        assert_eq!(Lease::note_of(&batch), None);
+    }
+
+    #[test]
+    fn junk_in_the_file_is_no_trap() {
+        let folder = tempfile::tempdir().unwrap();
+        let batch = BatchFile::new(folder.path().join("b1.db"));
+        for junk in [vec![0xff; 3], vec![0xff; 1_500], vec![b'\n'; 2_000]] {
+            std::fs::write(batch.lease_path(), junk).unwrap();
+            let (_, left) = Lease::take(&batch).unwrap();
+            assert_eq!(left.holder, None);
+        }
+    }
+}

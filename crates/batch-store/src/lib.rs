@@ -1,0 +1,76 @@
+//! One batch, one SQLite file: the journal of what happened, recovery, queries and the lease.
+//!
+//! Everything that is known of a batch lies in its file and survives the end of every process. This crate
+//! writes what the core's events say, reads it back, and decides nothing: what becomes of a task that was
+//! running when its executor died is the business of `batch_core::Batch`, into which [`Store::load`] puts all
+//! tasks again.
+//!
+//! ```text
+//! tasks ── Adding ──►┐                    ┌──► Store::load ──► Batch
+//! events ─ Journal ─►│ b7.db (one SQLite) │──► for_each_task ─► TaskRecord ─► results, exports
+//! requests ─ ask ───►└────────────────────┘──► overview ──────► status
+//!                      b7.db.lease: who works on it, and what it has started
+//! ```
+//!
+//! - [`Store`] is an open file; any number of processes may have it open.
+//! - [`Adding`] adds tasks, all or none.
+//! - [`Journal`] folds events into rows and writes them in groups.
+//! - [`Lease`] is the right to change the state of tasks: an OS lock, so a crash needs no timeout to be noticed.
+//!
+//! ```
+//! use batch_core::{BatchId, BatchSettings, Status, TaskSpec, Time};
+//! use batch_store::{BatchFile, Durability, NewBatch, Origin, Store};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let new = NewBatch {
+//!     batch: BatchId::default(),
+//!     settings: BatchSettings::default(),
+//!     origin: Origin::default(),
+//!     created_at: Time::ZERO,
+//! };
+//! let file = BatchFile::new(folder.path().join("b1.db"));
+//! let mut store = Store::create(file, &new, Durability::Full)?;
+//! let mut adding = store.adding(Time::ZERO)?;
+//! adding.add([(&TaskSpec::new("simulate"), Vec::new())])?;
+//! assert_eq!(adding.commit()?.count, 1);
+//! assert_eq!(store.overview()?.count(Status::Queued), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod add;
+mod content;
+mod error;
+mod file;
+mod journal;
+mod lease;
+mod load;
+mod migrate;
+mod overview;
+mod query;
+mod remove;
+mod requests;
+mod rows;
+mod runs;
+mod schema;
+mod settings;
+mod shape;
+mod spec_rows;
+mod store;
+mod totals;
+
+pub use add::{Added, Adding};
+pub use content::ContentHash;
+pub use error::StoreError;
+pub use file::{BatchFile, private_folder};
+pub use journal::{Journal, lock};
+pub use lease::{Holder, Lease, LeaseError, LeftInLease, Started};
+pub use load::LeftBehind;
+pub use overview::{CauseCount, Overview};
+pub use query::Selection;
+pub use requests::StoredRequest;
+pub use runs::{EndRun, Pulse, Run};
+pub use schema::{APPLICATION_ID, Durability, VERSION};
+pub use settings::{BatchInfo, NewBatch, Origin};
+pub use store::Store;

@@ -1,0 +1,327 @@
+//! From the file into a [`Batch`]: all tasks when a run begins, and new ones while it goes on.
+//!
+//! What is finished costs two bits; what is open is read with its specification. Where a task was running
+//! when its executor died, the batch itself decides what becomes of it, and the events that say so are handed
+//! on like all others.
+
+use std::collections::HashMap;
+
+use batch_core::{Batch, Carried, Event, Past, PastState, Reopen, Status, TaskId, Time};
+use rusqlite::Row;
+
+use crate::error::StoreError;
+use crate::shape::{self, task_id};
+use crate::spec_rows::{RowError, SPEC_COLUMNS, SPEC_WIDTH, SpecReader, SpecRow};
+use crate::store::Store;
+use crate::totals;
+
+/// So many events are handed on at once.
+const HANDFUL: usize = 4_096;
+
+/// What an earlier run left behind.
+#[derive(Clone, Debug, Default)]
+pub struct LeftBehind {
+    /// Tasks that a dead executor had started, with the number of the attempt: from its lease. What is on
+    /// record as running is known without.
+    pub started: HashMap<TaskId, u32>,
+    /// When it was last known to live.
+    pub last_seen: Time,
+}
+
+/// The states of tasks, as their rows say.
+struct StateRow {
+    task: TaskId,
+    status: Status,
+    reason: Option<String>,
+    until: Option<Time>,
+    attempts: u32,
+    retries: u32,
+    deaths: u32,
+}
+
+impl Store {
+    /// Puts all tasks of the file into an empty batch, and gives out what happens on the way: that each open
+    /// task was submitted, and what became of those that were running.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or says what cannot be.
+    pub fn load(
+        &self,
+        batch: &mut Batch,
+        left: &LeftBehind,
+        now: Time,
+        mut observe: impl FnMut(&[Event]),
+    ) -> Result<(), StoreError> {
+        let next = self.info()?.next_task;
+        let mut loader = Loader {
+            store: self,
+            batch,
+            left,
+            now,
+            reader: SpecReader::default(),
+            events: Vec::new(),
+            observe: &mut observe,
+        };
+        loader.load(next).map_err(|error| match error {
+            Ok(what) => self.corrupt(what),
+            Err(error) => self.error(error),
+        })?;
+        batch.carry_over(&self.carried()?);
+        Ok(())
+    }
+
+    /// Reads tasks that were added since, from `next` on, at most `limit` of them.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or says what cannot be.
+    pub fn added_since(&self, next: TaskId, limit: u32) -> Result<Vec<Past>, StoreError> {
+        let mut reader = SpecReader::default();
+        let mut read = || {
+            let sql = format!("SELECT {SPEC_COLUMNS} FROM specs s WHERE task >= ?1 ORDER BY task LIMIT ?2");
+            let mut select = self.connection.prepare_cached(&sql).map_err(Err)?;
+            let mut rows = select.query([next.get(), limit]).map_err(Err)?;
+            let mut added: Vec<Past> = Vec::new();
+            while let Some(row) = rows.next().map_err(Err)? {
+                let spec = reader.read(&self.connection, row)?;
+                // Removed again before they were seen.
+                if spec.task.index() != next.index() + added.len() {
+                    return Err(Ok(format!("task {} comes out of turn", spec.task)));
+                }
+                added.push(queued(spec));
+            }
+            Ok(added)
+        };
+        read().map_err(|error| match error {
+            Ok(what) => self.corrupt(what),
+            Err(error) => self.error(error),
+        })
+    }
+
+    /// Reads finished tasks that are to run again.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or says what cannot be.
+    pub fn reopenable(&self, tasks: &[TaskId]) -> Result<Vec<Reopen>, StoreError> {
+        let mut reader = SpecReader::default();
+        let sql = format!(
+            "SELECT {SPEC_COLUMNS}, t.attempts FROM specs s JOIN states t ON t.task = s.task
+             WHERE s.task = ?1"
+        );
+        let mut read = || {
+            let mut select = self.connection.prepare_cached(&sql).map_err(Err)?;
+            let mut found = Vec::with_capacity(tasks.len());
+            for task in tasks {
+                let mut rows = select.query([task.get()]).map_err(Err)?;
+                if let Some(row) = rows.next().map_err(Err)? {
+                    let spec = reader.read(&self.connection, row)?;
+                    found.push(Reopen {
+                        task: spec.task,
+                        spec: spec.spec,
+                        after: spec.needs,
+                        priority: spec.priority,
+                        attempts: row.get(SPEC_WIDTH).map_err(Err)?,
+                    });
+                }
+            }
+            Ok(found)
+        };
+        read().map_err(|error| match error {
+            Ok(what) => self.corrupt(what),
+            Err(error) => self.error(error),
+        })
+    }
+
+    fn carried(&self) -> Result<Carried, StoreError> {
+        let totals = totals::read(&self.connection).map_err(|error| self.error(error))?;
+        let count = |name: &str| totals.get(name).copied().unwrap_or_default();
+        Ok(Carried {
+            completed: count("completed"),
+            failed: count("failed"),
+            cancelled: count("cancelled"),
+            flaky: count("flaky"),
+            retries: count("retries"),
+            attempts: count("attempts"),
+        })
+    }
+}
+
+struct Loader<'a> {
+    store: &'a Store,
+    batch: &'a mut Batch,
+    left: &'a LeftBehind,
+    now: Time,
+    reader: SpecReader,
+    events: Vec<Event>,
+    observe: &'a mut dyn FnMut(&[Event]),
+}
+
+impl Loader<'_> {
+    fn load(&mut self, next: u32) -> Result<(), RowError> {
+        let store = self.store;
+        let mut select = store
+            .connection
+            .prepare_cached(
+                "SELECT task, status, reason, until_us, attempts, retries, deaths FROM states ORDER BY task",
+            )
+            .map_err(Err)?;
+        let mut rows = select.query([]).map_err(Err)?;
+        while let Some(row) = rows.next().map_err(Err)? {
+            let state = state_row(row)?;
+            self.untouched(state.task.get())?;
+            if state.status.is_final() {
+                self.batch.restore_finished(state.status);
+            } else {
+                self.open(&state)?;
+            }
+        }
+        self.untouched(next)?;
+        self.give_out();
+        Ok(())
+    }
+
+    /// Tasks before `end` that nothing has happened to, or that were removed.
+    fn untouched(&mut self, end: u32) -> Result<(), RowError> {
+        let first = self.batch.next_id().get();
+        if first >= end {
+            return Ok(());
+        }
+        let sql = format!("SELECT {SPEC_COLUMNS} FROM specs s WHERE task >= ?1 AND task < ?2 ORDER BY task");
+        let store = self.store;
+        let mut select = store.connection.prepare_cached(&sql).map_err(Err)?;
+        let mut rows = select.query([first, end]).map_err(Err)?;
+        while let Some(row) = rows.next().map_err(Err)? {
+            let spec = self.reader.read(&store.connection, row)?;
+            self.removed(spec.task.get());
+            let past = match self.left.started.get(&spec.task) {
+                Some(attempt) => self.cut_off(spec, *attempt, 0, 0)?,
+                None => queued(spec),
+            };
+            self.restore(past);
+        }
+        self.removed(end);
+        Ok(())
+    }
+
+    /// Places before `end` whose tasks were removed.
+    fn removed(&mut self, end: u32) {
+        while self.batch.next_id().get() < end {
+            self.batch.restore_removed();
+        }
+    }
+
+    /// A task to which something has happened, and which is not finished.
+    fn open(&mut self, state: &StateRow) -> Result<(), RowError> {
+        let sql = format!("SELECT {SPEC_COLUMNS} FROM specs s WHERE task = ?1");
+        let store = self.store;
+        let mut select = store.connection.prepare_cached(&sql).map_err(Err)?;
+        let mut rows = select.query([state.task.get()]).map_err(Err)?;
+        let row = rows
+            .next()
+            .map_err(Err)?
+            .ok_or_else(|| Ok(format!("task {} has a state and no specification", state.task)))?;
+        let spec = self.reader.read(&store.connection, row)?;
+        let started = self.left.started.get(&state.task).copied();
+        let attempt = started.unwrap_or_default().max(state.attempts);
+        let was_running = state.status == Status::Running || attempt > state.attempts;
+        let past = if was_running {
+            self.cut_off(spec, attempt, state.retries, state.deaths)?
+        } else {
+            Past {
+                attempts: state.attempts,
+                retries: state.retries,
+                state: match (state.reason.as_deref(), state.until) {
+                    (Some("held"), _) => PastState::Held,
+                    (_, Some(until)) => PastState::Delayed { until },
+                    _ => PastState::Queued,
+                },
+                ..queued(spec)
+            }
+        };
+        self.restore(past);
+        Ok(())
+    }
+
+    /// A task that was running when its executor died.
+    fn cut_off(
+        &self,
+        spec: SpecRow,
+        attempt: u32,
+        retries: u32,
+        deaths: u32,
+    ) -> Result<Past, RowError> {
+        let last_seen = self.left.last_seen;
+        let mut select = self
+            .store
+            .connection
+            .prepare_cached("SELECT started_us FROM attempts WHERE task = ?1 AND attempt = ?2")
+            .map_err(Err)?;
+        let mut rows = select.query([spec.task.get(), attempt]).map_err(Err)?;
+        let started = match rows.next().map_err(Err)? {
+            Some(row) => shape::time(row.get(0).map_err(Err)?),
+            None => last_seen,
+        };
+        Ok(Past {
+            attempts: attempt,
+            retries,
+            state: PastState::Running {
+                started,
+                last_seen: last_seen.max(started),
+                deaths: deaths + 1,
+            },
+            ..queued(spec)
+        })
+    }
+
+    fn restore(&mut self, past: Past) {
+        self.batch.restore(past, self.now);
+        self.batch.take_events(&mut self.events);
+        if self.events.len() >= HANDFUL {
+            self.give_out();
+        }
+    }
+
+    fn give_out(&mut self) {
+        self.batch.take_events(&mut self.events);
+        (self.observe)(&self.events);
+        self.events.clear();
+    }
+}
+
+fn queued(row: SpecRow) -> Past {
+    Past {
+        spec: row.spec,
+        after: row.needs,
+        priority: row.priority,
+        created_at: row.created_at,
+        attempts: 0,
+        retries: 0,
+        state: PastState::Queued,
+    }
+}
+
+fn state_row(row: &Row<'_>) -> Result<StateRow, RowError> {
+    let read = || {
+        let number: i64 = row.get(0)?;
+        let status = row.get_ref(1)?.as_str()?;
+        Ok((number, status.parse::<Status>()))
+    };
+    let (number, status) = read().map_err(Err)?;
+    let bad = |what: &str| Ok(format!("task {number}: {what}"));
+    let status = status.map_err(|error| bad(&error.to_string()))?;
+    let rest = || {
+        Ok(StateRow {
+            task: TaskId::from_index(0),
+            status,
+            reason: row.get(2)?,
+            until: row.get::<_, Option<i64>>(3)?.map(shape::time),
+            attempts: row.get(4)?,
+            retries: row.get(5)?,
+            deaths: row.get(6)?,
+        })
+    };
+    let state: StateRow = rest().map_err(Err)?;
+    Ok(StateRow {
+        task: task_id(number).ok_or_else(|| bad("no such number"))?,
+        ..state
+    })
+}

@@ -1,0 +1,155 @@
+//! A batch at a glance: [`Overview`], read from a few rows however many tasks there are.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use batch_core::{Cause, CauseId, Status, TaskId, Time};
+use rusqlite::Row;
+
+use crate::error::StoreError;
+use crate::runs::Run;
+use crate::settings::{self, BatchInfo};
+use crate::store::Store;
+use crate::totals;
+
+/// A batch at a glance.
+#[derive(Clone, Debug)]
+pub struct Overview {
+    /// What the file says of the batch as a whole.
+    pub info: BatchInfo,
+    /// The last run, if there was one.
+    pub run: Option<Run>,
+    /// Why tasks failed, the most frequent cause first.
+    pub causes: Vec<CauseCount>,
+    totals: BTreeMap<String, u64>,
+}
+
+/// How many tasks failed for a cause.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CauseCount {
+    /// The cause.
+    pub cause: Cause,
+    /// How many tasks.
+    pub tasks: u64,
+    /// One of them.
+    pub sample_task: TaskId,
+}
+
+impl Store {
+    /// Reads a batch at a glance, all of it as of one moment.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or says what cannot be.
+    pub fn overview(&self) -> Result<Overview, StoreError> {
+        let begun = self.connection.unchecked_transaction();
+        let _moment = begun.map_err(|error| self.error(error))?;
+        Ok(Overview {
+            info: self.info()?,
+            run: self.last_run()?,
+            causes: self.causes()?,
+            totals: totals::read(&self.connection).map_err(|error| self.error(error))?,
+        })
+    }
+
+    /// Why tasks failed, the most frequent cause first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn causes(&self) -> Result<Vec<CauseCount>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<CauseCount>> {
+            self.connection
+                .prepare_cached(
+                    "SELECT cause, label, sample, sample_task, tasks FROM causes
+                     WHERE tasks > 0 ORDER BY tasks DESC, cause",
+                )?
+                .query_map([], cause_count)?
+                .filter_map(Result::transpose)
+                .collect()
+        };
+        read().map_err(|error| self.error(error))
+    }
+
+    /// The row of `settings` in which others of this project keep something.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn extra(&self, name: &str) -> Result<Option<String>, StoreError> {
+        settings::get(&self.connection, name).map_err(|error| self.error(error))
+    }
+
+    /// Writes such a row.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn set_extra(&mut self, name: &str, value: &str) -> Result<(), StoreError> {
+        self.write(|connection| settings::put(connection, name, &value))
+    }
+}
+
+impl Overview {
+    /// How many tasks have a status.
+    pub fn count(&self, status: Status) -> u64 {
+        self.total(status.name())
+    }
+
+    /// How many tasks there are.
+    pub fn tasks(&self) -> u64 {
+        Status::ALL.into_iter().map(|status| self.count(status)).sum()
+    }
+
+    /// How many tasks are neither completed nor failed nor cancelled.
+    pub fn open(&self) -> u64 {
+        self.count(Status::Queued) + self.count(Status::Running)
+    }
+
+    /// How many tasks completed on a later attempt.
+    pub fn flaky(&self) -> u64 {
+        self.total("flaky")
+    }
+
+    /// How many retries finished tasks used.
+    pub fn retries(&self) -> u64 {
+        self.total("retries")
+    }
+
+    /// How many tasks were finished after at least one attempt.
+    pub fn executed(&self) -> u64 {
+        self.total("executed")
+    }
+
+    /// How long all attempts took together.
+    pub fn execution_time(&self) -> Duration {
+        Duration::from_micros(self.total("execution_us"))
+    }
+
+    /// When the first attempt began.
+    pub fn first_start(&self) -> Option<Time> {
+        self.time("first_us")
+    }
+
+    /// When the last task finished.
+    pub fn last_end(&self) -> Option<Time> {
+        self.time("last_us")
+    }
+
+    fn time(&self, name: &str) -> Option<Time> {
+        let micros = self.total(name);
+        (micros > 0).then(|| Time::from_micros(micros))
+    }
+
+    fn total(&self, name: &str) -> u64 {
+        self.totals.get(name).copied().unwrap_or_default()
+    }
+}
+
+/// A row of `causes`; `None` when it cannot be one.
+fn cause_count(row: &Row<'_>) -> rusqlite::Result<Option<CauseCount>> {
+    let (id, sample_task) = (CauseId::new(row.get(0)?), TaskId::new(row.get(3)?));
+    let (label, sample): (String, String) = (row.get(1)?, row.get(2)?);
+    let tasks: i64 = row.get(4)?;
+    Ok(id.zip(sample_task).map(|(id, sample_task)| CauseCount {
+        cause: Cause::from_parts(id, label, sample),
+        tasks: u64::try_from(tasks).unwrap_or_default(),
+        sample_task,
+    }))
+}

@@ -1,0 +1,123 @@
+//! Clearing finished tasks away: [`Store::clear`].
+
+use std::fs;
+
+use batch_core::{Status, TaskId};
+use rusqlite::Connection;
+
+use crate::error::StoreError;
+use crate::store::Store;
+
+impl Store {
+    /// Removes finished tasks with all their attempts and outputs, and gives their number. What is not
+    /// finished stays, and so do completed tasks that an open one depends on: it may use their results.
+    ///
+    /// # Errors
+    /// When the file cannot be written; nothing is removed then.
+    pub fn clear(&mut self, tasks: &[TaskId]) -> Result<u64, StoreError> {
+        let folder = self.file.folder();
+        let (removed, files) = self.write(|connection| {
+            choose(connection, tasks)?;
+            let files = spilled(connection)?;
+            let removed = delete(connection)?;
+            Ok((removed, files))
+        })?;
+        for file in files {
+            // What cannot be removed is found by the next executor.
+            let _ = fs::remove_file(folder.join(file));
+        }
+        Ok(removed)
+    }
+
+    /// Removes files of outputs that no row knows: what an executor that died left.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn remove_stray_files(&self) -> Result<usize, StoreError> {
+        let folder = self.file.folder();
+        let Ok(entries) = fs::read_dir(&folder) else {
+            return Ok(0);
+        };
+        let known = |name: &str| {
+            self.connection
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM outputs WHERE task = ?1
+                     AND (stdout_file = ?2 OR stderr_file = ?2))",
+                )
+                .and_then(|mut select| {
+                    select.query_row((task_in(name), name), |row| row.get::<_, bool>(0))
+                })
+        };
+        let mut removed = 0;
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let kept = known(&name.to_string_lossy()).map_err(|error| self.error(error))?;
+            if !kept && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                removed += usize::from(fs::remove_file(entry.path()).is_ok());
+            }
+        }
+        Ok(removed)
+    }
+}
+
+/// The number of the task in the name of a file such as `b7.42-x7Gd.stdout`.
+fn task_in(name: &str) -> Option<u32> {
+    let (_, rest) = name.split_once('.')?;
+    rest.split_once('-')?.0.parse().ok()
+}
+
+fn choose(connection: &Connection, tasks: &[TaskId]) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "CREATE TEMP TABLE IF NOT EXISTS going (task INTEGER PRIMARY KEY); DELETE FROM going;",
+    )?;
+    let mut insert = connection.prepare_cached(
+        "INSERT OR IGNORE INTO going SELECT task FROM states
+         WHERE task = ?1 AND status IN ('completed', 'failed', 'cancelled')",
+    )?;
+    for task in tasks {
+        insert.execute([task.get()])?;
+    }
+    connection.execute(
+        "DELETE FROM going WHERE task IN (
+            SELECT json_each.value FROM specs s LEFT JOIN states t ON t.task = s.task,
+                json_each(s.needs)
+            WHERE s.needs IS NOT NULL AND coalesce(t.status, 'queued') IN ('queued', 'running'))",
+        [],
+    )?;
+    Ok(())
+}
+
+fn spilled(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare(
+            "SELECT stdout_file FROM outputs JOIN going USING (task) WHERE stdout_file IS NOT NULL
+             UNION ALL
+             SELECT stderr_file FROM outputs JOIN going USING (task) WHERE stderr_file IS NOT NULL",
+        )?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
+fn delete(connection: &Connection) -> rusqlite::Result<u64> {
+    for status in [Status::Completed, Status::Failed, Status::Cancelled] {
+        connection.execute(
+            "UPDATE totals SET value = value - (SELECT count(*) FROM states JOIN going USING (task)
+             WHERE status = ?1) WHERE name = ?1",
+            [status.name()],
+        )?;
+    }
+    connection.execute_batch(
+        "UPDATE causes SET tasks = tasks - (
+            SELECT count(*) FROM states JOIN going USING (task) WHERE states.cause = causes.cause);
+         UPDATE totals SET value = value - (
+            SELECT count(*) FROM states JOIN going USING (task)
+            WHERE status = 'completed' AND retries > 0) WHERE name = 'flaky';",
+    )?;
+    for table in ["outputs", "attempts", "specs"] {
+        let sql = format!("DELETE FROM {table} WHERE task IN (SELECT task FROM going)");
+        connection.execute(&sql, [])?;
+    }
+    let removed = connection.execute("DELETE FROM states WHERE task IN (SELECT task FROM going)", [])?;
+    connection.execute("DELETE FROM causes WHERE tasks <= 0", [])?;
+    Ok(removed as u64)
+}

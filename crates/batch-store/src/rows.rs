@@ -1,0 +1,360 @@
+//! What waits to be written: [`Rows`], and the statements that write them.
+
+use std::sync::Arc;
+
+use batch_core::{Cause, Failure, Output, ProcessEnd, Status, Stream, TaskId};
+use rusqlite::{CachedStatement, Connection};
+
+use crate::error::StoreError;
+use crate::shape::{column, micros};
+use crate::store::Store;
+use crate::totals::Deltas;
+
+const PUT_STATE: &str = "INSERT INTO states (task, status, reason, detail, until_us, attempts, retries,
+        deaths, started_us, completed_us, execution_us, error, cause)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?14, ?7), ?8, ?9, ?10, ?11, ?12, ?13)
+    ON CONFLICT (task) DO UPDATE SET
+        status = excluded.status, reason = excluded.reason, detail = excluded.detail,
+        until_us = excluded.until_us, attempts = max(attempts, excluded.attempts),
+        retries = coalesce(?14, retries + ?7), deaths = deaths + excluded.deaths,
+        started_us = coalesce(started_us, excluded.started_us),
+        completed_us = excluded.completed_us,
+        execution_us = coalesce(execution_us + ?11, execution_us, ?11),
+        error = excluded.error, cause = excluded.cause";
+
+const PUT_ATTEMPT: &str = "INSERT OR REPLACE INTO attempts (task, attempt, run, started_us, ended_us,
+        took_us, outcome, reason, detail, error, exit_code, signal, cpu_us, peak_memory, leaking)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+
+const PUT_OUTPUT: &str = "INSERT OR REPLACE INTO outputs (task, attempt, value, stdout, stderr,
+        stdout_file, stderr_file, stdout_bytes, stderr_bytes)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+
+/// The causes of the task lose one first: it may have failed before.
+const REOPEN: &str = "UPDATE states SET status = 'queued', reason = NULL, detail = NULL, until_us = NULL,
+        retries = 0, deaths = 0, completed_us = NULL, error = NULL, cause = NULL WHERE task = ?1";
+
+/// Everything that happened since the last flush, in rows.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    pub(crate) states: Vec<StateRow>,
+    pub(crate) attempts: Vec<AttemptRow>,
+    pub(crate) outputs: Vec<OutputRow>,
+    pub(crate) causes: Vec<(u32, Cause)>,
+    /// Failed tasks whose cause is not found yet, by the place of their state.
+    pub(crate) failed: Vec<(usize, Arc<Failure>)>,
+    pub(crate) last_failure: Option<(TaskId, Arc<Failure>)>,
+    /// Tasks that were reopened, each before the state at this place.
+    pub(crate) reopened: Vec<(usize, u32)>,
+    pub(crate) priorities: Vec<(u32, &'static str)>,
+    pub(crate) paused: Option<bool>,
+    pub(crate) totals: Deltas,
+}
+
+/// A row of `states`. Attempts, retries, deaths and the execution time are added to what is there.
+#[derive(Debug)]
+pub(crate) struct StateRow {
+    pub(crate) task: u32,
+    pub(crate) status: &'static str,
+    pub(crate) reason: Option<&'static str>,
+    pub(crate) detail: Option<i64>,
+    pub(crate) until_us: Option<i64>,
+    pub(crate) attempts: u32,
+    pub(crate) retries: u32,
+    /// All retries, once they are known.
+    pub(crate) retries_in_all: Option<u32>,
+    pub(crate) deaths: u32,
+    pub(crate) started_us: Option<i64>,
+    pub(crate) completed_us: Option<i64>,
+    pub(crate) execution_us: Option<i64>,
+    pub(crate) error: Option<String>,
+    pub(crate) cause: Option<u32>,
+}
+
+/// A row of `attempts`, ended.
+#[derive(Debug)]
+pub(crate) struct AttemptRow {
+    pub(crate) task: u32,
+    pub(crate) attempt: u32,
+    pub(crate) run: u32,
+    pub(crate) started_us: i64,
+    pub(crate) ended_us: i64,
+    pub(crate) took_us: i64,
+    pub(crate) outcome: &'static str,
+    pub(crate) reason: Option<&'static str>,
+    pub(crate) detail: Option<i64>,
+    pub(crate) error: Option<String>,
+    pub(crate) process: Option<ProcessEnd>,
+}
+
+/// A row of `outputs`.
+#[derive(Debug)]
+pub(crate) struct OutputRow {
+    pub(crate) task: u32,
+    pub(crate) attempt: u32,
+    pub(crate) output: Arc<Output>,
+}
+
+impl StateRow {
+    /// A task back in the queue.
+    pub(crate) fn queued(task: u32) -> Self {
+        Self {
+            task,
+            status: Status::Queued.name(),
+            reason: None,
+            detail: None,
+            until_us: None,
+            attempts: 0,
+            retries: 0,
+            retries_in_all: None,
+            deaths: 0,
+            started_us: None,
+            completed_us: None,
+            execution_us: None,
+            error: None,
+            cause: None,
+        }
+    }
+
+    fn write(&self, put: &mut CachedStatement<'_>) -> rusqlite::Result<usize> {
+        put.execute(rusqlite::params![
+            self.task,
+            self.status,
+            self.reason,
+            self.detail,
+            self.until_us,
+            self.attempts,
+            self.retries,
+            self.deaths,
+            self.started_us,
+            self.completed_us,
+            self.execution_us,
+            self.error,
+            self.cause,
+            self.retries_in_all,
+        ])
+    }
+}
+
+impl AttemptRow {
+    fn write(&self, put: &mut CachedStatement<'_>) -> rusqlite::Result<usize> {
+        let process = self.process.as_ref();
+        put.execute(rusqlite::params![
+            self.task,
+            self.attempt,
+            self.run,
+            self.started_us,
+            self.ended_us,
+            self.took_us,
+            self.outcome,
+            self.reason,
+            self.detail,
+            self.error,
+            process.and_then(|process| process.exit_code),
+            process.and_then(|process| process.signal),
+            process.map(|process| column(micros(process.cpu_time))),
+            process.map(|process| column(process.peak_memory)),
+            process.map(|process| process.leaking),
+        ])
+    }
+}
+
+impl OutputRow {
+    fn write(&self, put: &mut CachedStatement<'_>, store: &Place) -> rusqlite::Result<usize> {
+        let output = &self.output;
+        put.execute(rusqlite::params![
+            self.task,
+            self.attempt,
+            output.value.as_ref().map(batch_core::Json::as_str),
+            inline(&output.stdout),
+            inline(&output.stderr),
+            store.name_of(&output.stdout),
+            store.name_of(&output.stderr),
+            column(output.stdout.len()),
+            column(output.stderr.len()),
+        ])
+    }
+}
+
+/// Where large outputs lie.
+struct Place {
+    folder: std::path::PathBuf,
+}
+
+impl Place {
+    /// The file of an output: its name alone where it lies in the batch's own folder, so that the batch can
+    /// be moved.
+    fn name_of(&self, stream: &Stream) -> Option<String> {
+        let Stream::File { path, .. } = stream else {
+            return None;
+        };
+        let shown = path.strip_prefix(&self.folder).unwrap_or(path);
+        Some(shown.to_string_lossy().into_owned())
+    }
+}
+
+fn inline(stream: &Stream) -> Option<&[u8]> {
+    match stream {
+        Stream::Inline(bytes) if !bytes.is_empty() => Some(bytes),
+        _ => None,
+    }
+}
+
+impl Rows {
+    pub(crate) fn len(&self) -> usize {
+        self.states.len() + self.attempts.len() + self.reopened.len() + self.priorities.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0 && self.paused.is_none()
+    }
+
+    /// Forgets what was written; keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.states.clear();
+        self.attempts.clear();
+        self.outputs.clear();
+        self.causes.clear();
+        self.failed.clear();
+        self.reopened.clear();
+        self.priorities.clear();
+        self.paused = None;
+        self.totals = Deltas::default();
+    }
+
+    /// Writes all rows in one transaction. `running` are attempts under way that the file does not know yet.
+    pub(crate) fn write(
+        &self,
+        store: &mut Store,
+        (run, seen_us): (u32, i64),
+        running: &[(u32, u32, i64)],
+        totals: &Deltas,
+        recovering: bool,
+    ) -> Result<(), StoreError> {
+        let place = Place {
+            folder: store.file().folder(),
+        };
+        store.write(|connection| {
+            // Before the states: a task that is reopened takes its failure off its cause again.
+            self.write_causes(connection)?;
+            self.write_states(connection)?;
+            self.write_attempts(connection, &place)?;
+            write_running(connection, run, running)?;
+            self.write_rest(connection)?;
+            if recovering {
+                nothing_runs(connection)?;
+            }
+            totals.write(connection)?;
+            connection
+                .prepare_cached("UPDATE runs SET seen_us = max(seen_us, ?2) WHERE run = ?1")?
+                .execute((run, seen_us))
+                .map(drop)
+        })
+    }
+
+    fn write_states(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut put = connection.prepare_cached(PUT_STATE)?;
+        let mut reopened = self.reopened.iter().peekable();
+        for (place, row) in self.states.iter().enumerate() {
+            while let Some((_, task)) = reopened.next_if(|(before, _)| *before <= place) {
+                reopen(connection, *task)?;
+            }
+            row.write(&mut put)?;
+        }
+        for (_, task) in reopened {
+            reopen(connection, *task)?;
+        }
+        Ok(())
+    }
+
+    fn write_attempts(&self, connection: &Connection, place: &Place) -> rusqlite::Result<()> {
+        let mut put = connection.prepare_cached(PUT_ATTEMPT)?;
+        for row in &self.attempts {
+            row.write(&mut put)?;
+        }
+        if self.outputs.is_empty() {
+            return Ok(());
+        }
+        let mut put = connection.prepare_cached(PUT_OUTPUT)?;
+        for row in &self.outputs {
+            row.write(&mut put, place)?;
+        }
+        Ok(())
+    }
+
+    fn write_causes(&self, connection: &Connection) -> rusqlite::Result<()> {
+        for (task, cause) in &self.causes {
+            connection
+                .prepare_cached(
+                    "INSERT INTO causes (cause, label, sample, sample_task, tasks) VALUES (?1, ?2, ?3, ?4, 1)
+                     ON CONFLICT (cause) DO UPDATE SET
+                        sample = iif(tasks = 0, excluded.sample, sample),
+                        sample_task = iif(tasks = 0, excluded.sample_task, sample_task),
+                        tasks = tasks + 1",
+                )?
+                .execute((cause.id().get(), cause.label(), cause.sample(), task))?;
+        }
+        Ok(())
+    }
+
+    fn write_rest(&self, connection: &Connection) -> rusqlite::Result<()> {
+        for (task, priority) in &self.priorities {
+            connection
+                .prepare_cached("UPDATE specs SET priority = ?2 WHERE task = ?1")?
+                .execute((task, priority))?;
+        }
+        match self.paused {
+            Some(true) => connection
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO settings VALUES ('paused', 'by the user')",
+                )?
+                .execute([])
+                .map(drop),
+            Some(false) => connection
+                .prepare_cached("DELETE FROM settings WHERE name = 'paused'")?
+                .execute([])
+                .map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whatever ran when an executor died runs no more.
+fn nothing_runs(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "UPDATE totals SET value = value + (SELECT value FROM totals WHERE name = 'running')
+            WHERE name = 'queued';
+         UPDATE totals SET value = 0 WHERE name = 'running';",
+    )
+}
+
+fn reopen(connection: &Connection, task: u32) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE causes SET tasks = tasks - 1
+             WHERE cause = (SELECT cause FROM states WHERE task = ?1)",
+        )?
+        .execute([task])?;
+    connection.prepare_cached(REOPEN)?.execute([task]).map(drop)
+}
+
+fn write_running(
+    connection: &Connection,
+    run: u32,
+    running: &[(u32, u32, i64)],
+) -> rusqlite::Result<()> {
+    let mut put = connection.prepare_cached(
+        "INSERT OR REPLACE INTO attempts (task, attempt, run, started_us) VALUES (?1, ?2, ?3, ?4)",
+    )?;
+    let mut put_state = connection.prepare_cached(PUT_STATE)?;
+    for (task, attempt, started_us) in running {
+        put.execute((task, attempt, run, started_us))?;
+        let mut row = StateRow::queued(*task);
+        row.status = Status::Running.name();
+        row.attempts = *attempt;
+        row.started_us = Some(*started_us);
+        row.write(&mut put_state)?;
+    }
+    Ok(())
+}
+

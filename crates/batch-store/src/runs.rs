@@ -1,0 +1,187 @@
+//! Executors that worked on a batch: rows of `runs`.
+
+use batch_core::Time;
+use rusqlite::{OptionalExtension, Row};
+
+use crate::error::StoreError;
+use crate::lease::Holder;
+use crate::settings;
+use crate::shape::{column, duration, micros as span, time};
+use crate::store::{Store, micros};
+
+/// One executor process working on a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// Its number, from 1.
+    pub run: u32,
+    /// Its process.
+    pub pid: u32,
+    /// Its process and the time that began: `PID-START`.
+    pub mark: String,
+    /// The start of the system it ran on.
+    pub boot: String,
+    /// When it began.
+    pub started_at: Time,
+    /// When it last wrote something.
+    pub seen_at: Time,
+    /// When it ended; `None` while it works, and for one that was killed until somebody notices.
+    pub ended_at: Option<Time>,
+    /// How it ended.
+    pub end: Option<String>,
+    /// How many tasks run at once.
+    pub concurrency: Option<u32>,
+    /// Finished tasks a second, a moment ago.
+    pub rate: Option<f64>,
+    /// How long it will still take, as of `seen_at`.
+    pub left: Option<std::time::Duration>,
+}
+
+/// What an executor says of itself while it works.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pulse {
+    /// How many tasks run at once.
+    pub concurrency: u32,
+    /// Finished tasks a second.
+    pub rate: f64,
+    /// How long it will still take.
+    pub left: Option<std::time::Duration>,
+}
+
+/// Whether a run may end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndRun {
+    /// It has ended.
+    Ended,
+    /// Something came in that it has not seen: tasks or a request.
+    MoreToDo,
+}
+
+const COLUMNS: &str =
+    "run, pid, mark, boot, started_us, seen_us, ended_us, end, concurrency, rate, left_us";
+
+impl Store {
+    /// Begins a run. Earlier ones that never ended are noted as having died.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn begin_run(&mut self, holder: &Holder, now: Time) -> Result<u32, StoreError> {
+        self.write(|connection| {
+            connection.execute(
+                "UPDATE runs SET ended_us = seen_us, end = 'died' WHERE ended_us IS NULL",
+                [],
+            )?;
+            connection.execute(
+                "INSERT INTO runs (pid, mark, boot, version, started_us, seen_us)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
+                (
+                    holder.pid,
+                    &holder.mark,
+                    &holder.boot,
+                    env!("CARGO_PKG_VERSION"),
+                    micros(now),
+                ),
+            )?;
+            Ok(u32::try_from(connection.last_insert_rowid()).unwrap_or(u32::MAX))
+        })
+    }
+
+    /// Notes how a run is getting on.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn pulse(&mut self, run: u32, pulse: &Pulse, now: Time) -> Result<(), StoreError> {
+        self.write(|connection| {
+            connection
+                .prepare_cached(
+                    "UPDATE runs SET seen_us = max(seen_us, ?2), concurrency = ?3, rate = ?4, left_us = ?5
+                     WHERE run = ?1",
+                )?
+                .execute((
+                    run,
+                    micros(now),
+                    pulse.concurrency,
+                    pulse.rate,
+                    pulse.left.map(|left| column(span(left))),
+                ))
+                .map(drop)
+        })
+    }
+
+    /// Ends a run, unless tasks from `next_task` on or requests after `last_request` came in meanwhile: who
+    /// added them was told that the run would see them.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn end_run(
+        &mut self,
+        run: u32,
+        end: &str,
+        now: Time,
+        seen: Option<(u32, i64)>,
+    ) -> Result<EndRun, StoreError> {
+        self.write(|connection| {
+            if let Some((next_task, last_request)) = seen {
+                let next: Option<u32> = settings::get(connection, "next_task")?;
+                let more: bool = connection.query_row(
+                    "SELECT EXISTS (SELECT 1 FROM requests WHERE request > ?1 AND done_us IS NULL)",
+                    [last_request],
+                    |row| row.get(0),
+                )?;
+                if more || next.is_some_and(|next| next > next_task) {
+                    return Ok(EndRun::MoreToDo);
+                }
+            }
+            connection.execute(
+                "UPDATE runs SET ended_us = ?2, end = ?3, seen_us = max(seen_us, ?2) WHERE run = ?1",
+                (run, micros(now), end),
+            )?;
+            Ok(EndRun::Ended)
+        })
+    }
+
+    /// The last run, if there was one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn last_run(&self) -> Result<Option<Run>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM runs ORDER BY run DESC LIMIT 1");
+        let read = || {
+            self.connection
+                .prepare_cached(&sql)?
+                .query_row([], run)
+                .optional()
+        };
+        read().map_err(|error| self.error(error))
+    }
+
+    /// The runs that have no end, the first one first: one that works, or one that died.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn unended_runs(&self) -> Result<Vec<Run>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM runs WHERE ended_us IS NULL ORDER BY run");
+        let read = || -> rusqlite::Result<Vec<Run>> {
+            self.connection
+                .prepare_cached(&sql)?
+                .query_map([], run)?
+                .collect()
+        };
+        read().map_err(|error| self.error(error))
+    }
+}
+
+fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
+    Ok(Run {
+        run: row.get(0)?,
+        pid: row.get(1)?,
+        mark: row.get(2)?,
+        boot: row.get(3)?,
+        started_at: time(row.get(4)?),
+        seen_at: time(row.get(5)?),
+        ended_at: row.get::<_, Option<i64>>(6)?.map(time),
+        end: row.get(7)?,
+        concurrency: row.get(8)?,
+        rate: row.get(9)?,
+        left: row.get::<_, Option<i64>>(10)?.map(duration),
+    })
+}

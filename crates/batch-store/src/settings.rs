@@ -1,0 +1,154 @@
+//! What a batch file says of the batch as a whole: [`BatchInfo`], kept as rows of the table `settings`.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use batch_core::{BatchId, BatchSettings, Time};
+use rusqlite::{Connection, OptionalExtension, ToSql};
+
+use crate::shape;
+
+/// A batch that is to be made.
+#[derive(Clone, Debug)]
+pub struct NewBatch {
+    /// Its number.
+    pub batch: BatchId,
+    /// Its settings.
+    pub settings: BatchSettings,
+    /// Where it came from.
+    pub origin: Origin,
+    /// When.
+    pub created_at: Time,
+}
+
+/// How a batch came to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The way: `run`, `add`, `template`, …
+    pub way: String,
+    /// The task file, where there was one.
+    pub file: Option<String>,
+    /// The format in which its results are shown unless another is asked for.
+    pub format: Option<String>,
+}
+
+/// What a batch file says of the batch as a whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchInfo {
+    /// Its number.
+    pub batch: BatchId,
+    /// Its settings, as they are now.
+    pub settings: BatchSettings,
+    /// Where it came from.
+    pub origin: Origin,
+    /// When it was made.
+    pub created_at: Time,
+    /// Why it is paused, if it is.
+    pub paused: Option<String>,
+    /// The number that the next task gets.
+    pub next_task: u32,
+}
+
+/// One row, for writing.
+pub(crate) fn put(
+    connection: &Connection,
+    name: &str,
+    value: &dyn ToSql,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO settings (name, value) VALUES (?1, ?2)")?
+        .execute((name, value))
+        .map(drop)
+}
+
+/// One row, away with it.
+pub(crate) fn remove(connection: &Connection, name: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM settings WHERE name = ?1")?
+        .execute([name])
+        .map(drop)
+}
+
+/// One row, for reading.
+pub(crate) fn get<T: rusqlite::types::FromSql>(
+    connection: &Connection,
+    name: &str,
+) -> rusqlite::Result<Option<T>> {
+    let found: Option<Option<T>> = connection
+        .prepare_cached("SELECT value FROM settings WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()?;
+    Ok(found.flatten())
+}
+
+/// Writes all rows of a new batch.
+pub(crate) fn write_new(connection: &Connection, new: &NewBatch) -> rusqlite::Result<()> {
+    put(connection, "batch", &new.batch.get())?;
+    put(connection, "created_us", &shape::column(new.created_at.as_micros()))?;
+    put(connection, "next_task", &1)?;
+    put(connection, "way", &new.origin.way)?;
+    put(connection, "file", &new.origin.file)?;
+    put(connection, "format", &new.origin.format)?;
+    write_settings(connection, &new.settings)
+}
+
+/// Writes the rows that say how the batch is run.
+pub(crate) fn write_settings(
+    connection: &Connection,
+    settings: &BatchSettings,
+) -> rusqlite::Result<()> {
+    let limits: BTreeMap<&str, u32> = settings
+        .limits
+        .iter()
+        .map(|(name, most)| (name.as_str(), most.get()))
+        .collect();
+    let limits = serde_json::to_string(&limits).expect("names and numbers are JSON");
+    let timeout = settings
+        .batch_timeout
+        .map(|timeout| shape::column(shape::micros(timeout)));
+    put(connection, "name", &settings.name)?;
+    put(connection, "key", &settings.key)?;
+    put(connection, "max_concurrent", &settings.max_concurrent.get())?;
+    put(connection, "batch_timeout_us", &timeout)?;
+    put(connection, "limits", &limits)?;
+    put(connection, "fail_fast", &settings.fail_fast)
+}
+
+/// Reads all rows; `Err(Ok(text))` says what in them is not understood.
+pub(crate) fn read(connection: &Connection) -> Result<BatchInfo, Result<String, rusqlite::Error>> {
+    let bad = |what: &str| Ok(format!("the setting {what:?} is missing or wrong"));
+    let number = |name: &str| get::<i64>(connection, name).map_err(Err);
+    let text = |name: &str| get::<String>(connection, name).map_err(Err);
+    let batch = number("batch")?
+        .and_then(|number| u32::try_from(number).ok())
+        .and_then(BatchId::new)
+        .ok_or_else(|| bad("batch"))?;
+    let max_concurrent = number("max_concurrent")?
+        .and_then(|number| NonZeroU32::new(u32::try_from(number).ok()?))
+        .ok_or_else(|| bad("max_concurrent"))?;
+    let limits = text("limits")?.unwrap_or_else(|| "{}".to_owned());
+    let settings = BatchSettings {
+        name: text("name")?,
+        key: text("key")?,
+        max_concurrent,
+        batch_timeout: number("batch_timeout_us")?.map(shape::duration),
+        limits: serde_json::from_str(&limits).map_err(|_| bad("limits"))?,
+        fail_fast: number("fail_fast")?.unwrap_or_default() != 0,
+    };
+    let next_task = number("next_task")?
+        .and_then(|next| u32::try_from(next).ok())
+        .filter(|next| *next > 0)
+        .ok_or_else(|| bad("next_task"))?;
+    Ok(BatchInfo {
+        batch,
+        settings,
+        origin: Origin {
+            way: text("way")?.unwrap_or_default(),
+            file: text("file")?,
+            format: text("format")?,
+        },
+        created_at: shape::time(number("created_us")?.unwrap_or_default()),
+        paused: text("paused")?,
+        next_task,
+    })
+}

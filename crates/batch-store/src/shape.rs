@@ -1,0 +1,295 @@
+//! The shapes in which things are stored: types of their own, so that inner ones may change freely.
+//!
+//! [`StoredOptions`] is the JSON of the table `options`; a kind of failure is a name and a number in the
+//! columns `reason` and `detail`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use batch_core::{
+    Backoff, CancelReason, Condition, FailureKind, OnInterrupt, Priority, QueuedReason, Reason,
+    RetrySpec, TaskId, TaskOptions, Time,
+};
+use serde::{Deserialize, Serialize};
+
+/// How a task is to be treated, as it is stored. Durations are microseconds.
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+pub(crate) struct StoredOptions {
+    priority: String,
+    max_retries: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timeout_us: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry: Option<StoredRetry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cwd: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    env: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limit: Option<String>,
+    grace_us: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    on_interrupt: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+struct StoredRetry {
+    backoff: String,
+    initial_us: u64,
+    factor: f64,
+    max_us: u64,
+    jitter: bool,
+    on: Vec<StoredCondition>,
+    give_up_on: Vec<StoredCondition>,
+}
+
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+struct StoredCondition {
+    kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    number: Option<i64>,
+}
+
+impl From<&TaskOptions> for StoredOptions {
+    fn from(options: &TaskOptions) -> Self {
+        Self {
+            priority: options.priority.name().to_owned(),
+            max_retries: options.max_retries,
+            timeout_us: options.timeout.map(micros),
+            retry: (options.retry != RetrySpec::default()).then(|| (&options.retry).into()),
+            tags: options.tags.clone(),
+            cwd: options.cwd.clone(),
+            env: options.env.clone(),
+            limit: options.limit.clone(),
+            grace_us: micros(options.grace),
+            on_interrupt: (options.on_interrupt != OnInterrupt::default())
+                .then(|| options.on_interrupt.name().to_owned()),
+        }
+    }
+}
+
+impl StoredOptions {
+    /// The options again, or what in them is not understood.
+    pub(crate) fn options(self) -> Result<TaskOptions, String> {
+        let on_interrupt = match &self.on_interrupt {
+            Some(name) => name.parse().map_err(|_| unknown("on_interrupt", name))?,
+            None => OnInterrupt::default(),
+        };
+        Ok(TaskOptions {
+            priority: parse_priority(&self.priority)?,
+            max_retries: self.max_retries,
+            timeout: self.timeout_us.map(Duration::from_micros),
+            retry: match self.retry {
+                Some(retry) => retry.spec()?,
+                None => RetrySpec::default(),
+            },
+            tags: self.tags,
+            cwd: self.cwd,
+            env: self.env,
+            limit: self.limit,
+            grace: Duration::from_micros(self.grace_us),
+            on_interrupt,
+        })
+    }
+}
+
+impl From<&RetrySpec> for StoredRetry {
+    fn from(spec: &RetrySpec) -> Self {
+        let conditions = |list: &[Condition]| list.iter().map(|c| (*c).into()).collect();
+        Self {
+            backoff: spec.backoff.to_string(),
+            initial_us: micros(spec.initial),
+            factor: spec.factor,
+            max_us: micros(spec.max),
+            jitter: spec.jitter,
+            on: conditions(&spec.on),
+            give_up_on: conditions(&spec.give_up_on),
+        }
+    }
+}
+
+impl StoredRetry {
+    fn spec(self) -> Result<RetrySpec, String> {
+        let conditions = |list: Vec<StoredCondition>| {
+            let conditions = list.into_iter().map(StoredCondition::condition);
+            conditions.collect::<Result<Vec<_>, _>>()
+        };
+        Ok(RetrySpec {
+            backoff: self
+                .backoff
+                .parse::<Backoff>()
+                .map_err(|_| unknown("backoff", &self.backoff))?,
+            initial: Duration::from_micros(self.initial_us),
+            factor: self.factor,
+            max: Duration::from_micros(self.max_us),
+            jitter: self.jitter,
+            on: conditions(self.on)?,
+            give_up_on: conditions(self.give_up_on)?,
+        })
+    }
+}
+
+impl From<Condition> for StoredCondition {
+    fn from(condition: Condition) -> Self {
+        let (kind, number) = match condition {
+            Condition::Exactly(kind) => (kind, Some(number_of(kind).unwrap_or_default())),
+            Condition::AnyOf(kind) => (kind, None),
+        };
+        Self {
+            kind: kind.name().to_owned(),
+            number,
+        }
+    }
+}
+
+impl StoredCondition {
+    fn condition(self) -> Result<Condition, String> {
+        let kind = failure_kind(&self.kind, self.number)?;
+        Ok(match self.number {
+            Some(_) => Condition::Exactly(kind),
+            None => Condition::AnyOf(kind),
+        })
+    }
+}
+
+/// The columns `reason` and `detail` of a reason.
+pub(crate) fn reason_columns(reason: Reason) -> (&'static str, Option<i64>) {
+    let detail = match reason {
+        Reason::Failed(kind) => number_of(kind),
+        Reason::Cancelled(CancelReason::DependencyFailed { root }) => Some(root.get().into()),
+        _ => None,
+    };
+    (reason.name(), detail)
+}
+
+/// The number that goes with a kind of failure.
+pub(crate) fn number_of(kind: FailureKind) -> Option<i64> {
+    match kind {
+        FailureKind::ExitCode(number) | FailureKind::Signal(number) => Some(number.into()),
+        FailureKind::HttpStatus(number) => Some(number.into()),
+        _ => None,
+    }
+}
+
+/// The kind of failure with a name and a number.
+pub(crate) fn failure_kind(name: &str, number: Option<i64>) -> Result<FailureKind, String> {
+    let number = number.unwrap_or_default();
+    let whole = || i32::try_from(number).map_err(|_| unknown("number", name));
+    let like = Condition::KINDS
+        .into_iter()
+        .find(|kind| kind.name() == name)
+        .ok_or_else(|| unknown("reason", name))?;
+    Ok(match like {
+        FailureKind::ExitCode(_) => FailureKind::ExitCode(whole()?),
+        FailureKind::Signal(_) => FailureKind::Signal(whole()?),
+        FailureKind::HttpStatus(_) => {
+            FailureKind::HttpStatus(u16::try_from(number).map_err(|_| unknown("status", name))?)
+        }
+        other => other,
+    })
+}
+
+/// The reason of a cancelled task.
+pub(crate) fn cancel_reason(name: &str, detail: Option<i64>) -> Result<CancelReason, String> {
+    Ok(match name {
+        "user" => CancelReason::User,
+        "batch stopped" => CancelReason::BatchStopped,
+        "dependency failed" => CancelReason::DependencyFailed {
+            root: detail
+                .and_then(task_id)
+                .ok_or_else(|| unknown("task", "of a dependency"))?,
+        },
+        _ => return Err(unknown("reason", name)),
+    })
+}
+
+/// Why a queued task waits, as far as its row knows.
+pub(crate) fn queued_reason(name: Option<&str>, until: Option<Time>) -> QueuedReason {
+    match (name, until) {
+        (Some("held"), _) => QueuedReason::Held,
+        (_, Some(until)) => QueuedReason::Delayed { until },
+        _ => QueuedReason::Ready,
+    }
+}
+
+pub(crate) fn parse_priority(name: &str) -> Result<Priority, String> {
+    name.parse().map_err(|_| unknown("priority", name))
+}
+
+pub(crate) fn task_id(number: i64) -> Option<TaskId> {
+    u32::try_from(number).ok().and_then(TaskId::new)
+}
+
+/// Microseconds, up to the end of time.
+pub(crate) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A time or duration in microseconds as SQLite keeps it.
+pub(crate) fn column(micros: u64) -> i64 {
+    i64::try_from(micros).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn time(column: i64) -> Time {
+    Time::from_micros(u64::try_from(column).unwrap_or_default())
+}
+
+pub(crate) fn duration(column: i64) -> Duration {
+    Duration::from_micros(u64::try_from(column).unwrap_or_default())
+}
+
+fn unknown(what: &str, text: &str) -> String {
+    format!("the {what} {text:?} is unknown")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_come_back_as_they_went() {
+        let options = TaskOptions {
+            priority: Priority::Critical,
+            max_retries: 7,
+            timeout: Some(Duration::from_millis(1_500)),
+            retry: RetrySpec {
+                backoff: Backoff::Fixed,
+                factor: 1.5,
+                on: vec![
+                    Condition::Exactly(FailureKind::Signal(9)),
+                    Condition::Exactly(FailureKind::Timeout),
+                ],
+                give_up_on: vec![Condition::AnyOf(FailureKind::HttpStatus(0))],
+                ..RetrySpec::default()
+            },
+            tags: vec!["a".to_owned()],
+            cwd: Some("/tmp".into()),
+            env: BTreeMap::from([("A".to_owned(), "b".to_owned())]),
+            limit: Some("api".to_owned()),
+            grace: Duration::from_secs(1),
+            on_interrupt: OnInterrupt::Hold,
+        };
+        for options in [options, TaskOptions::default()] {
+            let json = serde_json::to_string(&StoredOptions::from(&options)).unwrap();
+            let stored: StoredOptions = serde_json::from_str(&json).unwrap();
+            assert_eq!(stored.options().unwrap(), options, "{json}");
+        }
+    }
+
+    #[test]
+    fn every_kind_of_failure_comes_back() {
+        for kind in Condition::KINDS {
+            let kind = match kind {
+                FailureKind::ExitCode(_) => FailureKind::ExitCode(-3),
+                FailureKind::HttpStatus(_) => FailureKind::HttpStatus(503),
+                other => other,
+            };
+            assert_eq!(failure_kind(kind.name(), number_of(kind)), Ok(kind));
+        }
+        assert!(failure_kind("bad luck", None).is_err());
+        assert!(failure_kind("http status", Some(70_000)).is_err());
+    }
+}

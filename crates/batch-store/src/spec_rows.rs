@@ -1,0 +1,107 @@
+//! Reading rows of `specs` back into [`TaskSpec`]s: [`SpecReader`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use batch_core::{Json, Priority, TaskId, TaskOptions, TaskSpec, Time};
+use rusqlite::{Connection, Row};
+
+use crate::shape::{StoredOptions, parse_priority, task_id, time};
+
+/// The columns that [`SpecReader::read`] wants, in their order.
+pub(crate) const SPEC_COLUMNS: &str =
+    "s.task, s.id, s.name, s.function, s.params, s.depends_on, s.needs, s.priority, s.options, s.created_us";
+
+/// How many columns they are.
+pub(crate) const SPEC_WIDTH: usize = 10;
+
+/// Why a row could not be read: `Ok(text)` where something in it is not understood.
+pub(crate) type RowError = Result<String, rusqlite::Error>;
+
+/// Reads specifications, and shares between them what they have in common.
+#[derive(Debug, Default)]
+pub(crate) struct SpecReader {
+    options: HashMap<i64, Arc<TaskOptions>>,
+    functions: HashMap<String, Arc<str>>,
+}
+
+/// A row of `specs`.
+#[derive(Clone, Debug)]
+pub(crate) struct SpecRow {
+    pub(crate) task: TaskId,
+    pub(crate) spec: Arc<TaskSpec>,
+    pub(crate) needs: Vec<TaskId>,
+    pub(crate) priority: Priority,
+    pub(crate) created_at: Time,
+}
+
+impl SpecReader {
+    /// Reads the first columns of a row, which are [`SPEC_COLUMNS`].
+    pub(crate) fn read(
+        &mut self,
+        connection: &Connection,
+        row: &Row<'_>,
+    ) -> Result<SpecRow, RowError> {
+        let number: i64 = row.get(0).map_err(Err)?;
+        let bad = |what: String| Ok(format!("task {number}: {what}"));
+        let text = |index: usize| row.get_ref(index).map_err(Err);
+        let task = task_id(number).ok_or_else(|| bad("no such number".to_owned()))?;
+        let string = |index: usize| {
+            let value = text(index)?.as_str_or_null();
+            value.map_err(|error| bad(error.to_string()))
+        };
+        let required = |index: usize, what: &str| {
+            string(index)?.ok_or_else(|| bad(format!("it has no {what}")))
+        };
+        let depends_on: Box<[Box<str>]> = match string(5)? {
+            Some(json) => serde_json::from_str(json).map_err(|error| bad(error.to_string()))?,
+            None => Box::default(),
+        };
+        let needs: Vec<u32> = match string(6)? {
+            Some(json) => serde_json::from_str(json).map_err(|error| bad(error.to_string()))?,
+            None => Vec::new(),
+        };
+        let needs = needs.into_iter().map(TaskId::new).collect::<Option<_>>();
+        let options = row.get(8).map_err(Err)?;
+        let spec = TaskSpec {
+            id: string(1)?.map(Into::into),
+            name: string(2)?.map(Into::into),
+            function: self.function(required(3, "function")?),
+            params: Json::parse(required(4, "params")?).map_err(|error| bad(error.to_string()))?,
+            depends_on,
+            options: self.options(connection, options)?,
+        };
+        Ok(SpecRow {
+            task,
+            spec: Arc::new(spec),
+            needs: needs.ok_or_else(|| bad("it needs a task 0".to_owned()))?,
+            priority: parse_priority(required(7, "priority")?).map_err(bad)?,
+            created_at: time(row.get(9).map_err(Err)?),
+        })
+    }
+
+    fn function(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.functions.get(name) {
+            return Arc::clone(known);
+        }
+        let function: Arc<str> = name.into();
+        self.functions.insert(name.to_owned(), Arc::clone(&function));
+        function
+    }
+
+    fn options(&mut self, connection: &Connection, row: i64) -> Result<Arc<TaskOptions>, RowError> {
+        if let Some(known) = self.options.get(&row) {
+            return Ok(Arc::clone(known));
+        }
+        let json: String = connection
+            .prepare_cached("SELECT json FROM options WHERE options = ?1")
+            .and_then(|mut select| select.query_row([row], |row| row.get(0)))
+            .map_err(Err)?;
+        let bad = |what: String| Ok(format!("options {row}: {what}"));
+        let stored: StoredOptions =
+            serde_json::from_str(&json).map_err(|error| bad(error.to_string()))?;
+        let options = Arc::new(stored.options().map_err(bad)?);
+        self.options.insert(row, Arc::clone(&options));
+        Ok(options)
+    }
+}

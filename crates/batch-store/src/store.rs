@@ -1,0 +1,168 @@
+//! An open batch file: [`Store`].
+
+use std::path::Path;
+
+use batch_core::{BatchId, Time};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::error::StoreError;
+use crate::file::BatchFile;
+use crate::schema::{self, Durability};
+use crate::settings::{self, BatchInfo, NewBatch};
+use crate::shape;
+
+/// An open batch file. Any number of processes may have the same one open; writes take turns.
+///
+/// All that changes the state of tasks is written by whoever holds the [`Lease`](crate::Lease); tasks and
+/// requests may be added by anybody.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) connection: Connection,
+    pub(crate) file: BatchFile,
+    pub(crate) batch: BatchId,
+}
+
+impl Store {
+    /// Makes a new batch file.
+    ///
+    /// # Errors
+    /// When there is a file already, or it cannot be made.
+    pub fn create(
+        file: BatchFile,
+        new: &NewBatch,
+        durability: Durability,
+    ) -> Result<Self, StoreError> {
+        file.create()?;
+        let connection = schema::create(file.path(), durability)?;
+        let mut store = Self {
+            connection,
+            file,
+            batch: new.batch,
+        };
+        store.write(|connection| settings::write_new(connection, new))?;
+        Ok(store)
+    }
+
+    /// Opens a batch file to read and write.
+    ///
+    /// # Errors
+    /// When it is missing, no batch file, of a later version, or cannot be brought up to date.
+    pub fn open(file: BatchFile, durability: Durability) -> Result<Self, StoreError> {
+        Self::open_as(file, true, durability)
+    }
+
+    /// Opens a batch file to read.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_read(file: BatchFile) -> Result<Self, StoreError> {
+        Self::open_as(file, false, Durability::Full)
+    }
+
+    fn open_as(file: BatchFile, write: bool, durability: Durability) -> Result<Self, StoreError> {
+        let connection = schema::open(file.path(), write, durability)?;
+        let mut store = Self {
+            connection,
+            file,
+            batch: BatchId::default(),
+        };
+        store.batch = store.info()?.batch;
+        Ok(store)
+    }
+
+    /// The file and what lies beside it.
+    pub fn file(&self) -> &BatchFile {
+        &self.file
+    }
+
+    /// The number of the batch.
+    pub fn batch(&self) -> BatchId {
+        self.batch
+    }
+
+    /// What the file says of the batch as a whole.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn info(&self) -> Result<BatchInfo, StoreError> {
+        settings::read(&self.connection).map_err(|error| match error {
+            Ok(what) => StoreError::corrupt(self.path(), what),
+            Err(error) => self.error(error),
+        })
+    }
+
+    /// Writes how the batch is run.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn set_settings(&mut self, settings: &batch_core::BatchSettings) -> Result<(), StoreError> {
+        self.write(|connection| settings::write_settings(connection, settings))
+    }
+
+    /// Notes that the batch is paused, and why, or that it is not.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn set_paused(&mut self, reason: Option<&str>) -> Result<(), StoreError> {
+        self.write(|connection| match reason {
+            Some(reason) => settings::put(connection, "paused", &reason),
+            None => settings::remove(connection, "paused"),
+        })
+    }
+
+    /// A number that changes whenever another connection has written.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn version(&self) -> Result<i64, StoreError> {
+        self.connection
+            .pragma_query_value(None, "data_version", |row| row.get(0))
+            .map_err(|error| self.error(error))
+    }
+
+    /// Moves what lies in the write-ahead log into the file, so that the file alone is the batch.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .map_err(|error| self.error(error))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    pub(crate) fn error(&self, error: rusqlite::Error) -> StoreError {
+        StoreError::sqlite(self.path(), error)
+    }
+
+    pub(crate) fn corrupt(&self, what: impl Into<String>) -> StoreError {
+        StoreError::corrupt(self.path(), what)
+    }
+
+    /// Runs writes in one transaction: all of them happen or none.
+    pub(crate) fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let run = |connection: &mut Connection| {
+            let transaction = begin(connection)?;
+            let result = work(&transaction)?;
+            transaction.commit()?;
+            Ok(result)
+        };
+        run(&mut self.connection).map_err(|error| StoreError::sqlite(self.file.path(), error))
+    }
+}
+
+/// Begins a transaction that writes. It waits for its turn here, so that it need not later.
+pub(crate) fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    connection.transaction_with_behavior(TransactionBehavior::Immediate)
+}
+
+/// A time as a column.
+pub(crate) fn micros(time: Time) -> i64 {
+    shape::column(time.as_micros())
+}
