@@ -95,15 +95,23 @@ def processes(place):
 
 
 def executor_pids(place):
-    """The guardian and the executor that work on a batch."""
+    """Whatever of bex runs: guardians, executors, and processes that a task is just becoming."""
     return [pid for pid, command in processes(place) if command.startswith(place.bex)]
 
 
+def parent(pid):
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    except (OSError, IndexError):
+        return None
+
+
 def kill(place, rng, popen):
-    """Kills the executor, the guardian or both."""
-    pids = executor_pids(place)
-    which = rng.choice(["executor", "guardian", "both"])
-    chosen = {"executor": pids[-1:], "guardian": pids[:1], "both": pids}[which]
+    """Kills the executor, the guardian or both. The guardian is the process that was started."""
+    executor = [pid for pid in executor_pids(place) if parent(pid) == popen.pid]
+    which = rng.choice(["executor", "guardian", "both", "both"])
+    chosen = {"executor": executor or [popen.pid], "guardian": [popen.pid], "both": [popen.pid, *executor]}[which]
+    rng.shuffle(chosen)
     for pid in chosen:
         try:
             os.kill(pid, signal.SIGKILL)
@@ -147,8 +155,19 @@ def check_end(place, count, batch="b1"):
 
 
 def finish(place):
-    ended = place.run("resume", "-b", "b1", "-j", "8", "--progress", "none", "--format", "none")
+    """Runs the batch to its end. What ran at three deaths is quarantined, and retried; gives their number."""
+    resume = ("resume", "-b", "b1", "-j", "8", "--progress", "none", "--format", "none")
+    ended = place.run(*resume)
+    if ended.returncode == 0:
+        return 0
+    failed = dict(place.rows("SELECT reason, count(*) FROM tasks WHERE status = 'failed' GROUP BY 1"))
+    check(set(failed) == {"quarantined"}, f"resume ended with {ended.returncode}: {ended.stderr}")
+    few = place.rows("SELECT task FROM states WHERE reason = 'quarantined' AND deaths < 3")
+    check(few == [], f"quarantined too early: {few}")
+    check(place.run("retry", "-b", "b1").returncode == 0, "retry failed")
+    ended = place.run(*resume)
     check(ended.returncode == 0, f"resume ended with {ended.returncode}: {ended.stderr}")
+    return failed["quarantined"]
 
 
 def scenario_random(place, rng, kills):
@@ -164,11 +183,14 @@ def scenario_random(place, rng, kills):
         kill(place, rng, popen)
         check_file(place)
         done += 1
-    finish(place)
+    quarantined = finish(place)
     check_end(place, count)
     deaths = place.rows("SELECT count(*) FROM runs WHERE end = 'died'")[0][0]
     again = place.rows("SELECT count(*) FROM attempts WHERE outcome = 'interrupted'")[0][0]
-    return f"{done} kills, {deaths} deaths on record, {again} attempts cut off, {count} tasks completed once"
+    return (
+        f"{done} kills, {deaths} deaths on record, {again} attempts cut off, {quarantined} tasks quarantined and retried, "
+        f"{count} tasks completed once"
+    )
 
 
 def scenario_at_start(place, rng, kills):
@@ -223,20 +245,24 @@ def scenario_torn(place, rng, kills):
 
 
 def scenario_adders(place, rng, kills):
-    first = place.run("add", "--new", "--", "true")
-    check(first.returncode == 0, first.stderr)
+    # Long enough for a run to be killed, and not to be quarantined for that.
+    for task in range(8):
+        added = place.run("add", *([] if task else ["--new"]), "--shell", "sleep 0.1")
+        check(added.returncode == 0, added.stderr)
     each, adders = 60, 2
     script = (
         "i=0; while [ $i -lt %d ]; do '%s' add -b b1 -- true >/dev/null || exit 1; i=$((i+1)); done" % (each, place.bex)
     )
-    running = [subprocess.Popen(["sh", "-c", script], env=place.env) for _ in range(adders)]
+    running = [
+        subprocess.Popen(["sh", "-c", script], env=place.env, stderr=subprocess.DEVNULL) for _ in range(adders)
+    ]
     done = 0
     while any(adder.poll() is None for adder in running):
         popen = place.start("resume", "-b", "b1", "-j", "4", "--progress", "none", "--format", "none")
         time.sleep(rng.uniform(0.05, 0.4))
         if popen.poll() is None:
-            resumed = [p for p in executor_pids(place) if " resume " in Path(f"/proc/{p}/cmdline").read_bytes().replace(b"\0", b" ").decode() + " "]
-            for pid in resumed:
+            executor = [pid for pid in executor_pids(place) if parent(pid) == popen.pid]
+            for pid in executor or [popen.pid]:
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
@@ -245,7 +271,7 @@ def scenario_adders(place, rng, kills):
             done += 1
     check(all(adder.returncode == 0 for adder in running), "an adder failed")
     finish(place)
-    count = 1 + each * adders
+    count = 8 + each * adders
     statuses = dict(place.rows("SELECT status, count(*) FROM tasks GROUP BY 1"))
     check(statuses == {"completed": count}, f"not all completed: {statuses}")
     check_file(place)
@@ -258,7 +284,7 @@ def scenario_full_disk(place, rng, kills):
         return "skipped: it needs root, to mount a small tmpfs"
     disk = place.folder / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(disk)])
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)])
     if mounted.returncode != 0:
         return "skipped: a tmpfs cannot be mounted here"
     try:

@@ -120,7 +120,16 @@ fn raw_inserts(path: &Path, tasks: u32) -> Duration {
             let params = format!(r#"{{"argv":["true","{number}"]}}"#);
             insert
                 .execute((
-                    number, none, none, "command", params, none, none, "medium", 1, 1_795_510_780_454_924_i64,
+                    number,
+                    none,
+                    none,
+                    "command",
+                    params,
+                    none,
+                    none,
+                    "medium",
+                    1,
+                    1_795_510_780_454_924_i64,
                 ))
                 .expect("a row can be written");
         }
@@ -161,7 +170,11 @@ fn noop_batch(home: &Home, tasks: u32) -> BatchFile {
         settings: BatchSettings::with_slots(slots),
         ..BatchRequest::default()
     };
-    BatchFile::new(create(home, &request, &plan).expect("the tasks are right").file)
+    BatchFile::new(
+        create(home, &request, &plan)
+            .expect("the tasks are right")
+            .file,
+    )
 }
 
 /// Runs a batch to its end, or until `until` is set; gives the number of tasks left.
@@ -215,7 +228,10 @@ fn going_on(folder: &Path, file: &BatchFile, tasks: u32) {
         .expect("a runtime starts");
     let started = Instant::now();
     runtime.block_on(run_to_end(file, &registry, Some(&first)));
-    let at = at.lock().expect("nobody panics").expect("a task has started");
+    let at = at
+        .lock()
+        .expect("nobody panics")
+        .expect("a task has started");
     println!(
         "| resume of {tasks} finished and 1,000 open tasks | first task after {:.2} s |",
         (at - started).as_secs_f64()

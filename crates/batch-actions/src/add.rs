@@ -1,6 +1,5 @@
 //! Adding tasks: [`add`], to a batch or as a new one, once however often it is asked.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use batch_core::{BatchId, Catalog, Plan, PlanProblem, Surroundings, TaskId, TaskSpec};
@@ -137,33 +136,8 @@ fn add_to(
     tasks: Vec<TaskSpec>,
     catalog: &dyn Catalog,
 ) -> Result<AddReply, ActionError> {
-    let batch = store.batch();
-    let path = store.file().path().to_owned();
     let limits = store.info()?.settings.limits;
-    let known = known_tasks(store, &tasks)?;
-    let mut places: Vec<Option<TaskId>> = Vec::with_capacity(tasks.len());
-    let mut new = Vec::with_capacity(tasks.len());
-    let mut problems = Vec::new();
-    for (index, task) in tasks.into_iter().enumerate() {
-        match task.id.as_deref().and_then(|id| known.get(id)) {
-            None => {
-                places.push(None);
-                new.push(task);
-            }
-            Some((found, old)) => match difference(old, &task) {
-                None => places.push(Some(*found)),
-                Some(difference) => problems.push(PlanProblem {
-                    index,
-                    field: "id".to_owned(),
-                    message: format!("{} has this id and other content: {difference}", batch.task(*found)),
-                    help: Some("give the new task another id".to_owned()),
-                }),
-            },
-        }
-    }
-    if !problems.is_empty() {
-        return Err(ActionError::Invalid(problems));
-    }
+    let Sorted { places, new } = sort(store, tasks)?;
     let mut adding = store.adding(now())?;
     let plan = {
         let submitted = |id: &str| adding.find(id).ok().flatten();
@@ -176,6 +150,7 @@ fn add_to(
     };
     add_plan(&mut adding, &plan)?;
     let added = adding.commit()?;
+    let batch = store.batch();
     let mut next = added.first.index();
     let mut names = places.iter().map(|place| {
         let task = place.unwrap_or_else(|| {
@@ -191,26 +166,62 @@ fn add_to(
         first,
         last,
         added: added.count,
-        existing: places.iter().flatten().count() as u32,
+        existing: u32::try_from(places.iter().flatten().count()).unwrap_or(u32::MAX),
         running: added.live,
-        file: path,
+        file: store.file().path().to_owned(),
     })
 }
 
-/// The tasks of the batch that have the ids of these.
-fn known_tasks(
-    store: &Store,
-    tasks: &[TaskSpec],
-) -> Result<HashMap<Box<str>, (TaskId, Arc<TaskSpec>)>, ActionError> {
-    let mut known = HashMap::new();
-    for id in tasks.iter().filter_map(|task| task.id.as_deref()) {
-        if let Some(task) = store.find(id)?
-            && let Some(record) = store.task(task)?
-        {
-            known.insert(id.into(), (task, record.spec));
+/// Tasks to be added, those that are there already apart.
+struct Sorted {
+    /// For each task the one that is there already.
+    places: Vec<Option<TaskId>>,
+    new: Vec<TaskSpec>,
+}
+
+/// Finds the tasks that are there already, by id and content. An id with other content is an error.
+fn sort(store: &Store, tasks: Vec<TaskSpec>) -> Result<Sorted, ActionError> {
+    let batch = store.batch();
+    let mut sorted = Sorted {
+        places: Vec::with_capacity(tasks.len()),
+        new: Vec::with_capacity(tasks.len()),
+    };
+    let mut problems = Vec::new();
+    for (index, task) in tasks.into_iter().enumerate() {
+        let Some((found, old)) = known_task(store, &task)? else {
+            sorted.places.push(None);
+            sorted.new.push(task);
+            continue;
+        };
+        sorted.places.push(Some(found));
+        if let Some(difference) = difference(&old, &task) {
+            let found = batch.task(found);
+            problems.push(PlanProblem {
+                index,
+                field: "id".to_owned(),
+                message: format!("{found} has this id and other content: {difference}"),
+                help: Some("give the new task another id".to_owned()),
+            });
         }
     }
-    Ok(known)
+    match problems.is_empty() {
+        true => Ok(sorted),
+        false => Err(ActionError::Invalid(problems)),
+    }
+}
+
+/// The task of the batch that has the id of another.
+fn known_task(
+    store: &Store,
+    task: &TaskSpec,
+) -> Result<Option<(TaskId, Arc<TaskSpec>)>, ActionError> {
+    let Some(id) = task.id.as_deref() else {
+        return Ok(None);
+    };
+    let Some(found) = store.find(id)? else {
+        return Ok(None);
+    };
+    Ok(store.task(found)?.map(|record| (found, record.spec)))
 }
 
 /// The batch that a key has already, if its tasks are these.
@@ -284,7 +295,11 @@ fn difference(old: &TaskSpec, new: &TaskSpec) -> Option<String> {
             Some((end, _)) => format!("{}…", &text[..end]),
             None => text.to_owned(),
         };
-        Some(format!("{what} {} is there, {} was given", short(old), short(new)))
+        Some(format!(
+            "{what} {} is there, {} was given",
+            short(old),
+            short(new)
+        ))
     };
     if old.function != new.function {
         return differs("function", &old.function, &new.function);

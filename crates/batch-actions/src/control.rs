@@ -192,7 +192,11 @@ async fn cancel(
     let asked = chosen.len();
     let refused = synced(run.cancel_many(chosen).await)?;
     let why = |(task, error): (TaskId, batch_core::CancelError)| (task, error.to_string());
-    Ok(ControlReply::of(batch, asked, refused.into_iter().map(why).collect()))
+    Ok(ControlReply::of(
+        batch,
+        asked,
+        refused.into_iter().map(why).collect(),
+    ))
 }
 
 async fn set_priority(
@@ -205,7 +209,11 @@ async fn set_priority(
     let asked = chosen.len();
     let refused = synced(run.set_priorities(chosen, priority).await)?;
     let why = |(task, error): (TaskId, batch_core::CancelError)| (task, error.to_string());
-    Ok(ControlReply::of(batch, asked, refused.into_iter().map(why).collect()))
+    Ok(ControlReply::of(
+        batch,
+        asked,
+        refused.into_iter().map(why).collect(),
+    ))
 }
 
 fn chosen(

@@ -43,7 +43,9 @@ pub enum ActionError {
     #[error("{} with the tasks, first: {}", count(.0.len()), .0.first().map_or("", |p| p.message.as_str()))]
     Invalid(Vec<PlanProblem>),
     /// The key belongs to a batch with other tasks.
-    #[error("the key {key:?} is that of {batch}, whose tasks are others: {difference}; take another key")]
+    #[error(
+        "the key {key:?} is that of {batch}, whose tasks are others: {difference}; take another key"
+    )]
     KeyTaken {
         /// The key.
         key: String,

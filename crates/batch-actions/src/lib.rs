@@ -44,5 +44,7 @@ pub use remove::{prune, remove};
 pub use results::{ResultsRequest, export, results, summary_of};
 pub use show::{TaskDetails, show, why};
 pub use start::{StartReply, start, tell_parent};
-pub use status::{BatchStatus, CauseStatus, RunningStatus, State, list, status, status_of};
+pub use status::{
+    BatchStatus, CauseStatus, Listed, RunningStatus, State, Unreadable, list, status, status_of,
+};
 pub use wait::{Until, Waited, wait};

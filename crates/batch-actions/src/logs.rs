@@ -163,7 +163,9 @@ struct Skip<'a> {
 
 impl Write for Skip<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let left_out = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
+        let left_out = usize::try_from(self.skip)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
         self.skip -= left_out as u64;
         self.to.write_all(&bytes[left_out..])?;
         Ok(bytes.len())

@@ -198,10 +198,14 @@ fn add_new(
         }
     }
     let tasks = plan.resolved(0).zip(matched);
-    adding.add(tasks.filter(|(_, old)| old.is_none()).map(|((spec, needs), _)| {
-        let needs = needs.iter().map(|need| places[need.index()]).collect();
-        (&**spec, needs)
-    }))?;
+    adding.add(
+        tasks
+            .filter(|(_, old)| old.is_none())
+            .map(|((spec, needs), _)| {
+                let needs = needs.iter().map(|need| places[need.index()]).collect();
+                (&**spec, needs)
+            }),
+    )?;
     Ok(adding.commit()?.count.into())
 }
 

@@ -60,7 +60,7 @@ mod tests {
         let cwd = |task: &TaskSpec| task.options.cwd.clone().unwrap();
         assert_eq!(
             tasks.each_ref().map(cwd),
-            ["/home/me", "/home/me", "/home/me/sub", "/tmp"].map(Into::into)
+            ["/home/me", "/home/me", "/home/me/sub", "/tmp"].map(std::path::PathBuf::from)
         );
         assert!(Arc::ptr_eq(&tasks[0].options, &tasks[1].options));
     }

@@ -25,7 +25,11 @@ pub fn remove(file: &BatchFile) -> Result<(), ActionError> {
 ///
 /// # Errors
 /// When the folder cannot be read, or a file cannot be removed.
-pub fn prune(home: &Home, older_than: Duration, dry_run: bool) -> Result<Vec<BatchId>, ActionError> {
+pub fn prune(
+    home: &Home,
+    older_than: Duration,
+    dry_run: bool,
+) -> Result<Vec<BatchId>, ActionError> {
     let mut removed = Vec::new();
     for batch in home.batches_there()? {
         let file = home.file(batch);

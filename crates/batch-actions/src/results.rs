@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use batch_core::Status;
 use batch_export::{
-    AtomicFile, CauseGroup, Causes, Filter, Format, ResultWriter, Summary, Totals, WriterOptions, result_writer,
+    AtomicFile, CauseGroup, Causes, Filter, Format, ResultWriter, Summary, Totals, WriterOptions,
+    result_writer,
 };
 use batch_store::{BatchFile, Store};
 

@@ -101,10 +101,18 @@ fn failed(record: &TaskRecord, label: &str) -> String {
             "{label} failed because it was cut off, and its task says on_interrupt: fail. Run it again with: bex retry {}",
             record.id()
         ),
-        _ => format!("{label} failed after {} with: {error}", plural(attempts, "attempt")),
+        _ => format!(
+            "{label} failed after {} with: {error}",
+            plural(attempts, "attempt")
+        ),
     };
     let max = record.spec.options.max_retries;
-    if matches!(record.reason, Some(Reason::Failed(FailureKind::Quarantined | FailureKind::Interrupted))) {
+    if matches!(
+        record.reason,
+        Some(Reason::Failed(
+            FailureKind::Quarantined | FailureKind::Interrupted
+        ))
+    ) {
         return text + ".";
     }
     if record.retry_count >= max {
@@ -128,7 +136,9 @@ fn cancelled(record: &TaskRecord, label: &str) -> String {
     match record.reason {
         Some(Reason::Cancelled(CancelReason::DependencyFailed { root })) => {
             let root = record.batch.task(root);
-            format!("{label} was cancelled because {root}, which it needs, did not complete. See: bex why {root}.")
+            format!(
+                "{label} was cancelled because {root}, which it needs, did not complete. See: bex why {root}."
+            )
         }
         Some(Reason::Cancelled(CancelReason::BatchStopped)) => format!(
             "{label} was cancelled because the batch was ended: its time was up, or a failure ended it."
@@ -154,9 +164,7 @@ fn running(details: &TaskDetails, label: &str) -> String {
 
 fn on_resume(record: &TaskRecord) -> String {
     match record.spec.options.on_interrupt {
-        OnInterrupt::Rerun => {
-            "on bex resume it runs again, and no retry is used up.".to_owned()
-        }
+        OnInterrupt::Rerun => "on bex resume it runs again, and no retry is used up.".to_owned(),
         OnInterrupt::Hold => {
             "on bex resume it is held until somebody releases it (on_interrupt: hold).".to_owned()
         }
@@ -169,7 +177,10 @@ fn queued(details: &TaskDetails, label: &str) -> String {
     let mut text = match record.reason {
         Some(Reason::Queued(QueuedReason::WaitingForDependencies { missing })) => {
             let open = open_needs(record.batch, &details.needs);
-            format!("{label} waits for {}: {open}", plural(missing as usize, "task"))
+            format!(
+                "{label} waits for {}: {open}",
+                plural(missing as usize, "task")
+            )
         }
         Some(Reason::Queued(QueuedReason::Delayed { until })) => {
             let left = until.since(now());
@@ -192,7 +203,11 @@ fn queued(details: &TaskDetails, label: &str) -> String {
     if let Some(last) = record.attempts.last()
         && last.end == AttemptEnd::Interrupted
     {
-        let _ = write!(text, "; attempt {} was cut off and does not count", last.attempt);
+        let _ = write!(
+            text,
+            "; attempt {} was cut off and does not count",
+            last.attempt
+        );
     }
     text.push('.');
     text
@@ -205,9 +220,18 @@ fn ready(details: &TaskDetails, label: &str) -> String {
             "{label} is ready and starts when one of the {} slots is free; {} tasks are queued",
             batch.max_concurrent, batch.queued
         ),
-        State::New => format!("{label} is ready, and nobody has started the batch. Start it with: bex start -b {}", batch.batch),
-        State::Interrupted => format!("{label} is ready, and the executor died. Go on with: bex resume -b {}", batch.batch),
-        _ => format!("{label} is ready, and nothing runs the batch. Go on with: bex resume -b {}", batch.batch),
+        State::New => format!(
+            "{label} is ready, and nobody has started the batch. Start it with: bex start -b {}",
+            batch.batch
+        ),
+        State::Interrupted => format!(
+            "{label} is ready, and the executor died. Go on with: bex resume -b {}",
+            batch.batch
+        ),
+        _ => format!(
+            "{label} is ready, and nothing runs the batch. Go on with: bex resume -b {}",
+            batch.batch
+        ),
     }
 }
 
@@ -220,7 +244,12 @@ fn open_needs(batch: BatchId, needs: &[(TaskId, Option<Status>)]) -> String {
             (status != Status::Completed).then(|| format!("{} ({status})", batch.task(*task)))
         })
         .collect();
-    let shown = open.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    let shown = open
+        .iter()
+        .take(SHOWN)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
     match open.len().saturating_sub(SHOWN) {
         0 => shown,
         more => format!("{shown} and {more} more"),
@@ -228,7 +257,10 @@ fn open_needs(batch: BatchId, needs: &[(TaskId, Option<Status>)]) -> String {
 }
 
 fn last_error(record: &TaskRecord) -> Option<String> {
-    let failed = record.attempts.iter().rfind(|attempt| attempt.error.is_some())?;
+    let failed = record
+        .attempts
+        .iter()
+        .rfind(|attempt| attempt.error.is_some())?;
     failed.error.as_deref().map(first_line)
 }
 

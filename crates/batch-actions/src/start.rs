@@ -72,7 +72,10 @@ pub fn start(file: &BatchFile, mut command: Command) -> Result<StartReply, Actio
             let ended = child.wait();
             let ended = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
             let log = file.log_path();
-            Err(ActionError::Start(format!("it ended with {ended}; see {}", log.display())))
+            Err(ActionError::Start(format!(
+                "it ended with {ended}; see {}",
+                log.display()
+            )))
         }
     }
 }

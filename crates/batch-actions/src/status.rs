@@ -130,14 +130,29 @@ pub fn status(file: &BatchFile, detailed: bool) -> Result<BatchStatus, ActionErr
     Ok(status)
 }
 
-/// All batches, the latest last. What cannot be read stands as text.
+/// A batch in a list.
+pub type Listed = Result<BatchStatus, Unreadable>;
+
+/// A batch whose file cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unreadable {
+    /// The batch: `b7`.
+    pub batch: String,
+    /// Why.
+    pub error: String,
+}
+
+/// All batches, the latest last.
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub fn list(home: &Home) -> Result<Vec<Result<BatchStatus, (BatchId, String)>>, ActionError> {
-    let of = |batch| {
+pub fn list(home: &Home) -> Result<Vec<Listed>, ActionError> {
+    let of = |batch: BatchId| {
         let found = status(&home.file(batch), false);
-        found.map_err(|error| (batch, error.to_string()))
+        found.map_err(|error| Unreadable {
+            batch: batch.to_string(),
+            error: error.to_string(),
+        })
     };
     Ok(home.batches_there()?.into_iter().map(of).collect())
 }
@@ -206,7 +221,10 @@ fn state(
         };
     }
     let died = overview.count(Status::Running) > 0
-        || overview.run.as_ref().is_some_and(|run| run.ended_at.is_none());
+        || overview
+            .run
+            .as_ref()
+            .is_some_and(|run| run.ended_at.is_none());
     if died {
         let why = "its executor died; go on with: bex resume";
         return (State::Interrupted, Some(why.to_owned()));
@@ -342,7 +360,12 @@ impl fmt::Display for BatchStatus {
             write!(f, ": {reason}")?;
         }
         let of = format!("{} of {}", self.finished(), self.total);
-        write!(f, "\nProgress: {:.1}% ({of} tasks)\n{}", self.progress, self.counts())?;
+        write!(
+            f,
+            "\nProgress: {:.1}% ({of} tasks)\n{}",
+            self.progress,
+            self.counts()
+        )?;
         if self.flaky > 0 {
             write!(f, " ({} flaky)", self.flaky)?;
         }
@@ -356,7 +379,13 @@ impl fmt::Display for BatchStatus {
         fmt_causes(f, self.failed, &self.causes)?;
         for task in self.running_tasks.iter().flatten() {
             let time = Duration::try_from_secs_f64(task.seconds).unwrap_or_default();
-            write!(f, "\n  running {}  {}  {}", task.task, Visible(&task.label), ShortDuration(time))?;
+            write!(
+                f,
+                "\n  running {}  {}  {}",
+                task.task,
+                Visible(&task.label),
+                ShortDuration(time)
+            )?;
             if task.attempt > 1 {
                 write!(f, " (attempt {})", task.attempt)?;
             }

@@ -12,7 +12,7 @@ use batch_core::{BatchSettings, Json, Plan, PlanProblem, Surroundings, TaskOptio
 use batch_export::{Filter, Format, WriterOptions};
 use batch_input::{
     CommandTemplate, FileSettings, FunctionTemplate, ItemTemplate, Items, ReadError, ReadOptions,
-    SavedTemplate, ShellTemplate, TaskFile, TemplateFolder, TaskStream, read_task_file, read_tasks,
+    SavedTemplate, ShellTemplate, TaskFile, TaskStream, TemplateFolder, read_task_file, read_tasks,
 };
 use batch_runtime::Registry;
 
@@ -265,7 +265,12 @@ fn item_options(args: &RunArgs) -> Result<Arc<TaskOptions>, CliError> {
 
 /// The settings of the batch: the command line wins over the file.
 fn settings(args: &RunArgs, file: &FileSettings) -> BatchSettings {
-    let asked = settings_of(file, args.max_concurrent, args.name.clone(), args.key.clone());
+    let asked = settings_of(
+        file,
+        args.max_concurrent,
+        args.name.clone(),
+        args.key.clone(),
+    );
     BatchSettings {
         batch_timeout: args.batch_timeout.or(asked.batch_timeout),
         fail_fast: args.fail_fast || asked.fail_fast,

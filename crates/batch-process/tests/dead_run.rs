@@ -14,7 +14,7 @@ use common::{Lifeline, PATIENCE, kill};
 /// Longer than any test waits.
 const LONG: Duration = Duration::from_secs(3_600);
 
-/// A task of a run that never was: no process can have this number.
+/// A task of a run that never was.
 struct Task(Child);
 
 impl Task {
@@ -44,8 +44,9 @@ impl Drop for Task {
     }
 }
 
+/// A mark of this test alone; no process can have that number.
 fn mark(number: u32) -> String {
-    format!("2147483647-{number}")
+    format!("2147483647-{number}{:010}", std::process::id())
 }
 
 fn mark_of(pid: i64) -> String {

@@ -15,7 +15,7 @@ use batch_process::{CaptureLimits, Ended, Process, Spec};
 use common::PATIENCE;
 use tokio::task::JoinHandle;
 
-/// A task whose script waits at `read` until it is told to go on.
+/// A task whose script waits at `read x <$one`, and at `read x <$two`, until it is told to go on.
 struct Live {
     folder: tempfile::TempDir,
     running: JoinHandle<Ended>,
@@ -24,15 +24,17 @@ struct Live {
 impl Live {
     fn start(task: &str, in_memory: usize, live_after: Duration, script: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let gate = folder.path().join("gate");
-        let made = Command::new("mkfifo").arg(&gate).status().unwrap();
+        // One for each wait: a gate that is still being closed is no longer shut.
+        let gates = ["one", "two"].map(|name| folder.path().join(name));
+        let made = Command::new("mkfifo").args(&gates).status().unwrap();
         assert!(made.success());
         let limits = CaptureLimits {
             folder: folder.path().join("out"),
             in_memory,
             live_after: Some(live_after),
         };
-        let script = format!("gate='{}'; {script}", gate.display());
+        let [one, two] = gates.map(|gate| gate.display().to_string());
+        let script = format!("one='{one}'; two='{two}'; {script}");
         let spec = Spec {
             task: task.into(),
             capture: Arc::new(limits),
@@ -43,9 +45,9 @@ impl Live {
         Self { folder, running }
     }
 
-    /// Lets the script go on at its `read`.
-    async fn go_on(&self) {
-        let gate = self.folder.path().join("gate");
+    /// Lets the script go on at one of its waits.
+    async fn go_on(&self, at: &str) {
+        let gate = self.folder.path().join(at);
         let write = tokio::task::spawn_blocking(move || fs::write(gate, "go\n").unwrap());
         tokio::time::timeout(PATIENCE, write)
             .await
@@ -90,15 +92,15 @@ fn count(folder: &Path) -> usize {
 
 #[tokio::test]
 async fn a_running_process_can_be_read_along_and_little_output_comes_back() {
-    let script = "echo one; echo problem >&2; read x <$gate; echo two; read x <$gate; echo three";
+    let script = "echo one; echo problem >&2; read x <$one; echo two; read x <$two; echo three";
     let live = Live::start("b3.7", 1_000, SOON, script);
     let file = live.until(".stdout", "one\n").await;
     let name = file.file_name().unwrap().to_str().unwrap();
     assert!(name.starts_with("b3.7-"), "{name}");
     live.until(".stderr", "problem\n").await;
-    live.go_on().await;
+    live.go_on("one").await;
     live.until(".stdout", "one\ntwo\n").await;
-    live.go_on().await;
+    live.go_on("two").await;
     let (folder, ended) = live.end().await;
     assert_eq!(ended.stdout, Stream::from(b"one\ntwo\nthree\n".to_vec()));
     assert_eq!(ended.stderr, Stream::from(b"problem\n".to_vec()));
@@ -107,10 +109,10 @@ async fn a_running_process_can_be_read_along_and_little_output_comes_back() {
 
 #[tokio::test]
 async fn much_output_stays_in_the_file_that_was_read() {
-    let script = "echo one; read x <$gate; echo two; echo end >&2";
+    let script = "echo one; read x <$one; echo two; echo end >&2";
     let live = Live::start("b3.8", 7, SOON, script);
     let seen = live.until(".stdout", "one\n").await;
-    live.go_on().await;
+    live.go_on("one").await;
     let (folder, ended) = live.end().await;
     let Stream::File { path, len } = ended.stdout else {
         panic!("in memory");
@@ -123,19 +125,19 @@ async fn much_output_stays_in_the_file_that_was_read() {
 
 #[tokio::test]
 async fn what_was_written_before_the_outputs_were_closed_is_shown_too() {
-    let script = "echo one; exec >&- 2>&-; read x <$gate";
+    let script = "echo one; exec >&- 2>&-; read x <$one";
     let live = Live::start("b3.9", 1_000, SOON, script);
     live.until(".stdout", "one\n").await;
     assert_eq!(live.file(".stderr"), None);
-    live.go_on().await;
+    live.go_on("one").await;
     let (_folder, ended) = live.end().await;
     assert_eq!(ended.stdout, Stream::from(b"one\n".to_vec()));
 }
 
 #[tokio::test]
 async fn a_process_that_ends_before_makes_no_file() {
-    let live = Live::start("b3.10", 1_000, LATE, "echo one; read x <$gate");
-    live.go_on().await;
+    let live = Live::start("b3.10", 1_000, LATE, "echo one; read x <$one");
+    live.go_on("one").await;
     let (folder, ended) = live.end().await;
     assert_eq!(ended.stdout, Stream::from(b"one\n".to_vec()));
     assert!(!folder.path().join("out").exists());
@@ -143,7 +145,7 @@ async fn a_process_that_ends_before_makes_no_file() {
 
 #[tokio::test]
 async fn the_files_of_a_dropped_process_are_gone() {
-    let live = Live::start("b3.11", 1_000, SOON, "echo one; read x <$gate");
+    let live = Live::start("b3.11", 1_000, SOON, "echo one; read x <$one");
     live.until(".stdout", "one\n").await;
     live.running.abort();
     let folder = live.folder;

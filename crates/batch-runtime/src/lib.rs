@@ -11,6 +11,10 @@
 //!                           └─ events ─► sinks, each on its own thread
 //! ```
 //!
+//! A batch that is kept in a file comes in with [`Executor::with_batch`], and its journal is a [`Sink`] that
+//! can [`sync`](Sink::sync). The driver waits for that only before tasks that must not run twice. Results of
+//! earlier tasks come from a [`ResultSource`].
+//!
 //! A thousand tasks with retries:
 //!
 //! ```

@@ -216,9 +216,12 @@ async fn a_restored_batch_goes_on_and_finds_the_results_of_its_past() {
         .with_sink(disk.clone())
         .with_results(disk.clone())
         .start();
+    let another = echo(&json!("{{ tasks.first.result }}")).after("first");
+    run.submit(vec![another]).await.unwrap();
     let report = run.finish().await;
     assert_eq!(report.end, RunEnd::Finished);
     assert_eq!(disk.value(id(2)), Some(json!({"given": "from before"})));
+    assert_eq!(disk.value(id(3)), Some(json!("from before")));
     let content = disk.0.lock().unwrap();
     assert!(
         content.kept.iter().take(3).any(|event| matches!(
@@ -281,28 +284,20 @@ async fn without_a_source_the_result_is_not_at_hand() {
 async fn a_reopened_task_gives_its_users_the_new_result() {
     let disk = Disk::default();
     let run = Executor::new(registry())
+        .with_settings(slots(2))
         .with_sink(disk.clone())
-        .with_results(disk.clone())
         .start();
-    run.submit(vec![echo(&json!("old")).with_id("first")])
-        .await
-        .unwrap();
-    run.idle().await.unwrap();
-    let user = echo(&json!("{{ tasks.first.result }}"));
-    run.pause();
-    run.submit(vec![user.clone()]).await.unwrap();
-    let again = echo(&json!("new")).with_id("first");
-    run.reopen(vec![reopened(id(1), again, &[])])
+    let first = |value| echo(&json!(value)).with_id("first");
+    let slow = sleep(60.0).with_id("slow");
+    let user = echo(&json!("{{ tasks.first.result }}")).after("slow");
+    run.submit(vec![first("old"), slow, user]).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    run.reopen(vec![reopened(id(1), first("new"), &[])])
         .await
         .unwrap()
         .unwrap();
-    run.set_priority(id(1), Priority::Critical)
-        .await
-        .unwrap()
-        .unwrap();
-    run.resume();
-    assert_eq!(run.finish().await.stats.count(Status::Completed), 2);
-    assert_eq!(disk.value(id(2)), Some(json!("new")));
+    assert_eq!(run.finish().await.stats.count(Status::Completed), 3);
+    assert_eq!(disk.value(id(3)), Some(json!("new")));
 }
 
 #[tokio::test(start_paused = true)]

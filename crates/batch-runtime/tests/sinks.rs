@@ -12,6 +12,10 @@ fn registry() -> Registry {
     Registry::new()
         .with_fn("quick", |_| async { Ok(Output::default()) })
         .with_fn("endless", |_| std::future::pending())
+        .with_fn("slow", |_| async {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            Ok(Output::default())
+        })
 }
 
 fn two_slots() -> BatchSettings {
@@ -112,6 +116,27 @@ async fn a_pause_while_a_sink_has_no_room_loses_nothing() {
     let report = run.finish().await;
     assert_eq!(report.stats.count(Status::Completed), 1000);
     assert_eq!(*kept.lock().unwrap(), 1000);
+}
+
+#[tokio::test]
+async fn a_sync_asked_for_while_a_sink_has_no_room_is_answered() {
+    let (go, stuck) = mpsc::channel();
+    let run = Executor::new(registry())
+        .with_sink(Stuck(Some(stuck)))
+        .start();
+    // A group of one event each; far more than there is room for.
+    for _ in 0..100 {
+        run.pause();
+        run.snapshot().await.unwrap();
+        run.resume();
+        run.snapshot().await.unwrap();
+    }
+    let (synced, ()) = tokio::join!(run.sync(), async {
+        // The sync has been obeyed when this is answered.
+        run.snapshot().await.unwrap();
+        go.send(()).unwrap();
+    });
+    synced.unwrap();
 }
 
 /// Gathers events and writes them when it has rested, or must.
@@ -218,7 +243,8 @@ async fn a_run_without_handles_goes_on_to_its_end() {
         }
     };
     let run = Executor::new(registry()).with_sink(sink).start();
-    run.submit(vec![TaskSpec::new("quick"); 20]).await.unwrap();
+    // Time moves on only when the driver waits.
+    run.submit(vec![TaskSpec::new("slow"); 20]).await.unwrap();
     drop(run);
     all_done.await.unwrap();
 }

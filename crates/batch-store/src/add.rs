@@ -152,7 +152,9 @@ impl Adding<'_> {
                 Err(error) => StoreError::sqlite(path, error),
             })?;
         self.transaction
-            .prepare_cached("UPDATE specs SET options = ?2, priority = ?3, name = ?4 WHERE task = ?1")
+            .prepare_cached(
+                "UPDATE specs SET options = ?2, priority = ?3, name = ?4 WHERE task = ?1",
+            )
             .and_then(|mut update| {
                 update.execute((
                     task.get(),

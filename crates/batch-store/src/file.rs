@@ -74,7 +74,8 @@ impl BatchFile {
     /// When it cannot be made.
     pub fn create_folder(&self) -> Result<PathBuf, StoreError> {
         let folder = self.folder();
-        private_folder(&folder).map_err(|error| StoreError::io("make the folder", &folder, error))?;
+        private_folder(&folder)
+            .map_err(|error| StoreError::io("make the folder", &folder, error))?;
         Ok(folder)
     }
 

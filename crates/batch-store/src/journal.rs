@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use batch_core::{
-    BatchId, CancelReason, Event, Failure, Outcome, Output, Reason, Status, Stream, TaskId,
-    Then, Time,
+    BatchId, CancelReason, Event, Failure, Outcome, Output, Reason, Status, Stream, TaskId, Then,
+    Time,
 };
 use batch_export::cause_of;
 
@@ -24,8 +24,8 @@ pub struct Journal {
     store: Arc<Mutex<Store>>,
     run: u32,
     batch: BatchId,
-    /// An interruption now means that an executor died.
-    recovering: bool,
+    /// The run whose executor died, while what it left is recovered: an interruption then is its death.
+    recovering: Option<u32>,
     /// Attempts under way.
     under_way: HashMap<TaskId, UnderWay>,
     /// What waits for the next flush.
@@ -60,17 +60,17 @@ impl Journal {
             store,
             run,
             batch,
-            recovering: false,
+            recovering: None,
             under_way: HashMap::new(),
             rows: Rows::default(),
             seen: Time::ZERO,
         }
     }
 
-    /// Says whether what comes now is recovery: then whatever was cut off was cut off by the death of an
-    /// executor, and is counted.
-    pub fn set_recovering(&mut self, recovering: bool) {
-        self.recovering = recovering;
+    /// Says that what comes now is the recovery of what a run left whose executor died: whatever was cut off was
+    /// cut off by that death, which is counted. `None` ends it.
+    pub fn set_recovering(&mut self, run: Option<u32>) {
+        self.recovering = run;
     }
 
     /// How many rows wait for the next flush.
@@ -88,21 +88,11 @@ impl Journal {
     fn take_one(&mut self, event: &Event) {
         match event {
             // Tasks come in by the file.
-            Event::Submitted { .. } | Event::ConcurrencyChanged { .. } | Event::Stopping { .. } => {}
+            Event::Submitted { .. } | Event::ConcurrencyChanged { .. } | Event::Stopping { .. } => {
+            }
             Event::Started {
                 task, at, attempt, ..
-            } => {
-                self.seen = *at;
-                self.rows.totals.first_us.get_or_insert(micros(*at));
-                self.under_way.insert(
-                    *task,
-                    UnderWay {
-                        attempt: *attempt,
-                        started: *at,
-                        record: Record::New,
-                    },
-                );
-            }
+            } => self.started(*task, *at, *attempt),
             Event::AttemptEnded {
                 task,
                 at,
@@ -111,15 +101,11 @@ impl Journal {
                 outcome,
                 then,
             } => {
-                self.seen = *at;
-                let began = self.under_way.remove(task);
-                if began.as_ref().is_some_and(|began| began.record == Record::Written) {
-                    self.rows.totals.moved(Status::Running, Status::Queued);
-                }
+                let began = self.ended(*task, *at);
                 let ended = Ended {
                     task: *task,
                     attempt: *attempt,
-                    started: began.map_or(*at, |began| began.started),
+                    started: began.unwrap_or(*at),
                     at: *at,
                     took_us: shape::column(shape::micros(*took)),
                 };
@@ -131,26 +117,42 @@ impl Journal {
                 status,
                 reason,
                 retries,
-            } => {
-                self.seen = *at;
-                self.finished(*task, *at, *status, *reason, *retries);
-            }
+            } => self.finished(*task, *at, *status, *reason, *retries),
             Event::PriorityChanged { task, priority, .. } => {
                 self.rows.priorities.push((task.get(), priority.name()));
             }
-            Event::Released { task, .. } => {
-                let mut row = StateRow::queued(task.get());
-                row.reason = None;
-                self.rows.states.push(row);
-            }
+            Event::Released { task, .. } => self.rows.states.push(StateRow::queued(task.get())),
             Event::Reopened { task, from, .. } => {
                 self.rows.totals.moved(*from, Status::Queued);
                 self.rows.totals.executed -= i64::from(*from != Status::Cancelled);
-                self.rows.reopened.push((self.rows.states.len(), task.get()));
+                self.rows
+                    .reopened
+                    .push((self.rows.states.len(), task.get()));
             }
             Event::Paused { .. } => self.rows.paused = Some(true),
             Event::Resumed { .. } => self.rows.paused = Some(false),
         }
+    }
+
+    fn started(&mut self, task: TaskId, at: Time, attempt: u32) {
+        self.seen = at;
+        self.rows.totals.first_us.get_or_insert(micros(at));
+        let under_way = UnderWay {
+            attempt,
+            started: at,
+            record: Record::New,
+        };
+        self.under_way.insert(task, under_way);
+    }
+
+    /// An attempt is under way no more; gives the time it began.
+    fn ended(&mut self, task: TaskId, at: Time) -> Option<Time> {
+        self.seen = at;
+        let began = self.under_way.remove(&task)?;
+        if began.record == Record::Written {
+            self.rows.totals.moved(Status::Running, Status::Queued);
+        }
+        Some(began.started)
     }
 
     fn attempt_ended(&mut self, ended: Ended, outcome: &Outcome, then: Then) {
@@ -163,7 +165,11 @@ impl Journal {
             self.rows.totals.attempts += 1;
             self.rows.totals.execution_us += ended.took_us;
         }
-        self.rows.attempts.push(attempt_row(self.run, &ended, outcome));
+        self.rows.attempts.push(attempt_row(
+            self.recovering.unwrap_or(self.run),
+            &ended,
+            outcome,
+        ));
         if let Some(output) = outcome.output().filter(|output| has_content(output)) {
             self.rows.outputs.push(OutputRow {
                 task: ended.task.get(),
@@ -175,7 +181,7 @@ impl Journal {
         row.attempts = ended.attempt;
         row.started_us = Some(micros(ended.started));
         row.execution_us = Some(ended.took_us);
-        let died = self.recovering
+        let died = self.recovering.is_some()
             && (interrupted || failure.is_some_and(|failure| is_by_death(failure)));
         row.deaths = u32::from(died);
         match then {
@@ -202,6 +208,7 @@ impl Journal {
         reason: Option<Reason>,
         retries: u32,
     ) {
+        self.seen = at;
         let totals = &mut self.rows.totals;
         totals.last_us = totals.last_us.max(micros(at));
         totals.moved(Status::Queued, status);
@@ -217,7 +224,11 @@ impl Journal {
             self.rows.states.push(StateRow::queued(task.get()));
         }
         let failure = self.rows.last_failure.take();
-        let row = self.rows.states.last_mut().expect("one was there or pushed");
+        let row = self
+            .rows
+            .states
+            .last_mut()
+            .expect("one was there or pushed");
         totals.executed += i64::from(row.execution_us.is_some());
         row.status = status.name();
         row.retries_in_all = Some(retries);
@@ -288,14 +299,25 @@ impl Journal {
         totals.counts[Status::Queued as usize] -= running.len() as i64;
         totals.counts[Status::Running as usize] += running.len() as i64;
         let times = (self.run, micros(self.seen));
-        self.rows
-            .write(&mut store, times, &running, &totals, self.recovering)?;
+        self.rows.write(
+            &mut store,
+            times,
+            &running,
+            &totals,
+            self.recovering.is_some(),
+        )?;
         drop(store);
         self.rows.clear();
         for attempt in self.under_way.values_mut().filter(|a| due(a.record)) {
             attempt.record = Record::Written;
         }
         Ok(())
+    }
+
+    /// Tries to make room after a flush that found none: what lies in the write-ahead log goes into the file.
+    pub fn make_room(&self) {
+        // It may need room itself; there is nothing lost then.
+        let _ = lock(&self.store).checkpoint();
     }
 
     /// Finds the causes of the failures that wait. The function of a task stands in the file.
@@ -308,7 +330,10 @@ impl Journal {
             let row = &mut self.rows.states[index];
             let function = store.function_of(row.task)?;
             let none = Stream::default();
-            let stderr = failure.output.as_ref().map_or(&none, |output| &output.stderr);
+            let stderr = failure
+                .output
+                .as_ref()
+                .map_or(&none, |output| &output.stderr);
             let cause = cause_of(&function, failure.kind, &failure.message, stderr);
             row.cause = Some(cause.id().get());
             self.rows.causes.push((row.task, cause));

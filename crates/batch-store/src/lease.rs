@@ -291,7 +291,10 @@ mod tests {
         started.note([(0, task(5), 2)]).unwrap();
 
         let refused = Lease::take(&batch).unwrap_err();
-        assert!(matches!(&refused, LeaseError::Held(by) if *by == holder(3)), "{refused}");
+        assert!(
+            matches!(&refused, LeaseError::Held(by) if *by == holder(3)),
+            "{refused}"
+        );
         assert_eq!(Lease::holder(&batch).unwrap(), Some(holder(3)));
         assert_eq!(Lease::note_of(&batch).as_deref(), Some("the disk is full"));
         drop((lease, started));

@@ -24,6 +24,8 @@ pub struct LeftBehind {
     /// Tasks that a dead executor had started, with the number of the attempt: from its lease. What is on
     /// record as running is known without.
     pub started: HashMap<TaskId, u32>,
+    /// The run that was.
+    pub run: u32,
     /// When it was last known to live.
     pub last_seen: Time,
 }
@@ -77,7 +79,9 @@ impl Store {
     pub fn added_since(&self, next: TaskId, limit: u32) -> Result<Vec<Past>, StoreError> {
         let mut reader = SpecReader::default();
         let mut read = || {
-            let sql = format!("SELECT {SPEC_COLUMNS} FROM specs s WHERE task >= ?1 ORDER BY task LIMIT ?2");
+            let sql = format!(
+                "SELECT {SPEC_COLUMNS} FROM specs s WHERE task >= ?1 ORDER BY task LIMIT ?2"
+            );
             let mut select = self.connection.prepare_cached(&sql).map_err(Err)?;
             let mut rows = select.query([next.get(), limit]).map_err(Err)?;
             let mut added: Vec<Past> = Vec::new();
@@ -185,7 +189,9 @@ impl Loader<'_> {
         if first >= end {
             return Ok(());
         }
-        let sql = format!("SELECT {SPEC_COLUMNS} FROM specs s WHERE task >= ?1 AND task < ?2 ORDER BY task");
+        let sql = format!(
+            "SELECT {SPEC_COLUMNS} FROM specs s WHERE task >= ?1 AND task < ?2 ORDER BY task"
+        );
         let store = self.store;
         let mut select = store.connection.prepare_cached(&sql).map_err(Err)?;
         let mut rows = select.query([first, end]).map_err(Err)?;
@@ -193,7 +199,7 @@ impl Loader<'_> {
             let spec = self.reader.read(&store.connection, row)?;
             self.removed(spec.task.get());
             let past = match self.left.started.get(&spec.task) {
-                Some(attempt) => self.cut_off(spec, *attempt, 0, 0)?,
+                Some(attempt) => self.started_off_record(spec, *attempt, None)?,
                 None => queued(spec),
             };
             self.restore(past);
@@ -215,16 +221,19 @@ impl Loader<'_> {
         let store = self.store;
         let mut select = store.connection.prepare_cached(&sql).map_err(Err)?;
         let mut rows = select.query([state.task.get()]).map_err(Err)?;
-        let row = rows
-            .next()
-            .map_err(Err)?
-            .ok_or_else(|| Ok(format!("task {} has a state and no specification", state.task)))?;
+        let row = rows.next().map_err(Err)?.ok_or_else(|| {
+            Ok(format!(
+                "task {} has a state and no specification",
+                state.task
+            ))
+        })?;
         let spec = self.reader.read(&store.connection, row)?;
         let started = self.left.started.get(&state.task).copied();
         let attempt = started.unwrap_or_default().max(state.attempts);
-        let was_running = state.status == Status::Running || attempt > state.attempts;
-        let past = if was_running {
+        let past = if state.status == Status::Running {
             self.cut_off(spec, attempt, state.retries, state.deaths)?
+        } else if attempt > state.attempts {
+            self.started_off_record(spec, attempt, Some(state))?
         } else {
             Past {
                 attempts: state.attempts,
@@ -239,6 +248,27 @@ impl Loader<'_> {
         };
         self.restore(past);
         Ok(())
+    }
+
+    /// A task that only the lease knows to have started. That what it depends on had completed may be off the
+    /// record as well; then it has to wait for that again.
+    fn started_off_record(
+        &self,
+        spec: SpecRow,
+        attempt: u32,
+        state: Option<&StateRow>,
+    ) -> Result<Past, RowError> {
+        let (attempts, retries, deaths) = state.map_or((0, 0, 0), |state| {
+            (state.attempts, state.retries, state.deaths)
+        });
+        if self.store.missing(&spec.needs).map_err(Err)? == 0 {
+            return self.cut_off(spec, attempt, retries, deaths);
+        }
+        Ok(Past {
+            attempts,
+            retries,
+            ..queued(spec)
+        })
     }
 
     /// A task that was running when its executor died.

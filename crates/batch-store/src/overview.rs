@@ -94,7 +94,10 @@ impl Overview {
 
     /// How many tasks there are.
     pub fn tasks(&self) -> u64 {
-        Status::ALL.into_iter().map(|status| self.count(status)).sum()
+        Status::ALL
+            .into_iter()
+            .map(|status| self.count(status))
+            .sum()
     }
 
     /// How many tasks are neither completed nor failed nor cancelled.

@@ -170,6 +170,18 @@ impl Store {
             })
     }
 
+    /// How many of some tasks have not completed.
+    pub(crate) fn missing(&self, needs: &[TaskId]) -> rusqlite::Result<u32> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM specs WHERE task = ?1)
+                AND NOT EXISTS (SELECT 1 FROM states WHERE task = ?1 AND status = 'completed')",
+        )?;
+        needs.iter().try_fold(0, |missing, task| {
+            let open: bool = select.query_row([task.get()], |row| row.get(0))?;
+            Ok(missing + u32::from(open))
+        })
+    }
+
     pub(crate) fn function_of(&self, task: u32) -> Result<String, StoreError> {
         self.connection
             .prepare_cached("SELECT function FROM specs WHERE task = ?1")
@@ -260,10 +272,12 @@ impl<'a> RecordReader<'a> {
                 .map_err(|error: batch_core::UnknownName| bad(error.to_string()))?;
         }
         read_times(&mut record, row).map_err(Err)?;
-        record.reason = self.reason(&record, &plain, &needs).map_err(|error| match error {
-            Ok(what) => bad(what),
-            Err(error) => Err(error),
-        })?;
+        record.reason = self
+            .reason(&record, &plain, &needs)
+            .map_err(|error| match error {
+                Ok(what) => bad(what),
+                Err(error) => Err(error),
+            })?;
         record.flaky = record.status == Status::Completed && record.retry_count > 0;
         record.cause = cause(row, plain.cause).map_err(Err)?.map(Arc::new);
         if plain.attempts.unwrap_or_default() > 0 {
@@ -287,17 +301,17 @@ impl<'a> RecordReader<'a> {
     ) -> Result<Option<Reason>, RowError> {
         let name = plain.reason.as_deref();
         Ok(match (record.status, name) {
-            (Status::Failed, Some(name)) => {
-                Some(Reason::Failed(shape::failure_kind(name, plain.detail).map_err(Ok)?))
-            }
-            (Status::Cancelled, Some(name)) => {
-                Some(Reason::Cancelled(shape::cancel_reason(name, plain.detail).map_err(Ok)?))
-            }
+            (Status::Failed, Some(name)) => Some(Reason::Failed(
+                shape::failure_kind(name, plain.detail).map_err(Ok)?,
+            )),
+            (Status::Cancelled, Some(name)) => Some(Reason::Cancelled(
+                shape::cancel_reason(name, plain.detail).map_err(Ok)?,
+            )),
             (Status::Queued, name) => {
                 let reason = shape::queued_reason(name, plain.until_us.map(time));
                 let ready = reason == QueuedReason::Ready;
                 let missing = match ready && !needs.is_empty() {
-                    true => self.missing(needs).map_err(Err)?,
+                    true => self.store.missing(needs).map_err(Err)?,
                     false => 0,
                 };
                 Some(Reason::Queued(match missing {
@@ -307,18 +321,6 @@ impl<'a> RecordReader<'a> {
                 }))
             }
             _ => None,
-        })
-    }
-
-    /// How many of some tasks have not completed.
-    fn missing(&self, needs: &[TaskId]) -> rusqlite::Result<u32> {
-        let mut select = self.store.connection.prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM specs WHERE task = ?1)
-                AND NOT EXISTS (SELECT 1 FROM states WHERE task = ?1 AND status = 'completed')",
-        )?;
-        needs.iter().try_fold(0, |missing, task| {
-            let open: bool = select.query_row([task.get()], |row| row.get(0))?;
-            Ok(missing + u32::from(open))
         })
     }
 
@@ -412,7 +414,9 @@ fn read_times(record: &mut TaskRecord, row: &Row<'_>) -> rusqlite::Result<()> {
     record.started_at = micros(6)?.map(time);
     record.completed_at = micros(7)?.map(time);
     record.execution_time = micros(8)?.map(duration);
-    record.wait_time = record.started_at.map(|start| start.since(record.created_at));
+    record.wait_time = record
+        .started_at
+        .map(|start| start.since(record.created_at));
     record.error = row.get(SPEC_WIDTH + 9)?;
     Ok(())
 }

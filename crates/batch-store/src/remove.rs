@@ -117,7 +117,10 @@ fn delete(connection: &Connection) -> rusqlite::Result<u64> {
         let sql = format!("DELETE FROM {table} WHERE task IN (SELECT task FROM going)");
         connection.execute(&sql, [])?;
     }
-    let removed = connection.execute("DELETE FROM states WHERE task IN (SELECT task FROM going)", [])?;
+    let removed = connection.execute(
+        "DELETE FROM states WHERE task IN (SELECT task FROM going)",
+        [],
+    )?;
     connection.execute("DELETE FROM causes WHERE tasks <= 0", [])?;
     Ok(removed as u64)
 }

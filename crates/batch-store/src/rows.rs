@@ -10,7 +10,8 @@ use crate::shape::{column, micros};
 use crate::store::Store;
 use crate::totals::Deltas;
 
-const PUT_STATE: &str = "INSERT INTO states (task, status, reason, detail, until_us, attempts, retries,
+const PUT_STATE: &str =
+    "INSERT INTO states (task, status, reason, detail, until_us, attempts, retries,
         deaths, started_us, completed_us, execution_us, error, cause)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?14, ?7), ?8, ?9, ?10, ?11, ?12, ?13)
     ON CONFLICT (task) DO UPDATE SET
@@ -22,7 +23,8 @@ const PUT_STATE: &str = "INSERT INTO states (task, status, reason, detail, until
         execution_us = coalesce(execution_us + ?11, execution_us, ?11),
         error = excluded.error, cause = excluded.cause";
 
-const PUT_ATTEMPT: &str = "INSERT OR REPLACE INTO attempts (task, attempt, run, started_us, ended_us,
+const PUT_ATTEMPT: &str =
+    "INSERT OR REPLACE INTO attempts (task, attempt, run, started_us, ended_us,
         took_us, outcome, reason, detail, error, exit_code, signal, cpu_us, peak_memory, leaking)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
 
@@ -31,7 +33,8 @@ const PUT_OUTPUT: &str = "INSERT OR REPLACE INTO outputs (task, attempt, value, 
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
 /// The causes of the task lose one first: it may have failed before.
-const REOPEN: &str = "UPDATE states SET status = 'queued', reason = NULL, detail = NULL, until_us = NULL,
+const REOPEN: &str =
+    "UPDATE states SET status = 'queued', reason = NULL, detail = NULL, until_us = NULL,
         retries = 0, deaths = 0, completed_us = NULL, error = NULL, cause = NULL WHERE task = ?1";
 
 /// Everything that happened since the last flush, in rows.
@@ -305,9 +308,7 @@ impl Rows {
         }
         match self.paused {
             Some(true) => connection
-                .prepare_cached(
-                    "INSERT OR IGNORE INTO settings VALUES ('paused', 'by the user')",
-                )?
+                .prepare_cached("INSERT OR IGNORE INTO settings VALUES ('paused', 'by the user')")?
                 .execute([])
                 .map(drop),
             Some(false) => connection
@@ -357,4 +358,3 @@ fn write_running(
     }
     Ok(())
 }
-

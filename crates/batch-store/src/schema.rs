@@ -155,9 +155,8 @@ pub(crate) fn create(path: &Path, durability: Durability) -> Result<Connection, 
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, durability)?;
     let make = || {
         connection.pragma_update(None, "journal_mode", "WAL")?;
-        let version = format!(
-            "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
-        );
+        let version =
+            format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};");
         connection.execute_batch(&format!("BEGIN IMMEDIATE;{TABLES}{version}COMMIT;"))
     };
     make().map_err(|error| StoreError::sqlite(path, error))?;
@@ -191,7 +190,11 @@ pub(crate) fn open(
     Ok(connection)
 }
 
-fn connect(path: &Path, flags: OpenFlags, durability: Durability) -> Result<Connection, StoreError> {
+fn connect(
+    path: &Path,
+    flags: OpenFlags,
+    durability: Durability,
+) -> Result<Connection, StoreError> {
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || {
         let mut connection = Connection::open_with_flags(path, flags)?;

@@ -50,11 +50,7 @@ pub struct BatchInfo {
 }
 
 /// One row, for writing.
-pub(crate) fn put(
-    connection: &Connection,
-    name: &str,
-    value: &dyn ToSql,
-) -> rusqlite::Result<()> {
+pub(crate) fn put(connection: &Connection, name: &str, value: &dyn ToSql) -> rusqlite::Result<()> {
     connection
         .prepare_cached("INSERT OR REPLACE INTO settings (name, value) VALUES (?1, ?2)")?
         .execute((name, value))
@@ -84,7 +80,11 @@ pub(crate) fn get<T: rusqlite::types::FromSql>(
 /// Writes all rows of a new batch.
 pub(crate) fn write_new(connection: &Connection, new: &NewBatch) -> rusqlite::Result<()> {
     put(connection, "batch", &new.batch.get())?;
-    put(connection, "created_us", &shape::column(new.created_at.as_micros()))?;
+    put(
+        connection,
+        "created_us",
+        &shape::column(new.created_at.as_micros()),
+    )?;
     put(connection, "next_task", &1)?;
     put(connection, "way", &new.origin.way)?;
     put(connection, "file", &new.origin.file)?;

@@ -178,8 +178,9 @@ pub(crate) fn number_of(kind: FailureKind) -> Option<i64> {
 pub(crate) fn failure_kind(name: &str, number: Option<i64>) -> Result<FailureKind, String> {
     let number = number.unwrap_or_default();
     let whole = || i32::try_from(number).map_err(|_| unknown("number", name));
-    let like = Condition::KINDS
-        .into_iter()
+    // The one kind that no retry rule can name.
+    let like = std::iter::once(FailureKind::Interrupted)
+        .chain(Condition::KINDS)
         .find(|kind| kind.name() == name)
         .ok_or_else(|| unknown("reason", name))?;
     Ok(match like {
@@ -281,7 +282,10 @@ mod tests {
 
     #[test]
     fn every_kind_of_failure_comes_back() {
-        for kind in Condition::KINDS {
+        for kind in Condition::KINDS
+            .into_iter()
+            .chain([FailureKind::Interrupted])
+        {
             let kind = match kind {
                 FailureKind::ExitCode(_) => FailureKind::ExitCode(-3),
                 FailureKind::HttpStatus(_) => FailureKind::HttpStatus(503),

@@ -9,8 +9,7 @@ use rusqlite::{Connection, Row};
 use crate::shape::{StoredOptions, parse_priority, task_id, time};
 
 /// The columns that [`SpecReader::read`] wants, in their order.
-pub(crate) const SPEC_COLUMNS: &str =
-    "s.task, s.id, s.name, s.function, s.params, s.depends_on, s.needs, s.priority, s.options, s.created_us";
+pub(crate) const SPEC_COLUMNS: &str = "s.task, s.id, s.name, s.function, s.params, s.depends_on, s.needs, s.priority, s.options, s.created_us";
 
 /// How many columns they are.
 pub(crate) const SPEC_WIDTH: usize = 10;
@@ -85,7 +84,8 @@ impl SpecReader {
             return Arc::clone(known);
         }
         let function: Arc<str> = name.into();
-        self.functions.insert(name.to_owned(), Arc::clone(&function));
+        self.functions
+            .insert(name.to_owned(), Arc::clone(&function));
         function
     }
 

@@ -130,6 +130,27 @@ impl Store {
             .map_err(|error| self.error(error))
     }
 
+    /// Lets the file grow to so many pages and no further, as a full disk does; 0 changes nothing. Gives the
+    /// number of pages it has.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    #[doc(hidden)]
+    pub fn limit_pages_for_tests(&self, most: u32) -> Result<u32, StoreError> {
+        let limit = || {
+            if most > 0 {
+                self.connection.query_row(
+                    &format!("PRAGMA max_page_count = {most}"),
+                    [],
+                    |_| Ok(()),
+                )?;
+            }
+            self.connection
+                .pragma_query_value(None, "page_count", |row| row.get(0))
+        };
+        limit().map_err(|error| self.error(error))
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.file.path()
     }

@@ -46,7 +46,9 @@ impl Deltas {
         }
         if let Some(first_us) = self.first_us {
             connection
-                .prepare_cached("UPDATE totals SET value = ?1 WHERE name = 'first_us' AND value = 0")?
+                .prepare_cached(
+                    "UPDATE totals SET value = ?1 WHERE name = 'first_us' AND value = 0",
+                )?
                 .execute([first_us])?;
         }
         connection

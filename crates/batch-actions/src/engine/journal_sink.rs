@@ -69,6 +69,7 @@ impl JournalSink {
 
     fn wait_for_room(&self, error: StoreError) -> Result<(), SinkError> {
         self.disk.full.store(true, Ordering::Release);
+        self.journal.make_room();
         let until = Instant::now() + FULL_PAUSE;
         while Instant::now() < until {
             if self.disk.give_up.load(Ordering::Acquire) {

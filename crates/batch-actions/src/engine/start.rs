@@ -1,5 +1,6 @@
 //! Taking up the work on a batch, and laying it down: [`Engine`].
 
+use std::io;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -8,9 +9,11 @@ use std::time::Duration;
 
 use batch_core::{Batch, ClaimToken, Event, Output, RunId, StopMode, TaskId};
 use batch_process::{boot_id, end_run, own_mark};
-use batch_runtime::{Executor, Registry, ResultSource, RunEnd, RunHandle, RunReport, Sink, StartLog};
+use batch_runtime::{
+    Executor, Registry, ResultSource, RunEnd, RunHandle, RunReport, Sink, StartLog,
+};
 use batch_store::{
-    BatchFile, BatchInfo, Durability, Holder, Journal, LeftBehind, LeftInLease, Lease, Started,
+    BatchFile, BatchInfo, Durability, Holder, Journal, Lease, LeftBehind, LeftInLease, Started,
     Store, lock,
 };
 
@@ -109,28 +112,22 @@ impl Engine {
             max_concurrent,
             unpause,
         } = options;
-        refuse_network(file.path())?;
-        let mut store = Store::open(file.clone(), durability)?;
-        let mut info = store.info()?;
-        let taken = Lease::take(&file).map_err(|error| ActionError::of_lease(info.batch, error));
-        let (mut lease, left) = taken?;
-        let leftovers = end_leftovers(&store, &left).await?;
+        let taken = take_up(&file, durability, mode, unpause).await?;
+        let TakenUp {
+            store,
+            mut info,
+            mut lease,
+            left,
+            leftovers,
+            run_id,
+        } = taken;
         if let Some(slots) = max_concurrent {
             info.settings.max_concurrent = slots;
         }
-        if unpause && info.paused.take().is_some() {
-            store.set_paused(None)?;
-        }
-        let left_behind = left_behind(&store, &left)?;
-        let run_id = match mode {
-            Mode::Execute => store.begin_run(&me(0), now())?,
-            Mode::Control => 0,
-        };
-        store.remove_stray_files()?;
         let mut batch = Batch::for_run(info.settings.clone(), RunId(run_id));
         let store = Arc::new(Mutex::new(store));
         let mut journal = Journal::new(Arc::clone(&store), run_id);
-        let interrupted = restore(&mut batch, &store, &left_behind, &mut journal, observe)?;
+        let interrupted = restore(&mut batch, &store, &left, &mut journal, observe)?;
         // Only now is it on record what the last holder left.
         lease.sign(&me(run_id))?;
         if info.paused.is_some() {
@@ -140,20 +137,16 @@ impl Engine {
         let seen = Seen::new(&batch, feeding);
         let reader = Arc::new(Mutex::new(Store::open_read(file.clone())?));
         let disk = Arc::new(DiskState::default());
-        let registry = registry(&info, &file.folder());
-        let mut executor = Executor::new(registry)
+        let executor = Executor::new(registry(&info, &file.folder()))
             .with_ids(info.batch, RunId(run_id))
             .with_batch(batch)
             .with_results(Results(Arc::clone(&reader)))
             .with_sink(JournalSink::new(journal, Arc::clone(&disk)));
-        if mode == Mode::Control {
-            executor = executor.control_only();
-        } else if let Ok(started) = lease.started() {
-            executor = executor.with_start_log(StartedLog(started));
-        }
-        for sink in sinks {
-            executor = executor.with_boxed_sink(sink);
-        }
+        let executor = match mode {
+            Mode::Control => executor.control_only(),
+            Mode::Execute => executor.with_start_log(StartedLog(lease.started())),
+        };
+        let executor = sinks.into_iter().fold(executor, Executor::with_boxed_sink);
         Ok(Self {
             run: executor.start(),
             store,
@@ -226,6 +219,53 @@ impl Engine {
     }
 }
 
+/// A batch whose lease is ours, before its tasks are read.
+struct TakenUp {
+    store: Store,
+    info: BatchInfo,
+    lease: Lease,
+    left: LeftBehind,
+    leftovers: Vec<LeftoverProcess>,
+    run_id: u32,
+}
+
+/// Takes the lease, and ends what a dead executor left.
+async fn take_up(
+    file: &BatchFile,
+    durability: Durability,
+    mode: Mode,
+    unpause: bool,
+) -> Result<TakenUp, ActionError> {
+    refuse_network(file.path())?;
+    let mut store = Store::open(file.clone(), durability)?;
+    let mut info = store.info()?;
+    let taken = Lease::take(file).map_err(|error| ActionError::of_lease(info.batch, error));
+    let (lease, in_lease) = taken?;
+    let leftovers = end_leftovers(&store, &in_lease).await?;
+    if unpause && info.paused.take().is_some() {
+        store.set_paused(None)?;
+    }
+    let last_run = store.last_run()?;
+    let left = LeftBehind {
+        started: in_lease.started,
+        run: last_run.as_ref().map_or(0, |run| run.run),
+        last_seen: last_run.map(|run| run.seen_at).unwrap_or_default(),
+    };
+    let run_id = match mode {
+        Mode::Execute => store.begin_run(&me(0), now())?,
+        Mode::Control => 0,
+    };
+    store.remove_stray_files()?;
+    Ok(TakenUp {
+        store,
+        info,
+        lease,
+        left,
+        leftovers,
+        run_id,
+    })
+}
+
 /// The end of a run in a word, as the file keeps it.
 fn end_name(report: &RunReport) -> &'static str {
     match report.end {
@@ -278,15 +318,6 @@ async fn end_leftovers(
     Ok(ended)
 }
 
-fn left_behind(store: &Store, left: &LeftInLease) -> Result<LeftBehind, ActionError> {
-    let last = store.last_run()?;
-    Ok(LeftBehind {
-        // What a control run left in the lease is not of its own.
-        started: left.started.clone(),
-        last_seen: last.map(|run| run.seen_at).unwrap_or_default(),
-    })
-}
-
 /// Puts the tasks into the batch and what became of those cut off into the file. Gives their number.
 fn restore(
     batch: &mut Batch,
@@ -295,7 +326,7 @@ fn restore(
     journal: &mut Journal,
     observe: &mut dyn FnMut(&Store, &[Event]),
 ) -> Result<u64, ActionError> {
-    journal.set_recovering(true);
+    journal.set_recovering(Some(left.run));
     let mut interrupted = 0;
     {
         let store = lock(store);
@@ -309,7 +340,7 @@ fn restore(
         })?;
     }
     journal.flush()?;
-    journal.set_recovering(false);
+    journal.set_recovering(None);
     Ok(interrupted)
 }
 
@@ -327,14 +358,18 @@ impl ResultSource for Results {
 }
 
 /// Notes in the lease what is about to start.
-struct StartedLog(Started);
+struct StartedLog(io::Result<Started>);
 
 impl StartLog for StartedLog {
     fn starting(&mut self, claims: &[(u32, ClaimToken)]) {
         let noted = claims
             .iter()
             .map(|(slot, token)| (*slot, token.task, token.attempt));
-        if let Err(error) = self.0.note(noted) {
+        let noted = match &mut self.0 {
+            Ok(started) => started.note(noted),
+            Err(error) => Err(io::Error::from(error.kind())),
+        };
+        if let Err(error) = noted {
             // The journal has it a moment later; only a task that kills us at once goes unnoticed.
             tracing::warn!(%error, "attempts could not be noted in the lease");
         }

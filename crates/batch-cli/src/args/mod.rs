@@ -295,11 +295,21 @@ pub(crate) struct RunArgs {
     pub(crate) resume: bool,
 
     /// A value for a saved template
-    #[arg(long, value_name = "NAME=VALUE", requires = "template", help_heading = "What to run")]
+    #[arg(
+        long,
+        value_name = "NAME=VALUE",
+        requires = "template",
+        help_heading = "What to run"
+    )]
     pub(crate) param: Vec<String>,
 
     /// Run a saved template once for each row of a table
-    #[arg(long, value_name = "FILE", requires = "template", help_heading = "What to run")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "template",
+        help_heading = "What to run"
+    )]
     pub(crate) rows: Option<PathBuf>,
 
     #[command(flatten)]

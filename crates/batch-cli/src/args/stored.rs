@@ -43,7 +43,12 @@ pub(crate) struct AddArgs {
     pub(crate) function: Option<String>,
 
     /// The parameters of --function, as JSON
-    #[arg(long, value_name = "JSON", requires = "function", help_heading = "What to add")]
+    #[arg(
+        long,
+        value_name = "JSON",
+        requires = "function",
+        help_heading = "What to add"
+    )]
     pub(crate) params: Option<String>,
 
     /// All tasks of a file: .json, .jsonl, .yaml, or .csv with --template; - for standard input
@@ -51,11 +56,21 @@ pub(crate) struct AddArgs {
     pub(crate) file: Option<PathBuf>,
 
     /// The task for each row of a .csv file
-    #[arg(long, value_name = "FILE", requires = "file", help_heading = "What to add")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "file",
+        help_heading = "What to add"
+    )]
     pub(crate) template: Option<PathBuf>,
 
     /// The format of --file, where its name does not tell it
-    #[arg(long, value_name = "FORMAT", requires = "file", help_heading = "What to add")]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        requires = "file",
+        help_heading = "What to add"
+    )]
     pub(crate) input: Option<InputFormat>,
 
     /// An id of the task: adding the same task again changes nothing

@@ -2,7 +2,9 @@
 
 use std::num::NonZeroU32;
 
-use batch_actions::{ActionError, AddReply, AddRequest, BatchRequest, Home, Target, add, place_tasks};
+use batch_actions::{
+    ActionError, AddReply, AddRequest, BatchRequest, Home, Target, add, place_tasks,
+};
 use batch_core::{BatchSettings, Json, TaskOptions, TaskSpec};
 use batch_handlers::{HandlerConfig, standard_registry};
 use batch_input::{
@@ -107,7 +109,11 @@ fn command_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
 fn dress(task: &mut TaskSpec, args: &AddArgs) {
     task.id = args.id.as_deref().map(Into::into);
     task.name = args.name.as_deref().map(Into::into);
-    task.depends_on = args.depends_on.iter().map(|id| id.as_str().into()).collect();
+    task.depends_on = args
+        .depends_on
+        .iter()
+        .map(|id| id.as_str().into())
+        .collect();
     task.options = TaskOptions {
         priority: args.priority.unwrap_or_default(),
         max_retries: args.max_retries.unwrap_or(0),

@@ -17,7 +17,9 @@ pub(crate) fn cancel(args: &ChangeArgs) -> Result<Exit, CliError> {
     }
     let file = args.batch.find(&Home::of_environment())?;
     let reply = done(&file, Control::Cancel { tasks })?;
-    tell(args.json, &reply, |n| format!("{} cancelled", count(n, "task")))
+    tell(args.json, &reply, |n| {
+        format!("{} cancelled", count(n, "task"))
+    })
 }
 
 /// `bex retry`.
@@ -25,11 +27,15 @@ pub(crate) fn retry(args: &ChangeArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
     let tasks = args.choice.choice();
     let reply = done(&file, Control::Retry { tasks })?;
-    let exit = tell(args.json, &reply, |n| format!("{} queued again", count(n, "task")))?;
+    let exit = tell(args.json, &reply, |n| {
+        format!("{} queued again", count(n, "task"))
+    })?;
     let status = status(&file, false)?;
     if !args.json && reply.changed > 0 && status.pid.is_none() {
         let batch = &status.batch;
-        eprintln!("bex: nothing runs {batch}; run it with: bex start -b {batch}, or bex resume -b {batch}");
+        eprintln!(
+            "bex: nothing runs {batch}; run it with: bex start -b {batch}, or bex resume -b {batch}"
+        );
     }
     Ok(exit)
 }
@@ -39,7 +45,9 @@ pub(crate) fn clear(args: &ChangeArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
     let tasks = args.choice.choice();
     let reply = done(&file, Control::Clear { tasks })?;
-    tell(args.json, &reply, |n| format!("{} cleared", count(n, "finished task")))
+    tell(args.json, &reply, |n| {
+        format!("{} cleared", count(n, "finished task"))
+    })
 }
 
 /// `bex pause`.
@@ -49,7 +57,9 @@ pub(crate) fn pause(args: &PlainArgs) -> Result<Exit, CliError> {
     let status = status(&file, false)?;
     tell(args.json, &reply, |_| {
         let batch = &status.batch;
-        format!("{batch} is paused; running tasks go on to their end. Go on with: bex resume -b {batch}")
+        format!(
+            "{batch} is paused; running tasks go on to their end. Go on with: bex resume -b {batch}"
+        )
     })
 }
 
@@ -63,7 +73,9 @@ pub(crate) fn set(args: &SetArgs) -> Result<Exit, CliError> {
     let mut exit = Exit::Completed;
     if let Some(max_concurrent) = args.max_concurrent {
         let reply = done(&file, Control::SetConcurrency { max_concurrent })?;
-        exit = tell(args.json, &reply, |_| format!("{max_concurrent} tasks run at once"))?;
+        exit = tell(args.json, &reply, |_| {
+            format!("{max_concurrent} tasks run at once")
+        })?;
     }
     if let Some(priority) = args.priority {
         let tasks = args.choice.choice();

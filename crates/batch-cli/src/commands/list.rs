@@ -1,9 +1,9 @@
 //! `bex list`: all batches, a line each.
 
-use batch_actions::{BatchStatus, Home, list, now};
-use batch_core::{BatchId, ShortDuration};
+use batch_actions::{BatchStatus, Home, Listed, list, now};
+use batch_core::ShortDuration;
 use batch_export::Visible;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::args::ListArgs;
 use crate::exit::{CliError, Exit};
@@ -16,14 +16,15 @@ pub(crate) fn run(args: &ListArgs) -> Result<Exit, CliError> {
     Ok(Exit::Completed)
 }
 
-fn entry(batch: &Result<BatchStatus, (BatchId, String)>) -> Value {
+fn entry(batch: &Listed) -> Value {
     match batch {
-        Ok(status) => serde_json::to_value(status).expect("a status is JSON"),
-        Err((batch, error)) => json!({ "batch": batch.to_string(), "error": error }),
+        Ok(status) => serde_json::to_value(status),
+        Err(unreadable) => serde_json::to_value(unreadable),
     }
+    .expect("replies are JSON")
 }
 
-fn table(batches: &[Result<BatchStatus, (BatchId, String)>]) -> String {
+fn table(batches: &[Listed]) -> String {
     if batches.is_empty() {
         return "no batches".to_owned();
     }
@@ -34,7 +35,7 @@ fn table(batches: &[Result<BatchStatus, (BatchId, String)>]) -> String {
     for batch in batches {
         lines.push(match batch {
             Ok(status) => line(status),
-            Err((batch, error)) => format!("{:<6} unreadable: {error}", batch.to_string()),
+            Err(broken) => format!("{:<6} unreadable: {}", broken.batch, broken.error),
         });
     }
     lines.join("\n")

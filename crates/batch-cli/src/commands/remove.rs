@@ -19,7 +19,9 @@ pub(crate) fn rm(args: &RmArgs) -> Result<Exit, CliError> {
         remove(file)?;
     }
     let names: Vec<String> = args.batches.iter().map(ToString::to_string).collect();
-    print(args.json, &names, || format!("{} removed", names.join(", ")))?;
+    print(args.json, &names, || {
+        format!("{} removed", names.join(", "))
+    })?;
     Ok(Exit::Completed)
 }
 

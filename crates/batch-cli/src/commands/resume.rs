@@ -18,6 +18,7 @@ use crate::commands::start::in_background;
 use crate::exit::{CliError, Exit};
 use crate::output::OutputPlan;
 use crate::progress::Screen;
+use crate::reply::print;
 use crate::request::{Work, output_plan};
 
 pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
@@ -36,7 +37,11 @@ pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
     let info = Store::open_read(file.clone())
         .and_then(|store| store.info())
         .map_err(ActionError::from)?;
-    let default = info.origin.format.as_deref().and_then(|name| name.parse().ok());
+    let default = info
+        .origin
+        .format
+        .as_deref()
+        .and_then(|name| name.parse().ok());
     let mut output = output_plan(&args.results, default.unwrap_or(Format::Text))?;
     let whole_at_end = WholeResults::of(&mut output, &args.results);
     // Before anything starts a thread.
@@ -60,14 +65,10 @@ pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
 
 fn unpause(file: &BatchFile, batch: &str, state: State, json: bool) -> Result<Exit, CliError> {
     let reply = runtime()?.block_on(ask(file, Control::Resume))?;
-    if json {
-        let text = serde_json::to_string(&reply).expect("texts and numbers are JSON");
-        println!("{text}");
-    } else if state == State::Paused {
-        println!("{batch} goes on");
-    } else {
-        println!("{batch} is running already");
-    }
+    print(json, &reply, || match state {
+        State::Paused => format!("{batch} goes on"),
+        _ => format!("{batch} is running already"),
+    })?;
     Ok(Exit::Completed)
 }
 

@@ -183,8 +183,13 @@ impl Foreground {
         }
         fed?;
         if finished.open > 0 {
-            let (open, s) = (finished.open, if finished.open == 1 { " is" } else { "s are" });
-            screen.say(&format!("{open} task{s} left; go on with: bex resume -b {batch}"));
+            let (open, s) = (
+                finished.open,
+                if finished.open == 1 { " is" } else { "s are" },
+            );
+            screen.say(&format!(
+                "{open} task{s} left; go on with: bex resume -b {batch}"
+            ));
         }
         Ok(exit(report, self.fail_fast, failed, signal, finished.open))
     }

@@ -60,7 +60,12 @@ fn text(details: &TaskDetails) -> Result<String, CliError> {
     let spec = &record.spec;
     let mut text = format!("{}  {}\n", record.id(), Visible(spec.label()));
     let _ = writeln!(text, "{}", Visible(&why(details)));
-    let _ = writeln!(text, "function   {} {}", spec.function, Visible(&short(spec.params.as_str())));
+    let _ = writeln!(
+        text,
+        "function   {} {}",
+        spec.function,
+        Visible(&short(spec.params.as_str()))
+    );
     for (name, value) in treated(spec) {
         let _ = writeln!(text, "{name:<10} {}", Visible(&value));
     }
@@ -101,7 +106,11 @@ fn attempt_line(attempt: &AttemptRecord) -> String {
         AttemptEnd::Failed(kind) => format!("failed ({kind})"),
         other => other.name().to_owned(),
     };
-    let mut line = format!("attempt {number}  {}  {:>6}  {how}", rfc3339(*started_at), ShortDuration(*took).to_string());
+    let mut line = format!(
+        "attempt {number}  {}  {:>6}  {how}",
+        rfc3339(*started_at),
+        ShortDuration(*took).to_string()
+    );
     if let Some(error) = error {
         let first = error.lines().next().unwrap_or_default();
         let _ = write!(line, ": {}", Visible(&short(first)));
@@ -152,7 +161,11 @@ fn tail(stream: &Stream) -> Result<String, CliError> {
     let mut bytes = Vec::new();
     batch_export::copy_stream(stream, &mut Last(&mut bytes))?;
     let cut = bytes.len().saturating_sub(SHOWN);
-    let lead = if stream.len() > SHOWN as u64 { "… " } else { "" };
+    let lead = if stream.len() > SHOWN as u64 {
+        "… "
+    } else {
+        ""
+    };
     Ok(format!("{lead}{}", String::from_utf8_lossy(&bytes[cut..])))
 }
 

@@ -8,6 +8,7 @@ use batch_store::BatchFile;
 
 use crate::args::{Durability, StartArgs};
 use crate::exit::{CliError, Exit};
+use crate::reply::print;
 
 pub(crate) fn run(args: &StartArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
@@ -22,12 +23,7 @@ pub(crate) fn in_background(
     json: bool,
 ) -> Result<Exit, CliError> {
     let reply = start(file, executor(file, max_concurrent, durability)?)?;
-    if json {
-        let text = serde_json::to_string(&reply).expect("texts and numbers are JSON");
-        println!("{text}");
-    } else {
-        println!("{}", sentence(&reply));
-    }
+    print(json, &reply, || sentence(&reply))?;
     Ok(Exit::Completed)
 }
 
@@ -39,7 +35,9 @@ fn executor(
     let program = std::env::current_exe()
         .map_err(|error| CliError::System("find the program itself", error))?;
     let mut command = Command::new(program);
-    command.arg("execute").arg(super::run::absolute(file.path()));
+    command
+        .arg("execute")
+        .arg(super::run::absolute(file.path()));
     if let Some(slots) = max_concurrent {
         command.arg("--max-concurrent").arg(slots.to_string());
     }

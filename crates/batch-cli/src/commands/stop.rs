@@ -31,12 +31,17 @@ pub(crate) fn run(args: &StopArgs) -> Result<Exit, CliError> {
     print(args.json, &status, || match (waited, status.running) {
         (None, running @ 1..) => {
             let tasks = count(running, "running task");
-            format!("{batch} is stopping: {tasks} first end by themselves (bex stop --now ends them)")
+            format!(
+                "{batch} is stopping: {tasks} first end by themselves (bex stop --now ends them)"
+            )
         }
         (Some(Waited::TimedOut), _) => format!("{batch} is stopping still"),
         _ => {
             let left = count(status.queued, "task");
-            format!("{batch} is {}; {left} left (bex resume -b {batch})", status.state)
+            format!(
+                "{batch} is {}; {left} left (bex resume -b {batch})",
+                status.state
+            )
         }
     })?;
     Ok(match waited {

@@ -28,7 +28,9 @@ pub(crate) fn run(command: TemplateCommand) -> Result<Exit, CliError> {
         TemplateCommand::Show { name, json } => show(&folder, &name, json),
         TemplateCommand::Rm { name, json } => {
             folder.remove(&name).map_err(cannot_open)?;
-            print(json, &json!({ "removed": name }), || format!("{name} removed"))
+            print(json, &json!({ "removed": name }), || {
+                format!("{name} removed")
+            })
         }
     }?;
     Ok(Exit::Completed)

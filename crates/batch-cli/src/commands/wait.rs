@@ -20,9 +20,8 @@ fn until(text: &str) -> Result<Until, CliError> {
         "done" => Until::Done,
         "first-failure" | "first_failure" => Until::FirstFailure,
         number => Until::Finished(number.parse().map_err(|_| {
-            let message = format!(
-                "--until {text}: it is done, first-failure, or a number of finished tasks"
-            );
+            let message =
+                format!("--until {text}: it is done, first-failure, or a number of finished tasks");
             CliError::Usage(message)
         })?),
     })
