@@ -44,6 +44,8 @@ seq "$few" >"$scratch/few"
 c_loop() { "$scratch/spawn_loop" "$true_program" "$tasks" "$jobs"; }
 bex_default() { "$bex" run -j "$jobs" -- "$true_program" <"$scratch/lines"; }
 bex_quiet() { "$bex" run -j "$jobs" --progress none -- "$true_program" <"$scratch/lines"; }
+bex_fast() { "$bex" run -j "$jobs" --durability fast --progress none -- "$true_program" <"$scratch/lines"; }
+bex_unkept() { "$bex" run -j "$jobs" --durability none --progress none -- "$true_program" <"$scratch/lines"; }
 xargs_p() { xargs -P "$jobs" -n 1 "$true_program" <"$scratch/lines"; }
 gnu_parallel() { parallel --will-cite -j "$jobs" "$true_program" <"$scratch/few"; }
 rust_parallel() { rust-parallel -j "$jobs" "$true_program" <"$scratch/lines"; }
@@ -78,8 +80,10 @@ start_pueue() {
 }
 
 tools=("c_loop|C loop, posix_spawn, nothing captured|$tasks"
-    "bex_default|bex, output captured|$tasks"
-    "bex_quiet|bex, output captured, --progress none|$tasks"
+    "bex_default|bex, output captured, kept in a file with fsync|$tasks"
+    "bex_quiet|the same with --progress none|$tasks"
+    "bex_fast|the same with --durability fast|$tasks"
+    "bex_unkept|the same with --durability none|$tasks"
     "xargs_p|xargs -P $jobs -n 1|$tasks")
 missing=()
 installed() { command -v "$1" >/dev/null || { missing+=("$1"); return 1; }; }

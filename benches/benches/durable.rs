@@ -3,6 +3,8 @@
 //! A program of its own and no criterion bench, as each figure takes seconds and needs a fresh file. Prints one row
 //! of a table for each; `--test` runs everything once with few tasks.
 
+#![expect(clippy::print_stdout, reason = "the figures are what it is for")]
+
 use std::hint::black_box;
 use std::io::Write as _;
 use std::num::NonZeroU32;

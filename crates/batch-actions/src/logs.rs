@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use batch_core::{Stream, TaskId};
 use batch_export::copy_stream;
-use batch_store::{BatchFile, Store};
+use batch_store::{BatchFile, Lease, Store};
 use tokio::time::sleep;
 
 use crate::choice::find_task;
@@ -44,9 +44,11 @@ pub async fn logs(
     loop {
         let under_way = store.under_way(task)?.map(|(attempt, _)| attempt);
         let wanted = request.attempt.or(under_way);
+        // An executor that died prints nothing more, whatever the file says is under way.
+        let goes_on = request.follow && Lease::holder(file)?.is_some();
         if under_way.is_some() && wanted == under_way {
             live.copy(out, err)?;
-            if request.follow {
+            if goes_on {
                 sleep(LOOK).await;
                 continue;
             }
@@ -54,17 +56,30 @@ pub async fn logs(
         }
         let record = store.task(task)?;
         let last = record.and_then(|record| record.attempts.last().map(|last| last.attempt));
-        let Some(attempt) = request.attempt.or(last) else {
-            if request.follow && store.last_run()?.is_some_and(|run| run.ended_at.is_none()) {
+        let known = |attempt: &u32| (1..=last.unwrap_or(0)).contains(attempt);
+        let Some(attempt) = request.attempt.or(last).filter(known) else {
+            if goes_on {
                 sleep(LOOK).await;
                 continue;
             }
-            return Ok(());
+            return match request.attempt {
+                Some(attempt) => Err(no_attempt(&store, task, attempt, last)),
+                None => Ok(()),
+            };
         };
         let output = store.output_of(task, attempt)?.unwrap_or_default();
         live.rest(&output.stdout, &output.stderr, out, err)?;
         return Ok(());
     }
+}
+
+fn no_attempt(store: &Store, task: TaskId, attempt: u32, last: Option<u32>) -> ActionError {
+    let task = store.batch().task(task);
+    let there = match last {
+        None => "it has not run yet".to_owned(),
+        Some(last) => format!("its last is {last}"),
+    };
+    ActionError::Refused(format!("{task} has no attempt {attempt}; {there}"))
 }
 
 /// The files that a running task writes to, and how much of them was shown.

@@ -31,8 +31,17 @@ pub(crate) struct Driven {
     pub(crate) finished: Finished,
     /// The signal that ended it.
     pub(crate) signal: Option<u8>,
-    /// Whether all tasks of the input came in.
-    pub(crate) fed: Result<(), CliError>,
+    /// How the input ended.
+    pub(crate) fed: Result<Input, CliError>,
+}
+
+/// How far the input was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// All of it is in the batch.
+    Whole,
+    /// The run was stopped before its end.
+    Cut,
 }
 
 /// The handlers of a stored batch.
@@ -86,7 +95,7 @@ pub(crate) async fn drive(
 async fn work(
     engine: &Engine,
     feeder: Option<Feeder>,
-) -> (Result<(), ActionError>, Result<(), CliError>) {
+) -> (Result<(), ActionError>, Result<Input, CliError>) {
     let feed = async {
         let fed = match feeder {
             Some(feeder) => feeder.feed(engine).await,
@@ -108,9 +117,9 @@ async fn work(
     };
     tokio::pin!(feed, attend);
     tokio::select! {
-        fed = &mut feed => (attend.await, fed),
+        fed = &mut feed => (attend.await, fed.map(|()| Input::Whole)),
         // Stopped before the input ended.
-        attended = &mut attend => (attended, Ok(())),
+        attended = &mut attend => (attended, Ok(Input::Cut)),
     }
 }
 

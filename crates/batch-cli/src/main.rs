@@ -13,14 +13,12 @@ mod signals;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::args::{Cli, Command, split_items};
+use crate::args::{Command, parse, split_items};
 use crate::exit::{CliError, Exit};
 
 fn main() -> ExitCode {
     let (args, items) = split_items(std::env::args_os());
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match parse(args) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no mistakes.

@@ -16,8 +16,15 @@ pub(crate) fn print(
         true => serde_json::to_string(reply).expect("replies are JSON"),
         false => text(),
     };
+    print_line(&line).map(|_| ())
+}
+
+/// Prints a line of several; `false` when nobody reads any more.
+pub(crate) fn print_line(line: &str) -> Result<bool, CliError> {
     let mut out = io::stdout().lock();
-    quiet(writeln!(out, "{line}").and_then(|()| out.flush()))
+    let written = writeln!(out, "{line}").and_then(|()| out.flush());
+    let read = !matches!(&written, Err(error) if error.kind() == io::ErrorKind::BrokenPipe);
+    quiet(written).map(|()| read)
 }
 
 /// A reader of our output that has gone is no error.

@@ -105,12 +105,13 @@ impl Plan {
         let mut problems = Vec::new();
         let ids = index_ids(&tasks, around, &mut problems);
         let mut after = Vec::with_capacity(tasks.len());
+        let known = around.catalog.functions();
         for (index, task) in tasks.iter().enumerate() {
             let mut report = Reporter {
                 index,
                 problems: &mut problems,
             };
-            check_function(task, around, &mut report);
+            check_function(task, &known, around, &mut report);
             check_limit(task, around, &mut report);
             after.push(resolve(task, &ids, around, &mut report));
         }
@@ -217,6 +218,7 @@ fn index_ids<C: Catalog + ?Sized>(
 
 fn check_function<C: Catalog + ?Sized>(
     task: &TaskSpec,
+    known: &[&str],
     around: &Surroundings<'_, C>,
     report: &mut Reporter<'_>,
 ) {
@@ -224,7 +226,6 @@ fn check_function<C: Catalog + ?Sized>(
     if task.function.is_empty() {
         return;
     }
-    let known = around.catalog.functions();
     if !known.contains(&task.function.as_ref()) {
         let help = did_you_mean(nearest(&task.function, known.iter().copied()))
             .unwrap_or_else(|| format!("known functions: {}", known.join(", ")));

@@ -140,6 +140,25 @@ async fn large_output_goes_to_a_file_and_its_last_line_is_found() {
 }
 
 #[tokio::test]
+async fn output_can_be_read_along_when_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = HandlerConfig {
+        live_after: Some(Duration::from_millis(1)),
+        ..HandlerConfig::new(folder.path().to_owned())
+    };
+    let registry = standard_registry(&config);
+    // The script itself sees the file that its line has come into.
+    let script = format!(
+        "echo early; until grep -qs early '{}'/$BEX_TASK_ID-*.stdout; do sleep 0.01; done",
+        folder.path().display()
+    );
+    let task = task("shell", json!({"script": script}));
+    let output = registry.get("shell").unwrap().run(&task).await.unwrap();
+    assert_eq!(text(&output.stdout), "early\n");
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+}
+
+#[tokio::test]
 async fn what_cannot_start_is_not_tried_again() {
     let handlers = Handlers::new();
     for params in [

@@ -5,6 +5,7 @@
 //! on like all others.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use batch_core::{Batch, Carried, Event, Past, PastState, Reopen, Status, TaskId, Time};
 use rusqlite::Row;
@@ -17,6 +18,9 @@ use crate::totals;
 
 /// So many events are handed on at once.
 const HANDFUL: usize = 4_096;
+
+/// A server may ask for a longer delay than the task's own rules have.
+const LONGEST_WISH: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What an earlier run left behind.
 #[derive(Clone, Debug, Default)]
@@ -240,7 +244,9 @@ impl Loader<'_> {
                 retries: state.retries,
                 state: match (state.reason.as_deref(), state.until) {
                     (Some("held"), _) => PastState::Held,
-                    (_, Some(until)) => PastState::Delayed { until },
+                    (_, Some(until)) if self.is_plausible(until, &spec) => {
+                        PastState::Delayed { until }
+                    }
                     _ => PastState::Queued,
                 },
                 ..queued(spec)
@@ -248,6 +254,12 @@ impl Loader<'_> {
         };
         self.restore(past);
         Ok(())
+    }
+
+    /// Whether a retry may be as far away as it is said to be. After the clock was set back it may lie years
+    /// ahead; then the task waits no longer.
+    fn is_plausible(&self, until: Time, spec: &SpecRow) -> bool {
+        until.since(self.now) <= spec.spec.options.retry.max.saturating_add(LONGEST_WISH)
     }
 
     /// A task that only the lease knows to have started. That what it depends on had completed may be off the

@@ -45,7 +45,8 @@ impl Store {
     ) -> Result<(), E> {
         let sql = sql_of(selection);
         let failed = |error| self.error(error);
-        let mut select = self.connection.prepare_cached(&sql).map_err(failed)?;
+        // Not kept: each choice of tasks is another statement, and may be long.
+        let mut select = self.connection.prepare(&sql).map_err(failed)?;
         let mut rows = select.query([]).map_err(failed)?;
         let mut reader = RecordReader::new(self, selection);
         while let Some(row) = rows.next().map_err(failed)? {

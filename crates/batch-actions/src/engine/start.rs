@@ -113,14 +113,8 @@ impl Engine {
             unpause,
         } = options;
         let taken = take_up(&file, durability, mode, unpause).await?;
-        let TakenUp {
-            store,
-            mut info,
-            mut lease,
-            left,
-            leftovers,
-            run_id,
-        } = taken;
+        let (store, mut info, mut lease) = (taken.store, taken.info, taken.lease);
+        let (left, run_id) = (taken.left, taken.run_id);
         if let Some(slots) = max_concurrent {
             info.settings.max_concurrent = slots;
         }
@@ -142,9 +136,10 @@ impl Engine {
             .with_batch(batch)
             .with_results(Results(Arc::clone(&reader)))
             .with_sink(JournalSink::new(journal, Arc::clone(&disk)));
-        let executor = match mode {
-            Mode::Control => executor.control_only(),
-            Mode::Execute => executor.with_start_log(StartedLog(lease.started())),
+        let executor = if mode == Mode::Control {
+            executor.control_only()
+        } else {
+            executor.with_start_log(StartedLog(lease.started()))
         };
         let executor = sinks.into_iter().fold(executor, Executor::with_boxed_sink);
         Ok(Self {
@@ -159,7 +154,7 @@ impl Engine {
             seen: tokio::sync::Mutex::new(seen),
             nudge: tokio::sync::Notify::new(),
             info,
-            leftovers,
+            leftovers: taken.leftovers,
             interrupted,
         })
     }
@@ -212,6 +207,8 @@ impl Engine {
         }
         let open = store.overview()?.open();
         drop(store);
+        // Gone again where nothing large came in.
+        let _ = std::fs::remove_dir(self.file.folder());
         self.lease
             .release()
             .map_err(|error| ActionError::io("release", self.file.lease_path(), error))?;
@@ -256,6 +253,9 @@ async fn take_up(
         Mode::Control => 0,
     };
     store.remove_stray_files()?;
+    if mode == Mode::Execute {
+        file.create_folder()?;
+    }
     Ok(TakenUp {
         store,
         info,

@@ -1,5 +1,7 @@
 //! The command line as it is written: the first pass, in which nothing is decided yet.
 
+mod examples;
+mod help;
 mod stored;
 
 use std::ffi::OsString;
@@ -8,14 +10,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use batch_actions::{ActionError, Home};
-use batch_core::{BatchId, Priority, Status, parse_duration};
+use batch_core::{BatchId, FullTaskId, Priority, Status, parse_duration};
 use batch_export::Format;
 use batch_store::BatchFile;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use help::parse;
 pub(crate) use stored::{
-    AddArgs, ChangeArgs, ExportArgs, ListArgs, LogsArgs, PlainArgs, PruneArgs, ResultsArgs, RmArgs,
-    SetArgs, StatusArgs, StopArgs, TaskArgs, TemplateCommand, WaitArgs, WantedArgs, WatchArgs,
+    AddArgs, ChangeArgs, ChoiceArgs, ExportArgs, ListArgs, LogsArgs, PlainArgs, PruneArgs,
+    ResultsArgs, RmArgs, SetArgs, StatusArgs, StopArgs, TaskArgs, TemplateCommand, WaitArgs,
+    WantedArgs, WatchArgs,
 };
 
 /// Runs many tasks with bounded concurrency, in priority order, with retries, and tells what happened.
@@ -165,6 +169,22 @@ impl BatchArgs {
         match &self.store {
             Some(path) => Ok(BatchFile::new(path)),
             None => home.find(self.batch),
+        }
+    }
+
+    /// The file of the batch that tasks are in: a full name such as b7.42 says so, where nothing else does.
+    pub(crate) fn find_with<'t>(
+        &self,
+        home: &Home,
+        tasks: impl IntoIterator<Item = &'t String>,
+    ) -> Result<BatchFile, ActionError> {
+        let mut full = tasks.into_iter().filter_map(|task| task.parse().ok());
+        let batch = self
+            .batch
+            .or_else(|| full.next().map(|task: FullTaskId| task.batch));
+        match &self.store {
+            Some(_) => self.find(home),
+            None => home.find(batch),
         }
     }
 }

@@ -10,10 +10,14 @@ use batch_core::{BatchId, Priority, Status, parse_duration};
 use batch_export::Format;
 use clap::{Args, Subcommand};
 
+use super::examples::{
+    ADD_EXAMPLES, CHANGE_EXAMPLES, RESULTS_EXAMPLES, SET_EXAMPLES, STOP_EXAMPLES, WAIT_EXAMPLES,
+};
 use super::{BatchArgs, InputFormat};
 
 /// Options of `bex add`.
 #[derive(Debug, Args)]
+#[command(after_help = ADD_EXAMPLES)]
 pub(crate) struct AddArgs {
     #[command(flatten)]
     pub(crate) batch: BatchArgs,
@@ -74,11 +78,21 @@ pub(crate) struct AddArgs {
     pub(crate) input: Option<InputFormat>,
 
     /// An id of the task: adding the same task again changes nothing
-    #[arg(long, value_name = "ID", help_heading = "How to run it")]
+    #[arg(
+        long,
+        value_name = "ID",
+        conflicts_with = "file",
+        help_heading = "How to run it"
+    )]
     pub(crate) id: Option<String>,
 
     /// critical, high, medium or low
-    #[arg(long, value_name = "PRIORITY", help_heading = "How to run it")]
+    #[arg(
+        long,
+        value_name = "PRIORITY",
+        conflicts_with = "file",
+        help_heading = "How to run it"
+    )]
     pub(crate) priority: Option<Priority>,
 
     /// How often a failed task is tried again [default: 3 in files, else 0]
@@ -90,11 +104,21 @@ pub(crate) struct AddArgs {
     pub(crate) timeout: Option<Duration>,
 
     /// A word to filter by; may be given several times
-    #[arg(long, value_name = "TAG", help_heading = "How to run it")]
+    #[arg(
+        long,
+        value_name = "TAG",
+        conflicts_with = "file",
+        help_heading = "How to run it"
+    )]
     pub(crate) tag: Vec<String>,
 
     /// The id of a task that must complete first; may be given several times
-    #[arg(long, value_name = "ID", help_heading = "How to run it")]
+    #[arg(
+        long,
+        value_name = "ID",
+        conflicts_with = "file",
+        help_heading = "How to run it"
+    )]
     pub(crate) depends_on: Vec<String>,
 
     /// Print the reply as JSON
@@ -135,6 +159,7 @@ impl ChoiceArgs {
 
 /// Options of verbs that change tasks: `cancel`, `retry`, `clear`.
 #[derive(Debug, Args)]
+#[command(after_help = CHANGE_EXAMPLES)]
 pub(crate) struct ChangeArgs {
     #[command(flatten)]
     pub(crate) batch: BatchArgs,
@@ -164,6 +189,7 @@ pub(crate) struct PlainArgs {
 
 /// Options of `bex stop`.
 #[derive(Debug, Args)]
+#[command(after_help = STOP_EXAMPLES)]
 pub(crate) struct StopArgs {
     #[command(flatten)]
     pub(crate) batch: BatchArgs,
@@ -187,6 +213,7 @@ pub(crate) struct StopArgs {
 
 /// Options of `bex set`.
 #[derive(Debug, Args)]
+#[command(after_help = SET_EXAMPLES)]
 pub(crate) struct SetArgs {
     #[command(flatten)]
     pub(crate) batch: BatchArgs,
@@ -263,6 +290,7 @@ pub(crate) struct WantedArgs {
 
 /// Options of `bex results`.
 #[derive(Debug, Args)]
+#[command(after_help = RESULTS_EXAMPLES)]
 pub(crate) struct ResultsArgs {
     #[command(flatten)]
     pub(crate) batch: BatchArgs,
@@ -350,6 +378,7 @@ pub(crate) struct WatchArgs {
 
 /// Options of `bex wait`.
 #[derive(Debug, Args)]
+#[command(after_help = WAIT_EXAMPLES)]
 pub(crate) struct WaitArgs {
     #[command(flatten)]
     pub(crate) batch: BatchArgs,

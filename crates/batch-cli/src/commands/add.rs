@@ -1,6 +1,7 @@
 //! `bex add`: tasks into a batch, to be run later or by whoever works on it.
 
 use std::num::NonZeroU32;
+use std::path::Path;
 
 use batch_actions::{
     ActionError, AddReply, AddRequest, BatchRequest, Home, Target, add, place_tasks,
@@ -11,7 +12,6 @@ use batch_input::{
     CommandTemplate, FileSettings, ItemTemplate, Items, ReadOptions, TaskFile, TaskStream,
     read_task_file, read_tasks,
 };
-use batch_runtime::Registry;
 use batch_store::Origin;
 
 use crate::args::AddArgs;
@@ -30,7 +30,7 @@ pub(crate) fn run(args: AddArgs) -> Result<Exit, CliError> {
         target,
         catalog: &registry,
     };
-    let reply = add(&home, request).map_err(|error| explain(error, file, &registry))?;
+    let reply = add(&home, request).map_err(|error| explain(error, file))?;
     print(args.json, &reply, || ids(&reply))?;
     if !args.json {
         eprintln!("bex: {}", sentence(&reply));
@@ -130,7 +130,9 @@ fn target(home: &Home, args: &AddArgs, file: Option<&TaskFile>) -> Result<Target
         .key
         .clone()
         .or_else(|| file.and_then(|file| file.settings.key.clone()));
-    if !args.new && key.is_none() {
+    // A batch that is named wins over the key that a file says.
+    let named = args.batch.batch.is_some() || args.batch.store.is_some();
+    if named || !(args.new || key.is_some()) {
         if let Some(path) = args.batch.store.as_ref().filter(|path| !path.exists()) {
             let mut request = new_batch(args, file, None);
             request.file = Some(path.clone());
@@ -157,15 +159,21 @@ fn new_batch(args: &AddArgs, file: Option<&TaskFile>, key: Option<String>) -> Ba
         },
         origin: Origin {
             way: "add".to_owned(),
-            file: args.file.as_ref().map(|path| path.display().to_string()),
+            file: args.file.as_deref().and_then(name_of),
             format: Some("text".to_owned()),
         },
         ..BatchRequest::default()
     }
 }
 
+/// The name of a file that is the same from everywhere, as `bex run --resume` looks for it.
+fn name_of(file: &Path) -> Option<String> {
+    let whole = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    (file.as_os_str() != "-").then(|| whole.to_string_lossy().into_owned())
+}
+
 /// Names the lines of what is wrong in a file.
-fn explain(error: ActionError, file: Option<TaskFile>, _: &Registry) -> CliError {
+fn explain(error: ActionError, file: Option<TaskFile>) -> CliError {
     match (error, file) {
         (ActionError::Invalid(problems), Some(file)) => CliError::Input(
             problems
@@ -205,7 +213,8 @@ fn sentence(reply: &AddReply) -> String {
     let next = match (reply.running, reply.added) {
         (_, 0) => String::new(),
         (true, _) => "; it is running and takes them up".to_owned(),
-        (false, _) => format!("; run with: bex start -b {batch}"),
+        (false, 1) => format!("; start it with: bex start -b {batch}"),
+        (false, _) => format!("; start them with: bex start -b {batch}"),
     };
     format!("{added} added to {batch}{there}{next}")
 }

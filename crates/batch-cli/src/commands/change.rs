@@ -3,7 +3,7 @@
 use batch_actions::{Control, ControlReply, Home, ask, status};
 use batch_store::BatchFile;
 
-use crate::args::{ChangeArgs, PlainArgs, SetArgs};
+use crate::args::{BatchArgs, ChangeArgs, ChoiceArgs, PlainArgs, SetArgs};
 use crate::commands::run::runtime;
 use crate::exit::{CliError, Exit};
 use crate::reply::{count, print};
@@ -15,7 +15,7 @@ pub(crate) fn cancel(args: &ChangeArgs) -> Result<Exit, CliError> {
         let message = "which tasks? name them, or give --filter, --status or --all";
         return Err(CliError::Usage(message.to_owned()));
     }
-    let file = args.batch.find(&Home::of_environment())?;
+    let file = batch_of(&args.batch, &args.choice)?;
     let reply = done(&file, Control::Cancel { tasks })?;
     tell(args.json, &reply, |n| {
         format!("{} cancelled", count(n, "task"))
@@ -24,7 +24,7 @@ pub(crate) fn cancel(args: &ChangeArgs) -> Result<Exit, CliError> {
 
 /// `bex retry`.
 pub(crate) fn retry(args: &ChangeArgs) -> Result<Exit, CliError> {
-    let file = args.batch.find(&Home::of_environment())?;
+    let file = batch_of(&args.batch, &args.choice)?;
     let tasks = args.choice.choice();
     let reply = done(&file, Control::Retry { tasks })?;
     let exit = tell(args.json, &reply, |n| {
@@ -42,7 +42,7 @@ pub(crate) fn retry(args: &ChangeArgs) -> Result<Exit, CliError> {
 
 /// `bex clear`.
 pub(crate) fn clear(args: &ChangeArgs) -> Result<Exit, CliError> {
-    let file = args.batch.find(&Home::of_environment())?;
+    let file = batch_of(&args.batch, &args.choice)?;
     let tasks = args.choice.choice();
     let reply = done(&file, Control::Clear { tasks })?;
     tell(args.json, &reply, |n| {
@@ -65,26 +65,36 @@ pub(crate) fn pause(args: &PlainArgs) -> Result<Exit, CliError> {
 
 /// `bex set`.
 pub(crate) fn set(args: &SetArgs) -> Result<Exit, CliError> {
-    let file = args.batch.find(&Home::of_environment())?;
-    if args.max_concurrent.is_none() && args.priority.is_none() {
-        let message = "nothing to set; give -j N, or --priority PRIORITY with tasks or a filter";
+    let file = batch_of(&args.batch, &args.choice)?;
+    let tasks = args.choice.choice();
+    let message = match (args.max_concurrent, args.priority) {
+        (None, None) => "nothing to set; give -j N, or --priority PRIORITY with tasks or a filter",
+        (_, None) if !tasks.is_all() => "what of these tasks? tasks go with --priority PRIORITY",
+        _ => "",
+    };
+    if !message.is_empty() {
         return Err(CliError::Usage(message.to_owned()));
     }
-    let mut exit = Exit::Completed;
+    let mut reply = ControlReply::default();
+    let mut said = Vec::new();
     if let Some(max_concurrent) = args.max_concurrent {
-        let reply = done(&file, Control::SetConcurrency { max_concurrent })?;
-        exit = tell(args.json, &reply, |_| {
-            format!("{max_concurrent} tasks run at once")
-        })?;
+        done(&file, Control::SetConcurrency { max_concurrent })?;
+        said.push(match max_concurrent.get() {
+            1 => "1 task runs at once".to_owned(),
+            n => format!("{n} tasks run at once"),
+        });
     }
     if let Some(priority) = args.priority {
-        let tasks = args.choice.choice();
-        let reply = done(&file, Control::SetPriority { tasks, priority })?;
-        exit = tell(args.json, &reply, |n| {
-            format!("{} of priority {priority} now", count(n, "task"))
-        })?;
+        reply = done(&file, Control::SetPriority { tasks, priority })?;
+        let tasks = count(reply.changed, "task");
+        said.push(format!("{tasks} of priority {priority} now"));
     }
-    Ok(exit)
+    tell(args.json, &reply, |_| said.join(", "))
+}
+
+/// The batch that is meant, by its own name or by that of a task.
+fn batch_of(batch: &BatchArgs, choice: &ChoiceArgs) -> Result<BatchFile, CliError> {
+    Ok(batch.find_with(&Home::of_environment(), &choice.tasks)?)
 }
 
 pub(crate) fn done(file: &BatchFile, control: Control) -> Result<ControlReply, CliError> {

@@ -12,13 +12,9 @@ use crate::exit::{CliError, Exit};
 use crate::reply::print;
 
 pub(crate) fn run(args: &LogsArgs) -> Result<Exit, CliError> {
-    let mut batch = args.batch.clone();
-    if batch.batch.is_none()
-        && let Ok(full) = args.task.parse::<batch_core::FullTaskId>()
-    {
-        batch.batch = Some(full.batch);
-    }
-    let file = batch.find(&Home::of_environment())?;
+    let file = args
+        .batch
+        .find_with(&Home::of_environment(), [&args.task])?;
     let request = LogsRequest {
         task: args.task.clone(),
         attempt: args.attempt,

@@ -10,7 +10,7 @@ pub(crate) fn run() -> Result<Exit, CliError> {
     let command = Cli::command();
     let pages = command
         .get_subcommands()
-        .filter(|page| page.get_name() != "help");
+        .filter(|page| page.get_name() != "help" && !page.is_hide_set());
     let mut render = |page: clap::Command| clap_mangen::Man::new(page).render(&mut out);
     let mut rendered = render(command.clone());
     for page in pages {

@@ -1,5 +1,7 @@
 //! `bex rm` and `bex prune`: whole batches.
 
+use std::collections::BTreeSet;
+
 use batch_actions::{Home, prune, remove};
 
 use crate::args::{PruneArgs, RmArgs};
@@ -10,15 +12,15 @@ use crate::reply::print;
 pub(crate) fn rm(args: &RmArgs) -> Result<Exit, CliError> {
     let home = Home::of_environment();
     // All of them are looked for before the first goes.
-    let files = args
-        .batches
+    let batches: BTreeSet<_> = args.batches.iter().collect();
+    let files = batches
         .iter()
-        .map(|batch| home.find(Some(*batch)))
+        .map(|batch| home.find(Some(**batch)))
         .collect::<Result<Vec<_>, _>>()?;
     for file in &files {
         remove(file)?;
     }
-    let names: Vec<String> = args.batches.iter().map(ToString::to_string).collect();
+    let names: Vec<String> = batches.iter().map(ToString::to_string).collect();
     print(args.json, &names, || {
         format!("{} removed", names.join(", "))
     })?;

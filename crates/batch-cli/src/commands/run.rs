@@ -15,7 +15,7 @@ use batch_store::{BatchFile, Origin, Store, lock};
 
 use crate::args::RunArgs;
 use crate::commands::{dry_run, resume};
-use crate::drive::{Driven, drive, housekeeping, say_leftovers, stored_registry};
+use crate::drive::{Driven, Input, drive, housekeeping, say_leftovers, stored_registry};
 use crate::exit::{CliError, Exit};
 use crate::feed::Feeder;
 use crate::output::{OutputPlan, Results};
@@ -181,7 +181,9 @@ impl Foreground {
         if let Some(whole) = &self.whole_at_end {
             whole.write(&self.file)?;
         }
-        fed?;
+        if fed? == Input::Cut {
+            screen.say("the input was not read to its end; what was not read is not in the batch");
+        }
         if finished.open > 0 {
             let (open, s) = (
                 finished.open,

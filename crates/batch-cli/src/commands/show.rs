@@ -44,14 +44,9 @@ pub(crate) fn run_why(args: &TaskArgs) -> Result<Exit, CliError> {
 }
 
 fn details(args: &TaskArgs) -> Result<TaskDetails, CliError> {
-    // A task may be named with its batch.
-    let mut batch = args.batch.clone();
-    if batch.batch.is_none()
-        && let Ok(full) = args.task.parse::<batch_core::FullTaskId>()
-    {
-        batch.batch = Some(full.batch);
-    }
-    let file = batch.find(&Home::of_environment())?;
+    let file = args
+        .batch
+        .find_with(&Home::of_environment(), [&args.task])?;
     Ok(show(&file, &args.task)?)
 }
 

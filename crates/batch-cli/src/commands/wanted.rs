@@ -13,7 +13,8 @@ use crate::reply::{count, print};
 
 /// `bex results`.
 pub(crate) fn show(args: &ResultsArgs) -> Result<Exit, CliError> {
-    let file = args.batch.find(&Home::of_environment())?;
+    let tasks = &args.wanted.choice.tasks;
+    let file = args.batch.find_with(&Home::of_environment(), tasks)?;
     let (format, summary_only) = match args.format.as_deref() {
         _ if args.json => (Format::Json, false),
         None => (Format::Text, false),
@@ -47,7 +48,8 @@ pub(crate) fn show(args: &ResultsArgs) -> Result<Exit, CliError> {
 
 /// `bex export`.
 pub(crate) fn write(args: &ExportArgs) -> Result<Exit, CliError> {
-    let file = args.batch.find(&Home::of_environment())?;
+    let tasks = &args.wanted.choice.tasks;
+    let file = args.batch.find_with(&Home::of_environment(), tasks)?;
     let path = &args.output;
     let Some(format) = args.format.or_else(|| Format::of_file(path)) else {
         return Err(CliError::Usage(format!(

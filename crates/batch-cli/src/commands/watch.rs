@@ -10,7 +10,7 @@ use crate::args::WatchArgs;
 use crate::commands::run::runtime;
 use crate::commands::wait::exit;
 use crate::exit::{CliError, Exit};
-use crate::reply::print;
+use crate::reply::{print, print_line};
 
 /// Between two looks on a terminal, and between two lines elsewhere.
 const LOOK: Duration = Duration::from_millis(500);
@@ -27,7 +27,11 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Exit, CliError> {
     };
     let runtime = runtime()?;
     loop {
-        view.show(&status(&file, true)?)?;
+        let status = status(&file, true)?;
+        if !view.show(&status)? {
+            // Who reads has seen enough.
+            return Ok(Exit::Completed);
+        }
         let (waited, now) = runtime.block_on(wait(&file, Until::Done, Some(view.interval())))?;
         if waited != Waited::TimedOut {
             view.end();
@@ -51,22 +55,25 @@ impl View {
         }
     }
 
-    fn show(&mut self, status: &BatchStatus) -> Result<(), CliError> {
+    /// Shows it; `false` when nobody reads any more.
+    fn show(&mut self, status: &BatchStatus) -> Result<bool, CliError> {
         match self {
             Self::Bar(bar) => {
                 bar.set_length(status.total.max(1));
                 bar.set_position(status.finished());
                 bar.set_message(status.to_string().replace('\n', "\n  "));
-                Ok(())
+                Ok(true)
             }
             Self::Lines { json, last } => {
                 let counts = status.counts();
                 if *last == counts {
-                    return Ok(());
+                    return Ok(true);
                 }
                 *last = counts;
-                let line = format!("{} {}: {last}", status.batch, status.state);
-                print(*json, status, || line)
+                print_line(&match json {
+                    true => serde_json::to_string(status).expect("replies are JSON"),
+                    false => format!("{} {}: {last}", status.batch, status.state),
+                })
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::common::{Bench, completed, failed};
-use batch_core::{OnInterrupt, Outcome, Reopen, Status, TaskId, TaskSpec};
+use batch_core::{OnInterrupt, Outcome, QueuedReason, Reopen, Status, TaskId, TaskSpec};
 use batch_store::{Selection, lock};
 use proptest::prelude::*;
 
@@ -250,4 +250,25 @@ proptest! {
             prop_assert_eq!(&lived.spec.options, &read.spec.options);
         }
     }
+}
+
+#[test]
+fn a_retry_does_not_wait_for_years_after_the_clock_was_set_back() {
+    let year = Duration::from_secs(365 * 24 * 60 * 60);
+    let mut bench = Bench::new();
+    bench.add(&[(TaskSpec::new("x").with_max_retries(1), vec![])]);
+    bench.pass(year);
+    bench.claim().unwrap();
+    bench.report(0, failed(1, "no"));
+    bench.check();
+    let delayed = bench.read_back();
+    assert!(delayed.task(TaskId::from_index(0)).unwrap().reason != Some(QueuedReason::Ready));
+    // The next executor finds the clock a year back.
+    bench.now = batch_core::Time::from_micros(bench.now.as_micros() - year.as_micros() as u64);
+    bench.take_over();
+    let task = bench.batch.task(TaskId::from_index(0)).unwrap();
+    assert_eq!(task.reason, Some(QueuedReason::Ready));
+    assert_eq!(task.attempts, 1);
+    drain(&mut bench);
+    bench.check();
 }

@@ -1,0 +1,45 @@
+//! The examples in the help of the verbs over stored batches.
+
+pub(super) const ADD_EXAMPLES: &str = "\
+Examples:
+  bex add -- ffmpeg -i a.mkv a.mp4                  a command, to the latest batch
+  bex add --new --shell 'make 2>&1 | tail -5'       a shell script, to a new batch
+  bex add --id load --depends-on fetch -- ./load    after another task
+  bex add --file tasks.yaml --key nightly           all tasks of a file, once for this key
+
+A task runs in the folder it was added from. bex start runs what was added; a batch that runs takes it up.";
+
+pub(super) const CHANGE_EXAMPLES: &str = "\
+Examples:
+  bex cancel b7.42                          one task, also a running one
+  bex cancel --filter 'tag:slow'            all that match
+  bex retry                                 all that failed
+  bex retry --cause c3fa21b                 all that failed for one cause
+  bex clear --status completed              forget what completed";
+
+pub(super) const SET_EXAMPLES: &str = "\
+Examples:
+  bex set -j 16                             16 tasks at once from now on
+  bex set --priority critical b7.42         one task first
+  bex set --priority low --filter 'tag:slow'   all that match last";
+
+pub(super) const RESULTS_EXAMPLES: &str = "\
+Examples:
+  bex results --failed                      what failed, and why
+  bex results --cause c3fa21b --limit 3     three of those that failed for one cause
+  bex results --format raw 42               what a task printed, as it is
+  bex results --json | jq '.tasks[].result'
+  bex results --format summary              the sums only";
+
+pub(super) const WAIT_EXAMPLES: &str = "\
+Examples:
+  bex wait && bex export -o results.csv     go on when all have completed
+  bex wait --until first-failure            or at the first failure
+  bex wait --until 100 --timeout 10m        until 100 are finished, for ten minutes at most
+
+Exit codes: 0 all completed, 1 some failed, 5 nothing runs the batch and it is not done, 6 the time was up.";
+
+pub(super) const STOP_EXAMPLES: &str = "\
+Examples:
+  bex stop                                  running tasks end first, what is queued stays queued
+  bex stop --now                            running tasks are ended; they run again on bex resume";

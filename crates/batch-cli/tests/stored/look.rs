@@ -1,0 +1,283 @@
+//! Verbs that show something, over a batch that has run: `status`, `list`, `show`, `why`, `logs`, `results`, `export`.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::common::{Place, finish};
+
+/// A batch b1 with a task of each outcome, and one of each kind of output.
+fn ended() -> Place {
+    let place = Place::new();
+    place.tasks(&json!({
+        "name": "mixed",
+        "max_concurrent": 1,
+        "defaults": { "max_retries": 0 },
+        "tasks": [
+            { "id": "good", "shell": "echo fine; echo note >&2", "tags": ["a"] },
+            { "id": "bad", "name": "Convert 7", "shell": "echo oops >&2; exit 3", "priority": "low" },
+            { "id": "after", "command": ["true"], "depends_on": ["bad"] },
+            {
+                "id": "flaky", "shell": "test -e seen || { touch seen; exit 4; }", "priority": "high",
+                "max_retries": 1, "retry": { "backoff": "none" },
+            },
+        ],
+    }));
+    let run = ["run", "tasks.json", "--format", "none", "--progress", "none"];
+    place.bex(&run).expect(1);
+    place
+}
+
+/// Puts words for what is different each time: times, durations, ids of processes, the folder.
+fn redacted(place: &Place, text: &str) -> String {
+    let text = text.replace(place.path("").to_str().unwrap().trim_end_matches('/'), "FOLDER");
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let mut words: Vec<String> = Vec::new();
+        for word in line.split(' ') {
+            let bare = word.trim_end_matches(['.', ',', ';']);
+            let end = &word[bare.len()..];
+            let known = match bare {
+                _ if bare.len() == 24 && bare.ends_with('Z') => "TIME",
+                _ if is_duration(bare) => "DUR",
+                _ => {
+                    words.push(word.to_owned());
+                    continue;
+                }
+            };
+            // How wide a duration is differs as well.
+            while known == "DUR" && words.last().is_some_and(String::is_empty) {
+                words.pop();
+            }
+            words.push(format!("{known}{end}"));
+        }
+        lines.push(words.join(" "));
+    }
+    lines.join("\n")
+}
+
+fn is_duration(word: &str) -> bool {
+    let known = |c: char| c.is_ascii_digit() || ".smh".contains(c);
+    word.starts_with(|c: char| c.is_ascii_digit()) && word.ends_with('s') && word.chars().all(known)
+}
+
+fn shown(place: &Place, args: &[&str]) -> String {
+    let ended = place.bex(args).expect(0);
+    assert_eq!(ended.stderr, "");
+    redacted(place, &ended.stdout)
+}
+
+#[test]
+fn status_tells_how_it_went_and_why_tasks_failed() {
+    insta::assert_snapshot!(shown(&ended(), &["status"]), @"");
+}
+
+#[test]
+fn status_of_a_batch_that_has_not_begun() {
+    let place = Place::new();
+    place.bex(&["add", "--", "true"]).expect(0);
+    insta::assert_snapshot!(shown(&place, &["status", "--detailed"]), @"");
+}
+
+#[test]
+fn status_as_json() {
+    let status = ended().bex(&["status", "--json"]).expect(0).json();
+    let expected = json!({
+        "batch": "b1", "name": "mixed", "state": "failed", "reason": null, "total": 4, "queued": 0,
+        "running": 0, "completed": 2, "failed": 1, "cancelled": 1, "progress": 100.0, "flaky": 1,
+        "retries": 1, "pid": null, "max_concurrent": 1, "rate": null, "seconds_left": null,
+        "running_tasks": null,
+    });
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&status[name], value, "{name}");
+    }
+    let cause = &status["causes"][0];
+    assert_eq!((&cause["count"], &cause["sample_task"]), (&json!(1), &json!("b1.2")));
+}
+
+#[test]
+fn list_has_a_line_a_batch() {
+    let place = ended();
+    place.bex(&["add", "--new", "--", "true"]).expect(0);
+    place.bex(&["add", "--new", "--file", "tasks.json"]).expect(0);
+    std::fs::write(place.path("home/batches/b4.db"), "no batch at all").unwrap();
+    insta::assert_snapshot!(shown(&place, &["list"]), @"");
+    let list = place.bex(&["list", "--json"]).expect(0).json();
+    let states: Vec<&Value> = list.as_array().unwrap().iter().map(|batch| &batch["state"]).collect();
+    assert_eq!(states, [&json!("failed"), &json!("new"), &json!("new"), &Value::Null]);
+    assert_ne!(list[3]["error"], Value::Null);
+}
+
+#[test]
+fn show_has_all_that_is_known_of_a_task() {
+    let place = ended();
+    insta::assert_snapshot!(shown(&place, &["show", "bad"]), @"");
+    insta::assert_snapshot!(shown(&place, &["show", "b1.4"]), @"");
+    insta::assert_snapshot!(shown(&place, &["show", "3"]), @"");
+}
+
+#[test]
+fn show_as_json_is_the_task_of_the_export_and_why() {
+    let place = ended();
+    let mut shown = place.bex(&["show", "bad", "--json"]).expect(0).json();
+    let why = place.bex(&["why", "bad", "--json"]).expect(0).json();
+    let results = place.bex(&["results", "bad", "--json"]).expect(0).json();
+    let shown = shown.as_object_mut().unwrap();
+    assert_eq!(shown.remove("under_way"), Some(Value::Null));
+    assert_eq!(shown.remove("why").as_ref(), Some(&why["why"]));
+    assert_eq!(Value::from(shown.clone()), results["tasks"][0]);
+}
+
+#[test]
+fn why_says_it_in_a_sentence() {
+    let place = ended();
+    place.bex(&["add", "--id", "new", "--", "true"]).expect(0);
+    place.bex(&["add", "--depends-on", "new", "--", "true"]).expect(0);
+    let tasks = ["good", "bad", "after", "flaky", "new", "6"];
+    let sentences: Vec<String> = tasks.iter().map(|task| shown(&place, &["why", task])).collect();
+    insta::assert_snapshot!(sentences.join("\n"), @"");
+}
+
+#[test]
+fn logs_are_the_bytes_that_a_task_printed() {
+    let place = Place::new();
+    let script = r"printf 'a\033[31m\377\n'; printf b >&2";
+    place.bex(&["run", "--format", "none", "--shell", script, ":::", "x"]).expect(0);
+    let mut command = place.command(env!("CARGO_BIN_EXE_bex"));
+    command.args(["logs", "1"]);
+    let printed = command.output().unwrap();
+    assert_eq!(printed.stdout, b"a\x1b[31m\xff\n");
+    assert_eq!(printed.stderr, b"b");
+}
+
+#[test]
+fn logs_of_every_attempt_are_kept() {
+    let place = Place::new();
+    let script = "echo >> tries; wc -l < tries; exit 1";
+    let options = ["run", "--format", "none", "--max-retries", "1"];
+    place.bex(&[&options[..], &["--shell", script, ":::", "x"]].concat()).expect(1);
+    let logs = |more: &[&str]| place.bex(&[&["logs", "1"], more].concat());
+    assert_eq!(logs(&["--attempt", "1"]).expect(0).stdout.trim(), "1");
+    assert_eq!(logs(&["--attempt", "2"]).expect(0).stdout.trim(), "2");
+    assert_eq!(logs(&[]).expect(0).stdout.trim(), "2");
+    assert_eq!(logs(&["-f"]).expect(0).stdout.trim(), "2");
+    assert_eq!(logs(&["--json"]).expect(0).json()["stdout"].as_str().unwrap().trim(), "2");
+    for unknown in ["0", "3"] {
+        let refused = logs(&["--attempt", unknown]).expect(2);
+        assert!(refused.stderr.contains("its last is 2"), "{refused:?}");
+    }
+    place.bex(&["add", "--", "true"]).expect(0);
+    assert_eq!(place.bex(&["logs", "2"]).expect(0).stdout, "");
+}
+
+#[test]
+fn results_in_every_format() {
+    let place = ended();
+    let results = |format: &str| place.bex(&["results", "--format", format]).expect(0).stdout;
+    insta::assert_snapshot!(redacted(&place, &results("text")), @"");
+    insta::assert_snapshot!(redacted(&place, &results("summary")), @"");
+    assert_eq!(results("raw"), "fine\n");
+    assert_eq!(results("jsonl").lines().count(), 4);
+    assert_eq!(results("csv").lines().count(), 5);
+    let document: Value = serde_json::from_str(&results("json")).unwrap();
+    assert_eq!(document["metadata"]["total_tasks"], 4);
+    let unknown = place.bex(&["results", "--format", "xml"]).expect(2);
+    assert!(unknown.stderr.contains("jsonl"), "{unknown:?}");
+}
+
+#[test]
+fn results_are_chosen() {
+    let place = ended();
+    let chosen = |args: &[&str]| -> Vec<String> {
+        let args = [&["results", "--json"], args].concat();
+        let document = place.bex(&args).expect(0).json();
+        let tasks = document["tasks"].as_array().unwrap();
+        tasks.iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let status = place.bex(&["status", "--json"]).json();
+    let cause = status["causes"][0]["cause"].as_str().unwrap();
+    assert_eq!(chosen(&[]), ["good", "bad", "after", "flaky"]);
+    assert_eq!(chosen(&["b1.4", "good"]), ["good", "flaky"]);
+    assert_eq!(chosen(&["--status", "completed,cancelled"]), ["good", "after", "flaky"]);
+    assert_eq!(chosen(&["--failed"]), ["bad"]);
+    assert_eq!(chosen(&["--cause", cause]), ["bad"]);
+    assert_eq!(chosen(&["--priority", "low,high"]), ["bad", "flaky"]);
+    assert_eq!(chosen(&["--tag", "a"]), ["good"]);
+    assert_eq!(chosen(&["--filter", "name:convert"]), ["bad"]);
+    assert_eq!(chosen(&["--limit", "2"]), ["good", "bad"]);
+    assert_eq!(chosen(&["--offset", "1", "--limit", "2"]), ["bad", "after"]);
+    assert_eq!(chosen(&["--status", "completed", "--offset", "1"]), ["flaky"]);
+    assert_eq!(chosen(&["--offset", "9"]), [""; 0]);
+}
+
+#[test]
+fn what_does_not_exist_is_wrong_usage_and_told_in_words() {
+    let place = ended();
+    for (args, hint) in [
+        (&["status", "-b", "b7"][..], "the latest is b1"),
+        (&["show", "god"], "did you mean \"good\"?"),
+        (&["why", "99"], "b1.1 to b1.4"),
+        (&["logs", "b7.1"], "no batch b7"),
+        (&["results", "99", "--json"], "b1.1 to b1.4"),
+        (&["results", "--cause", "c999999"], "there are c"),
+        (&["results", "--filter", "colour:red"], "filter"),
+        (&["cancel", "nobody", "--json"], "nobody"),
+        (&["status", "--store", "none.db"], "none.db"),
+        (&["rm", "b1", "b7"], "no batch b7"),
+        (&["wait", "--until", "soon"], "first-failure"),
+    ] {
+        let refused = place.bex(args).expect(2);
+        assert_eq!(refused.stdout, "", "{args:?}");
+        assert!(refused.stderr.starts_with("bex: "), "{args:?}: {}", refused.stderr);
+        assert!(refused.stderr.contains(hint), "{args:?}: {}", refused.stderr);
+    }
+    let empty = Place::new().bex(&["status"]).expect(2);
+    assert!(empty.stderr.contains("bex add"), "{empty:?}");
+}
+
+#[test]
+fn a_full_name_of_a_task_says_its_batch_too() {
+    let place = ended();
+    place.bex(&["add", "--new", "--", "true"]).expect(0);
+    let why = place.bex(&["why", "b1.2"]).expect(0).stdout;
+    assert!(why.starts_with("b1.2 "), "{why}");
+    let results = place.bex(&["results", "b1.2", "--json"]).expect(0).json();
+    assert_eq!(results["tasks"][0]["task_id"], "b1.2");
+    place.bex(&["retry", "b1.2"]).expect(0);
+    let other = place.bex(&["why", "-b", "b2", "b1.2"]).expect(2);
+    assert!(other.stderr.contains("-b b1"), "{other:?}");
+}
+
+#[test]
+fn results_whose_reader_goes_end_quietly() {
+    let place = Place::new();
+    let items: Vec<u8> = (0..5_000).flat_map(|n| format!("{n}\n").into_bytes()).collect();
+    let run = ["run", "--format=none", "--durability=fast", "--function", "simulate"];
+    let params = ["--params", r#"{"duration": 0, "note": "{}"}"#];
+    let _ = params;
+    place.bex_with(&items, &[&run[..], &["--params", r#"{"duration": 0}"#]].concat()).expect(0);
+    let mut shell = place.command("sh");
+    let script = format!("{} results --format jsonl | head -n 1", env!("CARGO_BIN_EXE_bex"));
+    shell.args(["-c", &script]).stdin(Stdio::piped());
+    let ended = finish(shell, b"").expect(0);
+    assert_eq!((ended.stdout.lines().count(), &*ended.stderr), (1, ""));
+}
+
+#[test]
+fn export_writes_a_file_whole() {
+    let place = ended();
+    let written = place.bex(&["export", "-o", "out.csv"]).expect(0);
+    assert_eq!(written.stdout, "4 tasks written to out.csv\n");
+    assert_eq!(place.read("out.csv").lines().count(), 5);
+    let reply = place.bex(&["export", "-o", "out.txt", "--format", "jsonl", "--failed", "--json"]);
+    assert_eq!(
+        reply.expect(0).json(),
+        json!({ "file": "out.txt", "format": "jsonl", "tasks": 1 })
+    );
+    let unknown = place.bex(&["export", "-o", "out.pdf"]).expect(2);
+    assert!(unknown.stderr.contains("--format"), "{unknown:?}");
+    assert!(!place.has("out.pdf"));
+    // A choice that is wrong leaves what was there.
+    place.bex(&["export", "-o", "out.csv", "--filter", "colour:red"]).expect(2);
+    assert_eq!(place.read("out.csv").lines().count(), 5);
+}
