@@ -168,6 +168,11 @@ impl Home {
         }
     }
 
+    /// The file of the batch with a key, if there is one.
+    pub fn of_key(&self, key: &str) -> Option<BatchFile> {
+        self.batch_of_key(key).map(|batch| self.file(batch))
+    }
+
     /// The batch with a key.
     pub(crate) fn batch_of_key(&self, key: &str) -> Option<BatchId> {
         let text = fs::read_to_string(self.key_path(key)).ok()?;

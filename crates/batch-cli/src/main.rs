@@ -1,5 +1,6 @@
 //! `bex`, the batch executor: arguments in, layers wired together, exit code out.
 
+mod agent;
 mod args;
 mod commands;
 mod drive;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         Command::Rm(args) => commands::remove::rm(&args),
         Command::Prune(args) => commands::remove::run_prune(&args),
         Command::Template(command) => commands::template::run(command),
+        Command::Tool(args) => commands::tool::run(&args),
         Command::Execute(args) => commands::execute::run(args),
         Command::Completions { shell } => commands::completions::run(shell),
         Command::Man => commands::man::run(),

@@ -1,5 +1,6 @@
 //! The command line as it is written: the first pass, in which nothing is decided yet.
 
+mod agent;
 mod examples;
 mod help;
 mod stored;
@@ -15,6 +16,7 @@ use batch_export::Format;
 use batch_store::BatchFile;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use agent::{LimitArgs, ToolArgs};
 pub(crate) use help::parse;
 pub(crate) use stored::{
     AddArgs, ChangeArgs, ChoiceArgs, ExportArgs, ListArgs, LogsArgs, PlainArgs, PruneArgs,
@@ -83,6 +85,8 @@ pub(crate) enum Command {
     /// Save, list, show and remove templates
     #[command(subcommand)]
     Template(TemplateCommand),
+    /// Answer the calls of an agent: a JSON request a line, a JSON reply a line
+    Tool(ToolArgs),
     /// Work on a batch, as `start` has it done
     #[command(hide = true)]
     Execute(ExecuteArgs),

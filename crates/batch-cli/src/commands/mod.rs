@@ -16,6 +16,7 @@ pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod template;
+pub(crate) mod tool;
 pub(crate) mod wait;
 pub(crate) mod wanted;
 pub(crate) mod watch;

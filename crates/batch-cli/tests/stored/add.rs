@@ -70,7 +70,7 @@ fn the_reply_as_json_has_all_that_was_added() {
 fn a_table_gives_a_task_a_row() {
     let place = Place::new();
     std::fs::write(place.path("rows.csv"), "word\none\ntwo\n").unwrap();
-    let template = json!({ "command": ["echo", "{word}"] }).to_string();
+    let template = json!({ "command": ["echo", "{{ row.word }}"] }).to_string();
     std::fs::write(place.path("task.json"), template).unwrap();
     let args = ["add", "--file", "rows.csv", "--template", "task.json"];
     assert_eq!(place.bex(&args).expect(0).stdout, "b1.1 to b1.2\n");
@@ -161,12 +161,24 @@ fn a_key_has_one_batch() {
     place.bex(&["add", "--new", "--", "echo"]).expect(0);
     let again = add("true").expect(0);
     assert_eq!(again.stdout, "b1.1\n");
-    assert!(again.stderr.contains("0 tasks added to b1, 1 there already"));
+    assert!(
+        again
+            .stderr
+            .contains("0 tasks added to b1, 1 there already")
+    );
     let other = add("false").expect(2);
     for part in ["\"nightly\"", "b1", r#"["true"]"#, r#"["false"]"#] {
         assert!(other.stderr.contains(part), "{part}: {}", other.stderr);
     }
-    assert_eq!(place.bex(&["list", "--json"]).json().as_array().unwrap().len(), 2);
+    assert_eq!(
+        place
+            .bex(&["list", "--json"])
+            .json()
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
 }
 
 #[test]
@@ -186,7 +198,11 @@ fn an_id_has_one_task() {
     assert_eq!(add("true").expect(0).stdout, "b1.1\n");
     let again = add("true").expect(0);
     assert_eq!(again.stdout, "b1.1\n");
-    assert!(again.stderr.contains("0 tasks added to b1, 1 there already"));
+    assert!(
+        again
+            .stderr
+            .contains("0 tasks added to b1, 1 there already")
+    );
     let other = add("false").expect(2);
     for part in ["b1.1", r#"["true"]"#, r#"["false"]"#] {
         assert!(other.stderr.contains(part), "{part}: {}", other.stderr);
@@ -204,7 +220,9 @@ fn a_batch_may_lie_anywhere_and_is_for_its_owner_only() {
     let status = place.bex(&["status", "--store", "mine.db", "--json"]);
     assert_eq!(status.expect(0).json()["total"], 2);
     assert_eq!(place.bex(&["list"]).expect(0).stdout, "no batches\n");
-    let mode = std::fs::metadata(place.path("mine.db")).unwrap().permissions();
+    let mode = std::fs::metadata(place.path("mine.db"))
+        .unwrap()
+        .permissions();
     assert_eq!(mode.mode() & 0o777, 0o600);
 }
 
@@ -212,7 +230,7 @@ fn a_batch_may_lie_anywhere_and_is_for_its_owner_only() {
 fn a_template_is_saved_shown_run_and_removed() {
     let place = Place::new();
     let template = json!({
-        "params": { "word": { "type": "string" }, "count": { "type": "integer", "default": 2 } },
+        "params": { "word": { "type": "text" }, "count": { "type": "integer", "default": 2 } },
         "tasks": [{ "command": ["echo", "{{ params.word }}", "{{ params.count }}"] }],
     });
     std::fs::write(place.path("greet.json"), template.to_string()).unwrap();
@@ -225,9 +243,16 @@ fn a_template_is_saved_shown_run_and_removed() {
     let list = place.bex(&["template", "list", "--json"]).expect(0).json();
     assert_eq!(list[0]["name"], "greet");
     let shown = place.bex(&["template", "show", "greet"]).expect(0).stdout;
-    assert!(shown.contains("--param word=<string>"), "{shown}");
+    assert!(shown.contains("--param word=<text>"), "{shown}");
     assert!(shown.contains("[default: 2]"), "{shown}");
-    let run = ["run", "--template", "greet", "--param", "word=hi", "--format=raw"];
+    let run = [
+        "run",
+        "--template",
+        "greet",
+        "--param",
+        "word=hi",
+        "--format=raw",
+    ];
     assert_eq!(place.bex(&run).expect(0).stdout, "hi 2\n");
     place.bex(&["template", "rm", "greet"]).expect(0);
     for gone in ["rm", "show"] {

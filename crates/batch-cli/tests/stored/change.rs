@@ -7,7 +7,8 @@ use crate::common::Place;
 /// A batch b1 of five tasks, of which none has run.
 fn queued() -> Place {
     let place = Place::new();
-    let task = |id: &str, tag: &str| json!({ "id": id, "command": ["test", "-e", id], "tags": [tag] });
+    let task =
+        |id: &str, tag: &str| json!({ "id": id, "command": ["test", "-e", id], "tags": [tag] });
     place.tasks(&json!({
         "defaults": { "max_retries": 0 },
         "tasks": [task("a", "x"), task("b", "x"), task("c", "y"), task("d", "y"),
@@ -50,7 +51,10 @@ fn cancel_wants_a_choice() {
     assert_eq!(counts(&place), json!([0, 0, 0, 5]));
     let why = place.bex(&["why", "e"]).expect(0).stdout;
     assert!(why.contains("because b1.4, which it needs"), "{why}");
-    assert_eq!(place.bex(&["why", "a"]).expect(0).stdout, "b1.1 (a) was cancelled by the user.\n");
+    assert_eq!(
+        place.bex(&["why", "a"]).expect(0).stdout,
+        "b1.1 (a) was cancelled by the user.\n"
+    );
 }
 
 #[test]
@@ -62,7 +66,10 @@ fn cancel_all_and_its_reply() {
     // What is over cannot be cancelled.
     let late = place.bex(&["cancel", "a"]).expect(2);
     assert!(late.stderr.contains("already cancelled"), "{late:?}");
-    assert_eq!(place.bex(&["cancel", "--all"]).expect(0).stdout, "0 tasks cancelled\n");
+    assert_eq!(
+        place.bex(&["cancel", "--all"]).expect(0).stdout,
+        "0 tasks cancelled\n"
+    );
 }
 
 #[test]
@@ -79,7 +86,11 @@ fn retry_queues_what_failed_and_what_needs_it() {
     place.bex(&["resume", "--format", "none"]).expect(0);
     assert_eq!(counts(&place), json!([0, 5, 0, 0]));
     let task = place.bex(&["show", "a", "--json"]).expect(0).json();
-    assert_eq!(task["attempts"].as_array().unwrap().len(), 2, "every attempt is kept");
+    assert_eq!(
+        task["attempts"].as_array().unwrap().len(),
+        2,
+        "every attempt is kept"
+    );
 }
 
 #[test]
@@ -107,9 +118,15 @@ fn clear_forgets_finished_tasks_and_keeps_the_rest() {
     place.bex(&["show", "b"]).expect(2);
     // A number is never given twice.
     assert_eq!(place.bex(&["add", "--", "true"]).expect(0).stdout, "b1.6\n");
-    assert_eq!(place.bex(&["clear"]).expect(0).stdout, "1 finished task cleared\n");
+    assert_eq!(
+        place.bex(&["clear"]).expect(0).stdout,
+        "1 finished task cleared\n"
+    );
     assert_eq!(counts(&place), json!([2, 0, 0, 0]));
-    assert_eq!(place.bex(&["clear", "--json"]).expect(0).json()["changed"], 0);
+    assert_eq!(
+        place.bex(&["clear", "--json"]).expect(0).json()["changed"],
+        0
+    );
 }
 
 #[test]
@@ -129,9 +146,17 @@ fn pause_is_remembered_until_the_batch_is_resumed() {
 #[test]
 fn set_changes_the_slots_and_the_priorities() {
     let place = queued();
-    assert_eq!(place.bex(&["set", "-j", "16"]).expect(0).stdout, "16 tasks run at once\n");
-    let one = place.bex(&["set", "-j", "1", "--priority", "low", "a"]).expect(0);
-    assert_eq!(one.stdout, "1 task runs at once, 1 task of priority low now\n");
+    assert_eq!(
+        place.bex(&["set", "-j", "16"]).expect(0).stdout,
+        "16 tasks run at once\n"
+    );
+    let one = place
+        .bex(&["set", "-j", "1", "--priority", "low", "a"])
+        .expect(0);
+    assert_eq!(
+        one.stdout,
+        "1 task runs at once, 1 task of priority low now\n"
+    );
     let reply = place.bex(&["set", "--priority", "high", "--filter", "tag:y", "--json"]);
     assert_eq!(reply.expect(0).json()["changed"], 2);
     let priority = |task: &str| place.bex(&["show", task, "--json"]).json()["priority"].clone();
@@ -151,7 +176,12 @@ fn set_changes_the_slots_and_the_priorities() {
     order.sort_unstable();
     assert_eq!(order.first().unwrap().1, "c");
     assert_eq!(order.last().unwrap().1, "a");
-    for args in [&["set"][..], &["set", "a"], &["set", "-j", "2", "a"], &["set", "-j", "0"]] {
+    for args in [
+        &["set"][..],
+        &["set", "a"],
+        &["set", "-j", "2", "a"],
+        &["set", "-j", "0"],
+    ] {
         place.bex(args).expect(2);
     }
 }
@@ -201,7 +231,10 @@ fn prune_removes_old_finished_batches_only() {
     let prune = |more: &[&str]| place.bex(&[&["prune"], more].concat()).expect(0).stdout;
     assert_eq!(prune(&[]), "nothing to remove\n");
     let all = ["--older-than", "0"];
-    assert_eq!(prune(&[&all[..], &["--dry-run"]].concat()), "would remove b1\n");
+    assert_eq!(
+        prune(&[&all[..], &["--dry-run"]].concat()),
+        "would remove b1\n"
+    );
     assert_eq!(prune(&[&all[..], &["--json"]].concat()), "[\"b1\"]\n");
     let list = place.bex(&["list", "--json"]).json();
     assert_eq!(list.as_array().unwrap().len(), 1);

@@ -23,14 +23,24 @@ fn ended() -> Place {
             },
         ],
     }));
-    let run = ["run", "tasks.json", "--format", "none", "--progress", "none"];
+    let run = [
+        "run",
+        "tasks.json",
+        "--format",
+        "none",
+        "--progress",
+        "none",
+    ];
     place.bex(&run).expect(1);
     place
 }
 
 /// Puts words for what is different each time: times, durations, ids of processes, the folder.
 fn redacted(place: &Place, text: &str) -> String {
-    let text = text.replace(place.path("").to_str().unwrap().trim_end_matches('/'), "FOLDER");
+    let text = text.replace(
+        place.path("").to_str().unwrap().trim_end_matches('/'),
+        "FOLDER",
+    );
     let mut lines = Vec::new();
     for line in text.lines() {
         let mut words: Vec<String> = Vec::new();
@@ -40,6 +50,7 @@ fn redacted(place: &Place, text: &str) -> String {
             let known = match bare {
                 _ if bare.len() == 24 && bare.ends_with('Z') => "TIME",
                 _ if is_duration(bare) => "DUR",
+                _ if bare.ends_with("/s)") => "(RATE)",
                 _ => {
                     words.push(word.to_owned());
                     continue;
@@ -69,14 +80,25 @@ fn shown(place: &Place, args: &[&str]) -> String {
 
 #[test]
 fn status_tells_how_it_went_and_why_tasks_failed() {
-    insta::assert_snapshot!(shown(&ended(), &["status"]), @"");
+    insta::assert_snapshot!(shown(&ended(), &["status"]), @r#");
+    b1 (mixed) is failed
+    Progress: 100.0% (4 of 4 tasks)
+    2 completed, 1 failed, 1 cancelled (1 flaky)
+    1 failed, 1 cause:
+      cbdfb72  1 x shell: exit code 3: oops
+               e.g. b1.2: oops
+    "#);
 }
 
 #[test]
 fn status_of_a_batch_that_has_not_begun() {
     let place = Place::new();
     place.bex(&["add", "--", "true"]).expect(0);
-    insta::assert_snapshot!(shown(&place, &["status", "--detailed"]), @"");
+    insta::assert_snapshot!(shown(&place, &["status", "--detailed"]), @r#");
+    b1 is new: not started yet
+    Progress: 0.0% (0 of 1 tasks)
+    1 queued
+    "#);
 }
 
 #[test]
@@ -92,28 +114,74 @@ fn status_as_json() {
         assert_eq!(&status[name], value, "{name}");
     }
     let cause = &status["causes"][0];
-    assert_eq!((&cause["count"], &cause["sample_task"]), (&json!(1), &json!("b1.2")));
+    assert_eq!(
+        (&cause["count"], &cause["sample_task"]),
+        (&json!(1), &json!("b1.2"))
+    );
 }
 
 #[test]
 fn list_has_a_line_a_batch() {
     let place = ended();
     place.bex(&["add", "--new", "--", "true"]).expect(0);
-    place.bex(&["add", "--new", "--file", "tasks.json"]).expect(0);
+    place
+        .bex(&["add", "--new", "--file", "tasks.json"])
+        .expect(0);
     std::fs::write(place.path("home/batches/b4.db"), "no batch at all").unwrap();
-    insta::assert_snapshot!(shown(&place, &["list"]), @"");
+    insta::assert_snapshot!(shown(&place, &["list"]), @r#");
+    batch  state               finished   failed      age  name
+    b1     failed                   4/4        1 DUR  mixed
+    b2     new                      0/1        0 DUR
+    b3     new                      0/4        0 DUR  mixed
+    b4     unreadable: FOLDER/home/batches/b4.db is not a batch file of bex
+    "#);
     let list = place.bex(&["list", "--json"]).expect(0).json();
-    let states: Vec<&Value> = list.as_array().unwrap().iter().map(|batch| &batch["state"]).collect();
-    assert_eq!(states, [&json!("failed"), &json!("new"), &json!("new"), &Value::Null]);
+    let states: Vec<&Value> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|batch| &batch["state"])
+        .collect();
+    assert_eq!(
+        states,
+        [&json!("failed"), &json!("new"), &json!("new"), &Value::Null]
+    );
     assert_ne!(list[3]["error"], Value::Null);
 }
 
 #[test]
 fn show_has_all_that_is_known_of_a_task() {
     let place = ended();
-    insta::assert_snapshot!(shown(&place, &["show", "bad"]), @"");
-    insta::assert_snapshot!(shown(&place, &["show", "b1.4"]), @"");
-    insta::assert_snapshot!(shown(&place, &["show", "3"]), @"");
+    insta::assert_snapshot!(shown(&place, &["show", "bad"]), @r#");
+    b1.2  Convert 7
+    b1.2 (Convert 7) failed after 1 attempt with: exit code 3: oops; 0 retries allowed. Cause cbdfb72: shell: exit code 3: oops.
+    function   shell {"script":"echo oops >&2; exit 3"}
+    priority   low
+    folder     FOLDER
+    created    TIME
+    attempt 1  TIME DUR  failed (exit code 3): exit code 3: oops
+    stderr (5 bytes):
+      oops
+    "#);
+    insta::assert_snapshot!(shown(&place, &["show", "b1.4"]), @r#");
+    b1.4  flaky
+    b1.4 (flaky) completed after DUR on attempt 2; it is flaky, as it failed before with: exit code 4.
+    function   shell {"script":"test -e seen || { touch seen; exit 4; }"}
+    priority   high
+    retries    1
+    folder     FOLDER
+    created    TIME
+    attempt 1  TIME DUR  failed (exit code 4): exit code 4
+    attempt 2  TIME DUR  completed
+    "#);
+    insta::assert_snapshot!(shown(&place, &["show", "3"]), @r#");
+    b1.3  after
+    b1.3 (after) was cancelled because b1.2, which it needs, did not complete. See: bex why b1.2.
+    function   command {"argv":["true"]}
+    depends on bad
+    folder     FOLDER
+    created    TIME
+    "#);
 }
 
 #[test]
@@ -132,17 +200,31 @@ fn show_as_json_is_the_task_of_the_export_and_why() {
 fn why_says_it_in_a_sentence() {
     let place = ended();
     place.bex(&["add", "--id", "new", "--", "true"]).expect(0);
-    place.bex(&["add", "--depends-on", "new", "--", "true"]).expect(0);
+    place
+        .bex(&["add", "--depends-on", "new", "--", "true"])
+        .expect(0);
     let tasks = ["good", "bad", "after", "flaky", "new", "6"];
-    let sentences: Vec<String> = tasks.iter().map(|task| shown(&place, &["why", task])).collect();
-    insta::assert_snapshot!(sentences.join("\n"), @"");
+    let sentences: Vec<String> = tasks
+        .iter()
+        .map(|task| shown(&place, &["why", task]))
+        .collect();
+    insta::assert_snapshot!(sentences.join("\n"), @r#");
+    b1.1 (good) completed after DUR.
+    b1.2 (Convert 7) failed after 1 attempt with: exit code 3: oops; 0 retries allowed. Cause cbdfb72: shell: exit code 3: oops.
+    b1.3 (after) was cancelled because b1.2, which it needs, did not complete. See: bex why b1.2.
+    b1.4 (flaky) completed after DUR on attempt 2; it is flaky, as it failed before with: exit code 4.
+    b1.5 (new) is ready, and nothing runs the batch. Go on with: bex resume -b b1.
+    b1.6 waits for 1 task: b1.5 (queued).
+    "#);
 }
 
 #[test]
 fn logs_are_the_bytes_that_a_task_printed() {
     let place = Place::new();
     let script = r"printf 'a\033[31m\377\n'; printf b >&2";
-    place.bex(&["run", "--format", "none", "--shell", script, ":::", "x"]).expect(0);
+    place
+        .bex(&["run", "--format", "none", "--shell", script, ":::", "x"])
+        .expect(0);
     let mut command = place.command(env!("CARGO_BIN_EXE_bex"));
     command.args(["logs", "1"]);
     let printed = command.output().unwrap();
@@ -155,13 +237,21 @@ fn logs_of_every_attempt_are_kept() {
     let place = Place::new();
     let script = "echo >> tries; wc -l < tries; exit 1";
     let options = ["run", "--format", "none", "--max-retries", "1"];
-    place.bex(&[&options[..], &["--shell", script, ":::", "x"]].concat()).expect(1);
+    place
+        .bex(&[&options[..], &["--shell", script, ":::", "x"]].concat())
+        .expect(1);
     let logs = |more: &[&str]| place.bex(&[&["logs", "1"], more].concat());
     assert_eq!(logs(&["--attempt", "1"]).expect(0).stdout.trim(), "1");
     assert_eq!(logs(&["--attempt", "2"]).expect(0).stdout.trim(), "2");
     assert_eq!(logs(&[]).expect(0).stdout.trim(), "2");
     assert_eq!(logs(&["-f"]).expect(0).stdout.trim(), "2");
-    assert_eq!(logs(&["--json"]).expect(0).json()["stdout"].as_str().unwrap().trim(), "2");
+    assert_eq!(
+        logs(&["--json"]).expect(0).json()["stdout"]
+            .as_str()
+            .unwrap()
+            .trim(),
+        "2"
+    );
     for unknown in ["0", "3"] {
         let refused = logs(&["--attempt", unknown]).expect(2);
         assert!(refused.stderr.contains("its last is 2"), "{refused:?}");
@@ -174,8 +264,22 @@ fn logs_of_every_attempt_are_kept() {
 fn results_in_every_format() {
     let place = ended();
     let results = |format: &str| place.bex(&["results", "--format", format]).expect(0).stdout;
-    insta::assert_snapshot!(redacted(&place, &results("text")), @"");
-    insta::assert_snapshot!(redacted(&place, &results("summary")), @"");
+    insta::assert_snapshot!(redacted(&place, &results("text")), @r#");
+    completed b1.1  good DUR
+      | fine
+      ! note
+    failed    b1.2  Convert 7 DUR  cbdfb72
+      error: exit code 3: oops
+      ! oops
+    cancelled b1.3  after
+      error: b1.2 did not complete
+    completed b1.4  flaky DUR (flaky, 2 attempts)
+    "#);
+    insta::assert_snapshot!(redacted(&place, &results("summary")), @r#");
+    4 tasks: 2 completed (1 flaky), 1 failed, 1 cancelled in DUR (RATE)
+    1 failed: cbdfb72 shell: exit code 3: oops
+      b1.2 Convert 7
+    "#);
     assert_eq!(results("raw"), "fine\n");
     assert_eq!(results("jsonl").lines().count(), 4);
     assert_eq!(results("csv").lines().count(), 5);
@@ -192,21 +296,30 @@ fn results_are_chosen() {
         let args = [&["results", "--json"], args].concat();
         let document = place.bex(&args).expect(0).json();
         let tasks = document["tasks"].as_array().unwrap();
-        tasks.iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect()
+        tasks
+            .iter()
+            .map(|task| task["id"].as_str().unwrap().to_owned())
+            .collect()
     };
     let status = place.bex(&["status", "--json"]).json();
     let cause = status["causes"][0]["cause"].as_str().unwrap();
     assert_eq!(chosen(&[]), ["good", "bad", "after", "flaky"]);
     assert_eq!(chosen(&["b1.4", "good"]), ["good", "flaky"]);
-    assert_eq!(chosen(&["--status", "completed,cancelled"]), ["good", "after", "flaky"]);
+    assert_eq!(
+        chosen(&["--status", "completed,cancelled"]),
+        ["good", "after", "flaky"]
+    );
     assert_eq!(chosen(&["--failed"]), ["bad"]);
     assert_eq!(chosen(&["--cause", cause]), ["bad"]);
     assert_eq!(chosen(&["--priority", "low,high"]), ["bad", "flaky"]);
     assert_eq!(chosen(&["--tag", "a"]), ["good"]);
-    assert_eq!(chosen(&["--filter", "name:convert"]), ["bad"]);
+    assert_eq!(chosen(&["--filter", "name:~convert"]), ["bad"]);
     assert_eq!(chosen(&["--limit", "2"]), ["good", "bad"]);
     assert_eq!(chosen(&["--offset", "1", "--limit", "2"]), ["bad", "after"]);
-    assert_eq!(chosen(&["--status", "completed", "--offset", "1"]), ["flaky"]);
+    assert_eq!(
+        chosen(&["--status", "completed", "--offset", "1"]),
+        ["flaky"]
+    );
     assert_eq!(chosen(&["--offset", "9"]), [""; 0]);
 }
 
@@ -228,8 +341,16 @@ fn what_does_not_exist_is_wrong_usage_and_told_in_words() {
     ] {
         let refused = place.bex(args).expect(2);
         assert_eq!(refused.stdout, "", "{args:?}");
-        assert!(refused.stderr.starts_with("bex: "), "{args:?}: {}", refused.stderr);
-        assert!(refused.stderr.contains(hint), "{args:?}: {}", refused.stderr);
+        assert!(
+            refused.stderr.starts_with("bex: "),
+            "{args:?}: {}",
+            refused.stderr
+        );
+        assert!(
+            refused.stderr.contains(hint),
+            "{args:?}: {}",
+            refused.stderr
+        );
     }
     let empty = Place::new().bex(&["status"]).expect(2);
     assert!(empty.stderr.contains("bex add"), "{empty:?}");
@@ -251,13 +372,19 @@ fn a_full_name_of_a_task_says_its_batch_too() {
 #[test]
 fn results_whose_reader_goes_end_quietly() {
     let place = Place::new();
-    let items: Vec<u8> = (0..5_000).flat_map(|n| format!("{n}\n").into_bytes()).collect();
-    let run = ["run", "--format=none", "--durability=fast", "--function", "simulate"];
-    let params = ["--params", r#"{"duration": 0, "note": "{}"}"#];
-    let _ = params;
-    place.bex_with(&items, &[&run[..], &["--params", r#"{"duration": 0}"#]].concat()).expect(0);
+    let items: Vec<u8> = (0..5_000)
+        .flat_map(|n| format!("{n}\n").into_bytes())
+        .collect();
+    let run = ["run", "--format=none", "--durability=fast"];
+    let function = ["--function", "simulate", "--params", r#"{"duration": 0}"#];
+    place
+        .bex_with(&items, &[&run[..], &function].concat())
+        .expect(0);
     let mut shell = place.command("sh");
-    let script = format!("{} results --format jsonl | head -n 1", env!("CARGO_BIN_EXE_bex"));
+    let script = format!(
+        "{} results --format jsonl | head -n 1",
+        env!("CARGO_BIN_EXE_bex")
+    );
     shell.args(["-c", &script]).stdin(Stdio::piped());
     let ended = finish(shell, b"").expect(0);
     assert_eq!((ended.stdout.lines().count(), &*ended.stderr), (1, ""));
@@ -269,7 +396,9 @@ fn export_writes_a_file_whole() {
     let written = place.bex(&["export", "-o", "out.csv"]).expect(0);
     assert_eq!(written.stdout, "4 tasks written to out.csv\n");
     assert_eq!(place.read("out.csv").lines().count(), 5);
-    let reply = place.bex(&["export", "-o", "out.txt", "--format", "jsonl", "--failed", "--json"]);
+    let reply = place.bex(&[
+        "export", "-o", "out.txt", "--format", "jsonl", "--failed", "--json",
+    ]);
     assert_eq!(
         reply.expect(0).json(),
         json!({ "file": "out.txt", "format": "jsonl", "tasks": 1 })
@@ -278,6 +407,8 @@ fn export_writes_a_file_whole() {
     assert!(unknown.stderr.contains("--format"), "{unknown:?}");
     assert!(!place.has("out.pdf"));
     // A choice that is wrong leaves what was there.
-    place.bex(&["export", "-o", "out.csv", "--filter", "colour:red"]).expect(2);
+    place
+        .bex(&["export", "-o", "out.csv", "--filter", "colour:red"])
+        .expect(2);
     assert_eq!(place.read("out.csv").lines().count(), 5);
 }

@@ -1,0 +1,167 @@
+//! Reading the arguments of a call strictly: [`Args`].
+//!
+//! What is unknown or of the wrong type is told with the names there are; nothing is guessed.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use batch_actions::Choice;
+use batch_core::{BatchId, Priority, Status, nearest, parse_duration};
+use serde_json::{Map, Value};
+
+use crate::mistake::Mistake;
+
+/// The arguments of a call.
+pub(crate) struct Args<'a> {
+    values: &'a Map<String, Value>,
+}
+
+impl<'a> Args<'a> {
+    /// Arguments of which only these are known.
+    pub(crate) fn new(values: &'a Map<String, Value>, known: &[&str]) -> Result<Self, Mistake> {
+        for name in values.keys() {
+            if !known.contains(&name.as_str()) {
+                let help = match nearest(name, known.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("known are {}", known.join(", ")),
+                };
+                return Err(Mistake::of(name, format!("it is unknown; {help}")));
+            }
+        }
+        Ok(Self { values })
+    }
+
+    /// An argument that is there and not null.
+    pub(crate) fn get(&self, name: &str) -> Option<&'a Value> {
+        self.values.get(name).filter(|value| !value.is_null())
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Result<Option<&'a str>, Mistake> {
+        let read = |value: &'a Value| value.as_str();
+        self.read(name, "a text", read)
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Mistake> {
+        let found = self.read(name, "true or false", Value::as_bool)?;
+        Ok(found.unwrap_or(false))
+    }
+
+    pub(crate) fn number(&self, name: &str) -> Result<Option<u64>, Mistake> {
+        // Some models write numbers as texts.
+        let read = |value: &Value| {
+            value
+                .as_u64()
+                .or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()))
+        };
+        self.read(name, "a whole number, 0 or more", read)
+    }
+
+    pub(crate) fn slots(&self, name: &str) -> Result<Option<NonZeroU32>, Mistake> {
+        let Some(number) = self.number(name)? else {
+            return Ok(None);
+        };
+        let slots = u32::try_from(number).ok().and_then(NonZeroU32::new);
+        let slots = slots.ok_or_else(|| Mistake::of(name, "it must be 1 or more"))?;
+        Ok(Some(slots))
+    }
+
+    /// Seconds, or a text such as `1m30s`.
+    pub(crate) fn duration(&self, name: &str) -> Result<Option<Duration>, Mistake> {
+        let read = |value: &Value| match value {
+            Value::Number(number) => Duration::try_from_secs_f64(number.as_f64()?).ok(),
+            Value::String(text) => parse_duration(text).ok(),
+            _ => None,
+        };
+        self.read(name, "seconds, or a text such as 1m30s", read)
+    }
+
+    pub(crate) fn list(&self, name: &str) -> Result<Option<&'a Vec<Value>>, Mistake> {
+        self.read(name, "a list", |value| value.as_array())
+    }
+
+    /// A list of texts; one text, or a number, is as good as a list of it.
+    pub(crate) fn texts(&self, name: &str) -> Result<Vec<String>, Mistake> {
+        let one = |value: &Value| match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        let read = |value: &Value| match value {
+            Value::Array(list) => list.iter().map(one).collect(),
+            other => one(other).map(|text| vec![text]),
+        };
+        Ok(self
+            .read(name, "a list of texts", read)?
+            .unwrap_or_default())
+    }
+
+    pub(crate) fn batch(&self) -> Result<Option<BatchId>, Mistake> {
+        let Some(text) = self.text("batch")? else {
+            return Ok(None);
+        };
+        let id = text.parse().map_err(|_| {
+            Mistake::of(
+                "batch",
+                format!("{text:?} is no batch id; it looks like b7"),
+            )
+        })?;
+        Ok(Some(id))
+    }
+
+    pub(crate) fn statuses(&self, name: &str) -> Result<Vec<Status>, Mistake> {
+        self.texts(name)?
+            .iter()
+            .map(|text| {
+                text.to_lowercase()
+                    .parse()
+                    .map_err(|error: batch_core::UnknownName| Mistake::of(name, error.to_string()))
+            })
+            .collect()
+    }
+
+    pub(crate) fn priority(&self, name: &str) -> Result<Option<Priority>, Mistake> {
+        let Some(text) = self.text(name)? else {
+            return Ok(None);
+        };
+        let priority = text.to_lowercase().parse();
+        priority
+            .map(Some)
+            .map_err(|error: batch_core::UnknownName| Mistake::of(name, error.to_string()))
+    }
+
+    /// Which tasks: `tasks`, `status`, `cause`, `filter`.
+    pub(crate) fn choice(&self) -> Result<Choice, Mistake> {
+        Ok(Choice {
+            tasks: self.texts("tasks")?,
+            statuses: self.statuses("status")?,
+            cause: self.text("cause")?.map(str::to_owned),
+            filter: self.text("filter")?.map(str::to_owned),
+        })
+    }
+
+    fn read<T>(
+        &self,
+        name: &str,
+        wanted: &str,
+        read: impl FnOnce(&'a Value) -> Option<T>,
+    ) -> Result<Option<T>, Mistake> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        match read(value) {
+            Some(found) => Ok(Some(found)),
+            None => Err(Mistake::of(
+                name,
+                format!("it must be {wanted}, not {}", shown(value)),
+            )),
+        }
+    }
+}
+
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}

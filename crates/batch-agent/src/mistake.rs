@@ -1,0 +1,106 @@
+//! What is wrong with a call: [`Mistake`], told so that the next call is right.
+
+use std::fmt;
+
+use batch_actions::ActionError;
+use serde_json::{Map, Value, json};
+
+use crate::call::Answer;
+
+/// Something wrong with a call, or a reason why it was not done.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Mistake {
+    /// The argument, where it is one.
+    pub(crate) field: Option<String>,
+    /// What is wrong.
+    pub(crate) message: String,
+    /// A right call.
+    pub(crate) example: Option<Value>,
+}
+
+impl Mistake {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            field: None,
+            message: message.into(),
+            example: None,
+        }
+    }
+
+    pub(crate) fn of(field: &str, message: impl Into<String>) -> Self {
+        Self {
+            field: Some(field.to_owned()),
+            ..Self::new(message)
+        }
+    }
+
+    pub(crate) fn with_example(mut self, example: Value) -> Self {
+        self.example.get_or_insert(example);
+        self
+    }
+
+    pub(crate) fn answer(&self) -> Answer {
+        let mut structured = Map::new();
+        structured.insert("error".to_owned(), self.message.clone().into());
+        if let Some(field) = &self.field {
+            structured.insert("field".to_owned(), field.clone().into());
+        }
+        if let Some(example) = &self.example {
+            structured.insert("example".to_owned(), example.clone());
+        }
+        Answer {
+            text: self.to_string(),
+            structured: structured.into(),
+            is_error: true,
+        }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.field {
+            Some(field) => write!(f, "Wrong argument `{field}`: {}", self.message)?,
+            None => write!(f, "Not done: {}", self.message)?,
+        }
+        match &self.example {
+            Some(example) => write!(f, "\nA right call: {example}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<ActionError> for Mistake {
+    fn from(error: ActionError) -> Self {
+        match &error {
+            ActionError::NoBatch => Self::of("batch", "there is no batch yet")
+                .with_example(json!({ "shell": "echo {}", "items": ["a", "b"] })),
+            ActionError::UnknownBatch { .. } => Self::of("batch", error.to_string()),
+            ActionError::UnknownTask { .. } | ActionError::OtherBatch { .. } => {
+                Self::of("tasks", error.to_string())
+            }
+            ActionError::Filter(_) => Self::of("filter", error.to_string())
+                .with_example(json!({ "filter": "status:failed time>10" })),
+            ActionError::Invalid(problems) => {
+                let texts: Vec<String> = problems
+                    .iter()
+                    .take(10)
+                    .map(|problem| {
+                        let help = problem.help.as_deref().unwrap_or_default();
+                        let (index, field) = (problem.index, &problem.field);
+                        format!("tasks[{index}].{field}: {} {help}", problem.message)
+                            .trim_end()
+                            .to_owned()
+                    })
+                    .collect();
+                Self::of("tasks", texts.join("; "))
+            }
+            _ => Self::new(error.to_string()),
+        }
+    }
+}
+
+impl From<batch_store::StoreError> for Mistake {
+    fn from(error: batch_store::StoreError) -> Self {
+        Self::new(error.to_string())
+    }
+}

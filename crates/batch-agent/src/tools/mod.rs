@@ -1,0 +1,19 @@
+//! The tools, one a file, and their schemas.
+
+mod control;
+mod executor;
+mod resources;
+mod results;
+mod run;
+mod schema;
+mod status;
+mod wait;
+
+pub(crate) use control::control;
+pub(crate) use executor::executor;
+pub(crate) use resources::{read_resource, resource_templates, resources};
+pub(crate) use results::results;
+pub(crate) use run::run;
+pub(crate) use schema::tools;
+pub(crate) use status::status;
+pub(crate) use wait::wait;

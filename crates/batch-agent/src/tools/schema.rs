@@ -1,0 +1,169 @@
+//! What agents are told of the tools: few words, as every session pays for them.
+
+use serde_json::{Map, Value, json};
+
+use crate::call::ToolInfo;
+
+/// The tools, always in the same order.
+pub(crate) fn tools() -> Vec<ToolInfo> {
+    vec![run(), wait(), status(), results(), control(), executor()]
+}
+
+fn run() -> ToolInfo {
+    tool(
+        "bex_run",
+        "Run many tasks as a batch that survives this connection. Give tasks, or shell/command with items ({} is the item), or template with items, or file. Returns when done or after wait_s.",
+        json!({
+            "tasks": {"type": "array", "items": {"type": "object"}, "description": "{\"shell\":\"…\"} | {\"command\":[…]} | {\"python\":\"…\"} | {\"http\":{\"url\":…}} | {\"function\",\"params\"}; also id, name, priority, max_retries, timeout, depends_on, tags, cwd, env"},
+            "shell": {"type": "string"},
+            "command": {"type": "array", "items": {"type": "string"}},
+            "template": {"type": "string", "description": "name of a saved template"},
+            "items": {"type": "array", "description": "texts; for a template objects with its parameters"},
+            "file": {"type": "string", "description": "a task file: .json .jsonl .yaml"},
+            "key": {"type": "string", "description": "same key and tasks: the same batch, never run twice"},
+            "name": {"type": "string"},
+            "max_concurrent": {"type": "integer"},
+            "max_retries": {"type": "integer"},
+            "timeout": {"type": ["number", "string"], "description": "per attempt"},
+            "fail_fast": {"type": "boolean"},
+            "wait_s": {"type": "number", "description": "0 to 45, default 20"},
+            "plan": {"type": "boolean", "description": "only say what would run"},
+        }),
+        Kind::Changes,
+    )
+}
+
+fn wait() -> ToolInfo {
+    tool(
+        "bex_wait",
+        "Wait for a batch; tells what changed since the cursor and what to call next.",
+        json!({
+            "batch": {"type": "string"},
+            "until": {"type": "string", "enum": ["done", "first_failure", "new_cause", "n", "stalled"]},
+            "n": {"type": "integer", "description": "finished tasks, for until n"},
+            "timeout_s": {"type": "number", "description": "0 to 45, default 40"},
+            "cursor": {"type": "string"},
+        }),
+        Kind::Reads,
+    )
+}
+
+fn status() -> ToolInfo {
+    tool(
+        "bex_status",
+        "How a batch is getting on; without batch the latest; all lists the batches; task explains one task.",
+        json!({
+            "batch": {"type": "string"},
+            "task": {"type": "string"},
+            "all": {"type": "boolean"},
+        }),
+        Kind::Reads,
+    )
+}
+
+fn results() -> ToolInfo {
+    tool(
+        "bex_results",
+        "Results of tasks, or export them all to a file.",
+        json!({
+            "batch": {"type": "string"},
+            "tasks": {"type": "array", "items": {"type": "string"}},
+            "status": {"type": "array", "items": {"type": "string"}},
+            "cause": {"type": "string"},
+            "filter": {"type": "string", "description": "such as status:failed time>10 name:~page"},
+            "fields": {"type": "array", "items": {"type": "string"}},
+            "output": {"type": "string", "enum": ["none", "head", "tail", "full"]},
+            "limit": {"type": "integer"},
+            "cursor": {"type": "string"},
+            "path": {"type": "string", "description": "export to .json .jsonl .csv .txt"},
+        }),
+        Kind::Reads,
+    )
+}
+
+fn control() -> ToolInfo {
+    tool(
+        "bex_control",
+        "Change a batch: cancel, retry, pause, resume (also continues an unfinished one), stop, set, remove (finished tasks).",
+        json!({
+            "batch": {"type": "string"},
+            "action": {"type": "string", "enum": ["cancel", "retry", "pause", "resume", "stop", "set", "remove"]},
+            "tasks": {"type": "array", "items": {"type": "string"}},
+            "status": {"type": "array", "items": {"type": "string"}},
+            "cause": {"type": "string"},
+            "filter": {"type": "string"},
+            "all": {"type": "boolean"},
+            "max_concurrent": {"type": "integer"},
+            "priority": {"type": "string"},
+            "now": {"type": "boolean", "description": "stop: end running tasks"},
+            "dry_run": {"type": "boolean"},
+        }),
+        Kind::Ends,
+    )
+}
+
+fn executor() -> ToolInfo {
+    tool(
+        "batch_executor",
+        "The nine actions of the former tool: add, add_batch, start, stop, status, results, export, clear, cancel.",
+        json!({
+            "action": {"type": "string", "enum": ["add", "add_batch", "start", "stop", "status", "results", "export", "clear", "cancel"]},
+            "name": {"type": "string"},
+            "function": {"type": "string"},
+            "params": {"type": "object"},
+            "priority": {"type": "string"},
+            "max_retries": {"type": "integer"},
+            "tasks": {"type": "array", "items": {"type": "object"}},
+            "max_concurrent": {"type": "integer"},
+            "timeout": {"type": "number"},
+            "detailed": {"type": "boolean"},
+            "format": {"type": "string"},
+            "filter_status": {"type": "string"},
+            "output_file": {"type": "string"},
+            "task_id": {"type": "string"},
+            "task_ids": {"type": "array", "items": {"type": "string"}},
+        }),
+        Kind::Ends,
+    )
+}
+
+enum Kind {
+    Reads,
+    Changes,
+    Ends,
+}
+
+fn tool(name: &'static str, description: &'static str, properties: Value, kind: Kind) -> ToolInfo {
+    let mut schema = Map::new();
+    schema.insert("type".to_owned(), "object".into());
+    schema.insert("properties".to_owned(), properties);
+    if matches!(name, "bex_control" | "batch_executor") {
+        schema.insert("required".to_owned(), json!(["action"]));
+    }
+    schema.insert("additionalProperties".to_owned(), false.into());
+    ToolInfo {
+        name,
+        description,
+        input_schema: schema,
+        read_only: matches!(kind, Kind::Reads),
+        destructive: matches!(kind, Kind::Ends),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_schemas_together_are_small() {
+        let text: usize = tools()
+            .iter()
+            .map(|tool| {
+                let schema = serde_json::to_string(&tool.input_schema).unwrap();
+                tool.name.len() + tool.description.len() + schema.len()
+            })
+            .sum();
+        // Four characters a token.
+        assert!(text / 4 < 2_000, "{} tokens", text / 4);
+    }
+}
