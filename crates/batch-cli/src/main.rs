@@ -55,6 +55,7 @@ fn main() -> ExitCode {
         Command::Rm(args) => commands::remove::rm(&args),
         Command::Prune(args) => commands::remove::run_prune(&args),
         Command::Template(command) => commands::template::run(command),
+        Command::Mcp(args) => commands::mcp::run(args),
         Command::Tool(args) => commands::tool::run(&args),
         Command::Execute(args) => commands::execute::run(args),
         Command::Completions { shell } => commands::completions::run(shell),

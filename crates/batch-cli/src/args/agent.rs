@@ -1,6 +1,7 @@
 //! The arguments of what agents use: `bex tool` and `bex mcp`.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -65,6 +66,29 @@ impl LimitArgs {
 /// Options of `bex tool`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ToolArgs {
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// Options of `bex mcp`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct McpArgs {
+    /// Serve streamable HTTP at this address, not standard input and output
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:7438")]
+    pub(crate) http: Option<SocketAddr>,
+
+    /// The token that clients of --http give [default: BEX_MCP_TOKEN, else a new one, printed]
+    #[arg(long, value_name = "TOKEN", requires = "http")]
+    pub(crate) token: Option<String>,
+
+    /// A further name by which clients may call this host
+    #[arg(long, value_name = "HOST", requires = "http")]
+    pub(crate) host: Vec<String>,
+
+    /// A web page that may call, such as https://app.example.com:443
+    #[arg(long, value_name = "ORIGIN", requires = "http")]
+    pub(crate) origin: Vec<String>,
+
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
 }

@@ -20,6 +20,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "status", "list", "watch", "wait", "show", "why", "logs", "results", "export",
         ],
     ),
+    ("For agents and other programs", &["tool"]),
     (
         "Keep things in order",
         &["rm", "prune", "template", "completions", "man", "help"],

@@ -16,7 +16,7 @@ use batch_export::Format;
 use batch_store::BatchFile;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use agent::{LimitArgs, ToolArgs};
+pub(crate) use agent::{LimitArgs, McpArgs, ToolArgs};
 pub(crate) use help::parse;
 pub(crate) use stored::{
     AddArgs, ChangeArgs, ChoiceArgs, ExportArgs, ListArgs, LogsArgs, PlainArgs, PruneArgs,
@@ -85,6 +85,8 @@ pub(crate) enum Command {
     /// Save, list, show and remove templates
     #[command(subcommand)]
     Template(TemplateCommand),
+    /// Serve agents over the Model Context Protocol
+    Mcp(McpArgs),
     /// Answer the calls of an agent: a JSON request a line, a JSON reply a line
     Tool(ToolArgs),
     /// Work on a batch, as `start` has it done

@@ -8,6 +8,7 @@ pub(crate) mod execute;
 pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod man;
+pub(crate) mod mcp;
 pub(crate) mod remove;
 pub(crate) mod resume;
 pub(crate) mod run;

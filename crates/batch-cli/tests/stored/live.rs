@@ -1,1 +1,457 @@
+//! Batches that an executor works on, in the background or before somebody's eyes, steered from other processes.
+//!
+//! Nothing sleeps to wait for something: tasks tell by one pipe that they have begun, and go on when a line comes
+//! by another; everything else is waited for with `bex wait`.
 
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::ffi::OsStringExt as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+
+use serde_json::{Value, json};
+
+use crate::common::{Ended, LIMIT, Place};
+
+/// A place with the two pipes, whose executors end with it.
+struct Live {
+    place: Place,
+    marks: Receiver<String>,
+    gate: File,
+}
+
+impl Live {
+    fn new() -> Self {
+        let place = Place::new();
+        for name in ["marks", "gate"] {
+            let made = place.command("mkfifo").arg(name).status();
+            assert!(made.unwrap().success());
+        }
+        // Open at both ends, so that nobody waits for the other one to open it.
+        let open = |name| {
+            let options = OpenOptions::new().read(true).write(true).clone();
+            options.open(place.path(name)).unwrap()
+        };
+        let (sender, marks) = channel();
+        let lines = BufReader::new(open("marks")).lines();
+        std::thread::spawn(move || {
+            lines
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
+        });
+        let gate = open("gate");
+        Self { place, marks, gate }
+    }
+
+    /// Adds a task that says it has begun, waits to be let go, and does something then.
+    fn add_waiting(&self, then: &str) -> Ended {
+        let script = format!("echo $BEX_TASK_ID > marks; read line < gate; {then}");
+        self.place.bex(&["add", "--shell", &script]).expect(0)
+    }
+
+    /// The next task that has begun.
+    #[track_caller]
+    fn begun(&self) -> String {
+        self.marks.recv_timeout(LIMIT).expect("a task begins")
+    }
+
+    /// Lets so many waiting tasks go on.
+    fn let_go(&mut self, tasks: usize) {
+        self.gate.write_all("\n".repeat(tasks).as_bytes()).unwrap();
+    }
+
+    #[track_caller]
+    fn bex(&self, args: &[&str], code: i32) -> String {
+        self.place.bex(args).expect(code).stdout
+    }
+
+    #[track_caller]
+    fn status(&self) -> Value {
+        self.place.bex(&["status", "--json"]).expect(0).json()
+    }
+
+    /// How the latest batch is getting on, with all that has happened: its executor writes a few milliseconds
+    /// later that a task has begun, but all of it before it answers a request.
+    #[track_caller]
+    fn latest(&self) -> Value {
+        self.bex(&["resume"], 0);
+        self.status()
+    }
+
+    /// A command that goes on while the test does something else.
+    fn spawn(&self, args: &[&str]) -> Child {
+        let mut command = self.place.command(env!("CARGO_BIN_EXE_bex"));
+        command.args(args).stderr(Stdio::null());
+        command.spawn().unwrap()
+    }
+
+    /// Kills the executor of the latest batch, and waits until that is noticed.
+    fn kill_executor(&self) {
+        let pid = self.status()["pid"]
+            .as_u64()
+            .expect("an executor works on it");
+        assert!(kill("KILL", u32::try_from(pid).unwrap()));
+        self.bex(&["wait"], 5);
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let list = self.place.bex(&["list", "--json"]);
+        let list: Value = serde_json::from_str(&list.stdout).unwrap_or_default();
+        for batch in list.as_array().into_iter().flatten() {
+            if let (Some(batch), false) = (batch["batch"].as_str(), batch["pid"].is_null()) {
+                let _ = self.place.bex(&["stop", "--kill", "-b", batch]);
+            }
+        }
+    }
+}
+
+fn kill(signal: &str, pid: u32) -> bool {
+    let kill = format!("kill -{signal} {pid}");
+    Command::new("sh")
+        .args(["-c", &kill])
+        .status()
+        .unwrap()
+        .success()
+}
+
+#[track_caller]
+fn code_of(child: Child) -> Option<i32> {
+    let pid = child.id();
+    let (sender, ended) = channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output().unwrap().status.code()));
+    ended.recv_timeout(LIMIT).unwrap_or_else(|_| {
+        kill("TERM", pid);
+        panic!("process {pid} does not end")
+    })
+}
+
+#[test]
+fn a_killed_executor_is_noticed_and_resume_finishes_its_batch() {
+    let mut live = Live::new();
+    live.bex(&["add", "--shell", "echo one >> effects"], 0);
+    live.add_waiting("echo two >> effects");
+    let started = live.bex(&["start"], 0);
+    assert!(started.starts_with("b1 started: process "), "{started}");
+    assert_eq!(live.begun(), "b1.2");
+    let reached = live.bex(&["wait", "--until", "1"], 0);
+    assert!(
+        reached.starts_with("b1 is running: 1 completed"),
+        "{reached}"
+    );
+
+    let status = live.latest();
+    assert_eq!(
+        (&status["state"], &status["completed"], &status["running"]),
+        (&json!("running"), &json!(1), &json!(1))
+    );
+    let second = live.place.bex(&["start"]).expect(2);
+    let pid = status["pid"].to_string();
+    assert!(
+        second.stderr.contains(&format!("process {pid}")),
+        "{second:?}"
+    );
+    let still = live.bex(&["wait", "--timeout", "1"], 6);
+    assert!(still.starts_with("b1 is still running"), "{still}");
+    assert!(
+        live.place
+            .bex(&["rm", "b1"])
+            .expect(2)
+            .stderr
+            .contains(&pid)
+    );
+
+    live.kill_executor();
+    let list = live.bex(&["list"], 0);
+    assert!(list.contains("b1     interrupted"), "{list}");
+    let why = live.bex(&["why", "2"], 0);
+    assert!(why.contains("was running when the executor died"), "{why}");
+    // What it printed so far is all there is: nothing prints any more.
+    live.bex(&["logs", "-f", "2"], 0);
+
+    let resumed = live.spawn(&["resume", "--format", "none"]);
+    assert_eq!(live.begun(), "b1.2");
+    live.let_go(1);
+    assert_eq!(code_of(resumed), Some(0));
+    assert_eq!(live.place.read("effects"), "one\ntwo\n");
+    let cut_off = live.place.bex(&["show", "2", "--json"]).expect(0).json();
+    let outcomes: Vec<&Value> = cut_off["attempts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|attempt| &attempt["outcome"])
+        .collect();
+    assert_eq!(outcomes, [&json!("interrupted"), &json!("completed")]);
+    assert_eq!(
+        (&cut_off["retry_count"], &cut_off["flaky"]),
+        (&json!(0), &json!(false))
+    );
+}
+
+#[test]
+fn a_run_that_was_killed_is_continued() {
+    let mut live = Live::new();
+    let script = "echo {} >> effects; test {} = a || { echo x > marks; read line < gate; }";
+    let run = live.spawn(&[
+        "run", "-j1", "--format", "none", "--shell", script, ":::", "a", "b", "c",
+    ]);
+    assert_eq!(live.begun(), "x");
+    // What is not on record yet when its executor is killed would run again.
+    live.bex(&["wait", "--until", "1"], 0);
+    live.kill_executor();
+    assert_ne!(code_of(run), Some(0));
+    assert_eq!(live.status()["completed"], 1);
+    live.let_go(2);
+    live.bex(&["resume", "--format", "none"], 0);
+    // b was cut off, and so ran again; a was finished, and so did not.
+    assert_eq!(live.place.read("effects"), "a\nb\nb\nc\n");
+}
+
+#[test]
+fn slots_and_tasks_change_while_the_batch_runs() {
+    let mut live = Live::new();
+    for _ in 0..5 {
+        live.add_waiting("true");
+    }
+    live.bex(&["set", "-j", "1"], 0);
+    live.bex(&["start"], 0);
+    assert_eq!(live.begun(), "b1.1");
+    live.bex(&["set", "--priority", "critical", "b1.5"], 0);
+    live.bex(&["set", "-j", "2"], 0);
+    assert_eq!(live.status()["max_concurrent"], 2);
+    assert_eq!(live.begun(), "b1.5");
+
+    // A running one and a queued one.
+    assert_eq!(
+        live.bex(&["cancel", "b1.1", "b1.2"], 0),
+        "2 tasks cancelled\n"
+    );
+    live.bex(&["wait", "--until", "2"], 0);
+    assert_eq!(live.begun(), "b1.3");
+    live.latest();
+    let detailed = live.bex(&["status", "--detailed"], 0);
+    for task in ["running b1.3", "running b1.5"] {
+        assert!(detailed.contains(task), "{detailed}");
+    }
+    live.let_go(3);
+    assert_eq!(live.begun(), "b1.4");
+    assert_eq!(
+        live.bex(&["wait"], 1),
+        "b1 is failed: 3 completed, 2 cancelled\n"
+    );
+    let why = live.bex(&["why", "1"], 0);
+    assert_eq!(why, "b1.1 was cancelled by the user.\n");
+}
+
+#[test]
+fn a_running_batch_takes_up_what_is_added() {
+    let mut live = Live::new();
+    live.add_waiting("true");
+    live.bex(&["start"], 0);
+    live.begun();
+    let added = live.place.bex(&["add", "--", "echo", "late"]).expect(0);
+    assert!(added.stderr.contains("takes them up"), "{added:?}");
+    live.bex(&["wait", "--until", "1"], 0);
+    assert_eq!(live.bex(&["logs", "2"], 0), "late\n");
+    live.let_go(1);
+    live.bex(&["wait"], 0);
+}
+
+#[test]
+fn stop_lets_running_tasks_end_and_keeps_the_queued_ones() {
+    let mut live = Live::new();
+    live.add_waiting("true");
+    live.add_waiting("true");
+    live.bex(&["start", "-j", "1"], 0);
+    live.begun();
+    let told = live.bex(&["stop"], 0);
+    assert!(told.contains("1 running task"), "{told}");
+    live.let_go(1);
+    let rest = live.bex(&["wait"], 5);
+    assert_eq!(
+        rest,
+        "nothing runs b1, which is stopped: 1 completed, 1 queued\n"
+    );
+    assert!(live.bex(&["why", "2"], 0).contains("bex resume -b b1"));
+
+    live.bex(&["start"], 0);
+    assert_eq!(live.begun(), "b1.2");
+    let now = live.bex(&["stop", "--now"], 0);
+    assert_eq!(now, "b1 is stopped; 1 task left (bex resume -b b1)\n");
+    let why = live.bex(&["why", "2"], 0);
+    assert!(
+        why.contains("attempt 1 was cut off and does not count"),
+        "{why}"
+    );
+
+    live.bex(&["resume", "--detach"], 0);
+    assert_eq!(live.begun(), "b1.2");
+    let killed = live
+        .place
+        .bex(&["stop", "--kill", "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(
+        (&killed["state"], &killed["pid"]),
+        (&json!("stopped"), &Value::Null)
+    );
+    live.let_go(1);
+    live.bex(&["resume", "--format", "none"], 0);
+}
+
+#[test]
+fn pause_starts_nothing_more_until_resume() {
+    let mut live = Live::new();
+    live.add_waiting("true");
+    live.add_waiting("true");
+    live.bex(&["start", "-j", "1"], 0);
+    live.begun();
+    live.bex(&["pause"], 0);
+    live.let_go(1);
+    live.bex(&["wait", "--until", "1"], 0);
+    let status = live.status();
+    assert_eq!(
+        (&status["state"], &status["queued"]),
+        (&json!("paused"), &json!(1))
+    );
+    assert!(live.bex(&["why", "2"], 0).contains("the batch is paused"));
+    assert_eq!(live.bex(&["resume"], 0), "b1 goes on\n");
+    assert_eq!(live.begun(), "b1.2");
+    assert_eq!(live.bex(&["resume"], 0), "b1 is running already\n");
+    live.let_go(1);
+    live.bex(&["wait"], 0);
+}
+
+#[test]
+fn wait_ends_at_the_first_failure_and_the_failed_one_is_retried_on_the_spot() {
+    let mut live = Live::new();
+    live.bex(&["add", "--id", "bad", "--", "test", "-e", "there"], 0);
+    live.add_waiting("true");
+    live.bex(&["start"], 0);
+    live.begun();
+    live.latest();
+    let failed = live.bex(&["wait", "--until", "first-failure"], 1);
+    assert_eq!(failed, "b1 is running: 1 failed, 1 running\n");
+    std::fs::write(live.place.path("there"), "").unwrap();
+    let again = live.place.bex(&["retry"]).expect(0);
+    assert_eq!(
+        (&*again.stdout, &*again.stderr),
+        ("1 task queued again\n", ""),
+        "somebody works on it, so nobody need be told to"
+    );
+    live.bex(&["wait", "--until", "1"], 0);
+    assert_eq!(live.bex(&["clear"], 0), "1 finished task cleared\n");
+    live.let_go(1);
+    assert_eq!(live.bex(&["wait"], 0), "b1 is completed: 1 completed\n");
+}
+
+#[test]
+fn logs_follow_a_task_to_its_end() {
+    let mut live = Live::new();
+    live.place
+        .bex(&[
+            "add",
+            "--shell",
+            "echo first; read line < gate; echo second; echo third >&2",
+        ])
+        .expect(0);
+    live.bex(&["start"], 0);
+    let mut logs = live.spawn(&["logs", "-f", "1"]);
+    let mut printed = BufReader::new(logs.stdout.take().unwrap());
+    let mut first = String::new();
+    printed.read_line(&mut first).unwrap();
+    assert_eq!(first, "first\n");
+    live.let_go(1);
+    let mut rest = String::new();
+    printed.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "second\n");
+    assert_eq!(code_of(logs), Some(0));
+}
+
+#[test]
+fn watch_shows_the_batch_until_it_is_done() {
+    let mut live = Live::new();
+    live.bex(&["add", "--", "false"], 0);
+    live.add_waiting("true");
+    live.bex(&["start"], 0);
+    live.begun();
+    live.bex(&["wait", "--until", "1"], 1);
+    live.latest();
+    let mut watch = live.spawn(&["watch"]);
+    let mut lines = BufReader::new(watch.stdout.take().unwrap());
+    let mut first = String::new();
+    lines.read_line(&mut first).unwrap();
+    assert_eq!(first, "b1 running: 1 failed, 1 running\n");
+    live.let_go(1);
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("b1 is failed"), "{rest}");
+    assert!(rest.contains("1 completed, 1 failed"), "{rest}");
+    assert_eq!(code_of(watch), Some(1));
+}
+
+#[test]
+fn watch_whose_reader_goes_ends_quietly() {
+    let mut live = Live::new();
+    live.add_waiting("true");
+    live.add_waiting("true");
+    live.bex(&["start", "-j", "1"], 0);
+    live.begun();
+    let mut watch = live.spawn(&["watch", "--json"]);
+    let mut status = String::new();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap());
+    lines.read_line(&mut status).unwrap();
+    let status: Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["state"], "running");
+    drop(lines);
+    live.let_go(1);
+    // It has something to say once more, and sees that nobody listens: the batch is not done.
+    assert_eq!(live.begun(), "b1.2");
+    assert_eq!(code_of(watch), Some(0));
+    assert_eq!(live.latest()["running"], 1);
+    live.let_go(1);
+    live.bex(&["wait"], 0);
+}
+
+#[test]
+fn tasks_run_where_they_were_added_with_their_bytes_as_they_are() {
+    let live = Live::new();
+    std::fs::create_dir(live.place.path("sub")).unwrap();
+    let mut add = live.place.command(env!("CARGO_BIN_EXE_bex"));
+    add.current_dir(live.place.path("sub"))
+        .args(["add", "--", "sh", "-c"]);
+    add.arg("pwd; printf %s \"$1\"").arg("sh");
+    add.arg(std::ffi::OsString::from_vec(b"{} \xff".to_vec()));
+    assert!(add.status().unwrap().success());
+    live.bex(&["start"], 0);
+    live.bex(&["wait"], 0);
+    let mut logs = live.place.command(env!("CARGO_BIN_EXE_bex"));
+    let printed = logs.args(["logs", "1"]).output().unwrap().stdout;
+    let folder = std::fs::canonicalize(live.place.path("sub")).unwrap();
+    let expected = [folder.as_os_str().as_encoded_bytes(), b"\n{} \xff"].concat();
+    assert_eq!(printed, expected);
+}
+
+#[test]
+fn the_batch_file_answers_questions_in_sql() {
+    let live = Live::new();
+    live.bex(&["add", "--", "true"], 0);
+    live.bex(&["add", "--", "true"], 0);
+    live.bex(&["add", "--", "false"], 0);
+    live.bex(&["start"], 0);
+    live.bex(&["wait"], 1);
+    let file = rusqlite::Connection::open(live.place.path("home/batches/b1.db")).unwrap();
+    let mut select = file
+        .prepare("select status, count(*) from tasks group by 1")
+        .unwrap();
+    let rows: Vec<(String, u32)> = select
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(
+        rows,
+        [("completed".to_owned(), 2), ("failed".to_owned(), 1)]
+    );
+}

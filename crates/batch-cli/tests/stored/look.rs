@@ -80,25 +80,25 @@ fn shown(place: &Place, args: &[&str]) -> String {
 
 #[test]
 fn status_tells_how_it_went_and_why_tasks_failed() {
-    insta::assert_snapshot!(shown(&ended(), &["status"]), @r#");
+    insta::assert_snapshot!(shown(&ended(), &["status"]), @r"
     b1 (mixed) is failed
     Progress: 100.0% (4 of 4 tasks)
     2 completed, 1 failed, 1 cancelled (1 flaky)
     1 failed, 1 cause:
       cbdfb72  1 x shell: exit code 3: oops
                e.g. b1.2: oops
-    "#);
+    ");
 }
 
 #[test]
 fn status_of_a_batch_that_has_not_begun() {
     let place = Place::new();
     place.bex(&["add", "--", "true"]).expect(0);
-    insta::assert_snapshot!(shown(&place, &["status", "--detailed"]), @r#");
+    insta::assert_snapshot!(shown(&place, &["status", "--detailed"]), @r"
     b1 is new: not started yet
     Progress: 0.0% (0 of 1 tasks)
     1 queued
-    "#);
+    ");
 }
 
 #[test]
@@ -128,13 +128,13 @@ fn list_has_a_line_a_batch() {
         .bex(&["add", "--new", "--file", "tasks.json"])
         .expect(0);
     std::fs::write(place.path("home/batches/b4.db"), "no batch at all").unwrap();
-    insta::assert_snapshot!(shown(&place, &["list"]), @r#");
+    insta::assert_snapshot!(shown(&place, &["list"]), @r"
     batch  state               finished   failed      age  name
     b1     failed                   4/4        1 DUR  mixed
     b2     new                      0/1        0 DUR
     b3     new                      0/4        0 DUR  mixed
     b4     unreadable: FOLDER/home/batches/b4.db is not a batch file of bex
-    "#);
+    ");
     let list = place.bex(&["list", "--json"]).expect(0).json();
     let states: Vec<&Value> = list
         .as_array()
@@ -152,7 +152,7 @@ fn list_has_a_line_a_batch() {
 #[test]
 fn show_has_all_that_is_known_of_a_task() {
     let place = ended();
-    insta::assert_snapshot!(shown(&place, &["show", "bad"]), @r#");
+    insta::assert_snapshot!(shown(&place, &["show", "bad"]), @r#"
     b1.2  Convert 7
     b1.2 (Convert 7) failed after 1 attempt with: exit code 3: oops; 0 retries allowed. Cause cbdfb72: shell: exit code 3: oops.
     function   shell {"script":"echo oops >&2; exit 3"}
@@ -163,7 +163,7 @@ fn show_has_all_that_is_known_of_a_task() {
     stderr (5 bytes):
       oops
     "#);
-    insta::assert_snapshot!(shown(&place, &["show", "b1.4"]), @r#");
+    insta::assert_snapshot!(shown(&place, &["show", "b1.4"]), @r#"
     b1.4  flaky
     b1.4 (flaky) completed after DUR on attempt 2; it is flaky, as it failed before with: exit code 4.
     function   shell {"script":"test -e seen || { touch seen; exit 4; }"}
@@ -174,7 +174,7 @@ fn show_has_all_that_is_known_of_a_task() {
     attempt 1  TIME DUR  failed (exit code 4): exit code 4
     attempt 2  TIME DUR  completed
     "#);
-    insta::assert_snapshot!(shown(&place, &["show", "3"]), @r#");
+    insta::assert_snapshot!(shown(&place, &["show", "3"]), @r#"
     b1.3  after
     b1.3 (after) was cancelled because b1.2, which it needs, did not complete. See: bex why b1.2.
     function   command {"argv":["true"]}
@@ -208,14 +208,14 @@ fn why_says_it_in_a_sentence() {
         .iter()
         .map(|task| shown(&place, &["why", task]))
         .collect();
-    insta::assert_snapshot!(sentences.join("\n"), @r#");
+    insta::assert_snapshot!(sentences.join("\n"), @r"
     b1.1 (good) completed after DUR.
     b1.2 (Convert 7) failed after 1 attempt with: exit code 3: oops; 0 retries allowed. Cause cbdfb72: shell: exit code 3: oops.
     b1.3 (after) was cancelled because b1.2, which it needs, did not complete. See: bex why b1.2.
     b1.4 (flaky) completed after DUR on attempt 2; it is flaky, as it failed before with: exit code 4.
     b1.5 (new) is ready, and nothing runs the batch. Go on with: bex resume -b b1.
     b1.6 waits for 1 task: b1.5 (queued).
-    "#);
+    ");
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn logs_of_every_attempt_are_kept() {
 fn results_in_every_format() {
     let place = ended();
     let results = |format: &str| place.bex(&["results", "--format", format]).expect(0).stdout;
-    insta::assert_snapshot!(redacted(&place, &results("text")), @r#");
+    insta::assert_snapshot!(redacted(&place, &results("text")), @r"
     completed b1.1  good DUR
       | fine
       ! note
@@ -274,12 +274,12 @@ fn results_in_every_format() {
     cancelled b1.3  after
       error: b1.2 did not complete
     completed b1.4  flaky DUR (flaky, 2 attempts)
-    "#);
-    insta::assert_snapshot!(redacted(&place, &results("summary")), @r#");
+    ");
+    insta::assert_snapshot!(redacted(&place, &results("summary")), @r"
     4 tasks: 2 completed (1 flaky), 1 failed, 1 cancelled in DUR (RATE)
     1 failed: cbdfb72 shell: exit code 3: oops
       b1.2 Convert 7
-    "#);
+    ");
     assert_eq!(results("raw"), "fine\n");
     assert_eq!(results("jsonl").lines().count(), 4);
     assert_eq!(results("csv").lines().count(), 5);
@@ -354,6 +354,26 @@ fn what_does_not_exist_is_wrong_usage_and_told_in_words() {
     }
     let empty = Place::new().bex(&["status"]).expect(2);
     assert!(empty.stderr.contains("bex add"), "{empty:?}");
+}
+
+#[test]
+fn help_has_the_verbs_in_groups_and_examples() {
+    let place = Place::new();
+    let help = place.bex(&["--help"]).expect(0).stdout;
+    let at = |text: &str| {
+        let found = help.find(text);
+        found.unwrap_or_else(|| panic!("no {text:?} in {help}"))
+    };
+    assert!(at("Run tasks:") < at("  add  "));
+    assert!(at("  add  ") < at("Change a batch"));
+    assert!(at("See what happens") < at("  status  "));
+    assert!(!help.contains("execute"), "what is hidden stays so");
+    for verb in ["add", "set", "cancel", "retry", "results", "wait", "stop"] {
+        let of_verb = place.bex(&[verb, "--help"]).expect(0).stdout;
+        assert!(of_verb.contains("Examples:\n  bex "), "{of_verb}");
+        assert!(of_verb.contains("--batch"), "{of_verb}");
+    }
+    assert!(!place.bex(&["man"]).expect(0).stdout.contains("execute"));
 }
 
 #[test]

@@ -1,0 +1,66 @@
+//! `bex mcp`: the server for agents.
+
+use batch_mcp::{HttpOptions, ServeHttpError, new_token, serve_http, serve_stdio};
+
+use crate::agent::agent;
+use crate::args::McpArgs;
+use crate::exit::{CliError, Exit};
+
+pub(crate) fn run(args: McpArgs) -> Result<Exit, CliError> {
+    let agent = agent(&args.limits)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::System("start the runtime", error))?;
+    let served = runtime.block_on(async {
+        match args.http {
+            None => serve_stdio(agent)
+                .await
+                .map_err(|error| CliError::System("serve", std::io::Error::other(error))),
+            Some(_) => {
+                let (options, is_new) = http_options(args)?;
+                // A token that was given is known, and may be a secret.
+                let told = if is_new { options.token.clone() } else { "TOKEN".to_owned() };
+                let ready = |address| {
+                    eprintln!("bex: serving http://{address}/ with Authorization: Bearer {told}");
+                };
+                serve_http(agent, options, ready)
+                    .await
+                    .map_err(cannot_serve)
+            }
+        }
+    });
+    // A call may still wait in vain for a batch; nobody is left to be told.
+    runtime.shutdown_background();
+    served.map(|()| Exit::Completed)
+}
+
+/// How HTTP is served, and whether the token is a new one.
+fn http_options(args: McpArgs) -> Result<(HttpOptions, bool), CliError> {
+    let of_environment = || {
+        std::env::var("BEX_MCP_TOKEN")
+            .ok()
+            .filter(|token| !token.is_empty())
+    };
+    let given = args.token.or_else(of_environment);
+    let is_new = given.is_none();
+    let token = match given {
+        Some(token) => token,
+        None => new_token().map_err(|error| CliError::System("make a token", error))?,
+    };
+    let options = HttpOptions {
+        address: args.http.expect("only called for HTTP"),
+        token,
+        hosts: args.host,
+        origins: args.origin,
+    };
+    Ok((options, is_new))
+}
+
+fn cannot_serve(error: ServeHttpError) -> CliError {
+    match error {
+        ServeHttpError::ShortToken => CliError::Usage(format!("--token: {error}")),
+        ServeHttpError::Listen(..) => CliError::System("serve", std::io::Error::other(error)),
+    }
+}

@@ -1,0 +1,14 @@
+//! Batches for AI agents over the Model Context Protocol: [`serve_stdio`] and [`serve_http`].
+//!
+//! A thin adapter: `batch-agent` has the tools and their answers, `rmcp` the protocol. Nothing of a batch is kept here,
+//! so a client may start a new server for each call, and a batch outlives them all. With the tasks extension, a
+//! batch is the task: its state is read from its file whenever somebody asks.
+
+#![forbid(unsafe_code)]
+
+mod http;
+mod server;
+mod tasks;
+
+pub use http::{HttpOptions, ServeHttpError, new_token, serve_http};
+pub use server::{ServeError, serve_stdio};

@@ -1,0 +1,217 @@
+//! The server itself: [`Server`], calls in, answers out.
+
+use std::sync::Arc;
+
+use batch_agent::{Agent, Answer, CallContext};
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ContentBlock,
+    GetTaskParams, GetTaskResult, Implementation, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, ReadResourceRequestParams,
+    ReadResourceResponse, ReadResourceResult, Resource, ResourceContents, ResourceTemplate,
+    ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
+};
+use rmcp::service::{RequestContext, RoleServer};
+use rmcp::{ErrorData, ServerHandler, ServiceExt};
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+
+use crate::tasks;
+
+/// Why the server ended.
+#[derive(Debug, thiserror::Error)]
+#[error("the server ended: {0}")]
+pub struct ServeError(String);
+
+/// Serves one client on standard input and output, until it closes them.
+///
+/// # Errors
+/// When the client breaks off the protocol before it has begun.
+pub async fn serve_stdio(agent: Agent) -> Result<(), ServeError> {
+    let transport = rmcp::transport::io::stdio();
+    let server = match Server::new(agent).serve(transport).await {
+        Ok(server) => server,
+        // A client that leaves at once has asked nothing.
+        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
+        Err(error) => return Err(ServeError(error.to_string())),
+    };
+    server
+        .waiting()
+        .await
+        .map(drop)
+        .map_err(|error| ServeError(error.to_string()))
+}
+
+/// What answers the calls of one client. Holds nothing of the batches.
+#[derive(Clone)]
+pub(crate) struct Server {
+    agent: Agent,
+    tools: Arc<[Tool]>,
+}
+
+impl Server {
+    pub(crate) fn new(agent: Agent) -> Self {
+        let tools = agent.tools().into_iter().map(|tool| {
+            let notes = ToolAnnotations::new()
+                .read_only(tool.read_only)
+                .destructive(tool.destructive);
+            Tool::new(tool.name, tool.description, Arc::new(tool.input_schema))
+                .with_annotations(notes)
+        });
+        Self {
+            tools: tools.collect(),
+            agent,
+        }
+    }
+
+    /// Performs a call on a thread that may wait.
+    pub(crate) async fn call(
+        &self,
+        tool: &str,
+        arguments: Map<String, Value>,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Answer, ErrorData> {
+        let (told, mut progress) = mpsc::unbounded_channel();
+        let mut call = CallContext::default();
+        let token = context.meta.get_progress_token();
+        if token.is_some() {
+            call.progress = Some(Arc::new(move |done, total, line: &str| {
+                // Who does not listen any more needs no telling.
+                let _ = told.send((done, total, line.to_owned()));
+            }));
+        }
+        let (agent, tool, around) = (self.agent.clone(), tool.to_owned(), call.clone());
+        let mut work = tokio::task::spawn_blocking(move || agent.call(&tool, &arguments, &around));
+        loop {
+            tokio::select! {
+                answer = &mut work => {
+                    return answer.map_err(|error| ErrorData::internal_error(error.to_string(), None));
+                }
+                Some((done, total, line)) = progress.recv() => {
+                    if let Some(token) = &token {
+                        let note = ProgressNotificationParam::new(token.clone(), done as f64)
+                            .with_total(total as f64)
+                            .with_message(line);
+                        let _ = context.peer.notify_progress(note).await;
+                    }
+                }
+                // The waiting ends; the batch goes on.
+                () = context.ct.cancelled() => {
+                    call.cancel();
+                    return Err(ErrorData::internal_error("the call was cancelled; the batch goes on", None));
+                }
+            }
+        }
+    }
+}
+
+/// An answer as the result of a tool.
+pub(crate) fn result(answer: Answer) -> CallToolResult {
+    let content = vec![ContentBlock::text(answer.text)];
+    let mut result = match answer.is_error {
+        true => CallToolResult::error(content),
+        false => CallToolResult::success(content),
+    };
+    result.structured_content = Some(answer.structured);
+    result
+}
+
+impl ServerHandler for Server {
+    fn get_info(&self) -> ServerConfig {
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_resources()
+            .enable_tasks()
+            .build();
+        ServerConfig::new(capabilities)
+            .with_server_info(Implementation::new("bex", env!("CARGO_PKG_VERSION")))
+            .with_instructions(self.agent.instructions())
+    }
+
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Ok(ListToolsResult::with_all_items(self.tools.to_vec()))
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        self.tools.iter().find(|tool| tool.name == name).cloned()
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let arguments = request.arguments.unwrap_or_default();
+        let as_task = context
+            .client_capabilities()
+            .is_some_and(|capabilities| capabilities.supports_tasks());
+        if as_task && request.name == "bex_run" {
+            return tasks::run(self, arguments, &context).await;
+        }
+        let answer = self.call(&request.name, arguments, &context).await?;
+        Ok(result(answer).into())
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        tasks::get(self, &request.task_id, &context).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        tasks::cancel(self, &request.task_id, &context).await
+    }
+
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let agent = self.agent.clone();
+        let found = tokio::task::spawn_blocking(move || agent.resources()).await;
+        let found = found.map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
+        let resources = found
+            .into_iter()
+            .map(|(uri, name)| Resource::new(uri, name));
+        Ok(ListResourcesResult::with_all_items(resources.collect()))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        let templates = self.agent.resource_templates().into_iter();
+        let templates = templates.map(|(uri, name, description)| {
+            let mut template = ResourceTemplate::new(uri, name);
+            template.description = Some(description.to_owned());
+            template
+        });
+        Ok(ListResourceTemplatesResult::with_all_items(
+            templates.collect(),
+        ))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let (agent, uri) = (self.agent.clone(), request.uri.clone());
+        let read = tokio::task::spawn_blocking(move || agent.read_resource(&uri)).await;
+        let read = read.map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
+        let contents = read.map_err(|why| ErrorData::resource_not_found(why, None))?;
+        let text =
+            ResourceContents::text(contents.text, request.uri).with_mime_type(contents.mime_type);
+        Ok(ReadResourceResult::new(vec![text]).into())
+    }
+}
