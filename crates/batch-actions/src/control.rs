@@ -154,6 +154,7 @@ pub(crate) async fn obey(
             let mut settings = store.info()?.settings;
             settings.max_concurrent = max_concurrent;
             store.set_settings(&settings)?;
+            store.note_concurrency(max_concurrent.get())?;
             ControlReply::default()
         }
         Control::SetPriority { tasks, priority } => {

@@ -80,6 +80,7 @@ impl Fields {
             let path = format!("env.{name}");
             if name.is_empty() || name.contains(['=', '\0']) {
                 self.problem(&path, format!("{name:?} cannot be the name of a variable"));
+                continue;
             }
             match value {
                 // Its name and `=` count too.

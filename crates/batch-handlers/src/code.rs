@@ -59,7 +59,10 @@ impl Handler for CodeHandler {
 
     fn check(&self, params: &Json) -> Result<(), Vec<ParamProblem>> {
         let mut fields = Fields::of(params, &["runtime", "code", "cwd", "env", "stdin"]);
-        fields.require("runtime", Language::NAMES, Value::is_string);
+        match fields.get("runtime") {
+            None => fields.require("runtime", Language::NAMES, Value::is_string),
+            Some(_) => fields.check("runtime", "a text", Value::is_string),
+        }
         fields.require("code", "a text", Value::is_string);
         if let Some(value @ Value::String(runtime)) = fields.get("runtime")
             && !is_placeholder(value)
@@ -167,7 +170,8 @@ fn read_answer(file: &Path) -> io::Result<Option<Answer>> {
     let text = fs::read_to_string(file)?;
     let mut fields: HashMap<&str, &RawValue> = serde_json::from_str(&text)?;
     if let Some(value) = fields.remove("value") {
-        return Ok(Some(Answer::Value(Json::from_raw(value))));
+        // Python's texts may hold half a character, which is no JSON.
+        return Ok(Some(Answer::Value(Json::parse(value.get())?)));
     }
     let read = |name: &str| fields.get(name).map_or("null", |raw| raw.get());
     Ok(Some(Answer::Problem {

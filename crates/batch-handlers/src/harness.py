@@ -23,9 +23,19 @@ def main(code_path, args_path, answer_path):
         with open(answer_path, "w", encoding="utf-8") as file:
             file.write(text)
 
+    def show(error):
+        """Prints the traceback from the user's code on: what stands above would only hide it."""
+        frames = error.__traceback__
+        while frames and frames.tb_frame.f_code.co_filename != code_path:
+            frames = frames.tb_next
+        error.__traceback__ = frames
+        traceback.print_exception(type(error), error, frames)
+
     def fail(problem, permanent):
         sys.stdout.flush()
         sys.stderr.flush()
+        # A text of Python may hold half a character, which is none of UTF-8.
+        problem = problem.encode("utf-8", "replace").decode("utf-8")
         answer(json.dumps({"problem": problem, "permanent": permanent}))
         sys.exit(1)
 
@@ -56,15 +66,6 @@ def main(code_path, args_path, answer_path):
     except (TypeError, ValueError, RecursionError) as error:
         fail(f"process() returned what JSON cannot hold: {error}", False)
     answer('{"value": ' + text + "}")
-
-
-def show(error):
-    """Prints the traceback without the frames of this file, which would only hide the user's."""
-    frames = error.__traceback__
-    while frames and frames.tb_frame.f_code.co_filename == __file__:
-        frames = frames.tb_next
-    error.__traceback__ = frames
-    traceback.print_exception(type(error), error, frames)
 
 
 def wait_for(awaitable):

@@ -31,9 +31,11 @@ pub(crate) struct HttpHandler {
 #[async_trait]
 impl Handler for HttpHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let request = request(&Params::of(task)?)?;
+        let mut request = request(&Params::of(task)?)?;
         let what = described(&request);
-        let response = self.client()?.execute(request).await;
+        let client = self.client()?;
+        move_credentials(client, &mut request);
+        let response = client.execute(request).await;
         let response = response.map_err(|error| failed(&what, &error))?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         let output = Output::from_value(answer(&what, response).await?);
@@ -150,6 +152,21 @@ fn request(params: &Params) -> Result<Request, Failure> {
     }
     *request.timeout_mut() = params.duration("timeout")?;
     Ok(request)
+}
+
+/// Sends a name and a password of the URL in the header that they are meant for, unless one is given.
+fn move_credentials(client: &Client, request: &mut Request) {
+    let url = request.url();
+    if url.username().is_empty() && url.password().is_none() {
+        return;
+    }
+    // A builder of requests does just that.
+    if let Ok(built) = client.get(url.clone()).build() {
+        *request.url_mut() = built.url().clone();
+        for (name, value) in built.headers() {
+            request.headers_mut().entry(name).or_insert_with(|| value.clone());
+        }
+    }
 }
 
 /// The request for messages: without the parts of the URL that may be secret.

@@ -346,7 +346,7 @@ mod tests {
 
     /// Fills until it is closed, or the files in the folder hold these bytes.
     async fn fill_until_written(capture: &mut Capture, folder: &Path, bytes: &[u8]) {
-        std::future::poll_fn(|cx| {
+        let written = std::future::poll_fn(|cx| {
             let filled = capture.poll_fill(cx);
             if in_files(folder).concat() == bytes {
                 return Poll::Ready(());
@@ -355,8 +355,10 @@ mod tests {
             // Nothing tells when a file grows.
             cx.waker().wake_by_ref();
             Poll::Pending
-        })
-        .await;
+        });
+        // A hang becomes a failure.
+        let patience = Duration::from_secs(60);
+        tokio::time::timeout(patience, written).await.unwrap();
     }
 
     fn in_files(folder: &Path) -> Vec<Vec<u8>> {

@@ -31,6 +31,7 @@ mod limits;
 mod linux;
 mod mark;
 mod output;
+mod piped;
 #[cfg(target_os = "linux")]
 use linux as platform;
 #[cfg(not(target_os = "linux"))]
@@ -45,6 +46,7 @@ mod signal;
 mod spawn_error;
 mod spec;
 mod spill;
+mod start;
 mod sweep;
 mod sys;
 
@@ -55,6 +57,7 @@ pub use file_system::network_file_system;
 pub use leaders::{reap_orphans, signal_all};
 pub use limits::{OpenFiles, raise_open_files};
 pub use mark::{boot_id, own_mark, process_alive, signal_process};
+pub use piped::{PipedProcess, Pipes};
 pub use process::{Ended, Process};
 pub use program::find_program;
 pub use signal::{Signal, signal_name};

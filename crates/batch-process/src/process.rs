@@ -1,36 +1,26 @@
 //! One running process with its tree: [`Process`], and what is left when it has ended: [`Ended`].
 
-use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::future::Future;
 use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStringExt;
-use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::pin::{Pin, pin};
-use std::process::ExitStatus;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use batch_core::{ProcessEnd, Stream};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::capture::Filled;
-use crate::environment::{self, Variable};
 use crate::output::{Outputs, output_pipe};
-use crate::platform::{self, ExitWatch, Tree};
+use crate::platform;
 use crate::spawn_error::SpawnError;
-use crate::spec::{MAX_ARGUMENT_BYTES, Spec};
+use crate::spec::Spec;
+use crate::start::{KILL_WAIT, Leader, start};
 use crate::sweep::Leftover;
-use crate::sys::{self, Launch, Pid};
-use crate::{leaders, limits, program};
 
 /// How long the outputs are read on when the process has ended and another one holds them.
 const LEAK_WAIT: Duration = Duration::from_millis(200);
-
-/// How long killed processes may take to be gone: longer means that they hang in the kernel.
-const KILL_WAIT: Duration = Duration::from_secs(5);
 
 /// A started process. Call [`Process::run`]; dropping it kills everything the process started.
 #[derive(Debug)]
@@ -69,10 +59,6 @@ impl Process {
     /// Outside a tokio runtime.
     pub fn spawn(spec: &Spec) -> Result<Self, SpawnError> {
         let program = spec.argv.first().ok_or(SpawnError::NoProgram)?;
-        let argv = arguments(spec)?;
-        let additions = additions(spec)?;
-        let cwd = spec.cwd.as_deref();
-        let path = program::locate(program, &additions, cwd)?;
         let early = |error| SpawnError::before_start(program, error);
         let (stdout, stdout_end) = output_pipe().map_err(early)?;
         let (stderr, stderr_end) = output_pipe().map_err(early)?;
@@ -87,14 +73,7 @@ impl Process {
             None => dev_null().map_err(early)?,
         };
         let outputs = Outputs::new(stdout, stderr, &spec.task, &spec.capture).map_err(early)?;
-        let stdio = [stdin, stdout_end.as_fd(), stderr_end.as_fd()];
-        let pid = launch(&path, &argv, &additions, cwd, stdio).map_err(|error| {
-            if error.raw_os_error() == Some(libc::ENOENT) {
-                program::forget();
-            }
-            SpawnError::of_start(program, &path, cwd, error)
-        })?;
-        let leader = Leader::new(pid, &spec.task).map_err(early)?;
+        let leader = start(spec, [stdin, stdout_end.as_fd(), stderr_end.as_fd()])?;
         Ok(Self {
             leader,
             outputs,
@@ -239,134 +218,6 @@ enum Stop {
     Ask,
     Kill,
     OutputFailed,
-}
-
-/// The process that was started, not waited for yet. Killed with its tree when dropped before that.
-#[derive(Debug)]
-struct Leader {
-    tree: Tree,
-    watch: ExitWatch,
-    end_taken: bool,
-}
-
-impl Leader {
-    fn new(pid: Pid, task: &str) -> io::Result<Self> {
-        let tree = Tree::new(pid, task);
-        match ExitWatch::new(pid) {
-            Ok(watch) => Ok(Self {
-                tree,
-                watch,
-                end_taken: false,
-            }),
-            Err(error) => {
-                tree.kill_now();
-                reap_killed(pid);
-                Err(error)
-            }
-        }
-    }
-
-    /// Takes the end of the process. If it still runs, it hangs in the kernel after a kill: it is left
-    /// to `drop`.
-    fn take_end(&mut self, leaking: bool) -> ProcessEnd {
-        let Ok(Some(usage)) = leaders::take_end(self.tree.leader()) else {
-            return ProcessEnd {
-                signal: Some(libc::SIGKILL),
-                leaking,
-                ..ProcessEnd::default()
-            };
-        };
-        self.end_taken = true;
-        let status = ExitStatus::from_raw(usage.status);
-        ProcessEnd {
-            exit_code: status.code(),
-            signal: status.signal(),
-            cpu_time: usage.cpu_time,
-            peak_memory: usage.peak_memory,
-            leaking,
-        }
-    }
-}
-
-impl Drop for Leader {
-    fn drop(&mut self) {
-        if !self.end_taken {
-            self.tree.kill_now();
-            reap_killed(self.tree.leader());
-        }
-    }
-}
-
-/// Takes the end of a killed leader without waiting for it here.
-fn reap_killed(pid: Pid) {
-    /// A killed process is gone in microseconds, unless it hangs in the kernel.
-    const PAUSE: Duration = Duration::from_millis(1);
-    if !matches!(leaders::take_end(pid), Ok(None)) {
-        return;
-    }
-    let reap = async move {
-        while matches!(leaders::take_end(pid), Ok(None)) {
-            sleep(PAUSE).await;
-        }
-    };
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => drop(runtime.spawn(reap)),
-        // The runtime is ending. What is not reaped goes with this process.
-        Err(_) => std::thread::sleep(PAUSE),
-    }
-}
-
-fn arguments(spec: &Spec) -> Result<Vec<CString>, SpawnError> {
-    let arguments = spec.argv.iter().enumerate().map(|(index, argument)| {
-        if argument.len() > MAX_ARGUMENT_BYTES {
-            return Err(SpawnError::ArgumentTooLong {
-                index,
-                len: argument.len(),
-            });
-        }
-        CString::new(argument.clone().into_vec()).map_err(|_| SpawnError::ZeroByte {
-            what: format!("argument {index}"),
-        })
-    });
-    arguments.collect()
-}
-
-/// The variables of the spec and the marks, which come last and so count.
-fn additions(spec: &Spec) -> Result<Vec<Variable>, SpawnError> {
-    let marks = [
-        ("BEX_TASK_ID", spec.task.as_str()),
-        ("BEX_RUN", platform::run_mark()),
-    ];
-    let given = spec
-        .env
-        .iter()
-        .map(|(name, value)| Variable::new(name, value));
-    given
-        .chain(marks.map(|(name, value)| Variable::new(OsStr::new(name), OsStr::new(value))))
-        .collect()
-}
-
-fn launch(
-    path: &Path,
-    argv: &[CString],
-    additions: &[Variable],
-    cwd: Option<&Path>,
-    stdio: [BorrowedFd<'_>; 3],
-) -> io::Result<Pid> {
-    let as_c = |path: &Path| CString::new(path.as_os_str().to_owned().into_vec());
-    let program = as_c(path)?;
-    let cwd = cwd.map(as_c).transpose()?;
-    let env = environment::with(additions);
-    let launch = Launch {
-        program: &program,
-        argv,
-        env: &env,
-        cwd: cwd.as_deref(),
-        stdio,
-    };
-    let pid = leaders::start(|| sys::spawn(&launch))?;
-    limits::give_back(pid);
-    Ok(pid)
 }
 
 /// `/dev/null`, opened once for all.

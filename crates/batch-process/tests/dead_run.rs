@@ -109,6 +109,25 @@ async fn what_ignores_the_request_is_killed_with_what_it_starts() {
 }
 
 #[tokio::test]
+async fn what_lost_its_parents_to_the_request_is_not_lost() {
+    let line = Lifeline::new();
+    // Nothing but its parent, which ends when asked to, connects the inner one with the run.
+    let script = "env -i setsid sh -c \"trap '' TERM; echo ready >&9; \
+        while :; do sleep 1000; done\" & wait";
+    let _task = Task::start(&mark(7), &format!("{}{script}", line.hold()));
+    assert_eq!(line.line(), "ready");
+    end(&mark(7), Duration::from_millis(50)).await;
+    line.all_gone();
+}
+
+#[tokio::test]
+async fn what_this_process_started_is_spared() {
+    let task = Task::start(own_mark(), "exec sleep 1000");
+    assert_eq!(end(own_mark(), LONG).await, []);
+    assert!(process_alive(&task.mark()));
+}
+
+#[tokio::test]
 async fn what_is_stopped_is_ended_too() {
     let line = Lifeline::new();
     let script = format!("{}echo ready >&9; exec sleep 1000", line.hold());

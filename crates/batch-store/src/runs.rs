@@ -107,6 +107,22 @@ impl Store {
         })
     }
 
+    /// Notes at once how many tasks the run under way has at once; the next pulse would say so a while later.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn note_concurrency(&mut self, slots: u32) -> Result<(), StoreError> {
+        self.write(|connection| {
+            connection
+                .execute(
+                    "UPDATE runs SET concurrency = ?1
+                     WHERE run = (SELECT max(run) FROM runs) AND ended_us IS NULL",
+                    [slots],
+                )
+                .map(drop)
+        })
+    }
+
     /// Ends a run, unless tasks from `next_task` on or requests after `last_request` came in meanwhile: who
     /// added them was told that the run would see them.
     ///

@@ -1,0 +1,242 @@
+//! `bex mcp` and `bex tool` from outside: the official SDKs as clients, and a great many malformed requests.
+//!
+//! The SDKs lie where `.ci/run` puts them, below `target/sdk`. Without them these tests say so, and fail where `CI`
+//! is set.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const BEX: &str = env!("CARGO_BIN_EXE_bex");
+
+/// A folder with a state folder of its own.
+fn place() -> (TempDir, impl Fn(&str) -> Command) {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().to_owned();
+    let command = move |program: &str| {
+        let mut command = Command::new(program);
+        command
+            .current_dir(&path)
+            .env("BEX_HOME", path.join("home"))
+            .env_remove("BEX_MCP_TOKEN");
+        command
+    };
+    (folder, command)
+}
+
+/// Where `.ci/run` puts the SDKs; `None`, loudly, when they are not there.
+fn sdk(what: &str) -> Option<PathBuf> {
+    let target = Path::new(BEX)
+        .ancestors()
+        .nth(2)
+        .expect("the binary lies in target/PROFILE");
+    let path = target.join("sdk").join(what);
+    if path.exists() {
+        return Some(path);
+    }
+    let message = format!(
+        "NOT TESTED: there is no {}; .ci/run installs it",
+        path.display()
+    );
+    assert!(std::env::var_os("CI").is_none(), "{message}");
+    eprintln!("{message}");
+    None
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/sdk")
+        .join(name)
+}
+
+#[track_caller]
+fn expect_ok(output: &Output) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success() && out.trim_end().ends_with("ok"),
+        "{out}\n{err}"
+    );
+}
+
+#[test]
+fn the_python_sdk_does_everything_with_it() {
+    for version in ["python-2", "python-1"] {
+        let Some(python) = sdk(&format!("{version}/bin/python")) else {
+            return;
+        };
+        let (folder, command) = place();
+        let output = command(python.to_str().unwrap())
+            .arg(script("client.py"))
+            .args([Path::new(BEX), folder.path()])
+            .output()
+            .unwrap();
+        expect_ok(&output);
+    }
+}
+
+#[test]
+fn the_typescript_sdk_does_everything_with_it() {
+    let Some(modules) = sdk("node/node_modules") else {
+        return;
+    };
+    let (folder, command) = place();
+    // Node looks for modules beside the script.
+    let own = modules
+        .parent()
+        .unwrap()
+        .join(format!("client-{}.mjs", std::process::id()));
+    std::fs::copy(script("client.mjs"), &own).unwrap();
+    let output = command("node")
+        .arg(&own)
+        .args([Path::new(BEX), folder.path()])
+        .output();
+    let _ = std::fs::remove_file(&own);
+    expect_ok(&output.unwrap());
+}
+
+/// Requests that are wrong in one way or another, from a simple generator: the same ones in each run.
+fn malformed() -> impl Iterator<Item = String> {
+    let pieces = [
+        "{",
+        "}",
+        "[",
+        "]",
+        "\"",
+        ":",
+        ",",
+        "null",
+        "true",
+        "-1",
+        "1e999",
+        "\"jsonrpc\":\"2.0\"",
+        "\"id\":1",
+        "\"id\":{}",
+        "\"method\":\"tools/call\"",
+        "\"method\":\"tools/list\"",
+        "\"method\":\"tasks/get\"",
+        "\"method\":7",
+        "\"params\":{}",
+        "\"params\":[1]",
+        "\"name\":\"bex_run\"",
+        "\"arguments\":{}",
+        "\"arguments\":\"x\"",
+        "\\ud800",
+        "\u{7f}",
+        "é",
+        "\0",
+        "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"tools/call\",\"params\":{\"name\":\"bex_wait\",\"arguments\":{\"timeout_s\":0}}}",
+    ];
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    (0..10_000).map(move |_| {
+        let count = next() % 12 + 1;
+        (0..count)
+            .map(|_| pieces[(next() % pieces.len() as u64) as usize])
+            .collect()
+    })
+}
+
+fn start(mut command: Command, verb: &str) -> Child {
+    command
+        .arg(verb)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Writes the malformed requests and then a right one; gives the answer to that.
+fn after_malformed(mut child: Child, before: &[Value], right: &Value) -> Value {
+    let mut input = child.stdin.take().unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    let (before, question) = (before.to_vec(), right.to_string());
+    let writer = std::thread::spawn(move || {
+        for line in before {
+            writeln!(input, "{line}").unwrap();
+        }
+        for line in malformed() {
+            writeln!(input, "{line}").unwrap();
+        }
+        writeln!(input, "{question}").unwrap();
+        input
+    });
+    let found = output
+        .lines()
+        .map_while(Result::ok)
+        .filter_map(|line| serde_json::from_str::<Value>(&line).ok())
+        .find(|answer| answer["id"] == right["id"]);
+    drop(writer.join().unwrap());
+    assert!(
+        child.wait().unwrap().success(),
+        "it ends well when its input ends"
+    );
+    found.expect("the right request is answered")
+}
+
+#[test]
+fn ten_thousand_malformed_requests_do_not_end_the_server() {
+    let (_folder, command) = place();
+    let before = [
+        json!({"jsonrpc": "2.0", "id": "first", "method": "initialize", "params": {
+            "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}}),
+        json!({"jsonrpc": "2.0", "method": "notifications/initialized"}),
+    ];
+    let right = json!({"jsonrpc": "2.0", "id": "last", "method": "tools/list"});
+    let answer = after_malformed(start(command(BEX), "mcp"), &before, &right);
+    assert_eq!(answer["result"]["tools"].as_array().unwrap().len(), 6);
+}
+
+#[test]
+fn ten_thousand_malformed_lines_do_not_end_the_tool() {
+    let (_folder, command) = place();
+    let right = json!({"id": "last", "tool": "bex_status", "arguments": {"all": true}});
+    let answer = after_malformed(start(command(BEX), "tool"), &[], &right);
+    assert_eq!(answer["is_error"], false, "{answer}");
+}
+
+#[test]
+fn the_tool_answers_a_line_with_a_line() {
+    let (_folder, command) = place();
+    let mut child = start(command(BEX), "tool");
+    let mut input = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut ask = |request: Value| -> Value {
+        writeln!(input, "{request}").unwrap();
+        serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap()
+    };
+    let run = ask(
+        json!({"id": 1, "tool": "bex_run", "arguments": {"shell": "echo {}", "items": ["a", "b"], "wait_s": 30}}),
+    );
+    assert_eq!(
+        (&run["id"], &run["is_error"]),
+        (&json!(1), &json!(false)),
+        "{run}"
+    );
+    assert_eq!(run["structured"]["completed"], 2, "{run}");
+    // As the former tool was called.
+    let status = ask(json!({"tool_name": "batch_executor", "action": "status"}));
+    assert!(
+        status["text"]
+            .as_str()
+            .unwrap()
+            .contains("Progress: 100.0%"),
+        "{status}"
+    );
+    let wrong = ask(json!({"id": 3, "tool": "bex_status", "arguments": {"batch": "b9"}}));
+    assert_eq!(
+        (&wrong["is_error"], &wrong["structured"]["field"]),
+        (&json!(true), &json!("batch"))
+    );
+    drop(input);
+    assert!(child.wait().unwrap().success());
+}
