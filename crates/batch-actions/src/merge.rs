@@ -30,7 +30,7 @@ pub struct Merged {
     pub failed_before: u64,
     /// Not finished before; they go on.
     pub unfinished: u64,
-    /// In the batch and no longer in the file; those that were not finished are cancelled.
+    /// In the batch and no longer in the file. What of them has not completed is removed; results stay.
     pub gone: u64,
 }
 
@@ -74,14 +74,18 @@ pub async fn merge(file: &BatchFile, plan: &Plan) -> Result<Merged, ActionError>
     merged.new = add_new(&mut store, plan, &matched, &gone)?;
     drop(store);
     let name = |task: &TaskId| batch.task(*task).to_string();
-    let stale: Vec<String> = gone
-        .iter()
-        .filter(|old| !old.status.is_final())
-        .map(|old| name(&old.task))
-        .collect();
+    let open = |old: &&&Old| !old.status.is_final();
+    let stale: Vec<String> = gone.iter().filter(open).map(|old| name(&old.task)).collect();
     if !stale.is_empty() {
         let tasks = Choice::of(stale);
         ask(file, Control::Cancel { tasks }).await?;
+    }
+    // A failure of what the file does not ask for any more is none.
+    let unwanted = |old: &&&Old| old.status != Status::Completed;
+    let unwanted: Vec<String> = gone.iter().filter(unwanted).map(|old| name(&old.task)).collect();
+    if !unwanted.is_empty() {
+        let tasks = Choice::of(unwanted);
+        ask(file, Control::Clear { tasks }).await?;
     }
     if !again.is_empty() {
         let tasks = Choice::of(again.iter().map(name));

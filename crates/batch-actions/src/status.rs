@@ -306,6 +306,14 @@ impl State {
         }
     }
 
+    /// The state in a sentence: `b7 is …`.
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Failed => "done, with failures",
+            other => other.name(),
+        }
+    }
+
     /// Whether nothing more will happen by itself.
     pub const fn is_at_rest(self) -> bool {
         !matches!(self, Self::Running | Self::Paused)
@@ -352,7 +360,7 @@ impl fmt::Display for BatchStatus {
         if let Some(name) = &self.name {
             write!(f, " ({})", Visible(name))?;
         }
-        write!(f, " is {}", self.state)?;
+        write!(f, " is {}", self.state.in_words())?;
         if let Some(pid) = self.pid {
             write!(f, " (process {pid}, {} at once)", self.max_concurrent)?;
         }

@@ -90,10 +90,7 @@ pub(crate) fn sentence(status: &BatchStatus) -> String {
         Some(name) => format!(" ({})", Visible(&shorten(name, 60))),
         None => String::new(),
     };
-    let state = match status.state {
-        State::Failed => "done, with failures",
-        other => other.name(),
-    };
+    let state = status.state.in_words();
     let mut text = format!(
         "{}{name} is {state}: {} of {} tasks finished ({})",
         status.batch,

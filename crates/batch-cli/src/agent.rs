@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use batch_actions::Home;
 use batch_agent::{Agent, AgentConfig};
-use batch_handlers::{HandlerConfig, standard_registry};
 
 use crate::args::LimitArgs;
 use crate::exit::CliError;
+use crate::functions::Functions;
 use crate::request::current_folder;
 
 /// An agent's side, within what the operator allows.
@@ -23,7 +23,7 @@ pub(crate) fn agent(limits: &LimitArgs) -> Result<Agent, CliError> {
     };
     Ok(Agent::new(AgentConfig {
         home: Home::of_environment(),
-        registry: standard_registry(&HandlerConfig::new(std::env::temp_dir())),
+        registry: Functions::of_environment()?.registry(),
         executor: Arc::new(move |file| {
             let mut command = Command::new(&program);
             command.arg("execute").arg(file);

@@ -2,19 +2,17 @@
 //! date.
 
 use std::cell::Cell;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use batch_actions::{ActionError, Engine, Finished};
 use batch_core::StopMode;
-use batch_handlers::{HandlerConfig, standard_registry};
 use batch_process::{ControlSignals, reap_orphans, sweep};
-use batch_runtime::{Gone, Registry, RunHandle};
-use batch_store::BatchInfo;
+use batch_runtime::{Gone, RunHandle};
 
 use crate::exit::CliError;
 use crate::feed::Feeder;
+use crate::functions::Functions;
 use crate::progress::Screen;
 use crate::signals;
 
@@ -22,9 +20,6 @@ use crate::signals;
 const SWEEP_GRACE: Duration = Duration::from_secs(1);
 
 const REAP_INTERVAL: Duration = Duration::from_secs(1);
-
-/// A task that has run for so long writes its output where `bex logs` finds it.
-const LIVE_AFTER: Duration = Duration::from_secs(1);
 
 /// How the work on a batch ended.
 pub(crate) struct Driven {
@@ -44,18 +39,10 @@ pub(crate) enum Input {
     Cut,
 }
 
-/// The handlers of a stored batch.
-pub(crate) fn stored_registry(_: &BatchInfo, folder: &Path) -> Registry {
-    let config = HandlerConfig {
-        live_after: Some(LIVE_AFTER),
-        ..HandlerConfig::new(folder.to_owned())
-    };
-    standard_registry(&config)
-}
-
 /// Works on a batch until its run is over.
 pub(crate) async fn drive(
     engine: Engine,
+    functions: &Functions,
     feeder: Option<Feeder>,
     signals: ControlSignals,
     screen: &Screen,
@@ -80,6 +67,7 @@ pub(crate) async fn drive(
         () = housekeeping(screen.clone().follow(run.clone(), batch)) => unreachable!("it never returns"),
     };
     screen.clear();
+    functions.close().await;
     say_leftovers(screen).await;
     let engine = Arc::into_inner(engine).expect("nobody else has the engine any more");
     let finished = engine.finish().await?;

@@ -58,6 +58,9 @@ pub(crate) enum CliError {
     /// Something asked of a stored batch was not done.
     #[error(transparent)]
     Action(#[from] batch_actions::ActionError),
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] batch_tools::ConfigError),
     /// Results cannot be written.
     #[error(transparent)]
     Export(#[from] batch_export::ExportError),
@@ -69,7 +72,7 @@ pub(crate) enum CliError {
 impl CliError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Usage(_) | Self::Input(_) | Self::Read(_) => Exit::Usage,
+            Self::Usage(_) | Self::Input(_) | Self::Read(_) | Self::Config(_) => Exit::Usage,
             Self::Action(error) if error.is_usage() => Exit::Usage,
             Self::Action(_) => Exit::Broken,
             Self::Export(_) | Self::System(..) => Exit::Broken,

@@ -20,7 +20,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "status", "list", "watch", "wait", "show", "why", "logs", "results", "export",
         ],
     ),
-    ("For agents and other programs", &["tool"]),
+    ("For agents and other programs", &["tool", "mcp"]),
     (
         "Keep things in order",
         &["rm", "prune", "template", "completions", "man", "help"],

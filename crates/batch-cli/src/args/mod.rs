@@ -3,6 +3,7 @@
 mod agent;
 mod examples;
 mod help;
+mod look;
 mod stored;
 
 use std::ffi::OsString;
@@ -18,10 +19,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use agent::{LimitArgs, McpArgs, ToolArgs};
 pub(crate) use help::parse;
+pub(crate) use look::{
+    ExportArgs, ListArgs, LogsArgs, ResultsArgs, StatusArgs, TaskArgs, WaitArgs, WantedArgs,
+    WatchArgs,
+};
 pub(crate) use stored::{
-    AddArgs, ChangeArgs, ChoiceArgs, ExportArgs, ListArgs, LogsArgs, PlainArgs, PruneArgs,
-    ResultsArgs, RmArgs, SetArgs, StatusArgs, StopArgs, TaskArgs, TemplateCommand, WaitArgs,
-    WantedArgs, WatchArgs,
+    AddArgs, ChangeArgs, ChoiceArgs, PlainArgs, PruneArgs, RmArgs, SetArgs, StopArgs,
+    TemplateCommand,
 };
 
 /// Runs many tasks with bounded concurrency, in priority order, with retries, and tells what happened.

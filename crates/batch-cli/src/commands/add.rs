@@ -7,22 +7,23 @@ use batch_actions::{
     ActionError, AddReply, AddRequest, BatchRequest, Home, Target, add, place_tasks,
 };
 use batch_core::{BatchSettings, Json, TaskOptions, TaskSpec};
-use batch_handlers::{HandlerConfig, standard_registry};
 use batch_input::{
     CommandTemplate, FileSettings, ItemTemplate, Items, ReadOptions, TaskFile, TaskStream,
     read_task_file, read_tasks,
 };
+use batch_runtime::Registry;
 use batch_store::Origin;
 
 use crate::args::AddArgs;
 use crate::exit::{CliError, Exit};
+use crate::functions::Functions;
 use crate::reply::{count, print};
 use crate::request::{current_folder, settings_of, tell_problems};
 
 pub(crate) fn run(args: AddArgs) -> Result<Exit, CliError> {
     let home = Home::of_environment();
-    let registry = standard_registry(&HandlerConfig::new(std::env::temp_dir()));
-    let (mut tasks, file) = tasks(&args)?;
+    let registry = Functions::of_environment()?.registry();
+    let (mut tasks, file) = tasks(&args, &registry)?;
     place_tasks(&mut tasks, &current_folder()?);
     let target = target(&home, &args, file.as_ref())?;
     let request = AddRequest {
@@ -39,7 +40,10 @@ pub(crate) fn run(args: AddArgs) -> Result<Exit, CliError> {
 }
 
 /// What is to be added, and the file it comes from.
-fn tasks(args: &AddArgs) -> Result<(Vec<TaskSpec>, Option<TaskFile>), CliError> {
+fn tasks(
+    args: &AddArgs,
+    registry: &Registry,
+) -> Result<(Vec<TaskSpec>, Option<TaskFile>), CliError> {
     let given = [
         args.file.is_some(),
         !args.command.is_empty(),
@@ -69,9 +73,8 @@ fn tasks(args: &AddArgs) -> Result<(Vec<TaskSpec>, Option<TaskFile>), CliError> 
         return Ok((std::mem::take(&mut file.tasks), Some(file)));
     }
     // What the tasks mean together is checked as well, so that all that is wrong is told at once.
-    let registry = standard_registry(&HandlerConfig::new(std::env::temp_dir()));
     let settings = settings_of(&file.settings, None, args.name.clone(), None);
-    Err(tell_problems(file, &settings, &registry))
+    Err(tell_problems(file, &settings, registry))
 }
 
 fn one_task(args: &AddArgs) -> Result<TaskSpec, CliError> {

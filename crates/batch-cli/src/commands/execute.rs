@@ -7,8 +7,9 @@ use batch_store::{BatchFile, Durability, lock};
 
 use crate::args::{ExecuteArgs, Progress};
 use crate::commands::run::runtime;
-use crate::drive::{drive, stored_registry};
+use crate::drive::drive;
 use crate::exit::{CliError, Exit};
+use crate::functions::Functions;
 use crate::progress::Screen;
 
 pub(crate) fn run(args: ExecuteArgs) -> Result<Exit, CliError> {
@@ -18,8 +19,8 @@ pub(crate) fn run(args: ExecuteArgs) -> Result<Exit, CliError> {
     runtime()?.block_on(async {
         let signals = ControlSignals::new(guarded)
             .map_err(|error| CliError::System("listen to signals", error))?;
-        let engine = match begin(args).await {
-            Ok(engine) => engine,
+        let (engine, functions) = match begin(args).await {
+            Ok(begun) => begun,
             Err(error) => {
                 tell_parent(Err(&error));
                 return Err(error.into());
@@ -27,7 +28,7 @@ pub(crate) fn run(args: ExecuteArgs) -> Result<Exit, CliError> {
         };
         let batch = engine.info().batch;
         let screen = Screen::new(Progress::None);
-        let driven = drive(engine, None, signals, &screen).await?;
+        let driven = drive(engine, &functions, None, signals, &screen).await?;
         let stats = &driven.finished.report.stats;
         let failed = stats.count(Status::Failed) + stats.count(Status::Cancelled);
         if let Some(error) = &driven.finished.report.sink_error {
@@ -44,12 +45,14 @@ pub(crate) fn run(args: ExecuteArgs) -> Result<Exit, CliError> {
 }
 
 /// Takes up the work, and tells the parent.
-async fn begin(args: ExecuteArgs) -> Result<Engine, ActionError> {
+async fn begin(args: ExecuteArgs) -> Result<(Engine, Functions), ActionError> {
+    let functions = Functions::of_environment();
+    let functions = functions.map_err(|error| ActionError::Refused(error.to_string()))?;
     let engine = Engine::start(EngineOptions {
         file: BatchFile::new(args.file),
         durability: args.durability.of_store().unwrap_or(Durability::Fast),
         mode: Mode::Execute,
-        registry: &stored_registry,
+        registry: &|_, folder| functions.stored(folder),
         observe: &mut |_, _| {},
         sinks: Vec::new(),
         feeding: false,
@@ -68,5 +71,5 @@ async fn begin(args: ExecuteArgs) -> Result<Engine, ActionError> {
         interrupted: engine.interrupted(),
     }));
     let _ = close_stdio();
-    Ok(engine)
+    Ok((engine, functions))
 }

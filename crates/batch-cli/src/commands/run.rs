@@ -8,16 +8,16 @@ use batch_actions::{
 };
 use batch_core::{BatchId, BatchSettings, Status};
 use batch_export::{ExportError, Format, Summary};
-use batch_handlers::{HandlerConfig, standard_registry};
 use batch_process::{ControlSignals, guard, raise_open_files};
-use batch_runtime::{Executor, Registry, RunEnd, RunReport, Sink as _};
+use batch_runtime::{Executor, RunEnd, RunReport, Sink as _};
 use batch_store::{BatchFile, Origin, Store, lock};
 
 use crate::args::RunArgs;
 use crate::commands::{dry_run, resume};
-use crate::drive::{Driven, Input, drive, housekeeping, say_leftovers, stored_registry};
+use crate::drive::{Driven, Input, drive, housekeeping, say_leftovers};
 use crate::exit::{CliError, Exit};
 use crate::feed::Feeder;
+use crate::functions::Functions;
 use crate::output::{OutputPlan, Results};
 use crate::progress::Screen;
 use crate::request::{Source, Work, output_plan};
@@ -26,7 +26,8 @@ use crate::signals;
 pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, CliError> {
     let spill = tempfile::Builder::new().prefix("bex-").tempdir();
     let spill = spill.map_err(|error| CliError::System("make a temporary folder", error))?;
-    let registry = standard_registry(&HandlerConfig::new(spill.path().to_owned()));
+    let functions = Functions::in_folder(spill.path().to_owned())?;
+    let registry = functions.registry();
     let source = Source::of(&args, items, &registry)?;
     let format = default_format(&args);
     let output = output_plan(&args.results, format)?;
@@ -43,7 +44,7 @@ pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, C
         let signals = ControlSignals::new(guarded)
             .map_err(|error| CliError::System("listen to signals", error))?;
         let Some(durability) = args.durability.of_store() else {
-            return run_in_memory(settings, work, registry, output, signals, screen).await;
+            return run_in_memory(settings, work, &functions, output, signals, screen).await;
         };
         let request = BatchRequest {
             settings,
@@ -150,11 +151,12 @@ impl Foreground {
             .batch();
         let (sink, results) = output.open(batch, &screen)?;
         let mut observer = sink.clone();
+        let functions = Functions::of_environment()?;
         let engine = Engine::start(EngineOptions {
             file: self.file.clone(),
             durability: self.durability,
             mode: Mode::Execute,
-            registry: &stored_registry,
+            registry: &|_, folder| functions.stored(folder),
             observe: &mut |_, events| {
                 // A writer that fails says so again at the end.
                 let _ = observer.on_events(events);
@@ -167,7 +169,7 @@ impl Foreground {
         .await?;
         let name = engine.info().settings.name.clone();
         let store = std::sync::Arc::clone(engine.store());
-        let driven = drive(engine, feeder, signals, &screen).await?;
+        let driven = drive(engine, &functions, feeder, signals, &screen).await?;
         let overview = lock(&store).overview().map_err(ActionError::from)?;
         let Driven {
             finished,
@@ -201,7 +203,7 @@ impl Foreground {
 async fn run_in_memory(
     settings: BatchSettings,
     work: Work,
-    registry: Registry,
+    functions: &Functions,
     output: OutputPlan,
     signals: ControlSignals,
     screen: Screen,
@@ -209,7 +211,7 @@ async fn run_in_memory(
     let batch = BatchId::default();
     let (name, fail_fast) = (settings.name.clone(), settings.fail_fast);
     let (sink, results) = output.open(batch, &screen)?;
-    let run = Executor::new(registry)
+    let run = Executor::new(functions.registry())
         .with_settings(settings)
         .with_sink(sink)
         .start();
@@ -236,6 +238,7 @@ async fn run_in_memory(
         () = housekeeping(screen.clone().follow(run.clone(), batch)) => unreachable!("it never returns"),
     };
     screen.clear();
+    functions.close().await;
     say_leftovers(&screen).await;
     let stats = &report.stats;
     let failed = stats.count(Status::Failed) + stats.count(Status::Cancelled) > 0;

@@ -30,7 +30,7 @@ fn until(text: &str) -> Result<Until, CliError> {
 fn sentence(waited: Waited, status: &BatchStatus) -> String {
     let (batch, counts) = (&status.batch, status.counts());
     match waited {
-        Waited::Reached => format!("{batch} is {}: {counts}", status.state),
+        Waited::Reached => format!("{batch} is {}: {counts}", status.state.in_words()),
         Waited::TimedOut => format!("{batch} is still {}: {counts}", status.state),
         Waited::AtRest => {
             format!("nothing runs {batch}, which is {}: {counts}", status.state)

@@ -1,0 +1,174 @@
+//! The arguments of the verbs that look at stored batches and wait for them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use batch_core::{Priority, parse_duration};
+use batch_export::Format;
+use clap::Args;
+
+use super::BatchArgs;
+use super::examples::{RESULTS_EXAMPLES, WAIT_EXAMPLES};
+use super::stored::ChoiceArgs;
+
+/// Options of `bex status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    /// Name the running tasks as well
+    #[arg(long)]
+    pub(crate) detailed: bool,
+
+    /// Print the status as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `bex list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Print the list as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which results, for `bex results` and `bex export`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct WantedArgs {
+    #[command(flatten)]
+    pub(crate) choice: ChoiceArgs,
+
+    /// Results of failed tasks only
+    #[arg(long, conflicts_with = "status")]
+    pub(crate) failed: bool,
+
+    /// Results of these priorities only
+    #[arg(long, value_name = "PRIORITY", value_delimiter = ',')]
+    pub(crate) priority: Vec<Priority>,
+
+    /// Results with one of these tags only
+    #[arg(long, value_name = "TAG", value_delimiter = ',')]
+    pub(crate) tag: Vec<String>,
+
+    /// At most so many results
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+
+    /// Leave out so many results at the front
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) offset: u64,
+
+    /// In CSV, keep spreadsheets from taking cells for formulas
+    #[arg(long)]
+    pub(crate) guard_formulas: bool,
+}
+
+/// Options of `bex results`.
+#[derive(Debug, Args)]
+#[command(after_help = RESULTS_EXAMPLES)]
+pub(crate) struct ResultsArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    #[command(flatten)]
+    pub(crate) wanted: WantedArgs,
+
+    /// text, json, jsonl, csv, raw, or summary [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<String>,
+
+    /// Print the document of the JSON export
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) json: bool,
+}
+
+/// Options of `bex export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    /// The file; its extension gives the format
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+
+    /// text, json, jsonl, csv or raw
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
+
+    #[command(flatten)]
+    pub(crate) wanted: WantedArgs,
+
+    /// Print the reply as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `bex show` and `bex why`.
+#[derive(Debug, Args)]
+pub(crate) struct TaskArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    /// The task: b7.42, 42, or its id
+    pub(crate) task: String,
+
+    /// Print it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `bex logs`.
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    /// The task: b7.42, 42, or its id
+    pub(crate) task: String,
+
+    /// The attempt [default: the last]
+    #[arg(long, value_name = "N")]
+    pub(crate) attempt: Option<u32>,
+
+    /// Go on while the task runs
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+
+    /// Print the output as JSON: {"stdout", "stderr"}
+    #[arg(long, conflicts_with = "follow")]
+    pub(crate) json: bool,
+}
+
+/// Options of `bex watch`.
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    /// Print the status as JSON, a line each time it has changed
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `bex wait`.
+#[derive(Debug, Args)]
+#[command(after_help = WAIT_EXAMPLES)]
+pub(crate) struct WaitArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    /// done, first-failure, or a number of finished tasks
+    #[arg(long, value_name = "WHAT", default_value = "done")]
+    pub(crate) until: String,
+
+    /// How long to wait at most
+    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// Print the status as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

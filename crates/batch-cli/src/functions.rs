@@ -1,0 +1,53 @@
+//! The functions that tasks may name: [`Functions`], ours and the tools that the configuration names.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use batch_handlers::{HandlerConfig, standard_registry};
+use batch_runtime::Registry;
+use batch_tools::{ConfigError, ToolServers, with_tools};
+
+/// A task that has run for so long writes its output where `bex logs` finds it.
+const LIVE_AFTER: Duration = Duration::from_secs(1);
+
+/// All functions, with the servers of tools behind some of them.
+pub(crate) struct Functions {
+    servers: Arc<ToolServers>,
+    folder: PathBuf,
+}
+
+impl Functions {
+    /// Ours, and those of the configuration file. Nothing is started.
+    pub(crate) fn of_environment() -> Result<Self, ConfigError> {
+        Self::in_folder(std::env::temp_dir())
+    }
+
+    /// As `of_environment`, with a private folder for large outputs of a run in memory.
+    pub(crate) fn in_folder(folder: PathBuf) -> Result<Self, ConfigError> {
+        let servers = Arc::new(ToolServers::of_environment()?);
+        Ok(Self { servers, folder })
+    }
+
+    /// The handlers for checking tasks, and for a run in memory.
+    pub(crate) fn registry(&self) -> Registry {
+        self.with_servers(&HandlerConfig::new(self.folder.clone()))
+    }
+
+    /// The handlers of a stored batch, given the folder for its large outputs.
+    pub(crate) fn stored(&self, folder: &Path) -> Registry {
+        self.with_servers(&HandlerConfig {
+            live_after: Some(LIVE_AFTER),
+            ..HandlerConfig::new(folder.to_owned())
+        })
+    }
+
+    /// Ends the servers that were started. For the end of a run, before what is left is swept up.
+    pub(crate) async fn close(&self) {
+        self.servers.close().await;
+    }
+
+    fn with_servers(&self, config: &HandlerConfig) -> Registry {
+        with_tools(standard_registry(config), Arc::clone(&self.servers))
+    }
+}
