@@ -6,7 +6,7 @@
 use std::num::NonZeroU32;
 use std::sync::Mutex;
 
-use batch_core::{FullTaskId, Priority, Status, StopMode, TaskId};
+use batch_core::{BatchId, CancelError, FullTaskId, Priority, Status, StopMode, TaskId};
 use batch_runtime::{Gone, RunHandle};
 use batch_store::{Store, lock};
 use serde::{Deserialize, Serialize};
@@ -107,7 +107,7 @@ impl From<Stop> for StopMode {
 const NAMED: usize = 20;
 
 impl ControlReply {
-    fn of(batch: batch_core::BatchId, asked: usize, refused: Vec<(TaskId, String)>) -> Self {
+    fn of(batch: BatchId, asked: usize, refused: Vec<(TaskId, String)>) -> Self {
         let count = refused.len() as u64;
         let name = |task: TaskId| FullTaskId { batch, task }.to_string();
         Self {
@@ -192,12 +192,7 @@ async fn cancel(
     let (batch, chosen) = chosen(tasks, &open, store)?;
     let asked = chosen.len();
     let refused = synced(run.cancel_many(chosen).await)?;
-    let why = |(task, error): (TaskId, batch_core::CancelError)| (task, error.to_string());
-    Ok(ControlReply::of(
-        batch,
-        asked,
-        refused.into_iter().map(why).collect(),
-    ))
+    Ok(ControlReply::of(batch, asked, reasons(batch, refused)))
 }
 
 async fn set_priority(
@@ -209,19 +204,28 @@ async fn set_priority(
     let (batch, chosen) = chosen(tasks, &[Status::Queued], store)?;
     let asked = chosen.len();
     let refused = synced(run.set_priorities(chosen, priority).await)?;
-    let why = |(task, error): (TaskId, batch_core::CancelError)| (task, error.to_string());
-    Ok(ControlReply::of(
-        batch,
-        asked,
-        refused.into_iter().map(why).collect(),
-    ))
+    Ok(ControlReply::of(batch, asked, reasons(batch, refused)))
+}
+
+/// Why tasks were not changed, with their full names.
+fn reasons(batch: BatchId, refused: Vec<(TaskId, CancelError)>) -> Vec<(TaskId, String)> {
+    let why = |(task, error): (TaskId, CancelError)| {
+        let name = batch.task(task);
+        let text = match error {
+            CancelError::Unknown(_) => format!("there is no task {name}"),
+            CancelError::Finished(_, status) => format!("{name} is already {status}"),
+            CancelError::Running(_) => format!("{name} is running"),
+        };
+        (task, text)
+    };
+    refused.into_iter().map(why).collect()
 }
 
 fn chosen(
     tasks: &Choice,
     statuses: &[Status],
     store: &Mutex<Store>,
-) -> Result<(batch_core::BatchId, Vec<TaskId>), ActionError> {
+) -> Result<(BatchId, Vec<TaskId>), ActionError> {
     let store = lock(store);
     let resolved = tasks.clone().or_statuses(statuses).resolve(&store)?;
     Ok((store.batch(), resolved.tasks(&store)?))

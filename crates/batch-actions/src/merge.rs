@@ -75,14 +75,22 @@ pub async fn merge(file: &BatchFile, plan: &Plan) -> Result<Merged, ActionError>
     drop(store);
     let name = |task: &TaskId| batch.task(*task).to_string();
     let open = |old: &&&Old| !old.status.is_final();
-    let stale: Vec<String> = gone.iter().filter(open).map(|old| name(&old.task)).collect();
+    let stale: Vec<String> = gone
+        .iter()
+        .filter(open)
+        .map(|old| name(&old.task))
+        .collect();
     if !stale.is_empty() {
         let tasks = Choice::of(stale);
         ask(file, Control::Cancel { tasks }).await?;
     }
     // A failure of what the file does not ask for any more is none.
     let unwanted = |old: &&&Old| old.status != Status::Completed;
-    let unwanted: Vec<String> = gone.iter().filter(unwanted).map(|old| name(&old.task)).collect();
+    let unwanted: Vec<String> = gone
+        .iter()
+        .filter(unwanted)
+        .map(|old| name(&old.task))
+        .collect();
     if !unwanted.is_empty() {
         let tasks = Choice::of(unwanted);
         ask(file, Control::Clear { tasks }).await?;

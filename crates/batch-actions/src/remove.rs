@@ -9,15 +9,23 @@ use crate::error::ActionError;
 use crate::home::{Home, now};
 use crate::status::{State, status_of};
 
-/// Removes a batch with all its files. One that somebody works on is not removed.
+/// Removes batches with all their files, or none where somebody works on one of them.
 ///
 /// # Errors
-/// When it is being worked on, or its files cannot be removed.
-pub fn remove(file: &BatchFile) -> Result<(), ActionError> {
-    // A file that cannot be read can be removed all the same.
-    let batch = Store::open_read(file.clone()).map_or_else(|_| BatchId::default(), |s| s.batch());
-    let (_lease, _) = Lease::take(file).map_err(|error| ActionError::of_lease(batch, error))?;
-    Ok(file.remove()?)
+/// When one is being worked on, or files cannot be removed.
+pub fn remove(files: &[BatchFile]) -> Result<(), ActionError> {
+    let mut leases = Vec::new();
+    for file in files {
+        // A file that cannot be read can be removed all the same.
+        let batch =
+            Store::open_read(file.clone()).map_or_else(|_| BatchId::default(), |s| s.batch());
+        let taken = Lease::take(file).map_err(|error| ActionError::of_lease(batch, error));
+        leases.push(taken?);
+    }
+    for file in files {
+        file.remove()?;
+    }
+    Ok(())
 }
 
 /// Removes the batches in which everything is finished and nothing happened for a while; with `dry_run` it
@@ -48,7 +56,7 @@ pub fn prune(
         }
         drop(store);
         if !dry_run {
-            remove(&file)?;
+            remove(&[file])?;
         }
         removed.push(batch);
     }

@@ -40,7 +40,10 @@ pub(crate) async fn retry(
         .take(20)
         .map(|(task, status)| crate::control::Refused {
             task: batch.task(task).to_string(),
-            why: format!("task {task} is {status}: only a finished one can be run again"),
+            why: format!(
+                "{} is {status}: only a finished task can be run again",
+                batch.task(task)
+            ),
         })
         .collect();
     Ok(reply)
@@ -58,6 +61,8 @@ fn wanted(tasks: &Choice, store: &Store) -> Result<Wanted, ActionError> {
     // What completed is run again only when it is named.
     if choice.tasks.is_empty() && choice.statuses.is_empty() {
         choice.statuses = match choice.filter {
+            // Queued ones for those that are held.
+            None if choice.cause.is_none() => vec![Status::Failed, Status::Queued],
             None => vec![Status::Failed],
             Some(_) => vec![Status::Failed, Status::Cancelled, Status::Queued],
         };

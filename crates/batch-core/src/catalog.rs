@@ -14,6 +14,11 @@ pub trait Catalog {
     /// # Errors
     /// All problems found.
     fn check(&self, function: &str, params: &Json) -> Result<(), Vec<ParamProblem>>;
+
+    /// How to come by a function that is not there, for the help of that mistake.
+    fn help(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// Something wrong with the parameters of a task.

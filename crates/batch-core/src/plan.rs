@@ -227,8 +227,12 @@ fn check_function<C: Catalog + ?Sized>(
         return;
     }
     if !known.contains(&task.function.as_ref()) {
-        let help = did_you_mean(nearest(&task.function, known.iter().copied()))
-            .unwrap_or_else(|| format!("known functions: {}", known.join(", ")));
+        let near = did_you_mean(nearest(&task.function, known.iter().copied()));
+        let help = near.unwrap_or_else(|| {
+            let more = around.catalog.help();
+            let more = more.map_or_else(String::new, |help| format!("; {help}"));
+            format!("known functions: {}{more}", known.join(", "))
+        });
         return report.add(
             "function",
             format!("unknown function {:?}", task.function),

@@ -70,7 +70,8 @@ fn is_usual(params: &Json) -> bool {
     let Ok(Usual { argv }) = serde_json::from_str::<Usual<'_>>(params.as_str()) else {
         return false;
     };
-    let is_short = |argument: &&str| argument.len() <= MAX_ARGUMENT_BYTES && !argument.contains('\0');
+    let is_short =
+        |argument: &&str| argument.len() <= MAX_ARGUMENT_BYTES && !argument.contains('\0');
     argv.first().is_some_and(|program| !program.is_empty()) && argv.iter().all(is_short)
 }
 

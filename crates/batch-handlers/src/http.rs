@@ -164,7 +164,10 @@ fn move_credentials(client: &Client, request: &mut Request) {
     if let Ok(built) = client.get(url.clone()).build() {
         *request.url_mut() = built.url().clone();
         for (name, value) in built.headers() {
-            request.headers_mut().entry(name).or_insert_with(|| value.clone());
+            request
+                .headers_mut()
+                .entry(name)
+                .or_insert_with(|| value.clone());
         }
     }
 }

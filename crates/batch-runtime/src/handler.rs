@@ -103,6 +103,7 @@ impl TaskContext {
 #[derive(Clone, Default)]
 pub struct Registry {
     handlers: BTreeMap<Arc<str>, Arc<dyn Handler>>,
+    help: Option<Arc<str>>,
 }
 
 impl Registry {
@@ -137,6 +138,13 @@ impl Registry {
         self.with(function, FnHandler(run))
     }
 
+    /// Sets how to come by a function that is not there, for the help of that mistake.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<Arc<str>>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
     /// The handler of a function.
     pub fn get(&self, function: &str) -> Option<&Arc<dyn Handler>> {
         self.handlers.get(function)
@@ -151,6 +159,10 @@ impl Catalog for Registry {
     fn check(&self, function: &str, params: &Json) -> Result<(), Vec<ParamProblem>> {
         self.get(function)
             .map_or(Ok(()), |handler| handler.check(params))
+    }
+
+    fn help(&self) -> Option<&str> {
+        self.help.as_deref()
     }
 }
 

@@ -85,7 +85,7 @@ pub(crate) struct McpArgs {
     #[arg(long, value_name = "HOST", requires = "http")]
     pub(crate) host: Vec<String>,
 
-    /// A web page that may call, such as https://app.example.com:443
+    /// A web page that may call, such as `https://app.example.com:443`
     #[arg(long, value_name = "ORIGIN", requires = "http")]
     pub(crate) origin: Vec<String>,
 

@@ -21,7 +21,11 @@ pub(crate) fn run(args: McpArgs) -> Result<Exit, CliError> {
             Some(_) => {
                 let (options, is_new) = http_options(args)?;
                 // A token that was given is known, and may be a secret.
-                let told = if is_new { options.token.clone() } else { "TOKEN".to_owned() };
+                let told = if is_new {
+                    options.token.clone()
+                } else {
+                    "TOKEN".to_owned()
+                };
                 let ready = |address| {
                     eprintln!("bex: serving http://{address}/ with Authorization: Bearer {told}");
                 };

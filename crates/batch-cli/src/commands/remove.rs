@@ -17,9 +17,7 @@ pub(crate) fn rm(args: &RmArgs) -> Result<Exit, CliError> {
         .iter()
         .map(|batch| home.find(Some(**batch)))
         .collect::<Result<Vec<_>, _>>()?;
-    for file in &files {
-        remove(file)?;
-    }
+    remove(&files)?;
     let names: Vec<String> = batches.iter().map(ToString::to_string).collect();
     print(args.json, &names, || {
         format!("{} removed", names.join(", "))
