@@ -240,3 +240,81 @@ fn the_tool_answers_a_line_with_a_line() {
     drop(input);
     assert!(child.wait().unwrap().success());
 }
+
+#[test]
+fn the_tool_of_agent_zero_works_with_a_new_object_for_each_call() {
+    let (_folder, command) = place();
+    let stand_in = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../integrations/agent-zero/tests/stand_in.py");
+    let output = command("python3").env("BEX", BEX).arg(stand_in).output();
+    expect_ok(&output.expect("python3 is there"));
+}
+
+/// Asks a server of its own one thing, as clients of the stateless revision do that know tasks.
+fn ask_once(command: Command, method: &str, mut params: Value) -> Value {
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {"extensions": {"io.modelcontextprotocol/tasks": {}}},
+    });
+    let mut child = start(command, "mcp");
+    let mut input = child.stdin.take().unwrap();
+    let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+    writeln!(input, "{request}").unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    drop(input);
+    child.wait().unwrap();
+    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}"))
+}
+
+#[test]
+fn a_batch_is_a_task_to_clients_that_know_tasks() {
+    let (folder, command) = place();
+    let found = ask_once(command(BEX), "server/discover", json!({}));
+    let capabilities = &found["result"]["capabilities"];
+    assert!(
+        capabilities["extensions"]["io.modelcontextprotocol/tasks"].is_object(),
+        "{found}"
+    );
+    let shell = "until [ -e go ]; do sleep 0.05; done; echo {}";
+    let arguments = json!({"shell": shell, "items": ["a"], "wait_s": 0});
+    let call = json!({"name": "bex_run", "arguments": arguments});
+    let made = ask_once(command(BEX), "tools/call", call.clone());
+    assert_eq!(made["result"]["resultType"], "task", "{made}");
+    let id = made["result"]["taskId"].clone();
+    let get = || ask_once(command(BEX), "tasks/get", json!({"taskId": id}));
+    assert_eq!(get()["result"]["status"], "working");
+    std::fs::write(folder.path().join("go"), "").unwrap();
+    let waited = command(BEX)
+        .args(["wait", "-b", id.as_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(waited.status.success(), "{waited:?}");
+    let done = get();
+    assert_eq!(done["result"]["status"], "completed", "{done}");
+    assert_eq!(
+        done["result"]["result"]["structuredContent"]["completed"], 1,
+        "{done}"
+    );
+
+    std::fs::remove_file(folder.path().join("go")).unwrap();
+    let second = ask_once(command(BEX), "tools/call", call);
+    let id = second["result"]["taskId"].clone();
+    let ended = ask_once(command(BEX), "tasks/cancel", json!({"taskId": id}));
+    assert!(ended["error"].is_null(), "{ended}");
+    let waited = command(BEX)
+        .args(["wait", "-b", id.as_str().unwrap()])
+        .output()
+        .unwrap();
+    assert_eq!(waited.status.code(), Some(1), "{waited:?}");
+    let gone = ask_once(command(BEX), "tasks/get", json!({"taskId": id}));
+    assert_eq!(gone["result"]["status"], "cancelled", "{gone}");
+    let none = ask_once(command(BEX), "tasks/get", json!({"taskId": "b999"}));
+    assert!(
+        none["error"]["message"].as_str().unwrap().contains("b999"),
+        "{none}"
+    );
+}

@@ -53,6 +53,7 @@ pub(crate) async fn get(
     };
     let payload = match task.status {
         TaskStatus::Working => TaskPayload::Working,
+        TaskStatus::Cancelled => TaskPayload::Cancelled,
         _ => {
             let result = serde_json::to_value(result(answer))
                 .map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
@@ -88,9 +89,11 @@ fn task(status: &Value, text: &str) -> Option<Task> {
     let batch = status["batch"].as_str()?;
     let created = status["created_at"].as_str()?;
     let updated = status["ended_at"].as_str().unwrap_or(created);
-    // Only what somebody works on goes on by itself.
+    let is_none = |what: &str| status[what].as_u64() == Some(0);
+    // Only what somebody works on goes on by itself. What was cancelled for a failure has a failure beside it.
     let at = match status["pid"].is_u64() {
         true => TaskStatus::Working,
+        false if !is_none("cancelled") && is_none("failed") => TaskStatus::Cancelled,
         false => TaskStatus::Completed,
     };
     let line = text.lines().next().unwrap_or_default();

@@ -147,8 +147,9 @@ pub(crate) fn answer(status: &BatchStatus, before: &Cursor) -> Answer {
         .filter(|cause| !before.knows(&cause.cause))
         .collect();
     if !new.is_empty() {
-        let what = if since { "new causes" } else { "causes" };
-        page.line(&format!("{} {what} of failures:", new.len()));
+        let what = if since { "new cause" } else { "cause" };
+        let plural = if new.len() == 1 { "" } else { "s" };
+        page.line(&format!("{} {what}{plural} of failures:", new.len()));
         for cause in new.iter().take(10) {
             page.line(&format!(
                 "  {} {} x {} (e.g. {}: {})",
