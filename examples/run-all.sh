@@ -56,6 +56,9 @@ example fetch 0 served examples/fetch/tasks.yaml -o $out/fetch.json
 example scrape 0 served examples/scrape/tasks.yaml -o $out/scrape.json
 example transform 0 run examples/transform/rows.csv --template examples/transform/task.json -o $out/orders.csv
 example test-suite 0 run examples/test-suite/tasks.yaml -o $out/test-suite.jsonl
+example template/save 0 "$bex" template save --replace greet examples/templates/greet.yaml
+example template/param 0 run --template greet --param city=Rome --param times=2 -o $out/greet.jsonl
+example template/rows 0 run --template greet --rows examples/templates/cities.csv
 example test-suite/failing 1 run examples/test-suite/failing.yaml -o $out/failing.jsonl
 
 if [ "$failures" = 0 ]; then
@@ -63,6 +66,7 @@ if [ "$failures" = 0 ]; then
     holds fetch '"total": ?210' $out/fetch.json
     holds scrape 'Europa, a moon of Jupiter' $out/scrape.json
     holds transform 'Grace Hopper' $out/orders.csv
+    holds template/param 'Hello Hello, Rome!' $out/greet.jsonl
     holds test-suite '"flaky": ?true' $out/test-suite.jsonl
     holds test-suite/failing '"reason": ?"dependency failed"' $out/failing.jsonl
     holds test-suite/failing '"reason": ?"timeout"' $out/failing.jsonl
