@@ -1,6 +1,6 @@
 //! The text of an answer, kept short: [`Page`].
 
-use batch_actions::{BatchStatus, State};
+use batch_actions::{BatchStatus, CauseStatus, State};
 use batch_core::ShortDuration;
 use batch_export::Visible;
 use serde_json::Value;
@@ -125,14 +125,7 @@ pub(crate) fn add_causes(page: &mut Page, status: &BatchStatus, most: usize) {
         causes.len()
     ));
     for cause in causes.iter().take(most) {
-        page.line(&format!(
-            "  {} {} x {} (e.g. {}: {})",
-            cause.cause,
-            cause.count,
-            Visible(&shorten(&cause.label, 160)),
-            cause.sample_task,
-            Visible(&shorten(&cause.sample, 160))
-        ));
+        page.line(&cause_line(cause));
     }
     if causes.len() > most {
         let rest: u64 = causes[most..].iter().map(|cause| cause.count).sum();
@@ -141,6 +134,18 @@ pub(crate) fn add_causes(page: &mut Page, status: &BatchStatus, most: usize) {
             causes.len() - most
         ));
     }
+}
+
+/// A cause with its count and a sample, in a line.
+pub(crate) fn cause_line(cause: &CauseStatus) -> String {
+    format!(
+        "  {} {} x {} (e.g. {}: {})",
+        cause.cause,
+        cause.count,
+        Visible(&shorten(&cause.label, 160)),
+        cause.sample_task,
+        Visible(&shorten(&cause.sample, 160))
+    )
 }
 
 /// What to call after one has seen how a batch stands.

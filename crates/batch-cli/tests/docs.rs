@@ -26,6 +26,7 @@ fn every_query_of_the_docs_runs() {
     let db = folder.path().join("b.db");
     let ended = Command::new(env!("CARGO_BIN_EXE_bex"))
         .env("BEX_HOME", folder.path().join("home"))
+        .env("XDG_CONFIG_HOME", folder.path().join("config"))
         .args(["run", "--progress", "none", "--store"])
         .arg(&db)
         .args([
@@ -69,6 +70,7 @@ fn every_table_of_the_file_is_described() {
     let db = folder.path().join("b.db");
     let made = Command::new(env!("CARGO_BIN_EXE_bex"))
         .env("BEX_HOME", folder.path().join("home"))
+        .env("XDG_CONFIG_HOME", folder.path().join("config"))
         .args(["add", "--store"])
         .arg(&db)
         .args(["--", "true"])

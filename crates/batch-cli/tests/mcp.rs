@@ -21,6 +21,7 @@ fn place() -> (TempDir, impl Fn(&str) -> Command) {
         command
             .current_dir(&path)
             .env("BEX_HOME", path.join("home"))
+            .env("XDG_CONFIG_HOME", path.join("config"))
             .env_remove("BEX_MCP_TOKEN");
         command
     };

@@ -29,6 +29,7 @@ impl Run {
             .args(args)
             .current_dir(folder.path())
             .env("BEX_HOME", folder.path().join("home"))
+            .env("XDG_CONFIG_HOME", folder.path().join("config"))
             .stdin(Stdio::null())
             .stdout(file("stdout"))
             .stderr(file("stderr"))

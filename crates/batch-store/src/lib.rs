@@ -49,6 +49,7 @@ mod load;
 mod migrate;
 mod overview;
 mod query;
+mod record_rows;
 mod remove;
 mod requests;
 mod rows;

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use batch_actions::{BatchStatus, State, status as read_status};
-use batch_export::Visible;
 use batch_store::BatchFile;
 use serde_json::{Map, Value};
 
@@ -11,7 +10,7 @@ use crate::args::Args;
 use crate::call::{Agent, Answer, CallContext};
 use crate::cursor::Cursor;
 use crate::mistake::Mistake;
-use crate::page::{Page, USUAL, add_next, sentence, shorten};
+use crate::page::{Page, USUAL, add_next, cause_line, sentence};
 
 /// The longest that a call waits: clients cut one off at 60 seconds.
 pub(crate) const LONGEST: Duration = Duration::from_secs(45);
@@ -151,14 +150,7 @@ pub(crate) fn answer(status: &BatchStatus, before: &Cursor) -> Answer {
         let plural = if new.len() == 1 { "" } else { "s" };
         page.line(&format!("{} {what}{plural} of failures:", new.len()));
         for cause in new.iter().take(10) {
-            page.line(&format!(
-                "  {} {} x {} (e.g. {}: {})",
-                cause.cause,
-                cause.count,
-                Visible(&shorten(&cause.label, 160)),
-                cause.sample_task,
-                Visible(&shorten(&cause.sample, 160))
-            ));
+            page.line(&cause_line(cause));
         }
         if new.len() > 10 {
             page.line(&format!(

@@ -1,0 +1,247 @@
+//! The arguments of what runs a batch: `run`, `start`, `resume`, and the hidden `execute`.
+
+use std::ffi::OsString;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use batch_core::{Priority, Status, parse_duration};
+use batch_export::Format;
+use clap::Args;
+
+use super::{BatchArgs, Durability, InputFormat, Progress};
+
+pub(crate) const RUN_USAGE: &str = "bex run [OPTIONS] FILE
+       bex run [OPTIONS] -- CMD ARG… < lines
+       bex run [OPTIONS] -- CMD ARG… ::: ITEM…
+       bex run [OPTIONS] --shell 'CMD {}' ::: ITEM…";
+
+pub(crate) const RUN_EXAMPLES: &str = "\
+In CMD, {} is the item, {.} the item without extension, {/} its base name, {//} its folder,
+{#} the number of the task. Without any of them the item is added as the last argument.
+
+Examples:
+  bex run tasks.yaml                                run a task file
+  bex run tasks.json -o results.csv                 and keep the results
+  ls *.wav | bex run -j 4 -- flac -s {}             one command for each line
+  bex run --max-retries 3 -- curl -fsO ::: URL…     try again what fails
+  bex run --shell 'gzip -c {} > {/}.gz' ::: *.log   through a shell, items quoted
+
+Exit codes: 0 all completed, 1 some failed, 2 wrong usage or input, 3 bex itself failed,
+5 stopped before the end, 130 and 143 ended by Ctrl-C and SIGTERM.";
+
+/// Options of `bex run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// A task file: .json, .jsonl, .yaml, or .csv with --template; - for standard input
+    pub(crate) file: Option<PathBuf>,
+
+    /// A command, run once for each item
+    #[arg(last = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+
+    /// A shell script, run once for each item; items are put in quoted
+    #[arg(long, value_name = "SCRIPT", help_heading = "What to run")]
+    pub(crate) shell: Option<OsString>,
+
+    /// A function, run once for each item, with --params
+    #[arg(long, value_name = "NAME", help_heading = "What to run")]
+    pub(crate) function: Option<String>,
+
+    /// The parameters for --function: JSON, with {} in its texts for the item
+    #[arg(
+        long,
+        value_name = "JSON",
+        requires = "function",
+        help_heading = "What to run"
+    )]
+    pub(crate) params: Option<String>,
+
+    /// The task for each row of a .csv FILE; without FILE, a saved template
+    #[arg(long, value_name = "FILE|NAME", help_heading = "What to run")]
+    pub(crate) template: Option<PathBuf>,
+
+    /// The format of FILE, where its name does not tell it
+    #[arg(long, value_name = "FORMAT", help_heading = "What to run")]
+    pub(crate) input: Option<InputFormat>,
+
+    /// Items on standard input end with a NUL byte, not a line feed
+    #[arg(short = '0', long, help_heading = "What to run")]
+    pub(crate) null: bool,
+
+    /// Show what would run, and run nothing
+    #[arg(long, help_heading = "What to run")]
+    pub(crate) dry_run: bool,
+
+    /// How many tasks run at once [default: number of CPUs]
+    #[arg(short = 'j', long, value_name = "N", help_heading = "How to run")]
+    pub(crate) max_concurrent: Option<NonZeroU32>,
+
+    /// How long one attempt may take, such as 30 or 1m30s
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, help_heading = "How to run")]
+    pub(crate) timeout: Option<Duration>,
+
+    /// How long the whole batch may take
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, help_heading = "How to run")]
+    pub(crate) batch_timeout: Option<Duration>,
+
+    /// How often a failed task is tried again [default: 3 in files, 0 for commands]
+    #[arg(long, value_name = "N", help_heading = "How to run")]
+    pub(crate) max_retries: Option<u32>,
+
+    /// End the batch at the first task that fails
+    #[arg(long, help_heading = "How to run")]
+    pub(crate) fail_fast: bool,
+
+    /// Keep the batch in this file, not in the state folder
+    #[arg(long, value_name = "FILE", help_heading = "The batch")]
+    pub(crate) store: Option<PathBuf>,
+
+    /// What survives what: full (a finished task survives a power failure), fast (the end of bex), none
+    #[arg(long, value_enum, default_value_t, help_heading = "The batch")]
+    pub(crate) durability: Durability,
+
+    /// A name for the batch
+    #[arg(long, value_name = "NAME", help_heading = "The batch")]
+    pub(crate) name: Option<String>,
+
+    /// One batch for each key: the same key and tasks give the batch that there is
+    #[arg(long, value_name = "KEY", help_heading = "The batch")]
+    pub(crate) key: Option<String>,
+
+    /// Go on with the last batch of FILE: run what is new, failed or unfinished, by content
+    #[arg(long, requires = "file", help_heading = "The batch")]
+    pub(crate) resume: bool,
+
+    /// A value for a saved template
+    #[arg(
+        long,
+        value_name = "NAME=VALUE",
+        requires = "template",
+        help_heading = "What to run"
+    )]
+    pub(crate) param: Vec<String>,
+
+    /// Run a saved template once for each row of a table
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "template",
+        help_heading = "What to run"
+    )]
+    pub(crate) rows: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) results: ResultArgs,
+}
+
+/// What becomes of the results.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ResultArgs {
+    /// Write the results to a file; its extension gives the format
+    #[arg(short, long, value_name = "FILE", help_heading = "Results")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// text, json, jsonl, csv, raw or none [default: text for files, raw for commands]
+    #[arg(long, value_name = "FORMAT", help_heading = "Results")]
+    pub(crate) format: Option<Format>,
+
+    /// Write results in the order of the tasks, not as they finish
+    #[arg(short, long, help_heading = "Results")]
+    pub(crate) keep_order: bool,
+
+    /// Only results that match, such as 'status:failed time>10'
+    #[arg(long, value_name = "EXPR", help_heading = "Results")]
+    pub(crate) filter: Option<String>,
+
+    /// Only results of these statuses
+    #[arg(
+        long,
+        value_name = "STATUS",
+        value_delimiter = ',',
+        help_heading = "Results"
+    )]
+    pub(crate) status: Vec<Status>,
+
+    /// Only results of these priorities
+    #[arg(
+        long,
+        value_name = "PRIORITY",
+        value_delimiter = ',',
+        help_heading = "Results"
+    )]
+    pub(crate) priority: Vec<Priority>,
+
+    /// Only results with one of these tags
+    #[arg(
+        long,
+        value_name = "TAG",
+        value_delimiter = ',',
+        help_heading = "Results"
+    )]
+    pub(crate) tag: Vec<String>,
+
+    /// In CSV, keep spreadsheets from taking cells for formulas
+    #[arg(long, help_heading = "Results")]
+    pub(crate) guard_formulas: bool,
+
+    /// How progress is shown
+    #[arg(long, value_enum, default_value_t, help_heading = "Results")]
+    pub(crate) progress: Progress,
+}
+
+/// Options of `bex start`.
+#[derive(Debug, Args)]
+pub(crate) struct StartArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    /// How many tasks run at once, in this run
+    #[arg(short = 'j', long, value_name = "N")]
+    pub(crate) max_concurrent: Option<NonZeroU32>,
+
+    /// Print the reply as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `bex resume`.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
+
+    /// Run it in the background
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+
+    /// How many tasks run at once, in this run
+    #[arg(short = 'j', long, value_name = "N")]
+    pub(crate) max_concurrent: Option<NonZeroU32>,
+
+    /// What survives what: full (a finished task survives a power failure), fast (the end of bex)
+    #[arg(long, value_enum, default_value_t = Durability::Full)]
+    pub(crate) durability: Durability,
+
+    #[command(flatten)]
+    pub(crate) results: ResultArgs,
+
+    /// Print the reply as JSON, where the batch runs in the background
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of the hidden `bex execute`.
+#[derive(Debug, Args)]
+pub(crate) struct ExecuteArgs {
+    /// The batch file
+    pub(crate) file: PathBuf,
+
+    /// How many tasks run at once, in this run
+    #[arg(short = 'j', long, value_name = "N")]
+    pub(crate) max_concurrent: Option<NonZeroU32>,
+
+    /// What survives what
+    #[arg(long, value_enum, default_value_t = Durability::Full)]
+    pub(crate) durability: Durability,
+}

@@ -1,0 +1,271 @@
+//! From rows to [`TaskRecord`]s: [`RecordReader`].
+
+use std::path::Path;
+use std::sync::Arc;
+
+use batch_core::{
+    Cause, CauseId, Json, Output, ProcessEnd, QueuedReason, Reason, Status, Stream, TaskId,
+};
+use batch_export::{AttemptEnd, AttemptRecord, TaskRecord};
+use rusqlite::Row;
+
+use crate::query::Selection;
+use crate::shape::{self, duration, time};
+use crate::spec_rows::{RowError, SPEC_WIDTH, SpecReader, SpecRow};
+use crate::store::Store;
+
+/// The columns that [`RecordReader::read`] wants behind those of the specification.
+pub(crate) const STATE_COLUMNS: &str =
+    "t.status, t.reason, t.detail, t.until_us, t.attempts, t.retries,
+    t.started_us, t.completed_us, t.execution_us, t.error, t.cause, c.label, c.sample";
+
+/// Makes records of rows.
+pub(crate) struct RecordReader<'a> {
+    store: &'a Store,
+    specs: SpecReader,
+    paused: bool,
+    with_outputs: bool,
+}
+
+/// The columns of a state that need no more than being read.
+struct Plain {
+    status: Option<String>,
+    reason: Option<String>,
+    detail: Option<i64>,
+    until_us: Option<i64>,
+    attempts: Option<u32>,
+    cause: Option<u32>,
+}
+
+impl<'a> RecordReader<'a> {
+    pub(crate) fn new(store: &'a Store, selection: &Selection) -> Self {
+        Self {
+            store,
+            specs: SpecReader::default(),
+            paused: crate::settings::get::<String>(&store.connection, "paused")
+                .is_ok_and(|reason| reason.is_some()),
+            with_outputs: !selection.without_outputs,
+        }
+    }
+
+    pub(crate) fn read(&mut self, row: &Row<'_>) -> Result<TaskRecord, RowError> {
+        let SpecRow {
+            task,
+            spec,
+            needs,
+            priority,
+            created_at,
+        } = self.specs.read(&self.store.connection, row)?;
+        let mut record = TaskRecord::queued(self.store.batch, task, spec, created_at);
+        record.priority = priority;
+        let plain = plain(row).map_err(Err)?;
+        let bad = |what: String| Ok(format!("task {task}: {what}"));
+        if let Some(status) = &plain.status {
+            record.status = status
+                .parse()
+                .map_err(|error: batch_core::UnknownName| bad(error.to_string()))?;
+        }
+        read_times(&mut record, row).map_err(Err)?;
+        record.reason = self
+            .reason(&record, &plain, &needs)
+            .map_err(|error| match error {
+                Ok(what) => bad(what),
+                Err(error) => Err(error),
+            })?;
+        record.flaky = record.status == Status::Completed && record.retry_count > 0;
+        record.cause = cause(row, plain.cause).map_err(Err)?.map(Arc::new);
+        if plain.attempts.unwrap_or_default() > 0 {
+            record.attempts = self.attempts(task)?;
+            let last = record
+                .attempts
+                .iter()
+                .rfind(|attempt| attempt.end != AttemptEnd::Interrupted);
+            if let Some(last) = last.filter(|_| self.with_outputs) {
+                record.output = self.output(task, last.attempt)?.map(Arc::new);
+            }
+        }
+        Ok(record)
+    }
+
+    fn reason(
+        &self,
+        record: &TaskRecord,
+        plain: &Plain,
+        needs: &[TaskId],
+    ) -> Result<Option<Reason>, RowError> {
+        let name = plain.reason.as_deref();
+        Ok(match (record.status, name) {
+            (Status::Failed, Some(name)) => Some(Reason::Failed(
+                shape::failure_kind(name, plain.detail).map_err(Ok)?,
+            )),
+            (Status::Cancelled, Some(name)) => Some(Reason::Cancelled(
+                shape::cancel_reason(name, plain.detail).map_err(Ok)?,
+            )),
+            (Status::Queued, name) => {
+                let reason = shape::queued_reason(name, plain.until_us.map(time));
+                let ready = reason == QueuedReason::Ready;
+                let missing = match ready && !needs.is_empty() {
+                    true => self.store.missing(needs).map_err(Err)?,
+                    false => 0,
+                };
+                Some(Reason::Queued(match missing {
+                    0 if ready && self.paused => QueuedReason::Paused,
+                    0 => reason,
+                    missing => QueuedReason::WaitingForDependencies { missing },
+                }))
+            }
+            _ => None,
+        })
+    }
+
+    fn attempts(&self, task: TaskId) -> Result<Vec<AttemptRecord>, RowError> {
+        let mut select = self
+            .store
+            .connection
+            .prepare_cached(
+                "SELECT attempt, started_us, ended_us, took_us, outcome, reason, detail, error
+                 FROM attempts WHERE task = ?1 AND ended_us IS NOT NULL ORDER BY attempt",
+            )
+            .map_err(Err)?;
+        let mut rows = select.query([task.get()]).map_err(Err)?;
+        let mut attempts = Vec::new();
+        while let Some(row) = rows.next().map_err(Err)? {
+            attempts.push(attempt(row, task)?);
+        }
+        Ok(attempts)
+    }
+
+    /// What an attempt left: how its process ended, what it returned and printed.
+    pub(crate) fn output(&self, task: TaskId, attempt: u32) -> Result<Option<Output>, RowError> {
+        let process = self.process(task, attempt).map_err(Err)?;
+        let mut select = self
+            .store
+            .connection
+            .prepare_cached(
+                "SELECT value, stdout, stderr, stdout_file, stderr_file, stdout_bytes, stderr_bytes
+                 FROM outputs WHERE task = ?1 AND attempt = ?2",
+            )
+            .map_err(Err)?;
+        let mut rows = select.query([task.get(), attempt]).map_err(Err)?;
+        let Some(row) = rows.next().map_err(Err)? else {
+            return Ok(process.map(|process| Output {
+                process: Some(process),
+                ..Output::default()
+            }));
+        };
+        let value: Option<String> = row.get(0).map_err(Err)?;
+        let folder = self.store.file.folder();
+        Ok(Some(Output {
+            value: value
+                .map(|text| Json::parse(&text))
+                .transpose()
+                .map_err(|error| Ok(format!("task {task}: its result: {error}")))?,
+            process,
+            stdout: stream(row, 1, &folder).map_err(Err)?,
+            stderr: stream(row, 2, &folder).map_err(Err)?,
+        }))
+    }
+
+    fn process(&self, task: TaskId, attempt: u32) -> rusqlite::Result<Option<ProcessEnd>> {
+        let mut select = self.store.connection.prepare_cached(
+            "SELECT exit_code, signal, cpu_us, peak_memory, leaking FROM attempts
+             WHERE task = ?1 AND attempt = ?2",
+        )?;
+        let mut rows = select.query([task.get(), attempt])?;
+        let Some(row) = rows.next()? else {
+            return Ok(None);
+        };
+        let Some(cpu_us) = row.get::<_, Option<i64>>(2)? else {
+            return Ok(None);
+        };
+        Ok(Some(ProcessEnd {
+            exit_code: row.get(0)?,
+            signal: row.get(1)?,
+            cpu_time: duration(cpu_us),
+            peak_memory: u64::try_from(row.get::<_, i64>(3)?).unwrap_or_default(),
+            leaking: row.get(4)?,
+        }))
+    }
+}
+
+fn plain(row: &Row<'_>) -> rusqlite::Result<Plain> {
+    let at = |offset: usize| SPEC_WIDTH + offset;
+    Ok(Plain {
+        status: row.get(at(0))?,
+        reason: row.get(at(1))?,
+        detail: row.get(at(2))?,
+        until_us: row.get(at(3))?,
+        attempts: row.get(at(4))?,
+        cause: row.get(at(10))?,
+    })
+}
+
+fn read_times(record: &mut TaskRecord, row: &Row<'_>) -> rusqlite::Result<()> {
+    let micros = |offset: usize| row.get::<_, Option<i64>>(SPEC_WIDTH + offset);
+    record.retry_count = row
+        .get::<_, Option<u32>>(SPEC_WIDTH + 5)?
+        .unwrap_or_default();
+    record.started_at = micros(6)?.map(time);
+    record.completed_at = micros(7)?.map(time);
+    record.execution_time = micros(8)?.map(duration);
+    record.wait_time = record
+        .started_at
+        .map(|start| start.since(record.created_at));
+    record.error = row.get(SPEC_WIDTH + 9)?;
+    Ok(())
+}
+
+fn cause(row: &Row<'_>, id: Option<u32>) -> rusqlite::Result<Option<Cause>> {
+    let Some(id) = id.and_then(CauseId::new) else {
+        return Ok(None);
+    };
+    let label: Option<String> = row.get(SPEC_WIDTH + 11)?;
+    let sample: Option<String> = row.get(SPEC_WIDTH + 12)?;
+    Ok(Some(Cause::from_parts(
+        id,
+        label.unwrap_or_default(),
+        sample.unwrap_or_default(),
+    )))
+}
+
+fn attempt(row: &Row<'_>, task: TaskId) -> Result<AttemptRecord, RowError> {
+    let read = || {
+        let outcome: Option<String> = row.get(4)?;
+        let reason: Option<String> = row.get(5)?;
+        let detail: Option<i64> = row.get(6)?;
+        let record = AttemptRecord {
+            attempt: row.get(0)?,
+            started_at: time(row.get(1)?),
+            ended_at: time(row.get(2)?),
+            took: duration(row.get::<_, Option<i64>>(3)?.unwrap_or_default()),
+            end: AttemptEnd::Interrupted,
+            error: row.get(7)?,
+        };
+        Ok((record, outcome, reason, detail))
+    };
+    let (mut record, outcome, reason, detail) = read().map_err(Err)?;
+    record.end = match outcome.as_deref() {
+        Some("completed") => AttemptEnd::Completed,
+        Some("cancelled") => AttemptEnd::Cancelled,
+        Some("interrupted") => AttemptEnd::Interrupted,
+        Some("failed") => {
+            let kind = shape::failure_kind(reason.as_deref().unwrap_or_default(), detail);
+            AttemptEnd::Failed(kind.map_err(|what| Ok(format!("task {task}: {what}")))?)
+        }
+        other => return Err(Ok(format!("task {task}: the outcome {other:?} is unknown"))),
+    };
+    Ok(record)
+}
+
+/// An output: its bytes, or the file it lies in.
+fn stream(row: &Row<'_>, column: usize, folder: &Path) -> rusqlite::Result<Stream> {
+    if let Some(name) = row.get::<_, Option<String>>(column + 2)? {
+        let len = row.get::<_, i64>(column + 4)?;
+        return Ok(Stream::File {
+            path: folder.join(name),
+            len: u64::try_from(len).unwrap_or_default(),
+        });
+    }
+    let bytes: Option<Vec<u8>> = row.get(column)?;
+    Ok(Stream::Inline(bytes.unwrap_or_default().into()))
+}
