@@ -120,6 +120,33 @@ async def ten_thousand_tasks_have_short_answers():
             assert len(text) <= 6_000, f"{tool}: {len(text)}"
 
 
+async def many_causes_and_large_outputs_have_short_answers():
+    async with client() as session:
+        script = "w=$(echo {} | tr 0-9 a-j); echo \"error in module $w\" >&2; exit 1"
+        text, run = await call(session, "bex_run", {"shell": script, "items": [str(n) for n in range(100, 400)], "wait_s": 40})
+        assert run["failed"] == 300 and "300 causes" in text, text
+        batch = run["batch"]
+        for tool, arguments in [("bex_status", {}), ("bex_wait", {"cursor": run["cursor"]}), ("bex_results", {"limit": 300})]:
+            text, _ = await call(session, tool, {"batch": batch, **arguments})
+            assert len(text) <= 6_000, f"{tool}: {len(text)}"
+        # Page by page, nothing is missing.
+        seen, cursor = [], None
+        while True:
+            arguments = {"batch": batch, "limit": 300, "output": "none", **({"cursor": cursor} if cursor else {})}
+            _, page = await call(session, "bex_results", arguments)
+            seen += [task["task_id"] for task in page["tasks"]]
+            cursor = page["cursor"]
+            if cursor is None:
+                break
+        assert seen == [f"{batch}.{n}" for n in range(1, 301)], len(seen)
+        big = "head -c 1000000 /dev/zero | tr '\\0' x; printf '\\033[31m%s' {}"
+        _, run = await call(session, "bex_run", {"shell": big, "items": ["end"], "wait_s": 40})
+        text, _ = await call(session, "bex_results", {"batch": run["batch"]})
+        assert len(text) <= 6_000 and "characters before this" in text and "\x1b" not in text, text[-200:]
+        text, _ = await call(session, "bex_results", {"batch": run["batch"], "output": "full"})
+        assert 20_000 < len(text) <= 32_000 and "characters more" in text, len(text)
+
+
 async def wrong_arguments_are_answered_with_the_field():
     wrong = [
         ("bex_run", {}),
@@ -167,6 +194,23 @@ async def limits_win_over_arguments():
         await call(session, "bex_run", {"shell": "echo {}", "items": list("abcdef")}, error=True)
 
 
+async def a_plan_runs_nothing_and_progress_is_told():
+    async with client() as session:
+        before, _ = await call(session, "bex_status", {"all": True})
+        text, plan = await call(session, "bex_run", {"shell": "touch planned-{}", "items": ["a", "b"], "plan": True})
+        assert plan["tasks"] == 2 and "Nothing was run" in text, text
+        after, _ = await call(session, "bex_status", {"all": True})
+        assert before == after and not os.path.exists(os.path.join(FOLDER, "planned-a"))
+        told = []
+
+        async def on_progress(progress, total, message):
+            told.append((progress, total))
+
+        arguments = {"shell": "sleep 0.2; echo {}", "items": ["a", "b", "c"], "max_concurrent": 1, "wait_s": 40}
+        await session.call_tool("bex_run", arguments, progress_callback=on_progress)
+        assert told and told[-1] == (3, 3), told
+
+
 async def two_clients_at_once():
     async def one(name):
         async with client() as session:
@@ -196,8 +240,10 @@ async def main():
     await a_batch_outlives_its_server()
     await a_cancelled_call_ends_the_waiting_and_not_the_batch()
     await ten_thousand_tasks_have_short_answers()
+    await many_causes_and_large_outputs_have_short_answers()
     await wrong_arguments_are_answered_with_the_field()
     await limits_win_over_arguments()
+    await a_plan_runs_nothing_and_progress_is_told()
     await two_clients_at_once()
     await tools_and_resources()
     # Whatever still runs must not outlive the test.
