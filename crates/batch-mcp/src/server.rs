@@ -6,9 +6,9 @@ use batch_agent::{Agent, Answer, CallContext};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ContentBlock,
     GetTaskParams, GetTaskResult, Implementation, ListResourceTemplatesResult, ListResourcesResult,
-    ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, ReadResourceRequestParams,
-    ReadResourceResponse, ReadResourceResult, Resource, ResourceContents, ResourceTemplate,
-    ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
+    ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, ProgressToken,
+    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Resource,
+    ResourceContents, ResourceTemplate, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use rmcp::{ErrorData, ServerHandler, ServiceExt};
@@ -83,16 +83,11 @@ impl Server {
         let mut work = tokio::task::spawn_blocking(move || agent.call(&tool, &arguments, &around));
         loop {
             tokio::select! {
+                // What was told before the answer goes out before it.
+                biased;
+                Some(step) = progress.recv() => notify(context, token.as_ref(), step).await,
                 answer = &mut work => {
                     return answer.map_err(|error| ErrorData::internal_error(error.to_string(), None));
-                }
-                Some((done, total, line)) = progress.recv() => {
-                    if let Some(token) = &token {
-                        let note = ProgressNotificationParam::new(token.clone(), done as f64)
-                            .with_total(total as f64)
-                            .with_message(line);
-                        let _ = context.peer.notify_progress(note).await;
-                    }
                 }
                 // The waiting ends; the batch goes on.
                 () = context.ct.cancelled() => {
@@ -101,6 +96,23 @@ impl Server {
                 }
             }
         }
+    }
+}
+
+/// Finished tasks, all tasks, and a line for people.
+type Step = (u64, u64, String);
+
+async fn notify(
+    context: &RequestContext<RoleServer>,
+    token: Option<&ProgressToken>,
+    (done, total, line): Step,
+) {
+    if let Some(token) = token {
+        let note = ProgressNotificationParam::new(token.clone(), done as f64)
+            .with_total(total as f64)
+            .with_message(line);
+        // Who does not listen any more needs no telling.
+        let _ = context.peer.notify_progress(note).await;
     }
 }
 
