@@ -63,7 +63,11 @@ pub fn start(file: &BatchFile, mut command: Command) -> Result<StartReply, Actio
         .read_line(&mut line)
         .map_err(|error| ActionError::Start(error.to_string()))?;
     match serde_json::from_str(&line) {
-        Ok(FirstLine::Started(reply)) => Ok(reply),
+        Ok(FirstLine::Started(reply)) => {
+            // Its end must be taken by somebody, or a server that starts many keeps a zombie for each.
+            std::thread::spawn(move || child.wait());
+            Ok(reply)
+        }
         Ok(FirstLine::Failed { message, usage }) => {
             let _ = child.wait();
             Err(match usage {
