@@ -133,7 +133,9 @@ impl ActionError {
                 | Self::Filter(_)
                 | Self::Refused(_)
                 | Self::NetworkFileSystem { .. }
-                | Self::Store(StoreError::Missing(_) | StoreError::NotABatch(_))
+                | Self::Store(
+                    StoreError::Missing(_) | StoreError::Exists(_) | StoreError::NotABatch(_)
+                )
         )
     }
 

@@ -319,3 +319,50 @@ fn a_batch_is_a_task_to_clients_that_know_tasks() {
         "{none}"
     );
 }
+
+#[test]
+fn other_machines_need_a_token_that_they_know() {
+    let (_folder, command) = place();
+    let refused = command(BEX)
+        .args(["mcp", "--http", "0.0.0.0:0"])
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(told.contains("BEX_MCP_TOKEN"), "{told}");
+}
+
+#[test]
+fn a_client_that_leaves_ends_its_waiting_call_and_not_the_batch() {
+    let (folder, command) = place();
+    let mut child = command(BEX)
+        .arg("mcp")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let shell = "until [ -e go ]; do sleep 0.05; done; echo {}";
+    // A word too many at the beginning ends nothing.
+    for message in [
+        json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}),
+        json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+            "protocolVersion": "2025-06-18", "capabilities": {},
+            "clientInfo": {"name": "test", "version": "1"}}}),
+        json!({"jsonrpc": "2.0", "method": "notifications/initialized"}),
+        json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {
+            "name": "bex_run", "arguments": {"shell": shell, "items": ["x"], "wait_s": 600}}}),
+    ] {
+        writeln!(input, "{message}").unwrap();
+    }
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let answer = String::from_utf8(output.stdout).unwrap();
+    let answer: Value = serde_json::from_str(answer.lines().last().unwrap()).unwrap();
+    assert_eq!(answer["id"], 2, "{answer}");
+    assert!(answer["result"]["isError"] != true, "{answer}");
+    std::fs::write(folder.path().join("go"), "").unwrap();
+    let waited = command(BEX).args(["wait"]).output().unwrap();
+    assert!(waited.status.success(), "{waited:?}");
+}

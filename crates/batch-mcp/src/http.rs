@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use batch_agent::Agent;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
@@ -19,6 +20,7 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use tokio::net::TcpListener;
 use tower_service::Service;
 
+use crate::line::Closing;
 use crate::server::Server;
 
 /// How the server is reached.
@@ -55,6 +57,13 @@ pub fn new_token() -> std::io::Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// How long a session of the older revisions may be silent. It holds nothing; but a client that finds it gone fails,
+/// and an agent may well think for longer than the five minutes of `rmcp`.
+const SILENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The time until the next connection is tried when there are no handles for one.
+const NO_HANDLES: Duration = Duration::from_millis(100);
+
 type Body = BoxBody<bytes::Bytes, Infallible>;
 
 /// Serves any number of clients, for as long as it is polled. `ready` is told the address once it listens.
@@ -79,11 +88,14 @@ pub async fn serve_http(
     loop {
         // A connection that fails at once is no reason to end.
         let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(NO_HANDLES).await;
             continue;
         };
         let service = TowerToHyperService::new(service.clone());
         tokio::spawn(async move {
-            let builder = auto::Builder::new(TokioExecutor::new());
+            let mut builder = auto::Builder::new(TokioExecutor::new());
+            // With it, who connects and then says nothing is shut out after a while.
+            builder.http1().timer(TokioTimer::new());
             let _ = builder
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
@@ -104,9 +116,11 @@ fn mcp(agent: Agent, options: &HttpOptions) -> Mcp {
         .with_allowed_hosts(hosts)
         .with_allowed_origins(options.origins.clone())
         .enforce_origin_validation();
+    let mut sessions = LocalSessionManager::default();
+    sessions.session_config.keep_alive = Some(SILENCE);
     StreamableHttpService::new(
-        move || Ok(Server::new(agent.clone())),
-        Arc::default(),
+        move || Ok(Server::new(agent.clone(), Closing::unseen())),
+        Arc::new(sessions),
         config,
     )
 }
@@ -122,8 +136,10 @@ impl Guard {
     fn admits<B>(&self, request: &Request<B>) -> bool {
         let given = request.headers().get(header::AUTHORIZATION);
         let given = given.and_then(|value| value.to_str().ok());
-        let given = given.and_then(|value| value.strip_prefix("Bearer "));
-        given.is_some_and(|given| same(given.as_bytes(), self.token.as_bytes()))
+        let given = given.and_then(|value| value.split_once(' '));
+        given.is_some_and(|(scheme, given)| {
+            scheme.eq_ignore_ascii_case("bearer") && same(given.as_bytes(), self.token.as_bytes())
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Batches for AI agents over the Model Context Protocol: [`serve_stdio`] and [`serve_http`].
+//! Batches for AI agents over the Model Context Protocol: [`serve_stdio`], [`serve_stream`] and [`serve_http`].
 //!
 //! A thin adapter: `batch-agent` has the tools and their answers, `rmcp` the protocol. Nothing of a batch is kept here,
 //! so a client may start a new server for each call, and a batch outlives them all. With the tasks extension, a
@@ -7,8 +7,9 @@
 #![forbid(unsafe_code)]
 
 mod http;
+mod line;
 mod server;
 mod tasks;
 
 pub use http::{HttpOptions, ServeHttpError, new_token, serve_http};
-pub use server::{ServeError, serve_stdio};
+pub use line::{ServeError, serve_stdio, serve_stream};

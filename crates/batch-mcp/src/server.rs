@@ -11,45 +11,23 @@ use rmcp::model::{
     ResourceContents, ResourceTemplate, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
 };
 use rmcp::service::{RequestContext, RoleServer};
-use rmcp::{ErrorData, ServerHandler, ServiceExt};
+use rmcp::{ErrorData, ServerHandler};
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
+use crate::line::Closing;
 use crate::tasks;
-
-/// Why the server ended.
-#[derive(Debug, thiserror::Error)]
-#[error("the server ended: {0}")]
-pub struct ServeError(String);
-
-/// Serves one client on standard input and output, until it closes them.
-///
-/// # Errors
-/// When the client breaks off the protocol before it has begun.
-pub async fn serve_stdio(agent: Agent) -> Result<(), ServeError> {
-    let transport = rmcp::transport::io::stdio();
-    let server = match Server::new(agent).serve(transport).await {
-        Ok(server) => server,
-        // A client that leaves at once has asked nothing.
-        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
-        Err(error) => return Err(ServeError(error.to_string())),
-    };
-    server
-        .waiting()
-        .await
-        .map(drop)
-        .map_err(|error| ServeError(error.to_string()))
-}
 
 /// What answers the calls of one client. Holds nothing of the batches.
 #[derive(Clone)]
 pub(crate) struct Server {
     agent: Agent,
     tools: Arc<[Tool]>,
+    closing: Closing,
 }
 
 impl Server {
-    pub(crate) fn new(agent: Agent) -> Self {
+    pub(crate) fn new(agent: Agent, closing: Closing) -> Self {
         let tools = agent.tools().into_iter().map(|tool| {
             let notes = ToolAnnotations::new()
                 .read_only(tool.read_only)
@@ -60,6 +38,7 @@ impl Server {
         Self {
             tools: tools.collect(),
             agent,
+            closing,
         }
     }
 
@@ -81,11 +60,19 @@ impl Server {
         }
         let (agent, tool, around) = (self.agent.clone(), tool.to_owned(), call.clone());
         let mut work = tokio::task::spawn_blocking(move || agent.call(&tool, &arguments, &around));
+        let mut closing = self.closing.clone();
+        let mut last = None;
         loop {
             tokio::select! {
                 // What was told before the answer goes out before it.
                 biased;
-                Some(step) = progress.recv() => notify(context, token.as_ref(), step).await,
+                Some(step) = progress.recv() => {
+                    // Tasks that are run again count down; progress in the protocol does not.
+                    if last.is_none_or(|last| step.0 > last) {
+                        last = Some(step.0);
+                        notify(context, token.as_ref(), step).await;
+                    }
+                }
                 answer = &mut work => {
                     return answer.map_err(|error| ErrorData::internal_error(error.to_string(), None));
                 }
@@ -94,6 +81,8 @@ impl Server {
                     call.cancel();
                     return Err(ErrorData::internal_error("the call was cancelled; the batch goes on", None));
                 }
+                // Nobody waits any more; what is known by now still goes out.
+                () = closing.wait(), if !call.is_cancelled() => call.cancel(),
             }
         }
     }

@@ -11,6 +11,13 @@ pub enum StoreError {
     /// There is no such file.
     #[error("there is no batch file {}", .0.display())]
     Missing(PathBuf),
+    /// A new batch was to be made where something lies already.
+    #[error(
+        "{} exists already; choose another name, or continue that batch with: bex resume --store {}",
+        .0.display(),
+        .0.display()
+    )]
+    Exists(PathBuf),
     /// The file exists, and it is something else.
     #[error("{} is not a batch file of bex", .0.display())]
     NotABatch(PathBuf),

@@ -65,7 +65,10 @@ impl BatchFile {
             .mode(0o600)
             .open(&self.path)
             .map(drop)
-            .map_err(|error| StoreError::io("create", &self.path, error))
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => StoreError::Exists(self.path.clone()),
+                _ => StoreError::io("create", &self.path, error),
+            })
     }
 
     /// Makes the folder of large outputs, for its owner only.

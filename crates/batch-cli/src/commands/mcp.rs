@@ -49,12 +49,19 @@ fn http_options(args: McpArgs) -> Result<(HttpOptions, bool), CliError> {
     };
     let given = args.token.or_else(of_environment);
     let is_new = given.is_none();
+    let address = args.http.expect("only called for HTTP");
+    // Who lets other machines in does so on purpose, and with a token that they know.
+    if is_new && !address.ip().is_loopback() {
+        return Err(CliError::Usage(format!(
+            "--http: other machines reach {address}; give a token with --token or BEX_MCP_TOKEN"
+        )));
+    }
     let token = match given {
         Some(token) => token,
         None => new_token().map_err(|error| CliError::System("make a token", error))?,
     };
     let options = HttpOptions {
-        address: args.http.expect("only called for HTTP"),
+        address,
         token,
         hosts: args.host,
         origins: args.origin,

@@ -260,3 +260,20 @@ fn a_template_is_saved_shown_run_and_removed() {
         assert!(refused.stderr.contains("greet"), "{refused:?}");
     }
 }
+
+#[test]
+fn run_does_not_take_a_file_that_is_there() {
+    let place = Place::new();
+    place
+        .bex(&["add", "--store", "mine.db", "--", "true"])
+        .expect(0);
+    let refused = place
+        .bex(&["run", "--store", "mine.db", "--", "true", ":::", "x"])
+        .expect(2);
+    assert!(
+        refused.stderr.contains("bex resume --store mine.db"),
+        "{refused:?}"
+    );
+    let status = place.bex(&["status", "--store", "mine.db", "--json"]);
+    assert_eq!(status.expect(0).json()["total"], 1, "nothing was added");
+}
