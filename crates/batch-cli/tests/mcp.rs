@@ -174,7 +174,9 @@ fn after_malformed(mut child: Child, before: &[Value], right: &Value) -> Value {
     let found = output
         .lines()
         .map_while(Result::ok)
-        .filter_map(|line| serde_json::from_str::<Value>(&line).ok())
+        .map(|line| {
+            serde_json::from_str::<Value>(&line).unwrap_or_else(|error| panic!("{line}: {error}"))
+        })
         .find(|answer| answer["id"] == right["id"]);
     drop(writer.join().unwrap());
     assert!(
@@ -332,36 +334,90 @@ fn other_machines_need_a_token_that_they_know() {
     assert!(told.contains("BEX_MCP_TOKEN"), "{told}");
 }
 
-#[test]
-fn a_client_that_leaves_ends_its_waiting_call_and_not_the_batch() {
-    let (folder, command) = place();
-    let mut child = command(BEX)
+/// A server that a client of an older revision has opened, with the end to write to.
+fn opened(mut command: Command) -> (Child, impl FnMut(Value)) {
+    let mut child = command
         .arg("mcp")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut input = child.stdin.take().unwrap();
-    let shell = "until [ -e go ]; do sleep 0.05; done; echo {}";
-    // A word too many at the beginning ends nothing.
-    for message in [
-        json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}),
+    let mut send = move |message: Value| writeln!(input, "{message}").unwrap();
+    // A word before the first one ends nothing.
+    let early =
+        json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}});
+    send(early);
+    send(
         json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
-            "protocolVersion": "2025-06-18", "capabilities": {},
-            "clientInfo": {"name": "test", "version": "1"}}}),
-        json!({"jsonrpc": "2.0", "method": "notifications/initialized"}),
-        json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {
-            "name": "bex_run", "arguments": {"shell": shell, "items": ["x"], "wait_s": 600}}}),
-    ] {
-        writeln!(input, "{message}").unwrap();
-    }
-    drop(input);
+        "protocolVersion": "2025-06-18", "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"}}}),
+    );
+    send(json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+    (child, send)
+}
+
+fn call(id: u32, tool: &str, arguments: Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
+        "params": {"name": tool, "arguments": arguments}})
+}
+
+/// Everything the server says until it ends, which it does well.
+#[track_caller]
+fn all_said(child: Child) -> Vec<Value> {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    let answer = String::from_utf8(output.stdout).unwrap();
-    let answer: Value = serde_json::from_str(answer.lines().last().unwrap()).unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let values = lines.lines().map(serde_json::from_str);
+    values.collect::<Result<_, _>>().unwrap()
+}
+
+const UNTIL_GO: &str = "until [ -e go ]; do sleep 0.05; done; echo {}";
+
+#[test]
+fn a_client_that_leaves_ends_its_waiting_call_and_not_the_batch() {
+    let (folder, command) = place();
+    let (child, mut send) = opened(command(BEX));
+    let arguments = json!({"shell": UNTIL_GO, "items": ["x"], "wait_s": 600});
+    send(call(2, "bex_run", arguments));
+    drop(send);
+    let said = all_said(child);
+    let answer = said.last().unwrap();
     assert_eq!(answer["id"], 2, "{answer}");
     assert!(answer["result"]["isError"] != true, "{answer}");
+    std::fs::write(folder.path().join("go"), "").unwrap();
+    let waited = command(BEX).args(["wait"]).output().unwrap();
+    assert!(waited.status.success(), "{waited:?}");
+}
+
+#[test]
+fn a_cancelled_call_is_not_answered_and_the_batch_goes_on() {
+    let (folder, command) = place();
+    let added = command(BEX)
+        .args(["add", "--shell", "until [ -e go ]; do sleep 0.05; done"])
+        .output()
+        .unwrap();
+    assert!(added.status.success(), "{added:?}");
+    let started = command(BEX).arg("start").output().unwrap();
+    assert!(started.status.success(), "{started:?}");
+    let (child, mut send) = opened(command(BEX));
+    send(call(
+        2,
+        "bex_wait",
+        json!({"batch": "b1", "timeout_s": 600}),
+    ));
+    send(
+        json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}}),
+    );
+    send(call(3, "bex_status", json!({"batch": "b1"})));
+    drop(send);
+    let said = all_said(child);
+    assert!(said.iter().all(|message| message["id"] != 2), "{said:?}");
+    let status = said.iter().find(|message| message["id"] == 3).unwrap();
+    assert_eq!(
+        status["result"]["structuredContent"]["state"], "running",
+        "{status}"
+    );
     std::fs::write(folder.path().join("go"), "").unwrap();
     let waited = command(BEX).args(["wait"]).output().unwrap();
     assert!(waited.status.success(), "{waited:?}");
