@@ -131,10 +131,14 @@ impl Source {
         registry: &Registry,
     ) -> Result<(BatchSettings, Work), CliError> {
         match self {
-            Self::Items(stream) => Ok((
-                settings(args, &FileSettings::default()),
-                Work::Stream(stream),
-            )),
+            Self::Items(stream) => {
+                let settings = settings(args, &FileSettings::default());
+                let work = match settings.key {
+                    Some(_) => Work::Plan(keyed(*stream, &settings, registry)?),
+                    None => Work::Stream(stream),
+                };
+                Ok((settings, work))
+            }
             Self::File {
                 path,
                 format,
@@ -171,6 +175,22 @@ impl Source {
             }
         }
     }
+}
+
+/// The tasks of all items, which have to be known before it can be told whether a key has the same ones.
+fn keyed(
+    stream: TaskStream,
+    settings: &BatchSettings,
+    registry: &Registry,
+) -> Result<Plan, CliError> {
+    let tasks = stream.collect::<Result<Vec<_>, _>>();
+    let tasks = tasks.map_err(|error| usage(error.to_string()))?;
+    let surroundings = Surroundings {
+        catalog: registry,
+        limits: &settings.limits,
+        submitted: &|_| None,
+    };
+    Plan::check_in(tasks, &surroundings).map_err(|problems| usage(texts(&problems)))
 }
 
 /// The tasks of a file, placed where we are and checked together.

@@ -69,6 +69,18 @@ impl Store {
         read().map_err(|error| self.error(error))
     }
 
+    /// How many tasks are held until somebody releases them. Looks at every task.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn held(&self) -> Result<u64, StoreError> {
+        let count = "SELECT count(*) FROM states WHERE status = 'queued' AND reason = 'held'";
+        let held = self
+            .connection
+            .query_row(count, [], |row| row.get::<_, u32>(0));
+        held.map(u64::from).map_err(|error| self.error(error))
+    }
+
     /// The row of `settings` in which others of this project keep something.
     ///
     /// # Errors

@@ -187,13 +187,8 @@ impl Foreground {
             screen.say("the input was not read to its end; what was not read is not in the batch");
         }
         if finished.open > 0 {
-            let (open, s) = (
-                finished.open,
-                if finished.open == 1 { " is" } else { "s are" },
-            );
-            screen.say(&format!(
-                "{open} task{s} left; go on with: bex resume -b {batch}"
-            ));
+            let held = lock(&store).held().map_err(ActionError::from)?;
+            tell_left(&screen, batch, held, finished.open);
         }
         Ok(exit(report, self.fail_fast, failed, signal, finished.open))
     }
@@ -268,6 +263,24 @@ fn conclude(
     }
     results.give_up();
     Ok(())
+}
+
+/// What becomes of the tasks that have not finished.
+fn tell_left(screen: &Screen, batch: BatchId, held: u64, open: u64) {
+    let tasks = |count: u64| match count {
+        1 => "1 task is".to_owned(),
+        _ => format!("{count} tasks are"),
+    };
+    if held > 0 {
+        let held = tasks(held);
+        screen.say(&format!(
+            "{held} held until somebody has looked (bex why TASK); let go with: bex retry -b {batch}"
+        ));
+    }
+    if open > held {
+        let left = tasks(open - held);
+        screen.say(&format!("{left} left; go on with: bex resume -b {batch}"));
+    }
 }
 
 fn is_broken_pipe(error: &batch_runtime::SinkError) -> bool {

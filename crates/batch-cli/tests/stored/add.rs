@@ -277,3 +277,25 @@ fn run_does_not_take_a_file_that_is_there() {
     let status = place.bex(&["status", "--store", "mine.db", "--json"]);
     assert_eq!(status.expect(0).json()["total"], 1, "nothing was added");
 }
+
+#[test]
+fn a_key_runs_the_same_items_once_and_refuses_others() {
+    let place = Place::new();
+    let run = |item: &str| {
+        place.bex(&[
+            "run",
+            "--key",
+            "k",
+            "--shell",
+            "echo {} >> effects",
+            ":::",
+            item,
+        ])
+    };
+    run("a").expect(0);
+    let again = run("a").expect(0);
+    assert!(again.stderr.contains("b1 has this key"), "{again:?}");
+    let other = run("b").expect(2);
+    assert!(other.stderr.contains("take another key"), "{other:?}");
+    assert_eq!(place.read("effects"), "a\n");
+}

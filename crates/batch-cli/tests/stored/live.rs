@@ -455,3 +455,22 @@ fn the_batch_file_answers_questions_in_sql() {
         [("completed".to_owned(), 2), ("failed".to_owned(), 1)]
     );
 }
+
+#[test]
+fn what_is_held_after_a_crash_says_how_to_let_it_go() {
+    let place = Place::new();
+    place.tasks(&json!([
+        { "shell": "test -e again || { touch again; kill -9 $PPID; sleep 60; }", "on_interrupt": "hold" },
+    ]));
+    place.bex(&["add", "--file", "tasks.json"]).expect(0);
+    let killed = place
+        .command(env!("CARGO_BIN_EXE_bex"))
+        .arg("resume")
+        .output();
+    assert!(!killed.unwrap().status.success());
+    let resumed = place.bex(&["resume"]).expect(5);
+    assert!(resumed.stderr.contains("1 task is held"), "{resumed:?}");
+    assert!(resumed.stderr.contains("bex retry -b b1"), "{resumed:?}");
+    place.bex(&["retry"]).expect(0);
+    place.bex(&["resume"]).expect(0);
+}
