@@ -240,6 +240,12 @@ fn the_tool_answers_a_line_with_a_line() {
         (&wrong["is_error"], &wrong["structured"]["field"]),
         (&json!(true), &json!("batch"))
     );
+    let line =
+        ask(json!({"id": 4, "tool": "bex_run", "arguments": {"command": "ls -l", "items": ["a"]}}));
+    assert_eq!(
+        (&line["is_error"], &line["structured"]["field"]),
+        (&json!(true), &json!("command"))
+    );
     drop(input);
     assert!(child.wait().unwrap().success());
 }

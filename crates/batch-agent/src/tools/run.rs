@@ -234,6 +234,12 @@ fn from_items(args: &Args<'_>, options: &ReadOptions) -> Result<Wanted, Mistake>
             .map(ItemTemplate::Shell)
             .map_err(|error| Mistake::of("shell", error.to_string()))?,
         None => {
+            let line = args.get("command").and_then(Value::as_str);
+            if line.is_some_and(|line| line.contains(char::is_whitespace)) {
+                let message = "it is a list, the program and each argument apart; a line for the shell goes into shell";
+                let example = json!({ "command": ["wc", "-l", "{}"], "items": ["a.txt"] });
+                return Err(Mistake::of("command", message).with_example(example));
+            }
             let argv = args.texts("command")?.into_iter().map(Into::into).collect();
             ItemTemplate::Command(CommandTemplate::new(argv))
         }
