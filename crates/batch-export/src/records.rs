@@ -286,7 +286,8 @@ fn attempt_ended(record: &mut TaskRecord, mut ended: AttemptRecord, outcome: &Ou
     record.reason = None;
     match then {
         Then::RetryAt(until) => {
-            record.retry_count += 1;
+            // One that could not begin for want of resources is tried again and used no retry.
+            record.retry_count += u32::from(matches!(outcome, Outcome::Failed(_)));
             record.reason = Some(Reason::Queued(QueuedReason::Delayed { until }));
         }
         Then::Held => record.reason = Some(Reason::Queued(QueuedReason::Held)),
