@@ -1,96 +1,264 @@
-//! What the docs show is true: the SQL of `docs/batch-file.md` runs against a batch of the binary.
+//! What the docs show is true: queries and their answers, tables, verbs, options, and the keys of JSON replies.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
+use serde_json::Value;
+use tempfile::TempDir;
 
-fn doc(name: &str) -> String {
-    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../docs")
-        .join(name);
-    std::fs::read_to_string(path).unwrap()
+/// A page of the project, by its path from the top.
+fn page(name: &str) -> String {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    std::fs::read_to_string(top.join(name)).unwrap()
 }
 
-fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
+/// The blocks of a language, each with what stands between it and the next one.
+fn blocks<'a>(text: &'a str, language: &str) -> Vec<(&'a str, &'a str)> {
     let open = format!("```{language}\n");
     text.split(&open)
         .skip(1)
-        .map(|rest| rest.split("```").next().unwrap())
+        .map(|rest| rest.split_once("```").unwrap())
+        .collect()
+}
+
+/// A folder with a state folder of its own.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn run(&self, program: &str, args: &[&str]) -> Output {
+        let binary = Path::new(env!("CARGO_BIN_EXE_bex"));
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(binary.parent().unwrap().to_owned())
+            .chain(std::env::split_paths(&folders));
+        Command::new(program)
+            .args(args)
+            .current_dir(self.0.path())
+            .env("PATH", std::env::join_paths(folders).unwrap())
+            .env("BEX_HOME", self.path("home"))
+            .env("XDG_CONFIG_HOME", self.path("config"))
+            .env("LC_ALL", "C")
+            .output()
+            .unwrap()
+    }
+
+    fn bex(&self, args: &[&str]) -> Output {
+        self.run(env!("CARGO_BIN_EXE_bex"), args)
+    }
+
+    /// What `bex` replies as JSON.
+    fn json(&self, args: &[&str]) -> Value {
+        let ended = self.bex(args);
+        serde_json::from_slice(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
+    }
+
+    fn read(&self, db: &str) -> Connection {
+        Connection::open_with_flags(self.path(db), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
+    }
+}
+
+/// The answer to a query in the way of `sqlite3`: a line a row, columns apart by `|`.
+fn answer(connection: &Connection, query: &str) -> String {
+    let mut statement = connection
+        .prepare(query)
+        .unwrap_or_else(|error| panic!("{query}: {error}"));
+    let columns = statement.column_count();
+    let mut rows = statement.query([]).unwrap();
+    let mut lines = String::new();
+    while let Some(row) = rows.next().unwrap() {
+        let cells: Vec<String> = (0..columns)
+            .map(|column| match row.get_ref(column).unwrap() {
+                ValueRef::Null => String::new(),
+                ValueRef::Integer(number) => number.to_string(),
+                ValueRef::Real(number) => format!("{number:?}"),
+                ValueRef::Text(text) => String::from_utf8(text.to_vec()).unwrap(),
+                ValueRef::Blob(_) => panic!("{query}: bytes are no answer for people"),
+            })
+            .collect();
+        lines += &cells.join("|");
+        lines.push('\n');
+    }
+    lines
+}
+
+/// The lines without what differs between two runs: times, and the order that follows from them.
+fn timeless(answer: &str) -> Vec<String> {
+    let cell = |cell: &str| {
+        let is_time = cell.contains('.') && cell.chars().all(|c| "0123456789.:e-".contains(c));
+        if is_time { "TIME" } else { cell }.to_owned()
+    };
+    let line = |line: &str| line.split('|').map(cell).collect::<Vec<_>>().join("|");
+    let mut lines: Vec<String> = answer
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(line)
+        .collect();
+    lines.sort_unstable();
+    lines
+}
+
+#[test]
+fn queries_give_the_answers_shown() {
+    let text = page("docs/batch-file.md");
+    let place = Place::new();
+    let [(made_by, _)] = blocks(&text, "sh")[..] else {
+        panic!("one line makes the batch");
+    };
+    let ended = place.run("sh", &["-c", made_by]);
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    let connection = place.read("b.db");
+    let mut compared = 0;
+    for (query, after) in blocks(&text, "sql") {
+        let given = answer(&connection, query);
+        // The answer, where one is shown, stands right behind the query.
+        if let Some(shown) = after.trim_start().strip_prefix("```text\n") {
+            let shown = shown.split("```").next().unwrap();
+            assert_eq!(timeless(&given), timeless(shown), "{query}");
+            compared += 1;
+        } else {
+            assert_eq!(given, "", "{query}");
+        }
+    }
+    assert!(compared >= 9, "only {compared} answers");
+}
+
+#[test]
+fn every_table_and_column_is_described() {
+    let text = page("docs/batch-file.md");
+    let place = Place::new();
+    let made = place.bex(&["add", "--store", "b.db", "--", "true"]);
+    assert!(made.status.success(), "{made:?}");
+    let columns = "select t.name || '|' || c.name from sqlite_schema t, pragma_table_info(t.name) c
+        where t.type in ('table', 'view') and t.name not like 'sqlite_%'";
+    let columns = answer(&place.read("b.db"), columns);
+    assert!(columns.lines().count() >= 70, "{columns}");
+    for line in columns.lines() {
+        let (table, column) = line.split_once('|').unwrap();
+        let (_, section) = text
+            .split_once(&format!("**`{table}`**"))
+            .unwrap_or_else(|| panic!("{table} is not described"));
+        let section = section.split("\n**`").next().unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        assert!(
+            section.contains(&format!("`{column}`")),
+            "{table}.{column} is not described"
+        );
+    }
+}
+
+/// The commands of `bex` in a page's sessions: the words of each, up to where its own options end.
+fn commands(text: &str) -> Vec<Vec<String>> {
+    let lines = blocks(text, "console")
+        .into_iter()
+        .flat_map(|(block, _)| block.lines());
+    let shown = lines.filter_map(|line| line.strip_prefix("$ "));
+    let calls = shown.flat_map(|line| line.split(" && ").flat_map(|part| part.split(" | ")));
+    calls
+        .filter_map(|call| call.strip_prefix("bex "))
+        .map(|call| {
+            call.split_whitespace()
+                .take_while(|word| !["--", ":::", "#", "<"].contains(word))
+                .map(|word| word.trim_end_matches(';').to_owned())
+                .collect()
+        })
         .collect()
 }
 
 #[test]
-fn every_query_of_the_docs_runs() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = folder.path().join("b.db");
-    let ended = Command::new(env!("CARGO_BIN_EXE_bex"))
-        .env("BEX_HOME", folder.path().join("home"))
-        .env("XDG_CONFIG_HOME", folder.path().join("config"))
-        .args(["run", "--progress", "none", "--store"])
-        .arg(&db)
-        .args([
-            "--max-retries",
-            "1",
-            "--shell",
-            "echo out; test {} = a",
-            ":::",
-            "a",
-            "b",
-        ])
-        .output()
-        .unwrap();
-    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
-    let connection = Connection::open_with_flags(&db, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    let text = doc("batch-file.md");
-    let queries = blocks(&text, "sql");
-    assert!(queries.len() >= 7);
-    let rows: Vec<usize> = queries
+fn verbs_and_options_of_the_docs_exist() {
+    let place = Place::new();
+    let pages = [
+        "README.md",
+        "docs/guide.md",
+        "docs/agents.md",
+        "docs/batch-file.md",
+    ];
+    let shown: Vec<_> = pages
         .iter()
-        .map(|query| {
-            let mut statement = connection
-                .prepare(query)
-                .unwrap_or_else(|error| panic!("{query}: {error}"));
-            let mut rows = statement.query([]).unwrap();
-            let mut count = 0;
-            while rows.next().unwrap().is_some() {
-                count += 1;
-            }
-            count
-        })
+        .flat_map(|name| commands(&page(name)))
         .collect();
-    // Statuses, slowest, causes, output, runs, retried, and nothing that runs now.
-    assert_eq!(rows, [2, 2, 1, 1, 1, 1, 0]);
+    assert!(shown.len() >= 60, "only {} commands", shown.len());
+    for words in shown {
+        let help = place.bex(&[&words[0], "--help"]);
+        assert!(help.status.success(), "there is no verb: {words:?}");
+        let help = String::from_utf8(help.stdout).unwrap();
+        let options: BTreeSet<&str> = help
+            .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
+            .collect();
+        for word in words.iter().filter(|word| word.starts_with("--")) {
+            assert!(options.contains(word.as_str()), "{word} of {words:?}");
+        }
+    }
 }
 
 #[test]
-fn every_table_of_the_file_is_described() {
-    let text = doc("batch-file.md");
-    let folder = tempfile::tempdir().unwrap();
-    let db = folder.path().join("b.db");
-    let made = Command::new(env!("CARGO_BIN_EXE_bex"))
-        .env("BEX_HOME", folder.path().join("home"))
-        .env("XDG_CONFIG_HOME", folder.path().join("config"))
-        .args(["add", "--store"])
-        .arg(&db)
-        .args(["--", "true"])
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{made:?}");
-    let connection = Connection::open(&db).unwrap();
-    let mut names = connection
-        .prepare("select name from sqlite_schema where type in ('table', 'view') and name not like 'sqlite_%'")
-        .unwrap();
-    let names: Vec<String> = names
-        .query_map([], |row| row.get(0))
-        .unwrap()
-        .map(Result::unwrap)
+fn every_verb_is_in_the_guide() {
+    let help = Place::new().bex(&["--help"]);
+    let help = String::from_utf8(help.stdout).unwrap();
+    let (verbs, _) = help.split_once("\nOptions:").unwrap();
+    let verbs: Vec<&str> = verbs
+        .lines()
+        .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next())
         .collect();
-    assert!(names.len() >= 10);
-    for name in names {
-        assert!(
-            text.contains(&format!("**`{name}`**")),
-            "{name} is not described"
-        );
+    assert!(verbs.len() >= 25, "{verbs:?}");
+    let guide = page("docs/guide.md");
+    let elsewhere = ["help", "template", "mcp", "tool", "completions", "man"];
+    for verb in verbs {
+        let known = elsewhere.contains(&verb) || guide.contains(&format!("bex {verb}"));
+        assert!(known, "{verb} is not in the guide");
     }
+}
+
+/// The names that the guide's table of JSON replies has for a verb.
+fn keys_told(guide: &str, verb: &str) -> BTreeSet<String> {
+    let (_, table) = guide.split_once("| verb | prints |").unwrap();
+    let row = table
+        .lines()
+        .find(|line| {
+            line.split(" | ")
+                .next()
+                .unwrap()
+                .contains(&format!("`{verb}`"))
+        })
+        .unwrap_or_else(|| panic!("{verb} is not in the table"));
+    let told = row.split(" | ").nth(1).unwrap();
+    told.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn json_replies_have_the_keys_told() {
+    let guide = page("docs/guide.md");
+    let place = Place::new();
+    let check = |verb: &str, args: &[&str]| {
+        let reply = place.json(args);
+        let keys: BTreeSet<String> = reply.as_object().unwrap().keys().cloned().collect();
+        assert_eq!(keys, keys_told(&guide, verb), "{verb}");
+    };
+    check("add", &["add", "--json", "--", "false"]);
+    check("set", &["set", "-j", "2", "--json"]);
+    check("pause", &["pause", "--json"]);
+    check("start", &["start", "--json"]);
+    check("wait", &["wait", "--json"]);
+    check("status", &["status", "--json"]);
+    check("retry", &["retry", "--json"]);
+    check("cancel", &["cancel", "--all", "--json"]);
+    check("why", &["why", "1", "--json"]);
+    check("logs", &["logs", "1", "--json"]);
+    check("results", &["results", "--json"]);
+    check("export", &["export", "-o", "r.csv", "--json"]);
+    check("clear", &["clear", "--json"]);
 }
