@@ -64,7 +64,7 @@ pub use error::ExportError;
 pub use filter::{Filter, FilterError};
 pub use format::{Format, UnknownFormat};
 pub use record::{AttemptEnd, AttemptRecord, TaskRecord};
-pub use records::Records;
+pub use records::{Records, cancelled_text};
 pub use scalar::rfc3339;
 pub use stream::copy_stream;
 pub use summary::{Summary, Totals};

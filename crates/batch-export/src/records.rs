@@ -206,13 +206,7 @@ impl Records {
                 Some("interrupted: it was cut off, and is not to run again".to_owned())
             }
             Some(Reason::Failed(kind)) => Some(kind.to_string()),
-            Some(Reason::Cancelled(CancelReason::DependencyFailed { root })) => {
-                Some(self.blame(root))
-            }
-            Some(Reason::Cancelled(CancelReason::User)) => Some("cancelled by the user".to_owned()),
-            Some(Reason::Cancelled(CancelReason::BatchStopped)) => {
-                Some("the batch was stopped".to_owned())
-            }
+            Some(Reason::Cancelled(why)) => Some(self.cancelled(why)),
             Some(Reason::Queued(_)) | None => record.error.take(),
         };
         if let Some(Reason::Failed(kind)) = record.reason {
@@ -223,23 +217,13 @@ impl Records {
         }
     }
 
-    fn blame(&self, root: TaskId) -> String {
-        let id = self.batch.task(root);
-        match &self.root {
-            Some((task, status, spec)) if *task == root => {
-                let verb = if *status == Status::Cancelled {
-                    "was cancelled"
-                } else {
-                    "failed"
-                };
-                if spec.name.is_some() || spec.id.is_some() {
-                    format!("{id} ({}) {verb}", spec.label())
-                } else {
-                    format!("{id} {verb}")
-                }
-            }
-            _ => format!("{id} did not complete"),
-        }
+    fn cancelled(&self, why: CancelReason) -> String {
+        let root = self.root.as_ref().and_then(|(task, status, spec)| {
+            let named = spec.name.is_some() || spec.id.is_some();
+            let is_it = matches!(why, CancelReason::DependencyFailed { root } if root == *task);
+            is_it.then(|| (*status, named.then(|| spec.label())))
+        });
+        cancelled_text(self.batch, why, root)
     }
 
     /// For each task that waits for others, how many of those are open.
@@ -261,6 +245,39 @@ impl Records {
             .iter()
             .map(|(task, waiting)| (*task, count(&waiting.spec)));
         waiting.filter(|(_, missing)| *missing > 0).collect()
+    }
+}
+
+/// Why a task was cancelled, in words. Of the task that a cancelled one needed, `root` says what became of it
+/// and its name, as far as they are known.
+///
+/// ```
+/// use batch_core::{BatchId, CancelReason, Status, TaskId};
+/// use batch_export::cancelled_text;
+///
+/// let why = CancelReason::DependencyFailed { root: TaskId::from_index(1) };
+/// let text = |root| cancelled_text(BatchId::default(), why, root);
+/// assert_eq!(text(Some((Status::Failed, Some("login")))), "b1.2 (login) failed");
+/// assert_eq!(text(None), "b1.2 did not complete");
+/// ```
+pub fn cancelled_text(
+    batch: BatchId,
+    why: CancelReason,
+    root: Option<(Status, Option<&str>)>,
+) -> String {
+    let id = match why {
+        CancelReason::User => return "cancelled by the user".to_owned(),
+        CancelReason::BatchStopped => return "the batch was stopped".to_owned(),
+        CancelReason::DependencyFailed { root } => batch.task(root),
+    };
+    let (verb, name) = match root {
+        Some((Status::Cancelled, name)) => ("was cancelled", name),
+        Some((_, name)) => ("failed", name),
+        None => ("did not complete", None),
+    };
+    match name {
+        Some(name) => format!("{id} ({name}) {verb}"),
+        None => format!("{id} {verb}"),
     }
 }
 

@@ -8,12 +8,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use batch_core::{
-    BatchId, CancelReason, Event, Failure, Outcome, Output, Reason, Status, Stream, TaskId, Then,
-    Time,
+    CancelReason, Event, Failure, Outcome, Output, Reason, Status, TaskId, Then, Time,
 };
-use batch_export::cause_of;
 
 use crate::error::StoreError;
+use crate::explain::Cancelled;
 use crate::rows::{AttemptRow, OutputRow, Rows, StateRow};
 use crate::shape::{self, reason_columns};
 use crate::store::{Store, micros};
@@ -23,7 +22,6 @@ use crate::store::{Store, micros};
 pub struct Journal {
     store: Arc<Mutex<Store>>,
     run: u32,
-    batch: BatchId,
     /// The run whose executor died, while what it left is recovered: an interruption then is its death.
     recovering: Option<u32>,
     /// Attempts under way.
@@ -32,6 +30,8 @@ pub struct Journal {
     rows: Rows,
     /// When something last happened.
     seen: Time,
+    /// The task that last failed or was cancelled on its own account: its dependents follow at once.
+    root: Option<(TaskId, Status)>,
 }
 
 #[derive(Debug)]
@@ -55,15 +55,14 @@ enum Record {
 impl Journal {
     /// The journal of a run of the batch in a store.
     pub fn new(store: Arc<Mutex<Store>>, run: u32) -> Self {
-        let batch = lock(&store).batch();
         Self {
             store,
             run,
-            batch,
             recovering: None,
             under_way: HashMap::new(),
             rows: Rows::default(),
             seen: Time::ZERO,
+            root: None,
         }
     }
 
@@ -124,7 +123,6 @@ impl Journal {
             Event::Released { task, .. } => self.rows.states.push(StateRow::queued(task.get())),
             Event::Reopened { task, from, .. } => {
                 self.rows.totals.moved(*from, Status::Queued);
-                self.rows.totals.executed -= i64::from(*from != Status::Cancelled);
                 self.rows
                     .reopened
                     .push((self.rows.states.len(), task.get()));
@@ -161,10 +159,8 @@ impl Journal {
             Outcome::Failed(failure) => Some(failure),
             _ => None,
         };
-        if !interrupted {
-            self.rows.totals.attempts += 1;
-            self.rows.totals.execution_us += ended.took_us;
-        }
+        self.rows.totals.attempts += i64::from(!interrupted);
+        self.rows.totals.execution_us += ended.took_us;
         self.rows.attempts.push(attempt_row(
             self.recovering.unwrap_or(self.run),
             &ended,
@@ -190,6 +186,7 @@ impl Journal {
                 self.rows.last_failure = failure.map(|f| (ended.task, Arc::clone(f)));
             }
             Then::RetryAt(until) => {
+                row.error = failure.map(|failure| failure.message.clone());
                 row.reason = Some("delayed");
                 row.until_us = Some(micros(until));
                 row.retries = u32::from(failure.is_some());
@@ -241,13 +238,19 @@ impl Journal {
             }
             None => (None, None),
         };
+        let place = self.rows.states.len() - 1;
         if let Some(Reason::Cancelled(why)) = reason {
-            row.error = Some(cancelled_text(self.batch, why));
+            let root = self.root.filter(|root| needed(why) == Some(root.0));
+            let root = root.map(|(_, status)| status);
+            self.rows.cancelled.push(Cancelled { place, why, root });
+        }
+        if status != Status::Completed && reason.is_none_or(|reason| !is_by_another(reason)) {
+            self.root = Some((task, status));
         }
         if status == Status::Failed
             && let Some((_, failure)) = failure.filter(|(failed, _)| *failed == task)
         {
-            self.rows.failed.push((self.rows.states.len() - 1, failure));
+            self.rows.failed.push((place, failure));
         }
     }
 
@@ -293,8 +296,8 @@ impl Journal {
         if self.rows.is_empty() && running.is_empty() {
             return Ok(());
         }
-        self.find_causes()?;
         let mut store = lock(&self.store);
+        self.rows.explain(&store)?;
         let mut totals = self.rows.totals.clone();
         totals.counts[Status::Queued as usize] -= running.len() as i64;
         totals.counts[Status::Running as usize] += running.len() as i64;
@@ -318,27 +321,6 @@ impl Journal {
     pub fn make_room(&self) {
         // It may need room itself; there is nothing lost then.
         let _ = lock(&self.store).checkpoint();
-    }
-
-    /// Finds the causes of the failures that wait. The function of a task stands in the file.
-    fn find_causes(&mut self) -> Result<(), StoreError> {
-        if self.rows.failed.is_empty() {
-            return Ok(());
-        }
-        let store = lock(&self.store);
-        for (index, failure) in std::mem::take(&mut self.rows.failed) {
-            let row = &mut self.rows.states[index];
-            let function = store.function_of(row.task)?;
-            let none = Stream::default();
-            let stderr = failure
-                .output
-                .as_ref()
-                .map_or(&none, |output| &output.stderr);
-            let cause = cause_of(&function, failure.kind, &failure.message, stderr);
-            row.cause = Some(cause.id().get());
-            self.rows.causes.push((row.task, cause));
-        }
-        Ok(())
     }
 }
 
@@ -385,14 +367,16 @@ fn has_content(output: &Output) -> bool {
     output.value.is_some() || !output.stdout.is_empty() || !output.stderr.is_empty()
 }
 
-fn cancelled_text(batch: BatchId, why: CancelReason) -> String {
+/// The task for whose sake one was cancelled.
+fn needed(why: CancelReason) -> Option<TaskId> {
     match why {
-        CancelReason::User => "cancelled by the user".to_owned(),
-        CancelReason::BatchStopped => "the batch was stopped".to_owned(),
-        CancelReason::DependencyFailed { root } => {
-            format!("{} did not complete", batch.task(root))
-        }
+        CancelReason::DependencyFailed { root } => Some(root),
+        CancelReason::User | CancelReason::BatchStopped => None,
     }
+}
+
+fn is_by_another(reason: Reason) -> bool {
+    matches!(reason, Reason::Cancelled(why) if needed(why).is_some())
 }
 
 /// The store of this process, for one transaction.

@@ -42,6 +42,7 @@
 mod add;
 mod content;
 mod error;
+mod explain;
 mod file;
 mod journal;
 mod lease;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use batch_core::{Cause, CauseId, Status, TaskId, Time};
+use batch_core::{Cause, CauseId, Reason, Status, Stream, TaskId, Time};
+use batch_export::cause_of;
 use rusqlite::Row;
 
 use crate::error::StoreError;
@@ -56,17 +57,44 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn causes(&self) -> Result<Vec<CauseCount>, StoreError> {
-        let read = || -> rusqlite::Result<Vec<CauseCount>> {
+        let read = || -> rusqlite::Result<Vec<(CauseCount, bool)>> {
             self.connection
                 .prepare_cached(
-                    "SELECT cause, label, sample, sample_task, tasks FROM causes
-                     WHERE tasks > 0 ORDER BY tasks DESC, cause",
+                    "SELECT c.cause, label, sample, tasks, sample_task, t.cause IS c.cause,
+                        (SELECT min(task) FROM states WHERE cause = c.cause)
+                     FROM causes c LEFT JOIN states t ON t.task = sample_task
+                     WHERE tasks > 0 ORDER BY tasks DESC, c.cause",
                 )?
                 .query_map([], cause_count)?
                 .filter_map(Result::transpose)
                 .collect()
         };
-        read().map_err(|error| self.error(error))
+        let found = read().map_err(|error| self.error(error))?;
+        found
+            .into_iter()
+            .map(|(count, holds)| match holds {
+                true => Ok(count),
+                false => self.with_sample(count),
+            })
+            .collect()
+    }
+
+    /// The sample of a cause, taken from its sample task: the one before runs again, or was cleared away.
+    fn with_sample(&self, mut count: CauseCount) -> Result<CauseCount, StoreError> {
+        let Some(record) = self.task(count.sample_task)? else {
+            return Ok(count);
+        };
+        if let (Some(Reason::Failed(kind)), Some(error)) = (record.reason, &record.error) {
+            let none = Stream::default();
+            let output = record.output.as_ref();
+            let stderr = output.map_or(&none, |output| &output.stderr);
+            let cause = cause_of(&record.spec.function, kind, error, stderr);
+            // Told otherwise by a later version, or its output is gone: the old sample must do.
+            if cause.id() == count.cause.id() {
+                count.cause = cause;
+            }
+        }
+        Ok(count)
     }
 
     /// How many tasks are held until somebody releases them. Looks at every task.
@@ -122,17 +150,17 @@ impl Overview {
         self.total("flaky")
     }
 
-    /// How many retries finished tasks used.
+    /// How many retries the finished tasks used.
     pub fn retries(&self) -> u64 {
         self.total("retries")
     }
 
-    /// How many tasks were finished after at least one attempt.
+    /// How many of the finished tasks had an attempt.
     pub fn executed(&self) -> u64 {
         self.total("executed")
     }
 
-    /// How long all attempts took together.
+    /// How long all attempts of all tasks took together, those that were cut off as well.
     pub fn execution_time(&self) -> Duration {
         Duration::from_micros(self.total("execution_us"))
     }
@@ -157,14 +185,22 @@ impl Overview {
     }
 }
 
-/// A row of `causes`; `None` when it cannot be one.
-fn cause_count(row: &Row<'_>) -> rusqlite::Result<Option<CauseCount>> {
-    let (id, sample_task) = (CauseId::new(row.get(0)?), TaskId::new(row.get(3)?));
+/// A row of `causes`, and whether its sample is of its sample task; `None` when it cannot be one.
+fn cause_count(row: &Row<'_>) -> rusqlite::Result<Option<(CauseCount, bool)>> {
     let (label, sample): (String, String) = (row.get(1)?, row.get(2)?);
-    let tasks: i64 = row.get(4)?;
-    Ok(id.zip(sample_task).map(|(id, sample_task)| CauseCount {
-        cause: Cause::from_parts(id, label, sample),
-        tasks: u64::try_from(tasks).unwrap_or_default(),
-        sample_task,
+    let tasks: i64 = row.get(3)?;
+    let (told, holds): (u32, bool) = (row.get(4)?, row.get(5)?);
+    let sample_task = match holds {
+        true => Some(told),
+        false => row.get(6)?,
+    };
+    let (id, sample_task) = (CauseId::new(row.get(0)?), sample_task.and_then(TaskId::new));
+    Ok(id.zip(sample_task).map(|(id, sample_task)| {
+        let count = CauseCount {
+            cause: Cause::from_parts(id, label, sample),
+            tasks: u64::try_from(tasks).unwrap_or_default(),
+            sample_task,
+        };
+        (count, holds)
     }))
 }

@@ -176,13 +176,6 @@ impl Store {
             Ok(missing + u32::from(open))
         })
     }
-
-    pub(crate) fn function_of(&self, task: u32) -> Result<String, StoreError> {
-        self.connection
-            .prepare_cached("SELECT function FROM specs WHERE task = ?1")
-            .and_then(|mut select| select.query_row([task], |row| row.get(0)))
-            .map_err(|error| self.error(error))
-    }
 }
 
 fn sql_of(selection: &Selection) -> String {

@@ -8,6 +8,23 @@ use rusqlite::Connection;
 use crate::error::StoreError;
 use crate::store::Store;
 
+/// Takes off the sums what the tasks that go had added to them.
+const SUMS: &str = "
+UPDATE causes SET tasks = tasks - (
+    SELECT count(*) FROM states JOIN going USING (task) WHERE states.cause = causes.cause);
+UPDATE totals SET value = value - (
+    SELECT coalesce(CASE name
+        WHEN 'flaky' THEN sum(status = 'completed' AND retries > 0)
+        WHEN 'retries' THEN sum(retries)
+        WHEN 'executed' THEN count(execution_us)
+        WHEN 'execution_us' THEN sum(execution_us)
+    END, 0) FROM states JOIN going USING (task))
+WHERE name IN ('flaky', 'retries', 'executed', 'execution_us');
+UPDATE totals SET value = value - (
+    SELECT count(*) FROM attempts JOIN going USING (task) WHERE outcome <> 'interrupted')
+WHERE name = 'attempts';
+";
+
 impl Store {
     /// Removes finished tasks with all their attempts and outputs, and gives their number. What is not
     /// finished stays, and so do completed tasks that an open one depends on: it may use their results.
@@ -106,13 +123,7 @@ fn delete(connection: &Connection) -> rusqlite::Result<u64> {
             [status.name()],
         )?;
     }
-    connection.execute_batch(
-        "UPDATE causes SET tasks = tasks - (
-            SELECT count(*) FROM states JOIN going USING (task) WHERE states.cause = causes.cause);
-         UPDATE totals SET value = value - (
-            SELECT count(*) FROM states JOIN going USING (task)
-            WHERE status = 'completed' AND retries > 0) WHERE name = 'flaky';",
-    )?;
+    connection.execute_batch(SUMS)?;
     for table in ["outputs", "attempts", "specs"] {
         let sql = format!("DELETE FROM {table} WHERE task IN (SELECT task FROM going)");
         connection.execute(&sql, [])?;

@@ -6,6 +6,7 @@ use batch_core::{Cause, Failure, Output, ProcessEnd, Status, Stream, TaskId};
 use rusqlite::{CachedStatement, Connection};
 
 use crate::error::StoreError;
+use crate::explain::Cancelled;
 use crate::shape::{column, micros};
 use crate::store::Store;
 use crate::totals::Deltas;
@@ -46,6 +47,8 @@ pub(crate) struct Rows {
     pub(crate) causes: Vec<(u32, Cause)>,
     /// Failed tasks whose cause is not found yet, by the place of their state.
     pub(crate) failed: Vec<(usize, Arc<Failure>)>,
+    /// Cancelled tasks that are not explained yet.
+    pub(crate) cancelled: Vec<Cancelled>,
     pub(crate) last_failure: Option<(TaskId, Arc<Failure>)>,
     /// Tasks that were reopened, each before the state at this place.
     pub(crate) reopened: Vec<(usize, u32)>,
@@ -219,6 +222,7 @@ impl Rows {
         self.outputs.clear();
         self.causes.clear();
         self.failed.clear();
+        self.cancelled.clear();
         self.reopened.clear();
         self.priorities.clear();
         self.paused = None;
@@ -240,11 +244,13 @@ impl Rows {
         store.write(|connection| {
             // Before the states: a task that is reopened takes its failure off its cause again.
             self.write_causes(connection)?;
-            self.write_states(connection)?;
+            let mut totals = totals.clone();
+            self.write_states(connection, &mut totals)?;
             self.write_attempts(connection, &place)?;
             write_running(connection, run, running)?;
             self.write_rest(connection)?;
             if recovering {
+                self.end_lost_attempts(connection)?;
                 nothing_runs(connection)?;
             }
             totals.write(connection)?;
@@ -255,17 +261,34 @@ impl Rows {
         })
     }
 
-    fn write_states(&self, connection: &Connection) -> rusqlite::Result<()> {
+    fn write_states(&self, connection: &Connection, totals: &mut Deltas) -> rusqlite::Result<()> {
         let mut put = connection.prepare_cached(PUT_STATE)?;
         let mut reopened = self.reopened.iter().peekable();
         for (place, row) in self.states.iter().enumerate() {
             while let Some((_, task)) = reopened.next_if(|(before, _)| *before <= place) {
-                reopen(connection, *task)?;
+                reopen(connection, *task, totals)?;
             }
             row.write(&mut put)?;
+            // Only the file knows whether a task that ended in the queue had run before.
+            if row.completed_us.is_some() && row.execution_us.is_none() {
+                totals.executed += i64::from(has_run(connection, row.task)?);
+            }
         }
         for (_, task) in reopened {
-            reopen(connection, *task)?;
+            reopen(connection, *task, totals)?;
+        }
+        Ok(())
+    }
+
+    /// Ends attempts that are on record as running though a later one of the same task had begun: how they
+    /// ended was lost with their executor.
+    fn end_lost_attempts(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut end = connection.prepare_cached(
+            "UPDATE attempts SET ended_us = max(started_us, ?3), outcome = 'interrupted'
+             WHERE task = ?1 AND attempt < ?2 AND ended_us IS NULL",
+        )?;
+        for row in &self.attempts {
+            end.execute((row.task, row.attempt, row.started_us))?;
         }
         Ok(())
     }
@@ -329,7 +352,16 @@ fn nothing_runs(connection: &Connection) -> rusqlite::Result<()> {
     )
 }
 
-fn reopen(connection: &Connection, task: u32) -> rusqlite::Result<()> {
+/// Queues a finished task again, and takes off the sums what it had added to them.
+fn reopen(connection: &Connection, task: u32, totals: &mut Deltas) -> rusqlite::Result<()> {
+    let (retries, flaky): (i64, bool) = connection
+        .prepare_cached(
+            "SELECT retries, status = 'completed' AND retries > 0 FROM states WHERE task = ?1",
+        )?
+        .query_row([task], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    totals.retries -= retries;
+    totals.flaky -= i64::from(flaky);
+    totals.executed -= i64::from(has_run(connection, task)?);
     connection
         .prepare_cached(
             "UPDATE causes SET tasks = tasks - 1
@@ -337,6 +369,13 @@ fn reopen(connection: &Connection, task: u32) -> rusqlite::Result<()> {
         )?
         .execute([task])?;
     connection.prepare_cached(REOPEN)?.execute([task]).map(drop)
+}
+
+/// Whether an attempt of a task has ended.
+fn has_run(connection: &Connection, task: u32) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT execution_us IS NOT NULL FROM states WHERE task = ?1")?
+        .query_row([task], |row| row.get(0))
 }
 
 fn write_running(

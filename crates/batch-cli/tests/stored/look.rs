@@ -272,7 +272,7 @@ fn results_in_every_format() {
       error: exit code 3: oops
       ! oops
     cancelled b1.3  after
-      error: b1.2 did not complete
+      error: b1.2 (Convert 7) failed
     completed b1.4  flaky DUR (flaky, 2 attempts)
     ");
     insta::assert_snapshot!(redacted(&place, &results("summary")), @r"

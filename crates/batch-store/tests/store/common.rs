@@ -8,10 +8,15 @@ use batch_core::{
     Batch, BatchId, BatchSettings, Claim, ClaimToken, Event, Failure, FailureKind, Outcome, Output,
     RunId, Status, TaskId, TaskSpec, Time,
 };
+use batch_export::{TaskRecord, Totals};
 use batch_store::{
-    BatchFile, Durability, Holder, Journal, LeftBehind, NewBatch, Origin, Selection, Store, lock,
+    BatchFile, Durability, Holder, Journal, LeftBehind, NewBatch, Origin, Selection, Store,
+    StoreError, lock,
 };
+use rusqlite::Connection;
 use tempfile::TempDir;
+
+use crate::model;
 
 /// A batch, its journal and its file.
 pub(crate) struct Bench {
@@ -27,8 +32,10 @@ pub(crate) struct Bench {
     pub(crate) claims: Vec<Claim>,
     /// What a lease would know: the last attempt started of each task, in this run.
     started: HashMap<TaskId, u32>,
-    /// Every event that was given to the journal, for folds beside it.
+    /// Every event that was given to the journal, without those that died with an executor.
     pub(crate) events: Vec<Event>,
+    /// How many of them were written.
+    written: usize,
 }
 
 pub(crate) const SLOTS: u32 = 4;
@@ -63,6 +70,7 @@ impl Bench {
             claims: Vec::new(),
             started: HashMap::new(),
             events: Vec::new(),
+            written: 0,
         }
     }
 
@@ -126,6 +134,24 @@ impl Bench {
         self.events.extend(events);
     }
 
+    pub(crate) fn flush(&mut self) -> Result<(), StoreError> {
+        self.journal.flush()?;
+        self.written = self.events.len();
+        Ok(())
+    }
+
+    pub(crate) fn flush_all(&mut self) -> Result<(), StoreError> {
+        self.journal.flush_all()?;
+        self.written = self.events.len();
+        Ok(())
+    }
+
+    /// The clock is set back.
+    pub(crate) fn set_back(&mut self, hours: u8) {
+        let micros = u64::from(hours) * 3_600_000_000;
+        self.now = Time::from_micros(self.now.as_micros() - micros);
+    }
+
     /// The executor dies: what was not written is gone. Another one takes over.
     pub(crate) fn die(&mut self) {
         let left = LeftBehind {
@@ -134,6 +160,7 @@ impl Bench {
             last_seen: lock(&self.store).last_run().unwrap().unwrap().seen_at,
         };
         self.claims.clear();
+        self.events.truncate(self.written);
         self.reopen_file(&left);
     }
 
@@ -142,7 +169,7 @@ impl Bench {
         for index in (0..self.claims.len()).rev() {
             self.report(index, Outcome::Interrupted);
         }
-        self.journal.flush_all().unwrap();
+        self.flush_all().unwrap();
         lock(&self.store)
             .end_run(self.run, "stopped", self.now, None)
             .unwrap();
@@ -164,7 +191,7 @@ impl Bench {
                 all.extend_from_slice(events);
             })
             .unwrap();
-        self.journal.flush_all().unwrap();
+        self.flush_all().unwrap();
         self.journal.set_recovering(None);
     }
 
@@ -191,7 +218,8 @@ impl Bench {
 
     /// Checks that the file, flushed, says what the batch is, and agrees with itself.
     pub(crate) fn check(&mut self) {
-        self.journal.flush_all().unwrap();
+        self.flush_all().unwrap();
+        self.check_record();
         let on_record = self.on_record();
         for index in 0..self.batch.next_id().index() {
             let task = TaskId::from_index(index);
@@ -199,17 +227,82 @@ impl Bench {
                 assert_eq!(on_record.get(&task), Some(&status), "task {task}");
             }
         }
-        self.check_sums(&on_record);
+        let running = on_record
+            .values()
+            .filter(|status| **status == Status::Running);
+        assert_eq!(self.open_attempts(), running.count(), "attempts under way");
     }
 
-    fn check_sums(&self, on_record: &BTreeMap<TaskId, Status>) {
+    /// Checks that the file says what had happened when it was last written, and agrees with itself.
+    pub(crate) fn check_record(&self) {
+        let records = self.records();
+        model::check(&self.events[..self.written], &records);
+        self.check_sums(&records);
+    }
+
+    /// All tasks on record, as another process reads them.
+    pub(crate) fn records(&self) -> Vec<TaskRecord> {
+        let store = Store::open_read(self.file.clone()).unwrap();
+        let mut found = Vec::new();
+        store
+            .for_each_task::<StoreError>(&Selection::default(), |record| {
+                found.push(record);
+                Ok(true)
+            })
+            .unwrap();
+        found
+    }
+
+    fn check_sums(&self, records: &[TaskRecord]) {
         let overview = lock(&self.store).overview().unwrap();
+        assert_eq!(overview.tasks(), records.len() as u64);
         for status in Status::ALL {
-            let counted = on_record.values().filter(|found| **found == status).count();
-            assert_eq!(overview.count(status), counted as u64, "{status}");
+            let counted = records.iter().filter(|record| record.status == status);
+            assert_eq!(overview.count(status), counted.count() as u64, "{status}");
         }
-        let failed: u64 = overview.causes.iter().map(|cause| cause.tasks).sum();
-        assert_eq!(failed, overview.count(Status::Failed), "causes");
+        let (mut all, mut finished) = (Totals::default(), Totals::default());
+        for record in records {
+            all.add(record);
+            if record.status.is_final() {
+                finished.add(record);
+            }
+        }
+        assert_eq!(overview.execution_time(), all.total_execution_time);
+        assert_eq!(
+            (overview.executed(), overview.retries(), overview.flaky()),
+            (finished.executed, finished.retries, finished.flaky),
+            "executed, retries and flaky"
+        );
+        let mut causes: BTreeMap<_, u64> = BTreeMap::new();
+        for cause in records.iter().filter_map(|record| record.cause.as_ref()) {
+            *causes.entry(cause.id()).or_default() += 1;
+        }
+        assert_eq!(causes.values().sum::<u64>(), overview.count(Status::Failed));
+        let told = overview
+            .causes
+            .iter()
+            .map(|told| (told.cause.id(), told.tasks));
+        assert_eq!(told.collect::<BTreeMap<_, _>>(), causes);
+        for told in &overview.causes {
+            let sample = records
+                .iter()
+                .find(|record| record.task == told.sample_task);
+            let cause = sample.and_then(|record| record.cause.as_ref());
+            assert_eq!(cause.map(|cause| cause.id()), Some(told.cause.id()));
+        }
+    }
+
+    /// How many attempts the file says are under way.
+    fn open_attempts(&self) -> usize {
+        let count: i64 = Connection::open(self.file.path())
+            .unwrap()
+            .query_row(
+                "SELECT count(*) FROM attempts WHERE ended_us IS NULL",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        count.try_into().unwrap()
     }
 }
 

@@ -99,7 +99,7 @@ fn adders_and_a_journal_take_turns() {
             while !bench.claims.is_empty() {
                 bench.report(0, completed(""));
             }
-            bench.journal.flush().unwrap();
+            bench.flush().unwrap();
         }
     });
     bench.check();
@@ -178,7 +178,7 @@ fn a_flush_without_room_keeps_everything_for_the_next() {
         bench.report(0, completed(&"much ".repeat(1_000)));
         done += 1;
     }
-    let error = bench.journal.flush_all().unwrap_err();
+    let error = bench.flush_all().unwrap_err();
     assert!(error.is_full(), "{error}");
     assert!(
         bench

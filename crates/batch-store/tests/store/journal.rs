@@ -4,190 +4,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::common::{Bench, completed, failed};
-use batch_core::{OnInterrupt, Outcome, QueuedReason, Reopen, Status, TaskId, TaskSpec};
+use crate::ops::{apply, drain, op};
+use batch_core::{Batch, Failure, Outcome, Priority, QueuedReason, Status, TaskId, TaskSpec, Time};
 use batch_store::{Selection, lock};
 use proptest::prelude::*;
-
-/// Something that happens. Numbers choose among what there is.
-#[derive(Clone, Debug)]
-enum Op {
-    Add(Vec<NewTask>),
-    Claim,
-    End(u8, Ending),
-    Cancel(u8),
-    Retry(u8),
-    Release(u8),
-    Pass(u8),
-    Flush,
-    Die,
-    TakeOver,
-}
-
-#[derive(Clone, Debug)]
-struct NewTask {
-    needs: Vec<u8>,
-    max_retries: u8,
-    on_interrupt: OnInterrupt,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Ending {
-    Completed,
-    Failed(bool),
-    Interrupted,
-}
-
-fn new_task() -> impl Strategy<Value = NewTask> {
-    let on_interrupt = prop_oneof![
-        6 => Just(OnInterrupt::Rerun),
-        1 => Just(OnInterrupt::Hold),
-        1 => Just(OnInterrupt::Fail),
-    ];
-    (
-        proptest::collection::vec(any::<u8>(), 0..3),
-        0_u8..3,
-        on_interrupt,
-    )
-        .prop_map(|(needs, max_retries, on_interrupt)| NewTask {
-            needs,
-            max_retries,
-            on_interrupt,
-        })
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    let ending = prop_oneof![
-        4 => Just(Ending::Completed),
-        2 => any::<bool>().prop_map(Ending::Failed),
-        1 => Just(Ending::Interrupted),
-    ];
-    prop_oneof![
-        2 => proptest::collection::vec(new_task(), 1..4).prop_map(Op::Add),
-        5 => Just(Op::Claim),
-        5 => (any::<u8>(), ending).prop_map(|(which, ending)| Op::End(which, ending)),
-        1 => any::<u8>().prop_map(Op::Cancel),
-        1 => any::<u8>().prop_map(Op::Retry),
-        1 => any::<u8>().prop_map(Op::Release),
-        1 => any::<u8>().prop_map(Op::Pass),
-        2 => Just(Op::Flush),
-        1 => Just(Op::Die),
-        1 => Just(Op::TakeOver),
-    ]
-}
-
-fn chosen(bench: &Bench, number: u8) -> Option<TaskId> {
-    let count = bench.batch.next_id().index();
-    (count > 0).then(|| TaskId::from_index(number as usize % count))
-}
-
-fn apply(bench: &mut Bench, op: &Op) {
-    match op {
-        Op::Add(tasks) => add(bench, tasks),
-        Op::Claim => {
-            bench.claim();
-        }
-        Op::End(which, ending) => {
-            if !bench.claims.is_empty() {
-                let outcome = match ending {
-                    Ending::Completed => completed("out"),
-                    Ending::Failed(one) => {
-                        failed(1, if *one { "no such file: a" } else { "denied" })
-                    }
-                    Ending::Interrupted => Outcome::Interrupted,
-                };
-                bench.report(*which as usize % bench.claims.len(), outcome);
-            }
-        }
-        Op::Cancel(number) => {
-            if let Some(task) = chosen(bench, *number) {
-                // A finished one refuses.
-                let _ = bench.batch.cancel(task, bench.now);
-                bench.record();
-            }
-        }
-        Op::Retry(number) => retry(bench, *number),
-        Op::Release(number) => {
-            if let Some(task) = chosen(bench, *number) {
-                let _ = bench.batch.release(task, bench.now);
-                bench.record();
-            }
-        }
-        Op::Pass(seconds) => bench.pass(Duration::from_millis(u64::from(*seconds) * 20)),
-        Op::Flush => bench.journal.flush().unwrap(),
-        Op::Die => die(bench),
-        Op::TakeOver => bench.take_over(),
-    }
-}
-
-fn add(bench: &mut Bench, tasks: &[NewTask]) {
-    let known = bench.batch.next_id().index();
-    let specs: Vec<_> = tasks
-        .iter()
-        .map(|task| {
-            let spec = TaskSpec::new("command")
-                .with_max_retries(task.max_retries.into())
-                .with_on_interrupt(task.on_interrupt);
-            let mut needs: Vec<TaskId> = task
-                .needs
-                .iter()
-                .filter(|_| known > 0)
-                .map(|number| TaskId::from_index(*number as usize % known))
-                .collect();
-            needs.sort_unstable();
-            needs.dedup();
-            (spec, needs)
-        })
-        .collect();
-    bench.add(&specs);
-}
-
-/// As `bex retry` does: what is finished, from the file.
-fn retry(bench: &mut Bench, number: u8) {
-    let Some(task) = chosen(bench, number) else {
-        return;
-    };
-    bench.journal.flush_all().unwrap();
-    let finished = matches!(
-        bench.batch.status(task),
-        Some(Status::Failed | Status::Cancelled)
-    );
-    if finished {
-        let again: Vec<Reopen> = lock(&bench.store).reopenable(&[task]).unwrap();
-        assert_eq!(again.len(), 1);
-        bench.batch.reopen(again, bench.now).unwrap();
-        bench.record();
-    }
-}
-
-/// What is on record at the death of an executor holds afterwards.
-fn die(bench: &mut Bench) {
-    let before = bench.on_record();
-    bench.die();
-    for (task, status) in before {
-        let after = bench.batch.status(task).unwrap();
-        if status.is_final() {
-            assert_eq!(after, status, "task {task} was finished");
-        } else {
-            assert_ne!(after, Status::Completed, "task {task} had not ended");
-            assert_ne!(after, Status::Running, "nobody runs task {task}");
-        }
-    }
-}
-
-/// Runs everything to its end.
-fn drain(bench: &mut Bench) {
-    for _ in 0..10_000 {
-        while bench.claim().is_some() {}
-        while !bench.claims.is_empty() {
-            bench.report(0, completed("end"));
-        }
-        if bench.batch.is_settled() {
-            break;
-        }
-        bench.pass(Duration::from_secs(10));
-    }
-    assert!(bench.batch.is_settled());
-}
 
 fn completed_attempts(bench: &Bench) -> HashMap<TaskId, usize> {
     let mut found = HashMap::new();
@@ -250,6 +70,42 @@ proptest! {
             prop_assert_eq!(&lived.spec.options, &read.spec.options);
         }
     }
+}
+
+fn claim_all(batch: &mut Batch, now: Time) -> Vec<TaskId> {
+    let mut order = Vec::new();
+    while let Some(claim) = batch.claim(now) {
+        let mut never = |_: &TaskSpec, _: &Failure, _: u32| None;
+        order.push(claim.token.task);
+        batch
+            .report(claim.token, Outcome::Completed(None), &mut never, now)
+            .unwrap();
+    }
+    order
+}
+
+#[test]
+fn tasks_are_claimed_in_the_same_order_by_an_heir() {
+    let mut bench = Bench::new();
+    let priorities = [
+        Priority::Low,
+        Priority::Medium,
+        Priority::Critical,
+        Priority::High,
+    ];
+    let tasks = (0..24).map(|number| {
+        let spec = TaskSpec::new("x").with_priority(priorities[number * 7 % 4]);
+        (spec, vec![])
+    });
+    bench.add(&tasks.collect::<Vec<_>>());
+    for _ in 0..3 {
+        bench.claim().unwrap();
+        bench.report(0, completed(""));
+    }
+    bench.flush_all().unwrap();
+    let heir = claim_all(&mut bench.read_back(), bench.now);
+    assert_eq!(heir.len(), 21);
+    assert_eq!(heir, claim_all(&mut bench.batch, bench.now));
 }
 
 #[test]
