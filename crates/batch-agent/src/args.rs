@@ -5,10 +5,12 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use batch_actions::Choice;
-use batch_core::{BatchId, Priority, Status, nearest, parse_duration};
+use batch_actions::{ActionError, Choice, Resolved};
+use batch_core::{BatchId, FullTaskId, Priority, Status, nearest, parse_duration};
+use batch_store::Store;
 use serde_json::{Map, Value};
 
+use crate::cut::shorten;
 use crate::mistake::Mistake;
 
 /// The arguments of a call.
@@ -108,6 +110,26 @@ impl<'a> Args<'a> {
         Ok(Some(id))
     }
 
+    /// The batch named, else the one that the first of `tasks` names: `b3.1`.
+    pub(crate) fn batch_of_tasks(&self) -> Result<Option<BatchId>, Mistake> {
+        if let Some(batch) = self.batch()? {
+            return Ok(Some(batch));
+        }
+        let tasks = self.texts("tasks")?;
+        let named = tasks
+            .first()
+            .and_then(|task| task.parse::<FullTaskId>().ok());
+        Ok(named.map(|full| full.batch))
+    }
+
+    /// Refuses arguments that do not go with what was asked for: ignored, they would mislead.
+    pub(crate) fn refuse(&self, names: &[&str], why: &str) -> Result<(), Mistake> {
+        match names.iter().find(|name| self.get(name).is_some()) {
+            Some(name) => Err(Mistake::of(name, why)),
+            None => Ok(()),
+        }
+    }
+
     pub(crate) fn statuses(&self, name: &str) -> Result<Vec<Status>, Mistake> {
         self.texts(name)?
             .iter()
@@ -158,10 +180,15 @@ impl<'a> Args<'a> {
     }
 }
 
+/// Checks a choice against a batch; what is wrong is told by the argument that it came from.
+pub(crate) fn resolve(choice: &Choice, store: &Store) -> Result<Resolved, Mistake> {
+    choice.resolve(store).map_err(|error| match error {
+        // The only thing of a choice that is refused in words.
+        ActionError::Refused(message) => Mistake::of("cause", message),
+        other => other.into(),
+    })
+}
+
 fn shown(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
+    shorten(&value.to_string(), 60)
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use batch_actions::Home;
+use batch_actions::{ActionError, Home};
 use batch_core::{BatchId, nearest};
 use batch_runtime::Registry;
 use batch_store::BatchFile;
@@ -94,6 +94,23 @@ pub struct Agent {
     config: Arc<AgentConfig>,
 }
 
+impl AgentConfig {
+    /// The usual configuration: tasks run in the current folder, and nothing is limited.
+    pub fn new(
+        home: Home,
+        registry: Registry,
+        executor: impl Fn(&Path) -> Command + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            home,
+            registry,
+            executor: Arc::new(executor),
+            folder: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+            limits: Limits::default(),
+        }
+    }
+}
+
 impl Agent {
     /// An agent's side of the batches in a folder.
     pub fn new(config: AgentConfig) -> Self {
@@ -128,7 +145,10 @@ impl Agent {
             "batch_executor" => tools::executor(self, arguments, context),
             other => Err(self.unknown_tool(other)),
         };
-        answer.unwrap_or_else(|mistake| mistake.answer())
+        answer.unwrap_or_else(|mistake| match tools::example(tool) {
+            Some(example) => mistake.with_example(example).answer(),
+            None => mistake.answer(),
+        })
     }
 
     fn unknown_tool(&self, tool: &str) -> Mistake {
@@ -181,8 +201,26 @@ impl Agent {
 
     /// The file of a batch: the one named, else the latest.
     pub(crate) fn file(&self, batch: Option<BatchId>) -> Result<BatchFile, Mistake> {
-        Ok(self.config.home.find(batch)?)
+        let home = &self.config.home;
+        home.find(batch).map_err(|error| match error {
+            ActionError::UnknownBatch { batch, .. } => unknown_batch(home, batch),
+            other => other.into(),
+        })
     }
+}
+
+fn unknown_batch(home: &Home, batch: BatchId) -> Mistake {
+    let there = home.batches_there().unwrap_or_default();
+    let near = there
+        .iter()
+        .min_by_key(|known| known.get().abs_diff(batch.get()));
+    let help = match near.zip(there.last()) {
+        Some((near, latest)) if near == latest => format!("; the nearest and latest is {near}"),
+        Some((near, latest)) => format!("; the nearest is {near}, the latest {latest}"),
+        None => "; there is none yet".to_owned(),
+    };
+    let message = format!("there is no batch {batch}{help}");
+    Mistake::of("batch", message)
 }
 
 /// Runs one of the async actions to its end.

@@ -9,6 +9,8 @@
 mod args;
 mod call;
 mod cursor;
+mod cut;
+mod facts;
 mod limits;
 mod mistake;
 mod page;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch_core::{TaskOptions, TaskSpec};
+use serde_json::Value;
 
 use crate::mistake::Mistake;
 
@@ -33,37 +34,28 @@ pub struct Limits {
 
 impl Limits {
     /// The number of tasks that run at once, lowered where it must be.
-    pub(crate) fn concurrency(
-        &self,
-        asked: Option<NonZeroU32>,
-        notes: &mut Vec<String>,
-    ) -> Option<NonZeroU32> {
-        let Some(most) = self.max_concurrent else {
-            return asked;
-        };
-        match asked {
-            Some(asked) if asked > most => {
+    pub(crate) fn concurrency(&self, asked: NonZeroU32, notes: &mut Vec<String>) -> NonZeroU32 {
+        match self.max_concurrent {
+            Some(most) if asked > most => {
                 notes.push(format!(
                     "max_concurrent lowered from {asked} to {most}, the operator's limit"
                 ));
-                Some(most)
+                most
             }
-            Some(asked) => Some(asked),
-            None => Some(most),
+            _ => asked,
         }
     }
 
-    /// Checks tasks, and lowers what may be lowered.
+    /// Checks tasks that are to come to so many in a batch, and lowers what may be lowered.
     pub(crate) fn apply(
         &self,
         tasks: &mut [TaskSpec],
+        there: u64,
         notes: &mut Vec<String>,
     ) -> Result<(), Mistake> {
-        if let Some(most) = self.max_tasks.filter(|most| tasks.len() as u64 > *most) {
-            let message = format!(
-                "{} tasks are more than the operator allows ({most})",
-                tasks.len()
-            );
+        let in_all = there + tasks.len() as u64;
+        if let Some(most) = self.max_tasks.filter(|most| in_all > *most) {
+            let message = format!("{in_all} tasks are more than the operator allows ({most})");
             return Err(Mistake::of("tasks", message));
         }
         let mut lowered = 0;
@@ -114,31 +106,65 @@ impl Limits {
     }
 
     fn check_surroundings(&self, index: usize, task: &TaskSpec) -> Result<(), Mistake> {
-        let params = task.params.to_value();
-        let own_cwd = params
-            .get("cwd")
-            .and_then(|cwd| cwd.as_str())
-            .map(PathBuf::from);
-        for cwd in task.options.cwd.iter().chain(&own_cwd) {
-            self.below_root(cwd)
-                .map_err(|message| Mistake::of(&format!("tasks[{index}].cwd"), message))?;
+        if self.root.is_none() && self.environment.is_none() {
+            return Ok(());
         }
+        let params = task.params.to_value();
+        self.check_folder(index, task, params.get("cwd"))?;
+        self.check_environment(index, task, params.get("env"))
+    }
+
+    fn check_folder(
+        &self,
+        index: usize,
+        task: &TaskSpec,
+        own: Option<&Value>,
+    ) -> Result<(), Mistake> {
+        let wrong = |message: String| Mistake::of(&format!("tasks[{index}].cwd"), message);
+        if self.root.is_none() {
+            return Ok(());
+        }
+        if let Some(own) = own.filter(|own| !own.is_null()) {
+            // What is filled in when the task starts cannot be checked here.
+            let plain = own.as_str().filter(|cwd| !cwd.contains("{{"));
+            let cwd = plain.ok_or_else(|| {
+                wrong("below the operator's root it must be a plain text".to_owned())
+            })?;
+            self.below_root(Path::new(cwd)).map_err(wrong)?;
+        }
+        match &task.options.cwd {
+            Some(cwd) => self.below_root(cwd).map(|_| ()).map_err(wrong),
+            None => Ok(()),
+        }
+    }
+
+    fn check_environment(
+        &self,
+        index: usize,
+        task: &TaskSpec,
+        own: Option<&Value>,
+    ) -> Result<(), Mistake> {
         let Some(allowed) = &self.environment else {
             return Ok(());
         };
-        let own = params.get("env").and_then(|env| env.as_object());
-        let names = task
+        let wrong = |message: String| Mistake::of(&format!("tasks[{index}].env"), message);
+        let own = match own {
+            None | Some(Value::Null) => None,
+            Some(Value::Object(own)) => Some(own),
+            // A placeholder could bring any variable.
+            Some(_) => return Err(wrong("it must be an object of texts".to_owned())),
+        };
+        let mut names = task
             .options
             .env
             .keys()
             .chain(own.into_iter().flat_map(|env| env.keys()));
-        for name in names {
-            if !allowed.contains(name) {
-                let message = format!("the operator does not allow the variable {name:?}");
-                return Err(Mistake::of(&format!("tasks[{index}].env"), message));
-            }
+        match names.find(|name| !allowed.contains(*name)) {
+            Some(name) => Err(wrong(format!(
+                "the operator does not allow the variable {name:?}"
+            ))),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn lower_timeout(&self, task: &mut TaskSpec) -> bool {
@@ -165,9 +191,10 @@ impl Limits {
             .canonicalize()
             .map_err(|error| format!("the root folder cannot be read: {error}"))?;
         let whole = root.join(path);
-        // What does not exist yet is looked at from the last part that does.
+        // What does not exist yet is looked at from the last part that does. A link that leads nowhere does exist,
+        // and is refused below: what it leads to may be made later, anywhere.
         let mut exists = whole.as_path();
-        while !exists.exists() {
+        while exists.symlink_metadata().is_err() {
             exists = exists.parent().unwrap_or(Path::new("/"));
         }
         let rest = whole.strip_prefix(exists).unwrap_or(Path::new(""));
@@ -195,6 +222,7 @@ mod tests {
         let root = folder.path().join("root");
         std::fs::create_dir_all(root.join("sub")).unwrap();
         std::os::unix::fs::symlink("/etc", root.join("link")).unwrap();
+        std::os::unix::fs::symlink("/nowhere/at/all", root.join("dangling")).unwrap();
         let limits = Limits {
             root: Some(root.clone()),
             ..Limits::default()
@@ -209,6 +237,8 @@ mod tests {
             "link/passwd",
             "link",
             "new/../../x",
+            "dangling",
+            "dangling/x",
         ] {
             assert!(!ok(path), "{path}");
         }
@@ -222,16 +252,14 @@ mod tests {
             ..Limits::default()
         };
         let mut notes = Vec::new();
-        assert_eq!(
-            limits.concurrency(NonZeroU32::new(9), &mut notes),
-            NonZeroU32::new(4)
-        );
-        assert_eq!(limits.concurrency(None, &mut notes), NonZeroU32::new(4));
+        let slots = |n| NonZeroU32::new(n).unwrap();
+        assert_eq!(limits.concurrency(slots(9), &mut notes), slots(4));
+        assert_eq!(limits.concurrency(slots(3), &mut notes), slots(3));
         let mut tasks = [
             TaskSpec::new("shell"),
             TaskSpec::new("shell").with_timeout(Duration::from_secs(3)),
         ];
-        limits.apply(&mut tasks, &mut notes).unwrap();
+        limits.apply(&mut tasks, 0, &mut notes).unwrap();
         assert_eq!(tasks[0].options.timeout, Some(Duration::from_secs(10)));
         assert_eq!(tasks[1].options.timeout, Some(Duration::from_secs(3)));
         assert_eq!(notes.len(), 2, "{notes:?}");
@@ -244,8 +272,53 @@ mod tests {
             ..Limits::default()
         };
         let error = limits
-            .apply(&mut [TaskSpec::new("shell")], &mut Vec::new())
+            .apply(&mut [TaskSpec::new("shell")], 0, &mut Vec::new())
             .unwrap_err();
         assert_eq!(error.field.as_deref(), Some("tasks[0].function"));
+    }
+    #[test]
+    fn what_is_filled_in_later_cannot_lead_past_a_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = Limits {
+            root: Some(folder.path().to_owned()),
+            environment: Some(BTreeSet::from(["LANG".to_owned()])),
+            ..Limits::default()
+        };
+        let field = |params: Value| {
+            let task = TaskSpec {
+                params: params.into(),
+                ..TaskSpec::new("shell")
+            };
+            let checked = limits.apply(&mut [task], 0, &mut Vec::new());
+            checked.err().and_then(|mistake| mistake.field)
+        };
+        let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        assert_eq!(field(json(r#"{"cwd": "sub", "env": {"LANG": "C"}}"#)), None);
+        let placeholder = "{{ tasks.a.result }}";
+        for wrong in [
+            serde_json::json!({ "cwd": placeholder }),
+            serde_json::json!({ "cwd": "/" }),
+        ] {
+            assert_eq!(field(wrong).as_deref(), Some("tasks[0].cwd"));
+        }
+        for wrong in [
+            serde_json::json!({ "env": placeholder }),
+            serde_json::json!({ "env": { "PATH": "/x" } }),
+        ] {
+            assert_eq!(field(wrong).as_deref(), Some("tasks[0].env"));
+        }
+    }
+
+    #[test]
+    fn tasks_that_are_there_already_count() {
+        let limits = Limits {
+            max_tasks: Some(3),
+            ..Limits::default()
+        };
+        let add = |there| {
+            let mut tasks = [TaskSpec::new("shell"), TaskSpec::new("shell")];
+            limits.apply(&mut tasks, there, &mut Vec::new()).is_ok()
+        };
+        assert!(add(0) && add(1) && !add(2));
     }
 }

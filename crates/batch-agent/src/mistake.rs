@@ -6,6 +6,10 @@ use batch_actions::ActionError;
 use serde_json::{Map, Value, json};
 
 use crate::call::Answer;
+use crate::cut::visible;
+
+/// A message is no longer, in bytes.
+const LONGEST: usize = 1_800;
 
 /// Something wrong with a call, or a reason why it was not done.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +43,10 @@ impl Mistake {
         self
     }
 
-    pub(crate) fn answer(&self) -> Answer {
+    /// The answer. What is quoted in it comes from the call, so it is cut and escaped as everything foreign is.
+    pub(crate) fn answer(mut self) -> Answer {
+        self.message = visible(&self.message, LONGEST);
+        self.field = self.field.map(|field| visible(&field, 100));
         let mut structured = Map::new();
         structured.insert("error".to_owned(), self.message.clone().into());
         if let Some(field) = &self.field {
@@ -72,12 +79,17 @@ impl fmt::Display for Mistake {
 impl From<ActionError> for Mistake {
     fn from(error: ActionError) -> Self {
         match &error {
-            ActionError::NoBatch => Self::of("batch", "there is no batch yet")
-                .with_example(json!({ "shell": "echo {}", "items": ["a", "b"] })),
+            ActionError::NoBatch => Self::of("batch", "there is no batch yet; bex_run makes one"),
             ActionError::UnknownBatch { .. } => Self::of("batch", error.to_string()),
-            ActionError::UnknownTask { .. } | ActionError::OtherBatch { .. } => {
-                Self::of("tasks", error.to_string())
-            }
+            ActionError::UnknownTask { .. } => Self::of("tasks", error.to_string()),
+            ActionError::OtherBatch { batch, task } => Self::of(
+                "tasks",
+                format!(
+                    "{task} is not a task of {batch}; give batch {:?} with it",
+                    task.batch.to_string()
+                ),
+            ),
+            ActionError::KeyTaken { .. } => Self::of("key", error.to_string()),
             ActionError::Filter(_) => Self::of("filter", error.to_string())
                 .with_example(json!({ "filter": "status:failed time>10" })),
             ActionError::Invalid(problems) => {

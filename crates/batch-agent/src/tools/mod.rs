@@ -2,18 +2,23 @@
 
 mod control;
 mod executor;
+mod executor_results;
+mod export;
+mod output;
 mod resources;
 mod results;
 mod run;
 mod schema;
 mod status;
+mod task;
 mod wait;
+mod wanted;
 
 pub(crate) use control::control;
 pub(crate) use executor::executor;
 pub(crate) use resources::{read_resource, resource_templates, resources};
 pub(crate) use results::results;
 pub(crate) use run::run;
-pub(crate) use schema::tools;
+pub(crate) use schema::{example, tools};
 pub(crate) use status::status;
 pub(crate) use wait::wait;

@@ -1,12 +1,34 @@
 //! Outputs and results as resources: `bex://b7/results`, `bex://b7/tasks/42/stdout`.
 
-use batch_actions::{Choice, ResultsRequest, find_task, list, results};
+use batch_actions::{find_task, list, status_of};
 use batch_core::BatchId;
-use batch_export::{Filter, Format, Visible, WriterOptions, copy_stream};
-use batch_store::Store;
+use batch_store::{Selection, Store};
+use serde_json::json;
 
 use crate::call::{Agent, ResourceContents};
-use crate::page::{MOST, shorten};
+use crate::cut::{End, quoted, visible};
+use crate::mistake::Mistake;
+use crate::page::MOST;
+use crate::tools::output::Ends;
+use crate::tools::task::row;
+
+/// Room for what was left out, and for the line before an output.
+const ROOM_FOR_NOTE: usize = 300;
+
+/// What is told of each task.
+const FIELDS: [&str; 11] = [
+    "id",
+    "name",
+    "function",
+    "status",
+    "reason",
+    "execution_time",
+    "retry_count",
+    "flaky",
+    "error",
+    "cause",
+    "result",
+];
 
 /// How many batches are listed.
 const LISTED: usize = 20;
@@ -17,7 +39,7 @@ pub(crate) fn resource_templates() -> Vec<(&'static str, &'static str, &'static 
         (
             "bex://{batch}/results",
             "results",
-            "The results of a batch, one JSON object a line, cut where they grow long",
+            "What became of the tasks, one JSON object a line; the last line says what was left out",
         ),
         (
             "bex://{batch}/tasks/{task}/stdout",
@@ -50,6 +72,7 @@ pub(crate) fn resources(agent: &Agent) -> Vec<(String, String)> {
 /// Reads one.
 pub(crate) fn read_resource(agent: &Agent, uri: &str) -> Result<ResourceContents, String> {
     let unknown = || {
+        let uri = visible(uri, 200);
         format!(
             "there is no resource {uri}; addresses look like bex://b7/results and bex://b7/tasks/42/stdout"
         )
@@ -71,18 +94,34 @@ fn batch_results(agent: &Agent, batch: BatchId) -> Result<ResourceContents, Stri
     let file = agent
         .file(Some(batch))
         .map_err(|mistake| mistake.to_string())?;
-    let request = ResultsRequest {
-        tasks: Choice::default(),
-        more: Filter::default(),
-        options: WriterOptions::new(Format::Jsonl),
-        offset: 0,
-        limit: Some(200),
-    };
-    let mut bytes = Vec::new();
-    results(&file, &request, &mut bytes, std::io::sink()).map_err(|error| error.to_string())?;
+    let store = Store::open_read(file).map_err(|error| error.to_string())?;
+    let in_all = status_of(&store).map_err(|error| error.to_string())?.total;
+    let mut text = String::new();
+    let mut shown = 0_u64;
+    let all = Selection::default();
+    let fields = FIELDS.map(str::to_owned);
+    store
+        .for_each_task::<Mistake>(&all, |record| {
+            let line = row(&record, &fields, 4_000)?.to_string();
+            let has_room = text.len() + line.len() < MOST - ROOM_FOR_NOTE;
+            if has_room {
+                text.push_str(&line);
+                text.push('\n');
+                shown += 1;
+            }
+            Ok(has_room)
+        })
+        .map_err(|mistake| mistake.to_string())?;
+    let left_out = in_all.saturating_sub(shown);
+    if left_out > 0 {
+        // A line as the others are, so that whoever reads line by line can.
+        let how = format!("bex_results with batch {batch} and path exports all");
+        let note = json!({ "left_out": left_out, "how_to_get_them": how });
+        text.push_str(&format!("{note}\n"));
+    }
     Ok(ResourceContents {
         mime_type: "application/jsonl",
-        text: shorten(&String::from_utf8_lossy(&bytes), MOST),
+        text,
     })
 }
 
@@ -100,19 +139,23 @@ fn output(
     let id = find_task(&store, task).map_err(text)?;
     let record = store.task(id).map_err(|error| error.to_string())?;
     let output = record.and_then(|record| record.output).unwrap_or_default();
-    let which = if stream == "stdout" {
-        &output.stdout
-    } else {
-        &output.stderr
+    let which = match stream {
+        "stdout" => &output.stdout,
+        _ => &output.stderr,
     };
-    let mut bytes = Vec::new();
-    copy_stream(which, &mut bytes).map_err(|error| error.to_string())?;
-    let lines: Vec<String> = String::from_utf8_lossy(&bytes)
-        .lines()
-        .map(|line| Visible(line).to_string())
-        .collect();
+    let ends = Ends::of(which).map_err(|mistake| mistake.to_string())?;
+    let (quoted, taken) = quoted(&ends.text(End::Head), End::Head, MOST - ROOM_FOR_NOTE);
+    // A resource is data by itself and needs no marks.
+    let lines: Vec<&str> = quoted.lines().map(|line| &line[2..]).collect();
+    let mut text = lines.join("\n");
+    let cut = ends.characters().saturating_sub(taken as u64);
+    if cut > 0 {
+        text.push_str(&format!(
+            "\n… ({cut} characters more; bex_results with batch {batch}, tasks and path exports them)"
+        ));
+    }
     Ok(ResourceContents {
         mime_type: "text/plain",
-        text: shorten(&lines.join("\n"), MOST),
+        text,
     })
 }

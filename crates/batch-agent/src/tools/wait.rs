@@ -2,18 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use batch_actions::{BatchStatus, State, status as read_status};
-use batch_store::BatchFile;
-use serde_json::{Map, Value};
+use batch_actions::{BatchStatus, State, now, status_of};
+use batch_core::Time;
+use batch_store::{BatchFile, Overview, Store};
+use serde_json::{Map, Value, json};
 
 use crate::args::Args;
 use crate::call::{Agent, Answer, CallContext};
 use crate::cursor::Cursor;
+use crate::facts::facts;
 use crate::mistake::Mistake;
-use crate::page::{Page, USUAL, add_next, cause_line, sentence};
+use crate::page::{CAUSES_SHOWN, Page, USUAL, add_cause_lines, add_next, sentence};
 
 /// The longest that a call waits: clients cut one off at 60 seconds.
-pub(crate) const LONGEST: Duration = Duration::from_secs(45);
+const LONGEST: Duration = Duration::from_secs(45);
 
 const USUAL_WAIT: Duration = Duration::from_secs(40);
 const LOOK: Duration = Duration::from_millis(50);
@@ -33,6 +35,19 @@ pub(crate) enum Until {
     Stalled,
 }
 
+/// How long somebody waits, for what, and what they know already.
+pub(crate) struct Waiting<'a> {
+    pub(crate) until: Until,
+    pub(crate) before: &'a Cursor,
+    pub(crate) timeout: Duration,
+}
+
+/// How a batch stands after the waiting.
+pub(crate) struct Waited {
+    pub(crate) status: BatchStatus,
+    pub(crate) reached: bool,
+}
+
 pub(crate) fn wait(
     agent: &Agent,
     arguments: &Map<String, Value>,
@@ -40,133 +55,205 @@ pub(crate) fn wait(
 ) -> Result<Answer, Mistake> {
     let args = Args::new(arguments, &KNOWN)?;
     let until = until(&args)?;
-    let before = match args.text("cursor")? {
-        None => Cursor::default(),
-        Some(text) => Cursor::parse(text)
-            .ok_or_else(|| Mistake::of("cursor", "it is none that bex_wait gave"))?,
+    let before = cursor(&args)?;
+    let mut notes = Vec::new();
+    let timeout = limited(&args, "timeout_s", USUAL_WAIT, &mut notes)?;
+    let file = agent.file(args.batch()?.or(before.batch))?;
+    let waiting = Waiting {
+        until,
+        before: &before,
+        timeout,
     };
-    let timeout = limited(args.duration("timeout_s")?, USUAL_WAIT);
-    let file = agent.file(args.batch()?)?;
-    let status = wait_for(&file, until, &before, timeout, context)?;
-    Ok(answer(&status, &before))
+    let waited = wait_for(&file, &waiting, context)?;
+    let mut answer = answer(
+        &waited.status,
+        &before,
+        &notes,
+        until.outcome(waited.reached),
+    );
+    answer.structured["reached"] = waited.reached.into();
+    Ok(answer)
+}
+
+fn cursor(args: &Args<'_>) -> Result<Cursor, Mistake> {
+    let Some(text) = args.text("cursor")? else {
+        return Ok(Cursor::default());
+    };
+    let wrong = |message: String| Mistake::of("cursor", message);
+    let cursor =
+        Cursor::parse(text).ok_or_else(|| wrong("it is none that bex_wait gave".to_owned()))?;
+    match (cursor.batch, args.batch()?) {
+        (Some(own), Some(asked)) if own != asked => Err(wrong(format!(
+            "it is one of {own}, and the call is about {asked}"
+        ))),
+        _ => Ok(cursor),
+    }
 }
 
 fn until(args: &Args<'_>) -> Result<Until, Mistake> {
     let number = args.number("n")?;
+    let wrong = |field, message, example| Err(Mistake::of(field, message).with_example(example));
     match (args.text("until")?, number) {
-        (None, Some(n)) | (Some("n"), Some(n)) => Ok(Until::Finished(n)),
-        (None | Some("done"), None) => Ok(Until::Done),
-        (Some("first_failure"), _) => Ok(Until::FirstFailure),
-        (Some("new_cause"), _) => Ok(Until::NewCause),
-        (Some("stalled"), _) => Ok(Until::Stalled),
-        (Some("n"), None) => Err(
-            Mistake::of("n", "until n needs n, the number of finished tasks")
-                .with_example(serde_json::json!({ "until": "n", "n": 100 })),
+        (None | Some("n"), Some(n)) => Ok(Until::Finished(n)),
+        (Some("n"), None) => wrong(
+            "n",
+            "until n needs n, the number of finished tasks",
+            json!({ "until": "n", "n": 100 }),
         ),
-        (Some("done"), Some(_)) => Ok(Until::Done),
-        (Some(_), _) => Err(Mistake::of(
+        (None | Some("done"), None) => Ok(Until::Done),
+        (Some("first_failure"), None) => Ok(Until::FirstFailure),
+        (Some("new_cause"), None) => Ok(Until::NewCause),
+        (Some("stalled"), None) => Ok(Until::Stalled),
+        (Some("done" | "first_failure" | "new_cause" | "stalled"), Some(_)) => wrong(
+            "n",
+            "it goes with until n only",
+            json!({ "until": "n", "n": 100 }),
+        ),
+        (Some(_), _) => wrong(
             "until",
             "it is one of done, first_failure, new_cause, n, stalled",
-        )),
+            json!({ "until": "done" }),
+        ),
     }
 }
 
 /// A time to wait, no longer than clients do.
-pub(crate) fn limited(asked: Option<Duration>, usual: Duration) -> Duration {
-    asked.unwrap_or(usual).min(LONGEST)
+pub(crate) fn limited(
+    args: &Args<'_>,
+    name: &str,
+    usual: Duration,
+    notes: &mut Vec<String>,
+) -> Result<Duration, Mistake> {
+    let asked = args.duration(name)?.unwrap_or(usual);
+    if asked > LONGEST {
+        let most = LONGEST.as_secs();
+        notes.push(format!("{name} lowered to {most}; call bex_wait again"));
+    }
+    Ok(asked.min(LONGEST))
 }
 
 /// Waits until a batch has come as far as asked, the time is up, or nobody waits any more.
 pub(crate) fn wait_for(
     file: &BatchFile,
-    until: Until,
-    before: &Cursor,
-    timeout: Duration,
+    waiting: &Waiting<'_>,
     context: &CallContext,
-) -> Result<BatchStatus, Mistake> {
-    let deadline = Instant::now() + timeout;
-    let mut last_change = (Instant::now(), u64::MAX);
-    let mut told = u64::MAX;
+) -> Result<Waited, Mistake> {
+    let deadline = Instant::now() + waiting.timeout;
+    let mut told = None;
     loop {
-        let status = read_status(file, false)?;
-        if last_change.1 != status.finished() {
-            last_change = (Instant::now(), status.finished());
-        }
-        let stalled = last_change.0.elapsed() >= STALLED;
-        let over = is_reached(until, &status, before, stalled)
-            || is_at_rest(&status)
-            || Instant::now() >= deadline
-            || context.is_cancelled();
+        let store = Store::open_read(file.clone())?;
+        let status = status_of(&store)?;
+        let reached = is_reached(waiting, &status, &store)?;
         if let Some(progress) = &context.progress
-            && told != status.finished()
+            && told != Some(status.finished())
         {
-            told = status.finished();
-            progress(told, status.total, &sentence(&status));
+            told = Some(status.finished());
+            progress(status.finished(), status.total, &sentence(&status));
         }
-        if over {
-            return Ok(status);
+        let over = is_at_rest(&status) || Instant::now() >= deadline || context.is_cancelled();
+        if reached || over {
+            return Ok(Waited { status, reached });
         }
+        // Not kept open meanwhile: a reader would keep the log of the file from being taken back.
+        drop(store);
         std::thread::sleep(LOOK.min(deadline.saturating_duration_since(Instant::now())));
     }
 }
 
 /// Nothing more happens by itself.
 fn is_at_rest(status: &BatchStatus) -> bool {
-    status.pid.is_none() || matches!(status.state, State::Completed | State::Failed)
+    status.pid.is_none() || is_done(status)
 }
 
-fn is_reached(until: Until, status: &BatchStatus, before: &Cursor, stalled: bool) -> bool {
-    match until {
-        Until::Done => false,
+fn is_done(status: &BatchStatus) -> bool {
+    matches!(status.state, State::Completed | State::Failed)
+}
+
+fn is_reached(waiting: &Waiting<'_>, status: &BatchStatus, store: &Store) -> Result<bool, Mistake> {
+    let before = waiting.before;
+    Ok(match waiting.until {
+        Until::Done => is_done(status),
         Until::FirstFailure => status.failed > before.failed,
-        Until::NewCause => status
-            .causes
-            .iter()
-            .any(|cause| !before.knows(&cause.cause)),
+        Until::NewCause => before.new_causes(&status.causes).count > 0,
         Until::Finished(count) => status.finished() >= count,
-        Until::Stalled => stalled,
+        Until::Stalled => !is_done(status) && is_stalled(&store.overview()?, now()),
+    })
+}
+
+/// Whether nothing has finished for a while, as the file tells: whoever asks may just have been started.
+fn is_stalled(overview: &Overview, now: Time) -> bool {
+    let began = overview.run.as_ref().map(|run| run.started_at);
+    let last = began.max(overview.last_end());
+    last.is_some_and(|last| now.since(last) >= STALLED)
+}
+
+impl Until {
+    /// How the waiting ended, where the state of the batch does not say it.
+    const fn outcome(self, reached: bool) -> Option<&'static str> {
+        match (self, reached) {
+            (Self::Done, _) | (Self::Finished(_), true) => None,
+            (Self::FirstFailure, true) => Some("A task has failed."),
+            (Self::FirstFailure, false) => Some("No task has failed meanwhile."),
+            (Self::NewCause, true) => Some("Something failed for a new cause."),
+            (Self::NewCause, false) => Some("Nothing failed for a new cause meanwhile."),
+            (Self::Finished(_), false) => Some("Not so many tasks have finished yet."),
+            (Self::Stalled, true) => Some("It is stalled: no task has finished for 15 seconds."),
+            (Self::Stalled, false) => Some("It is not stalled."),
+        }
     }
 }
 
 /// What has changed, and what to call next.
-pub(crate) fn answer(status: &BatchStatus, before: &Cursor) -> Answer {
+pub(crate) fn answer(
+    status: &BatchStatus,
+    before: &Cursor,
+    notes: &[String],
+    outcome: Option<&str>,
+) -> Answer {
     let cursor = Cursor::of(status).text();
     let mut page = Page::new(USUAL, &sentence(status));
-    let since = *before != Cursor::default();
-    if since {
-        let finished = status.finished().saturating_sub(before.finished);
-        let failed = status.failed.saturating_sub(before.failed);
-        page.line(&format!(
-            "Since the cursor: {finished} finished, {failed} of them failed."
-        ));
+    if let Some(outcome) = outcome {
+        page.line(outcome);
     }
-    let new: Vec<_> = status
-        .causes
-        .iter()
-        .filter(|cause| !before.knows(&cause.cause))
-        .collect();
-    if !new.is_empty() {
+    let since = before.batch.is_some();
+    if since {
+        page.line(&changes(status, before));
+    }
+    let new = before.new_causes(&status.causes);
+    if new.count > 0 {
         let what = if since { "new cause" } else { "cause" };
-        let plural = if new.len() == 1 { "" } else { "s" };
-        page.line(&format!("{} {what}{plural} of failures:", new.len()));
-        for cause in new.iter().take(10) {
-            page.line(&cause_line(cause));
+        let plural = if new.count == 1 { "" } else { "s" };
+        let what = format!("{} {what}{plural} of failures", new.count);
+        match new.named.is_empty() {
+            true => page.line(&format!("{what}; bex_status has the most frequent ones.")),
+            false => add_cause_lines(&mut page, &what, &new.named, CAUSES_SHOWN),
         }
-        if new.len() > 10 {
-            page.line(&format!(
-                "  … and {} more; bex_status has them",
-                new.len() - 10
-            ));
-        }
+    }
+    for note in notes {
+        page.note(note);
     }
     add_next(&mut page, status, &cursor);
-    let mut structured = serde_json::to_value(status).expect("a status is JSON");
+    let mut structured = facts(status, new.named.iter().copied());
+    structured["new_causes"] = new.count.into();
     structured["cursor"] = cursor.into();
-    structured["causes"] =
-        serde_json::to_value(&new[..new.len().min(50)]).expect("causes are JSON");
+    structured["notes"] = json!(notes);
     Answer {
         text: page.finish("bex_status has more"),
         structured,
         is_error: false,
+    }
+}
+
+fn changes(status: &BatchStatus, before: &Cursor) -> String {
+    let finished = status.finished();
+    match finished.checked_sub(before.finished) {
+        Some(more) => {
+            let failed = status.failed.saturating_sub(before.failed);
+            format!("Since the cursor: {more} finished, {failed} of them failed.")
+        }
+        None => {
+            let again = before.finished - finished;
+            format!("Since the cursor: {again} tasks were queued again or removed.")
+        }
     }
 }

@@ -1,0 +1,59 @@
+//! A background executor as small as it can be: works on the batch whose file is named, and tells its parent.
+//!
+//! The tests of this crate start it; `bex execute` is the whole one.
+
+use std::process::ExitCode;
+
+use batch_actions::{ActionError, Engine, EngineOptions, Mode, StartReply, tell_parent};
+use batch_handlers::{HandlerConfig, standard_registry};
+use batch_store::{BatchFile, Durability, lock};
+
+fn main() -> ExitCode {
+    let Some(file) = std::env::args_os().nth(1) else {
+        return ExitCode::from(2);
+    };
+    // What started it may end before it does.
+    let _ = batch_process::new_session();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("the system has threads");
+    match runtime.block_on(work(BatchFile::new(file))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(3),
+    }
+}
+
+async fn work(file: BatchFile) -> Result<(), ActionError> {
+    let engine = begin(file)
+        .await
+        .inspect_err(|error| tell_parent(Err(error)))?;
+    let attended = engine.attend().await;
+    engine.finish().await?;
+    attended
+}
+
+async fn begin(file: BatchFile) -> Result<Engine, ActionError> {
+    let engine = Engine::start(EngineOptions {
+        file,
+        durability: Durability::Fast,
+        mode: Mode::Execute,
+        registry: &|_, folder| standard_registry(&HandlerConfig::new(folder.to_owned())),
+        observe: &mut |_, _| {},
+        sinks: Vec::new(),
+        feeding: false,
+        max_concurrent: None,
+        unpause: true,
+    })
+    .await?;
+    let open = lock(engine.store()).overview()?.open();
+    tell_parent(Ok(&StartReply {
+        batch: engine.info().batch.to_string(),
+        pid: std::process::id(),
+        run: engine.run_number(),
+        open,
+        interrupted: engine.interrupted(),
+    }));
+    let _ = batch_process::close_stdio();
+    Ok(engine)
+}

@@ -1,0 +1,184 @@
+//! Foreign text made short and harmless: escaped first and cut then, so that what is shown keeps its limit.
+//!
+//! Lengths are bytes of what is shown.
+
+use batch_export::Visible;
+use serde_json::Value;
+
+/// A text, cut where it grows long.
+pub(crate) fn shorten(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let end = boundary(text, most.saturating_sub('…'.len_utf8()));
+    format!("{}…", &text[..end])
+}
+
+/// The last place at or before so many bytes where a character begins.
+fn boundary(text: &str, most: usize) -> usize {
+    let is_begin = |at: &usize| text.is_char_boundary(*at);
+    (0..=most.min(text.len())).rev().find(is_begin).unwrap_or(0)
+}
+
+/// A text with what steers a terminal escaped, cut where it grows long.
+pub(crate) fn visible(text: &str, most: usize) -> String {
+    // No character takes less room when it is escaped, so what follows these is cut anyway.
+    let end = boundary(text, most.saturating_add(4));
+    shorten(&Visible(&text[..end]).to_string(), most)
+}
+
+/// Which end of a long text is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Head,
+    Tail,
+}
+
+/// One end of a text as lines that begin with `| `, at most so many bytes of them, and how many characters of the
+/// text they stand for. A line break at the end of the text is not shown.
+pub(crate) fn quoted(text: &str, end: End, most: usize) -> (String, usize) {
+    const MARK: &str = "| ";
+    let (text, last) = match text.strip_suffix('\n') {
+        Some(text) => (text, 1),
+        None => (text, 0),
+    };
+    let mut room = most.saturating_sub(MARK.len());
+    let mut fits = |c: char| {
+        let cost = match c {
+            '\n' => 1 + MARK.len(),
+            c => Visible(c.encode_utf8(&mut [0; 4])).to_string().len(),
+        };
+        let is_room = cost <= room;
+        room = room.saturating_sub(cost);
+        is_room
+    };
+    let taken: Vec<char> = match end {
+        End::Head => text.chars().take_while(|c| fits(*c)).collect(),
+        End::Tail => text.chars().rev().take_while(|c| fits(*c)).collect(),
+    };
+    let bytes = taken.iter().copied().map(char::len_utf8).sum::<usize>();
+    let part = match end {
+        End::Head => &text[..bytes],
+        End::Tail => &text[text.len() - bytes..],
+    };
+    let lines: Vec<String> = part
+        .split('\n')
+        .map(|line| format!("{MARK}{}", Visible(line)))
+        .collect();
+    let is_last_shown = end == End::Tail || bytes == text.len();
+    let characters = taken.len() + if is_last_shown { last } else { 0 };
+    (lines.join("\n"), characters)
+}
+
+/// A JSON value that takes no more than so many bytes, and a word on what is missing: its long texts are cut, and
+/// if that does not do, it is given as a cut text itself.
+pub(crate) fn fitted(value: &Value, most: usize) -> Value {
+    let mut longest = most;
+    while longest > SHORTEST {
+        let short = with_short_texts(value, longest);
+        if short.to_string().len() <= most {
+            return short;
+        }
+        longest /= 2;
+    }
+    told(&value.to_string(), most).into()
+}
+
+/// Texts that are cut keep this much, most of which is the word on what is missing.
+const SHORTEST: usize = 48;
+
+fn with_short_texts(value: &Value, most: usize) -> Value {
+    match value {
+        Value::String(text) if text.len() > most => told(text, most).into(),
+        Value::Array(list) => list
+            .iter()
+            .map(|item| with_short_texts(item, most))
+            .collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, field)| (name.clone(), with_short_texts(field, most)))
+            .collect(),
+        other => other.clone(),
+    }
+}
+
+/// The head of a text, with a word on how much is missing. As JSON it takes no more than `most` bytes, and some for
+/// the word.
+fn told(text: &str, most: usize) -> String {
+    let mut room = most.saturating_sub(44);
+    let head: String = text
+        .chars()
+        .take_while(|c| {
+            let cost = match c {
+                '"' | '\\' => 2,
+                c if c.is_control() => 6,
+                c => c.len_utf8(),
+            };
+            let is_room = cost <= room;
+            room = room.saturating_sub(cost);
+            is_room
+        })
+        .collect();
+    let missing = text[head.len()..].chars().count();
+    format!("{head}… ({missing} characters more)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_cut_is_told() {
+        assert_eq!(shorten("abcdef", 6), "abcdef");
+        assert_eq!(shorten("abcdefg", 6), "abc…");
+        assert_eq!(visible("a\u{1b}b", 20), r"a\u{1b}b");
+        let value = json!({ "stdout": "x".repeat(200), "exit_code": 1 });
+        let shown = fitted(&value, 100).to_string();
+        let head = "x".repeat(6);
+        assert_eq!(
+            shown,
+            format!(r#"{{"exit_code":1,"stdout":"{head}… (194 characters more)"}}"#)
+        );
+        let list = json!(vec![7; 1_000]);
+        let shown = fitted(&list, 100);
+        assert!(
+            shown
+                .as_str()
+                .unwrap()
+                .ends_with("… (1945 characters more)"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn an_end_of_a_text_is_quoted_line_by_line() {
+        let text = "one\ntwo\nthree";
+        assert_eq!(
+            quoted(text, End::Head, 100),
+            ("| one\n| two\n| three".to_owned(), 13)
+        );
+        assert_eq!(quoted(text, End::Head, 10), ("| one\n| tw".to_owned(), 6));
+        assert_eq!(quoted(text, End::Tail, 12), ("| wo\n| three".to_owned(), 8));
+        assert_eq!(quoted("a\n", End::Head, 10), ("| a".to_owned(), 2));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_a_limit_or_its_quotes(text in r"(\PC|[\x00-\x1f\n\n\u{202e}\\]){0,200}", most in 50_usize..400) {
+            for end in [End::Head, End::Tail] {
+                let (shown, taken) = quoted(&text, end, most);
+                let whole = text.chars().count();
+                prop_assert!(shown.len() <= most && taken <= whole);
+                prop_assert!(shown.split('\n').all(|line| line.starts_with("| ")));
+                prop_assert!(!shown.chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
+                prop_assert!(taken == whole || shown.len() + 12 > most);
+            }
+            prop_assert!(visible(&text, most).len() <= most);
+            let nested = json!({ "a": [text.clone(), { "b": text }] });
+            let shown = fitted(&nested, most).to_string();
+            prop_assert!(shown.len() <= most + 2, "{} of {most}: {shown}", shown.len());
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! How a batch stands, for programs: what the text says, as an object that is no longer than the text may be.
+
+use batch_actions::{BatchStatus, CauseStatus};
+use serde_json::{Value, json};
+
+use crate::cut::{shorten, visible};
+use crate::page::{CAUSES_SHOWN, reason};
+
+/// So many bytes of causes, and of running tasks.
+const CAUSES: usize = 3_400;
+const RUNNING: usize = 1_000;
+
+/// The facts of a status, with these causes.
+pub(crate) fn facts<'a>(
+    status: &BatchStatus,
+    causes: impl IntoIterator<Item = &'a CauseStatus>,
+) -> Value {
+    let running = status.running_tasks.as_ref().map(|running| {
+        let shown = running.iter().map(|task| {
+            json!({ "task": task.task, "label": visible(&task.label, 60), "attempt": task.attempt, "seconds": task.seconds })
+        });
+        within(shown, RUNNING)
+    });
+    let light = BatchStatus {
+        name: status.name.as_deref().map(|name| shorten(name, 60)),
+        reason: reason(status),
+        causes: Vec::new(),
+        running_tasks: None,
+        ..status.clone()
+    };
+    let mut facts = serde_json::to_value(light).expect("a status is JSON");
+    let shown = causes.into_iter().take(CAUSES_SHOWN).map(|cause| {
+        json!({
+            "cause": cause.cause,
+            "count": cause.count,
+            "label": visible(&cause.label, 160),
+            "sample": visible(&cause.sample, 160),
+            "sample_task": cause.sample_task,
+        })
+    });
+    facts["causes"] = within(shown, CAUSES);
+    facts["causes_in_all"] = status.causes.len().into();
+    if let Some(running) = running {
+        facts["running_tasks"] = running;
+    }
+    facts
+}
+
+/// The first of some values that take no more than so many bytes together.
+fn within(values: impl Iterator<Item = Value>, most: usize) -> Value {
+    let mut room = most;
+    let fitting = values.take_while(|value| {
+        let length = value.to_string().len() + 1;
+        let is_room = length <= room;
+        room = room.saturating_sub(length);
+        is_room
+    });
+    fitting.collect()
+}

@@ -1,0 +1,68 @@
+//! Results into a file: the `path` of `bex_results`, and the export of the former tool.
+
+use batch_actions::{Choice, ResultsRequest, export};
+use batch_export::{Filter, Format, WriterOptions};
+use batch_store::{BatchFile, Store};
+use serde_json::json;
+
+use crate::args::resolve;
+use crate::call::{Agent, Answer};
+use crate::mistake::Mistake;
+use crate::page::{Page, USUAL};
+use crate::tools::run::in_folder;
+
+/// What is written where.
+pub(crate) struct Export<'a> {
+    pub(crate) tasks: Choice,
+    pub(crate) limit: Option<u64>,
+    pub(crate) path: &'a str,
+    /// The format; the ending of the path says it where this does not.
+    pub(crate) format: Option<Format>,
+}
+
+/// Writes all results that are wanted to a file.
+pub(crate) fn export_to(
+    agent: &Agent,
+    file: &BatchFile,
+    wanted: Export<'_>,
+) -> Result<Answer, Mistake> {
+    let target = in_folder(agent, wanted.path).map_err(|message| Mistake::of("path", message))?;
+    let format = wanted.format.or_else(|| Format::of_file(&target));
+    let format = format.ok_or_else(|| {
+        Mistake::of(
+            "path",
+            "its ending gives the format: .json, .jsonl, .csv or .txt",
+        )
+        .with_example(json!({ "path": "results.json" }))
+    })?;
+    let batch = {
+        let store = Store::open_read(file.clone())?;
+        resolve(&wanted.tasks, &store)?;
+        store.batch().to_string()
+    };
+    let request = ResultsRequest {
+        tasks: wanted.tasks,
+        more: Filter::default(),
+        options: WriterOptions::new(format),
+        offset: 0,
+        limit: wanted.limit,
+    };
+    let (summary, written) = export(file, &request, &target)?;
+    let shown = target.display().to_string();
+    let summary = summary.to_string();
+    let first = summary.lines().next().unwrap_or_default();
+    let mut page = Page::new(
+        USUAL,
+        &format!("{written} results written to {shown}. {first}"),
+    );
+    page.next(
+        "bex_status",
+        &json!({ "batch": batch }),
+        "shows the whole batch",
+    );
+    Ok(Answer {
+        text: page.finish("the file has all"),
+        structured: json!({ "batch": batch, "path": shown, "format": format.name(), "tasks": written }),
+        is_error: false,
+    })
+}

@@ -1,0 +1,13 @@
+//! The tools as an agent meets them: a new [`Agent`](batch_agent::Agent) for every call, as a client that starts a
+//! server for each would have it, and real executors. Those are the example `executor`, which cargo builds with the
+//! tests: `cargo test -p batch-agent`.
+
+mod control;
+mod executor;
+mod limits;
+mod mistakes;
+mod place;
+mod resources;
+mod run;
+mod sizes;
+mod wait;
