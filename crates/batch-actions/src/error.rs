@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use batch_core::{BatchId, FullTaskId, PlanProblem};
 use batch_export::{ExportError, FilterError};
-use batch_store::{Holder, LeaseError, StoreError};
+use batch_store::{BatchFile, Holder, LeaseError, Store, StoreError};
 
 /// Why an action was not done. Nothing has changed then, unless it says so.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +78,17 @@ pub enum ActionError {
         /// How long it had.
         seconds: u64,
     },
+    /// Whoever works on the batch cannot be asked, as there is no room for it on the disk.
+    #[error(
+        "process {} works on {batch} and waits for room, as the disk is full: it cannot be asked for anything now, and goes on by itself when there is room; end it with: bex stop",
+        holder.pid
+    )]
+    NoRoom {
+        /// The batch.
+        batch: BatchId,
+        /// The process.
+        holder: Holder,
+    },
     /// A background executor could not be started.
     #[error("the executor did not start: {0}")]
     Start(String),
@@ -139,9 +150,15 @@ impl ActionError {
         )
     }
 
-    pub(crate) fn of_lease(batch: BatchId, error: LeaseError) -> Self {
+    /// The lease of a batch was not given.
+    pub(crate) fn of_lease(file: &BatchFile, error: LeaseError) -> Self {
         match error {
-            LeaseError::Held(holder) => Self::Running { batch, holder },
+            LeaseError::Held(holder) => Self::Running {
+                // One that cannot be read has no number, and somebody works on it all the same.
+                batch: Store::open_read(file.clone())
+                    .map_or_else(|_| BatchId::default(), |s| s.batch()),
+                holder,
+            },
             LeaseError::Store(error) => Self::Store(error),
         }
     }

@@ -220,6 +220,10 @@ fn ready(details: &TaskDetails, label: &str) -> String {
             "{label} is ready and starts when one of the {} slots is free; {} tasks are queued",
             batch.max_concurrent, batch.queued
         ),
+        State::Paused if batch.pid.is_some() => format!(
+            "{label} is ready, and the batch stands still: {}",
+            batch.reason.as_deref().unwrap_or("it is paused")
+        ),
         State::New => format!(
             "{label} is ready, and nobody has started the batch. Start it with: bex start -b {}",
             batch.batch

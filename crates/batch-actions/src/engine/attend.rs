@@ -1,10 +1,9 @@
 //! Seeing what others write into the file while the batch is worked on: [`Engine::attend`].
 //!
-//! The file is looked at a few times a second. Looking costs some microseconds, misses nothing whatever
-//! happens to those who write, and works on every system; see decision 12.
+//! The file is looked at a few times a second. That misses nothing, whatever happens to those who write, and
+//! works on every system; see decision 10.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use batch_core::{Batch, TaskId};
@@ -31,8 +30,6 @@ pub(super) struct Seen {
     next_task: TaskId,
     last_request: i64,
     feeding: bool,
-    /// The run was paused by us, for want of room on the disk.
-    paused_for_room: bool,
     pulse: Option<Instant>,
 }
 
@@ -42,7 +39,6 @@ impl Seen {
             next_task: batch.next_id(),
             last_request: 0,
             feeding,
-            paused_for_room: false,
             pulse: None,
         }
     }
@@ -104,7 +100,6 @@ impl Engine {
                 self.serve(request).await?;
             }
         }
-        self.mind_the_disk(&mut seen).await;
         self.note_pulse(&mut seen).await
     }
 
@@ -126,7 +121,7 @@ impl Engine {
         let answer: Answer = match control {
             Err(error) => Err(format!("the request is not understood: {error}")),
             Ok(control) => {
-                let stopping = || self.disk.give_up.store(true, Ordering::Release);
+                let stopping = || self.room.give_up();
                 obey(control, &self.run, &self.store, stopping)
                     .await
                     .map_err(|error| error.to_string())
@@ -140,31 +135,9 @@ impl Engine {
         }
     }
 
-    /// Pauses the run while the disk is full, unless somebody has paused it already.
-    async fn mind_the_disk(&self, seen: &mut Seen) {
-        let full = self.disk.full.load(Ordering::Acquire);
-        if full == seen.paused_for_room {
-            return;
-        }
-        if full {
-            let paused = self.run.snapshot().await.is_ok_and(|now| now.paused);
-            if paused {
-                return;
-            }
-            self.run.pause();
-            let note = "the disk is full; it goes on when there is room";
-            let _ = self.lease.note(note);
-            tracing::warn!("paused: {note}");
-        } else {
-            self.run.resume();
-            let _ = self.lease.note("");
-        }
-        seen.paused_for_room = full;
-    }
-
     async fn note_pulse(&self, seen: &mut Seen) -> Result<(), ActionError> {
         let due = seen.pulse.is_none_or(|last| last.elapsed() >= PULSE);
-        if self.mode == Mode::Control || !due || seen.paused_for_room {
+        if self.mode == Mode::Control || !due || self.room.is_wanting() {
             return Ok(());
         }
         let Ok(snapshot) = self.run.snapshot().await else {

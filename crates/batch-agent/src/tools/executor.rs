@@ -96,7 +96,7 @@ pub(crate) fn executor(
 
 /// The one queue, made when it is first needed.
 pub(crate) fn queue(agent: &Agent) -> Result<BatchFile, Mistake> {
-    if let Some(file) = agent.home().of_key(KEY) {
+    if let Some(file) = agent.home().of_key(KEY)? {
         return Ok(file);
     }
     let request = BatchRequest {
@@ -200,10 +200,11 @@ fn set(
     timeout: Option<Duration>,
 ) -> Result<(), Mistake> {
     let mut store = Store::open(file.clone(), Durability::Full)?;
-    let mut settings = store.info()?.settings;
-    settings.max_concurrent = slots.unwrap_or(settings.max_concurrent);
-    settings.batch_timeout = timeout;
-    Ok(store.set_settings(&settings)?)
+    store.change_settings(|settings| {
+        settings.max_concurrent = slots.unwrap_or(settings.max_concurrent);
+        settings.batch_timeout = timeout;
+    })?;
+    Ok(())
 }
 
 /// What a run under way can still change.

@@ -110,11 +110,14 @@ fn lower_concurrency(
     file: &BatchFile,
     notes: &mut Vec<String>,
 ) -> Result<(), Mistake> {
-    let mut settings = Store::open_read(file.clone())?.info()?.settings;
-    let slots = agent.limits().concurrency(settings.max_concurrent, notes);
-    if slots < settings.max_concurrent {
-        settings.max_concurrent = slots;
-        Store::open(file.clone(), Durability::Full)?.set_settings(&settings)?;
+    let wanted = Store::open_read(file.clone())?
+        .info()?
+        .settings
+        .max_concurrent;
+    let slots = agent.limits().concurrency(wanted, notes);
+    if slots < wanted {
+        let mut store = Store::open(file.clone(), Durability::Full)?;
+        store.change_settings(|settings| settings.max_concurrent = slots)?;
     }
     Ok(())
 }

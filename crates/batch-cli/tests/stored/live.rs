@@ -190,6 +190,30 @@ fn a_killed_executor_is_noticed_and_resume_finishes_its_batch() {
 }
 
 #[test]
+fn a_copy_of_a_running_batch_is_another_batch() {
+    let mut live = Live::new();
+    live.add_waiting("echo one >> effects");
+    live.bex(&["start"], 0);
+    assert_eq!(live.begun(), "b1.1");
+    live.latest();
+    let (original, copy) = (
+        live.place.path("home/batches/b1.db"),
+        live.place.path("copy"),
+    );
+    let source = rusqlite::Connection::open(&original).unwrap();
+    let into = copy.to_str().unwrap();
+    source.execute("VACUUM INTO ?1", [into]).unwrap();
+    drop(source);
+
+    live.bex(&["pause", "--store", "copy"], 0);
+    live.let_go(1);
+    live.bex(&["wait"], 0);
+    assert_eq!(live.place.read("effects"), "one\n");
+    let attempts = live.place.bex(&["show", "1", "--json"]).expect(0).json();
+    assert_eq!(attempts["attempts"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn a_run_that_was_killed_is_continued() {
     let mut live = Live::new();
     let script = "echo {} >> effects; test {} = a || { echo x > marks; read line < gate; }";

@@ -32,6 +32,7 @@ impl Driver {
             Command::CancelAll => self.batch.cancel_all(now),
             Command::Pause => self.batch.pause(now),
             Command::Resume => self.batch.resume(now),
+            Command::Hold(held) => self.held = held,
             Command::SetConcurrency(slots) => {
                 self.wanted = None;
                 self.batch.set_concurrency(slots, now);

@@ -143,7 +143,7 @@ fn clearing_takes_finished_tasks_and_leaves_what_open_ones_need() {
     assert!(!stray.exists() && spilled.exists());
 
     let all: Vec<TaskId> = (1..=5).map(task).collect();
-    assert_eq!(store.clear(&all).unwrap(), 3);
+    assert_eq!(store.clear(&all).unwrap().removed, 3);
     assert!(!spilled.exists());
     let mut left = Vec::new();
     store
