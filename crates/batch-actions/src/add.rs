@@ -80,6 +80,18 @@ pub fn add(home: &Home, request: AddRequest<'_>) -> Result<AddReply, ActionError
 /// # Errors
 /// When the key belongs to other tasks, or the batch cannot be written; there is none then.
 pub fn create(home: &Home, new: &BatchRequest, plan: &Plan) -> Result<AddReply, ActionError> {
+    Ok(create_open(home, new, plan)?.0)
+}
+
+/// Does what [`create`] does; of a batch that is new it also gives the open file, for who works on it next.
+///
+/// # Errors
+/// As [`create`].
+pub fn create_open(
+    home: &Home,
+    new: &BatchRequest,
+    plan: &Plan,
+) -> Result<(AddReply, Option<Store>), ActionError> {
     let mut ids = home.lock_ids()?;
     if let Some(key) = &new.settings.key
         && let Some(batch) = home.batch_of_key(key)?
@@ -87,18 +99,20 @@ pub fn create(home: &Home, new: &BatchRequest, plan: &Plan) -> Result<AddReply, 
         let store = Store::open_read(home.file(batch))?;
         if store.extra("content")?.is_some() {
             let specs: Vec<&TaskSpec> = plan.tasks().map(|(spec, _)| &**spec).collect();
-            return existing(&store, key, &specs);
+            return Ok((existing(&store, key, &specs)?, None));
         }
         // Who made it died before its tasks were in it, and told nobody of it.
         store.file().remove()?;
     }
     let mut store = home.create_locked(&mut ids, new)?;
-    let written = write_new(home, &mut store, plan, new);
-    if written.is_err() {
-        // Nothing half done: a batch whose tasks cannot be written is none.
-        let _ = store.file().clone().remove();
+    match write_new(home, &mut store, plan, new) {
+        Ok(added) => Ok((added, Some(store))),
+        Err(error) => {
+            // Nothing half done: a batch whose tasks cannot be written is none.
+            let _ = store.file().remove();
+            Err(error)
+        }
     }
-    written
 }
 
 fn write_new(

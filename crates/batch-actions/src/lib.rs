@@ -30,7 +30,7 @@ mod start;
 mod status;
 mod wait;
 
-pub use add::{AddReply, AddRequest, Target, add, create};
+pub use add::{AddReply, AddRequest, Target, add, create, create_open};
 pub use ask::ask;
 pub use choice::{Choice, Resolved, find_task};
 pub use control::{Control, ControlReply, Refused, Stop};

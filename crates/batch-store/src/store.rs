@@ -23,7 +23,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Makes a new batch file.
+    /// Makes a new batch file: a whole one or none, also after a crash.
     ///
     /// # Errors
     /// When there is a file already, or it cannot be made.
@@ -32,15 +32,14 @@ impl Store {
         new: &NewBatch,
         durability: Durability,
     ) -> Result<Self, StoreError> {
-        file.create()?;
-        let connection = schema::create(file.path(), durability)?;
-        let mut store = Self {
-            connection,
+        let path = file.path();
+        let image = schema::image(path, |connection| settings::write_new(connection, new))?;
+        file.create(&image)?;
+        Ok(Self {
+            connection: schema::open(path, true, durability)?,
             file,
             batch: new.batch,
-        };
-        store.write(|connection| settings::write_new(connection, new))?;
-        Ok(store)
+        })
     }
 
     /// Opens a batch file to read and write.

@@ -30,16 +30,21 @@ pub(super) struct Seen {
     next_task: TaskId,
     last_request: i64,
     feeding: bool,
+    /// When the file last said how the run is getting on.
     pulse: Option<Instant>,
+    /// The end of the run is on record.
+    pub(super) ended: bool,
 }
 
 impl Seen {
-    pub(super) fn new(batch: &Batch, feeding: bool) -> Self {
+    /// With `told`, what the file says of the run is enough for now.
+    pub(super) fn new(batch: &Batch, feeding: bool, told: bool) -> Self {
         Self {
             next_task: batch.next_id(),
             last_request: 0,
             feeding,
-            pulse: None,
+            pulse: told.then(Instant::now),
+            ended: false,
         }
     }
 }
@@ -160,13 +165,14 @@ impl Engine {
 
     /// Ends the run if nothing was added and nothing asked since the last look; whether it did.
     async fn end_if_done(&self) -> Result<bool, ActionError> {
-        let seen = self.seen.lock().await;
+        let mut seen = self.seen.lock().await;
         if self.run.sync().await.is_err() {
             return Ok(true);
         }
         let known = (seen.next_task.get(), seen.last_request);
         let ended = lock(&self.store).end_run(self.run_id, "finished", now(), Some(known))?;
         if ended == EndRun::Ended {
+            seen.ended = true;
             self.run.close();
         }
         Ok(ended == EndRun::Ended)

@@ -127,7 +127,7 @@ impl Engine {
             batch.pause(now());
             batch.take_events(&mut Vec::new());
         }
-        let seen = Seen::new(&batch, feeding);
+        let seen = Seen::new(&batch, feeding, max_concurrent.is_none());
         let reader = Arc::new(Mutex::new(Store::open_read(file.clone())?));
         let room = Arc::new(Room::new(lease.notice().ok()));
         let mut executor = Executor::new(registry(&info, &file.folder()))
@@ -209,8 +209,9 @@ impl Engine {
     /// When the end cannot be written; the batch is whole all the same.
     pub async fn finish(self) -> Result<Finished, ActionError> {
         let report = self.run.wait().await;
+        let ended = self.seen.into_inner().ended;
         let mut store = lock(&self.store);
-        if self.mode == Mode::Execute {
+        if self.mode == Mode::Execute && !ended {
             store.end_run(self.run_id, end_name(&report), now(), None)?;
         }
         let open = store.overview()?.open();

@@ -34,9 +34,8 @@ pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
         let message = "--durability none goes with bex run; a batch that is kept stays so";
         return Err(CliError::Usage(message.to_owned()));
     };
-    let info = Store::open_read(file.clone())
-        .and_then(|store| store.info())
-        .map_err(ActionError::from)?;
+    let store = Store::open_read(file).map_err(ActionError::from)?;
+    let info = store.info().map_err(ActionError::from)?;
     let default = info
         .origin
         .format
@@ -53,7 +52,7 @@ pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
         let signals = ControlSignals::new(guarded)
             .map_err(|error| CliError::System("listen to signals", error))?;
         let foreground = Foreground {
-            file,
+            store,
             durability,
             max_concurrent: args.max_concurrent,
             fail_fast: info.settings.fail_fast,
@@ -139,7 +138,7 @@ pub(crate) async fn run_file(
         }
     };
     let foreground = Foreground {
-        file,
+        store: Store::open_read(file).map_err(ActionError::from)?,
         durability: request.durability,
         max_concurrent: args.max_concurrent,
         fail_fast: request.settings.fail_fast,

@@ -4,13 +4,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use batch_actions::{
-    ActionError, AddReply, BatchRequest, Engine, EngineOptions, Home, Mode, create, summary_of,
+    ActionError, AddReply, BatchRequest, Engine, EngineOptions, Home, Mode, create_open, summary_of,
 };
 use batch_core::{BatchId, BatchSettings, Status};
 use batch_export::{ExportError, Format, Summary};
 use batch_process::{ControlSignals, guard, raise_open_files};
 use batch_runtime::{Executor, RunEnd, RunReport, Sink as _};
-use batch_store::{BatchFile, Origin, Store, lock};
+use batch_store::{Origin, Store, lock};
 
 use crate::args::RunArgs;
 use crate::commands::{dry_run, resume};
@@ -95,22 +95,16 @@ async fn run_stored(
     screen: Screen,
 ) -> Result<Exit, CliError> {
     let home = Home::of_environment();
-    let (file, feeder) = match work {
-        Work::Plan(plan) => {
-            let added = create(&home, &request, &plan)?;
-            if added.existing > 0 {
-                return Ok(existing(&added, &screen));
-            }
-            (BatchFile::new(added.file), None)
-        }
-        Work::Stream(stream) => {
-            let store = home.create(&request)?;
-            (store.file().clone(), Some(Feeder::start(stream)))
-        }
+    let (store, feeder) = match work {
+        Work::Plan(plan) => match create_open(&home, &request, &plan)? {
+            (_, Some(store)) => (store, None),
+            (known, None) => return Ok(existing(&known, &screen)),
+        },
+        Work::Stream(stream) => (home.create(&request)?, Some(Feeder::start(stream))),
     };
     let fail_fast = request.settings.fail_fast;
     let foreground = Foreground {
-        file,
+        store,
         durability: request.durability,
         max_concurrent: args.max_concurrent,
         fail_fast,
@@ -130,7 +124,8 @@ fn existing(added: &AddReply, screen: &Screen) -> Exit {
 
 /// A stored batch that is run to its end before somebody's eyes.
 pub(crate) struct Foreground {
-    pub(crate) file: BatchFile,
+    /// Open until the engine has the batch open: with the last who has it open, SQLite does much in vain.
+    pub(crate) store: Store,
     pub(crate) durability: batch_store::Durability,
     pub(crate) max_concurrent: Option<std::num::NonZeroU32>,
     pub(crate) fail_fast: bool,
@@ -146,14 +141,12 @@ impl Foreground {
         signals: ControlSignals,
         screen: Screen,
     ) -> Result<Exit, CliError> {
-        let batch = Store::open_read(self.file.clone())
-            .map_err(ActionError::from)?
-            .batch();
+        let (batch, file) = (self.store.batch(), self.store.file().clone());
         let (sink, results) = output.open(batch, &screen)?;
         let mut observer = sink.clone();
         let functions = Functions::of_environment()?;
         let engine = Engine::start(EngineOptions {
-            file: self.file.clone(),
+            file: file.clone(),
             durability: self.durability,
             mode: Mode::Execute,
             registry: &|_, folder| functions.stored(folder),
@@ -167,6 +160,7 @@ impl Foreground {
             unpause: true,
         })
         .await?;
+        drop(self.store);
         let name = engine.info().settings.name.clone();
         let store = std::sync::Arc::clone(engine.store());
         let driven = drive(engine, &functions, feeder, signals, &screen).await?;
@@ -181,7 +175,7 @@ impl Foreground {
         let failed = overview.count(Status::Failed) + overview.count(Status::Cancelled) > 0;
         conclude(report, results, name, Some(summary), failed, &screen)?;
         if let Some(whole) = &self.whole_at_end {
-            whole.write(&self.file)?;
+            whole.write(&file)?;
         }
         if fed? == Input::Cut {
             screen.say("the input was not read to its end; what was not read is not in the batch");
