@@ -9,11 +9,11 @@ use std::time::Duration;
 use batch_core::{Batch, ClaimToken, Event, Output, RunId, StopMode, TaskId, TaskSpec};
 use batch_process::{boot_id, end_run, own_mark, process_alive};
 use batch_runtime::{
-    Executor, Registry, ResultSource, RunEnd, RunHandle, RunReport, Sink, StartLog,
+    Executor, Registry, ResultSource, RunEnd, RunHandle, RunReport, Sink, SourceError, StartLog,
 };
 use batch_store::{
     BatchFile, BatchInfo, Durability, Holder, Journal, Lease, LeftBehind, LeftInLease, Started,
-    Store, lock,
+    Store, StoreError, lock,
 };
 
 use super::attend::Seen;
@@ -390,13 +390,17 @@ fn restore(
 struct Results(Arc<Mutex<Store>>);
 
 impl ResultSource for Results {
-    fn result(&mut self, task: TaskId) -> Option<Arc<Output>> {
-        lock(&self.0).result_of(task).ok().flatten()
+    fn result(&mut self, task: TaskId) -> Result<Option<Arc<Output>>, SourceError> {
+        lock(&self.0).result_of(task).map_err(unread)
     }
 
-    fn find(&mut self, id: &str) -> Option<TaskId> {
-        lock(&self.0).find(id).ok().flatten()
+    fn find(&mut self, id: &str) -> Result<Option<TaskId>, SourceError> {
+        lock(&self.0).find(id).map_err(unread)
     }
+}
+
+fn unread(error: StoreError) -> SourceError {
+    SourceError(Box::new(error))
 }
 
 /// Notes in the lease what is about to start.

@@ -286,7 +286,8 @@ fn a_running_batch_takes_up_what_is_added() {
 fn stop_lets_running_tasks_end_and_keeps_the_queued_ones() {
     let mut live = Live::new();
     live.add_waiting("true");
-    live.add_waiting("true");
+    let script = "echo so far; echo $BEX_TASK_ID > marks; read line < gate";
+    live.bex(&["add", "--shell", script], 0);
     live.bex(&["start", "-j", "1"], 0);
     live.begun();
     let told = live.bex(&["stop"], 0);
@@ -308,6 +309,7 @@ fn stop_lets_running_tasks_end_and_keeps_the_queued_ones() {
         why.contains("attempt 1 was cut off and does not count"),
         "{why}"
     );
+    assert_eq!(live.bex(&["logs", "2"], 0), "so far\n");
 
     live.bex(&["resume", "--detach"], 0);
     assert_eq!(live.begun(), "b1.2");

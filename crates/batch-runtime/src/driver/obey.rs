@@ -72,7 +72,10 @@ impl Driver {
             .as_ref()?
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        source.find(id)
+        source.find(id).unwrap_or_else(|error| {
+            tracing::warn!(%error, id, "an earlier task could not be looked up");
+            None
+        })
     }
 
     fn submit(&mut self, plan: Plan, now: Time) -> Vec<TaskId> {
