@@ -6,6 +6,7 @@ use batch_core::{BatchId, Catalog, Plan, PlanProblem, Surroundings, TaskId, Task
 use batch_store::{Adding, BatchFile, ContentHash, Durability, Lease, Store};
 use serde::Serialize;
 
+use crate::engine::STOPPING;
 use crate::error::ActionError;
 use crate::home::{BatchRequest, Home, now};
 
@@ -266,9 +267,10 @@ fn existing(store: &Store, key: &str, tasks: &[&TaskSpec]) -> Result<AddReply, A
     })
 }
 
-/// Whether an executor works on a batch.
+/// Whether an executor works on a batch and takes up what comes.
 fn is_executed(file: &BatchFile) -> Result<bool, ActionError> {
-    Ok(Lease::holder(file)?.is_some_and(|holder| holder.run > 0))
+    let held = Lease::holder(file)?.is_some_and(|holder| holder.run > 0);
+    Ok(held && Lease::note_of(file).as_deref() != Some(STOPPING))
 }
 
 /// The content of tasks as they were given, with their dependencies by name.

@@ -9,6 +9,7 @@ use batch_export::Visible;
 use batch_store::{BatchFile, Holder, Lease, Overview, Selection, Store};
 use serde::Serialize;
 
+use crate::engine::STOPPING;
 use crate::error::ActionError;
 use crate::home::{Home, now};
 
@@ -215,6 +216,7 @@ fn state(
     let paused = overview.info.paused.clone();
     if holder.is_some() {
         return match (note, paused) {
+            (Some(note), _) if note == STOPPING => (State::Running, Some(note)),
             (Some(note), _) => (State::Paused, Some(note)),
             (None, Some(why)) => (State::Paused, Some(format!("paused {why}"))),
             (None, None) => (State::Running, None),
@@ -327,6 +329,11 @@ impl fmt::Display for State {
 }
 
 impl BatchStatus {
+    /// Whether an executor works on it that has been told to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.pid.is_some() && self.reason.as_deref() == Some(STOPPING)
+    }
+
     /// How many tasks are completed, failed or cancelled.
     pub const fn finished(&self) -> u64 {
         self.completed + self.failed + self.cancelled

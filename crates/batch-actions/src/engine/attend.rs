@@ -125,6 +125,9 @@ impl Engine {
         let control: Result<Control, _> = serde_json::from_str(&request.body);
         let answer: Answer = match control {
             Err(error) => Err(format!("the request is not understood: {error}")),
+            Ok(control) if self.room.is_given_up() && !matches!(control, Control::Stop { .. }) => {
+                Err(format!("{} is being stopped", self.info.batch))
+            }
             Ok(control) => {
                 let stopping = || self.room.give_up();
                 obey(control, &self.run, &self.store, stopping)

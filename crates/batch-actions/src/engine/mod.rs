@@ -16,6 +16,6 @@ mod journal_sink;
 mod room;
 mod start;
 
-pub(crate) use room::DISK_FULL;
+pub(crate) use room::{DISK_FULL, STOPPING};
 pub(crate) use start::me;
 pub use start::{Adder, Engine, EngineOptions, Finished, LeftoverProcess, Mode};

@@ -19,6 +19,9 @@ const LOOK: Duration = Duration::from_millis(25);
 /// Why the batch stands still, as others read it in the lease.
 pub(crate) const DISK_FULL: &str = "the disk is full; it goes on when there is room";
 
+/// What the lease says while the run is being stopped.
+pub(crate) const STOPPING: &str = "it is being stopped";
+
 /// Room on the disk of a batch, for the threads of one run that write into its file.
 #[derive(Debug)]
 pub(crate) struct Room {
@@ -52,9 +55,15 @@ impl Room {
         self.waiting.load(Ordering::Acquire) > 0
     }
 
-    /// Nobody is to wait for room any more, as the run is being stopped.
+    /// The run is being stopped: nobody waits for room any more, and the lease says so.
     pub(crate) fn give_up(&self) {
         self.given_up.store(true, Ordering::Release);
+        self.say(STOPPING);
+    }
+
+    /// Whether the run is being stopped.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Acquire)
     }
 
     /// Writes by `write`, again and again while the disk is full, with `make` in between, on a thread that may
@@ -99,13 +108,14 @@ impl Room {
         if self.waiting.fetch_sub(1, Ordering::AcqRel) > 1 {
             return;
         }
+        if self.is_given_up() {
+            return;
+        }
         self.say("");
         if let Some(run) = self.run.get() {
             run.let_go();
         }
-        if !self.given_up.load(Ordering::Acquire) {
-            tracing::warn!("there is room on the disk again; going on");
-        }
+        tracing::warn!("there is room on the disk again; going on");
     }
 
     fn say(&self, text: &str) {
@@ -118,9 +128,9 @@ impl Room {
     /// Waits a while; whether the run is being stopped.
     fn pause(&self) -> bool {
         let until = Instant::now() + PAUSE;
-        while Instant::now() < until && !self.given_up.load(Ordering::Acquire) {
+        while Instant::now() < until && !self.is_given_up() {
             std::thread::sleep(LOOK);
         }
-        self.given_up.load(Ordering::Acquire)
+        self.is_given_up()
     }
 }

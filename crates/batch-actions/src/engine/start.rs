@@ -70,7 +70,7 @@ pub struct Engine {
     pub(super) room: Arc<Room>,
     pub(super) seen: tokio::sync::Mutex<Seen>,
     pub(super) nudge: tokio::sync::Notify,
-    info: BatchInfo,
+    pub(super) info: BatchInfo,
     leftovers: Vec<LeftoverProcess>,
     interrupted: u64,
 }

@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 
 use batch_actions::{
-    ActionError, BatchRequest, Choice, Control, Home, ResultsRequest, State, ask, create, export,
-    merge, results, status,
+    ActionError, BatchRequest, Choice, Control, Home, ResultsRequest, State, Until, ask, create,
+    export, merge, results, status, wait,
 };
 use batch_core::Plan;
 use batch_export::Format;
@@ -23,9 +23,8 @@ use crate::request::{Work, output_plan};
 
 pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
-    let status = status(&file, false)?;
-    if status.pid.is_some() {
-        return unpause(&file, &status.batch, status.state, args.json);
+    if let Some(exit) = unpause(&file, args.json)? {
+        return Ok(exit);
     }
     if args.detach {
         return in_background(&file, args.max_concurrent, args.durability, args.json);
@@ -62,13 +61,37 @@ pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
     })
 }
 
-fn unpause(file: &BatchFile, batch: &str, state: State, json: bool) -> Result<Exit, CliError> {
-    let reply = runtime()?.block_on(ask(file, Control::Resume))?;
-    print(json, &reply, || match state {
-        State::Paused => format!("{batch} goes on"),
-        _ => format!("{batch} is running already"),
-    })?;
-    Ok(Exit::Completed)
+/// Has the executor of a batch go on. `None` when there is none, or none any more.
+fn unpause(file: &BatchFile, json: bool) -> Result<Option<Exit>, CliError> {
+    let before = status(file, false)?;
+    if before.pid.is_none() {
+        return Ok(None);
+    }
+    let batch = &before.batch;
+    runtime()?.block_on(async {
+        if !before.is_stopping() {
+            match ask(file, Control::Resume).await {
+                Ok(reply) => {
+                    print(json, &reply, || match before.state {
+                        State::Paused => format!("{batch} goes on"),
+                        _ => format!("{batch} is running already"),
+                    })?;
+                    return Ok(Some(Exit::Completed));
+                }
+                // It was told to stop a moment ago.
+                Err(_) if is_stopping(file)? => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        eprintln!("bex: {batch} is being stopped; waiting for its running tasks to end");
+        wait(file, Until::AtRest, None).await?;
+        Ok(None)
+    })
+}
+
+fn is_stopping(file: &BatchFile) -> Result<bool, CliError> {
+    let now = status(file, false)?;
+    Ok(now.is_stopping() || now.pid.is_none())
 }
 
 /// Results of a whole batch, of which a part ran before: written from its file when the run is over.

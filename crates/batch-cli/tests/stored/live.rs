@@ -327,6 +327,28 @@ fn stop_lets_running_tasks_end_and_keeps_the_queued_ones() {
 }
 
 #[test]
+fn resume_of_a_batch_that_is_being_stopped_comes_after_its_end() {
+    let mut live = Live::new();
+    live.add_waiting("true");
+    live.add_waiting("true");
+    live.bex(&["start", "-j", "1"], 0);
+    live.begun();
+    live.bex(&["stop"], 0);
+    let status = live.bex(&["status"], 0);
+    assert!(status.contains("it is being stopped"), "{status}");
+    let added = live.place.bex(&["add", "--shell", "true"]).expect(0);
+    assert!(added.stderr.contains("start"), "{added:?}");
+    let refused = live.place.bex(&["pause"]).expect(2);
+    assert!(refused.stderr.contains("is being stopped"), "{refused:?}");
+
+    let resumed = live.spawn(&["resume", "--format", "none"]);
+    live.let_go(1);
+    assert_eq!(live.begun(), "b1.2");
+    live.let_go(1);
+    assert_eq!(code_of(resumed), Some(0));
+}
+
+#[test]
 fn pause_starts_nothing_more_until_resume() {
     let mut live = Live::new();
     live.add_waiting("true");
