@@ -91,7 +91,10 @@ fn check_together(action: &str, args: &Args<'_>) -> Result<(), Mistake> {
     let is_chosen = CHOICE[..4].iter().any(|name| args.get(name).is_some()) || args.flag("all")?;
     if matches!(action, "cancel" | "remove") && !is_chosen {
         let message = "which tasks? give tasks, status, cause, filter, or all";
-        let example = json!({ "action": action, "all": true });
+        let mut example = json!({ "action": action, "all": true });
+        if let Some(batch) = args.text("batch")? {
+            example["batch"] = batch.into();
+        }
         return Err(Mistake::of("tasks", message).with_example(example));
     }
     Ok(())

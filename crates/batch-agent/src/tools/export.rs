@@ -18,6 +18,7 @@ pub(crate) struct Export<'a> {
     pub(crate) path: &'a str,
     /// The format; the ending of the path says it where this does not.
     pub(crate) format: Option<Format>,
+    pub(crate) notes: &'a [String],
 }
 
 /// Writes all results that are wanted to a file.
@@ -55,6 +56,9 @@ pub(crate) fn export_to(
         USUAL,
         &format!("{written} results written to {shown}. {first}"),
     );
+    for note in wanted.notes {
+        page.note(note);
+    }
     page.next(
         "bex_status",
         &json!({ "batch": batch }),
@@ -62,7 +66,7 @@ pub(crate) fn export_to(
     );
     Ok(Answer {
         text: page.finish("the file has all"),
-        structured: json!({ "batch": batch, "path": shown, "format": format.name(), "tasks": written }),
+        structured: json!({ "batch": batch, "path": shown, "format": format.name(), "tasks": written, "notes": wanted.notes }),
         is_error: false,
     })
 }

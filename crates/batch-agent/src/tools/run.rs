@@ -51,6 +51,9 @@ pub(crate) fn run(
     if args.flag("plan")? {
         return Ok(show_plan(&settings, &plan, &notes, arguments));
     }
+    if plan.is_empty() {
+        return Ok(nothing(&notes));
+    }
     let request = BatchRequest {
         settings,
         origin: Origin {
@@ -76,6 +79,23 @@ pub(crate) fn run(
     };
     let waited = wait_for(&file, &waiting, context)?;
     Ok(answer(&waited.status, &before, &notes, None))
+}
+
+/// An empty list is done as soon as it is given. It leaves no batch behind, which would be the latest one then.
+fn nothing(notes: &[String]) -> Answer {
+    let mut page = Page::new(
+        USUAL,
+        "Nothing to run: 0 tasks were given. No batch was made.",
+    );
+    for note in notes {
+        page.note(note);
+    }
+    page.next("bex_status", &json!({ "all": true }), "lists the batches");
+    Answer {
+        text: page.finish("there is no more"),
+        structured: json!({ "state": "completed", "total": 0, "notes": notes }),
+        is_error: false,
+    }
 }
 
 fn existing(added: &AddReply) -> String {

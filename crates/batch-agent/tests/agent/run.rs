@@ -114,16 +114,6 @@ fn tasks_commands_and_files_are_run_as_well() {
 }
 
 #[test]
-fn no_items_are_no_tasks() {
-    let place = Place::new();
-    let answer = place.call("bex_run", json!({ "shell": "echo {}", "items": [] }));
-    assert_eq!(
-        (count(&answer, "total"), &answer.structured["state"]),
-        (0, &json!("completed"))
-    );
-}
-
-#[test]
 fn a_run_goes_on_without_whoever_started_it() {
     let place = Place::new();
     let call = json!({ "shell": "while [ ! -e go ]; do sleep 0.02; done; echo {}", "items": ["a"], "wait_s": 0 });
@@ -139,4 +129,25 @@ fn a_run_goes_on_without_whoever_started_it() {
     place.settled("b1");
     let done = place.call("bex_status", json!({}));
     assert_eq!(done.structured["state"], "completed");
+}
+
+#[test]
+fn an_empty_list_leaves_no_batch_behind() {
+    let place = Place::new();
+    for arguments in [
+        json!({ "tasks": [] }),
+        json!({ "shell": "echo {}", "items": [], "key": "k" }),
+    ] {
+        let run = place.call("bex_run", arguments);
+        assert!(
+            run.text.starts_with("Nothing to run: 0 tasks"),
+            "{}",
+            run.text
+        );
+        assert_eq!(
+            (count(&run, "total"), &run.structured["state"]),
+            (0, &json!("completed"))
+        );
+    }
+    assert!(!place.path("home").exists());
 }
