@@ -163,15 +163,17 @@ impl Limits {
         if self.root.is_none() {
             return Ok(());
         }
+        let folder = task.options.cwd.as_deref();
         if let Some(own) = own.filter(|own| !own.is_null()) {
             // What is filled in when the task starts cannot be checked here.
             let plain = own.as_str().filter(|cwd| !cwd.contains("{{"));
             let cwd = plain.ok_or_else(|| {
                 wrong("below the operator's root it must be a plain text".to_owned())
             })?;
-            self.below_root(Path::new(cwd)).map_err(wrong)?;
+            let whole = folder.unwrap_or(Path::new("")).join(cwd);
+            self.below_root(&whole).map_err(wrong)?;
         }
-        match &task.options.cwd {
+        match folder {
             Some(cwd) => self.below_root(cwd).map(|_| ()).map_err(wrong),
             None => Ok(()),
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use batch_actions::{
     ActionError, AddReply, AddRequest, BatchRequest, BatchStatus, Choice, Control, Stop, Target,
-    add, create, status as read_status,
+    add, create, place_tasks, status as read_status,
 };
 use batch_core::{BatchSettings, Plan, Status, Surroundings, TaskSpec};
 use batch_store::{BatchFile, Durability, Origin, Store};
@@ -23,7 +23,7 @@ use crate::page::{Page, USUAL, add_causes, sentence};
 use crate::tools::control::changed;
 use crate::tools::executor_call::{ExecutorCall, TASKS, given};
 use crate::tools::executor_results::{export, results};
-use crate::tools::run::{place, slots, start_if_needed};
+use crate::tools::run::{slots, start_if_needed};
 use crate::tools::schema;
 use crate::tools::status::add_running;
 use crate::tools::wait::{Until, Waiting, wait_for};
@@ -117,7 +117,7 @@ fn new_queue(agent: &Agent, tasks: &[TaskSpec]) -> Result<BatchFile, Mistake> {
 fn add_tasks(agent: &Agent, tasks: &[Value], mut notes: Vec<String>) -> Result<Answer, Mistake> {
     let tasks: Vec<Value> = tasks.iter().map(given).collect();
     let mut wanted = from_json(&tasks, &batch_input::ReadOptions::default())?;
-    place(agent, &mut wanted.tasks);
+    place_tasks(&mut wanted.tasks, agent.folder());
     let file = queue(agent)?;
     let there = match &file {
         Some(file) => read_status(file, false)?.total,

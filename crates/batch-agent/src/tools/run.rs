@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use batch_actions::{AddReply, BatchRequest, create, place_tasks, start};
-use batch_core::{BatchSettings, Plan, Surroundings, TaskSpec};
+use batch_core::{BatchSettings, Plan, Surroundings};
 use batch_store::{BatchFile, Durability, Origin, Store};
 use serde_json::{Map, Value, json};
 
@@ -149,7 +149,7 @@ fn checked(
     mut wanted: Wanted,
     notes: &mut Vec<String>,
 ) -> Result<(BatchSettings, Plan), Mistake> {
-    place(agent, &mut wanted.tasks);
+    place_tasks(&mut wanted.tasks, agent.folder());
     agent.limits().apply(&mut wanted.tasks, 0, notes)?;
     let from = &wanted.settings;
     let asked = args.slots("max_concurrent")?.or(from.max_concurrent);
@@ -193,25 +193,6 @@ pub(crate) fn slots(
 fn default_slots() -> NonZeroU32 {
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     NonZeroU32::new(u32::try_from(cpus).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN)
-}
-
-/// Gives tasks the folder they run in. The `cwd` of parameters is made absolute as well: the executor runs where
-/// the server does, which need not be the agent's folder.
-pub(crate) fn place(agent: &Agent, tasks: &mut [TaskSpec]) {
-    const PROCESSES: [&str; 4] = ["command", "shell", "code_execution", "custom_function"];
-    place_tasks(tasks, agent.folder());
-    for task in tasks {
-        if !PROCESSES.contains(&&*task.function) || !task.params.as_str().contains("\"cwd\"") {
-            continue;
-        }
-        let mut params = task.params.to_value();
-        let cwd = params.get("cwd").and_then(Value::as_str);
-        if let Some(cwd) = cwd.filter(|cwd| Path::new(cwd).is_relative() && !cwd.contains("{{")) {
-            let absolute = agent.folder().join(cwd);
-            params["cwd"] = absolute.to_string_lossy().into();
-            task.params = params.into();
-        }
-    }
 }
 
 fn show_plan(

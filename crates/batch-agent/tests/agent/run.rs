@@ -111,6 +111,9 @@ fn tasks_commands_and_files_are_run_as_well() {
     // A relative folder is below the agent's, wherever the executor runs.
     place.run(json!({ "tasks": [{ "function": "shell", "params": { "script": "pwd > where", "cwd": "sub" } }] }));
     assert!(place.read("sub/where").trim_end().ends_with("/sub"));
+    std::fs::create_dir(place.path("sub/deep")).unwrap();
+    place.run(json!({ "tasks": [{ "function": "command", "params": { "argv": ["touch", "here"], "cwd": "deep" }, "cwd": "sub" }] }));
+    assert!(place.path("sub/deep/here").exists());
 }
 
 #[test]
