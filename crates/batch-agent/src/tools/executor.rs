@@ -4,7 +4,7 @@
 //! another process.
 
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use batch_actions::{
     ActionError, AddReply, AddRequest, BatchRequest, BatchStatus, Choice, Control, Stop, Target,
@@ -20,10 +20,10 @@ use crate::cursor::Cursor;
 use crate::facts::facts;
 use crate::mistake::Mistake;
 use crate::page::{Page, USUAL, add_causes, sentence};
-use crate::tools::control::changed;
+use crate::tools::change::Change;
 use crate::tools::executor_call::{ExecutorCall, TASKS, given};
 use crate::tools::executor_results::{export, results};
-use crate::tools::run::{slots, start_if_needed};
+use crate::tools::run::slots;
 use crate::tools::schema;
 use crate::tools::status::add_running;
 use crate::tools::wait::{Until, Waiting, wait_for};
@@ -157,32 +157,35 @@ fn start(
     mut notes: Vec<String>,
     context: &CallContext,
 ) -> Result<Answer, Mistake> {
+    let began = Instant::now();
     let asked = args.slots("max_concurrent")?;
     let timeout = args.duration("timeout")?;
     let Some(file) = queue(agent)? else {
         return told(None, "", &notes);
     };
-    let is_running = read_status(&file, false)?.pid.is_some();
+    let mut change = Change::new(agent, file, began);
+    let is_running = read_status(&change.file, false)?.pid.is_some();
     match is_running {
-        true => adjust(agent, &file, asked, timeout, &mut notes)?,
+        true => adjust(agent, &mut change, asked, timeout)?,
         false => {
-            let slots = asked.map(|asked| slots(agent, Some(asked), &mut notes));
-            set(&file, slots, timeout)?;
+            let slots = asked.map(|asked| slots(agent, Some(asked), &mut change.notes));
+            set(&change.file, slots, timeout)?;
         }
     }
-    start_if_needed(agent, &file, &mut notes)?;
+    change.start_if_needed()?;
     let waiting = Waiting {
         until: Until::Done,
         before: &Cursor::default(),
-        timeout: START_WAIT,
+        timeout: START_WAIT.min(change.left()),
     };
-    wait_for(&file, &waiting, context)?;
+    wait_for(&change.file, &waiting, context)?;
     let done = if is_running {
         "It was started already."
     } else {
         "Started."
     };
-    told(Some(&file), done, &notes)
+    notes.append(&mut change.notes);
+    told(Some(&change.file), done, &notes)
 }
 
 /// The settings of the run that comes. A time limit holds for the run that it was given for, and for no later one.
@@ -202,17 +205,17 @@ fn set(
 /// What a run under way can still change.
 fn adjust(
     agent: &Agent,
-    file: &BatchFile,
+    change: &mut Change<'_>,
     asked: Option<NonZeroU32>,
     timeout: Option<Duration>,
-    notes: &mut Vec<String>,
 ) -> Result<(), Mistake> {
     if let Some(asked) = asked {
-        let max_concurrent = slots(agent, Some(asked), notes);
-        changed(file, Control::SetConcurrency { max_concurrent }, "set")?;
+        let max_concurrent = slots(agent, Some(asked), &mut change.notes);
+        change.ask(Control::SetConcurrency { max_concurrent }, "set")?;
     }
     if timeout.is_some() {
-        notes.push("timeout was not taken: it runs already; stop it first".to_owned());
+        let note = "timeout was not taken: it runs already; stop it first";
+        change.notes.push(note.to_owned());
     }
     Ok(())
 }
@@ -225,7 +228,8 @@ fn stop(agent: &Agent, notes: &[String]) -> Result<Answer, Mistake> {
     if read_status(&file, false)?.pid.is_none() {
         return told(Some(&file), nothing, notes);
     }
-    match changed(&file, Control::Stop { how: Stop::Now }, "stopped") {
+    let change = Change::new(agent, file.clone(), Instant::now());
+    match change.ask(Control::Stop { how: Stop::Now }, "stopped") {
         Ok(_) => told(Some(&file), "Stopped.", notes),
         // It ended by itself meanwhile.
         Err(_) if read_status(&file, false)?.pid.is_none() => {
@@ -247,8 +251,9 @@ fn clear(agent: &Agent, notes: &[String]) -> Result<Answer, Mistake> {
         return told(None, "0 tasks cleared.", notes);
     };
     let tasks = Choice::default();
-    let done = changed(&file, Control::Clear { tasks }, "cleared")?;
-    told(Some(&file), &done, notes)
+    let change = Change::new(agent, file, Instant::now());
+    let done = change.ask(Control::Clear { tasks }, "cleared")?;
+    told(Some(&change.file), &done, notes)
 }
 
 /// What was done, and how the queue stands.
@@ -355,6 +360,7 @@ fn cancel(agent: &Agent, args: &Args<'_>, notes: &[String]) -> Result<Answer, Mi
         Some("tasks") => Mistake::of(field, mistake.message),
         _ => mistake,
     })?;
-    let done = changed(&file, Control::Cancel { tasks }, "cancelled")?;
-    told(Some(&file), &done, notes)
+    let change = Change::new(agent, file, Instant::now());
+    let done = change.ask(Control::Cancel { tasks }, "cancelled")?;
+    told(Some(&change.file), &done, notes)
 }

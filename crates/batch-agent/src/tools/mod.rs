@@ -1,5 +1,6 @@
 //! The tools, one a file, and their schemas.
 
+mod change;
 mod control;
 mod executor;
 mod executor_call;

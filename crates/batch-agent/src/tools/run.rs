@@ -4,9 +4,9 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use batch_actions::{AddReply, BatchRequest, create, place_tasks, start};
+use batch_actions::{AddReply, BatchRequest, create, place_tasks};
 use batch_core::{BatchSettings, Plan, Surroundings};
-use batch_store::{BatchFile, Durability, Origin, Store};
+use batch_store::{BatchFile, Origin};
 use serde_json::{Map, Value, json};
 
 use crate::args::Args;
@@ -15,6 +15,7 @@ use crate::cursor::Cursor;
 use crate::cut::visible;
 use crate::mistake::Mistake;
 use crate::page::{Page, USUAL};
+use crate::tools::change::Change;
 use crate::tools::wait::{Until, Waiting, answer, limited, wait_for};
 use crate::tools::wanted::{Wanted, wanted};
 
@@ -65,11 +66,12 @@ pub(crate) fn run(
     };
     // On disk before anything else: from here on the connection may go.
     let added = create(agent.home(), &request, &plan)?;
-    let file = BatchFile::new(added.file.clone());
     if added.existing > 0 {
         notes.push(existing(&added));
     }
-    start_if_needed(agent, &file, &mut notes)?;
+    let mut change = Change::new(agent, BatchFile::new(added.file), began);
+    change.start_if_needed()?;
+    notes.append(&mut change.notes);
     let before = Cursor::default();
     let waiting = Waiting {
         until: Until::Done,
@@ -77,7 +79,7 @@ pub(crate) fn run(
         // Reading and writing many tasks took its part of the time that a client waits.
         timeout: wait_s.saturating_sub(began.elapsed()),
     };
-    let waited = wait_for(&file, &waiting, context)?;
+    let waited = wait_for(&change.file, &waiting, context)?;
     Ok(answer(&waited.status, &before, &notes, None))
 }
 
@@ -103,43 +105,6 @@ fn existing(added: &AddReply) -> String {
         "{} has this key and these tasks already; nothing was added",
         added.batch
     )
-}
-
-/// Starts an executor for what is not finished, unless one is at work.
-pub(crate) fn start_if_needed(
-    agent: &Agent,
-    file: &BatchFile,
-    notes: &mut Vec<String>,
-) -> Result<(), Mistake> {
-    let status = batch_actions::status(file, false)?;
-    if status.pid.is_some() || status.queued + status.running == 0 {
-        return Ok(());
-    }
-    lower_concurrency(agent, file, notes)?;
-    match start(file, agent.executor(file.path())) {
-        Ok(_) => Ok(()),
-        // Somebody was faster.
-        Err(_) if batch_actions::status(file, false)?.pid.is_some() => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// A batch that somebody else made may have more slots than the operator gives an agent.
-fn lower_concurrency(
-    agent: &Agent,
-    file: &BatchFile,
-    notes: &mut Vec<String>,
-) -> Result<(), Mistake> {
-    let wanted = Store::open_read(file.clone())?
-        .info()?
-        .settings
-        .max_concurrent;
-    let slots = agent.limits().concurrency(wanted, notes);
-    if slots < wanted {
-        let mut store = Store::open(file.clone(), Durability::Full)?;
-        store.change_settings(|settings| settings.max_concurrent = slots)?;
-    }
-    Ok(())
 }
 
 /// Checks the tasks together, within the operator's limits.
