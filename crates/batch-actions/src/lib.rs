@@ -47,4 +47,4 @@ pub use start::{StartReply, start, tell_parent};
 pub use status::{
     BatchStatus, CauseStatus, Listed, RunningStatus, State, Unreadable, list, status, status_of,
 };
-pub use wait::{Until, Waited, wait};
+pub use wait::{Until, Waited, wait, wait_for};
