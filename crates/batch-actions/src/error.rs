@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use batch_core::{BatchId, FullTaskId, PlanProblem};
 use batch_export::{ExportError, FilterError};
-use batch_store::{Holder, LeaseError, StoreError};
+use batch_store::{BatchFile, Holder, LeaseError, StoreError};
+
+use crate::naming::Naming;
 
 /// Why an action was not done. Nothing has changed then, unless it says so.
 #[derive(Debug, thiserror::Error)]
@@ -55,12 +57,14 @@ pub enum ActionError {
         difference: String,
     },
     /// An executor works on the batch.
-    #[error("{batch} is being run by process {} (run {}); stop it with: bex stop -b {batch}", holder.pid, holder.run)]
+    #[error("{batch} is being run by process {} (run {}); stop it with: bex stop {naming}", holder.pid, holder.run)]
     Running {
         /// The batch.
         batch: BatchId,
         /// The process.
         holder: Holder,
+        /// How a command names the batch.
+        naming: Naming,
     },
     /// The filter is wrong.
     #[error("the filter: {0}")]
@@ -139,9 +143,13 @@ impl ActionError {
         )
     }
 
-    pub(crate) fn of_lease(batch: BatchId, error: LeaseError) -> Self {
+    pub(crate) fn of_lease(batch: BatchId, file: &BatchFile, error: LeaseError) -> Self {
         match error {
-            LeaseError::Held(holder) => Self::Running { batch, holder },
+            LeaseError::Held(holder) => Self::Running {
+                batch,
+                holder,
+                naming: Naming::new(batch, file.path()),
+            },
             LeaseError::Store(error) => Self::Store(error),
         }
     }

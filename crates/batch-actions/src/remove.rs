@@ -19,7 +19,7 @@ pub fn remove(files: &[BatchFile]) -> Result<(), ActionError> {
         // A file that cannot be read can be removed all the same.
         let batch =
             Store::open_read(file.clone()).map_or_else(|_| BatchId::default(), |s| s.batch());
-        let taken = Lease::take(file).map_err(|error| ActionError::of_lease(batch, error));
+        let taken = Lease::take(file).map_err(|error| ActionError::of_lease(batch, file, error));
         leases.push(taken?);
     }
     for file in files {

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::error::ActionError;
 use crate::home::{Home, now};
+use crate::naming::Naming;
 
 /// What a batch is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -166,8 +167,9 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
     let holder = Lease::holder(store.file())?.filter(|holder| holder.run > 0);
     let overview = store.overview()?;
     let note = holder.as_ref().and_then(|_| Lease::note_of(store.file()));
-    let (state, reason) = state(&overview, holder.as_ref(), note);
     let batch = store.batch();
+    let naming = Naming::new(batch, store.file().path());
+    let (state, reason) = state(&overview, holder.as_ref(), note, &naming);
     let (total, open) = (overview.tasks(), overview.open());
     let live = overview.run.as_ref().filter(|_| holder.is_some());
     let info = &overview.info;
@@ -211,8 +213,10 @@ fn state(
     overview: &Overview,
     holder: Option<&Holder>,
     note: Option<String>,
+    naming: &Naming,
 ) -> (State, Option<String>) {
     let paused = overview.info.paused.clone();
+    let died_text = || format!("its executor died; go on with: bex resume {naming}");
     if holder.is_some() {
         return match (note, paused) {
             (Some(note), _) => (State::Paused, Some(note)),
@@ -226,8 +230,7 @@ fn state(
             .as_ref()
             .is_some_and(|run| run.ended_at.is_none());
     if died {
-        let why = "its executor died; go on with: bex resume";
-        return (State::Interrupted, Some(why.to_owned()));
+        return (State::Interrupted, Some(died_text()));
     }
     if overview.open() == 0 {
         let all = overview.count(Status::Completed) == overview.tasks();
@@ -240,8 +243,7 @@ fn state(
         (_, Some(why)) => (State::Paused, Some(format!("paused {why}"))),
         (None, None) => (State::New, Some("not started yet".to_owned())),
         (Some(run), None) if run.end.as_deref() == Some("died") => {
-            let why = "its executor died; go on with: bex resume";
-            (State::Interrupted, Some(why.to_owned()))
+            (State::Interrupted, Some(died_text()))
         }
         (Some(run), None) => {
             let how = run.end.as_deref().unwrap_or_default();

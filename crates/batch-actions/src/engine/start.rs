@@ -236,7 +236,7 @@ async fn take_up(
     refuse_network(file.path())?;
     let mut store = Store::open(file.clone(), durability)?;
     let mut info = store.info()?;
-    let taken = Lease::take(file).map_err(|error| ActionError::of_lease(info.batch, error));
+    let taken = Lease::take(file).map_err(|error| ActionError::of_lease(info.batch, file, error));
     let (lease, in_lease) = taken?;
     let leftovers = end_leftovers(&store, &in_lease).await?;
     if unpause && info.paused.take().is_some() {

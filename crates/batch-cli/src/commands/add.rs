@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use batch_actions::{
-    ActionError, AddReply, AddRequest, BatchRequest, Home, Target, add, place_tasks,
+    ActionError, AddReply, AddRequest, BatchRequest, Home, Naming, Target, add, place_tasks,
 };
 use batch_core::{BatchSettings, Json, TaskOptions, TaskSpec};
 use batch_input::{
@@ -207,7 +207,7 @@ fn ids(reply: &AddReply) -> String {
 }
 
 fn sentence(reply: &AddReply) -> String {
-    let batch = &reply.batch;
+    let (batch, naming) = (&reply.batch, Naming::new(&reply.batch, &reply.file));
     let added = count(reply.added.into(), "task");
     let there = match reply.existing {
         0 => String::new(),
@@ -216,8 +216,8 @@ fn sentence(reply: &AddReply) -> String {
     let next = match (reply.running, reply.added) {
         (_, 0) => String::new(),
         (true, _) => "; it is running and takes them up".to_owned(),
-        (false, 1) => format!("; start it with: bex start -b {batch}"),
-        (false, _) => format!("; start them with: bex start -b {batch}"),
+        (false, 1) => format!("; start it with: bex start {naming}"),
+        (false, _) => format!("; start them with: bex start {naming}"),
     };
     format!("{added} added to {batch}{there}{next}")
 }

@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use batch_actions::{
-    ActionError, AddReply, BatchRequest, Engine, EngineOptions, Home, Mode, create, summary_of,
+    ActionError, AddReply, BatchRequest, Engine, EngineOptions, Home, Mode, Naming, State, create,
+    status, summary_of,
 };
 use batch_core::{BatchId, BatchSettings, Status};
 use batch_export::{ExportError, Format, Summary};
@@ -13,7 +14,7 @@ use batch_runtime::{Executor, RunEnd, RunReport, Sink as _};
 use batch_store::{BatchFile, Origin, Store, lock};
 
 use crate::args::RunArgs;
-use crate::commands::{dry_run, resume};
+use crate::commands::{dry_run, resume, wait};
 use crate::drive::{Driven, Input, drive, housekeeping, say_leftovers};
 use crate::exit::{CliError, Exit};
 use crate::feed::Feeder;
@@ -99,7 +100,7 @@ async fn run_stored(
         Work::Plan(plan) => {
             let added = create(&home, &request, &plan)?;
             if added.existing > 0 {
-                return Ok(existing(&added, &screen));
+                return existing(&added, &screen);
             }
             (BatchFile::new(added.file), None)
         }
@@ -119,13 +120,24 @@ async fn run_stored(
     foreground.run(feeder, output, signals, screen).await
 }
 
-/// The batch of this key is there already.
-fn existing(added: &AddReply, screen: &Screen) -> Exit {
-    let batch = &added.batch;
+/// The batch of this key is there already: says how it stands, and ends as waiting for it would end now.
+fn existing(added: &AddReply, screen: &Screen) -> Result<Exit, CliError> {
+    let status = status(&BatchFile::new(&added.file), false)?;
+    let (batch, naming) = (&status.batch, Naming::new(&status.batch, &status.file));
+    let next = match (status.state, status.pid) {
+        (State::Completed, _) => format!("see: bex results {naming}"),
+        (State::Failed, _) => {
+            format!("see: bex results {naming}; queue what failed again with: bex retry {naming}")
+        }
+        (_, Some(_)) => format!("wait for it with: bex wait {naming}"),
+        (_, None) => format!("go on with: bex resume {naming}"),
+    };
     screen.say(&format!(
-        "{batch} has this key and these tasks already; see: bex status -b {batch}, bex resume -b {batch}"
+        "{batch} has this key and these tasks already and is {}: {}; {next}",
+        status.state.in_words(),
+        status.counts()
     ));
-    Exit::Completed
+    Ok(wait::exit_now(&status))
 }
 
 /// A stored batch that is run to its end before somebody's eyes.
@@ -188,7 +200,12 @@ impl Foreground {
         }
         if finished.open > 0 {
             let held = lock(&store).held().map_err(ActionError::from)?;
-            tell_left(&screen, batch, held, finished.open);
+            tell_left(
+                &screen,
+                &Naming::new(batch, self.file.path()),
+                held,
+                finished.open,
+            );
         }
         Ok(exit(report, self.fail_fast, failed, signal, finished.open))
     }
@@ -266,7 +283,7 @@ fn conclude(
 }
 
 /// What becomes of the tasks that have not finished.
-fn tell_left(screen: &Screen, batch: BatchId, held: u64, open: u64) {
+fn tell_left(screen: &Screen, naming: &Naming, held: u64, open: u64) {
     let tasks = |count: u64| match count {
         1 => "1 task is".to_owned(),
         _ => format!("{count} tasks are"),
@@ -274,12 +291,12 @@ fn tell_left(screen: &Screen, batch: BatchId, held: u64, open: u64) {
     if held > 0 {
         let held = tasks(held);
         screen.say(&format!(
-            "{held} held until somebody has looked (bex why TASK); let go with: bex retry -b {batch}"
+            "{held} held until somebody has looked (bex why TASK); let go with: bex retry {naming}"
         ));
     }
     if open > held {
         let left = tasks(open - held);
-        screen.say(&format!("{left} left; go on with: bex resume -b {batch}"));
+        screen.say(&format!("{left} left; go on with: bex resume {naming}"));
     }
 }
 

@@ -38,6 +38,16 @@ fn sentence(waited: Waited, status: &BatchStatus) -> String {
     }
 }
 
+/// The exit code for a batch as it stands, with no time to wait.
+pub(crate) fn exit_now(status: &BatchStatus) -> Exit {
+    let waited = match (status.state, status.pid) {
+        (State::Completed | State::Failed, _) => Waited::Reached,
+        (_, Some(_)) => Waited::TimedOut,
+        (_, None) => Waited::AtRest,
+    };
+    exit(waited, status)
+}
+
 /// The exit code for a batch as it stands after waiting.
 pub(crate) fn exit(waited: Waited, status: &BatchStatus) -> Exit {
     match (waited, status.state) {

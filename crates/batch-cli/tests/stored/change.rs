@@ -240,3 +240,14 @@ fn prune_removes_old_finished_batches_only() {
     assert_eq!(list.as_array().unwrap().len(), 1);
     assert_eq!(list[0]["batch"], "b2");
 }
+
+#[test]
+fn show_has_the_priority_that_was_set_last() {
+    let place = queued();
+    place.bex(&["set", "--priority", "high", "a"]).expect(0);
+    let shown = place.bex(&["show", "a"]).expect(0).stdout;
+    assert!(shown.contains("priority   high"), "{shown}");
+    place.bex(&["set", "--priority", "medium", "a"]).expect(0);
+    let usual = place.bex(&["show", "a"]).expect(0).stdout;
+    assert!(!usual.contains("priority"), "{usual}");
+}

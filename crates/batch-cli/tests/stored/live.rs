@@ -474,3 +474,20 @@ fn what_is_held_after_a_crash_says_how_to_let_it_go() {
     place.bex(&["retry"]).expect(0);
     place.bex(&["resume"]).expect(0);
 }
+
+#[test]
+fn a_key_whose_batch_runs_says_so() {
+    let mut live = Live::new();
+    let script = "echo $BEX_TASK_ID > marks; read line < gate";
+    live.place.tasks(&json!([{ "shell": script }]));
+    live.bex(&["add", "--key", "k", "--file", "tasks.json"], 0);
+    live.bex(&["start"], 0);
+    live.begun();
+    let again = live
+        .place
+        .bex(&["run", "--key", "k", "tasks.json"])
+        .expect(6);
+    assert!(again.stderr.contains("bex wait -b b1"), "{again:?}");
+    live.let_go(1);
+    live.bex(&["wait"], 0);
+}
