@@ -133,7 +133,7 @@ pub(crate) struct LogsArgs {
     #[arg(long, value_name = "N")]
     pub(crate) attempt: Option<u32>,
 
-    /// Go on while the task runs
+    /// Wait for the task to run, and go on until it ends
     #[arg(short, long)]
     pub(crate) follow: bool,
 
