@@ -138,7 +138,10 @@ impl ActionError {
                 | Self::Refused(_)
                 | Self::NetworkFileSystem { .. }
                 | Self::Store(
-                    StoreError::Missing(_) | StoreError::Exists(_) | StoreError::NotABatch(_)
+                    StoreError::Missing(_)
+                        | StoreError::Exists(_)
+                        | StoreError::NotABatch(_)
+                        | StoreError::Newer { .. }
                 )
         )
     }

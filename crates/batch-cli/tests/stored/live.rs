@@ -392,6 +392,36 @@ fn watch_shows_the_batch_until_it_is_done() {
 }
 
 #[test]
+fn watch_as_json_has_a_line_for_each_change_and_one_for_the_end() {
+    let mut live = Live::new();
+    live.add_waiting("true");
+    live.bex(&["start"], 0);
+    live.begun();
+    live.latest();
+    let mut watch = live.spawn(&["watch", "--json"]);
+    let mut lines = BufReader::new(watch.stdout.take().unwrap());
+    let mut first = String::new();
+    lines.read_line(&mut first).unwrap();
+    live.bex(&["pause"], 0);
+    let mut second = String::new();
+    lines.read_line(&mut second).unwrap();
+    live.bex(&["resume"], 0);
+    live.let_go(1);
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    let states: Vec<Value> = [&*first, &*second]
+        .into_iter()
+        .chain(rest.lines())
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["state"].clone())
+        .collect();
+    assert_eq!(states[..2], [json!("running"), json!("paused")]);
+    let ends = states.iter().filter(|state| **state == "completed");
+    assert_eq!(ends.count(), 1, "{states:?}");
+    assert_eq!(states.last(), Some(&json!("completed")));
+    assert_eq!(code_of(watch), Some(0));
+}
+
+#[test]
 fn watch_whose_reader_goes_ends_quietly() {
     let mut live = Live::new();
     live.add_waiting("true");
@@ -489,5 +519,30 @@ fn a_key_whose_batch_runs_says_so() {
         .expect(6);
     assert!(again.stderr.contains("bex wait -b b1"), "{again:?}");
     live.let_go(1);
+    live.bex(&["wait"], 0);
+}
+
+#[test]
+fn logs_wait_for_a_task_to_run_and_follow_it_into_its_next_attempt() {
+    let mut live = Live::new();
+    live.add_waiting("true");
+    let script = "test -e again && echo second || echo the first; read line < gate; rm again || ! touch again";
+    live.bex(&["add", "--max-retries", "1", "--shell", script], 0);
+    live.bex(&["start", "-j", "1"], 0);
+    live.begun();
+    let mut logs = live.spawn(&["logs", "-f", "2"]);
+    let mut printed = BufReader::new(logs.stdout.take().unwrap());
+    live.let_go(1);
+    // The second attempt prints less than was shown of the first.
+    for expected in ["the first\n", "second\n"] {
+        let mut line = String::new();
+        printed.read_line(&mut line).unwrap();
+        assert_eq!(line, expected);
+        live.let_go(1);
+    }
+    let mut rest = String::new();
+    printed.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+    assert_eq!(code_of(logs), Some(0));
     live.bex(&["wait"], 0);
 }

@@ -432,3 +432,19 @@ fn export_writes_a_file_whole() {
         .expect(2);
     assert_eq!(place.read("out.csv").lines().count(), 5);
 }
+
+#[test]
+fn a_file_of_another_program_or_of_a_later_version_is_wrong_input() {
+    let place = ended();
+    let file = rusqlite::Connection::open(place.path("home/batches/b1.db")).unwrap();
+    file.pragma_update(None, "user_version", 99).unwrap();
+    drop(file);
+    std::fs::write(place.path("text.db"), "no batch at all").unwrap();
+    for (args, hint) in [
+        (&["status"][..], "use a newer bex"),
+        (&["status", "--store", "text.db"], "not a batch file"),
+    ] {
+        let refused = place.bex(args).expect(2);
+        assert!(refused.stderr.contains(hint), "{refused:?}");
+    }
+}
