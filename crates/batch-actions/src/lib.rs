@@ -35,7 +35,7 @@ pub use add::{AddReply, AddRequest, Target, add, create};
 pub use ask::ask;
 pub use choice::{Choice, Resolved, find_task};
 pub use control::{Control, ControlReply, Refused, Stop};
-pub use engine::{Engine, EngineOptions, Finished, LeftoverProcess, Mode};
+pub use engine::{Engine, EngineOptions, Finished, LeftoverProcess, Mode, is_output_closed};
 pub use error::ActionError;
 pub use home::{BatchRequest, Home, now};
 pub use logs::{LogsRequest, logs};

@@ -249,6 +249,9 @@ fn state(
             let how = run.end.as_deref().unwrap_or_default();
             let why = match how {
                 "finished" => "tasks were added or held after its last run".to_owned(),
+                "output closed" => {
+                    format!("nobody read its output any more; go on with: bex resume {naming}")
+                }
                 "broken" => "its executor could not write".to_owned(),
                 other => format!("its last run was {other}"),
             };

@@ -379,6 +379,7 @@ pub(crate) fn output_plan(args: &ResultArgs, default: Format) -> Result<OutputPl
             ..WriterOptions::new(args.format.or(by_name).unwrap_or(default))
         },
         file: args.output.clone(),
+        opened: None,
         filter,
     })
 }

@@ -88,6 +88,36 @@ fn no_items_is_success_and_runs_nothing() {
 // Placeholders
 
 #[test]
+fn what_runs_nothing_leaves_no_batch() {
+    let place = Place::new();
+    place.tasks(&json!([]));
+    for (args, code) in [
+        (&["run", "--", "echo"][..], 0),
+        (&["run", "tasks.json"], 0),
+        (&["run", "--key", "k", "--", "echo"], 0),
+        (&["run", "--resume", "tasks.json"], 0),
+        (&["run", "--store", "b.db", "tasks.json"], 0),
+        (&["run", "-o", "none/out.json", "--", "echo", ":::", "a"], 3),
+        (&["run", "--resume", "tasks.json", "-o", "none/x.csv"], 3),
+    ] {
+        let ended = place.bex(args).expect(code);
+        assert_eq!(ended.stdout, "", "{args:?}");
+        assert!(
+            code != 0 || ended.stderr.ends_with("0 tasks\n"),
+            "{ended:?}"
+        );
+    }
+    let long = [b'x'; 200_000];
+    place.bex_with(&long, &["run", "--", "echo"]).expect(2);
+    assert_eq!(place.bex(&["list"]).expect(0).stdout, "no batches\n");
+    assert!(!place.has("b.db"));
+    place
+        .bex(&["run", "tasks.json", "-o", "out.json"])
+        .expect(0);
+    assert!(place.read("out.json").contains("\"total_tasks\":0"));
+}
+
+#[test]
 fn every_placeholder_is_replaced() {
     let args = [
         "run", "-k", "--", "echo", "{}", "{.}", "{/}", "{//}", "{#}", "a{}b", ":::",
@@ -183,6 +213,10 @@ fn a_closed_pipe_ends_the_run_quietly() {
     }
     // Stopped before its end.
     assert_eq!(place.read("code"), "5\n", "{ended:#?}");
+    assert!(ended.stderr.contains("bex resume -b b1"), "{ended:#?}");
+    let status = place.bex(&["status"]).expect(0).stdout;
+    let why = "b1 is stopped: nobody read its output any more; go on with: bex resume -b b1";
+    assert!(status.starts_with(why), "{status}");
 }
 
 const FIELDS: &str = "task_id id name function params priority status reason created_at started_at \

@@ -14,4 +14,4 @@ mod attend;
 mod journal_sink;
 mod start;
 
-pub use start::{Engine, EngineOptions, Finished, LeftoverProcess, Mode};
+pub use start::{Engine, EngineOptions, Finished, LeftoverProcess, Mode, is_output_closed};

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use batch_core::{Batch, ClaimToken, Event, Output, RunId, StopMode, TaskId};
+use batch_export::ExportError;
 use batch_process::{boot_id, end_run, own_mark};
 use batch_runtime::{
     Executor, Registry, ResultSource, RunEnd, RunHandle, RunReport, Sink, StartLog,
@@ -272,8 +273,16 @@ fn end_name(report: &RunReport) -> &'static str {
         RunEnd::Finished => "finished",
         RunEnd::CutShort => "cut short",
         RunEnd::Stopped => "stopped",
+        RunEnd::SinkFailed if is_output_closed(report) => "output closed",
         RunEnd::SinkFailed => "broken",
     }
+}
+
+/// Whether a run ended because nobody reads its results any more, as with `bex run | head`.
+pub fn is_output_closed(report: &RunReport) -> bool {
+    let error = report.sink_error.as_ref();
+    let error = error.and_then(|error| error.0.downcast_ref::<ExportError>());
+    error.is_some_and(ExportError::is_broken_pipe)
 }
 
 fn me(run: u32) -> Holder {
