@@ -79,6 +79,21 @@ pub struct ControlReply {
     pub refused: Vec<Refused>,
     /// How many it could not change.
     pub refused_in_all: u64,
+    /// What was cleared, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Removed>,
+}
+
+/// How many tasks of each status were removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Removed {
+    /// Completed ones.
+    pub completed: u64,
+    /// Failed ones.
+    pub failed: u64,
+    /// Cancelled ones.
+    pub cancelled: u64,
 }
 
 /// A task that could not be changed.
@@ -121,6 +136,7 @@ impl ControlReply {
                 })
                 .collect(),
             refused_in_all: count,
+            removed: None,
         }
     }
 }
@@ -166,21 +182,30 @@ pub(crate) async fn obey(
             // A stopped run may be over before it could answer anything else.
             return Ok(ControlReply::default());
         }
-        Control::Clear { tasks } => {
-            let mut store = lock(store);
-            let chosen = tasks
-                .or_statuses(&[Status::Completed, Status::Failed, Status::Cancelled])
-                .resolve(&store)?
-                .tasks(&store)?;
-            let removed = store.clear(&chosen)?;
-            ControlReply {
-                changed: removed,
-                ..ControlReply::default()
-            }
-        }
+        Control::Clear { tasks } => clear(tasks, &mut lock(store))?,
     };
     synced(run.sync().await)?;
     Ok(reply)
+}
+
+fn clear(tasks: Choice, store: &mut Store) -> Result<ControlReply, ActionError> {
+    let chosen = tasks
+        .or_statuses(&[Status::Completed, Status::Failed, Status::Cancelled])
+        .resolve(store)?
+        .tasks(store)?;
+    let before = store.overview()?;
+    let changed = store.clear(&chosen)?;
+    let after = store.overview()?;
+    let gone = |status| before.count(status).saturating_sub(after.count(status));
+    Ok(ControlReply {
+        changed,
+        removed: Some(Removed {
+            completed: gone(Status::Completed),
+            failed: gone(Status::Failed),
+            cancelled: gone(Status::Cancelled),
+        }),
+        ..ControlReply::default()
+    })
 }
 
 async fn cancel(

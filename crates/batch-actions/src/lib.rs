@@ -34,7 +34,7 @@ mod wait;
 pub use add::{AddReply, AddRequest, Target, add, create};
 pub use ask::ask;
 pub use choice::{Choice, Resolved, find_task};
-pub use control::{Control, ControlReply, Refused, Stop};
+pub use control::{Control, ControlReply, Refused, Removed, Stop};
 pub use engine::{Engine, EngineOptions, Finished, LeftoverProcess, Mode, is_output_closed};
 pub use error::ActionError;
 pub use home::{BatchRequest, Home, now};

@@ -74,6 +74,11 @@ impl Source {
                 ));
             }
         }
+        if items.iter().flatten().any(|item| item == ":::") {
+            return Err(usage(
+                "a second :::; all items follow the first one, and one that is ::: itself comes by standard input",
+            ));
+        }
         if let Some(name) = saved {
             return Self::of_template(&name.to_string_lossy(), args);
         }

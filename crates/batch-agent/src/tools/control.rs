@@ -123,6 +123,7 @@ pub(crate) fn changed(file: &BatchFile, control: Control, what: &str) -> Result<
         changed,
         refused,
         refused_in_all,
+        ..
     } = reply;
     let mut text = format!(
         "{changed} {} {what}.",

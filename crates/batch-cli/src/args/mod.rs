@@ -61,7 +61,7 @@ pub(crate) enum Command {
     Cancel(ChangeArgs),
     /// Run failed tasks again, and let held ones go
     Retry(ChangeArgs),
-    /// Remove finished tasks from a batch
+    /// Remove finished tasks from a batch: completed, failed and cancelled ones where none are chosen
     Clear(ChangeArgs),
     /// Show how a batch is getting on
     Status(StatusArgs),
@@ -203,12 +203,14 @@ impl From<InputFormat> for batch_input::Format {
     }
 }
 
-/// Takes the items after the first `:::` off the arguments: they are data, and none of them is an option.
+/// Takes the items of `bex run` off the arguments, those after the first `:::`: they are data, and none of them is
+/// an option. To other verbs `:::` is a word like any other.
 pub(crate) fn split_items(
     args: impl Iterator<Item = OsString>,
 ) -> (Vec<OsString>, Option<Vec<OsString>>) {
     let mut args: Vec<OsString> = args.collect();
-    match args.iter().position(|arg| arg == ":::") {
+    let is_run = args.get(1).is_some_and(|verb| verb == "run");
+    match args.iter().position(|arg| is_run && arg == ":::") {
         None => (args, None),
         Some(at) => {
             let items = args.split_off(at + 1);
@@ -230,9 +232,12 @@ mod tests {
 
     #[test]
     fn items_are_never_options() {
-        let args = ["bex", "run", "--shell", "x", ":::", "-j", "a", ":::"].map(OsString::from);
+        let args = ["bex", "run", "--shell", "x", ":::", "-j", "a"].map(OsString::from);
         let (args, items) = split_items(args.into_iter());
         assert_eq!(args, ["bex", "run", "--shell", "x"]);
-        assert_eq!(items.unwrap(), ["-j", "a", ":::"]);
+        assert_eq!(items.unwrap(), ["-j", "a"]);
+        let args = ["bex", "add", "--", "parallel", "x", ":::", "a"].map(OsString::from);
+        let (all, items) = split_items(args.clone().into_iter());
+        assert_eq!((all, items), (args.to_vec(), None));
     }
 }

@@ -45,8 +45,22 @@ pub(crate) fn clear(args: &ChangeArgs) -> Result<Exit, CliError> {
     let file = batch_of(&args.batch, &args.choice)?;
     let tasks = args.choice.choice();
     let reply = done(&file, Control::Clear { tasks })?;
+    let removed = reply.removed.unwrap_or_default();
     tell(args.json, &reply, |n| {
-        format!("{} cleared", count(n, "finished task"))
+        let each = [
+            (removed.completed, "completed"),
+            (removed.failed, "failed"),
+            (removed.cancelled, "cancelled"),
+        ];
+        let each = each.iter().filter(|(count, _)| *count > 0);
+        let each: Vec<String> = each
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        let told = format!("{} cleared", count(n, "finished task"));
+        match each.is_empty() {
+            true => told,
+            false => format!("{told}: {}", each.join(", ")),
+        }
     })
 }
 

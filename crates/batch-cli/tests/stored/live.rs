@@ -341,7 +341,10 @@ fn wait_ends_at_the_first_failure_and_the_failed_one_is_retried_on_the_spot() {
         "somebody works on it, so nobody need be told to"
     );
     live.bex(&["wait", "--until", "1"], 0);
-    assert_eq!(live.bex(&["clear"], 0), "1 finished task cleared\n");
+    assert_eq!(
+        live.bex(&["clear"], 0),
+        "1 finished task cleared: 1 completed\n"
+    );
     live.let_go(1);
     assert_eq!(live.bex(&["wait"], 0), "b1 is completed: 1 completed\n");
 }
