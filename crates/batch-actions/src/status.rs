@@ -373,9 +373,10 @@ impl fmt::Display for BatchStatus {
             write!(f, ": {reason}")?;
         }
         let of = format!("{} of {}", self.finished(), self.total);
+        let tasks = if self.total == 1 { "task" } else { "tasks" };
         write!(
             f,
-            "\nProgress: {:.1}% ({of} tasks)\n{}",
+            "\nProgress: {:.1}% ({of} {tasks})\n{}",
             self.progress,
             self.counts()
         )?;

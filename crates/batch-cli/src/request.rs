@@ -61,6 +61,11 @@ impl Source {
             args.shell.is_some(),
             args.function.is_some(),
         ];
+        if args.resume && args.file.is_none() {
+            return Err(usage(
+                "--resume goes with a task file, whose last batch it goes on with; any batch goes on with: bex resume -b ID",
+            ));
+        }
         match wanted.iter().filter(|given| **given).count() {
             0 => {
                 return Err(usage(
@@ -108,6 +113,12 @@ impl Source {
             return Err(usage(
                 "::: goes with -- CMD, --shell or --function, not with a task file",
             ));
+        }
+        let name = path.to_string_lossy();
+        if name != "-" && !path.exists() {
+            return Err(usage(format!(
+                "there is no file {name}; to run a command for each item, put -- before it: bex run -- {name}"
+            )));
         }
         Ok(Self::File {
             path: path.to_owned(),
@@ -371,6 +382,7 @@ pub(crate) fn output_plan(args: &ResultArgs, default: Format) -> Result<OutputPl
         );
         return Err(usage(message));
     }
+    let format = args.format.or(by_name).unwrap_or(default);
     let filter = Filter::parse(args.filter.as_deref().unwrap_or(""))
         .map_err(|error| usage(format!("--filter: {error}")))?
         .with_statuses(args.status.iter().copied())
@@ -380,8 +392,9 @@ pub(crate) fn output_plan(args: &ResultArgs, default: Format) -> Result<OutputPl
         options: WriterOptions {
             keep_order: args.keep_order,
             guard_formulas: args.guard_formulas,
-            escape_control: args.output.is_none() && std::io::stdout().is_terminal(),
-            ..WriterOptions::new(args.format.or(by_name).unwrap_or(default))
+            escape_control: format == Format::Text
+                || args.output.is_none() && std::io::stdout().is_terminal(),
+            ..WriterOptions::new(format)
         },
         file: args.output.clone(),
         opened: None,

@@ -418,6 +418,63 @@ fn wrong_usage_exits_2_and_runs_nothing() {
 }
 
 #[test]
+fn what_was_meant_is_told() {
+    let place = Place::new();
+    place.tasks(&json!([{ "command": ["echo", "x".repeat(200_000)] }]));
+    let long = [b'x'; 200_000];
+    for (input, args, hint) in [
+        (&b""[..], &["run", "nofile"][..], "bex run -- nofile"),
+        (b"", &["run", "none.json"], "there is no file none.json"),
+        (b"", &["run", "-j0", "--", "x"], "at least one task"),
+        (b"", &["start", "-j", "two"], "a number of tasks"),
+        (b"", &["run", "--resume", "--", "x"], "bex resume"),
+        (b"", &["add", "--id", "", "--", "x"], "--id is empty"),
+        (
+            b"",
+            &["run", "tasks.json"],
+            "params.argv[1]: is 200000 bytes long",
+        ),
+        (
+            &long,
+            &["run", "--", "echo"],
+            "the system takes 131071 at most",
+        ),
+    ] {
+        let refused = place.bex_with(input, args).expect(2);
+        assert!(refused.stderr.contains(hint), "{hint}: {refused:?}");
+    }
+    assert_eq!(place.bex(&["list"]).expect(0).stdout, "no batches\n");
+}
+
+#[test]
+fn text_never_has_control_characters_and_raw_output_has_all() {
+    let place = Place::new();
+    let script = r"printf 'a\033[31m\n'";
+    let run = |more: &[&str]| {
+        let items = ["--shell", script, ":::", "x"];
+        place.bex(&[&["run"], more, &items].concat()).expect(0);
+    };
+    run(&["--format=text", "-o", "out.txt"]);
+    run(&["-o", "raw.txt", "--format=raw"]);
+    assert!(!place.read("out.txt").contains('\x1b'));
+    assert_eq!(place.read("raw.txt"), "a\x1b[31m\n");
+    let results = |format| place.bex(&["results", "--format", format]).expect(0).stdout;
+    assert!(!results("text").contains('\x1b'));
+    assert_eq!(results("raw"), "a\x1b[31m\n");
+}
+
+#[test]
+fn what_is_printed_into_a_closed_pipe_is_no_error() {
+    let place = Place::new();
+    for verb in ["man", "completions bash"] {
+        let mut shell = place.command("sh");
+        let script = format!("{} {verb} | head -n 1", env!("CARGO_BIN_EXE_bex"));
+        shell.args(["-c", &script]);
+        assert_eq!(finish(shell, b"").expect(0).stderr, "", "{verb}");
+    }
+}
+
+#[test]
 fn an_unknown_function_exits_2_with_a_suggestion() {
     let place = Place::new();
     place.tasks(&json!([{"function": "comand", "params": {"argv": ["touch", "marker"]}}]));

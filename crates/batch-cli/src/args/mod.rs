@@ -8,6 +8,7 @@ mod run;
 mod stored;
 
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use batch_actions::{ActionError, Home};
@@ -200,6 +201,17 @@ impl From<InputFormat> for batch_input::Format {
             InputFormat::Yaml => Self::Yaml,
             InputFormat::Csv => Self::Csv,
         }
+    }
+}
+
+/// How many tasks run at once.
+fn parse_slots(text: &str) -> Result<NonZeroU32, String> {
+    match text.parse::<NonZeroU32>() {
+        Ok(slots) => Ok(slots),
+        Err(_) if text.parse() == Ok(0) => {
+            Err("at least one task must run at a time; to start none for now: bex pause".to_owned())
+        }
+        Err(_) => Err(format!("it is a number of tasks, from 1 to {}", u32::MAX)),
     }
 }
 

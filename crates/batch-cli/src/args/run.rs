@@ -9,7 +9,7 @@ use batch_core::{Priority, Status, parse_duration};
 use batch_export::Format;
 use clap::Args;
 
-use super::{BatchArgs, Durability, InputFormat, Progress};
+use super::{BatchArgs, Durability, InputFormat, Progress, parse_slots};
 
 pub(crate) const RUN_USAGE: &str = "bex run [OPTIONS] FILE
        bex run [OPTIONS] -- CMD ARG… < lines
@@ -74,7 +74,7 @@ pub(crate) struct RunArgs {
     pub(crate) dry_run: bool,
 
     /// How many tasks run at once [default: number of CPUs]
-    #[arg(short = 'j', long, value_name = "N", help_heading = "How to run")]
+    #[arg(short = 'j', long, value_name = "N", value_parser = parse_slots, help_heading = "How to run")]
     pub(crate) max_concurrent: Option<NonZeroU32>,
 
     /// How long one attempt may take, such as 30 or 1m30s
@@ -110,7 +110,7 @@ pub(crate) struct RunArgs {
     pub(crate) key: Option<String>,
 
     /// Go on with the last batch of FILE: run what is new, failed or unfinished, by content
-    #[arg(long, requires = "file", help_heading = "The batch")]
+    #[arg(long, help_heading = "The batch")]
     pub(crate) resume: bool,
 
     /// A value for a saved template
@@ -197,7 +197,7 @@ pub(crate) struct StartArgs {
     pub(crate) batch: BatchArgs,
 
     /// How many tasks run at once, in this run
-    #[arg(short = 'j', long, value_name = "N")]
+    #[arg(short = 'j', long, value_name = "N", value_parser = parse_slots)]
     pub(crate) max_concurrent: Option<NonZeroU32>,
 
     /// Print the reply as JSON
@@ -216,7 +216,7 @@ pub(crate) struct ResumeArgs {
     pub(crate) detach: bool,
 
     /// How many tasks run at once, in this run
-    #[arg(short = 'j', long, value_name = "N")]
+    #[arg(short = 'j', long, value_name = "N", value_parser = parse_slots)]
     pub(crate) max_concurrent: Option<NonZeroU32>,
 
     /// What survives what: full (a finished task survives a power failure), fast (the end of bex)
@@ -238,7 +238,7 @@ pub(crate) struct ExecuteArgs {
     pub(crate) file: PathBuf,
 
     /// How many tasks run at once, in this run
-    #[arg(short = 'j', long, value_name = "N")]
+    #[arg(short = 'j', long, value_name = "N", value_parser = parse_slots)]
     pub(crate) max_concurrent: Option<NonZeroU32>,
 
     /// What survives what

@@ -10,7 +10,7 @@ use batch_core::{BatchId, Priority, Status, parse_duration};
 use clap::{Args, Subcommand};
 
 use super::examples::{ADD_EXAMPLES, CHANGE_EXAMPLES, SET_EXAMPLES, STOP_EXAMPLES};
-use super::{BatchArgs, InputFormat};
+use super::{BatchArgs, InputFormat, parse_slots};
 
 /// Options of `bex add`.
 #[derive(Debug, Args)]
@@ -216,7 +216,7 @@ pub(crate) struct SetArgs {
     pub(crate) batch: BatchArgs,
 
     /// How many tasks run at once, from now on
-    #[arg(short = 'j', long, value_name = "N")]
+    #[arg(short = 'j', long, value_name = "N", value_parser = parse_slots)]
     pub(crate) max_concurrent: Option<NonZeroU32>,
 
     /// The priority of the queued tasks named, or of all

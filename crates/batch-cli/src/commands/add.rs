@@ -78,6 +78,12 @@ fn tasks(
 }
 
 fn one_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
+    for (option, text) in [("--id", &args.id), ("--name", &args.name)] {
+        if text.as_deref() == Some("") {
+            let message = format!("{option} is empty; give it a text, or leave it out");
+            return Err(CliError::Usage(message));
+        }
+    }
     let mut task = if let Some(script) = &args.shell {
         TaskSpec::new("shell").with_params(&serde_json::json!({ "script": script }))
     } else if let Some(function) = &args.function {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::args::TaskArgs;
 use crate::exit::{CliError, Exit};
-use crate::reply::{print, quiet};
+use crate::reply::{count, print, quiet};
 
 /// So much of an output is shown; `bex logs` shows all.
 const SHOWN: usize = 2_000;
@@ -79,7 +79,7 @@ fn text(details: &TaskDetails) -> Result<String, CliError> {
     }
     for (name, stream) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
         if !stream.is_empty() {
-            let _ = writeln!(text, "{name} ({} bytes):", stream.len());
+            let _ = writeln!(text, "{name} ({}):", count(stream.len(), "byte"));
             for line in tail(stream)?.lines() {
                 let _ = writeln!(text, "  {}", Visible(line));
             }

@@ -8,7 +8,7 @@ use batch_store::BatchFile;
 
 use crate::args::{Durability, StartArgs};
 use crate::exit::{CliError, Exit};
-use crate::reply::print;
+use crate::reply::{count, print};
 
 pub(crate) fn run(args: &StartArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
@@ -55,10 +55,11 @@ fn sentence(reply: &StartReply) -> String {
         interrupted,
         ..
     } = reply;
-    let tasks = if *open == 1 { "task" } else { "tasks" };
+    let tasks = count(*open, "task");
+    // One that was cut off may have failed by that, and is not to do any more.
     let again = match interrupted {
         0 => String::new(),
-        n => format!(", {n} of them interrupted before"),
+        n => format!(", {n} interrupted before"),
     };
-    format!("{batch} started: process {pid}, {open} {tasks} to do{again}")
+    format!("{batch} started: process {pid}, {tasks} to do{again}")
 }

@@ -30,10 +30,11 @@ pub(crate) fn run(args: &StopArgs) -> Result<Exit, CliError> {
     let (batch, naming) = (&status.batch, Naming::new(&status.batch, &status.file));
     print(args.json, &status, || match (waited, status.running) {
         (None, running @ 1..) => {
-            let tasks = count(running, "running task");
-            format!(
-                "{batch} is stopping: {tasks} first end by themselves (bex stop --now {naming} ends them)"
-            )
+            let tasks = match running {
+                1 => "1 running task first ends by itself".to_owned(),
+                n => format!("{n} running tasks first end by themselves"),
+            };
+            format!("{batch} is stopping: {tasks} (at once with: bex stop --now {naming})")
         }
         (Some(Waited::TimedOut), _) => format!("{batch} is stopping still"),
         _ => {

@@ -78,7 +78,8 @@ fn request(wanted: &WantedArgs, format: Format, terminal: bool) -> ResultsReques
             .with_tags(wanted.tag.iter().map(String::as_str)),
         options: WriterOptions {
             guard_formulas: wanted.guard_formulas,
-            escape_control: terminal,
+            // Raw output goes to other programs as it is.
+            escape_control: terminal || format == Format::Text,
             ..WriterOptions::new(format)
         },
         offset: wanted.offset,

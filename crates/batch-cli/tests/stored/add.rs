@@ -238,7 +238,7 @@ fn a_template_is_saved_shown_run_and_removed() {
     let saved = place.bex(&save).expect(0).stdout;
     assert!(saved.contains("1 task, 2 parameters"), "{saved}");
     let twice = place.bex(&save).expect(2);
-    assert!(twice.stderr.contains("greet"), "{twice:?}");
+    assert!(twice.stderr.contains("--replace"), "{twice:?}");
     place.bex(&[&save[..], &["--replace"]].concat()).expect(0);
     let list = place.bex(&["template", "list", "--json"]).expect(0).json();
     assert_eq!(list[0]["name"], "greet");

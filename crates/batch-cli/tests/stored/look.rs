@@ -96,7 +96,7 @@ fn status_of_a_batch_that_has_not_begun() {
     place.bex(&["add", "--", "true"]).expect(0);
     insta::assert_snapshot!(shown(&place, &["status", "--detailed"]), @r"
     b1 is new: not started yet
-    Progress: 0.0% (0 of 1 tasks)
+    Progress: 0.0% (0 of 1 task)
     1 queued
     ");
 }
