@@ -240,7 +240,8 @@ fn existing(
         });
     }
     let name = |index: usize| batch.task(TaskId::from_index(index)).to_string();
-    let live = store.last_run()?.is_some_and(|run| run.ended_at.is_none());
+    let run = store.last_run()?;
+    let live = run.is_some_and(|run| run.ended_at.is_none() && run.end.is_none());
     Ok(AddReply {
         batch: batch.to_string(),
         first: (!tasks.is_empty()).then(|| name(0)),

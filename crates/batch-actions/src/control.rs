@@ -178,6 +178,8 @@ pub(crate) async fn obey(
         }
         Control::Stop { how } => {
             stopping();
+            // On a full disk it stops all the same.
+            let _ = lock(store).note_stopping();
             run.stop(how.into());
             // A stopped run may be over before it could answer anything else.
             return Ok(ControlReply::default());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use batch_core::{BatchId, ShortDuration, Status, Time};
 use batch_export::Visible;
-use batch_store::{BatchFile, Holder, Lease, Overview, Selection, Store};
+use batch_store::{BatchFile, Holder, Lease, Overview, STOPPING, Selection, Store};
 use serde::Serialize;
 
 use crate::error::ActionError;
@@ -221,7 +221,14 @@ fn state(
         return match (note, paused) {
             (Some(note), _) => (State::Paused, Some(note)),
             (None, Some(why)) => (State::Paused, Some(format!("paused {why}"))),
-            (None, None) => (State::Running, None),
+            (None, None) => {
+                let run = overview.run.as_ref();
+                let stopping = run.is_some_and(|run| run.end.as_deref() == Some(STOPPING));
+                (
+                    State::Running,
+                    stopping.then(|| "it is being stopped".to_owned()),
+                )
+            }
         };
     }
     let died = overview.count(Status::Running) > 0

@@ -72,7 +72,7 @@ pub use load::LeftBehind;
 pub use overview::{CauseCount, Overview};
 pub use query::Selection;
 pub use requests::StoredRequest;
-pub use runs::{EndRun, Pulse, Run};
+pub use runs::{EndRun, Pulse, Run, STOPPING};
 pub use schema::{APPLICATION_ID, Durability, VERSION};
 pub use settings::{BatchInfo, NewBatch, Origin};
 pub use store::Store;

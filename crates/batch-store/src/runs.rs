@@ -26,7 +26,7 @@ pub struct Run {
     pub seen_at: Time,
     /// When it ended; `None` while it works, and for one that was killed until somebody notices.
     pub ended_at: Option<Time>,
-    /// How it ended.
+    /// How it ended; [`STOPPING`] while it is being stopped.
     pub end: Option<String>,
     /// How many tasks run at once.
     pub concurrency: Option<u32>,
@@ -46,6 +46,9 @@ pub struct Pulse {
     /// How long it will still take.
     pub left: Option<std::time::Duration>,
 }
+
+/// The end of a run that is being stopped and has not ended yet.
+pub const STOPPING: &str = "stopping";
 
 /// Whether a run may end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +121,22 @@ impl Store {
                     "UPDATE runs SET concurrency = ?1
                      WHERE run = (SELECT max(run) FROM runs) AND ended_us IS NULL",
                     [slots],
+                )
+                .map(drop)
+        })
+    }
+
+    /// Notes that the run under way is being stopped: it takes up no more tasks.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn note_stopping(&mut self) -> Result<(), StoreError> {
+        self.write(|connection| {
+            connection
+                .execute(
+                    "UPDATE runs SET end = ?1
+                     WHERE run = (SELECT max(run) FROM runs) AND ended_us IS NULL",
+                    [STOPPING],
                 )
                 .map(drop)
         })

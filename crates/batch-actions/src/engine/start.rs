@@ -193,6 +193,9 @@ impl Engine {
     /// Stops the run.
     pub fn stop(&self, mode: StopMode) {
         self.disk.give_up.store(true, Ordering::Release);
+        // On another thread: the journal may be writing, and a stop is not to wait for it.
+        let store = Arc::clone(&self.store);
+        std::thread::spawn(move || lock(&store).note_stopping());
         self.run.stop(mode);
     }
 

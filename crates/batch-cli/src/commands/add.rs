@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use batch_actions::{
-    ActionError, AddReply, AddRequest, BatchRequest, Home, Naming, Target, add, place_tasks,
+    ActionError, AddReply, AddRequest, BatchRequest, Home, Naming, Target, add, place_tasks, status,
 };
 use batch_core::{BatchSettings, Json, TaskOptions, TaskSpec};
 use batch_input::{
@@ -12,7 +12,7 @@ use batch_input::{
     read_task_file, read_tasks,
 };
 use batch_runtime::Registry;
-use batch_store::Origin;
+use batch_store::{BatchFile, Origin};
 
 use crate::args::AddArgs;
 use crate::exit::{CliError, Exit};
@@ -34,7 +34,7 @@ pub(crate) fn run(args: AddArgs) -> Result<Exit, CliError> {
     let reply = add(&home, request).map_err(|error| explain(error, file))?;
     print(args.json, &reply, || ids(&reply))?;
     if !args.json {
-        eprintln!("bex: {}", sentence(&reply));
+        eprintln!("bex: {}", sentence(&reply)?);
     }
     Ok(Exit::Completed)
 }
@@ -212,18 +212,26 @@ fn ids(reply: &AddReply) -> String {
     }
 }
 
-fn sentence(reply: &AddReply) -> String {
+fn sentence(reply: &AddReply) -> Result<String, CliError> {
     let (batch, naming) = (&reply.batch, Naming::new(&reply.batch, &reply.file));
     let added = count(reply.added.into(), "task");
     let there = match reply.existing {
         0 => String::new(),
         n => format!(", {n} there already"),
     };
+    let them = if reply.added == 1 { "it" } else { "them" };
     let next = match (reply.running, reply.added) {
         (_, 0) => String::new(),
-        (true, _) => "; it is running and takes them up".to_owned(),
-        (false, 1) => format!("; start it with: bex start {naming}"),
-        (false, _) => format!("; start them with: bex start {naming}"),
+        (true, _) => format!("; the batch is running and takes {them} up"),
+        (false, _) if is_worked_on(reply)? => format!(
+            "; its run is being stopped and takes up nothing more; when it has ended, start {them} with: bex start {naming}"
+        ),
+        (false, _) => format!("; start {them} with: bex start {naming}"),
     };
-    format!("{added} added to {batch}{there}{next}")
+    Ok(format!("{added} added to {batch}{there}{next}"))
+}
+
+fn is_worked_on(reply: &AddReply) -> Result<bool, CliError> {
+    let status = status(&BatchFile::new(&reply.file), false)?;
+    Ok(status.pid.is_some())
 }

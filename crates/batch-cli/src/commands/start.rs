@@ -3,8 +3,9 @@
 use std::num::NonZeroU32;
 use std::process::Command;
 
-use batch_actions::{Home, StartReply, start};
+use batch_actions::{BatchStatus, Home, StartReply, State, start, status};
 use batch_store::BatchFile;
+use serde_json::json;
 
 use crate::args::{Durability, StartArgs};
 use crate::exit::{CliError, Exit};
@@ -22,8 +23,23 @@ pub(crate) fn in_background(
     durability: Durability,
     json: bool,
 ) -> Result<Exit, CliError> {
+    let status = status(file, false)?;
+    if status.pid.is_none() && matches!(status.state, State::Completed | State::Failed) {
+        return nothing_to_do(&status, json);
+    }
     let reply = start(file, executor(file, max_concurrent, durability)?)?;
     print(json, &reply, || sentence(&reply))?;
+    Ok(Exit::Completed)
+}
+
+/// No executor is started where everything is finished.
+fn nothing_to_do(status: &BatchStatus, json: bool) -> Result<Exit, CliError> {
+    let batch = &status.batch;
+    let reply = json!({ "batch": batch, "pid": null, "run": null, "open": 0, "interrupted": 0 });
+    print(json, &reply, || {
+        let state = status.state.in_words();
+        format!("nothing to do: {batch} is {state}: {}", status.counts())
+    })?;
     Ok(Exit::Completed)
 }
 

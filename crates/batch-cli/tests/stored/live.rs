@@ -251,7 +251,7 @@ fn a_running_batch_takes_up_what_is_added() {
     live.bex(&["start"], 0);
     live.begun();
     let added = live.place.bex(&["add", "--", "echo", "late"]).expect(0);
-    assert!(added.stderr.contains("takes them up"), "{added:?}");
+    assert!(added.stderr.contains("takes it up"), "{added:?}");
     live.bex(&["wait", "--until", "1"], 0);
     assert_eq!(live.bex(&["logs", "2"], 0), "late\n");
     live.let_go(1);
@@ -298,6 +298,29 @@ fn stop_lets_running_tasks_end_and_keeps_the_queued_ones() {
     );
     live.let_go(1);
     live.bex(&["resume", "--format", "none"], 0);
+}
+
+#[test]
+fn what_is_added_to_a_batch_that_is_being_stopped_waits_for_the_next_start() {
+    let mut live = Live::new();
+    live.add_waiting("true");
+    live.bex(&["start"], 0);
+    live.begun();
+    live.bex(&["stop"], 0);
+    assert_eq!(live.status()["reason"], "it is being stopped");
+    let added = live.place.bex(&["add", "--", "true"]).expect(0);
+    assert!(added.stderr.contains("is being stopped"), "{added:?}");
+    assert!(added.stderr.contains("bex start -b b1"), "{added:?}");
+    live.let_go(1);
+    live.bex(&["wait"], 5);
+    live.bex(&["start"], 0);
+    live.bex(&["wait"], 0);
+    // Now there is nothing to do.
+    let nothing = live.bex(&["start"], 0);
+    assert_eq!(nothing, "nothing to do: b1 is completed: 2 completed\n");
+    assert_eq!(live.bex(&["resume", "-d"], 0), nothing);
+    let reply = live.place.bex(&["start", "--json"]).expect(0).json();
+    assert_eq!((&reply["pid"], &reply["open"]), (&Value::Null, &json!(0)));
 }
 
 #[test]
