@@ -155,9 +155,14 @@ fn cancelled(details: &TaskDetails, label: &str) -> String {
                 "{label} was cancelled because {root}, which it needs, did not complete. See: bex why {named}."
             )
         }
-        Some(Reason::Cancelled(CancelReason::BatchStopped)) => format!(
-            "{label} was cancelled because the batch was ended: its time was up, or a failure ended it."
-        ),
+        Some(Reason::Cancelled(CancelReason::BatchStopped)) => {
+            // What is said of the batch is said of its last run, and this may be of an earlier one.
+            let why = match (details.batch.state, &details.batch.reason) {
+                (State::Failed, Some(reason)) => reason,
+                _ => "its time was up, or a failure ended it",
+            };
+            format!("{label} was cancelled because the batch was ended: {why}.")
+        }
         _ => format!("{label} was cancelled by the user."),
     }
 }

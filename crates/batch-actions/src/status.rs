@@ -44,6 +44,9 @@ pub struct BatchStatus {
     pub state: State,
     /// Why, where there is something to say.
     pub reason: Option<String>,
+    /// Its time was up before its end. One that a failure ended, as it asked for, ran to its end.
+    #[serde(skip)]
+    pub timed_out: bool,
     /// How many tasks there are.
     pub total: u64,
     /// Tasks of each status.
@@ -178,6 +181,7 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         name: info.settings.name.clone(),
         state,
         reason,
+        timed_out: state == State::Failed && cut_short(&overview) == Some(CutShort::Time),
         total,
         queued: overview.count(Status::Queued),
         running: overview.count(Status::Running),
@@ -243,7 +247,10 @@ fn state(
         let all = overview.count(Status::Completed) == overview.tasks();
         return match all {
             true => (State::Completed, None),
-            false => (State::Failed, None),
+            false => {
+                let why = cut_short(overview).map(|how| how.in_words().to_owned());
+                (State::Failed, why)
+            }
         };
     }
     match (&overview.run, paused) {
@@ -265,6 +272,32 @@ fn state(
             (State::Stopped, Some(why))
         }
     }
+}
+
+/// What ended the last run of a batch before all of its tasks had run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CutShort {
+    Time,
+    Failure,
+}
+
+impl CutShort {
+    const fn in_words(self) -> &'static str {
+        match self {
+            Self::Time => "its time was up (batch_timeout)",
+            Self::Failure => "a failure ended it (fail_fast)",
+        }
+    }
+}
+
+fn cut_short(overview: &Overview) -> Option<CutShort> {
+    let run = overview.run.as_ref()?;
+    let cut = run.end.as_deref() == Some("cut short") && overview.count(Status::Cancelled) > 0;
+    let failed = overview.info.settings.fail_fast && overview.count(Status::Failed) > 0;
+    cut.then_some(match failed {
+        true => CutShort::Failure,
+        false => CutShort::Time,
+    })
 }
 
 fn causes(overview: &Overview) -> Vec<CauseStatus> {

@@ -750,6 +750,10 @@ fn fail_fast_ends_the_batch_at_the_first_failure() {
     ];
     place.bex(&args).expect(1);
     assert!(place.has("marker0") && !place.has("marker2") && !place.has("marker3"));
+    let waited = place.bex(&["wait"]).expect(1).stdout;
+    assert!(!waited.contains("time"), "{waited}");
+    let why = place.bex(&["why", "4"]).expect(0).stdout;
+    assert!(why.contains("a failure ended it (fail_fast)"), "{why}");
 }
 
 #[test]
@@ -766,7 +770,16 @@ fn a_batch_timeout_exits_5() {
         "98770",
         "98770",
     ];
-    Place::new().bex(&args).expect(5);
+    let place = Place::new();
+    place.bex(&args).expect(5);
+    // Whoever waits for it hears the same.
+    let waited = place.bex(&["wait"]).expect(5).stdout;
+    assert!(
+        waited.contains("its time was up (batch_timeout)"),
+        "{waited}"
+    );
+    let why = place.bex(&["why", "2"]).expect(0).stdout;
+    assert!(why.contains("its time was up (batch_timeout)"), "{why}");
 }
 
 #[test]
