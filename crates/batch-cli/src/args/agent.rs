@@ -10,7 +10,7 @@ use batch_agent::Limits;
 use batch_core::parse_duration;
 use clap::Args;
 
-use super::parse_slots;
+use super::common::parse_slots;
 
 /// What the operator allows, whatever an agent asks for.
 #[derive(Clone, Debug, Args)]

@@ -1,6 +1,7 @@
 //! The command line as it is written: the first pass, in which nothing is decided yet.
 
 mod agent;
+mod common;
 mod examples;
 mod help;
 mod look;
@@ -8,15 +9,11 @@ mod run;
 mod stored;
 
 use std::ffi::OsString;
-use std::num::NonZeroU32;
-use std::path::PathBuf;
 
-use batch_actions::{ActionError, Home};
-use batch_core::{BatchId, FullTaskId};
-use batch_store::BatchFile;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use agent::{LimitArgs, McpArgs, ToolArgs};
+pub(crate) use common::BatchArgs;
 pub(crate) use help::parse;
 pub(crate) use look::{
     ExportArgs, ListArgs, LogsArgs, ResultsArgs, StatusArgs, TaskArgs, WaitArgs, WantedArgs,
@@ -105,44 +102,6 @@ pub(crate) enum Command {
     Man,
 }
 
-/// Which batch.
-#[derive(Clone, Debug, Default, Args)]
-pub(crate) struct BatchArgs {
-    /// The batch, such as b7 [default: the latest]
-    #[arg(short, long, value_name = "ID")]
-    pub(crate) batch: Option<BatchId>,
-
-    /// A batch file that lies elsewhere
-    #[arg(long, value_name = "FILE", conflicts_with = "batch")]
-    pub(crate) store: Option<PathBuf>,
-}
-
-impl BatchArgs {
-    /// The file of the batch.
-    pub(crate) fn find(&self, home: &Home) -> Result<BatchFile, ActionError> {
-        match &self.store {
-            Some(path) => Ok(BatchFile::new(path)),
-            None => home.find(self.batch),
-        }
-    }
-
-    /// The file of the batch that tasks are in: a full name such as b7.42 says so, where nothing else does.
-    pub(crate) fn find_with<'t>(
-        &self,
-        home: &Home,
-        tasks: impl IntoIterator<Item = &'t String>,
-    ) -> Result<BatchFile, ActionError> {
-        let mut full = tasks.into_iter().filter_map(|task| task.parse().ok());
-        let batch = self
-            .batch
-            .or_else(|| full.next().map(|task: FullTaskId| task.batch));
-        match &self.store {
-            Some(_) => self.find(home),
-            None => home.find(batch),
-        }
-    }
-}
-
 /// What survives what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Durability {
@@ -201,17 +160,6 @@ impl From<InputFormat> for batch_input::Format {
             InputFormat::Yaml => Self::Yaml,
             InputFormat::Csv => Self::Csv,
         }
-    }
-}
-
-/// How many tasks run at once.
-fn parse_slots(text: &str) -> Result<NonZeroU32, String> {
-    match text.parse::<NonZeroU32>() {
-        Ok(slots) => Ok(slots),
-        Err(_) if text.parse() == Ok(0) => {
-            Err("at least one task must run at a time; to start none for now: bex pause".to_owned())
-        }
-        Err(_) => Err(format!("it is a number of tasks, from 1 to {}", u32::MAX)),
     }
 }
 

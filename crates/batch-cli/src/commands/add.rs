@@ -8,8 +8,8 @@ use batch_actions::{
 };
 use batch_core::{BatchSettings, Json, TaskOptions, TaskSpec};
 use batch_input::{
-    CommandTemplate, FileSettings, ItemTemplate, Items, ReadOptions, TaskFile, TaskStream,
-    read_task_file, read_tasks,
+    CommandTemplate, FileSettings, ItemTemplate, Items, TaskFile, TaskStream, read_task_file,
+    read_tasks,
 };
 use batch_runtime::Registry;
 use batch_store::{BatchFile, Origin};
@@ -48,7 +48,7 @@ fn tasks(
         args.file.is_some(),
         !args.command.is_empty(),
         args.shell.is_some(),
-        args.function.is_some(),
+        args.function.function.is_some(),
     ];
     if given.iter().filter(|given| **given).count() != 1 {
         let message = "give one of: -- CMD, --shell, --function, --file";
@@ -57,11 +57,7 @@ fn tasks(
     let Some(path) = &args.file else {
         return Ok((vec![one_task(args)?], None));
     };
-    let options = ReadOptions {
-        timeout: args.timeout,
-        max_retries: args.max_retries,
-        template: args.template.clone(),
-    };
+    let options = args.attempt.read_options(args.template.clone());
     let format = args.input.map(Into::into);
     let mut file = if path.as_os_str() == "-" {
         let format = format.unwrap_or(batch_input::Format::Json);
@@ -86,8 +82,8 @@ fn one_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
     }
     let mut task = if let Some(script) = &args.shell {
         TaskSpec::new("shell").with_params(&serde_json::json!({ "script": script }))
-    } else if let Some(function) = &args.function {
-        let params = Json::parse(args.params.as_deref().unwrap_or("{}"))
+    } else if let Some(function) = &args.function.function {
+        let params = Json::parse(args.function.params())
             .map_err(|error| CliError::Usage(format!("--params is not JSON: {error}")))?;
         Ok(TaskSpec {
             params,
@@ -125,8 +121,8 @@ fn dress(task: &mut TaskSpec, args: &AddArgs) {
         .collect();
     task.options = TaskOptions {
         priority: args.priority.unwrap_or_default(),
-        max_retries: args.max_retries.unwrap_or(0),
-        timeout: args.timeout,
+        max_retries: args.attempt.max_retries.unwrap_or(0),
+        timeout: args.attempt.timeout,
         tags: args.tag.clone(),
         ..TaskOptions::default()
     }

@@ -26,7 +26,7 @@ pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
         return unpause(&file, &status.batch, status.state, args.json);
     }
     if args.detach {
-        return in_background(&file, args.max_concurrent, args.durability, args.json);
+        return in_background(&file, args.slots.max_concurrent, args.durability, args.json);
     }
     let Some(durability) = args.durability.of_store() else {
         let message = "--durability none goes with bex run; a batch that is kept stays so";
@@ -45,7 +45,10 @@ pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
     let guarded = guard::enter().unwrap_or_else(|_| guard::Guarded::alone());
     output.open_file()?;
     let whole_at_end = WholeResults::of(&mut output, &args.results);
-    let slots = args.max_concurrent.unwrap_or(info.settings.max_concurrent);
+    let slots = args
+        .slots
+        .max_concurrent
+        .unwrap_or(info.settings.max_concurrent);
     let _ = raise_open_files(slots.get().into());
     let screen = Screen::new(args.results.progress);
     runtime()?.block_on(async {
@@ -54,7 +57,7 @@ pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
         let foreground = Foreground {
             file,
             durability,
-            max_concurrent: args.max_concurrent,
+            max_concurrent: args.slots.max_concurrent,
             fail_fast: info.settings.fail_fast,
             whole_at_end,
         };

@@ -13,7 +13,12 @@ use crate::reply::{count, print};
 
 pub(crate) fn run(args: &StartArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
-    in_background(&file, args.max_concurrent, Durability::Full, args.json)
+    in_background(
+        &file,
+        args.slots.max_concurrent,
+        Durability::Full,
+        args.json,
+    )
 }
 
 /// Starts an executor of its own for a batch, and tells of it.
