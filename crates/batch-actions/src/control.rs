@@ -79,6 +79,21 @@ pub struct ControlReply {
     pub refused: Vec<Refused>,
     /// How many it could not change.
     pub refused_in_all: u64,
+    /// What was cleared, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Removed>,
+}
+
+/// How many tasks of each status were removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Removed {
+    /// Completed ones.
+    pub completed: u64,
+    /// Failed ones.
+    pub failed: u64,
+    /// Cancelled ones.
+    pub cancelled: u64,
 }
 
 /// A task that could not be changed.
@@ -121,6 +136,7 @@ impl ControlReply {
                 })
                 .collect(),
             refused_in_all: count,
+            removed: None,
         }
     }
 }
@@ -184,7 +200,9 @@ async fn cancel(
 fn clear(tasks: &Choice, store: &mut Store) -> Result<ControlReply, ActionError> {
     let finished = [Status::Completed, Status::Failed, Status::Cancelled];
     let resolved = tasks.clone().or_statuses(&finished).resolve(store)?;
+    let before = store.overview()?;
     let cleared = store.clear(&resolved.tasks(store)?)?;
+    let after = store.overview()?;
     let batch = store.batch();
     // Who names no task wants what can go to go.
     let named = |_: &TaskId| !tasks.tasks.is_empty();
@@ -194,7 +212,15 @@ fn clear(tasks: &Choice, store: &mut Store) -> Result<ControlReply, ActionError>
     });
     let kept: Vec<_> = kept.collect();
     let asked = kept.len() + usize::try_from(cleared.removed).unwrap_or(usize::MAX);
-    Ok(ControlReply::of(batch, asked, kept))
+    let gone = |status| before.count(status).saturating_sub(after.count(status));
+    Ok(ControlReply {
+        removed: Some(Removed {
+            completed: gone(Status::Completed),
+            failed: gone(Status::Failed),
+            cancelled: gone(Status::Cancelled),
+        }),
+        ..ControlReply::of(batch, asked, kept)
+    })
 }
 
 async fn set_priority(

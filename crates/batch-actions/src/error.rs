@@ -7,6 +7,8 @@ use batch_core::{BatchId, FullTaskId, PlanProblem};
 use batch_export::{ExportError, FilterError};
 use batch_store::{BatchFile, Holder, LeaseError, Store, StoreError};
 
+use crate::naming::Naming;
+
 /// Why an action was not done. Nothing has changed then, unless it says so.
 #[derive(Debug, thiserror::Error)]
 pub enum ActionError {
@@ -55,12 +57,14 @@ pub enum ActionError {
         difference: String,
     },
     /// An executor works on the batch.
-    #[error("{batch} is being run by process {} (run {}); stop it with: bex stop -b {batch}", holder.pid, holder.run)]
+    #[error("{batch} is being run by process {} (run {}); stop it with: bex stop {naming}", holder.pid, holder.run)]
     Running {
         /// The batch.
         batch: BatchId,
         /// The process.
         holder: Holder,
+        /// How a command names the batch.
+        naming: Naming,
     },
     /// The filter is wrong.
     #[error("the filter: {0}")]
@@ -145,7 +149,10 @@ impl ActionError {
                 | Self::Refused(_)
                 | Self::NetworkFileSystem { .. }
                 | Self::Store(
-                    StoreError::Missing(_) | StoreError::Exists(_) | StoreError::NotABatch(_)
+                    StoreError::Missing(_)
+                        | StoreError::Exists(_)
+                        | StoreError::NotABatch(_)
+                        | StoreError::Newer { .. }
                 )
         )
     }
@@ -153,12 +160,16 @@ impl ActionError {
     /// The lease of a batch was not given.
     pub(crate) fn of_lease(file: &BatchFile, error: LeaseError) -> Self {
         match error {
-            LeaseError::Held(holder) => Self::Running {
+            LeaseError::Held(holder) => {
                 // One that cannot be read has no number, and somebody works on it all the same.
-                batch: Store::open_read(file.clone())
-                    .map_or_else(|_| BatchId::default(), |s| s.batch()),
-                holder,
-            },
+                let batch = Store::open_read(file.clone())
+                    .map_or_else(|_| BatchId::default(), |store| store.batch());
+                Self::Running {
+                    batch,
+                    holder,
+                    naming: Naming::new(batch, file.path()),
+                }
+            }
             LeaseError::Store(error) => Self::Store(error),
         }
     }

@@ -5,9 +5,9 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use batch_core::{Stream, TaskId};
+use batch_core::{Output, Stream, TaskId};
 use batch_export::copy_stream;
-use batch_store::{BatchFile, Lease, Store};
+use batch_store::{BatchFile, Lease, Selection, Store};
 use tokio::time::sleep;
 
 use crate::choice::find_task;
@@ -28,7 +28,8 @@ pub struct LogsRequest {
 
 /// Writes what a task printed: its standard output to `out`, its standard error to `err`.
 ///
-/// While it runs, what it printed in its first second may still be missing.
+/// Followed, a task that waits is waited for, and one that is tried again is followed into its next attempt, as
+/// long as somebody works on the batch. While it runs, what it printed in its first second may still be missing.
 ///
 /// # Errors
 /// When there is no such task or attempt, or something cannot be read or written.
@@ -41,35 +42,78 @@ pub async fn logs(
     let store = Store::open_read(file.clone())?;
     let task = find_task(&store, &request.task)?;
     let mut live = Live::new(file, &store, task);
+    let mut next = request.attempt;
     loop {
-        let under_way = store.under_way(task)?.map(|(attempt, _)| attempt);
-        let wanted = request.attempt.or(under_way);
-        // An executor that died prints nothing more, whatever the file says is under way.
+        // The holder first: one that ends in between has written its last word before it lets go.
         let goes_on = request.follow && Lease::holder(file)?.is_some();
-        if under_way.is_some() && wanted == under_way {
-            live.copy(out, err)?;
-            if goes_on {
-                sleep(LOOK).await;
-                continue;
+        let now = Attempts::of(&store, task)?;
+        while let Some(attempt) = next.or(now.latest()).filter(|next| now.has_ended(*next)) {
+            let output = store.output_of(task, attempt)?.unwrap_or_default();
+            live.rest(attempt, &output, out, err)?;
+            next = Some(attempt + 1);
+            if request.attempt.is_some() {
+                return Ok(());
             }
-            return Ok(());
         }
-        let record = store.task(task)?;
-        let last = record.and_then(|record| record.attempts.last().map(|last| last.attempt));
-        let known = |attempt: &u32| (1..=last.unwrap_or(0)).contains(attempt);
-        let Some(attempt) = request.attempt.or(last).filter(known) else {
-            if goes_on {
-                sleep(LOOK).await;
-                continue;
-            }
+        let running = now
+            .under_way
+            .filter(|running| next.is_none_or(|next| next == *running));
+        if let Some(attempt) = running {
+            next = running;
+            live.begin(&store, task, attempt)?;
+            live.copy(out, err)?;
+        }
+        // An executor that died prints nothing more, whatever the file says is under way.
+        if !goes_on || now.is_final {
             return match request.attempt {
-                Some(attempt) => Err(no_attempt(&store, task, attempt, last)),
-                None => Ok(()),
+                Some(attempt) if running.is_none() => {
+                    Err(no_attempt(&store, task, attempt, now.last))
+                }
+                _ => Ok(()),
             };
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// The attempts of a task at a moment.
+struct Attempts {
+    under_way: Option<u32>,
+    /// The last one that has ended.
+    last: Option<u32>,
+    /// No other will come.
+    is_final: bool,
+}
+
+impl Attempts {
+    fn of(store: &Store, task: TaskId) -> Result<Self, ActionError> {
+        // In this order an attempt that ends in between is seen under way and ended, and not neither.
+        let under_way = store.under_way(task)?.map(|(attempt, _)| attempt);
+        let selection = Selection {
+            tasks: Some(vec![task]),
+            without_outputs: true,
+            ..Selection::default()
         };
-        let output = store.output_of(task, attempt)?.unwrap_or_default();
-        live.rest(&output.stdout, &output.stderr, out, err)?;
-        return Ok(());
+        let (mut last, mut is_final) = (None, true);
+        store.for_each_task::<ActionError>(&selection, |record| {
+            last = record.attempts.last().map(|last| last.attempt);
+            is_final = record.status.is_final();
+            Ok(false)
+        })?;
+        Ok(Self {
+            under_way,
+            last,
+            is_final,
+        })
+    }
+
+    /// The one to be shown where none was asked for.
+    fn latest(&self) -> Option<u32> {
+        self.under_way.or(self.last)
+    }
+
+    fn has_ended(&self, attempt: u32) -> bool {
+        (1..=self.last.unwrap_or(0)).contains(&attempt)
     }
 }
 
@@ -82,11 +126,14 @@ fn no_attempt(store: &Store, task: TaskId, attempt: u32, last: Option<u32>) -> A
     ActionError::Refused(format!("{task} has no attempt {attempt}; {there}"))
 }
 
-/// The files that a running task writes to, and how much of them was shown.
+/// The files that the running attempt writes to, and how much of them was shown.
 struct Live {
     folder: PathBuf,
     prefix: String,
+    attempt: Option<u32>,
     shown: [u64; 2],
+    /// What earlier attempts left in the folder.
+    earlier: Vec<PathBuf>,
 }
 
 const ENDINGS: [&str; 2] = [".stdout", ".stderr"];
@@ -96,8 +143,29 @@ impl Live {
         Self {
             folder: file.folder(),
             prefix: format!("{}-", store.batch().task(task)),
+            attempt: None,
             shown: [0; 2],
+            earlier: Vec::new(),
         }
+    }
+
+    /// Turns to an attempt of which nothing was shown yet.
+    fn begin(&mut self, store: &Store, task: TaskId, attempt: u32) -> Result<(), ActionError> {
+        if self.attempt == Some(attempt) {
+            return Ok(());
+        }
+        self.attempt = Some(attempt);
+        self.shown = [0; 2];
+        self.earlier.clear();
+        for earlier in 1..attempt {
+            let output = store.output_of(task, earlier)?.unwrap_or_default();
+            for stream in [output.stdout, output.stderr] {
+                if let Stream::File { path, .. } = stream {
+                    self.earlier.push(path);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn copy<'a>(
@@ -127,6 +195,7 @@ impl Live {
                 let name = name.to_string_lossy();
                 name.starts_with(&self.prefix) && name.ends_with(ending)
             })
+            .filter(|entry| !self.earlier.contains(&entry.path()))
             .max_by_key(|entry| entry.metadata().and_then(|meta| meta.modified()).ok())
             .map(|entry| entry.path())
     }
@@ -134,12 +203,16 @@ impl Live {
     /// What of a finished output was not shown yet.
     fn rest<'a>(
         &self,
-        stdout: &Stream,
-        stderr: &Stream,
+        attempt: u32,
+        output: &Output,
         out: &'a mut dyn Write,
         err: &'a mut dyn Write,
     ) -> Result<(), ActionError> {
-        for (stream, to, shown) in [(stdout, out, self.shown[0]), (stderr, err, self.shown[1])] {
+        let [stdout, stderr] = match self.attempt == Some(attempt) {
+            true => self.shown,
+            false => [0; 2],
+        };
+        for (stream, to, shown) in [(&output.stdout, out, stdout), (&output.stderr, err, stderr)] {
             let mut to = Skip { to, skip: shown };
             copy_stream(stream, &mut to)?;
             to.flush()

@@ -12,6 +12,7 @@ use batch_store::{BatchFile, Store};
 use crate::choice::find_task;
 use crate::error::ActionError;
 use crate::home::now;
+use crate::naming::Naming;
 use crate::status::{BatchStatus, State, status_of};
 
 /// One task with all that is known of it.
@@ -52,6 +53,17 @@ pub fn show(file: &BatchFile, task: &str) -> Result<TaskDetails, ActionError> {
     })
 }
 
+impl TaskDetails {
+    fn naming(&self) -> Naming {
+        Naming::new(&self.batch.batch, &self.batch.file)
+    }
+
+    /// The task, as a hint names it.
+    fn named(&self) -> String {
+        self.naming().task(self.record.id())
+    }
+}
+
 /// Says in one or two sentences why a task is as it is.
 pub fn why(details: &TaskDetails) -> String {
     let record = &details.record;
@@ -62,8 +74,8 @@ pub fn why(details: &TaskDetails) -> String {
     };
     match record.status {
         Status::Completed => completed(record, &label),
-        Status::Failed => failed(record, &label),
-        Status::Cancelled => cancelled(record, &label),
+        Status::Failed => failed(details, &label),
+        Status::Cancelled => cancelled(details, &label),
         Status::Running => running(details, &label),
         Status::Queued => queued(details, &label),
     }
@@ -85,7 +97,8 @@ fn completed(record: &TaskRecord, label: &str) -> String {
     text
 }
 
-fn failed(record: &TaskRecord, label: &str) -> String {
+fn failed(details: &TaskDetails, label: &str) -> String {
+    let record = &details.record;
     let counted = record
         .attempts
         .iter()
@@ -95,11 +108,11 @@ fn failed(record: &TaskRecord, label: &str) -> String {
     let mut text = match record.reason {
         Some(Reason::Failed(FailureKind::Quarantined)) => format!(
             "{label} is quarantined: it was running each of the three times its executor died, so it is not run again by itself. Look at it, then: bex retry {}",
-            record.id()
+            details.named()
         ),
         Some(Reason::Failed(FailureKind::Interrupted)) => format!(
             "{label} failed because it was cut off, and its task says on_interrupt: fail. Run it again with: bex retry {}",
-            record.id()
+            details.named()
         ),
         _ => format!(
             "{label} failed after {} with: {error}",
@@ -132,17 +145,24 @@ fn failed(record: &TaskRecord, label: &str) -> String {
     text
 }
 
-fn cancelled(record: &TaskRecord, label: &str) -> String {
+fn cancelled(details: &TaskDetails, label: &str) -> String {
+    let record = &details.record;
     match record.reason {
         Some(Reason::Cancelled(CancelReason::DependencyFailed { root })) => {
             let root = record.batch.task(root);
+            let named = details.naming().task(root);
             format!(
-                "{label} was cancelled because {root}, which it needs, did not complete. See: bex why {root}."
+                "{label} was cancelled because {root}, which it needs, did not complete. See: bex why {named}."
             )
         }
-        Some(Reason::Cancelled(CancelReason::BatchStopped)) => format!(
-            "{label} was cancelled because the batch was ended: its time was up, or a failure ended it."
-        ),
+        Some(Reason::Cancelled(CancelReason::BatchStopped)) => {
+            // What is said of the batch is said of its last run, and this may be of an earlier one.
+            let why = match (details.batch.state, &details.batch.reason) {
+                (State::Failed, Some(reason)) => reason,
+                _ => "its time was up, or a failure ended it",
+            };
+            format!("{label} was cancelled because the batch was ended: {why}.")
+        }
         _ => format!("{label} was cancelled by the user."),
     }
 }
@@ -193,10 +213,11 @@ fn queued(details: &TaskDetails, label: &str) -> String {
         }
         Some(Reason::Queued(QueuedReason::Held)) => format!(
             "{label} is held: it was cut off and its task says on_interrupt: hold. Let it run with: bex retry {}",
-            record.id()
+            details.named()
         ),
         Some(Reason::Queued(QueuedReason::Paused)) => {
-            format!("{label} is ready, and the batch is paused. Go on with: bex resume")
+            let naming = details.naming();
+            format!("{label} is ready, and the batch is paused. Go on with: bex resume {naming}")
         }
         _ => ready(details, label),
     };
@@ -214,28 +235,32 @@ fn queued(details: &TaskDetails, label: &str) -> String {
 }
 
 fn ready(details: &TaskDetails, label: &str) -> String {
-    let batch = &details.batch;
+    let (batch, naming) = (&details.batch, details.naming());
     match batch.state {
-        State::Running => format!(
-            "{label} is ready and starts when one of the {} slots is free; {} tasks are queued",
-            batch.max_concurrent, batch.queued
-        ),
+        State::Running => {
+            let slot = match batch.max_concurrent {
+                1 => "the slot".to_owned(),
+                slots => format!("one of the {slots} slots"),
+            };
+            let queued = match batch.queued {
+                1 => "1 task is queued".to_owned(),
+                tasks => format!("{tasks} tasks are queued"),
+            };
+            format!("{label} is ready and starts when {slot} is free; {queued}")
+        }
         State::Paused if batch.pid.is_some() => format!(
             "{label} is ready, and the batch stands still: {}",
             batch.reason.as_deref().unwrap_or("it is paused")
         ),
         State::New => format!(
-            "{label} is ready, and nobody has started the batch. Start it with: bex start -b {}",
-            batch.batch
+            "{label} is ready, and nobody has started the batch. Start it with: bex start {naming}"
         ),
-        State::Interrupted => format!(
-            "{label} is ready, and the executor died. Go on with: bex resume -b {}",
-            batch.batch
-        ),
-        _ => format!(
-            "{label} is ready, and nothing runs the batch. Go on with: bex resume -b {}",
-            batch.batch
-        ),
+        State::Interrupted => {
+            format!("{label} is ready, and the executor died. Go on with: bex resume {naming}")
+        }
+        _ => {
+            format!("{label} is ready, and nothing runs the batch. Go on with: bex resume {naming}")
+        }
     }
 }
 

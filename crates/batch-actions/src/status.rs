@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::engine::STOPPING;
 use crate::error::ActionError;
 use crate::home::{Home, now};
+use crate::naming::Naming;
 
 /// What a batch is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -44,6 +45,9 @@ pub struct BatchStatus {
     pub state: State,
     /// Why, where there is something to say.
     pub reason: Option<String>,
+    /// Its time was up before its end. One that a failure ended, as it asked for, ran to its end.
+    #[serde(skip)]
+    pub timed_out: bool,
     /// How many tasks there are.
     pub total: u64,
     /// Tasks of each status.
@@ -167,8 +171,9 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
     let holder = Lease::holder(store.file())?.filter(|holder| holder.run > 0);
     let overview = store.overview()?;
     let note = holder.as_ref().and_then(|_| Lease::note_of(store.file()));
-    let (state, reason) = state(&overview, holder.as_ref(), note);
     let batch = store.batch();
+    let naming = Naming::new(batch, store.file().path());
+    let (state, reason) = state(&overview, holder.as_ref(), note, &naming);
     let (total, open) = (overview.tasks(), overview.open());
     let live = overview.run.as_ref().filter(|_| holder.is_some());
     let info = &overview.info;
@@ -177,6 +182,7 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         name: info.settings.name.clone(),
         state,
         reason,
+        timed_out: state == State::Failed && cut_short(&overview) == Some(CutShort::Time),
         total,
         queued: overview.count(Status::Queued),
         running: overview.count(Status::Running),
@@ -212,8 +218,10 @@ fn state(
     overview: &Overview,
     holder: Option<&Holder>,
     note: Option<String>,
+    naming: &Naming,
 ) -> (State, Option<String>) {
     let paused = overview.info.paused.clone();
+    let died_text = || format!("its executor died; go on with: bex resume {naming}");
     if holder.is_some() {
         return match (note, paused) {
             (Some(note), _) if note == STOPPING => (State::Running, Some(note)),
@@ -228,33 +236,63 @@ fn state(
             .as_ref()
             .is_some_and(|run| run.ended_at.is_none());
     if died {
-        let why = "its executor died; go on with: bex resume";
-        return (State::Interrupted, Some(why.to_owned()));
+        return (State::Interrupted, Some(died_text()));
     }
     if overview.open() == 0 {
         let all = overview.count(Status::Completed) == overview.tasks();
         return match all {
             true => (State::Completed, None),
-            false => (State::Failed, None),
+            false => {
+                let why = cut_short(overview).map(|how| how.in_words().to_owned());
+                (State::Failed, why)
+            }
         };
     }
     match (&overview.run, paused) {
         (_, Some(why)) => (State::Paused, Some(format!("paused {why}"))),
         (None, None) => (State::New, Some("not started yet".to_owned())),
         (Some(run), None) if run.end.as_deref() == Some("died") => {
-            let why = "its executor died; go on with: bex resume";
-            (State::Interrupted, Some(why.to_owned()))
+            (State::Interrupted, Some(died_text()))
         }
         (Some(run), None) => {
             let how = run.end.as_deref().unwrap_or_default();
             let why = match how {
                 "finished" => "tasks were added or held after its last run".to_owned(),
+                "output closed" => {
+                    format!("nobody read its output any more; go on with: bex resume {naming}")
+                }
                 "broken" => "its executor could not write".to_owned(),
                 other => format!("its last run was {other}"),
             };
             (State::Stopped, Some(why))
         }
     }
+}
+
+/// What ended the last run of a batch before all of its tasks had run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CutShort {
+    Time,
+    Failure,
+}
+
+impl CutShort {
+    const fn in_words(self) -> &'static str {
+        match self {
+            Self::Time => "its time was up (batch_timeout)",
+            Self::Failure => "a failure ended it (fail_fast)",
+        }
+    }
+}
+
+fn cut_short(overview: &Overview) -> Option<CutShort> {
+    let run = overview.run.as_ref()?;
+    let cut = run.end.as_deref() == Some("cut short") && overview.count(Status::Cancelled) > 0;
+    let failed = overview.info.settings.fail_fast && overview.count(Status::Failed) > 0;
+    cut.then_some(match failed {
+        true => CutShort::Failure,
+        false => CutShort::Time,
+    })
 }
 
 fn causes(overview: &Overview) -> Vec<CauseStatus> {
@@ -375,9 +413,10 @@ impl fmt::Display for BatchStatus {
             write!(f, ": {reason}")?;
         }
         let of = format!("{} of {}", self.finished(), self.total);
+        let tasks = if self.total == 1 { "task" } else { "tasks" };
         write!(
             f,
-            "\nProgress: {:.1}% ({of} tasks)\n{}",
+            "\nProgress: {:.1}% ({of} {tasks})\n{}",
             self.progress,
             self.counts()
         )?;

@@ -6,6 +6,7 @@ mod commands;
 mod drive;
 mod exit;
 mod feed;
+mod foreground;
 mod functions;
 mod output;
 mod progress;

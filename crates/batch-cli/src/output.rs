@@ -19,6 +19,8 @@ pub(crate) struct OutputPlan {
     pub(crate) options: WriterOptions,
     /// A file, in place of standard output.
     pub(crate) file: Option<PathBuf>,
+    /// The file, once it is open.
+    pub(crate) opened: Option<AtomicFile>,
     pub(crate) filter: Filter,
 }
 
@@ -38,17 +40,24 @@ struct State {
 }
 
 impl OutputPlan {
-    /// Opens the place results go to.
+    /// Opens the file, so that one that cannot be made is told before anything runs.
+    pub(crate) fn open_file(&mut self) -> Result<(), ExportError> {
+        // The format `none` writes nothing, not even an empty file.
+        if let Some(path) = &self.file
+            && self.options.format != Format::None
+        {
+            self.opened = Some(AtomicFile::create(path)?);
+        }
+        Ok(())
+    }
+
+    /// Gets ready to write results, to the file where one is open.
     pub(crate) fn open(
         self,
         batch: BatchId,
         screen: &Screen,
     ) -> Result<(ResultSink, Results), ExportError> {
-        let file = match &self.file {
-            // The format `none` writes nothing, not even an empty file.
-            Some(path) if self.options.format != Format::None => Some(AtomicFile::create(path)?),
-            _ => None,
-        };
+        let file = self.opened;
         let out: Box<dyn Write + Send> = match &file {
             Some(file) => Box::new(file.handle()?),
             None => Box::new(screen.writer(io::stdout())),

@@ -59,8 +59,13 @@ impl Source {
             args.file.is_some() || saved.is_some(),
             !args.command.is_empty(),
             args.shell.is_some(),
-            args.function.is_some(),
+            args.function.function.is_some(),
         ];
+        if args.resume && args.file.is_none() {
+            return Err(usage(
+                "--resume goes with a task file, whose last batch it goes on with; any batch goes on with: bex resume -b ID",
+            ));
+        }
         match wanted.iter().filter(|given| **given).count() {
             0 => {
                 return Err(usage(
@@ -73,6 +78,11 @@ impl Source {
                     "give one of: a task file, -- CMD, --shell, --function",
                 ));
             }
+        }
+        if items.iter().flatten().any(|item| item == ":::") {
+            return Err(usage(
+                "a second :::; all items follow the first one, and one that is ::: itself comes by standard input",
+            ));
         }
         if let Some(name) = saved {
             return Self::of_template(&name.to_string_lossy(), args);
@@ -104,10 +114,16 @@ impl Source {
                 "::: goes with -- CMD, --shell or --function, not with a task file",
             ));
         }
+        let name = path.to_string_lossy();
+        if name != "-" && !path.exists() {
+            return Err(usage(format!(
+                "there is no file {name}; to run a command for each item, put -- before it: bex run -- {name}"
+            )));
+        }
         Ok(Self::File {
             path: path.to_owned(),
             format: args.input.map(Into::into),
-            options: read_options(args),
+            options: args.attempt.read_options(args.template.clone()),
         })
     }
 
@@ -120,7 +136,7 @@ impl Source {
             template: Box::new(template),
             values: params(&args.param)?,
             rows: args.rows.clone(),
-            options: read_options(args),
+            options: args.attempt.read_options(args.template.clone()),
         })
     }
 
@@ -210,14 +226,6 @@ pub(crate) fn current_folder() -> Result<PathBuf, CliError> {
     std::env::current_dir().map_err(|error| CliError::System("tell the current folder", error))
 }
 
-fn read_options(args: &RunArgs) -> ReadOptions {
-    ReadOptions {
-        timeout: args.timeout,
-        max_retries: args.max_retries,
-        template: args.template.clone(),
-    }
-}
-
 /// The values of `--param NAME=VALUE`.
 fn params(given: &[String]) -> Result<BTreeMap<String, String>, CliError> {
     let mut values = BTreeMap::new();
@@ -243,10 +251,9 @@ fn item_template(args: &RunArgs, registry: &Registry) -> Result<ItemTemplate, Cl
             .map(ItemTemplate::Shell)
             .map_err(|error| usage(format!("--shell: {error}")));
     }
-    if let Some(function) = &args.function {
-        let params = args.params.as_deref().unwrap_or("{}");
-        let params =
-            Json::parse(params).map_err(|error| usage(format!("--params is not JSON: {error}")))?;
+    if let Some(function) = &args.function.function {
+        let params = Json::parse(args.function.params())
+            .map_err(|error| usage(format!("--params is not JSON: {error}")))?;
         let spec = TaskSpec {
             params: params.clone(),
             ..TaskSpec::new(function.as_str())
@@ -276,8 +283,8 @@ fn texts(problems: &[PlanProblem]) -> String {
 /// How tasks made of items are treated.
 fn item_options(args: &RunArgs) -> Result<Arc<TaskOptions>, CliError> {
     Ok(Arc::new(TaskOptions {
-        max_retries: args.max_retries.unwrap_or(0),
-        timeout: args.timeout,
+        max_retries: args.attempt.max_retries.unwrap_or(0),
+        timeout: args.attempt.timeout,
         cwd: Some(current_folder()?),
         ..TaskOptions::default()
     }))
@@ -366,19 +373,20 @@ pub(crate) fn output_plan(args: &ResultArgs, default: Format) -> Result<OutputPl
         );
         return Err(usage(message));
     }
+    let format = args.format.or(by_name).unwrap_or(default);
     let filter = Filter::parse(args.filter.as_deref().unwrap_or(""))
         .map_err(|error| usage(format!("--filter: {error}")))?
-        .with_statuses(args.status.iter().copied())
-        .with_priorities(args.priority.iter().copied())
-        .with_tags(args.tag.iter().map(String::as_str));
+        .with_statuses(args.status.iter().copied());
     Ok(OutputPlan {
         options: WriterOptions {
             keep_order: args.keep_order,
-            guard_formulas: args.guard_formulas,
-            escape_control: args.output.is_none() && std::io::stdout().is_terminal(),
-            ..WriterOptions::new(args.format.or(by_name).unwrap_or(default))
+            guard_formulas: args.narrow.guard_formulas,
+            escape_control: format == Format::Text
+                || args.output.is_none() && std::io::stdout().is_terminal(),
+            ..WriterOptions::new(format)
         },
         file: args.output.clone(),
-        filter,
+        opened: None,
+        filter: args.narrow.narrow(filter),
     })
 }

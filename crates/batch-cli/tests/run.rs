@@ -40,6 +40,21 @@ fn items_come_from_the_command_line() {
 }
 
 #[test]
+fn a_second_separator_of_items_is_refused() {
+    let place = Place::new();
+    let args = ["run", "--", "touch", ":::", "a", ":::", "b"];
+    let refused = place.bex(&args).expect(2);
+    assert!(refused.stderr.contains("a second :::"), "{refused:?}");
+    assert!(!place.has("a"));
+    // As it stands it comes by standard input, and to other verbs it is a word like any other.
+    let args = ["run", "-k", "--", "echo"];
+    assert_eq!(place.bex_with(b":::\n", &args).expect(0).stdout, ":::\n");
+    place.bex(&["add", "--", "echo", ":::", "a"]).expect(0);
+    let task = place.bex(&["show", "2", "--json"]).expect(0).json();
+    assert_eq!(task["params"]["argv"], json!(["echo", ":::", "a"]));
+}
+
+#[test]
 fn a_shell_gets_items_quoted() {
     let place = Place::new();
     let items = [
@@ -86,6 +101,36 @@ fn no_items_is_success_and_runs_nothing() {
 }
 
 // Placeholders
+
+#[test]
+fn what_runs_nothing_leaves_no_batch() {
+    let place = Place::new();
+    place.tasks(&json!([]));
+    for (args, code) in [
+        (&["run", "--", "echo"][..], 0),
+        (&["run", "tasks.json"], 0),
+        (&["run", "--key", "k", "--", "echo"], 0),
+        (&["run", "--resume", "tasks.json"], 0),
+        (&["run", "--store", "b.db", "tasks.json"], 0),
+        (&["run", "-o", "none/out.json", "--", "echo", ":::", "a"], 3),
+        (&["run", "--resume", "tasks.json", "-o", "none/x.csv"], 3),
+    ] {
+        let ended = place.bex(args).expect(code);
+        assert_eq!(ended.stdout, "", "{args:?}");
+        assert!(
+            code != 0 || ended.stderr.ends_with("0 tasks\n"),
+            "{ended:?}"
+        );
+    }
+    let long = [b'x'; 200_000];
+    place.bex_with(&long, &["run", "--", "echo"]).expect(2);
+    assert_eq!(place.bex(&["list"]).expect(0).stdout, "no batches\n");
+    assert!(!place.has("b.db"));
+    place
+        .bex(&["run", "tasks.json", "-o", "out.json"])
+        .expect(0);
+    assert!(place.read("out.json").contains("\"total_tasks\":0"));
+}
 
 #[test]
 fn every_placeholder_is_replaced() {
@@ -183,6 +228,10 @@ fn a_closed_pipe_ends_the_run_quietly() {
     }
     // Stopped before its end.
     assert_eq!(place.read("code"), "5\n", "{ended:#?}");
+    assert!(ended.stderr.contains("bex resume -b b1"), "{ended:#?}");
+    let status = place.bex(&["status"]).expect(0).stdout;
+    let why = "b1 is stopped: nobody read its output any more; go on with: bex resume -b b1";
+    assert!(status.starts_with(why), "{status}");
 }
 
 const FIELDS: &str = "task_id id name function params priority status reason created_at started_at \
@@ -366,6 +415,63 @@ fn wrong_usage_exits_2_and_runs_nothing() {
         assert_eq!(ended.stdout, "", "{args:?}");
     }
     assert!(!place.has("marker"));
+}
+
+#[test]
+fn what_was_meant_is_told() {
+    let place = Place::new();
+    place.tasks(&json!([{ "command": ["echo", "x".repeat(200_000)] }]));
+    let long = [b'x'; 200_000];
+    for (input, args, hint) in [
+        (&b""[..], &["run", "nofile"][..], "bex run -- nofile"),
+        (b"", &["run", "none.json"], "there is no file none.json"),
+        (b"", &["run", "-j0", "--", "x"], "at least one task"),
+        (b"", &["start", "-j", "two"], "a number of tasks"),
+        (b"", &["run", "--resume", "--", "x"], "bex resume"),
+        (b"", &["add", "--id", "", "--", "x"], "--id is empty"),
+        (
+            b"",
+            &["run", "tasks.json"],
+            "params.argv[1]: is 200000 bytes long",
+        ),
+        (
+            &long,
+            &["run", "--", "echo"],
+            "the system takes 131071 at most",
+        ),
+    ] {
+        let refused = place.bex_with(input, args).expect(2);
+        assert!(refused.stderr.contains(hint), "{hint}: {refused:?}");
+    }
+    assert_eq!(place.bex(&["list"]).expect(0).stdout, "no batches\n");
+}
+
+#[test]
+fn text_never_has_control_characters_and_raw_output_has_all() {
+    let place = Place::new();
+    let script = r"printf 'a\033[31m\n'";
+    let run = |more: &[&str]| {
+        let items = ["--shell", script, ":::", "x"];
+        place.bex(&[&["run"], more, &items].concat()).expect(0);
+    };
+    run(&["--format=text", "-o", "out.txt"]);
+    run(&["-o", "raw.txt", "--format=raw"]);
+    assert!(!place.read("out.txt").contains('\x1b'));
+    assert_eq!(place.read("raw.txt"), "a\x1b[31m\n");
+    let results = |format| place.bex(&["results", "--format", format]).expect(0).stdout;
+    assert!(!results("text").contains('\x1b'));
+    assert_eq!(results("raw"), "a\x1b[31m\n");
+}
+
+#[test]
+fn what_is_printed_into_a_closed_pipe_is_no_error() {
+    let place = Place::new();
+    for verb in ["man", "completions bash"] {
+        let mut shell = place.command("sh");
+        let script = format!("{} {verb} | head -n 1", env!("CARGO_BIN_EXE_bex"));
+        shell.args(["-c", &script]);
+        assert_eq!(finish(shell, b"").expect(0).stderr, "", "{verb}");
+    }
 }
 
 #[test]
@@ -644,6 +750,10 @@ fn fail_fast_ends_the_batch_at_the_first_failure() {
     ];
     place.bex(&args).expect(1);
     assert!(place.has("marker0") && !place.has("marker2") && !place.has("marker3"));
+    let waited = place.bex(&["wait"]).expect(1).stdout;
+    assert!(!waited.contains("time"), "{waited}");
+    let why = place.bex(&["why", "4"]).expect(0).stdout;
+    assert!(why.contains("a failure ended it (fail_fast)"), "{why}");
 }
 
 #[test]
@@ -660,7 +770,16 @@ fn a_batch_timeout_exits_5() {
         "98770",
         "98770",
     ];
-    Place::new().bex(&args).expect(5);
+    let place = Place::new();
+    place.bex(&args).expect(5);
+    // Whoever waits for it hears the same.
+    let waited = place.bex(&["wait"]).expect(5).stdout;
+    assert!(
+        waited.contains("its time was up (batch_timeout)"),
+        "{waited}"
+    );
+    let why = place.bex(&["why", "2"]).expect(0).stdout;
+    assert!(why.contains("its time was up (batch_timeout)"), "{why}");
 }
 
 #[test]

@@ -210,6 +210,15 @@ impl TaskFile {
             .tasks
             .get(index)
             .and_then(|task| task.name.as_ref().or(task.id.as_ref()));
+        let message = message.into();
+        // What is said of a parameter goes on from its name, where it does not say that itself.
+        let parameter = field
+            .starts_with("params.")
+            .then(|| field.rsplit('.').next());
+        let message = match parameter.flatten() {
+            Some(last) if !message.contains(last) => format!("{field}: {message}"),
+            _ => message,
+        };
         Problem {
             file: self.name.clone(),
             line: self.lines.get(index).copied().unwrap_or(0),
@@ -219,7 +228,7 @@ impl TaskFile {
                 name: name.cloned(),
             }),
             field: field.to_owned(),
-            message: message.into(),
+            message,
             help,
         }
     }

@@ -46,7 +46,7 @@ pub enum ItemProblem {
     Nul,
     /// Longer than [`MAX_ARGUMENT`].
     #[error(
-        "it makes an argument of {length} bytes, and {MAX_ARGUMENT} is the most; give large data by a file"
+        "it makes an argument of {length} bytes, and the system takes {MAX_ARGUMENT} at most; give large data in a file"
     )]
     TooLong {
         /// The bytes there are, or as many as were read before giving up.

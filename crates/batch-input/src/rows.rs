@@ -163,8 +163,10 @@ impl<'b> Table<'b> {
         }
     }
 
-    /// The names of the columns, and their line. Reports those that are there twice.
+    /// The names of the columns, and their line. Reports those that are there twice, and a quote in the table that
+    /// is never closed.
     pub(crate) fn header(&mut self, report: &mut Report) -> (StringRecord, u32) {
+        self.check_quotes(report);
         let header = match self.reader.headers() {
             Ok(header) => header.clone(),
             Err(error) => {
@@ -197,6 +199,21 @@ impl<'b> Table<'b> {
             }
         }
         None
+    }
+
+    /// Reports a quote that is never closed: the reader takes all that follows for one cell.
+    fn check_quotes(&self, report: &mut Report) {
+        let Some(quote) = unclosed_quote(self.bytes) else {
+            return;
+        };
+        let before = memchr::memchr_iter(b'\n', &self.bytes[..quote]).count();
+        let line = u32::try_from(before + 1).unwrap_or(u32::MAX);
+        let help = "close it; a quote inside a quoted cell is written twice";
+        report.add(
+            line,
+            "the double quote that begins here is never closed",
+            Some(help),
+        );
     }
 
     /// The line of a row, past the line ends before it.
@@ -232,6 +249,68 @@ impl<'b> Table<'b> {
                 report.add(self.line(pos.as_ref()), "the row is not UTF-8", None);
             }
             other => report.add(0, format!("not well-formed CSV: {other:?}"), None),
+        }
+    }
+}
+
+/// Where a cell begins with a quote that is never closed, as the reader takes quotes: only the first byte of a cell
+/// opens one, and a doubled one stands for itself.
+fn unclosed_quote(bytes: &[u8]) -> Option<usize> {
+    let bom = if bytes.starts_with(b"\xef\xbb\xbf") {
+        3
+    } else {
+        0
+    };
+    let mut at = bom;
+    while at < bytes.len() {
+        if bytes[at] == b'"' {
+            let open = at;
+            at += 1;
+            loop {
+                at += memchr::memchr(b'"', &bytes[at..]).unwrap_or(bytes.len() - at);
+                match bytes.get(at..) {
+                    None | Some([]) => return Some(open),
+                    Some([_, b'"', ..]) => at += 2,
+                    Some(_) => break,
+                }
+            }
+        }
+        // On to the next cell.
+        match memchr::memchr3(b',', b'\n', b'\r', &bytes[at..]) {
+            Some(end) => at += end + 1,
+            None => return None,
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_quote_that_begins_a_cell_can_stay_open() {
+        for sound in [
+            "",
+            "a,b",
+            "a\"b,c",
+            "\"a,\n\",b\n",
+            "\"a\"\"b\"",
+            "\"a\"b\",c",
+            "\"\"",
+            "\u{feff}\"a\"",
+        ] {
+            assert_eq!(unclosed_quote(sound.as_bytes()), None, "{sound:?}");
+        }
+        for (open, at) in [
+            ("\"", 0),
+            ("a,\"b", 2),
+            ("a\n\"b\"\"", 2),
+            ("\"a\",\"", 4),
+            ("\"\"\"", 0),
+            ("\u{feff}\"a", 3),
+        ] {
+            assert_eq!(unclosed_quote(open.as_bytes()), Some(at), "{open:?}");
         }
     }
 }

@@ -25,6 +25,7 @@ pub struct TaskStream {
     options: Arc<TaskOptions>,
     count: u64,
     scratch: Scratch,
+    peeked: Option<Option<Result<TaskSpec, ItemError>>>,
 }
 
 impl TaskStream {
@@ -42,15 +43,19 @@ impl TaskStream {
             options,
             count: 0,
             scratch: Scratch::default(),
+            peeked: None,
         }
     }
-}
 
-impl Iterator for TaskStream {
-    type Item = Result<TaskSpec, ItemError>;
+    /// The task that comes next, which stays the next one.
+    pub fn peek(&mut self) -> Option<&Result<TaskSpec, ItemError>> {
+        if self.peeked.is_none() {
+            self.peeked = Some(self.make());
+        }
+        self.peeked.as_ref()?.as_ref()
+    }
 
-    /// The next task, or why an item cannot become one; the stream goes on after it.
-    fn next(&mut self) -> Option<Self::Item> {
+    fn make(&mut self) -> Option<Result<TaskSpec, ItemError>> {
         let item = match self.items.next_item()? {
             Ok(item) => item,
             Err(error) => return Some(Err(error)),
@@ -76,5 +81,38 @@ impl Iterator for TaskStream {
             }),
             Err(problem) => Err(self.items.error(problem)),
         })
+    }
+}
+
+impl Iterator for TaskStream {
+    type Item = Result<TaskSpec, ItemError>;
+
+    /// The next task, or why an item cannot become one; the stream goes on after it.
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.peeked.take() {
+            Some(peeked) => peeked,
+            None => self.make(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::CommandTemplate;
+
+    #[test]
+    fn what_was_peeked_at_comes_next_and_once() {
+        let items = Items::list(vec!["a".into(), "b".into()]);
+        let template = ItemTemplate::Command(CommandTemplate::new(vec!["echo".into()]));
+        let mut stream = TaskStream::new(items, template, Arc::default());
+        let params =
+            |task: &Result<TaskSpec, ItemError>| task.as_ref().unwrap().params.as_str().to_owned();
+        let peeked = params(stream.peek().unwrap());
+        assert_eq!(stream.peek().map(params), Some(peeked.clone()));
+        assert_eq!(stream.next().as_ref().map(params), Some(peeked));
+        assert!(stream.next().is_some());
+        assert!(stream.peek().is_none());
+        assert!(stream.next().is_none());
     }
 }

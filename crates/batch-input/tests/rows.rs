@@ -176,3 +176,14 @@ proptest::proptest! {
         rows(&table, "function: f");
     }
 }
+
+#[test]
+fn a_quote_that_is_never_closed_is_told_with_its_line() {
+    let file = rows("a,b\n1,2\n3,\"four\n5,6\n", "{shell: 'x {{ row.a }}'}");
+    assert_eq!(
+        told(&file),
+        [
+            "t.csv:3: the double quote that begins here is never closed; close it; a quote inside a quoted cell is written twice"
+        ]
+    );
+}

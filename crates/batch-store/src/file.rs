@@ -1,6 +1,6 @@
 //! Where a batch lies: [`BatchFile`], the database and the files beside it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt;
@@ -17,6 +17,7 @@ use crate::error::StoreError;
 /// | `b7.db.lease` | locked by the executor that works on the batch |
 /// | `b7.db.files/` | outputs too large for the database |
 /// | `b7.db.log` | what a background executor had to say |
+/// | `b7.db.v1` | a copy from before the file was brought up from version 1 |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchFile {
     path: PathBuf,
@@ -46,6 +47,28 @@ impl BatchFile {
     /// The log of a background executor.
     pub fn log_path(&self) -> PathBuf {
         self.beside(".log")
+    }
+
+    /// The copies of older versions of the file.
+    fn copies(&self) -> Vec<PathBuf> {
+        let folder = match self.path.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        let mut before = OsString::from(self.path.file_name().unwrap_or_default());
+        before.push(".v");
+        let is_copy = |name: &OsStr| {
+            let version = name
+                .as_encoded_bytes()
+                .strip_prefix(before.as_encoded_bytes());
+            version
+                .is_some_and(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
+        };
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries
+            .filter(|entry| is_copy(&entry.file_name()))
+            .map(|entry| entry.path())
+            .collect()
     }
 
     fn beside(&self, ending: &str) -> PathBuf {
@@ -101,13 +124,14 @@ impl BatchFile {
     /// At the first file that cannot be removed; the database goes first, so that what is left of a
     /// batch half removed is no batch.
     pub fn remove(&self) -> Result<(), StoreError> {
-        let files = [
+        let mut files = vec![
             self.path.clone(),
             self.beside("-wal"),
             self.beside("-shm"),
             self.log_path(),
             self.lease_path(),
         ];
+        files.extend(self.copies());
         let gone = |path: &Path, result: io::Result<()>| match result {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(StoreError::io("remove", path, error))
@@ -134,4 +158,35 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
 /// When it cannot be made.
 pub fn private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_goes_with_its_copies_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let names = [
+            "b1.db",
+            "b1.db-wal",
+            "b1.db.log",
+            "b1.db.v1",
+            "b1.db.v12",
+            "b1.db.vx",
+            "b1.db.v",
+            "b12.db",
+            "b12.db.v1",
+        ];
+        for name in names {
+            fs::write(path(name), "").unwrap();
+        }
+        BatchFile::new(path("b1.db")).remove().unwrap();
+        let left: Vec<&str> = names
+            .into_iter()
+            .filter(|name| path(name).exists())
+            .collect();
+        assert_eq!(left, ["b1.db.vx", "b1.db.v", "b12.db", "b12.db.v1"]);
+    }
 }

@@ -18,4 +18,4 @@ mod start;
 
 pub(crate) use room::{DISK_FULL, STOPPING};
 pub(crate) use start::me;
-pub use start::{Adder, Engine, EngineOptions, Finished, LeftoverProcess, Mode};
+pub use start::{Adder, Engine, EngineOptions, Finished, LeftoverProcess, Mode, is_output_closed};

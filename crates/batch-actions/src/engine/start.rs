@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use batch_core::{Batch, ClaimToken, Event, Output, RunId, StopMode, TaskId, TaskSpec};
+use batch_export::ExportError;
 use batch_process::{boot_id, end_run, own_mark, process_alive};
 use batch_runtime::{
     Executor, Registry, ResultSource, RunEnd, RunHandle, RunReport, Sink, SourceError, StartLog,
@@ -209,9 +210,10 @@ impl Engine {
     /// When the end cannot be written; the batch is whole all the same.
     pub async fn finish(self) -> Result<Finished, ActionError> {
         let report = self.run.wait().await;
-        let ended = self.seen.into_inner().ended;
+        // That a run is finished is on record already, unless it was stopped meanwhile.
+        let on_record = self.seen.into_inner().ended && report.end == RunEnd::Finished;
         let mut store = lock(&self.store);
-        if self.mode == Mode::Execute && !ended {
+        if self.mode == Mode::Execute && !on_record {
             store.end_run(self.run_id, end_name(&report), now(), None)?;
         }
         let open = store.overview()?.open();
@@ -312,8 +314,16 @@ fn end_name(report: &RunReport) -> &'static str {
         RunEnd::Finished => "finished",
         RunEnd::CutShort => "cut short",
         RunEnd::Stopped => "stopped",
+        RunEnd::SinkFailed if is_output_closed(report) => "output closed",
         RunEnd::SinkFailed => "broken",
     }
+}
+
+/// Whether a run ended because nobody reads its results any more, as with `bex run | head`.
+pub fn is_output_closed(report: &RunReport) -> bool {
+    let error = report.sink_error.as_ref();
+    let error = error.and_then(|error| error.0.downcast_ref::<ExportError>());
+    error.is_some_and(ExportError::is_broken_pipe)
 }
 
 /// This process as the holder of a lease; run 0 for one that runs nothing.

@@ -10,12 +10,14 @@ use batch_agent::Limits;
 use batch_core::parse_duration;
 use clap::Args;
 
+use super::common::parse_slots;
+
 /// What the operator allows, whatever an agent asks for.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "What agents may do")]
 pub(crate) struct LimitArgs {
     /// At most so many tasks run at once in a batch
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_slots)]
     pub(crate) max_concurrent: Option<NonZeroU32>,
 
     /// No attempt takes longer

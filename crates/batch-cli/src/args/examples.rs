@@ -37,7 +37,8 @@ Examples:
   bex wait --until first-failure            or at the first failure
   bex wait --until 100 --timeout 10m        until 100 are finished, for ten minutes at most
 
-Exit codes: 0 all completed, 1 some failed, 5 nothing runs the batch and it is not done, 6 the time was up.";
+Exit codes: 0 all completed, 1 some failed, 5 nothing runs the batch and it is not done, or its own time was up,
+6 the time to wait was up.";
 
 pub(super) const STOP_EXAMPLES: &str = "\
 Examples:

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use batch_core::{Priority, parse_duration};
+use batch_core::parse_duration;
 use batch_export::Format;
 use clap::Args;
 
-use super::BatchArgs;
+use super::common::{BatchArgs, NarrowArgs};
 use super::examples::{RESULTS_EXAMPLES, WAIT_EXAMPLES};
 use super::stored::ChoiceArgs;
 
@@ -44,13 +44,8 @@ pub(crate) struct WantedArgs {
     #[arg(long, conflicts_with = "status")]
     pub(crate) failed: bool,
 
-    /// Results of these priorities only
-    #[arg(long, value_name = "PRIORITY", value_delimiter = ',')]
-    pub(crate) priority: Vec<Priority>,
-
-    /// Results with one of these tags only
-    #[arg(long, value_name = "TAG", value_delimiter = ',')]
-    pub(crate) tag: Vec<String>,
+    #[command(flatten)]
+    pub(crate) narrow: NarrowArgs,
 
     /// At most so many results
     #[arg(long, value_name = "N")]
@@ -59,10 +54,6 @@ pub(crate) struct WantedArgs {
     /// Leave out so many results at the front
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) offset: u64,
-
-    /// In CSV, keep spreadsheets from taking cells for formulas
-    #[arg(long)]
-    pub(crate) guard_formulas: bool,
 }
 
 /// Options of `bex results`.
@@ -133,7 +124,7 @@ pub(crate) struct LogsArgs {
     #[arg(long, value_name = "N")]
     pub(crate) attempt: Option<u32>,
 
-    /// Go on while the task runs
+    /// Wait for the task to run, and go on until it ends
     #[arg(short, long)]
     pub(crate) follow: bool,
 

@@ -1,6 +1,7 @@
 //! The command line as it is written: the first pass, in which nothing is decided yet.
 
 mod agent;
+mod common;
 mod examples;
 mod help;
 mod look;
@@ -8,14 +9,11 @@ mod run;
 mod stored;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
-use batch_actions::{ActionError, Home};
-use batch_core::{BatchId, FullTaskId};
-use batch_store::BatchFile;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use agent::{LimitArgs, McpArgs, ToolArgs};
+pub(crate) use common::BatchArgs;
 pub(crate) use help::parse;
 pub(crate) use look::{
     ExportArgs, ListArgs, LogsArgs, ResultsArgs, StatusArgs, TaskArgs, WaitArgs, WantedArgs,
@@ -61,7 +59,7 @@ pub(crate) enum Command {
     Cancel(ChangeArgs),
     /// Run failed tasks again, and let held ones go
     Retry(ChangeArgs),
-    /// Remove finished tasks from a batch
+    /// Remove finished tasks from a batch: completed, failed and cancelled ones where none are chosen
     Clear(ChangeArgs),
     /// Show how a batch is getting on
     Status(StatusArgs),
@@ -102,44 +100,6 @@ pub(crate) enum Command {
     },
     /// Print the manual page
     Man,
-}
-
-/// Which batch.
-#[derive(Clone, Debug, Default, Args)]
-pub(crate) struct BatchArgs {
-    /// The batch, such as b7 [default: the latest]
-    #[arg(short, long, value_name = "ID")]
-    pub(crate) batch: Option<BatchId>,
-
-    /// A batch file that lies elsewhere
-    #[arg(long, value_name = "FILE", conflicts_with = "batch")]
-    pub(crate) store: Option<PathBuf>,
-}
-
-impl BatchArgs {
-    /// The file of the batch.
-    pub(crate) fn find(&self, home: &Home) -> Result<BatchFile, ActionError> {
-        match &self.store {
-            Some(path) => Ok(BatchFile::new(path)),
-            None => home.find(self.batch),
-        }
-    }
-
-    /// The file of the batch that tasks are in: a full name such as b7.42 says so, where nothing else does.
-    pub(crate) fn find_with<'t>(
-        &self,
-        home: &Home,
-        tasks: impl IntoIterator<Item = &'t String>,
-    ) -> Result<BatchFile, ActionError> {
-        let mut full = tasks.into_iter().filter_map(|task| task.parse().ok());
-        let batch = self
-            .batch
-            .or_else(|| full.next().map(|task: FullTaskId| task.batch));
-        match &self.store {
-            Some(_) => self.find(home),
-            None => home.find(batch),
-        }
-    }
 }
 
 /// What survives what.
@@ -203,12 +163,14 @@ impl From<InputFormat> for batch_input::Format {
     }
 }
 
-/// Takes the items after the first `:::` off the arguments: they are data, and none of them is an option.
+/// Takes the items of `bex run` off the arguments, those after the first `:::`: they are data, and none of them is
+/// an option. To other verbs `:::` is a word like any other.
 pub(crate) fn split_items(
     args: impl Iterator<Item = OsString>,
 ) -> (Vec<OsString>, Option<Vec<OsString>>) {
     let mut args: Vec<OsString> = args.collect();
-    match args.iter().position(|arg| arg == ":::") {
+    let is_run = args.get(1).is_some_and(|verb| verb == "run");
+    match args.iter().position(|arg| is_run && arg == ":::") {
         None => (args, None),
         Some(at) => {
             let items = args.split_off(at + 1);
@@ -230,9 +192,12 @@ mod tests {
 
     #[test]
     fn items_are_never_options() {
-        let args = ["bex", "run", "--shell", "x", ":::", "-j", "a", ":::"].map(OsString::from);
+        let args = ["bex", "run", "--shell", "x", ":::", "-j", "a"].map(OsString::from);
         let (args, items) = split_items(args.into_iter());
         assert_eq!(args, ["bex", "run", "--shell", "x"]);
-        assert_eq!(items.unwrap(), ["-j", "a", ":::"]);
+        assert_eq!(items.unwrap(), ["-j", "a"]);
+        let args = ["bex", "add", "--", "parallel", "x", ":::", "a"].map(OsString::from);
+        let (all, items) = split_items(args.clone().into_iter());
+        assert_eq!((all, items), (args.to_vec(), None));
     }
 }

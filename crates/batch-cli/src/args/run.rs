@@ -5,11 +5,12 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use batch_core::{Priority, Status, parse_duration};
+use batch_core::{Status, parse_duration};
 use batch_export::Format;
 use clap::Args;
 
-use super::{BatchArgs, Durability, InputFormat, Progress};
+use super::common::{AttemptArgs, BatchArgs, FunctionArgs, NarrowArgs, SlotArgs, parse_slots};
+use super::{Durability, InputFormat, Progress};
 
 pub(crate) const RUN_USAGE: &str = "bex run [OPTIONS] FILE
        bex run [OPTIONS] -- CMD ARG… < lines
@@ -44,18 +45,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "SCRIPT", help_heading = "What to run")]
     pub(crate) shell: Option<OsString>,
 
-    /// A function, run once for each item, with --params
-    #[arg(long, value_name = "NAME", help_heading = "What to run")]
-    pub(crate) function: Option<String>,
-
-    /// The parameters for --function: JSON, with {} in its texts for the item
-    #[arg(
-        long,
-        value_name = "JSON",
-        requires = "function",
-        help_heading = "What to run"
-    )]
-    pub(crate) params: Option<String>,
+    #[command(flatten)]
+    pub(crate) function: FunctionArgs,
 
     /// The task for each row of a .csv FILE; without FILE, a saved template
     #[arg(long, value_name = "FILE|NAME", help_heading = "What to run")]
@@ -74,20 +65,15 @@ pub(crate) struct RunArgs {
     pub(crate) dry_run: bool,
 
     /// How many tasks run at once [default: number of CPUs]
-    #[arg(short = 'j', long, value_name = "N", help_heading = "How to run")]
+    #[arg(short = 'j', long, value_name = "N", value_parser = parse_slots, help_heading = "How to run")]
     pub(crate) max_concurrent: Option<NonZeroU32>,
 
-    /// How long one attempt may take, such as 30 or 1m30s
-    #[arg(long, value_name = "DUR", value_parser = parse_duration, help_heading = "How to run")]
-    pub(crate) timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) attempt: AttemptArgs,
 
     /// How long the whole batch may take
     #[arg(long, value_name = "DUR", value_parser = parse_duration, help_heading = "How to run")]
     pub(crate) batch_timeout: Option<Duration>,
-
-    /// How often a failed task is tried again [default: 3 in files, 0 for commands]
-    #[arg(long, value_name = "N", help_heading = "How to run")]
-    pub(crate) max_retries: Option<u32>,
 
     /// End the batch at the first task that fails
     #[arg(long, help_heading = "How to run")]
@@ -110,7 +96,7 @@ pub(crate) struct RunArgs {
     pub(crate) key: Option<String>,
 
     /// Go on with the last batch of FILE: run what is new, failed or unfinished, by content
-    #[arg(long, requires = "file", help_heading = "The batch")]
+    #[arg(long, help_heading = "The batch")]
     pub(crate) resume: bool,
 
     /// A value for a saved template
@@ -137,56 +123,33 @@ pub(crate) struct RunArgs {
 
 /// What becomes of the results.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Results")]
 pub(crate) struct ResultArgs {
     /// Write the results to a file; its extension gives the format
-    #[arg(short, long, value_name = "FILE", help_heading = "Results")]
+    #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
     /// text, json, jsonl, csv, raw or none [default: text for files, raw for commands]
-    #[arg(long, value_name = "FORMAT", help_heading = "Results")]
+    #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
 
     /// Write results in the order of the tasks, not as they finish
-    #[arg(short, long, help_heading = "Results")]
+    #[arg(short, long)]
     pub(crate) keep_order: bool,
 
     /// Only results that match, such as 'status:failed time>10'
-    #[arg(long, value_name = "EXPR", help_heading = "Results")]
+    #[arg(long, value_name = "EXPR")]
     pub(crate) filter: Option<String>,
 
     /// Only results of these statuses
-    #[arg(
-        long,
-        value_name = "STATUS",
-        value_delimiter = ',',
-        help_heading = "Results"
-    )]
+    #[arg(long, value_name = "STATUS", value_delimiter = ',')]
     pub(crate) status: Vec<Status>,
 
-    /// Only results of these priorities
-    #[arg(
-        long,
-        value_name = "PRIORITY",
-        value_delimiter = ',',
-        help_heading = "Results"
-    )]
-    pub(crate) priority: Vec<Priority>,
-
-    /// Only results with one of these tags
-    #[arg(
-        long,
-        value_name = "TAG",
-        value_delimiter = ',',
-        help_heading = "Results"
-    )]
-    pub(crate) tag: Vec<String>,
-
-    /// In CSV, keep spreadsheets from taking cells for formulas
-    #[arg(long, help_heading = "Results")]
-    pub(crate) guard_formulas: bool,
+    #[command(flatten)]
+    pub(crate) narrow: NarrowArgs,
 
     /// How progress is shown
-    #[arg(long, value_enum, default_value_t, help_heading = "Results")]
+    #[arg(long, value_enum, default_value_t)]
     pub(crate) progress: Progress,
 }
 
@@ -196,9 +159,8 @@ pub(crate) struct StartArgs {
     #[command(flatten)]
     pub(crate) batch: BatchArgs,
 
-    /// How many tasks run at once, in this run
-    #[arg(short = 'j', long, value_name = "N")]
-    pub(crate) max_concurrent: Option<NonZeroU32>,
+    #[command(flatten)]
+    pub(crate) slots: SlotArgs,
 
     /// Print the reply as JSON
     #[arg(long)]
@@ -215,20 +177,20 @@ pub(crate) struct ResumeArgs {
     #[arg(short, long)]
     pub(crate) detach: bool,
 
-    /// How many tasks run at once, in this run
-    #[arg(short = 'j', long, value_name = "N")]
-    pub(crate) max_concurrent: Option<NonZeroU32>,
+    #[command(flatten)]
+    pub(crate) slots: SlotArgs,
 
     /// What survives what: full (a finished task survives a power failure), fast (the end of bex)
     #[arg(long, value_enum, default_value_t = Durability::Full)]
     pub(crate) durability: Durability,
 
-    #[command(flatten)]
-    pub(crate) results: ResultArgs,
-
     /// Print the reply as JSON, where the batch runs in the background
     #[arg(long)]
     pub(crate) json: bool,
+
+    // Last, as its heading would go on.
+    #[command(flatten)]
+    pub(crate) results: ResultArgs,
 }
 
 /// Options of the hidden `bex execute`.
@@ -237,9 +199,8 @@ pub(crate) struct ExecuteArgs {
     /// The batch file
     pub(crate) file: PathBuf,
 
-    /// How many tasks run at once, in this run
-    #[arg(short = 'j', long, value_name = "N")]
-    pub(crate) max_concurrent: Option<NonZeroU32>,
+    #[command(flatten)]
+    pub(crate) slots: SlotArgs,
 
     /// What survives what
     #[arg(long, value_enum, default_value_t = Durability::Full)]

@@ -9,8 +9,9 @@ use batch_actions::Choice;
 use batch_core::{BatchId, Priority, Status, parse_duration};
 use clap::{Args, Subcommand};
 
+use super::InputFormat;
+use super::common::{AttemptArgs, BatchArgs, FunctionArgs, parse_slots};
 use super::examples::{ADD_EXAMPLES, CHANGE_EXAMPLES, SET_EXAMPLES, STOP_EXAMPLES};
-use super::{BatchArgs, InputFormat};
 
 /// Options of `bex add`.
 #[derive(Debug, Args)]
@@ -36,24 +37,14 @@ pub(crate) struct AddArgs {
     pub(crate) command: Vec<OsString>,
 
     /// A shell script
-    #[arg(long, value_name = "SCRIPT", help_heading = "What to add")]
+    #[arg(long, value_name = "SCRIPT", help_heading = "What to run")]
     pub(crate) shell: Option<String>,
 
-    /// A function, with --params
-    #[arg(long, value_name = "NAME", help_heading = "What to add")]
-    pub(crate) function: Option<String>,
-
-    /// The parameters of --function, as JSON
-    #[arg(
-        long,
-        value_name = "JSON",
-        requires = "function",
-        help_heading = "What to add"
-    )]
-    pub(crate) params: Option<String>,
+    #[command(flatten)]
+    pub(crate) function: FunctionArgs,
 
     /// All tasks of a file: .json, .jsonl, .yaml, or .csv with --template; - for standard input
-    #[arg(long, value_name = "FILE", help_heading = "What to add")]
+    #[arg(long, value_name = "FILE", help_heading = "What to run")]
     pub(crate) file: Option<PathBuf>,
 
     /// The task for each row of a .csv file
@@ -61,7 +52,7 @@ pub(crate) struct AddArgs {
         long,
         value_name = "FILE",
         requires = "file",
-        help_heading = "What to add"
+        help_heading = "What to run"
     )]
     pub(crate) template: Option<PathBuf>,
 
@@ -70,7 +61,7 @@ pub(crate) struct AddArgs {
         long,
         value_name = "FORMAT",
         requires = "file",
-        help_heading = "What to add"
+        help_heading = "What to run"
     )]
     pub(crate) input: Option<InputFormat>,
 
@@ -79,7 +70,7 @@ pub(crate) struct AddArgs {
         long,
         value_name = "ID",
         conflicts_with = "file",
-        help_heading = "How to run it"
+        help_heading = "How to run"
     )]
     pub(crate) id: Option<String>,
 
@@ -88,24 +79,19 @@ pub(crate) struct AddArgs {
         long,
         value_name = "PRIORITY",
         conflicts_with = "file",
-        help_heading = "How to run it"
+        help_heading = "How to run"
     )]
     pub(crate) priority: Option<Priority>,
 
-    /// How often a failed task is tried again [default: 3 in files, else 0]
-    #[arg(long, value_name = "N", help_heading = "How to run it")]
-    pub(crate) max_retries: Option<u32>,
-
-    /// How long one attempt may take, such as 30 or 1m30s
-    #[arg(long, value_name = "DUR", value_parser = parse_duration, help_heading = "How to run it")]
-    pub(crate) timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) attempt: AttemptArgs,
 
     /// A word to filter by; may be given several times
     #[arg(
         long,
         value_name = "TAG",
         conflicts_with = "file",
-        help_heading = "How to run it"
+        help_heading = "How to run"
     )]
     pub(crate) tag: Vec<String>,
 
@@ -114,7 +100,7 @@ pub(crate) struct AddArgs {
         long,
         value_name = "ID",
         conflicts_with = "file",
-        help_heading = "How to run it"
+        help_heading = "How to run"
     )]
     pub(crate) depends_on: Vec<String>,
 
@@ -216,7 +202,7 @@ pub(crate) struct SetArgs {
     pub(crate) batch: BatchArgs,
 
     /// How many tasks run at once, from now on
-    #[arg(short = 'j', long, value_name = "N")]
+    #[arg(short = 'j', long, value_name = "N", value_parser = parse_slots)]
     pub(crate) max_concurrent: Option<NonZeroU32>,
 
     /// The priority of the queued tasks named, or of all

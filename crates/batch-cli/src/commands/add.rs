@@ -4,15 +4,15 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use batch_actions::{
-    ActionError, AddReply, AddRequest, BatchRequest, Home, Target, add, place_tasks,
+    ActionError, AddReply, AddRequest, BatchRequest, Home, Naming, Target, add, place_tasks, status,
 };
 use batch_core::{BatchSettings, Json, TaskOptions, TaskSpec};
 use batch_input::{
-    CommandTemplate, FileSettings, ItemTemplate, Items, ReadOptions, TaskFile, TaskStream,
-    read_task_file, read_tasks,
+    CommandTemplate, FileSettings, ItemTemplate, Items, TaskFile, TaskStream, read_task_file,
+    read_tasks,
 };
 use batch_runtime::Registry;
-use batch_store::Origin;
+use batch_store::{BatchFile, Origin};
 
 use crate::args::AddArgs;
 use crate::exit::{CliError, Exit};
@@ -34,7 +34,7 @@ pub(crate) fn run(args: AddArgs) -> Result<Exit, CliError> {
     let reply = add(&home, request).map_err(|error| explain(error, file))?;
     print(args.json, &reply, || ids(&reply))?;
     if !args.json {
-        eprintln!("bex: {}", sentence(&reply));
+        eprintln!("bex: {}", sentence(&reply)?);
     }
     Ok(Exit::Completed)
 }
@@ -48,7 +48,7 @@ fn tasks(
         args.file.is_some(),
         !args.command.is_empty(),
         args.shell.is_some(),
-        args.function.is_some(),
+        args.function.function.is_some(),
     ];
     if given.iter().filter(|given| **given).count() != 1 {
         let message = "give one of: -- CMD, --shell, --function, --file";
@@ -57,11 +57,7 @@ fn tasks(
     let Some(path) = &args.file else {
         return Ok((vec![one_task(args)?], None));
     };
-    let options = ReadOptions {
-        timeout: args.timeout,
-        max_retries: args.max_retries,
-        template: args.template.clone(),
-    };
+    let options = args.attempt.read_options(args.template.clone());
     let format = args.input.map(Into::into);
     let mut file = if path.as_os_str() == "-" {
         let format = format.unwrap_or(batch_input::Format::Json);
@@ -78,10 +74,16 @@ fn tasks(
 }
 
 fn one_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
+    for (option, text) in [("--id", &args.id), ("--name", &args.name)] {
+        if text.as_deref() == Some("") {
+            let message = format!("{option} is empty; give it a text, or leave it out");
+            return Err(CliError::Usage(message));
+        }
+    }
     let mut task = if let Some(script) = &args.shell {
         TaskSpec::new("shell").with_params(&serde_json::json!({ "script": script }))
-    } else if let Some(function) = &args.function {
-        let params = Json::parse(args.params.as_deref().unwrap_or("{}"))
+    } else if let Some(function) = &args.function.function {
+        let params = Json::parse(args.function.params())
             .map_err(|error| CliError::Usage(format!("--params is not JSON: {error}")))?;
         Ok(TaskSpec {
             params,
@@ -119,8 +121,8 @@ fn dress(task: &mut TaskSpec, args: &AddArgs) {
         .collect();
     task.options = TaskOptions {
         priority: args.priority.unwrap_or_default(),
-        max_retries: args.max_retries.unwrap_or(0),
-        timeout: args.timeout,
+        max_retries: args.attempt.max_retries.unwrap_or(0),
+        timeout: args.attempt.timeout,
         tags: args.tag.clone(),
         ..TaskOptions::default()
     }
@@ -206,18 +208,26 @@ fn ids(reply: &AddReply) -> String {
     }
 }
 
-fn sentence(reply: &AddReply) -> String {
-    let batch = &reply.batch;
+fn sentence(reply: &AddReply) -> Result<String, CliError> {
+    let (batch, naming) = (&reply.batch, Naming::new(&reply.batch, &reply.file));
     let added = count(reply.added.into(), "task");
     let there = match reply.existing {
         0 => String::new(),
         n => format!(", {n} there already"),
     };
+    let them = if reply.added == 1 { "it" } else { "them" };
     let next = match (reply.running, reply.added) {
         (_, 0) => String::new(),
-        (true, _) => "; it is running and takes them up".to_owned(),
-        (false, 1) => format!("; start it with: bex start -b {batch}"),
-        (false, _) => format!("; start them with: bex start -b {batch}"),
+        (true, _) => format!("; the batch is running and takes {them} up"),
+        (false, _) if is_worked_on(reply)? => format!(
+            "; its run is being stopped and takes up nothing more; when it has ended, start {them} with: bex start {naming}"
+        ),
+        (false, _) => format!("; start {them} with: bex start {naming}"),
     };
-    format!("{added} added to {batch}{there}{next}")
+    Ok(format!("{added} added to {batch}{there}{next}"))
+}
+
+fn is_worked_on(reply: &AddReply) -> Result<bool, CliError> {
+    let status = status(&BatchFile::new(&reply.file), false)?;
+    Ok(status.pid.is_some())
 }

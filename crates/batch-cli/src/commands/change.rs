@@ -1,6 +1,6 @@
 //! Verbs that have something done to a batch by whoever works on it: `cancel`, `retry`, `clear`, `pause`, `set`.
 
-use batch_actions::{Control, ControlReply, Home, ask, status};
+use batch_actions::{Control, ControlReply, Home, Naming, ask, status};
 use batch_store::BatchFile;
 
 use crate::args::{BatchArgs, ChangeArgs, ChoiceArgs, PlainArgs, SetArgs};
@@ -32,9 +32,9 @@ pub(crate) fn retry(args: &ChangeArgs) -> Result<Exit, CliError> {
     })?;
     let status = status(&file, false)?;
     if !args.json && reply.changed > 0 && status.pid.is_none() {
-        let batch = &status.batch;
+        let (batch, naming) = (&status.batch, Naming::new(&status.batch, &status.file));
         eprintln!(
-            "bex: nothing runs {batch}; run it with: bex start -b {batch}, or bex resume -b {batch}"
+            "bex: nothing runs {batch}; run it with: bex start {naming}, or bex resume {naming}"
         );
     }
     Ok(exit)
@@ -45,8 +45,22 @@ pub(crate) fn clear(args: &ChangeArgs) -> Result<Exit, CliError> {
     let file = batch_of(&args.batch, &args.choice)?;
     let tasks = args.choice.choice();
     let reply = done(&file, Control::Clear { tasks })?;
+    let removed = reply.removed.unwrap_or_default();
     tell(args.json, &reply, |n| {
-        format!("{} cleared", count(n, "finished task"))
+        let each = [
+            (removed.completed, "completed"),
+            (removed.failed, "failed"),
+            (removed.cancelled, "cancelled"),
+        ];
+        let each = each.iter().filter(|(count, _)| *count > 0);
+        let each: Vec<String> = each
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        let told = format!("{} cleared", count(n, "finished task"));
+        match each.is_empty() {
+            true => told,
+            false => format!("{told}: {}", each.join(", ")),
+        }
     })
 }
 
@@ -56,9 +70,9 @@ pub(crate) fn pause(args: &PlainArgs) -> Result<Exit, CliError> {
     let reply = done(&file, Control::Pause)?;
     let status = status(&file, false)?;
     tell(args.json, &reply, |_| {
-        let batch = &status.batch;
+        let (batch, naming) = (&status.batch, Naming::new(&status.batch, &status.file));
         format!(
-            "{batch} is paused; running tasks go on to their end. Go on with: bex resume -b {batch}"
+            "{batch} is paused; running tasks go on to their end. Go on with: bex resume {naming}"
         )
     })
 }

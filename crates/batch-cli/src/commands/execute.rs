@@ -56,7 +56,7 @@ async fn begin(args: ExecuteArgs) -> Result<(Engine, Functions), ActionError> {
         observe: &mut |_, _| {},
         sinks: Vec::new(),
         feeding: false,
-        max_concurrent: args.max_concurrent,
+        max_concurrent: args.slots.max_concurrent,
         unpause: true,
     })
     .await?;

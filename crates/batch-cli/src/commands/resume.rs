@@ -1,21 +1,19 @@
 //! `bex resume`: a paused batch goes on, an unfinished one is run to its end; and `bex run --resume FILE`, by
 //! content.
 
-use std::path::PathBuf;
-
 use batch_actions::{
-    ActionError, BatchRequest, Choice, Control, Home, ResultsRequest, State, Until, ask, create,
-    export, merge, results, status, wait,
+    ActionError, BatchRequest, Choice, Control, Home, ResultsRequest, State, Until, ask, merge,
+    results, status, wait,
 };
-use batch_core::Plan;
-use batch_export::Format;
+use batch_export::{AtomicFile, Format};
 use batch_process::{ControlSignals, guard, raise_open_files};
 use batch_store::{BatchFile, Store};
 
 use crate::args::{ResumeArgs, RunArgs};
-use crate::commands::run::{Foreground, runtime};
+use crate::commands::run::runtime;
 use crate::commands::start::in_background;
 use crate::exit::{CliError, Exit};
+use crate::foreground::Foreground;
 use crate::output::OutputPlan;
 use crate::progress::Screen;
 use crate::reply::print;
@@ -27,7 +25,7 @@ pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
         return Ok(exit);
     }
     if args.detach {
-        return in_background(&file, args.max_concurrent, args.durability, args.json);
+        return in_background(&file, args.slots.max_concurrent, args.durability, args.json);
     }
     let Some(durability) = args.durability.of_store() else {
         let message = "--durability none goes with bex run; a batch that is kept stays so";
@@ -41,10 +39,14 @@ pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
         .as_deref()
         .and_then(|name| name.parse().ok());
     let mut output = output_plan(&args.results, default.unwrap_or(Format::Text))?;
-    let whole_at_end = WholeResults::of(&mut output, &args.results);
     // Before anything starts a thread.
     let guarded = guard::enter().unwrap_or_else(|_| guard::Guarded::alone());
-    let slots = args.max_concurrent.unwrap_or(info.settings.max_concurrent);
+    output.open_file()?;
+    let whole_at_end = WholeResults::of(&mut output, &args.results);
+    let slots = args
+        .slots
+        .max_concurrent
+        .unwrap_or(info.settings.max_concurrent);
     let _ = raise_open_files(slots.get().into());
     let screen = Screen::new(args.results.progress);
     runtime()?.block_on(async {
@@ -53,7 +55,7 @@ pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
         let foreground = Foreground {
             store,
             durability,
-            max_concurrent: args.max_concurrent,
+            max_concurrent: args.slots.max_concurrent,
             fail_fast: info.settings.fail_fast,
             whole_at_end,
         };
@@ -97,7 +99,7 @@ fn is_stopping(file: &BatchFile) -> Result<bool, CliError> {
 /// Results of a whole batch, of which a part ran before: written from its file when the run is over.
 pub(crate) struct WholeResults {
     request: ResultsRequest,
-    file: Option<PathBuf>,
+    file: Option<AtomicFile>,
 }
 
 impl WholeResults {
@@ -106,7 +108,7 @@ impl WholeResults {
     fn of(output: &mut OutputPlan, args: &crate::args::ResultArgs) -> Option<Self> {
         let format = output.options.format;
         let as_they_come = matches!(format, Format::Text | Format::Raw | Format::None);
-        if as_they_come && output.file.is_none() {
+        if as_they_come && output.opened.is_none() {
             return None;
         }
         let request = ResultsRequest {
@@ -123,22 +125,24 @@ impl WholeResults {
         output.options.format = Format::None;
         Some(Self {
             request,
-            file: output.file.take(),
+            file: output.opened.take(),
         })
     }
 
     /// Writes them.
-    pub(crate) fn write(&self, batch: &BatchFile) -> Result<(), CliError> {
-        match &self.file {
-            Some(path) => export(batch, &self.request, path)?,
-            None => results(batch, &self.request, std::io::stdout(), std::io::stderr())?,
+    pub(crate) fn write(self, batch: &BatchFile) -> Result<(), CliError> {
+        let Some(file) = self.file else {
+            results(batch, &self.request, std::io::stdout(), std::io::stderr())?;
+            return Ok(());
         };
-        Ok(())
+        results(batch, &self.request, file.handle()?, std::io::sink())?;
+        Ok(file.commit()?)
     }
 }
 
 /// `bex run --resume FILE`: the last batch of the file goes on, with what the file says now.
 pub(crate) async fn run_file(
+    file: BatchFile,
     args: &RunArgs,
     request: BatchRequest,
     work: Work,
@@ -149,17 +153,7 @@ pub(crate) async fn run_file(
     let Work::Plan(plan) = work else {
         unreachable!("--resume goes with a task file");
     };
-    let home = Home::of_environment();
-    let file = match last_batch_of(&home, &request)? {
-        Some(file) => {
-            screen.say(&merged(&file, &plan).await?);
-            file
-        }
-        None => {
-            screen.say("no batch of this file yet; all of its tasks are new");
-            BatchFile::new(create(&home, &request, &plan)?.file)
-        }
-    };
+    screen.say(&merge(&file, &plan).await?.to_string());
     let foreground = Foreground {
         store: Store::open_read(file).map_err(ActionError::from)?,
         durability: request.durability,
@@ -171,7 +165,10 @@ pub(crate) async fn run_file(
 }
 
 /// The last batch that was made of the same task file, or the one named by `--store`.
-fn last_batch_of(home: &Home, request: &BatchRequest) -> Result<Option<BatchFile>, CliError> {
+pub(crate) fn last_batch_of(
+    home: &Home,
+    request: &BatchRequest,
+) -> Result<Option<BatchFile>, CliError> {
     if let Some(path) = &request.file {
         let file = BatchFile::new(path);
         return Ok(path.exists().then_some(file));
@@ -185,9 +182,4 @@ fn last_batch_of(home: &Home, request: &BatchRequest) -> Result<Option<BatchFile
         }
     }
     Ok(None)
-}
-
-async fn merged(file: &BatchFile, plan: &Plan) -> Result<String, CliError> {
-    let merged = merge(file, plan).await?;
-    Ok(merged.to_string())
 }

@@ -3,25 +3,22 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use batch_actions::{
-    ActionError, AddReply, BatchRequest, Engine, EngineOptions, Home, Mode, create_open, summary_of,
-};
-use batch_core::{BatchId, BatchSettings, Status};
-use batch_export::{ExportError, Format, Summary};
-use batch_process::{ControlSignals, guard, raise_open_files};
-use batch_runtime::{Executor, RunEnd, RunReport, Sink as _};
-use batch_store::{Origin, Store, lock};
+use batch_actions::{AddReply, BatchRequest, Home, Naming, State, create_open, status};
+use batch_core::BatchSettings;
+use batch_export::Format;
+use batch_process::{ControlSignal, ControlSignals, guard, raise_open_files, suspend};
+use batch_store::{BatchFile, Durability, Origin};
+use tokio::sync::oneshot;
 
 use crate::args::RunArgs;
-use crate::commands::{dry_run, resume};
-use crate::drive::{Driven, Input, drive, housekeeping, say_leftovers};
+use crate::commands::{dry_run, resume, wait};
 use crate::exit::{CliError, Exit};
 use crate::feed::Feeder;
+use crate::foreground::{Foreground, run_in_memory};
 use crate::functions::Functions;
-use crate::output::{OutputPlan, Results};
+use crate::output::OutputPlan;
 use crate::progress::Screen;
 use crate::request::{Source, Work, output_plan};
-use crate::signals;
 
 pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, CliError> {
     let spill = tempfile::Builder::new().prefix("bex-").tempdir();
@@ -30,7 +27,7 @@ pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, C
     let registry = functions.registry();
     let source = Source::of(&args, items, &registry)?;
     let format = default_format(&args);
-    let output = output_plan(&args.results, format)?;
+    let mut output = output_plan(&args.results, format)?;
     if args.dry_run {
         let (_, work) = source.load(&args, &registry)?;
         return dry_run::show(work);
@@ -38,29 +35,97 @@ pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, C
     // Before anything starts a thread.
     let guarded = guard::enter().unwrap_or_else(|_| guard::Guarded::alone());
     let (settings, work) = source.load(&args, &registry)?;
+    // Before there is a batch: one whose results cannot be written is not begun.
+    output.open_file()?;
     let _ = raise_open_files(settings.max_concurrent.get().into());
     let screen = Screen::new(args.results.progress);
     runtime()?.block_on(async {
-        let signals = ControlSignals::new(guarded)
+        let mut signals = ControlSignals::new(guarded)
             .map_err(|error| CliError::System("listen to signals", error))?;
         let Some(durability) = args.durability.of_store() else {
             return run_in_memory(settings, work, &functions, output, signals, screen).await;
         };
-        let request = BatchRequest {
-            settings,
-            origin: Origin {
-                way: "run".to_owned(),
-                file: source_file(&args),
-                format: Some(format.name().to_owned()),
-            },
-            durability,
-            file: args.store.clone(),
+        let (work, is_empty) = match look_ahead(work, &mut signals).await? {
+            Ahead::Work(work) => (work, false),
+            Ahead::Nothing(work) => (work, true),
+            Ahead::Ended(signal) => return Ok(Exit::Signal(signal)),
         };
+        let request = request(&args, settings, durability, format);
         if args.resume {
-            return resume::run_file(&args, request, work, output, signals, screen).await;
+            if let Some(file) = resume::last_batch_of(&Home::of_environment(), &request)? {
+                return resume::run_file(file, &args, request, work, output, signals, screen).await;
+            }
+            screen.say("no batch of this file yet; all of its tasks are new");
+        }
+        // Where there is nothing to do, no batch is left behind.
+        if is_empty {
+            let settings = request.settings;
+            return run_in_memory(settings, work, &functions, output, signals, screen).await;
         }
         run_stored(&args, request, work, output, signals, screen).await
     })
+}
+
+fn request(
+    args: &RunArgs,
+    settings: BatchSettings,
+    durability: Durability,
+    format: Format,
+) -> BatchRequest {
+    BatchRequest {
+        settings,
+        origin: Origin {
+            way: "run".to_owned(),
+            file: source_file(args),
+            format: Some(format.name().to_owned()),
+        },
+        durability,
+        file: args.store.clone(),
+    }
+}
+
+/// What there is to do, seen before there is a batch.
+enum Ahead {
+    Work(Work),
+    /// No task at all.
+    Nothing(Work),
+    /// A signal came before the first item.
+    Ended(u8),
+}
+
+/// Waits for the first item.
+async fn look_ahead(work: Work, signals: &mut ControlSignals) -> Result<Ahead, CliError> {
+    let mut stream = match work {
+        Work::Plan(plan) if plan.is_empty() => return Ok(Ahead::Nothing(Work::Plan(plan))),
+        Work::Plan(plan) => return Ok(Ahead::Work(Work::Plan(plan))),
+        Work::Stream(stream) => stream,
+    };
+    let (sender, mut first) = oneshot::channel();
+    // Not one of the runtime's threads: nobody waits for it when it reads in vain.
+    std::thread::spawn(move || {
+        stream.peek();
+        let _ = sender.send(stream);
+    });
+    let mut stream = loop {
+        let signal = tokio::select! {
+            seen = &mut first => break seen.expect("it reads, and does not panic"),
+            signal = signals.next() => signal,
+        };
+        match signal {
+            ControlSignal::Interrupt => return Ok(Ahead::Ended(2)),
+            ControlSignal::Terminate => return Ok(Ahead::Ended(15)),
+            ControlSignal::Hangup => return Ok(Ahead::Ended(1)),
+            ControlSignal::Quit => return Ok(Ahead::Ended(3)),
+            ControlSignal::ParentDied => return Ok(Ahead::Ended(9)),
+            ControlSignal::Suspend => drop(suspend()),
+            ControlSignal::Continue => {}
+        }
+    };
+    match stream.peek() {
+        None => Ok(Ahead::Nothing(Work::Stream(stream))),
+        Some(Err(error)) => Err(CliError::Usage(error.to_string())),
+        Some(Ok(_)) => Ok(Ahead::Work(Work::Stream(stream))),
+    }
 }
 
 /// Text for tasks that somebody wrote down, what they print for commands.
@@ -98,7 +163,7 @@ async fn run_stored(
     let (store, feeder) = match work {
         Work::Plan(plan) => match create_open(&home, &request, &plan)? {
             (_, Some(store)) => (store, None),
-            (known, None) => return Ok(existing(&known, &screen)),
+            (known, None) => return existing(&known, &screen),
         },
         Work::Stream(stream) => (home.create(&request)?, Some(Feeder::start(stream))),
     };
@@ -113,194 +178,24 @@ async fn run_stored(
     foreground.run(feeder, output, signals, screen).await
 }
 
-/// The batch of this key is there already.
-fn existing(added: &AddReply, screen: &Screen) -> Exit {
-    let batch = &added.batch;
+/// The batch of this key is there already: says how it stands, and ends as waiting for it would end now.
+fn existing(added: &AddReply, screen: &Screen) -> Result<Exit, CliError> {
+    let status = status(&BatchFile::new(&added.file), false)?;
+    let (batch, naming) = (&status.batch, Naming::new(&status.batch, &status.file));
+    let next = match (status.state, status.pid) {
+        (State::Completed, _) => format!("see: bex results {naming}"),
+        (State::Failed, _) => {
+            format!("see: bex results {naming}; queue what failed again with: bex retry {naming}")
+        }
+        (_, Some(_)) => format!("wait for it with: bex wait {naming}"),
+        (_, None) => format!("go on with: bex resume {naming}"),
+    };
     screen.say(&format!(
-        "{batch} has this key and these tasks already; see: bex status -b {batch}, bex resume -b {batch}"
+        "{batch} has this key and these tasks already and is {}: {}; {next}",
+        status.state.in_words(),
+        status.counts()
     ));
-    Exit::Completed
-}
-
-/// A stored batch that is run to its end before somebody's eyes.
-pub(crate) struct Foreground {
-    /// Open until the engine has the batch open: with the last who has it open, SQLite does much in vain.
-    pub(crate) store: Store,
-    pub(crate) durability: batch_store::Durability,
-    pub(crate) max_concurrent: Option<std::num::NonZeroU32>,
-    pub(crate) fail_fast: bool,
-    /// Write the results of the whole batch to this file at the end, from the batch file.
-    pub(crate) whole_at_end: Option<resume::WholeResults>,
-}
-
-impl Foreground {
-    pub(crate) async fn run(
-        self,
-        feeder: Option<Feeder>,
-        output: OutputPlan,
-        signals: ControlSignals,
-        screen: Screen,
-    ) -> Result<Exit, CliError> {
-        let (batch, file) = (self.store.batch(), self.store.file().clone());
-        let (sink, results) = output.open(batch, &screen)?;
-        let mut observer = sink.clone();
-        let functions = Functions::of_environment()?;
-        let engine = Engine::start(EngineOptions {
-            file: file.clone(),
-            durability: self.durability,
-            mode: Mode::Execute,
-            registry: &|_, folder| functions.stored(folder),
-            observe: &mut |_, events| {
-                // A writer that fails says so again at the end.
-                let _ = observer.on_events(events);
-            },
-            sinks: vec![Box::new(sink)],
-            feeding: feeder.is_some(),
-            max_concurrent: self.max_concurrent,
-            unpause: true,
-        })
-        .await?;
-        drop(self.store);
-        let name = engine.info().settings.name.clone();
-        let store = std::sync::Arc::clone(engine.store());
-        let driven = drive(engine, &functions, feeder, signals, &screen).await?;
-        let overview = lock(&store).overview().map_err(ActionError::from)?;
-        let Driven {
-            finished,
-            signal,
-            fed,
-        } = driven;
-        let summary = summary_of(&lock(&store))?;
-        let report = &finished.report;
-        let failed = overview.count(Status::Failed) + overview.count(Status::Cancelled) > 0;
-        conclude(report, results, name, Some(summary), failed, &screen)?;
-        if let Some(whole) = &self.whole_at_end {
-            whole.write(&file)?;
-        }
-        if fed? == Input::Cut {
-            screen.say("the input was not read to its end; what was not read is not in the batch");
-        }
-        if finished.open > 0 {
-            let held = lock(&store).held().map_err(ActionError::from)?;
-            tell_left(&screen, batch, held, finished.open);
-        }
-        Ok(exit(report, self.fail_fast, failed, signal, finished.open))
-    }
-}
-
-/// Runs a batch that ends with this process.
-async fn run_in_memory(
-    settings: BatchSettings,
-    work: Work,
-    functions: &Functions,
-    output: OutputPlan,
-    signals: ControlSignals,
-    screen: Screen,
-) -> Result<Exit, CliError> {
-    let batch = BatchId::default();
-    let (name, fail_fast) = (settings.name.clone(), settings.fail_fast);
-    let (sink, results) = output.open(batch, &screen)?;
-    let run = Executor::new(functions.registry())
-        .with_settings(settings)
-        .with_sink(sink)
-        .start();
-    let ended_by = std::cell::Cell::new(None);
-    let work = async {
-        let fed = match work {
-            Work::Plan(plan) => {
-                // A run that is over already was stopped, and its report says so.
-                let _ = run.submit_plan(plan).await;
-                Ok(())
-            }
-            Work::Stream(stream) => Feeder::start(stream).feed_run(&run).await,
-        };
-        if fed.is_err() {
-            run.stop(batch_core::StopMode::Graceful);
-        }
-        (run.finish().await, fed)
-    };
-    let stop = |mode| run.stop(mode);
-    let (report, fed) = tokio::select! {
-        biased;
-        ended = work => ended,
-        () = signals::obey(signals, run.clone(), &stop, screen.clone(), &ended_by) => unreachable!("it never returns"),
-        () = housekeeping(screen.clone().follow(run.clone(), batch)) => unreachable!("it never returns"),
-    };
-    screen.clear();
-    functions.close().await;
-    say_leftovers(&screen).await;
-    let stats = &report.stats;
-    let failed = stats.count(Status::Failed) + stats.count(Status::Cancelled) > 0;
-    conclude(&report, results, name, None, failed, &screen)?;
-    fed?;
-    Ok(exit(&report, fail_fast, failed, ended_by.get(), 0))
-}
-
-/// Closes the results and shows the summary.
-fn conclude(
-    report: &RunReport,
-    results: Results,
-    name: Option<String>,
-    of_batch: Option<Summary>,
-    failed: bool,
-    screen: &Screen,
-) -> Result<(), CliError> {
-    let Some(error) = &report.sink_error else {
-        let summary = results.finish(name, of_batch)?;
-        if failed || !screen.is_quiet() {
-            eprintln!("{summary}");
-        }
-        return Ok(());
-    };
-    if !is_broken_pipe(error) {
-        screen.say(&error.to_string());
-    }
-    results.give_up();
-    Ok(())
-}
-
-/// What becomes of the tasks that have not finished.
-fn tell_left(screen: &Screen, batch: BatchId, held: u64, open: u64) {
-    let tasks = |count: u64| match count {
-        1 => "1 task is".to_owned(),
-        _ => format!("{count} tasks are"),
-    };
-    if held > 0 {
-        let held = tasks(held);
-        screen.say(&format!(
-            "{held} held until somebody has looked (bex why TASK); let go with: bex retry -b {batch}"
-        ));
-    }
-    if open > held {
-        let left = tasks(open - held);
-        screen.say(&format!("{left} left; go on with: bex resume -b {batch}"));
-    }
-}
-
-fn is_broken_pipe(error: &batch_runtime::SinkError) -> bool {
-    error
-        .0
-        .downcast_ref::<ExportError>()
-        .is_some_and(ExportError::is_broken_pipe)
-}
-
-fn exit(report: &RunReport, fail_fast: bool, failed: bool, signal: Option<u8>, open: u64) -> Exit {
-    match (report.end, signal) {
-        (_, Some(signal)) => Exit::Signal(signal),
-        // What is left is held, and waits for somebody.
-        (RunEnd::Finished | RunEnd::Stopped, None) if open > 0 => Exit::Stopped,
-        (RunEnd::Finished, None) if failed => Exit::SomeFailed,
-        (RunEnd::Finished, None) => Exit::Completed,
-        // A failure ended it, as was asked for.
-        (RunEnd::CutShort, None) if fail_fast && report.stats.count(Status::Failed) > 0 => {
-            Exit::SomeFailed
-        }
-        (RunEnd::CutShort | RunEnd::Stopped, None) => Exit::Stopped,
-        (RunEnd::SinkFailed, None) if report.sink_error.as_ref().is_some_and(is_broken_pipe) => {
-            Exit::Stopped
-        }
-        (RunEnd::SinkFailed, None) => Exit::Broken,
-    }
+    Ok(wait::exit_now(&status))
 }
 
 /// A path as an absolute one.

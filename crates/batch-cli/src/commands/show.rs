@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use batch_actions::{Home, TaskDetails, show, why};
-use batch_core::{ShortDuration, Stream, TaskOptions, TaskSpec};
+use batch_core::{Priority, ShortDuration, Stream, TaskOptions, TaskSpec};
 use batch_export::{AttemptEnd, AttemptRecord, TaskJson, Visible, rfc3339};
 use serde_json::{Value, json};
 
 use crate::args::TaskArgs;
 use crate::exit::{CliError, Exit};
-use crate::reply::{print, quiet};
+use crate::reply::{count, print, quiet};
 
 /// So much of an output is shown; `bex logs` shows all.
 const SHOWN: usize = 2_000;
@@ -61,7 +61,7 @@ fn text(details: &TaskDetails) -> Result<String, CliError> {
         spec.function,
         Visible(&short(spec.params.as_str()))
     );
-    for (name, value) in treated(spec) {
+    for (name, value) in treated(spec, record.priority) {
         let _ = writeln!(text, "{name:<10} {}", Visible(&value));
     }
     let _ = writeln!(text, "created    {}", rfc3339(record.created_at));
@@ -79,7 +79,7 @@ fn text(details: &TaskDetails) -> Result<String, CliError> {
     }
     for (name, stream) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
         if !stream.is_empty() {
-            let _ = writeln!(text, "{name} ({} bytes):", stream.len());
+            let _ = writeln!(text, "{name} ({}):", count(stream.len(), "byte"));
             for line in tail(stream)?.lines() {
                 let _ = writeln!(text, "  {}", Visible(line));
             }
@@ -114,14 +114,15 @@ fn attempt_line(attempt: &AttemptRecord) -> String {
 }
 
 /// How the task is treated, where that is not as usual.
-fn treated(spec: &TaskSpec) -> Vec<(&'static str, String)> {
+fn treated(spec: &TaskSpec, priority: Priority) -> Vec<(&'static str, String)> {
     let (options, usual) = (&*spec.options, TaskOptions::default());
     let mut lines = Vec::new();
     if !spec.depends_on.is_empty() {
         lines.push(("depends on", spec.depends_on.join(", ")));
     }
-    if options.priority != usual.priority {
-        lines.push(("priority", options.priority.to_string()));
+    // The task's own priority is that of when it was added.
+    if priority != usual.priority {
+        lines.push(("priority", priority.to_string()));
     }
     if options.max_retries != usual.max_retries {
         lines.push(("retries", options.max_retries.to_string()));

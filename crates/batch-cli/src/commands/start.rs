@@ -3,16 +3,22 @@
 use std::num::NonZeroU32;
 use std::process::Command;
 
-use batch_actions::{Home, StartReply, start};
+use batch_actions::{BatchStatus, Home, StartReply, State, start, status};
 use batch_store::BatchFile;
+use serde_json::json;
 
 use crate::args::{Durability, StartArgs};
 use crate::exit::{CliError, Exit};
-use crate::reply::print;
+use crate::reply::{count, print};
 
 pub(crate) fn run(args: &StartArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
-    in_background(&file, args.max_concurrent, Durability::Full, args.json)
+    in_background(
+        &file,
+        args.slots.max_concurrent,
+        Durability::Full,
+        args.json,
+    )
 }
 
 /// Starts an executor of its own for a batch, and tells of it.
@@ -22,8 +28,23 @@ pub(crate) fn in_background(
     durability: Durability,
     json: bool,
 ) -> Result<Exit, CliError> {
+    let status = status(file, false)?;
+    if status.pid.is_none() && matches!(status.state, State::Completed | State::Failed) {
+        return nothing_to_do(&status, json);
+    }
     let reply = start(file, executor(file, max_concurrent, durability)?)?;
     print(json, &reply, || sentence(&reply))?;
+    Ok(Exit::Completed)
+}
+
+/// No executor is started where everything is finished.
+fn nothing_to_do(status: &BatchStatus, json: bool) -> Result<Exit, CliError> {
+    let batch = &status.batch;
+    let reply = json!({ "batch": batch, "pid": null, "run": null, "open": 0, "interrupted": 0 });
+    print(json, &reply, || {
+        let state = status.state.in_words();
+        format!("nothing to do: {batch} is {state}: {}", status.counts())
+    })?;
     Ok(Exit::Completed)
 }
 
@@ -55,10 +76,11 @@ fn sentence(reply: &StartReply) -> String {
         interrupted,
         ..
     } = reply;
-    let tasks = if *open == 1 { "task" } else { "tasks" };
+    let tasks = count(*open, "task");
+    // One that was cut off may have failed by that, and is not to do any more.
     let again = match interrupted {
         0 => String::new(),
-        n => format!(", {n} of them interrupted before"),
+        n => format!(", {n} interrupted before"),
     };
-    format!("{batch} started: process {pid}, {open} {tasks} to do{again}")
+    format!("{batch} started: process {pid}, {tasks} to do{again}")
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use batch_actions::{Control, Home, Stop, Until, Waited, status, wait};
+use batch_actions::{Control, Home, Naming, Stop, Until, Waited, status, wait};
 
 use crate::args::StopArgs;
 use crate::commands::change::done;
@@ -27,19 +27,20 @@ pub(crate) fn run(args: &StopArgs) -> Result<Exit, CliError> {
         waited = Some(runtime()?.block_on(wait(&file, Until::AtRest, limit))?.0);
     }
     let status = status(&file, false)?;
-    let batch = &status.batch;
+    let (batch, naming) = (&status.batch, Naming::new(&status.batch, &status.file));
     print(args.json, &status, || match (waited, status.running) {
         (None, running @ 1..) => {
-            let tasks = count(running, "running task");
-            format!(
-                "{batch} is stopping: {tasks} first end by themselves (bex stop --now ends them)"
-            )
+            let tasks = match running {
+                1 => "1 running task first ends by itself".to_owned(),
+                n => format!("{n} running tasks first end by themselves"),
+            };
+            format!("{batch} is stopping: {tasks} (at once with: bex stop --now {naming})")
         }
         (Some(Waited::TimedOut), _) => format!("{batch} is stopping still"),
         _ => {
             let left = count(status.queued, "task");
             format!(
-                "{batch} is {}; {left} left (bex resume -b {batch})",
+                "{batch} is {}; {left} left (bex resume {naming})",
                 status.state
             )
         }

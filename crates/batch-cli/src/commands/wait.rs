@@ -30,6 +30,10 @@ fn until(text: &str) -> Result<Until, CliError> {
 fn sentence(waited: Waited, status: &BatchStatus) -> String {
     let (batch, counts) = (&status.batch, status.counts());
     match waited {
+        Waited::Reached if status.timed_out => {
+            let why = status.reason.as_deref().unwrap_or_default();
+            format!("{batch} is {}: {counts}; {why}", status.state.in_words())
+        }
         Waited::Reached => format!("{batch} is {}: {counts}", status.state.in_words()),
         Waited::TimedOut => format!("{batch} is still {}: {counts}", status.state),
         Waited::AtRest => {
@@ -38,11 +42,22 @@ fn sentence(waited: Waited, status: &BatchStatus) -> String {
     }
 }
 
+/// The exit code for a batch as it stands, with no time to wait.
+pub(crate) fn exit_now(status: &BatchStatus) -> Exit {
+    let waited = match (status.state, status.pid) {
+        (State::Completed | State::Failed, _) => Waited::Reached,
+        (_, Some(_)) => Waited::TimedOut,
+        (_, None) => Waited::AtRest,
+    };
+    exit(waited, status)
+}
+
 /// The exit code for a batch as it stands after waiting.
 pub(crate) fn exit(waited: Waited, status: &BatchStatus) -> Exit {
     match (waited, status.state) {
         (Waited::TimedOut, _) => Exit::WaitLimit,
         (_, State::Completed) => Exit::Completed,
+        (_, State::Failed) if status.timed_out => Exit::Stopped,
         (_, State::Failed) => Exit::SomeFailed,
         (Waited::Reached, _) if status.failed > 0 => Exit::SomeFailed,
         (Waited::Reached, _) => Exit::Completed,

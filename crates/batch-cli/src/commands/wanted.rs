@@ -73,12 +73,11 @@ fn request(wanted: &WantedArgs, format: Format, terminal: bool) -> ResultsReques
     }
     ResultsRequest {
         tasks,
-        more: Filter::default()
-            .with_priorities(wanted.priority.iter().copied())
-            .with_tags(wanted.tag.iter().map(String::as_str)),
+        more: wanted.narrow.narrow(Filter::default()),
         options: WriterOptions {
-            guard_formulas: wanted.guard_formulas,
-            escape_control: terminal,
+            guard_formulas: wanted.narrow.guard_formulas,
+            // Raw output goes to other programs as it is.
+            escape_control: terminal || format == Format::Text,
             ..WriterOptions::new(format)
         },
         offset: wanted.offset,

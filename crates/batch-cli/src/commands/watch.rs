@@ -26,17 +26,20 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Exit, CliError> {
         },
     };
     let runtime = runtime()?;
+    let mut pause = Duration::ZERO;
     loop {
-        let status = status(&file, true)?;
-        if !view.show(&status)? {
-            // Who reads has seen enough.
-            return Ok(Exit::Completed);
-        }
-        let (waited, now) = runtime.block_on(wait(&file, Until::Done, Some(view.interval())))?;
+        let (waited, now) = runtime.block_on(wait(&file, Until::Done, Some(pause)))?;
         if waited != Waited::TimedOut {
             view.end();
             print(args.json, &now, || now.to_string())?;
             return Ok(exit(waited, &now));
+        }
+        pause = view.interval();
+        let status = status(&file, true)?;
+        // The end, where it came in between, is shown once and as the end.
+        if status.pid.is_some() && !view.show(&status)? {
+            // Who reads has seen enough.
+            return Ok(Exit::Completed);
         }
     }
 }
@@ -65,15 +68,15 @@ impl View {
                 Ok(true)
             }
             Self::Lines { json, last } => {
-                let counts = status.counts();
-                if *last == counts {
+                let line = format!("{} {}: {}", status.batch, status.state, status.counts());
+                if *last == line {
                     return Ok(true);
                 }
-                *last = counts;
-                print_line(&match json {
-                    true => serde_json::to_string(status).expect("replies are JSON"),
-                    false => format!("{} {}: {last}", status.batch, status.state),
-                })
+                *last = line;
+                match json {
+                    true => print_line(&serde_json::to_string(status).expect("replies are JSON")),
+                    false => print_line(last),
+                }
             }
         }
     }

@@ -238,7 +238,7 @@ fn a_template_is_saved_shown_run_and_removed() {
     let saved = place.bex(&save).expect(0).stdout;
     assert!(saved.contains("1 task, 2 parameters"), "{saved}");
     let twice = place.bex(&save).expect(2);
-    assert!(twice.stderr.contains("greet"), "{twice:?}");
+    assert!(twice.stderr.contains("--replace"), "{twice:?}");
     place.bex(&[&save[..], &["--replace"]].concat()).expect(0);
     let list = place.bex(&["template", "list", "--json"]).expect(0).json();
     assert_eq!(list[0]["name"], "greet");
@@ -298,4 +298,54 @@ fn a_key_runs_the_same_items_once_and_refuses_others() {
     let other = run("b").expect(2);
     assert!(other.stderr.contains("take another key"), "{other:?}");
     assert_eq!(place.read("effects"), "a\n");
+}
+
+#[test]
+fn a_key_that_exists_ends_as_its_batch_stands() {
+    let place = Place::new();
+    place.tasks(&json!([{ "command": ["test", "-e", "there"], "max_retries": 0 }]));
+    let run = |code| {
+        let ended = place.bex(&["run", "--key", "k", "tasks.json"]).expect(code);
+        ended.stderr
+    };
+    place
+        .bex(&["add", "--key", "k", "--file", "tasks.json"])
+        .expect(0);
+    let new = run(5);
+    assert!(
+        new.contains("is new: 1 queued; go on with: bex resume -b b1"),
+        "{new}"
+    );
+    place.bex(&["resume", "--format", "none"]).expect(1);
+    let failed = run(1);
+    assert!(failed.contains("1 failed"), "{failed}");
+    assert!(failed.contains("bex retry -b b1"), "{failed}");
+    std::fs::write(place.path("there"), "").unwrap();
+    place.bex(&["retry"]).expect(0);
+    place.bex(&["resume", "--format", "none"]).expect(0);
+    let completed = run(0);
+    assert!(completed.contains("is completed"), "{completed}");
+}
+
+#[test]
+fn hints_name_a_batch_that_lies_elsewhere_by_its_file() {
+    let place = Place::new();
+    let at = ["--store", "my batch.db"];
+    let told = |args: &[&str], code| {
+        let args = [&args[..1], &at, &args[1..]].concat();
+        let ended = place.bex(&args).expect(code);
+        let text = ended.stdout + &ended.stderr;
+        assert!(!text.contains("-b b"), "{text}");
+        text
+    };
+    let named = |text: &str, verb: &str| {
+        let hint = format!("bex {verb} --store 'my batch.db'");
+        assert!(text.contains(&hint), "{hint}: {text}");
+    };
+    named(&told(&["add", "--", "test", "-e", "there"], 0), "start");
+    named(&told(&["why", "1"], 0), "start");
+    named(&told(&["pause"], 0), "resume");
+    told(&["resume", "--format", "none"], 1);
+    named(&told(&["retry"], 0), "resume");
+    named(&told(&["why", "1"], 0), "resume");
 }

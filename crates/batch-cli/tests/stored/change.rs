@@ -113,7 +113,7 @@ fn clear_forgets_finished_tasks_and_keeps_the_rest() {
     let place = failed();
     place.bex(&["retry", "a"]).expect(0);
     let cleared = place.bex(&["clear", "--status", "failed"]).expect(0);
-    assert_eq!(cleared.stdout, "2 finished tasks cleared\n");
+    assert_eq!(cleared.stdout, "2 finished tasks cleared: 2 failed\n");
     // One stays, as a cancelled task waits for it.
     assert_eq!(counts(&place), json!([1, 0, 1, 1]));
     place.bex(&["show", "b"]).expect(2);
@@ -121,7 +121,7 @@ fn clear_forgets_finished_tasks_and_keeps_the_rest() {
     assert_eq!(place.bex(&["add", "--", "true"]).expect(0).stdout, "b1.6\n");
     assert_eq!(
         place.bex(&["clear"]).expect(0).stdout,
-        "2 finished tasks cleared\n"
+        "2 finished tasks cleared: 1 failed, 1 cancelled\n"
     );
     assert_eq!(counts(&place), json!([2, 0, 0, 0]));
     assert_eq!(
@@ -240,4 +240,39 @@ fn prune_removes_old_finished_batches_only() {
     let list = place.bex(&["list", "--json"]).json();
     assert_eq!(list.as_array().unwrap().len(), 1);
     assert_eq!(list[0]["batch"], "b2");
+}
+
+#[test]
+fn clear_tells_how_many_of_each_status_went() {
+    let place = failed();
+    place
+        .bex(&[
+            "run", "--store", "b.db", "--format", "none", "--", "true", ":::", "x",
+        ])
+        .expect(0);
+    let all = ["clear", "--store", "b.db"];
+    assert_eq!(
+        place.bex(&all).expect(0).stdout,
+        "1 finished task cleared: 1 completed\n"
+    );
+    assert_eq!(
+        place.bex(&all).expect(0).stdout,
+        "0 finished tasks cleared\n"
+    );
+    let reply = place.bex(&["clear", "--json"]).expect(0).json();
+    assert_eq!(
+        reply["removed"],
+        json!({ "completed": 0, "failed": 4, "cancelled": 1 })
+    );
+}
+
+#[test]
+fn show_has_the_priority_that_was_set_last() {
+    let place = queued();
+    place.bex(&["set", "--priority", "high", "a"]).expect(0);
+    let shown = place.bex(&["show", "a"]).expect(0).stdout;
+    assert!(shown.contains("priority   high"), "{shown}");
+    place.bex(&["set", "--priority", "medium", "a"]).expect(0);
+    let usual = place.bex(&["show", "a"]).expect(0).stdout;
+    assert!(!usual.contains("priority"), "{usual}");
 }

@@ -275,7 +275,7 @@ fn a_running_batch_takes_up_what_is_added() {
     live.bex(&["start"], 0);
     live.begun();
     let added = live.place.bex(&["add", "--", "echo", "late"]).expect(0);
-    assert!(added.stderr.contains("takes them up"), "{added:?}");
+    assert!(added.stderr.contains("takes it up"), "{added:?}");
     live.bex(&["wait", "--until", "1"], 0);
     assert_eq!(live.bex(&["logs", "2"], 0), "late\n");
     live.let_go(1);
@@ -349,6 +349,29 @@ fn resume_of_a_batch_that_is_being_stopped_comes_after_its_end() {
 }
 
 #[test]
+fn what_is_added_to_a_batch_that_is_being_stopped_waits_for_the_next_start() {
+    let mut live = Live::new();
+    live.add_waiting("true");
+    live.bex(&["start"], 0);
+    live.begun();
+    live.bex(&["stop"], 0);
+    assert_eq!(live.status()["reason"], "it is being stopped");
+    let added = live.place.bex(&["add", "--", "true"]).expect(0);
+    assert!(added.stderr.contains("is being stopped"), "{added:?}");
+    assert!(added.stderr.contains("bex start -b b1"), "{added:?}");
+    live.let_go(1);
+    live.bex(&["wait"], 5);
+    live.bex(&["start"], 0);
+    live.bex(&["wait"], 0);
+    // Now there is nothing to do.
+    let nothing = live.bex(&["start"], 0);
+    assert_eq!(nothing, "nothing to do: b1 is completed: 2 completed\n");
+    assert_eq!(live.bex(&["resume", "-d"], 0), nothing);
+    let reply = live.place.bex(&["start", "--json"]).expect(0).json();
+    assert_eq!((&reply["pid"], &reply["open"]), (&Value::Null, &json!(0)));
+}
+
+#[test]
 fn pause_starts_nothing_more_until_resume() {
     let mut live = Live::new();
     live.add_waiting("true");
@@ -389,7 +412,10 @@ fn wait_ends_at_the_first_failure_and_the_failed_one_is_retried_on_the_spot() {
         "somebody works on it, so nobody need be told to"
     );
     live.bex(&["wait", "--until", "1"], 0);
-    assert_eq!(live.bex(&["clear"], 0), "1 finished task cleared\n");
+    assert_eq!(
+        live.bex(&["clear"], 0),
+        "1 finished task cleared: 1 completed\n"
+    );
     live.let_go(1);
     assert_eq!(live.bex(&["wait"], 0), "b1 is completed: 1 completed\n");
 }
@@ -437,6 +463,36 @@ fn watch_shows_the_batch_until_it_is_done() {
     assert!(rest.contains("b1 is done, with failures"), "{rest}");
     assert!(rest.contains("1 completed, 1 failed"), "{rest}");
     assert_eq!(code_of(watch), Some(1));
+}
+
+#[test]
+fn watch_as_json_has_a_line_for_each_change_and_one_for_the_end() {
+    let mut live = Live::new();
+    live.add_waiting("true");
+    live.bex(&["start"], 0);
+    live.begun();
+    live.latest();
+    let mut watch = live.spawn(&["watch", "--json"]);
+    let mut lines = BufReader::new(watch.stdout.take().unwrap());
+    let mut first = String::new();
+    lines.read_line(&mut first).unwrap();
+    live.bex(&["pause"], 0);
+    let mut second = String::new();
+    lines.read_line(&mut second).unwrap();
+    live.bex(&["resume"], 0);
+    live.let_go(1);
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    let states: Vec<Value> = [&*first, &*second]
+        .into_iter()
+        .chain(rest.lines())
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["state"].clone())
+        .collect();
+    assert_eq!(states[..2], [json!("running"), json!("paused")]);
+    let ends = states.iter().filter(|state| **state == "completed");
+    assert_eq!(ends.count(), 1, "{states:?}");
+    assert_eq!(states.last(), Some(&json!("completed")));
+    assert_eq!(code_of(watch), Some(0));
 }
 
 #[test]
@@ -521,4 +577,46 @@ fn what_is_held_after_a_crash_says_how_to_let_it_go() {
     assert!(resumed.stderr.contains("bex retry -b b1"), "{resumed:?}");
     place.bex(&["retry"]).expect(0);
     place.bex(&["resume"]).expect(0);
+}
+
+#[test]
+fn a_key_whose_batch_runs_says_so() {
+    let mut live = Live::new();
+    let script = "echo $BEX_TASK_ID > marks; read line < gate";
+    live.place.tasks(&json!([{ "shell": script }]));
+    live.bex(&["add", "--key", "k", "--file", "tasks.json"], 0);
+    live.bex(&["start"], 0);
+    live.begun();
+    let again = live
+        .place
+        .bex(&["run", "--key", "k", "tasks.json"])
+        .expect(6);
+    assert!(again.stderr.contains("bex wait -b b1"), "{again:?}");
+    live.let_go(1);
+    live.bex(&["wait"], 0);
+}
+
+#[test]
+fn logs_wait_for_a_task_to_run_and_follow_it_into_its_next_attempt() {
+    let mut live = Live::new();
+    live.add_waiting("true");
+    let script = "test -e again && echo second || echo the first; read line < gate; rm again || ! touch again";
+    live.bex(&["add", "--max-retries", "1", "--shell", script], 0);
+    live.bex(&["start", "-j", "1"], 0);
+    live.begun();
+    let mut logs = live.spawn(&["logs", "-f", "2"]);
+    let mut printed = BufReader::new(logs.stdout.take().unwrap());
+    live.let_go(1);
+    // The second attempt prints less than was shown of the first.
+    for expected in ["the first\n", "second\n"] {
+        let mut line = String::new();
+        printed.read_line(&mut line).unwrap();
+        assert_eq!(line, expected);
+        live.let_go(1);
+    }
+    let mut rest = String::new();
+    printed.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+    assert_eq!(code_of(logs), Some(0));
+    live.bex(&["wait"], 0);
 }

@@ -96,7 +96,7 @@ fn status_of_a_batch_that_has_not_begun() {
     place.bex(&["add", "--", "true"]).expect(0);
     insta::assert_snapshot!(shown(&place, &["status", "--detailed"]), @r"
     b1 is new: not started yet
-    Progress: 0.0% (0 of 1 tasks)
+    Progress: 0.0% (0 of 1 task)
     1 queued
     ");
 }
@@ -431,4 +431,20 @@ fn export_writes_a_file_whole() {
         .bex(&["export", "-o", "out.csv", "--filter", "colour:red"])
         .expect(2);
     assert_eq!(place.read("out.csv").lines().count(), 5);
+}
+
+#[test]
+fn a_file_of_another_program_or_of_a_later_version_is_wrong_input() {
+    let place = ended();
+    let file = rusqlite::Connection::open(place.path("home/batches/b1.db")).unwrap();
+    file.pragma_update(None, "user_version", 99).unwrap();
+    drop(file);
+    std::fs::write(place.path("text.db"), "no batch at all").unwrap();
+    for (args, hint) in [
+        (&["status"][..], "use a newer bex"),
+        (&["status", "--store", "text.db"], "not a batch file"),
+    ] {
+        let refused = place.bex(args).expect(2);
+        assert!(refused.stderr.contains(hint), "{refused:?}");
+    }
 }

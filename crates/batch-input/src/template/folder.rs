@@ -65,7 +65,9 @@ pub enum SaveTemplateError {
         name: String,
     },
     /// There is one of this name.
-    #[error("there is a template {name:?} already; replace it, or take another name")]
+    #[error(
+        "there is a template {name:?} already; put this one in its place with --replace, or take another name"
+    )]
     Exists {
         /// The name.
         name: String,

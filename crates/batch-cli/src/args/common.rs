@@ -1,0 +1,141 @@
+//! Groups of options that several verbs have.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use batch_actions::{ActionError, Home};
+use batch_core::{BatchId, FullTaskId, Priority, parse_duration};
+use batch_export::Filter;
+use batch_input::ReadOptions;
+use batch_store::BatchFile;
+use clap::Args;
+
+/// Which batch.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct BatchArgs {
+    /// The batch, such as b7 [default: the latest]
+    #[arg(short, long, value_name = "ID")]
+    pub(crate) batch: Option<BatchId>,
+
+    /// A batch file that lies elsewhere
+    #[arg(long, value_name = "FILE", conflicts_with = "batch")]
+    pub(crate) store: Option<PathBuf>,
+}
+
+impl BatchArgs {
+    /// The file of the batch.
+    pub(crate) fn find(&self, home: &Home) -> Result<BatchFile, ActionError> {
+        match &self.store {
+            Some(path) => Ok(BatchFile::new(path)),
+            None => home.find(self.batch),
+        }
+    }
+
+    /// The file of the batch that tasks are in: a full name such as b7.42 says so, where nothing else does.
+    pub(crate) fn find_with<'t>(
+        &self,
+        home: &Home,
+        tasks: impl IntoIterator<Item = &'t String>,
+    ) -> Result<BatchFile, ActionError> {
+        let mut full = tasks.into_iter().filter_map(|task| task.parse().ok());
+        let batch = self
+            .batch
+            .or_else(|| full.next().map(|task: FullTaskId| task.batch));
+        match &self.store {
+            Some(_) => self.find(home),
+            None => home.find(batch),
+        }
+    }
+}
+
+/// How many tasks a run has at once.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct SlotArgs {
+    /// How many tasks run at once, in this run
+    #[arg(short = 'j', long, value_name = "N", value_parser = parse_slots)]
+    pub(crate) max_concurrent: Option<NonZeroU32>,
+}
+
+/// How an attempt is treated.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct AttemptArgs {
+    /// How long one attempt may take, such as 30 or 1m30s
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, help_heading = "How to run")]
+    pub(crate) timeout: Option<Duration>,
+
+    /// How often a failed task is tried again [default: 3 in files, 0 for commands]
+    #[arg(long, value_name = "N", help_heading = "How to run")]
+    pub(crate) max_retries: Option<u32>,
+}
+
+impl AttemptArgs {
+    /// How tasks of a file are read: what is given here wins.
+    pub(crate) fn read_options(self, template: Option<PathBuf>) -> ReadOptions {
+        ReadOptions {
+            timeout: self.timeout,
+            max_retries: self.max_retries,
+            template,
+        }
+    }
+}
+
+/// A function to call.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct FunctionArgs {
+    /// A function, with --params
+    #[arg(long, value_name = "NAME", help_heading = "What to run")]
+    pub(crate) function: Option<String>,
+
+    /// The parameters of --function, as JSON; for bex run with {} in its texts for the item
+    #[arg(
+        long,
+        value_name = "JSON",
+        requires = "function",
+        help_heading = "What to run"
+    )]
+    pub(crate) params: Option<String>,
+}
+
+impl FunctionArgs {
+    /// The parameters as they were given.
+    pub(crate) fn params(&self) -> &str {
+        self.params.as_deref().unwrap_or("{}")
+    }
+}
+
+/// What narrows results, and how they are written.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct NarrowArgs {
+    /// Only results of these priorities
+    #[arg(long, value_name = "PRIORITY", value_delimiter = ',')]
+    pub(crate) priority: Vec<Priority>,
+
+    /// Only results with one of these tags
+    #[arg(long, value_name = "TAG", value_delimiter = ',')]
+    pub(crate) tag: Vec<String>,
+
+    /// In CSV, keep spreadsheets from taking cells for formulas
+    #[arg(long)]
+    pub(crate) guard_formulas: bool,
+}
+
+impl NarrowArgs {
+    /// A filter, narrowed.
+    pub(crate) fn narrow(&self, filter: Filter) -> Filter {
+        filter
+            .with_priorities(self.priority.iter().copied())
+            .with_tags(self.tag.iter().map(String::as_str))
+    }
+}
+
+/// How many tasks run at once.
+pub(super) fn parse_slots(text: &str) -> Result<NonZeroU32, String> {
+    match text.parse::<NonZeroU32>() {
+        Ok(slots) => Ok(slots),
+        Err(_) if text.parse() == Ok(0) => {
+            Err("at least one task must run at a time; to start none for now: bex pause".to_owned())
+        }
+        Err(_) => Err(format!("it is a number of tasks, from 1 to {}", u32::MAX)),
+    }
+}

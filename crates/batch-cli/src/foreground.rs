@@ -1,0 +1,227 @@
+//! A batch that is run to its end before somebody's eyes: [`Foreground`] from its file, [`run_in_memory`] without
+//! one.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use batch_actions::{
+    ActionError, Engine, EngineOptions, Mode, Naming, is_output_closed, summary_of,
+};
+use batch_core::{BatchId, BatchSettings, Status};
+use batch_export::Summary;
+use batch_process::ControlSignals;
+use batch_runtime::{Executor, RunEnd, RunReport, Sink as _};
+use batch_store::{Durability, Store, lock};
+
+use crate::commands::resume::WholeResults;
+use crate::drive::{Driven, Input, drive, housekeeping, say_leftovers};
+use crate::exit::{CliError, Exit};
+use crate::feed::Feeder;
+use crate::functions::Functions;
+use crate::output::{OutputPlan, ResultSink, Results};
+use crate::progress::Screen;
+use crate::request::Work;
+use crate::signals;
+
+/// A stored batch that is run to its end before somebody's eyes.
+pub(crate) struct Foreground {
+    /// Open throughout: whenever nobody has a file open any more, SQLite clears up, which takes a while.
+    pub(crate) store: Store,
+    pub(crate) durability: Durability,
+    pub(crate) max_concurrent: Option<NonZeroU32>,
+    pub(crate) fail_fast: bool,
+    /// Write the results of the whole batch at the end, from the batch file.
+    pub(crate) whole_at_end: Option<WholeResults>,
+}
+
+impl Foreground {
+    pub(crate) async fn run(
+        self,
+        feeder: Option<Feeder>,
+        output: OutputPlan,
+        signals: ControlSignals,
+        screen: Screen,
+    ) -> Result<Exit, CliError> {
+        let batch = self.store.batch();
+        let (sink, results) = output.open(batch, &screen)?;
+        let functions = Functions::of_environment()?;
+        let engine = self.take_up(&functions, sink, feeder.is_some()).await?;
+        let name = engine.info().settings.name.clone();
+        let store = Arc::clone(engine.store());
+        let driven = drive(engine, &functions, feeder, signals, &screen).await?;
+        let summary = summary_of(&lock(&store))?;
+        let counts = lock(&store).overview().map_err(ActionError::from)?;
+        let failed = counts.count(Status::Failed) + counts.count(Status::Cancelled) > 0;
+        let report = &driven.finished.report;
+        conclude(report, results, name, Some(summary), failed, &screen)?;
+        self.end(driven, &lock(&store), failed, &screen)
+    }
+
+    /// Takes up the work on the batch, with its results going to a sink.
+    async fn take_up(
+        &self,
+        functions: &Functions,
+        sink: ResultSink,
+        feeding: bool,
+    ) -> Result<Engine, ActionError> {
+        let mut observer = sink.clone();
+        Engine::start(EngineOptions {
+            file: self.store.file().clone(),
+            durability: self.durability,
+            mode: Mode::Execute,
+            registry: &|_, folder| functions.stored(folder),
+            observe: &mut |_, events| {
+                // A writer that fails says so again at the end.
+                let _ = observer.on_events(events);
+            },
+            sinks: vec![Box::new(sink)],
+            feeding,
+            max_concurrent: self.max_concurrent,
+            unpause: true,
+        })
+        .await
+    }
+
+    /// Writes what is written at the end, and tells what is left to do.
+    fn end(
+        self,
+        driven: Driven,
+        store: &Store,
+        failed: bool,
+        screen: &Screen,
+    ) -> Result<Exit, CliError> {
+        let Driven {
+            finished,
+            signal,
+            fed,
+        } = driven;
+        if let Some(whole) = self.whole_at_end {
+            whole.write(self.store.file())?;
+        }
+        let closed = is_output_closed(&finished.report);
+        if closed && finished.open > 0 {
+            screen.say("nobody reads the output any more, so the batch was stopped");
+        }
+        if fed? == Input::Cut {
+            screen.say("the input was not read to its end; what was not read is not in the batch");
+        }
+        if finished.open > 0 {
+            let held = store.held().map_err(ActionError::from)?;
+            let naming = Naming::new(store.batch(), self.store.file().path());
+            tell_left(screen, &naming, held, finished.open);
+        }
+        Ok(exit(
+            &finished.report,
+            self.fail_fast,
+            failed,
+            signal,
+            finished.open,
+        ))
+    }
+}
+
+/// Runs a batch that ends with this process.
+pub(crate) async fn run_in_memory(
+    settings: BatchSettings,
+    work: Work,
+    functions: &Functions,
+    output: OutputPlan,
+    signals: ControlSignals,
+    screen: Screen,
+) -> Result<Exit, CliError> {
+    let batch = BatchId::default();
+    let (name, fail_fast) = (settings.name.clone(), settings.fail_fast);
+    let (sink, results) = output.open(batch, &screen)?;
+    let run = Executor::new(functions.registry())
+        .with_settings(settings)
+        .with_sink(sink)
+        .start();
+    let ended_by = std::cell::Cell::new(None);
+    let work = async {
+        let fed = match work {
+            Work::Plan(plan) => {
+                // A run that is over already was stopped, and its report says so.
+                let _ = run.submit_plan(plan).await;
+                Ok(())
+            }
+            Work::Stream(stream) => Feeder::start(stream).feed_run(&run).await,
+        };
+        if fed.is_err() {
+            run.stop(batch_core::StopMode::Graceful);
+        }
+        (run.finish().await, fed)
+    };
+    let stop = |mode| run.stop(mode);
+    let (report, fed) = tokio::select! {
+        biased;
+        ended = work => ended,
+        () = signals::obey(signals, run.clone(), &stop, screen.clone(), &ended_by) => unreachable!("it never returns"),
+        () = housekeeping(screen.clone().follow(run.clone(), batch)) => unreachable!("it never returns"),
+    };
+    screen.clear();
+    functions.close().await;
+    say_leftovers(&screen).await;
+    let stats = &report.stats;
+    let failed = stats.count(Status::Failed) + stats.count(Status::Cancelled) > 0;
+    conclude(&report, results, name, None, failed, &screen)?;
+    fed?;
+    Ok(exit(&report, fail_fast, failed, ended_by.get(), 0))
+}
+
+/// Closes the results and shows the summary.
+fn conclude(
+    report: &RunReport,
+    results: Results,
+    name: Option<String>,
+    of_batch: Option<Summary>,
+    failed: bool,
+    screen: &Screen,
+) -> Result<(), CliError> {
+    let Some(error) = &report.sink_error else {
+        let summary = results.finish(name, of_batch)?;
+        if failed || !screen.is_quiet() {
+            eprintln!("{summary}");
+        }
+        return Ok(());
+    };
+    if !is_output_closed(report) {
+        screen.say(&error.to_string());
+    }
+    results.give_up();
+    Ok(())
+}
+
+/// What becomes of the tasks that have not finished.
+fn tell_left(screen: &Screen, naming: &Naming, held: u64, open: u64) {
+    let tasks = |count: u64| match count {
+        1 => "1 task is".to_owned(),
+        _ => format!("{count} tasks are"),
+    };
+    if held > 0 {
+        let held = tasks(held);
+        screen.say(&format!(
+            "{held} held until somebody has looked (bex why TASK); let go with: bex retry {naming}"
+        ));
+    }
+    if open > held {
+        let left = tasks(open - held);
+        screen.say(&format!("{left} left; go on with: bex resume {naming}"));
+    }
+}
+
+fn exit(report: &RunReport, fail_fast: bool, failed: bool, signal: Option<u8>, open: u64) -> Exit {
+    match (report.end, signal) {
+        (_, Some(signal)) => Exit::Signal(signal),
+        // What is left is held, and waits for somebody.
+        (RunEnd::Finished | RunEnd::Stopped, None) if open > 0 => Exit::Stopped,
+        (RunEnd::Finished, None) if failed => Exit::SomeFailed,
+        (RunEnd::Finished, None) => Exit::Completed,
+        // A failure ended it, as was asked for.
+        (RunEnd::CutShort, None) if fail_fast && report.stats.count(Status::Failed) > 0 => {
+            Exit::SomeFailed
+        }
+        (RunEnd::CutShort | RunEnd::Stopped, None) => Exit::Stopped,
+        (RunEnd::SinkFailed, None) if is_output_closed(report) => Exit::Stopped,
+        (RunEnd::SinkFailed, None) => Exit::Broken,
+    }
+}
