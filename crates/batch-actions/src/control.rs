@@ -4,12 +4,13 @@
 //! took the lease for a moment, obeys them by [`obey`], the one place where they are carried out.
 
 use std::num::NonZeroU32;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use batch_core::{BatchId, CancelError, FullTaskId, Priority, Status, StopMode, TaskId};
 use batch_runtime::{Gone, RunHandle};
 use batch_store::{Store, lock};
 use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
 
 use crate::choice::Choice;
 use crate::error::ActionError;
@@ -148,7 +149,7 @@ impl ControlReply {
 pub(crate) async fn obey(
     control: Control,
     run: &RunHandle,
-    store: &Mutex<Store>,
+    store: &Arc<Mutex<Store>>,
     stopping: impl Fn(),
 ) -> Result<ControlReply, ActionError> {
     if let Control::Stop { how } = control {
@@ -161,8 +162,8 @@ pub(crate) async fn obey(
     synced(run.sync().await)?;
     let reply = match control {
         Control::Stop { .. } => unreachable!("it has been obeyed"),
-        Control::Cancel { tasks } => cancel(&tasks, run, store).await?,
-        Control::Retry { tasks } => crate::retry::retry(&tasks, run, store).await?,
+        Control::Cancel { tasks } => cancel(tasks, run, store).await?,
+        Control::Retry { tasks } => crate::retry::retry(tasks, run, store).await?,
         Control::Pause => {
             run.pause();
             ControlReply::default()
@@ -173,25 +174,26 @@ pub(crate) async fn obey(
         }
         Control::SetConcurrency { max_concurrent } => {
             run.set_concurrency(max_concurrent);
-            lock(store).set_concurrency(max_concurrent)?;
+            let set = move |store: &mut Store| Ok(store.set_concurrency(max_concurrent)?);
+            on_store(store, set).await?;
             ControlReply::default()
         }
         Control::SetPriority { tasks, priority } => {
-            set_priority(&tasks, priority, run, store).await?
+            set_priority(tasks, priority, run, store).await?
         }
-        Control::Clear { tasks } => clear(&tasks, &mut lock(store))?,
+        Control::Clear { tasks } => on_store(store, move |store| clear(&tasks, store)).await?,
     };
     synced(run.sync().await)?;
     Ok(reply)
 }
 
 async fn cancel(
-    tasks: &Choice,
+    tasks: Choice,
     run: &RunHandle,
-    store: &Mutex<Store>,
+    store: &Arc<Mutex<Store>>,
 ) -> Result<ControlReply, ActionError> {
     let open = [Status::Queued, Status::Running];
-    let (batch, chosen) = chosen(tasks, &open, store)?;
+    let (batch, chosen) = on_store(store, move |store| chosen(tasks, &open, store)).await?;
     let asked = chosen.len();
     let refused = synced(run.cancel_many(chosen).await)?;
     Ok(ControlReply::of(batch, asked, reasons(batch, refused)))
@@ -224,12 +226,13 @@ fn clear(tasks: &Choice, store: &mut Store) -> Result<ControlReply, ActionError>
 }
 
 async fn set_priority(
-    tasks: &Choice,
+    tasks: Choice,
     priority: Priority,
     run: &RunHandle,
-    store: &Mutex<Store>,
+    store: &Arc<Mutex<Store>>,
 ) -> Result<ControlReply, ActionError> {
-    let (batch, chosen) = chosen(tasks, &[Status::Queued], store)?;
+    let queued = [Status::Queued];
+    let (batch, chosen) = on_store(store, move |store| chosen(tasks, &queued, store)).await?;
     let asked = chosen.len();
     let refused = synced(run.set_priorities(chosen, priority).await)?;
     Ok(ControlReply::of(batch, asked, reasons(batch, refused)))
@@ -250,13 +253,29 @@ fn reasons(batch: BatchId, refused: Vec<(TaskId, CancelError)>) -> Vec<(TaskId, 
 }
 
 fn chosen(
-    tasks: &Choice,
+    tasks: Choice,
     statuses: &[Status],
-    store: &Mutex<Store>,
+    store: &Store,
 ) -> Result<(BatchId, Vec<TaskId>), ActionError> {
-    let store = lock(store);
-    let resolved = tasks.clone().or_statuses(statuses).resolve(&store)?;
-    Ok((store.batch(), resolved.tasks(&store)?))
+    let resolved = tasks.or_statuses(statuses).resolve(store)?;
+    Ok((store.batch(), resolved.tasks(store)?))
+}
+
+/// Does something with the file on another thread: it may wait for the disk, and the tasks need this one.
+pub(crate) async fn on_store<T: Send + 'static>(
+    store: &Arc<Mutex<Store>>,
+    work: impl FnOnce(&mut Store) -> Result<T, ActionError> + Send + 'static,
+) -> Result<T, ActionError> {
+    let store = Arc::clone(store);
+    on_its_thread(move || work(&mut lock(&store))).await
+}
+
+/// Does something that may wait for long on another thread.
+pub(crate) async fn on_its_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let done = spawn_blocking(work).await;
+    done.unwrap_or_else(|gone| std::panic::resume_unwind(gone.into_panic()))
 }
 
 /// What was asked of a run that is over is not done.

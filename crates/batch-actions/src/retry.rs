@@ -1,24 +1,29 @@
 //! Running finished tasks again, in place: [`retry`].
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use batch_core::{CancelReason, QueuedReason, Reason, Status, TaskId};
 use batch_export::TaskRecord;
 use batch_runtime::RunHandle;
-use batch_store::{Selection, Store, lock};
+use batch_store::{Selection, Store};
 
 use crate::choice::Choice;
-use crate::control::{ControlReply, synced};
+use crate::control::{ControlReply, on_store, synced};
 use crate::error::ActionError;
 
 /// Reopens the tasks chosen, and with them those that were cancelled because of them; lets held ones go.
 pub(crate) async fn retry(
-    tasks: &Choice,
+    tasks: Choice,
     run: &RunHandle,
-    store: &Mutex<Store>,
+    store: &Arc<Mutex<Store>>,
 ) -> Result<ControlReply, ActionError> {
-    let wanted = wanted(tasks, &lock(store))?;
+    let (batch, wanted, reopened) = on_store(store, move |store| {
+        let wanted = wanted(tasks, store)?;
+        let reopened = store.reopenable(&wanted.finished)?;
+        Ok((store.batch(), wanted, reopened))
+    })
+    .await?;
     let mut reply = ControlReply::default();
     for task in wanted.held {
         match synced(run.release(task).await)? {
@@ -26,13 +31,11 @@ pub(crate) async fn retry(
             Err(error) => return Err(ActionError::Refused(error.to_string())),
         }
     }
-    let reopened = lock(store).reopenable(&wanted.finished)?;
     reply.changed += reopened.len() as u64;
     if !reopened.is_empty() {
         synced(run.reopen(reopened).await)?
             .map_err(|error| ActionError::Refused(error.to_string()))?;
     }
-    let batch = lock(store).batch();
     reply.refused_in_all = wanted.open.len() as u64;
     reply.refused = wanted
         .open
@@ -56,8 +59,7 @@ struct Wanted {
     open: Vec<(TaskId, Status)>,
 }
 
-fn wanted(tasks: &Choice, store: &Store) -> Result<Wanted, ActionError> {
-    let mut choice = tasks.clone();
+fn wanted(mut choice: Choice, store: &Store) -> Result<Wanted, ActionError> {
     // What completed is run again only when it is named.
     if choice.tasks.is_empty() && choice.statuses.is_empty() {
         choice.statuses = match choice.filter {

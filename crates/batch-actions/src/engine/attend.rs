@@ -3,16 +3,14 @@
 //! The file is looked at a few times a second. That misses nothing, whatever happens to those who write, and
 //! works on every system; see decision 10.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use batch_core::{Batch, TaskId};
-use batch_store::{EndRun, Pulse, StoredRequest, lock};
-use tokio::task::spawn_blocking;
+use batch_store::{EndRun, Pulse, Store, StoredRequest, lock};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::start::{Engine, Mode};
-use crate::control::{Answer, Control, obey};
+use crate::control::{Answer, Control, obey, on_its_thread, on_store};
 use crate::error::ActionError;
 use crate::home::now;
 
@@ -136,10 +134,11 @@ impl Engine {
             }
         };
         let text = serde_json::to_string(&answer).expect("answers are JSON");
-        match lock(&self.store).answer(request.request, &text, now()) {
+        let write = move |store: &mut Store| Ok(store.answer(request.request, &text, now())?);
+        match on_store(&self.store, write).await {
             // Who asked sees what was done in the batch itself.
-            Err(error) if error.is_full() => Ok(()),
-            answered => Ok(answered?),
+            Err(ActionError::Store(error)) if error.is_full() => Ok(()),
+            answered => answered,
         }
     }
 
@@ -157,12 +156,11 @@ impl Engine {
             rate: snapshot.stats.rate(snapshot.at),
             left: snapshot.remaining.map(|left| left.likely),
         };
-        // On another thread: the journal may be writing, and the tasks need this one.
-        let (store, run) = (Arc::clone(&self.store), self.run_id);
-        let noted = spawn_blocking(move || lock(&store).pulse(run, &pulse, now())).await;
-        match noted {
-            Ok(Err(error)) if !error.is_full() => Err(error.into()),
-            _ => Ok(()),
+        let run = self.run_id;
+        let note = move |store: &mut Store| Ok(store.pulse(run, &pulse, now())?);
+        match on_store(&self.store, note).await {
+            Err(ActionError::Store(error)) if error.is_full() => Ok(()),
+            noted => noted,
         }
     }
 
@@ -173,7 +171,12 @@ impl Engine {
             return Ok(true);
         }
         let known = (seen.next_task.get(), seen.last_request);
-        let ended = lock(&self.store).end_run(self.run_id, "finished", now(), Some(known))?;
+        let (run, store, room) = (self.run_id, self.store.clone(), self.room.clone());
+        let end = move || {
+            let write = || lock(&store).end_run(run, "finished", now(), Some(known));
+            room.until_there_is_some(write, || drop(lock(&store).checkpoint()))
+        };
+        let ended = on_its_thread(end).await?;
         if ended == EndRun::Ended {
             seen.ended = true;
             self.run.close();
@@ -187,7 +190,6 @@ impl Engine {
     /// When it cannot be done.
     pub async fn obey(&self, control: Control) -> Result<crate::ControlReply, ActionError> {
         self.look().await?;
-        let store = Arc::clone(&self.store);
-        obey(control, &self.run, &store, || {}).await
+        obey(control, &self.run, &self.store, || {}).await
     }
 }
