@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use batch_core::{BatchId, Catalog, Plan, PlanProblem, Surroundings, TaskId, TaskSpec};
-use batch_store::{Adding, BatchFile, ContentHash, Durability, Store};
+use batch_store::{Adding, BatchFile, ContentHash, Durability, Lease, Store};
 use serde::Serialize;
 
+use crate::engine::STOPPING;
 use crate::error::ActionError;
 use crate::home::{BatchRequest, Home, now};
 
@@ -80,21 +81,39 @@ pub fn add(home: &Home, request: AddRequest<'_>) -> Result<AddReply, ActionError
 /// # Errors
 /// When the key belongs to other tasks, or the batch cannot be written; there is none then.
 pub fn create(home: &Home, new: &BatchRequest, plan: &Plan) -> Result<AddReply, ActionError> {
+    Ok(create_open(home, new, plan)?.0)
+}
+
+/// Does what [`create`] does; of a batch that is new it also gives the open file, for who works on it next.
+///
+/// # Errors
+/// As [`create`].
+pub fn create_open(
+    home: &Home,
+    new: &BatchRequest,
+    plan: &Plan,
+) -> Result<(AddReply, Option<Store>), ActionError> {
     let mut ids = home.lock_ids()?;
-    let specs = || plan.tasks().map(|(spec, _)| &**spec);
     if let Some(key) = &new.settings.key
-        && let Some(batch) = home.batch_of_key(key)
+        && let Some(batch) = home.batch_of_key(key)?
     {
-        let specs: Vec<&TaskSpec> = specs().collect();
-        return existing(home, batch, key, &specs);
+        let store = Store::open_read(home.file(batch))?;
+        if store.extra("content")?.is_some() {
+            let specs: Vec<&TaskSpec> = plan.tasks().map(|(spec, _)| &**spec).collect();
+            return Ok((existing(&store, key, &specs)?, None));
+        }
+        // Who made it died before its tasks were in it, and told nobody of it.
+        store.file().remove()?;
     }
     let mut store = home.create_locked(&mut ids, new)?;
-    let written = write_new(home, &mut store, plan, new);
-    if written.is_err() {
-        // Nothing half done: a batch whose tasks cannot be written is none.
-        let _ = store.file().clone().remove();
+    match write_new(home, &mut store, plan, new) {
+        Ok(added) => Ok((added, Some(store))),
+        Err(error) => {
+            // Nothing half done: a batch whose tasks cannot be written is none.
+            let _ = store.file().remove();
+            Err(error)
+        }
     }
-    written
 }
 
 fn write_new(
@@ -103,15 +122,18 @@ fn write_new(
     plan: &Plan,
     new: &BatchRequest,
 ) -> Result<AddReply, ActionError> {
+    let batch = store.batch();
+    if let Some(key) = &new.settings.key {
+        // Before the tasks: from their commit on the batch is there, and must be found by its key.
+        home.set_key(key, batch)?;
+    }
     let mut adding = store.adding(now())?;
     add_plan(&mut adding, plan)?;
-    let added = adding.commit()?;
-    if let Some(key) = &new.settings.key {
+    if new.settings.key.is_some() {
         let content = content_of(plan.tasks().map(|(spec, _)| &**spec));
-        store.set_extra("content", &content.to_string())?;
-        home.set_key(key, store.batch())?;
+        adding.set_extra("content", &content.to_string())?;
     }
-    let batch = store.batch();
+    let added = adding.commit()?;
     let last = added.first.index() + added.count as usize;
     let name = |index: usize| batch.task(TaskId::from_index(index)).to_string();
     Ok(AddReply {
@@ -120,7 +142,7 @@ fn write_new(
         last: (added.count > 0).then(|| name(last - 1)),
         added: added.count,
         existing: 0,
-        running: added.live,
+        running: false,
         file: store.file().path().to_owned(),
     })
 }
@@ -137,8 +159,9 @@ fn add_to(
     catalog: &dyn Catalog,
 ) -> Result<AddReply, ActionError> {
     let limits = store.info()?.settings.limits;
-    let Sorted { places, new } = sort(store, tasks)?;
+    let (batch, file) = (store.batch(), store.file().clone());
     let mut adding = store.adding(now())?;
+    let Sorted { places, new } = sort(&adding, batch, tasks)?;
     let plan = {
         let submitted = |id: &str| adding.find(id).ok().flatten();
         let surroundings = Surroundings {
@@ -150,7 +173,6 @@ fn add_to(
     };
     add_plan(&mut adding, &plan)?;
     let added = adding.commit()?;
-    let batch = store.batch();
     let mut next = added.first.index();
     let mut names = places.iter().map(|place| {
         let task = place.unwrap_or_else(|| {
@@ -167,8 +189,8 @@ fn add_to(
         last,
         added: added.count,
         existing: u32::try_from(places.iter().flatten().count()).unwrap_or(u32::MAX),
-        running: added.live,
-        file: store.file().path().to_owned(),
+        running: added.live && is_executed(&file)?,
+        file: file.path().to_owned(),
     })
 }
 
@@ -180,15 +202,14 @@ struct Sorted {
 }
 
 /// Finds the tasks that are there already, by id and content. An id with other content is an error.
-fn sort(store: &Store, tasks: Vec<TaskSpec>) -> Result<Sorted, ActionError> {
-    let batch = store.batch();
+fn sort(adding: &Adding<'_>, batch: BatchId, tasks: Vec<TaskSpec>) -> Result<Sorted, ActionError> {
     let mut sorted = Sorted {
         places: Vec::with_capacity(tasks.len()),
         new: Vec::with_capacity(tasks.len()),
     };
     let mut problems = Vec::new();
     for (index, task) in tasks.into_iter().enumerate() {
-        let Some((found, old)) = known_task(store, &task)? else {
+        let Some((found, old)) = known_task(adding, &task)? else {
             sorted.places.push(None);
             sorted.new.push(task);
             continue;
@@ -212,45 +233,44 @@ fn sort(store: &Store, tasks: Vec<TaskSpec>) -> Result<Sorted, ActionError> {
 
 /// The task of the batch that has the id of another.
 fn known_task(
-    store: &Store,
+    adding: &Adding<'_>,
     task: &TaskSpec,
 ) -> Result<Option<(TaskId, Arc<TaskSpec>)>, ActionError> {
     let Some(id) = task.id.as_deref() else {
         return Ok(None);
     };
-    let Some(found) = store.find(id)? else {
+    let Some(found) = adding.find(id)? else {
         return Ok(None);
     };
-    Ok(store.task(found)?.map(|record| (found, record.spec)))
+    Ok(adding.spec(found)?.map(|spec| (found, spec)))
 }
 
 /// The batch that a key has already, if its tasks are these.
-fn existing(
-    home: &Home,
-    batch: BatchId,
-    key: &str,
-    tasks: &[&TaskSpec],
-) -> Result<AddReply, ActionError> {
-    let store = Store::open_read(home.file(batch))?;
+fn existing(store: &Store, key: &str, tasks: &[&TaskSpec]) -> Result<AddReply, ActionError> {
+    let batch = store.batch();
     if store.extra("content")? != Some(content_of(tasks.iter().copied()).to_string()) {
         return Err(ActionError::KeyTaken {
             key: key.to_owned(),
             batch,
-            difference: difference_of_batches(&store, tasks)?,
+            difference: difference_of_batches(store, tasks)?,
         });
     }
     let name = |index: usize| batch.task(TaskId::from_index(index)).to_string();
-    let run = store.last_run()?;
-    let live = run.is_some_and(|run| run.ended_at.is_none() && run.end.is_none());
     Ok(AddReply {
         batch: batch.to_string(),
         first: (!tasks.is_empty()).then(|| name(0)),
         last: (!tasks.is_empty()).then(|| name(tasks.len() - 1)),
         added: 0,
         existing: u32::try_from(tasks.len()).unwrap_or(u32::MAX),
-        running: live,
+        running: is_executed(store.file())?,
         file: store.file().path().to_owned(),
     })
+}
+
+/// Whether an executor works on a batch and takes up what comes.
+fn is_executed(file: &BatchFile) -> Result<bool, ActionError> {
+    let held = Lease::holder(file)?.is_some_and(|holder| holder.run > 0);
+    Ok(held && Lease::note_of(file).as_deref() != Some(STOPPING))
 }
 
 /// The content of tasks as they were given, with their dependencies by name.

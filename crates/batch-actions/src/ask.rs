@@ -6,21 +6,26 @@
 
 use std::time::Duration;
 
+use batch_process::{Signal, signal_process};
 use batch_runtime::Registry;
-use batch_store::{BatchFile, Durability, Holder, Lease, Store};
+use batch_store::{Asked, BatchFile, Durability, Holder, Lease, Store};
 use tokio::time::{Instant, sleep};
 
-use crate::control::{Answer, Control, ControlReply};
-use crate::engine::{Engine, EngineOptions, Mode};
+use crate::control::{Answer, Control, ControlReply, Stop};
+use crate::engine::{DISK_FULL, Engine, EngineOptions, Mode};
 use crate::error::ActionError;
 use crate::home::now;
 
 /// How long an executor may take to answer. It needs some seconds to load a batch with millions of tasks.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long it may take before we look whether it is for want of room on the disk.
+const NO_ROOM_PATIENCE: Duration = Duration::from_secs(1);
+
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Has something done to a batch.
+/// Has something done to a batch. Dropped before it is done, the request is taken back where that is still
+/// possible.
 ///
 /// # Errors
 /// When it is refused, or the file cannot be used.
@@ -53,24 +58,101 @@ async fn ask_holder(
     control: &Control,
     holder: &Holder,
 ) -> Result<Option<Answer>, ActionError> {
-    let mut store = Store::open(file.clone(), Durability::Full)?;
-    let body = serde_json::to_string(control).expect("requests are JSON");
-    let request = store.ask(&body, now())?;
-    let until = Instant::now() + PATIENCE;
-    loop {
-        if let Some(reply) = store.reply_to(request)? {
-            let answer = serde_json::from_str(&reply)
-                .unwrap_or_else(|error| Err(format!("the answer is not understood: {error}")));
-            return Ok(Some(answer));
+    let began = Instant::now();
+    let mut request = match Request::put(file, control) {
+        Err(ActionError::Store(error)) if error.is_full() => {
+            return without_room(file, control, holder).map(Some);
         }
-        let gone = Lease::holder(file)?.is_none();
-        if (gone || Instant::now() > until) && store.take_back(request)? {
-            return match gone {
-                true => Ok(None),
-                false => Err(no_answer(file, holder.clone())),
-            };
+        put => put?,
+    };
+    loop {
+        match request.store.asked(request.number)? {
+            Asked::Answered(reply) => {
+                request.waits = false;
+                let answer = serde_json::from_str(&reply)
+                    .unwrap_or_else(|error| Err(format!("the answer is not understood: {error}")));
+                return Ok(Some(answer));
+            }
+            Asked::Dropped => return Ok(None),
+            Asked::Open => {}
+        }
+        if Lease::holder(file)?.is_none() {
+            if request.take_back()? {
+                return Ok(None);
+            }
+        } else if began.elapsed() > NO_ROOM_PATIENCE && has_no_room(file) {
+            request.take_back()?;
+            return without_room(file, control, holder).map(Some);
+        } else if began.elapsed() > PATIENCE && request.take_back()? {
+            return Err(no_answer(file, holder.clone()));
         }
         sleep(LOOK).await;
+    }
+}
+
+/// A request that waits in the file. Taken back when nobody waits for the answer any more.
+struct Request {
+    store: Store,
+    number: i64,
+    waits: bool,
+}
+
+impl Request {
+    fn put(file: &BatchFile, control: &Control) -> Result<Self, ActionError> {
+        let mut store = Store::open(file.clone(), Durability::Full)?;
+        let body = serde_json::to_string(control).expect("requests are JSON");
+        let number = store.ask(&body, now())?;
+        Ok(Self {
+            store,
+            number,
+            waits: true,
+        })
+    }
+
+    /// Whether it was still to be answered. On a full disk it stays, and is obeyed when there is room.
+    fn take_back(&mut self) -> Result<bool, ActionError> {
+        let taken = match self.store.take_back(self.number) {
+            Err(error) if error.is_full() => false,
+            done => done?,
+        };
+        self.waits &= !taken;
+        Ok(taken)
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if self.waits {
+            // One that cannot be taken back is obeyed all the same.
+            let _ = self.take_back();
+        }
+    }
+}
+
+fn has_no_room(file: &BatchFile) -> bool {
+    Lease::note_of(file).as_deref() == Some(DISK_FULL)
+}
+
+/// On a full disk the file passes nothing on. To stop, the executor is told by a signal.
+fn without_room(
+    file: &BatchFile,
+    control: &Control,
+    holder: &Holder,
+) -> Result<Answer, ActionError> {
+    let signal = match control {
+        Control::Stop { how: Stop::Kill } => Signal::Quit,
+        // What runs could not be recorded if it were let to its end.
+        Control::Stop { .. } => Signal::Terminate,
+        _ => {
+            return Err(ActionError::NoRoom {
+                batch: Store::open_read(file.clone())?.batch(),
+                holder: holder.clone(),
+            });
+        }
+    };
+    match signal_process(&holder.mark, signal) {
+        Ok(_) => Ok(Ok(ControlReply::default())),
+        Err(error) => Err(ActionError::io("stop the executor of", file.path(), error)),
     }
 }
 

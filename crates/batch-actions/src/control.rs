@@ -151,9 +151,16 @@ pub(crate) async fn obey(
     store: &Mutex<Store>,
     stopping: impl Fn(),
 ) -> Result<ControlReply, ActionError> {
+    if let Control::Stop { how } = control {
+        stopping();
+        run.stop(how.into());
+        // A stopped run may be over before it could answer anything else.
+        return Ok(ControlReply::default());
+    }
     // What has happened so far must be on record before anybody chooses by it.
     synced(run.sync().await)?;
     let reply = match control {
+        Control::Stop { .. } => unreachable!("it has been obeyed"),
         Control::Cancel { tasks } => cancel(&tasks, run, store).await?,
         Control::Retry { tasks } => crate::retry::retry(&tasks, run, store).await?,
         Control::Pause => {
@@ -166,48 +173,16 @@ pub(crate) async fn obey(
         }
         Control::SetConcurrency { max_concurrent } => {
             run.set_concurrency(max_concurrent);
-            let mut store = lock(store);
-            let mut settings = store.info()?.settings;
-            settings.max_concurrent = max_concurrent;
-            store.set_settings(&settings)?;
-            store.note_concurrency(max_concurrent.get())?;
+            lock(store).set_concurrency(max_concurrent)?;
             ControlReply::default()
         }
         Control::SetPriority { tasks, priority } => {
             set_priority(&tasks, priority, run, store).await?
         }
-        Control::Stop { how } => {
-            stopping();
-            // On a full disk it stops all the same.
-            let _ = lock(store).note_stopping();
-            run.stop(how.into());
-            // A stopped run may be over before it could answer anything else.
-            return Ok(ControlReply::default());
-        }
-        Control::Clear { tasks } => clear(tasks, &mut lock(store))?,
+        Control::Clear { tasks } => clear(&tasks, &mut lock(store))?,
     };
     synced(run.sync().await)?;
     Ok(reply)
-}
-
-fn clear(tasks: Choice, store: &mut Store) -> Result<ControlReply, ActionError> {
-    let chosen = tasks
-        .or_statuses(&[Status::Completed, Status::Failed, Status::Cancelled])
-        .resolve(store)?
-        .tasks(store)?;
-    let before = store.overview()?;
-    let changed = store.clear(&chosen)?;
-    let after = store.overview()?;
-    let gone = |status| before.count(status).saturating_sub(after.count(status));
-    Ok(ControlReply {
-        changed,
-        removed: Some(Removed {
-            completed: gone(Status::Completed),
-            failed: gone(Status::Failed),
-            cancelled: gone(Status::Cancelled),
-        }),
-        ..ControlReply::default()
-    })
 }
 
 async fn cancel(
@@ -220,6 +195,32 @@ async fn cancel(
     let asked = chosen.len();
     let refused = synced(run.cancel_many(chosen).await)?;
     Ok(ControlReply::of(batch, asked, reasons(batch, refused)))
+}
+
+fn clear(tasks: &Choice, store: &mut Store) -> Result<ControlReply, ActionError> {
+    let finished = [Status::Completed, Status::Failed, Status::Cancelled];
+    let resolved = tasks.clone().or_statuses(&finished).resolve(store)?;
+    let before = store.overview()?;
+    let cleared = store.clear(&resolved.tasks(store)?)?;
+    let after = store.overview()?;
+    let batch = store.batch();
+    // Who names no task wants what can go to go.
+    let named = |_: &TaskId| !tasks.tasks.is_empty();
+    let kept = cleared.kept.into_iter().filter(named).map(|task| {
+        let name = batch.task(task);
+        (task, format!("{name} stays, as another task needs it"))
+    });
+    let kept: Vec<_> = kept.collect();
+    let asked = kept.len() + usize::try_from(cleared.removed).unwrap_or(usize::MAX);
+    let gone = |status| before.count(status).saturating_sub(after.count(status));
+    Ok(ControlReply {
+        removed: Some(Removed {
+            completed: gone(Status::Completed),
+            failed: gone(Status::Failed),
+            cancelled: gone(Status::Cancelled),
+        }),
+        ..ControlReply::of(batch, asked, kept)
+    })
 }
 
 async fn set_priority(

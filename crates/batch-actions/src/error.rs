@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use batch_core::{BatchId, FullTaskId, PlanProblem};
 use batch_export::{ExportError, FilterError};
-use batch_store::{BatchFile, Holder, LeaseError, StoreError};
+use batch_store::{BatchFile, Holder, LeaseError, Store, StoreError};
 
 use crate::naming::Naming;
 
@@ -82,6 +82,17 @@ pub enum ActionError {
         /// How long it had.
         seconds: u64,
     },
+    /// Whoever works on the batch cannot be asked, as there is no room for it on the disk.
+    #[error(
+        "process {} works on {batch} and waits for room, as the disk is full: it cannot be asked for anything now, and goes on by itself when there is room; end it with: bex stop",
+        holder.pid
+    )]
+    NoRoom {
+        /// The batch.
+        batch: BatchId,
+        /// The process.
+        holder: Holder,
+    },
     /// A background executor could not be started.
     #[error("the executor did not start: {0}")]
     Start(String),
@@ -146,13 +157,19 @@ impl ActionError {
         )
     }
 
-    pub(crate) fn of_lease(batch: BatchId, file: &BatchFile, error: LeaseError) -> Self {
+    /// The lease of a batch was not given.
+    pub(crate) fn of_lease(file: &BatchFile, error: LeaseError) -> Self {
         match error {
-            LeaseError::Held(holder) => Self::Running {
-                batch,
-                holder,
-                naming: Naming::new(batch, file.path()),
-            },
+            LeaseError::Held(holder) => {
+                // One that cannot be read has no number, and somebody works on it all the same.
+                let batch = Store::open_read(file.clone())
+                    .map_or_else(|_| BatchId::default(), |store| store.batch());
+                Self::Running {
+                    batch,
+                    holder,
+                    naming: Naming::new(batch, file.path()),
+                }
+            }
             LeaseError::Store(error) => Self::Store(error),
         }
     }

@@ -169,23 +169,40 @@ impl Home {
     }
 
     /// The file of the batch with a key, if there is one.
-    pub fn of_key(&self, key: &str) -> Option<BatchFile> {
-        self.batch_of_key(key).map(|batch| self.file(batch))
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    pub fn of_key(&self, key: &str) -> Result<Option<BatchFile>, ActionError> {
+        let batch = self.batch_of_key(key)?;
+        Ok(batch.map(|batch| self.file(batch)))
     }
 
     /// The batch with a key.
-    pub(crate) fn batch_of_key(&self, key: &str) -> Option<BatchId> {
-        let text = fs::read_to_string(self.key_path(key)).ok()?;
-        let batch = text.trim().parse().ok()?;
-        self.file(batch).path().exists().then_some(batch)
+    pub(crate) fn batch_of_key(&self, key: &str) -> Result<Option<BatchId>, ActionError> {
+        let path = self.key_path(key);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(ActionError::io("read", path, error)),
+        };
+        let batch = text.trim().parse().ok();
+        Ok(batch.filter(|batch| self.file(*batch).path().exists()))
     }
 
     pub(crate) fn set_key(&self, key: &str, batch: BatchId) -> Result<(), ActionError> {
         let path = self.key_path(key);
         let folder = self.batches().join("keys");
-        private_folder(&folder)
-            .and_then(|()| fs::write(&path, batch.to_string()))
-            .map_err(|error| ActionError::io("write", path, error))
+        let write = || {
+            private_folder(&folder)?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&path)?;
+            write!(file, "{batch}")
+        };
+        write().map_err(|error| ActionError::io("write", &path, error))
     }
 
     fn key_path(&self, key: &str) -> PathBuf {

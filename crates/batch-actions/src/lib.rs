@@ -31,11 +31,11 @@ mod start;
 mod status;
 mod wait;
 
-pub use add::{AddReply, AddRequest, Target, add, create};
+pub use add::{AddReply, AddRequest, Target, add, create, create_open};
 pub use ask::ask;
 pub use choice::{Choice, Resolved, find_task};
 pub use control::{Control, ControlReply, Refused, Removed, Stop};
-pub use engine::{Engine, EngineOptions, Finished, LeftoverProcess, Mode, is_output_closed};
+pub use engine::{Adder, Engine, EngineOptions, Finished, LeftoverProcess, Mode, is_output_closed};
 pub use error::ActionError;
 pub use home::{BatchRequest, Home, now};
 pub use logs::{LogsRequest, logs};
@@ -49,4 +49,4 @@ pub use start::{StartReply, start, tell_parent};
 pub use status::{
     BatchStatus, CauseStatus, Listed, RunningStatus, State, Unreadable, list, status, status_of,
 };
-pub use wait::{Until, Waited, wait};
+pub use wait::{Until, Waited, wait, wait_for};

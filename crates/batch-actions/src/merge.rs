@@ -50,7 +50,7 @@ pub async fn merge(file: &BatchFile, plan: &Plan) -> Result<Merged, ActionError>
     let mut store = Store::open(file.clone(), Durability::Full)?;
     let batch = store.batch();
     if let Some(holder) = Lease::holder(file)? {
-        return Err(ActionError::of_lease(batch, file, LeaseError::Held(holder)));
+        return Err(ActionError::of_lease(file, LeaseError::Held(holder)));
     }
     let old = old_tasks(&store)?;
     let matched = match_up(&old, plan);

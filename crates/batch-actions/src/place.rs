@@ -6,7 +6,7 @@ use std::sync::Arc;
 use batch_core::{TaskOptions, TaskSpec};
 
 /// Gives tasks the folder they run in, where they say none or a relative one: an executor that is started later,
-/// or elsewhere, then runs them where they were added.
+/// or elsewhere, then runs them where they were added. A relative `cwd` of parameters is meant in that folder.
 pub fn place_tasks(tasks: &mut [TaskSpec], folder: &Path) {
     // Most tasks share their options, and are to share them still.
     let mut last: Option<(Arc<TaskOptions>, Arc<TaskOptions>)> = None;

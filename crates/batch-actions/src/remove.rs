@@ -5,6 +5,7 @@ use std::time::Duration;
 use batch_core::BatchId;
 use batch_store::{BatchFile, Lease, Store};
 
+use crate::engine::me;
 use crate::error::ActionError;
 use crate::home::{Home, now};
 use crate::status::{State, status_of};
@@ -16,10 +17,7 @@ use crate::status::{State, status_of};
 pub fn remove(files: &[BatchFile]) -> Result<(), ActionError> {
     let mut leases = Vec::new();
     for file in files {
-        // A file that cannot be read can be removed all the same.
-        let batch =
-            Store::open_read(file.clone()).map_or_else(|_| BatchId::default(), |s| s.batch());
-        let taken = Lease::take(file).map_err(|error| ActionError::of_lease(batch, file, error));
+        let taken = Lease::take(file, &me(0)).map_err(|error| ActionError::of_lease(file, error));
         leases.push(taken?);
     }
     for file in files {
@@ -41,24 +39,36 @@ pub fn prune(
     let mut removed = Vec::new();
     for batch in home.batches_there()? {
         let file = home.file(batch);
-        let Ok(store) = Store::open_read(file.clone()) else {
-            continue;
-        };
-        let status = status_of(&store)?;
-        let overview = store.overview()?;
-        let last = overview
-            .run
-            .map_or(overview.info.created_at, |run| run.seen_at);
-        let over = matches!(status.state, State::Completed | State::Failed);
-        let never_used = status.state == State::Completed && status.total == 0;
-        if !(over || never_used) || now().since(last) < older_than {
+        if !is_over(&file, older_than) {
             continue;
         }
-        drop(store);
         if !dry_run {
-            remove(&[file])?;
+            // Held until it is gone, so that nobody begins to work on it; and looked at again, as somebody may have.
+            let Ok(_lease) = Lease::take(&file, &me(0)) else {
+                continue;
+            };
+            if !is_over(&file, older_than) {
+                continue;
+            }
+            file.remove()?;
         }
         removed.push(batch);
     }
     Ok(removed)
+}
+
+/// Whether everything in a batch is finished and nothing has happened for a while. One that cannot be read is
+/// not over, and one that another process removes meanwhile is no matter of ours.
+fn is_over(file: &BatchFile, older_than: Duration) -> bool {
+    let look = || -> Result<bool, ActionError> {
+        let store = Store::open_read(file.clone())?;
+        let state = status_of(&store)?.state;
+        let overview = store.overview()?;
+        let last = overview
+            .run
+            .map_or(overview.info.created_at, |run| run.seen_at);
+        let over = matches!(state, State::Completed | State::Failed);
+        Ok(over && now().since(last) >= older_than)
+    };
+    look().unwrap_or(false)
 }

@@ -239,6 +239,10 @@ fn ready(details: &TaskDetails, label: &str) -> String {
             };
             format!("{label} is ready and starts when {slot} is free; {queued}")
         }
+        State::Paused if batch.pid.is_some() => format!(
+            "{label} is ready, and the batch stands still: {}",
+            batch.reason.as_deref().unwrap_or("it is paused")
+        ),
         State::New => format!(
             "{label} is ready, and nobody has started the batch. Start it with: bex start {naming}"
         ),

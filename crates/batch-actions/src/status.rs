@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use batch_core::{BatchId, ShortDuration, Status, Time};
 use batch_export::Visible;
-use batch_store::{BatchFile, Holder, Lease, Overview, STOPPING, Selection, Store};
+use batch_store::{BatchFile, Holder, Lease, Overview, Selection, Store};
 use serde::Serialize;
 
+use crate::engine::STOPPING;
 use crate::error::ActionError;
 use crate::home::{Home, now};
 use crate::naming::Naming;
@@ -223,16 +224,10 @@ fn state(
     let died_text = || format!("its executor died; go on with: bex resume {naming}");
     if holder.is_some() {
         return match (note, paused) {
+            (Some(note), _) if note == STOPPING => (State::Running, Some(note)),
             (Some(note), _) => (State::Paused, Some(note)),
             (None, Some(why)) => (State::Paused, Some(format!("paused {why}"))),
-            (None, None) => {
-                let run = overview.run.as_ref();
-                let stopping = run.is_some_and(|run| run.end.as_deref() == Some(STOPPING));
-                (
-                    State::Running,
-                    stopping.then(|| "it is being stopped".to_owned()),
-                )
-            }
+            (None, None) => (State::Running, None),
         };
     }
     let died = overview.count(Status::Running) > 0
@@ -372,6 +367,11 @@ impl fmt::Display for State {
 }
 
 impl BatchStatus {
+    /// Whether an executor works on it that has been told to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.pid.is_some() && self.reason.as_deref() == Some(STOPPING)
+    }
+
     /// How many tasks are completed, failed or cancelled.
     pub const fn finished(&self) -> u64 {
         self.completed + self.failed + self.cancelled

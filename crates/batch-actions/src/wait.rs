@@ -1,4 +1,4 @@
-//! Waiting for a batch: [`wait`].
+//! Waiting for a batch: [`wait`], and [`wait_for`] what only the caller can tell.
 
 use std::time::Duration;
 
@@ -46,19 +46,31 @@ pub async fn wait(
     until: Until,
     timeout: Option<Duration>,
 ) -> Result<(Waited, BatchStatus), ActionError> {
-    let store = Store::open_read(file.clone())?;
+    wait_for(file, timeout, |_, status| Ok(is_reached(until, status))).await
+}
+
+/// Waits until `enough` says so of a batch, which it is asked whenever it may have become true.
+///
+/// # Errors
+/// When the file cannot be read, and those of `enough`.
+pub async fn wait_for<E: From<ActionError>>(
+    file: &BatchFile,
+    timeout: Option<Duration>,
+    mut enough: impl FnMut(&Store, &BatchStatus) -> Result<bool, E>,
+) -> Result<(Waited, BatchStatus), E> {
+    let store = Store::open_read(file.clone()).map_err(ActionError::from)?;
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
     let mut version = None;
     let mut last: Option<BatchStatus> = None;
     loop {
-        let now = store.version()?;
-        let nobody = Lease::holder(file)?.is_none();
+        let now = store.version().map_err(ActionError::from)?;
+        let nobody = Lease::holder(file).map_err(ActionError::from)?.is_none();
         let status = match last.take() {
             Some(status) if version == Some(now) && !nobody => status,
             _ => status_of(&store)?,
         };
         version = Some(now);
-        if is_reached(until, &status) {
+        if enough(&store, &status)? {
             return Ok((Waited::Reached, status));
         }
         // A paused batch that somebody works on goes on some time.

@@ -33,6 +33,11 @@ impl<'a> Args<'a> {
         Ok(Self { values })
     }
 
+    /// Arguments that were looked through already.
+    pub(crate) const fn of(values: &'a Map<String, Value>) -> Self {
+        Self { values }
+    }
+
     /// An argument that is there and not null.
     pub(crate) fn get(&self, name: &str) -> Option<&'a Value> {
         self.values.get(name).filter(|value| !value.is_null())

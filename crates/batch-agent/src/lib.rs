@@ -17,4 +17,4 @@ mod page;
 mod tools;
 
 pub use call::{Agent, AgentConfig, Answer, CallContext, Progress, ResourceContents, ToolInfo};
-pub use limits::Limits;
+pub use limits::{Limits, NamedTool};

@@ -1,6 +1,6 @@
 //! What the operator allows, whatever an agent asks for: [`Limits`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -30,7 +30,22 @@ pub struct Limits {
     pub max_tasks: Option<u64>,
     /// The most bytes of a task's parameters.
     pub max_bytes: Option<u64>,
+    /// The functions that stand for a tool of an MCP server. What is allowed of `tool` holds for them, and what is
+    /// allowed of them for the same call by `tool`.
+    pub tool_functions: BTreeMap<String, NamedTool>,
 }
+
+/// A tool of an MCP server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedTool {
+    /// The name of the server.
+    pub server: String,
+    /// The name that the tool has there.
+    pub tool: String,
+}
+
+/// The function that calls any tool.
+const TOOL: &str = "tool";
 
 impl Limits {
     /// The number of tasks that run at once, lowered where it must be.
@@ -60,7 +75,7 @@ impl Limits {
         }
         let mut lowered = 0;
         for (index, task) in tasks.iter_mut().enumerate() {
-            self.check_function(index, &task.function)?;
+            self.check_function(index, task)?;
             self.check_size(index, task)?;
             self.check_surroundings(index, task)?;
             lowered += u64::from(self.lower_timeout(task));
@@ -74,24 +89,48 @@ impl Limits {
         Ok(())
     }
 
-    fn check_function(&self, index: usize, function: &str) -> Result<(), Mistake> {
-        let allowed =
-            self.allowed_functions.is_empty() || self.allowed_functions.contains(function);
-        if allowed && !self.denied_functions.contains(function) {
+    fn check_function(&self, index: usize, task: &TaskSpec) -> Result<(), Mistake> {
+        if self.allowed_functions.is_empty() && self.denied_functions.is_empty() {
             return Ok(());
         }
-        let field = format!("tasks[{index}].function");
-        let help = match self.allowed_functions.is_empty() {
-            true => String::new(),
-            false => {
-                let names: Vec<&str> = self.allowed_functions.iter().map(String::as_str).collect();
-                format!("; allowed are {}", names.join(", "))
+        let names = self.names(index, task)?;
+        let is_in = |set: &BTreeSet<String>| names.iter().any(|name| set.contains(*name));
+        let is_allowed = self.allowed_functions.is_empty() || is_in(&self.allowed_functions);
+        if is_allowed && !is_in(&self.denied_functions) {
+            return Ok(());
+        }
+        let function = &*task.function;
+        let mut message = format!("the operator does not allow {function:?}");
+        let denied = names
+            .iter()
+            .find(|name| self.denied_functions.contains(**name));
+        if let Some(denied) = denied.filter(|denied| **denied != function) {
+            message.push_str(&format!(", here the same as {denied:?}"));
+        }
+        if !self.allowed_functions.is_empty() {
+            let allowed: Vec<&str> = self.allowed_functions.iter().map(String::as_str).collect();
+            message.push_str(&format!("; allowed are {}", allowed.join(", ")));
+        }
+        Err(Mistake::of(&format!("tasks[{index}].function"), message))
+    }
+
+    /// All functions that a task is a call of: a tool can be called by `tool` and by names of its own.
+    fn names<'a>(&'a self, index: usize, task: &'a TaskSpec) -> Result<Vec<&'a str>, Mistake> {
+        let mut names = vec![&*task.function];
+        let called = match self.tool_functions.get(&*task.function) {
+            Some(called) => called.clone(),
+            None if &*task.function == TOOL && !self.tool_functions.is_empty() => {
+                called(index, task)?
             }
+            None => return Ok(names),
         };
-        Err(Mistake::of(
-            &field,
-            format!("the operator does not allow {function:?}{help}"),
-        ))
+        names.push(TOOL);
+        let same = self
+            .tool_functions
+            .iter()
+            .filter(|(_, tool)| **tool == called);
+        names.extend(same.map(|(name, _)| name.as_str()));
+        Ok(names)
     }
 
     fn check_size(&self, index: usize, task: &TaskSpec) -> Result<(), Mistake> {
@@ -124,15 +163,17 @@ impl Limits {
         if self.root.is_none() {
             return Ok(());
         }
+        let folder = task.options.cwd.as_deref();
         if let Some(own) = own.filter(|own| !own.is_null()) {
             // What is filled in when the task starts cannot be checked here.
             let plain = own.as_str().filter(|cwd| !cwd.contains("{{"));
             let cwd = plain.ok_or_else(|| {
                 wrong("below the operator's root it must be a plain text".to_owned())
             })?;
-            self.below_root(Path::new(cwd)).map_err(wrong)?;
+            let whole = folder.unwrap_or(Path::new("")).join(cwd);
+            self.below_root(&whole).map_err(wrong)?;
         }
-        match &task.options.cwd {
+        match folder {
             Some(cwd) => self.below_root(cwd).map(|_| ()).map_err(wrong),
             None => Ok(()),
         }
@@ -212,6 +253,29 @@ impl Limits {
     }
 }
 
+/// The tool that a task of the function `tool` calls. What is missing is told by the check of the task itself.
+fn called(index: usize, task: &TaskSpec) -> Result<NamedTool, Mistake> {
+    let params = task.params.to_value();
+    let text = |field: &str| {
+        let text = params
+            .get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        // What is filled in when the task starts cannot be checked here.
+        match text.contains("{{") {
+            true => Err(Mistake::of(
+                &format!("tasks[{index}].params.{field}"),
+                "within the operator's limits it must be a plain text",
+            )),
+            false => Ok(text.to_owned()),
+        }
+    };
+    Ok(NamedTool {
+        server: text("server")?,
+        tool: text("tool")?,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,6 +340,54 @@ mod tests {
             .unwrap_err();
         assert_eq!(error.field.as_deref(), Some("tasks[0].function"));
     }
+
+    #[test]
+    fn a_tool_is_denied_by_whatever_name() {
+        let tool = |server: &str, tool: &str| NamedTool {
+            server: server.to_owned(),
+            tool: tool.to_owned(),
+        };
+        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let limits = |allowed: &[&str], denied: &[&str]| Limits {
+            allowed_functions: set(allowed),
+            denied_functions: set(denied),
+            tool_functions: BTreeMap::from([
+                ("find".to_owned(), tool("search", "query")),
+                ("look_up".to_owned(), tool("search", "query")),
+                ("read_text".to_owned(), tool("files", "read_text")),
+            ]),
+            ..Limits::default()
+        };
+        let call = |tool: &str| TaskSpec {
+            params: serde_json::json!({ "server": "search", "tool": tool }).into(),
+            ..TaskSpec::new("tool")
+        };
+        let wrong = |limits: &Limits, task: TaskSpec| {
+            let checked = limits.apply(&mut [task], 0, &mut Vec::new());
+            checked.err().and_then(|mistake| mistake.field)
+        };
+        let function = Some("tasks[0].function".to_owned());
+        for denied in [limits(&[], &["tool"]), limits(&["shell"], &[])] {
+            for task in ["find", "look_up", "read_text", "tool"].map(TaskSpec::new) {
+                assert_eq!(wrong(&denied, task), function);
+            }
+            assert_eq!(wrong(&denied, TaskSpec::new("shell")), None);
+        }
+        let one = limits(&[], &["find"]);
+        assert_eq!(wrong(&one, TaskSpec::new("look_up")), function);
+        assert_eq!(wrong(&one, call("query")), function);
+        assert_eq!(wrong(&one, call("list")), None);
+        assert_eq!(wrong(&one, TaskSpec::new("read_text")), None);
+        let later = wrong(&one, call("{{ tasks.a.result }}"));
+        assert_eq!(later.as_deref(), Some("tasks[0].params.tool"));
+        let all = limits(&["tool"], &[]);
+        assert_eq!(wrong(&all, TaskSpec::new("find")), None);
+        let only = limits(&["read_text"], &[]);
+        assert_eq!(wrong(&only, TaskSpec::new("read_text")), None);
+        assert_eq!(wrong(&only, TaskSpec::new("find")), function);
+        assert_eq!(wrong(&only, call("query")), function);
+    }
+
     #[test]
     fn what_is_filled_in_later_cannot_lead_past_a_limit() {
         let folder = tempfile::tempdir().unwrap();

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use batch_actions::Home;
-use batch_agent::{Agent, AgentConfig};
+use batch_agent::{Agent, AgentConfig, Limits};
 
 use crate::args::LimitArgs;
 use crate::exit::CliError;
@@ -15,7 +15,11 @@ use crate::request::current_folder;
 pub(crate) fn agent(limits: &LimitArgs) -> Result<Agent, CliError> {
     let program = std::env::current_exe()
         .map_err(|error| CliError::System("find the program itself", error))?;
-    let limits = limits.limits();
+    let functions = Functions::of_environment()?;
+    let limits = Limits {
+        tool_functions: functions.named_tools(),
+        ..limits.limits()
+    };
     let folder = match &limits.root {
         Some(root) => std::path::absolute(root)
             .map_err(|error| CliError::System("tell the root folder", error))?,
@@ -23,7 +27,7 @@ pub(crate) fn agent(limits: &LimitArgs) -> Result<Agent, CliError> {
     };
     Ok(Agent::new(AgentConfig {
         home: Home::of_environment(),
-        registry: Functions::of_environment()?.registry(),
+        registry: functions.registry(),
         executor: Arc::new(move |file| {
             let mut command = Command::new(&program);
             command.arg("execute").arg(file);

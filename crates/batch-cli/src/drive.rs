@@ -90,7 +90,8 @@ async fn work(
             None => Ok(()),
         };
         if fed.is_err() {
-            engine.stop(StopMode::Graceful);
+            // What has run is to be kept, however long that takes.
+            engine.run().stop(StopMode::Graceful);
         }
         engine.all_added().await;
         fed

@@ -1,13 +1,12 @@
 //! Tasks that come in while the batch runs: [`Feeder`], from input lines into the batch file, or into a run that
 //! has none.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use batch_actions::{ActionError, Engine, now};
-use batch_core::{TaskId, TaskSpec};
+use batch_actions::Engine;
+use batch_core::TaskSpec;
 use batch_input::TaskStream;
 use batch_runtime::{Gone, RunHandle};
-use batch_store::{Store, lock};
 use tokio::sync::mpsc;
 
 use crate::drive::room;
@@ -50,11 +49,11 @@ impl Feeder {
 
     /// Writes tasks into the file of a batch, and has the run see them.
     pub(crate) async fn feed(mut self, engine: &Engine) -> Result<(), CliError> {
-        let store = Arc::clone(engine.store());
+        let adder = engine.adder();
         let (written, mut handfuls) = mpsc::channel(1);
         std::thread::spawn(move || {
             while let Some(handful) = self.blocking_handful() {
-                let done = handful.and_then(|tasks| Ok(write(&store, &tasks)?));
+                let done = handful.and_then(|tasks| Ok(adder.add(&tasks)?));
                 let last = done.is_err();
                 if written.blocking_send(done).is_err() || last {
                     return;
@@ -85,12 +84,4 @@ impl Feeder {
             }
         }
     }
-}
-
-fn write(store: &Mutex<Store>, tasks: &[TaskSpec]) -> Result<(), ActionError> {
-    let mut store = lock(store);
-    let mut adding = store.adding(now())?;
-    adding.add(tasks.iter().map(|task| (task, Vec::<TaskId>::new())))?;
-    adding.commit()?;
-    Ok(())
 }

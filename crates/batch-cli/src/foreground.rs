@@ -11,7 +11,7 @@ use batch_core::{BatchId, BatchSettings, Status, StopMode};
 use batch_export::Summary;
 use batch_process::ControlSignals;
 use batch_runtime::{Executor, RunEnd, RunHandle, RunReport, Sink as _};
-use batch_store::{BatchFile, Durability, Store, lock};
+use batch_store::{Durability, Store, lock};
 
 use crate::commands::resume::WholeResults;
 use crate::drive::{Driven, Input, drive, housekeeping, say_leftovers};
@@ -32,7 +32,8 @@ pub(crate) struct Onlooker {
 
 /// A stored batch that is run to its end before somebody's eyes.
 pub(crate) struct Foreground {
-    pub(crate) file: BatchFile,
+    /// Open throughout: whenever nobody has a file open any more, SQLite clears up, which takes a while.
+    pub(crate) store: Store,
     pub(crate) durability: Durability,
     pub(crate) max_concurrent: Option<NonZeroU32>,
     pub(crate) fail_fast: bool,
@@ -51,9 +52,7 @@ impl Foreground {
             signals,
             screen,
         } = onlooker;
-        let batch = Store::open_read(self.file.clone())
-            .map_err(ActionError::from)?
-            .batch();
+        let batch = self.store.batch();
         let (sink, results) = output.open(batch, &screen)?;
         let functions = Functions::of_environment()?;
         let engine = self.take_up(&functions, sink, feeder.is_some()).await?;
@@ -77,7 +76,7 @@ impl Foreground {
     ) -> Result<Engine, ActionError> {
         let mut observer = sink.clone();
         Engine::start(EngineOptions {
-            file: self.file.clone(),
+            file: self.store.file().clone(),
             durability: self.durability,
             mode: Mode::Execute,
             registry: &|_, folder| functions.stored(folder),
@@ -107,7 +106,7 @@ impl Foreground {
             fed,
         } = driven;
         if let Some(whole) = self.whole_at_end {
-            whole.write(&self.file)?;
+            whole.write(self.store.file())?;
         }
         let closed = is_output_closed(&finished.report);
         if closed && finished.open > 0 {
@@ -118,7 +117,7 @@ impl Foreground {
         }
         if finished.open > 0 {
             let held = store.held().map_err(ActionError::from)?;
-            let naming = Naming::new(store.batch(), self.file.path());
+            let naming = Naming::new(store.batch(), self.store.file().path());
             tell_left(screen, &naming, held, finished.open);
         }
         Ok(exit(

@@ -1,9 +1,11 @@
 //! The functions that tasks may name: [`Functions`], ours and the tools that the configuration names.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use batch_agent::NamedTool;
 use batch_handlers::{HandlerConfig, standard_registry};
 use batch_runtime::Registry;
 use batch_tools::{ConfigError, ToolServers, with_tools};
@@ -32,6 +34,17 @@ impl Functions {
     /// The handlers for checking tasks, and for a run in memory.
     pub(crate) fn registry(&self) -> Registry {
         self.with_servers(&HandlerConfig::new(self.folder.clone()))
+    }
+
+    /// The functions that stand for a tool of a server.
+    pub(crate) fn named_tools(&self) -> BTreeMap<String, NamedTool> {
+        let functions = self.servers.functions();
+        functions
+            .map(|(name, server, tool)| {
+                let (server, tool) = (server.to_owned(), tool.to_owned());
+                (name.to_owned(), NamedTool { server, tool })
+            })
+            .collect()
     }
 
     /// The handlers of a stored batch, given the folder for its large outputs.

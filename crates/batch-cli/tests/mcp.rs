@@ -251,6 +251,45 @@ fn the_tool_answers_a_line_with_a_line() {
 }
 
 #[test]
+fn who_may_call_no_tool_may_call_none_by_another_name() {
+    let (folder, command) = place();
+    let config = "[mcp_servers.search]\ncommand = \"none\"\n[functions]\nknowledge_search = \"search.query\"\n";
+    std::fs::create_dir_all(folder.path().join("config/bex")).unwrap();
+    std::fs::write(folder.path().join("config/bex/config.toml"), config).unwrap();
+    let ask = |limit: [&str; 2], task: Value| -> Value {
+        let mut with_limit = command(BEX);
+        with_limit.arg("tool").args(limit);
+        let mut child = with_limit
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let run = json!({"tool": "bex_run", "arguments": {"tasks": [task], "plan": true}});
+        writeln!(child.stdin.take().unwrap(), "{run}").unwrap();
+        serde_json::from_slice(&child.wait_with_output().unwrap().stdout).unwrap()
+    };
+    let named = || json!({"function": "knowledge_search", "params": {"query": "x"}});
+    let called =
+        || json!({"function": "tool", "params": {"server": "search", "tool": "query", "args": {}}});
+    for (limit, is_allowed) in [
+        (["--deny", "tool"], false),
+        (["--deny", "knowledge_search"], false),
+        (["--allow", "shell"], false),
+        (["--allow", "tool"], true),
+        (["--allow", "knowledge_search"], true),
+        (["--deny", "shell"], true),
+    ] {
+        for task in [named(), called()] {
+            let answer = ask(limit, task);
+            assert_eq!(answer["is_error"], !is_allowed, "{limit:?}: {answer}");
+            if !is_allowed {
+                assert_eq!(answer["structured"]["field"], "tasks[0].function");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_tool_of_agent_zero_works_with_a_new_object_for_each_call() {
     let (_folder, command) = place();
     let stand_in = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -18,7 +18,7 @@ pub enum Outcome {
     Cancelled(Option<Arc<Output>>),
     /// It was cut off by a shutdown or a crash, or could not be started for want of resources: no
     /// failure, and it uses up no retry.
-    Interrupted,
+    Interrupted(Option<Arc<Output>>),
 }
 
 /// Why an attempt failed, and what it left all the same.
@@ -156,9 +156,10 @@ impl Outcome {
     /// What the attempt left.
     pub fn output(&self) -> Option<&Arc<Output>> {
         match self {
-            Self::Completed(output) | Self::Cancelled(output) => output.as_ref(),
+            Self::Completed(output) | Self::Cancelled(output) | Self::Interrupted(output) => {
+                output.as_ref()
+            }
             Self::Failed(failure) => failure.output.as_ref(),
-            Self::Interrupted => None,
         }
     }
 }

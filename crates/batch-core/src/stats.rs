@@ -63,7 +63,7 @@ impl Stats {
                 ..
             } => {
                 self.moved(Status::Running, Status::Queued);
-                if matches!(outcome, Outcome::Interrupted) && *then != Then::Final {
+                if matches!(outcome, Outcome::Interrupted(_)) && *then != Then::Final {
                     self.interrupted += 1;
                 } else {
                     self.attempts += 1;

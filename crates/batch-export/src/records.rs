@@ -289,7 +289,7 @@ fn attempt_ended(record: &mut TaskRecord, mut ended: AttemptRecord, outcome: &Ou
             AttemptEnd::Failed(failure.kind)
         }
         Outcome::Cancelled(_) => AttemptEnd::Cancelled,
-        Outcome::Interrupted => AttemptEnd::Interrupted,
+        Outcome::Interrupted(_) => AttemptEnd::Interrupted,
     };
     // An attempt that was cut off left nothing: what the one before it left still counts.
     if ended.end != AttemptEnd::Interrupted {
@@ -435,7 +435,7 @@ mod tests {
                 started(1, 4, 1),
                 ended(1, 6, 1, failure(), Then::RetryAt(at(8))),
                 started(1, 8, 2),
-                ended(1, 10, 2, Outcome::Interrupted, Then::Requeued),
+                ended(1, 10, 2, Outcome::Interrupted(None), Then::Requeued),
                 started(1, 10, 3),
                 ended(1, 12, 3, Outcome::Completed(None), Then::Final),
                 finished(1, 12, Status::Completed, None, 1),
@@ -549,12 +549,12 @@ mod tests {
             "command: exit code 2: error: page N"
         );
         assert_eq!(
-            label(2, Outcome::Interrupted, FailureKind::Quarantined),
+            label(2, Outcome::Interrupted(None), FailureKind::Quarantined),
             "command: quarantined",
             "an attempt that was cut off said nothing"
         );
         assert_eq!(
-            label(3, Outcome::Interrupted, FailureKind::Interrupted),
+            label(3, Outcome::Interrupted(None), FailureKind::Interrupted),
             "command: interrupted"
         );
         let done = [
@@ -572,7 +572,7 @@ mod tests {
             let begun = [
                 submitted(1, TaskSpec::new("command")),
                 started(1, 2, 1),
-                ended(1, 4, 1, Outcome::Interrupted, Then::Held),
+                ended(1, 4, 1, Outcome::Interrupted(None), Then::Held),
             ];
             fold(&mut records, &[&begun, more].concat());
             records.unfinished().next().unwrap().reason
@@ -627,7 +627,7 @@ mod tests {
                 started(1, 2, 1),
                 ended(1, 4, 1, failure(), Then::RetryAt(at(5))),
                 started(1, 5, 2),
-                ended(1, 7, 2, Outcome::Interrupted, Then::Final),
+                ended(1, 7, 2, Outcome::Interrupted(None), Then::Final),
                 finished(1, 7, Status::Failed, quarantined, 1),
             ],
         );

@@ -38,10 +38,14 @@ pub(crate) fn spec(
         ("BEX_SLOT", task.slot.to_string()),
     ];
     let marks = marks.map(|(name, value)| (name.into(), value.into()));
-    let cwd = params.text("cwd")?.map(PathBuf::from);
+    // A relative one is meant in the folder of the task, not in that of whoever runs it.
+    let cwd = match (&options.cwd, params.text("cwd")?) {
+        (Some(folder), Some(below)) => Some(folder.join(below)),
+        (folder, below) => below.map(PathBuf::from).or_else(|| folder.clone()),
+    };
     Ok(Spec {
         argv,
-        cwd: cwd.or_else(|| options.cwd.clone()),
+        cwd,
         env: defaults.chain(own).chain(marks).collect(),
         stdin: params.bytes("stdin")?,
         task: task.id.to_string(),

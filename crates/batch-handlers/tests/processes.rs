@@ -101,6 +101,11 @@ async fn surroundings_come_from_the_parameters_before_the_options() {
 
     let task = with(json!({"script": "pwd", "cwd": "/"}));
     assert_eq!(text(&handlers.run_task(&task).await.unwrap().stdout), "/\n");
+
+    std::fs::create_dir(path.join("sub")).unwrap();
+    let task = with(json!({"script": "pwd -P", "cwd": "sub"}));
+    let output = handlers.run_task(&task).await.unwrap();
+    assert_eq!(text(&output.stdout), format!("{}/sub\n", path.display()));
 }
 
 #[tokio::test]

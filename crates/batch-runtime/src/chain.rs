@@ -9,7 +9,7 @@ use batch_core::{
 };
 use serde_json::{Value, json};
 
-use crate::durable::SharedSource;
+use crate::durable::{SharedSource, SourceError};
 use crate::handler::Handler;
 
 /// The results a task uses.
@@ -151,17 +151,30 @@ pub(crate) fn are_fresh(inputs: &[Input]) -> bool {
 }
 
 /// Asks for the results that are not known. It may wait for a disk.
-pub(crate) fn look_for(inputs: &[Input], source: &SharedSource) {
+///
+/// # Errors
+/// When one of them cannot be read.
+pub(crate) fn look_for(inputs: &[Input], source: &SharedSource) -> Result<(), Failure> {
     let mut stored = source.lock().unwrap_or_else(PoisonError::into_inner);
     for input in inputs {
         if input.result.get().is_some() {
             continue;
         }
-        if let Some(task) = input.source.or_else(|| stored.find(&input.id)) {
+        let unread = |error: SourceError| {
+            let message = format!("the result of task {:?} cannot be read: {error}", input.id);
+            Failure::new(FailureKind::InputError, message)
+        };
+        let task = match input.source {
+            Some(task) => Some(task),
+            None => stored.find(&input.id).map_err(unread)?,
+        };
+        if let Some(task) = task {
+            let result = stored.result(task).map_err(unread)?;
             // Another task that uses it may have asked meanwhile.
-            input.result.get_or_init(|| stored.result(task));
+            input.result.get_or_init(|| result);
         }
     }
+    Ok(())
 }
 
 /// Fills results into parameters.

@@ -62,6 +62,8 @@ pub(crate) struct Driver {
     wanted: Option<NonZeroU32>,
     last_handler: Option<(Arc<str>, Arc<dyn Handler>)>,
     control_only: bool,
+    /// Nothing is started for now: see [`RunHandle::hold`](crate::RunHandle::hold).
+    held: bool,
     closed: bool,
     /// All handles are gone: no command will come.
     alone: bool,
@@ -120,6 +122,7 @@ impl Driver {
             wanted: None,
             last_handler: None,
             control_only: setup.control_only,
+            held: false,
             closed: false,
             alone: false,
             sink_failed: false,

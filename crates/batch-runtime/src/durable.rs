@@ -11,12 +11,23 @@ use batch_core::{ClaimToken, Output, TaskId};
 /// what happened so far; so a journal's file has the result even of a task that completed a moment ago.
 pub trait ResultSource: Send + 'static {
     /// What a completed task left; `None` when that is nothing.
-    fn result(&mut self, task: TaskId) -> Option<Arc<Output>>;
+    ///
+    /// # Errors
+    /// When it cannot be read: the attempt that wants it fails, and may be tried again.
+    fn result(&mut self, task: TaskId) -> Result<Option<Arc<Output>>, SourceError>;
 
     /// The task with an author's id. Asked where the batch does not know the id any more, as it finished
     /// in an earlier run.
-    fn find(&mut self, id: &str) -> Option<TaskId>;
+    ///
+    /// # Errors
+    /// As for [`result`](Self::result).
+    fn find(&mut self, id: &str) -> Result<Option<TaskId>, SourceError>;
 }
+
+/// Why a [`ResultSource`] could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct SourceError(pub Box<dyn std::error::Error + Send + Sync>);
 
 /// A source that several workers ask.
 pub(crate) type SharedSource = Arc<Mutex<Box<dyn ResultSource>>>;

@@ -37,6 +37,7 @@ pub(crate) enum Command {
     CancelAll,
     Pause,
     Resume,
+    Hold(bool),
     SetConcurrency(NonZeroU32),
     Concurrency(oneshot::Sender<u32>),
     SetPriority(Vec<TaskId>, Priority, oneshot::Sender<Refusals>),
@@ -203,6 +204,17 @@ impl RunHandle {
     /// Starts tasks again.
     pub fn resume(&self) {
         self.tell(Command::Resume);
+    }
+
+    /// Starts nothing more until [`let_go`](Self::let_go), as something is wanting that the tasks need. Not a
+    /// matter of the batch as [`pause`](Self::pause) is: nobody is told, and neither ends the other.
+    pub fn hold(&self) {
+        self.tell(Command::Hold(true));
+    }
+
+    /// Starts tasks again after [`hold`](Self::hold).
+    pub fn let_go(&self) {
+        self.tell(Command::Hold(false));
     }
 
     /// Changes how many tasks run at once.

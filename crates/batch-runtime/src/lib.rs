@@ -61,7 +61,7 @@ mod worker;
 
 pub use batch_core::Urgency;
 pub use cancel::CancelToken;
-pub use durable::{ResultSource, StartLog};
+pub use durable::{ResultSource, SourceError, StartLog};
 pub use executor::{Executor, RunEnd, RunReport};
 pub use handle::{Gone, RunHandle, RunningTask, Snapshot, SubmitError};
 pub use handler::{AttemptError, Handler, OnCancel, Registry, TaskContext};

@@ -195,10 +195,13 @@ async fn prepare(job: &Job, source: Option<&SharedSource>) -> Result<Json, Ended
         let (inputs, source) = (inputs.to_vec(), Arc::clone(source));
         let looked = tokio::task::spawn_blocking(move || chain::look_for(&inputs, &source));
         // If that panicked, the result is not at hand, and the task fails with this.
-        let _ = looked.await;
+        looked.await.unwrap_or(Ok(())).map_err(failed)?;
     }
-    chain::fill_in(&job.spec.params, inputs, job.handler.as_ref())
-        .map_err(|failure| Ended::With(Outcome::Failed(Arc::new(failure))))
+    chain::fill_in(&job.spec.params, inputs, job.handler.as_ref()).map_err(failed)
+}
+
+fn failed(failure: Failure) -> Ended {
+    Ended::With(Outcome::Failed(Arc::new(failure)))
 }
 
 async fn perform(job: Job, params: Json) -> Ended {

@@ -13,7 +13,8 @@ use batch_core::{
     TaskId, TaskSpec, Time,
 };
 use batch_runtime::{
-    Executor, Registry, ResultSource, RunEnd, RunHandle, Sink, SinkError, StartLog,
+    AttemptError, Executor, Handler, OnCancel, Registry, ResultSource, RunEnd, RunHandle, Sink,
+    SinkError, SourceError, StartLog, TaskContext,
 };
 use serde_json::json;
 
@@ -81,6 +82,8 @@ struct Content {
     log: Vec<String>,
     /// Results and ids of an earlier run.
     earlier: HashMap<String, (TaskId, Arc<Output>)>,
+    /// Results cannot be read.
+    is_broken: bool,
 }
 
 impl Disk {
@@ -132,12 +135,16 @@ impl Sink for Disk {
 }
 
 impl ResultSource for Disk {
-    fn result(&mut self, task: TaskId) -> Option<Arc<Output>> {
-        Self::result(self, task)
+    fn result(&mut self, task: TaskId) -> Result<Option<Arc<Output>>, SourceError> {
+        if self.0.lock().unwrap().is_broken {
+            return Err(SourceError("the disk is broken".into()));
+        }
+        Ok(Self::result(self, task))
     }
 
-    fn find(&mut self, id: &str) -> Option<TaskId> {
-        Some(self.0.lock().unwrap().earlier.get(id)?.0)
+    fn find(&mut self, id: &str) -> Result<Option<TaskId>, SourceError> {
+        let content = self.0.lock().unwrap();
+        Ok(content.earlier.get(id).map(|(task, _)| *task))
     }
 }
 
@@ -227,13 +234,85 @@ async fn a_restored_batch_goes_on_and_finds_the_results_of_its_past() {
         content.kept.iter().take(3).any(|event| matches!(
             event,
             Event::AttemptEnded {
-                outcome: Outcome::Interrupted,
+                outcome: Outcome::Interrupted(_),
                 attempt: 1,
                 ..
             }
         )),
         "what became of the past is recorded first"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_cannot_be_read_fails_the_attempt_and_not_the_task_that_left_it() {
+    let disk = Disk::default();
+    let output = Arc::new(Output::from_value(Json::from(json!("from before"))));
+    {
+        let mut content = disk.0.lock().unwrap();
+        content.earlier = HashMap::from([("first".to_owned(), (id(1), output))]);
+        content.is_broken = true;
+    }
+    let mut batch = Batch::for_run(slots(1), RunId(7));
+    batch.restore_finished(Status::Completed);
+    let user = echo(&json!("{{ tasks.first.result }}")).with_max_retries(1);
+    batch.restore(queued(user, &[id(1)]), Time::ZERO);
+    let run = Executor::new(registry())
+        .with_batch(batch)
+        .with_sink(disk.clone())
+        .with_results(disk.clone())
+        .start();
+    let mut events = run.subscribe();
+    let message = loop {
+        let group = events.recv().await.unwrap();
+        let failed = group.iter().find_map(|event| match event {
+            Event::AttemptEnded {
+                outcome: Outcome::Failed(failure),
+                ..
+            } => Some(failure.message.clone()),
+            _ => None,
+        });
+        if let Some(message) = failed {
+            break message;
+        }
+    };
+    assert_eq!(
+        message,
+        "the result of task \"first\" cannot be read: the disk is broken"
+    );
+    disk.0.lock().unwrap().is_broken = false;
+    assert_eq!(run.finish().await.stats.flaky, 1);
+    assert_eq!(disk.value(id(2)), Some(json!("from before")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_stopped_attempt_left_is_kept() {
+    let disk = Disk::default();
+    let started = Arc::new(tokio::sync::Notify::new());
+    let signal = Arc::clone(&started);
+    let registry = Registry::new().with("chatty", Chatty(signal));
+    let run = Executor::new(registry).with_sink(disk.clone()).start();
+    run.submit(vec![TaskSpec::new("chatty")]).await.unwrap();
+    started.notified().await;
+    run.stop(StopMode::End);
+    assert_eq!(run.wait().await.end, RunEnd::Stopped);
+    assert_eq!(disk.value(id(1)), Some(json!("so far")));
+}
+
+/// Says that it has begun, and when it is told to end, what it has done so far.
+struct Chatty(Arc<tokio::sync::Notify>);
+
+#[async_trait::async_trait]
+impl Handler for Chatty {
+    async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
+        self.0.notify_one();
+        task.cancel.cancelled().await;
+        let so_far = Output::from_value(Json::from(json!("so far")));
+        Err(Failure::error("ended").with_output(so_far).into())
+    }
+
+    fn on_cancel(&self) -> OnCancel {
+        OnCancel::Cooperate
+    }
 }
 
 #[tokio::test(start_paused = true)]

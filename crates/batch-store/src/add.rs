@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 use crate::error::StoreError;
 use crate::settings;
 use crate::shape::StoredOptions;
+use crate::spec_rows::{RowError, SPEC_COLUMNS, SpecReader};
 use crate::store::{Store, begin, micros};
 
 const INSERT: &str = "INSERT INTO specs
@@ -35,7 +36,7 @@ pub struct Added {
     pub first: TaskId,
     /// How many there are.
     pub count: u32,
-    /// Whether an executor works on the batch and will see them.
+    /// Whether there is a run that will see them, unless its executor has died.
     pub live: bool,
 }
 
@@ -88,6 +89,27 @@ impl Adding<'_> {
     /// When the file cannot be read.
     pub fn find(&self, id: &str) -> Result<Option<TaskId>, StoreError> {
         find(&self.transaction, id).map_err(|error| self.error(error))
+    }
+
+    /// A task of the batch as it was added, these included.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn spec(&self, task: TaskId) -> Result<Option<Arc<TaskSpec>>, StoreError> {
+        let read = || -> Result<_, RowError> {
+            let sql = format!("SELECT {SPEC_COLUMNS} FROM specs s WHERE s.task = ?1");
+            let mut select = self.transaction.prepare_cached(&sql).map_err(Err)?;
+            let mut rows = select.query([task.get()]).map_err(Err)?;
+            let Some(row) = rows.next().map_err(Err)? else {
+                return Ok(None);
+            };
+            let row = SpecReader::default().read(&self.transaction, row)?;
+            Ok(Some(row.spec))
+        };
+        read().map_err(|error| match error {
+            Ok(what) => StoreError::corrupt(self.path, what),
+            Err(error) => self.error(error),
+        })
     }
 
     /// Adds tasks, each with those that must complete first.
@@ -179,6 +201,14 @@ impl Adding<'_> {
             .map_err(|error| self.error(error))
     }
 
+    /// Writes with them a row of `settings` in which others of this project keep something.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn set_extra(&mut self, name: &str, value: &str) -> Result<(), StoreError> {
+        settings::put(&self.transaction, name, &value).map_err(|error| self.error(error))
+    }
+
     /// Makes them part of the batch.
     ///
     /// # Errors
@@ -253,13 +283,10 @@ pub(crate) fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option
     Ok(task.and_then(TaskId::new))
 }
 
-/// Whether a run has begun that takes tasks up: not ended, and not being stopped. A run that died counts until
-/// somebody notices.
+/// Whether a run has begun and not ended. A run that died counts until somebody notices.
 pub(crate) fn is_live(connection: &Connection) -> rusqlite::Result<bool> {
     connection
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM runs WHERE ended_us IS NULL AND end IS NULL)",
-        )?
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM runs WHERE ended_us IS NULL)")?
         .query_row([], |row| row.get(0))
 }
 

@@ -1,9 +1,9 @@
 //! Where a batch lies: [`BatchFile`], the database and the files beside it.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::StoreError;
@@ -77,21 +77,34 @@ impl BatchFile {
         path.into()
     }
 
-    /// Makes an empty database file that only its owner may read.
+    /// Puts a whole database into its place, for its owner only. There is all of it or none, also after a crash.
     ///
     /// # Errors
-    /// When it exists already or cannot be made.
-    pub(crate) fn create(&self) -> Result<(), StoreError> {
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&self.path)
-            .map(drop)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => StoreError::Exists(self.path.clone()),
-                _ => StoreError::io("create", &self.path, error),
-            })
+    /// When there is a file already, or it cannot be made.
+    pub(crate) fn create(&self, database: &[u8]) -> Result<(), StoreError> {
+        let folder = match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let write = || -> io::Result<()> {
+            let mut file = tempfile::Builder::new()
+                .prefix(".new-")
+                .tempfile_in(folder)?;
+            file.write_all(database)?;
+            file.as_file().sync_all()?;
+            // The log of a database that is gone would be taken for that of this one.
+            for stale in ["-wal", "-shm"] {
+                if !self.path.exists() {
+                    remove_if_there(&self.beside(stale))?;
+                }
+            }
+            file.persist_noclobber(&self.path)?;
+            File::open(folder)?.sync_all()
+        };
+        write().map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => StoreError::Exists(self.path.clone()),
+            _ => StoreError::io("create", &self.path, error),
+        })
     }
 
     /// Makes the folder of large outputs, for its owner only.
@@ -129,6 +142,13 @@ impl BatchFile {
             gone(file, fs::remove_file(file))?;
         }
         gone(&self.folder(), fs::remove_dir_all(self.folder()))
+    }
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 

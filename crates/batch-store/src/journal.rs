@@ -154,7 +154,7 @@ impl Journal {
     }
 
     fn attempt_ended(&mut self, ended: Ended, outcome: &Outcome, then: Then) {
-        let interrupted = matches!(outcome, Outcome::Interrupted);
+        let interrupted = matches!(outcome, Outcome::Interrupted(_));
         let failure = match outcome {
             Outcome::Failed(failure) => Some(failure),
             _ => None,
@@ -348,7 +348,7 @@ fn attempt_row(run: u32, ended: &Ended, outcome: &Outcome) -> AttemptRow {
             Outcome::Completed(_) => "completed",
             Outcome::Failed(_) => "failed",
             Outcome::Cancelled(_) => "cancelled",
-            Outcome::Interrupted => "interrupted",
+            Outcome::Interrupted(_) => "interrupted",
         },
         reason: failure.map(|failure| failure.kind.name()),
         detail: failure.and_then(|failure| shape::number_of(failure.kind)),

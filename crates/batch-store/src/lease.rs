@@ -14,8 +14,8 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use batch_core::TaskId;
@@ -70,29 +70,33 @@ pub struct LeftInLease {
 }
 
 impl Lease {
-    /// Takes the lease, and gives what a dead holder left in it. That stays in the file until
-    /// [`sign`](Self::sign).
+    /// Takes the lease of a batch that exists, signs it, and gives what a dead holder left in it. The attempts
+    /// it started stay in the file until [`forget_started`](Self::forget_started).
     ///
     /// # Errors
-    /// When another process has it, or the file cannot be used.
-    pub fn take(batch: &BatchFile) -> Result<(Self, LeftInLease), LeaseError> {
+    /// When another process has it, there is no such batch, or the file cannot be used.
+    pub fn take(batch: &BatchFile, holder: &Holder) -> Result<(Self, LeftInLease), LeaseError> {
         let path = batch.lease_path();
         let failed = |error| StoreError::io("open", &path, error);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed)?;
-        match lock(&file) {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(LeaseError::Held(read_holder(&file))),
-            Err(TryLockError::Error(error)) => return Err(failed(error).into()),
-        }
+        let file = loop {
+            if !batch.path().exists() {
+                return Err(StoreError::Missing(batch.path().to_owned()).into());
+            }
+            let file = open_to_lock(&path).map_err(failed)?;
+            match lock(&file) {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(LeaseError::Held(read_holder(&file))),
+                Err(TryLockError::Error(error)) => return Err(failed(error).into()),
+            }
+            // Whoever removed the batch meanwhile has removed this file too; the lock on it is worth nothing.
+            if is_at(&file, &path).map_err(failed)? {
+                break file;
+            }
+        };
         let left = read_left(&file).map_err(failed)?;
-        Ok((Self { file, path }, left))
+        let mut lease = Self { file, path };
+        lease.sign(holder)?;
+        Ok((lease, left))
     }
 
     /// Whether somebody works on a batch, and who.
@@ -120,7 +124,7 @@ impl Lease {
         (!text.is_empty()).then_some(text)
     }
 
-    /// Writes down who holds the lease from now on, in place of what the last holder left.
+    /// Writes down who holds the lease from now on.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -132,23 +136,33 @@ impl Lease {
             run,
         } = holder;
         let text = format!("{pid}\n{mark}\n{boot}\n{run}\n");
-        let write = || {
-            self.file.set_len(0)?;
-            self.file.set_len(SLOTS)?;
-            self.file.write_all_at(text.as_bytes(), 0)
-        };
-        write().map_err(|error| StoreError::io("write", &self.path, error))
+        // Up to the slots: what a dead holder noted is no longer true.
+        let mut bytes = [0; SLOTS as usize];
+        let length = text.len().min(NOTE as usize);
+        bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
+        self.file
+            .write_all_at(&bytes, 0)
+            .map_err(|error| StoreError::io("write", &self.path, error))
     }
 
-    /// Notes why the batch stands still; an empty text takes the note away.
+    /// Forgets the attempts that the last holder had started: what became of them is on record.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn note(&self, text: &str) -> io::Result<()> {
-        let mut bytes = [0; (SLOTS - NOTE) as usize];
-        let length = text.len().min(bytes.len());
-        bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
-        self.file.write_all_at(&bytes, NOTE)
+    pub fn forget_started(&mut self) -> Result<(), StoreError> {
+        self.file
+            .set_len(SLOTS)
+            .map_err(|error| StoreError::io("write", &self.path, error))
+    }
+
+    /// A second handle on the same lease, for [`Notice`].
+    ///
+    /// # Errors
+    /// When the system has no handle left.
+    pub fn notice(&self) -> io::Result<Notice> {
+        Ok(Notice {
+            file: self.file.try_clone()?,
+        })
     }
 
     /// A second handle on the same lease, for [`Started`].
@@ -168,6 +182,25 @@ impl Lease {
     /// When the file cannot be written.
     pub fn release(self) -> io::Result<()> {
         self.file.set_len(0)
+    }
+}
+
+/// Notes in a lease what its holder has to say.
+#[derive(Debug)]
+pub struct Notice {
+    file: File,
+}
+
+impl Notice {
+    /// Notes why the batch stands still; an empty text takes the note away.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn note(&self, text: &str) -> io::Result<()> {
+        let mut bytes = [0; (SLOTS - NOTE) as usize];
+        let length = text.len().min(bytes.len());
+        bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
+        self.file.write_all_at(&bytes, NOTE)
     }
 }
 
@@ -200,6 +233,26 @@ impl Started {
             self.file.write_all_at(&self.buffer, at)?;
         }
         Ok(())
+    }
+}
+
+fn open_to_lock(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Whether a file still lies at its path.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let here = file.metadata()?;
+    match std::fs::metadata(path) {
+        Ok(there) => Ok((here.dev(), here.ino()) == (there.dev(), there.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -274,15 +327,22 @@ mod tests {
         }
     }
 
+    fn batch_in(folder: &tempfile::TempDir) -> BatchFile {
+        let batch = BatchFile::new(folder.path().join("b1.db"));
+        std::fs::write(batch.path(), "").unwrap();
+        batch
+    }
+
     #[test]
     fn one_holder_at_a_time_and_what_it_started_outlives_it() {
         let folder = tempfile::tempdir().unwrap();
-        let batch = BatchFile::new(folder.path().join("b1.db"));
+        let batch = batch_in(&folder);
         assert_eq!(Lease::holder(&batch).unwrap(), None);
-        let (mut lease, left) = Lease::take(&batch).unwrap();
+        let (mut lease, left) = Lease::take(&batch, &holder(0)).unwrap();
         assert_eq!(left, LeftInLease::default());
+        assert_eq!(Lease::holder(&batch).unwrap(), Some(holder(0)));
         lease.sign(&holder(3)).unwrap();
-        lease.note("the disk is full").unwrap();
+        lease.notice().unwrap().note("the disk is full").unwrap();
         let task = |number| TaskId::new(number).unwrap();
         let mut started = lease.started().unwrap();
         started
@@ -290,7 +350,7 @@ mod tests {
             .unwrap();
         started.note([(0, task(5), 2)]).unwrap();
 
-        let refused = Lease::take(&batch).unwrap_err();
+        let refused = Lease::take(&batch, &holder(4)).unwrap_err();
         assert!(
             matches!(&refused, LeaseError::Held(by) if *by == holder(3)),
             "{refused}"
@@ -299,22 +359,48 @@ mod tests {
         assert_eq!(Lease::note_of(&batch).as_deref(), Some("the disk is full"));
         drop((lease, started));
 
-        let (lease, left) = Lease::take(&batch).unwrap();
+        let (mut lease, left) = Lease::take(&batch, &holder(4)).unwrap();
         assert_eq!(left.holder, Some(holder(3)));
-        assert_eq!(left.started, HashMap::from([(task(5), 2), (task(9), 1)]));
-        lease.release().unwrap();
-        let (_, left) = Lease::take(&batch).unwrap();
-        assert_eq!(left, LeftInLease::default());
+        let cut_off = HashMap::from([(task(5), 2), (task(9), 1)]);
+        assert_eq!(left.started, cut_off);
         assert_eq!(Lease::note_of(&batch), None);
+        // This one dies before it has seen to them.
+        drop(lease);
+        let left = Lease::take(&batch, &holder(5));
+        (lease, _) = left.unwrap();
+        lease.forget_started().unwrap();
+        drop(lease);
+        let (lease, left) = Lease::take(&batch, &holder(6)).unwrap();
+        assert_eq!(left.started, HashMap::new());
+        assert_eq!(left.holder, Some(holder(5)));
+        lease.release().unwrap();
+        let (_, left) = Lease::take(&batch, &holder(7)).unwrap();
+        assert_eq!(left, LeftInLease::default());
+    }
+
+    #[test]
+    fn a_batch_that_is_removed_meanwhile_has_no_lease() {
+        let folder = tempfile::tempdir().unwrap();
+        let batch = batch_in(&folder);
+        let (lease, _) = Lease::take(&batch, &holder(1)).unwrap();
+        batch.remove().unwrap();
+        let missing = Lease::take(&batch, &holder(2)).unwrap_err();
+        assert!(matches!(missing, LeaseError::Store(StoreError::Missing(_))));
+        assert!(!batch.lease_path().exists());
+        // Made anew, it is another batch, and nobody has its lease.
+        std::fs::write(batch.path(), "").unwrap();
+        let (_new, _) = Lease::take(&batch, &holder(2)).unwrap();
+        drop(lease);
+        assert_eq!(Lease::holder(&batch).unwrap(), Some(holder(2)));
     }
 
     #[test]
     fn junk_in_the_file_is_no_trap() {
         let folder = tempfile::tempdir().unwrap();
-        let batch = BatchFile::new(folder.path().join("b1.db"));
+        let batch = batch_in(&folder);
         for junk in [vec![0xff; 3], vec![0xff; 1_500], vec![b'\n'; 2_000]] {
             std::fs::write(batch.lease_path(), junk).unwrap();
-            let (_, left) = Lease::take(&batch).unwrap();
+            let (_, left) = Lease::take(&batch, &holder(1)).unwrap();
             assert_eq!(left.holder, None);
         }
     }

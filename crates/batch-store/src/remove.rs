@@ -25,25 +25,35 @@ UPDATE totals SET value = value - (
 WHERE name = 'attempts';
 ";
 
+/// What [`Store::clear`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cleared {
+    /// How many tasks are gone.
+    pub removed: u64,
+    /// Those that were to go and stay, as others need them.
+    pub kept: Vec<TaskId>,
+}
+
 impl Store {
-    /// Removes finished tasks with all their attempts and outputs, and gives their number. What is not
-    /// finished stays, and so do completed tasks that an open one depends on: it may use their results.
+    /// Removes finished tasks with all their attempts and outputs. What is not
+    /// finished stays, and so does what a task that stays depends on: a completed task may have results that an
+    /// open one uses, and without a failed one those that wait for it would run when they are retried.
     ///
     /// # Errors
     /// When the file cannot be written; nothing is removed then.
-    pub fn clear(&mut self, tasks: &[TaskId]) -> Result<u64, StoreError> {
+    pub fn clear(&mut self, tasks: &[TaskId]) -> Result<Cleared, StoreError> {
         let folder = self.file.folder();
-        let (removed, files) = self.write(|connection| {
-            choose(connection, tasks)?;
+        let (cleared, files) = self.write(|connection| {
+            let kept = choose(connection, tasks)?;
             let files = spilled(connection)?;
             let removed = delete(connection)?;
-            Ok((removed, files))
+            Ok((Cleared { removed, kept }, files))
         })?;
         for file in files {
             // What cannot be removed is found by the next executor.
             let _ = fs::remove_file(folder.join(file));
         }
-        Ok(removed)
+        Ok(cleared)
     }
 
     /// Removes files of outputs that no row knows: what an executor that died left.
@@ -83,7 +93,8 @@ fn task_in(name: &str) -> Option<u32> {
     rest.split_once('-')?.0.parse().ok()
 }
 
-fn choose(connection: &Connection, tasks: &[TaskId]) -> rusqlite::Result<()> {
+/// Puts the tasks that may go into the table `going`, and gives those of the others that are finished.
+fn choose(connection: &Connection, tasks: &[TaskId]) -> rusqlite::Result<Vec<TaskId>> {
     connection.execute_batch(
         "CREATE TEMP TABLE IF NOT EXISTS going (task INTEGER PRIMARY KEY); DELETE FROM going;",
     )?;
@@ -94,14 +105,38 @@ fn choose(connection: &Connection, tasks: &[TaskId]) -> rusqlite::Result<()> {
     for task in tasks {
         insert.execute([task.get()])?;
     }
-    connection.execute(
-        "DELETE FROM going WHERE task IN (
-            SELECT json_each.value FROM specs s LEFT JOIN states t ON t.task = s.task,
-                json_each(s.needs)
-            WHERE s.needs IS NOT NULL AND coalesce(t.status, 'queued') IN ('queued', 'running'))",
-        [],
-    )?;
-    Ok(())
+    let mut kept = keep(connection, NEEDED_BY_OPEN)?;
+    // Each that stays may need others.
+    loop {
+        let more = keep(connection, NEEDED_BY_STAYING)?;
+        if more.is_empty() {
+            kept.sort_unstable();
+            return Ok(kept);
+        }
+        kept.extend(more);
+    }
+}
+
+/// What a task needs that is not finished: it may use the results.
+const NEEDED_BY_OPEN: &str = "
+SELECT n.value FROM specs s LEFT JOIN states t ON t.task = s.task, json_each(s.needs) n
+WHERE s.needs IS NOT NULL AND coalesce(t.status, 'queued') IN ('queued', 'running')";
+
+/// What did not complete and is needed by a task that stays.
+const NEEDED_BY_STAYING: &str = "
+SELECT n.value FROM specs s, json_each(s.needs) n JOIN states need ON need.task = n.value
+WHERE s.needs IS NOT NULL AND need.status <> 'completed'
+    AND s.task NOT IN (SELECT task FROM going)";
+
+/// Takes the tasks that a query finds out of `going`, and gives them.
+fn keep(connection: &Connection, which: &str) -> rusqlite::Result<Vec<TaskId>> {
+    connection
+        .prepare_cached(&format!(
+            "DELETE FROM going WHERE task IN ({which}) RETURNING task"
+        ))?
+        .query_map([], |row| row.get(0))?
+        .filter_map(|task| task.map(TaskId::new).transpose())
+        .collect()
 }
 
 fn spilled(connection: &Connection) -> rusqlite::Result<Vec<String>> {

@@ -18,6 +18,17 @@ pub struct StoredRequest {
     pub body: String,
 }
 
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// It waits.
+    Open,
+    /// It was answered.
+    Answered(String),
+    /// It was taken back, or the executor that it was meant for died before it answered.
+    Dropped,
+}
+
 impl Store {
     /// Asks something; gives the number of the request.
     ///
@@ -75,18 +86,22 @@ impl Store {
         })
     }
 
-    /// The answer to a request, once there is one.
+    /// What became of a request.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn reply_to(&self, request: i64) -> Result<Option<String>, StoreError> {
+    pub fn asked(&self, request: i64) -> Result<Asked, StoreError> {
         let read = || {
             let reply: Option<Option<String>> = self
                 .connection
                 .prepare_cached("SELECT reply FROM requests WHERE request = ?1")?
                 .query_row([request], |row| row.get(0))
                 .optional()?;
-            Ok(reply.flatten())
+            Ok(match reply {
+                None => Asked::Dropped,
+                Some(None) => Asked::Open,
+                Some(Some(reply)) => Asked::Answered(reply),
+            })
         };
         read().map_err(|error| self.error(error))
     }

@@ -1,7 +1,9 @@
 //! Executors that worked on a batch: rows of `runs`.
 
+use std::num::NonZeroU32;
+
 use batch_core::Time;
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::error::StoreError;
 use crate::lease::Holder;
@@ -26,7 +28,7 @@ pub struct Run {
     pub seen_at: Time,
     /// When it ended; `None` while it works, and for one that was killed until somebody notices.
     pub ended_at: Option<Time>,
-    /// How it ended; [`STOPPING`] while it is being stopped.
+    /// How it ended.
     pub end: Option<String>,
     /// How many tasks run at once.
     pub concurrency: Option<u32>,
@@ -47,9 +49,6 @@ pub struct Pulse {
     pub left: Option<std::time::Duration>,
 }
 
-/// The end of a run that is being stopped and has not ended yet.
-pub const STOPPING: &str = "stopping";
-
 /// Whether a run may end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndRun {
@@ -63,16 +62,22 @@ const COLUMNS: &str =
     "run, pid, mark, boot, started_us, seen_us, ended_us, end, concurrency, rate, left_us";
 
 impl Store {
-    /// Begins a run. Earlier ones that never ended are noted as having died.
+    /// Notes that the runs without an end have died, and drops what was asked of them and is not answered: who
+    /// still waits for the answer asks again. Only for the holder of the lease.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn bury_runs(&mut self) -> Result<(), StoreError> {
+        self.write(bury)
+    }
+
+    /// Begins a run. Earlier ones are buried, as [`bury_runs`](Self::bury_runs) does.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn begin_run(&mut self, holder: &Holder, now: Time) -> Result<u32, StoreError> {
         self.write(|connection| {
-            connection.execute(
-                "UPDATE runs SET ended_us = seen_us, end = 'died' WHERE ended_us IS NULL",
-                [],
-            )?;
+            bury(connection)?;
             connection.execute(
                 "INSERT INTO runs (pid, mark, boot, version, started_us, seen_us)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
@@ -110,33 +115,19 @@ impl Store {
         })
     }
 
-    /// Notes at once how many tasks the run under way has at once; the next pulse would say so a while later.
+    /// Changes how many tasks run at once, as a setting of the batch, and at once also for the run under way: its
+    /// next pulse would say so a while later.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn note_concurrency(&mut self, slots: u32) -> Result<(), StoreError> {
+    pub fn set_concurrency(&mut self, slots: NonZeroU32) -> Result<(), StoreError> {
         self.write(|connection| {
+            settings::put(connection, "max_concurrent", &slots.get())?;
             connection
                 .execute(
                     "UPDATE runs SET concurrency = ?1
                      WHERE run = (SELECT max(run) FROM runs) AND ended_us IS NULL",
-                    [slots],
-                )
-                .map(drop)
-        })
-    }
-
-    /// Notes that the run under way is being stopped: it takes up no more tasks.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn note_stopping(&mut self) -> Result<(), StoreError> {
-        self.write(|connection| {
-            connection
-                .execute(
-                    "UPDATE runs SET end = ?1
-                     WHERE run = (SELECT max(run) FROM runs) AND ended_us IS NULL",
-                    [STOPPING],
+                    [slots.get()],
                 )
                 .map(drop)
         })
@@ -203,6 +194,13 @@ impl Store {
         };
         read().map_err(|error| self.error(error))
     }
+}
+
+fn bury(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "UPDATE runs SET ended_us = seen_us, end = 'died' WHERE ended_us IS NULL;
+         DELETE FROM requests WHERE done_us IS NULL;",
+    )
 }
 
 fn run(row: &Row<'_>) -> rusqlite::Result<Run> {

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, MAIN_DB, OpenFlags, OptionalExtension};
 
 use crate::error::StoreError;
 
@@ -150,18 +150,31 @@ SELECT s.task, s.id, s.name, s.function, s.params, s.priority,
 FROM specs s LEFT JOIN states t ON t.task = s.task LEFT JOIN options o ON o.options = s.options;
 ";
 
-/// Makes the tables in a new file.
-pub(crate) fn create(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, durability)?;
+/// A whole database with the tables, filled by `fill`, as the bytes of its file.
+pub(crate) fn image(
+    path: &Path,
+    fill: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+) -> Result<Vec<u8>, StoreError> {
     let make = || {
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        let version =
-            format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};");
-        connection.execute_batch(&format!("BEGIN IMMEDIATE;{TABLES}{version}COMMIT;"))
+        let mut connection = Connection::open_in_memory()?;
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(TABLES)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+        fill(&transaction)?;
+        transaction.commit()?;
+        let mut bytes = connection.serialize(MAIN_DB)?.to_vec();
+        // Its header says that changes go through a write-ahead log, which memory has none of.
+        bytes[WRITE_VERSION..=READ_VERSION].fill(WITH_LOG);
+        Ok(bytes)
     };
-    make().map_err(|error| StoreError::sqlite(path, error))?;
-    Ok(connection)
+    make().map_err(|error| StoreError::sqlite(path, error))
 }
+
+/// The bytes of the header that say how the file is written and read, and what they are with a log.
+const WRITE_VERSION: usize = 18;
+const READ_VERSION: usize = 19;
+const WITH_LOG: u8 = 2;
 
 /// Opens a file to read and write, or to read only; brings an older one up to date first.
 pub(crate) fn open(

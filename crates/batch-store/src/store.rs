@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use batch_core::{BatchId, Time};
+use batch_core::{BatchId, BatchSettings, Time};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::error::StoreError;
@@ -23,7 +23,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Makes a new batch file.
+    /// Makes a new batch file: a whole one or none, also after a crash.
     ///
     /// # Errors
     /// When there is a file already, or it cannot be made.
@@ -32,15 +32,14 @@ impl Store {
         new: &NewBatch,
         durability: Durability,
     ) -> Result<Self, StoreError> {
-        file.create()?;
-        let connection = schema::create(file.path(), durability)?;
-        let mut store = Self {
-            connection,
+        let path = file.path();
+        let image = schema::image(path, |connection| settings::write_new(connection, new))?;
+        file.create(&image)?;
+        Ok(Self {
+            connection: schema::open(path, true, durability)?,
             file,
             batch: new.batch,
-        };
-        store.write(|connection| settings::write_new(connection, new))?;
-        Ok(store)
+        })
     }
 
     /// Opens a batch file to read and write.
@@ -91,12 +90,25 @@ impl Store {
         })
     }
 
-    /// Writes how the batch is run.
+    /// Changes how the batch is run, and gives what holds from now on.
     ///
     /// # Errors
-    /// When it cannot be written.
-    pub fn set_settings(&mut self, settings: &batch_core::BatchSettings) -> Result<(), StoreError> {
-        self.write(|connection| settings::write_settings(connection, settings))
+    /// When it cannot be read or written; nothing has changed then.
+    pub fn change_settings(
+        &mut self,
+        change: impl FnOnce(&mut BatchSettings),
+    ) -> Result<BatchSettings, StoreError> {
+        let changed = self.write(|connection| {
+            let mut settings = match settings::read(connection) {
+                Ok(info) => info.settings,
+                Err(Ok(what)) => return Ok(Err(what)),
+                Err(Err(error)) => return Err(error),
+            };
+            change(&mut settings);
+            settings::write_settings(connection, &settings)?;
+            Ok(Ok(settings))
+        })?;
+        changed.map_err(|what| self.corrupt(what))
     }
 
     /// Notes that the batch is paused, and why, or that it is not.

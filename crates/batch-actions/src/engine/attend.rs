@@ -1,10 +1,9 @@
 //! Seeing what others write into the file while the batch is worked on: [`Engine::attend`].
 //!
-//! The file is looked at a few times a second. Looking costs some microseconds, misses nothing whatever
-//! happens to those who write, and works on every system; see decision 12.
+//! The file is looked at a few times a second. That misses nothing, whatever happens to those who write, and
+//! works on every system; see decision 10.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use batch_core::{Batch, TaskId};
@@ -31,19 +30,21 @@ pub(super) struct Seen {
     next_task: TaskId,
     last_request: i64,
     feeding: bool,
-    /// The run was paused by us, for want of room on the disk.
-    paused_for_room: bool,
+    /// When the file last said how the run is getting on.
     pulse: Option<Instant>,
+    /// The end of the run is on record.
+    pub(super) ended: bool,
 }
 
 impl Seen {
-    pub(super) fn new(batch: &Batch, feeding: bool) -> Self {
+    /// With `told`, what the file says of the run is enough for now.
+    pub(super) fn new(batch: &Batch, feeding: bool, told: bool) -> Self {
         Self {
             next_task: batch.next_id(),
             last_request: 0,
             feeding,
-            paused_for_room: false,
-            pulse: None,
+            pulse: told.then(Instant::now),
+            ended: false,
         }
     }
 }
@@ -104,7 +105,6 @@ impl Engine {
                 self.serve(request).await?;
             }
         }
-        self.mind_the_disk(&mut seen).await;
         self.note_pulse(&mut seen).await
     }
 
@@ -125,8 +125,11 @@ impl Engine {
         let control: Result<Control, _> = serde_json::from_str(&request.body);
         let answer: Answer = match control {
             Err(error) => Err(format!("the request is not understood: {error}")),
+            Ok(control) if self.room.is_given_up() && !matches!(control, Control::Stop { .. }) => {
+                Err(format!("{} is being stopped", self.info.batch))
+            }
             Ok(control) => {
-                let stopping = || self.disk.give_up.store(true, Ordering::Release);
+                let stopping = || self.room.give_up();
                 obey(control, &self.run, &self.store, stopping)
                     .await
                     .map_err(|error| error.to_string())
@@ -140,31 +143,9 @@ impl Engine {
         }
     }
 
-    /// Pauses the run while the disk is full, unless somebody has paused it already.
-    async fn mind_the_disk(&self, seen: &mut Seen) {
-        let full = self.disk.full.load(Ordering::Acquire);
-        if full == seen.paused_for_room {
-            return;
-        }
-        if full {
-            let paused = self.run.snapshot().await.is_ok_and(|now| now.paused);
-            if paused {
-                return;
-            }
-            self.run.pause();
-            let note = "the disk is full; it goes on when there is room";
-            let _ = self.lease.note(note);
-            tracing::warn!("paused: {note}");
-        } else {
-            self.run.resume();
-            let _ = self.lease.note("");
-        }
-        seen.paused_for_room = full;
-    }
-
     async fn note_pulse(&self, seen: &mut Seen) -> Result<(), ActionError> {
         let due = seen.pulse.is_none_or(|last| last.elapsed() >= PULSE);
-        if self.mode == Mode::Control || !due || seen.paused_for_room {
+        if self.mode == Mode::Control || !due || self.room.is_wanting() {
             return Ok(());
         }
         let Ok(snapshot) = self.run.snapshot().await else {
@@ -187,13 +168,14 @@ impl Engine {
 
     /// Ends the run if nothing was added and nothing asked since the last look; whether it did.
     async fn end_if_done(&self) -> Result<bool, ActionError> {
-        let seen = self.seen.lock().await;
+        let mut seen = self.seen.lock().await;
         if self.run.sync().await.is_err() {
             return Ok(true);
         }
         let known = (seen.next_task.get(), seen.last_request);
         let ended = lock(&self.store).end_run(self.run_id, "finished", now(), Some(known))?;
         if ended == EndRun::Ended {
+            seen.ended = true;
             self.run.close();
         }
         Ok(ended == EndRun::Ended)

@@ -4,13 +4,15 @@
 //! transaction: others that write to the file get their turn, and the disk is asked to sync a hundred times a
 //! second at most.
 
+use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use batch_core::Event;
 use batch_runtime::{Sink, SinkError};
-use batch_store::{Journal, StoreError};
+use batch_store::Journal;
+
+use super::room::Room;
 
 /// Between the end of one transaction and the beginning of the next.
 const PAUSE: Duration = Duration::from_millis(8);
@@ -21,62 +23,33 @@ const MANY: usize = 16_384;
 /// and so are any after this time.
 const LATEST: Duration = Duration::from_millis(15);
 
-/// Between two tries to write to a full disk.
-const FULL_PAUSE: Duration = Duration::from_millis(500);
-
-/// What the sink and the engine tell each other about the disk.
-#[derive(Debug, Default)]
-pub(crate) struct DiskState {
-    /// The disk is full and the sink waits for room.
-    pub(crate) full: AtomicBool,
-    /// The run is being stopped: no more waiting for room.
-    pub(crate) give_up: AtomicBool,
-}
-
 /// Writes the events of a run into the file of its batch.
 pub(crate) struct JournalSink {
     journal: Journal,
-    disk: Arc<DiskState>,
+    room: Arc<Room>,
     written: Instant,
 }
 
 impl JournalSink {
-    pub(crate) fn new(journal: Journal, disk: Arc<DiskState>) -> Self {
+    pub(crate) fn new(journal: Journal, room: Arc<Room>) -> Self {
         Self {
             journal,
-            disk,
+            room,
             written: Instant::now(),
         }
     }
 
     /// Writes what waits; with `all`, also that attempts have just begun.
     fn flush(&mut self, all: bool) -> Result<(), SinkError> {
-        loop {
-            let written = match all {
-                true => self.journal.flush_all(),
-                false => self.journal.flush(),
-            };
-            match written {
-                Ok(()) => break,
-                Err(error) if error.is_full() => self.wait_for_room(error)?,
-                Err(error) => return Err(SinkError(Box::new(error))),
-            }
-        }
-        self.disk.full.store(false, Ordering::Release);
+        let journal = RefCell::new(&mut self.journal);
+        let write = || match all {
+            true => journal.borrow_mut().flush_all(),
+            false => journal.borrow_mut().flush(),
+        };
+        self.room
+            .until_there_is_some(write, || journal.borrow().make_room())
+            .map_err(|error| SinkError(Box::new(error)))?;
         self.written = Instant::now();
-        Ok(())
-    }
-
-    fn wait_for_room(&self, error: StoreError) -> Result<(), SinkError> {
-        self.disk.full.store(true, Ordering::Release);
-        self.journal.make_room();
-        let until = Instant::now() + FULL_PAUSE;
-        while Instant::now() < until {
-            if self.disk.give_up.load(Ordering::Acquire) {
-                return Err(SinkError(Box::new(error)));
-            }
-            std::thread::sleep(FULL_PAUSE / 20);
-        }
         Ok(())
     }
 }

@@ -3,23 +3,23 @@
 use std::io;
 use std::num::NonZeroU32;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use batch_core::{Batch, ClaimToken, Event, Output, RunId, StopMode, TaskId};
+use batch_core::{Batch, ClaimToken, Event, Output, RunId, StopMode, TaskId, TaskSpec};
 use batch_export::ExportError;
-use batch_process::{boot_id, end_run, own_mark};
+use batch_process::{boot_id, end_run, own_mark, process_alive};
 use batch_runtime::{
-    Executor, Registry, ResultSource, RunEnd, RunHandle, RunReport, Sink, StartLog,
+    Executor, Registry, ResultSource, RunEnd, RunHandle, RunReport, Sink, SourceError, StartLog,
 };
 use batch_store::{
     BatchFile, BatchInfo, Durability, Holder, Journal, Lease, LeftBehind, LeftInLease, Started,
-    Store, lock,
+    Store, StoreError, lock,
 };
 
 use super::attend::Seen;
-use super::journal_sink::{DiskState, JournalSink};
+use super::journal_sink::JournalSink;
+use super::room::Room;
 use crate::error::ActionError;
 use crate::home::{now, refuse_network};
 
@@ -68,10 +68,10 @@ pub struct Engine {
     pub(super) lease: Lease,
     pub(super) run_id: u32,
     pub(super) mode: Mode,
-    pub(super) disk: Arc<DiskState>,
+    pub(super) room: Arc<Room>,
     pub(super) seen: tokio::sync::Mutex<Seen>,
     pub(super) nudge: tokio::sync::Notify,
-    info: BatchInfo,
+    pub(super) info: BatchInfo,
     leftovers: Vec<LeftoverProcess>,
     interrupted: u64,
 }
@@ -115,43 +115,43 @@ impl Engine {
         } = options;
         let taken = take_up(&file, durability, mode, unpause).await?;
         let (store, mut info, mut lease) = (taken.store, taken.info, taken.lease);
-        let (left, run_id) = (taken.left, taken.run_id);
+        let run_id = taken.run_id;
         if let Some(slots) = max_concurrent {
             info.settings.max_concurrent = slots;
         }
         let mut batch = Batch::for_run(info.settings.clone(), RunId(run_id));
         let store = Arc::new(Mutex::new(store));
         let mut journal = Journal::new(Arc::clone(&store), run_id);
-        let interrupted = restore(&mut batch, &store, &left, &mut journal, observe)?;
-        // Only now is it on record what the last holder left.
-        lease.sign(&me(run_id))?;
+        let interrupted = restore(&mut batch, &store, &taken.left, &mut journal, observe)?;
+        lease.forget_started()?;
         if info.paused.is_some() {
             batch.pause(now());
             batch.take_events(&mut Vec::new());
         }
-        let seen = Seen::new(&batch, feeding);
+        let seen = Seen::new(&batch, feeding, max_concurrent.is_none());
         let reader = Arc::new(Mutex::new(Store::open_read(file.clone())?));
-        let disk = Arc::new(DiskState::default());
-        let executor = Executor::new(registry(&info, &file.folder()))
+        let room = Arc::new(Room::new(lease.notice().ok()));
+        let mut executor = Executor::new(registry(&info, &file.folder()))
             .with_ids(info.batch, RunId(run_id))
             .with_batch(batch)
             .with_results(Results(Arc::clone(&reader)))
-            .with_sink(JournalSink::new(journal, Arc::clone(&disk)));
-        let executor = if mode == Mode::Control {
-            executor.control_only()
-        } else {
-            executor.with_start_log(StartedLog(lease.started()))
+            .with_sink(JournalSink::new(journal, Arc::clone(&room)));
+        executor = match mode {
+            Mode::Control => executor.control_only(),
+            Mode::Execute => executor.with_start_log(StartedLog(lease.started())),
         };
         let executor = sinks.into_iter().fold(executor, Executor::with_boxed_sink);
+        let run = executor.start();
+        room.set_run(run.clone());
         Ok(Self {
-            run: executor.start(),
+            run,
             store,
             reader,
             file,
             lease,
             run_id,
             mode,
-            disk,
+            room,
             seen: tokio::sync::Mutex::new(seen),
             nudge: tokio::sync::Notify::new(),
             info,
@@ -192,11 +192,16 @@ impl Engine {
 
     /// Stops the run.
     pub fn stop(&self, mode: StopMode) {
-        self.disk.give_up.store(true, Ordering::Release);
-        // On another thread: the journal may be writing, and a stop is not to wait for it.
-        let store = Arc::clone(&self.store);
-        std::thread::spawn(move || lock(&store).note_stopping());
+        self.room.give_up();
         self.run.stop(mode);
+    }
+
+    /// Adds tasks to the batch from a thread of its own.
+    pub fn adder(&self) -> Adder {
+        Adder {
+            store: Arc::clone(&self.store),
+            room: Arc::clone(&self.room),
+        }
     }
 
     /// Lays down the work once the run is over.
@@ -205,8 +210,10 @@ impl Engine {
     /// When the end cannot be written; the batch is whole all the same.
     pub async fn finish(self) -> Result<Finished, ActionError> {
         let report = self.run.wait().await;
+        // That a run is finished is on record already, unless it was stopped meanwhile.
+        let on_record = self.seen.into_inner().ended && report.end == RunEnd::Finished;
         let mut store = lock(&self.store);
-        if self.mode == Mode::Execute {
+        if self.mode == Mode::Execute && !on_record {
             store.end_run(self.run_id, end_name(&report), now(), None)?;
         }
         let open = store.overview()?.open();
@@ -217,6 +224,32 @@ impl Engine {
             .release()
             .map_err(|error| ActionError::io("release", self.file.lease_path(), error))?;
         Ok(Finished { report, open })
+    }
+}
+
+/// Adds tasks to the batch that an [`Engine`] works on, from a thread that may wait for the disk.
+#[derive(Clone, Debug)]
+pub struct Adder {
+    store: Arc<Mutex<Store>>,
+    room: Arc<Room>,
+}
+
+impl Adder {
+    /// Adds checked tasks that need no others. While the disk is full it waits.
+    ///
+    /// # Errors
+    /// When they cannot be written; none is added then.
+    pub fn add(&self, tasks: &[TaskSpec]) -> Result<(), ActionError> {
+        let write = || {
+            let mut store = lock(&self.store);
+            let mut adding = store.adding(now())?;
+            adding.add(tasks.iter().map(|task| (task, Vec::new())))?;
+            adding.commit()
+        };
+        // A checkpoint needs no room of its own to give some back; if it fails nothing is lost.
+        let make_room = || drop(lock(&self.store).checkpoint());
+        self.room.until_there_is_some(write, make_room)?;
+        Ok(())
     }
 }
 
@@ -238,10 +271,11 @@ async fn take_up(
     unpause: bool,
 ) -> Result<TakenUp, ActionError> {
     refuse_network(file.path())?;
+    // The lease first: what is read after that, nobody else changes.
+    let (mut lease, in_lease) =
+        Lease::take(file, &me(0)).map_err(|error| ActionError::of_lease(file, error))?;
     let mut store = Store::open(file.clone(), durability)?;
     let mut info = store.info()?;
-    let taken = Lease::take(file).map_err(|error| ActionError::of_lease(info.batch, file, error));
-    let (lease, in_lease) = taken?;
     let leftovers = end_leftovers(&store, &in_lease).await?;
     if unpause && info.paused.take().is_some() {
         store.set_paused(None)?;
@@ -254,8 +288,12 @@ async fn take_up(
     };
     let run_id = match mode {
         Mode::Execute => store.begin_run(&me(0), now())?,
-        Mode::Control => 0,
+        Mode::Control => {
+            store.bury_runs()?;
+            0
+        }
     };
+    lease.sign(&me(run_id))?;
     store.remove_stray_files()?;
     if mode == Mode::Execute {
         file.create_folder()?;
@@ -288,7 +326,8 @@ pub fn is_output_closed(report: &RunReport) -> bool {
     error.is_some_and(ExportError::is_broken_pipe)
 }
 
-fn me(run: u32) -> Holder {
+/// This process as the holder of a lease; run 0 for one that runs nothing.
+pub(crate) fn me(run: u32) -> Holder {
     Holder {
         pid: std::process::id(),
         mark: own_mark().to_owned(),
@@ -298,7 +337,7 @@ fn me(run: u32) -> Holder {
 }
 
 /// Ends the processes of executors that died and could not: of the last holder of the lease, and of runs
-/// without an end.
+/// without an end. An executor that lives works on another file, of which this one is a copy.
 async fn end_leftovers(
     store: &Store,
     left: &LeftInLease,
@@ -318,6 +357,7 @@ async fn end_leftovers(
     );
     marks.sort_unstable();
     marks.dedup();
+    marks.retain(|mark| !process_alive(mark));
     let mut ended = Vec::new();
     for mark in marks {
         let leftovers = end_run(&mark, LEFTOVER_GRACE).await;
@@ -360,13 +400,17 @@ fn restore(
 struct Results(Arc<Mutex<Store>>);
 
 impl ResultSource for Results {
-    fn result(&mut self, task: TaskId) -> Option<Arc<Output>> {
-        lock(&self.0).result_of(task).ok().flatten()
+    fn result(&mut self, task: TaskId) -> Result<Option<Arc<Output>>, SourceError> {
+        lock(&self.0).result_of(task).map_err(unread)
     }
 
-    fn find(&mut self, id: &str) -> Option<TaskId> {
-        lock(&self.0).find(id).ok().flatten()
+    fn find(&mut self, id: &str) -> Result<Option<TaskId>, SourceError> {
+        lock(&self.0).find(id).map_err(unread)
     }
+}
+
+fn unread(error: StoreError) -> SourceError {
+    SourceError(Box::new(error))
 }
 
 /// Notes in the lease what is about to start.

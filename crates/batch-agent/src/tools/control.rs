@@ -1,19 +1,20 @@
 //! `bex_control`: changing a batch.
 
-use batch_actions::{Choice, Control, ControlReply, State, Stop, ask, status as read_status};
+use std::time::Instant;
+
+use batch_actions::{Choice, Control, State, Stop, status as read_status};
 use batch_core::{QueuedReason, Reason, Status, TaskId};
 use batch_export::TaskRecord;
 use batch_store::{BatchFile, Store};
 use serde_json::{Map, Value, json};
 
 use crate::args::{Args, resolve};
-use crate::call::{Agent, Answer, block_on};
+use crate::call::{Agent, Answer};
 use crate::cursor::Cursor;
-use crate::cut::visible;
 use crate::facts::facts;
 use crate::mistake::Mistake;
 use crate::page::{Page, USUAL, add_next, sentence};
-use crate::tools::run::start_if_needed;
+use crate::tools::change::Change;
 
 const KNOWN: [&str; 11] = [
     "batch",
@@ -34,6 +35,7 @@ const ACTIONS: [&str; 7] = [
 ];
 
 pub(crate) fn control(agent: &Agent, arguments: &Map<String, Value>) -> Result<Answer, Mistake> {
+    let began = Instant::now();
     let args = Args::new(arguments, &KNOWN)?;
     let action = args
         .text("action")?
@@ -48,31 +50,42 @@ pub(crate) fn control(agent: &Agent, arguments: &Map<String, Value>) -> Result<A
     if args.flag("dry_run")? {
         return dry_run(action, &file, &choice, arguments);
     }
-    let mut notes = Vec::new();
-    let done = match action {
-        "cancel" => changed(&file, Control::Cancel { tasks: choice }, "cancelled")?,
+    let mut change = Change::new(agent, file, began);
+    let done = done(action, &args, choice, agent, &mut change)?;
+    answer(&change, &done)
+}
+
+/// Does it, and says so.
+fn done(
+    action: &str,
+    args: &Args<'_>,
+    tasks: Choice,
+    agent: &Agent,
+    change: &mut Change<'_>,
+) -> Result<String, Mistake> {
+    match action {
+        "cancel" => change.ask(Control::Cancel { tasks }, "cancelled"),
         "retry" => {
-            let done = changed(&file, Control::Retry { tasks: choice }, "queued again")?;
-            start_if_needed(agent, &file, &mut notes)?;
-            done
+            let done = change.ask(Control::Retry { tasks }, "queued again")?;
+            change.start_if_needed()?;
+            Ok(done)
         }
         "pause" => {
-            changed(&file, Control::Pause, "paused")?;
-            "Paused: nothing more starts, running tasks go on.".to_owned()
+            change.ask(Control::Pause, "paused")?;
+            Ok("Paused: nothing more starts, running tasks go on.".to_owned())
         }
-        "resume" => resume(agent, &file, &mut notes)?,
+        "resume" => resume(change),
         "stop" => {
             let how = match args.flag("now")? {
                 true => Stop::Now,
                 false => Stop::Graceful,
             };
-            changed(&file, Control::Stop { how }, "stopped")?;
-            "Stopping: what is queued stays queued.".to_owned()
+            change.ask(Control::Stop { how }, "stopped")?;
+            Ok("Stopping: what is queued stays queued.".to_owned())
         }
-        "set" => set(agent, &args, &file, choice, &mut notes)?,
-        _ => changed(&file, Control::Clear { tasks: choice }, "removed")?,
-    };
-    answer(&file, &done, &notes)
+        "set" => set(agent, args, tasks, change),
+        _ => change.ask(Control::Clear { tasks }, "removed"),
+    }
 }
 
 /// Arguments that an action would ignore are refused: an agent that names tasks to pause must not pause all.
@@ -91,16 +104,19 @@ fn check_together(action: &str, args: &Args<'_>) -> Result<(), Mistake> {
     let is_chosen = CHOICE[..4].iter().any(|name| args.get(name).is_some()) || args.flag("all")?;
     if matches!(action, "cancel" | "remove") && !is_chosen {
         let message = "which tasks? give tasks, status, cause, filter, or all";
-        let example = json!({ "action": action, "all": true });
+        let mut example = json!({ "action": action, "all": true });
+        if let Some(batch) = args.text("batch")? {
+            example["batch"] = batch.into();
+        }
         return Err(Mistake::of("tasks", message).with_example(example));
     }
     Ok(())
 }
 
-fn answer(file: &BatchFile, done: &str, notes: &[String]) -> Result<Answer, Mistake> {
-    let status = read_status(file, false)?;
+fn answer(change: &Change<'_>, done: &str) -> Result<Answer, Mistake> {
+    let status = read_status(&change.file, false)?;
     let mut page = Page::new(USUAL, &format!("{done} {}", sentence(&status)));
-    for note in notes {
+    for note in &change.notes {
         page.note(note);
     }
     let cursor = Cursor::of(&status).text();
@@ -108,7 +124,7 @@ fn answer(file: &BatchFile, done: &str, notes: &[String]) -> Result<Answer, Mist
     let mut structured = facts(&status, &status.causes);
     structured["done"] = done.into();
     structured["cursor"] = cursor.into();
-    structured["notes"] = json!(notes);
+    structured["notes"] = json!(change.notes);
     Ok(Answer {
         text: page.finish("bex_status has more"),
         structured,
@@ -116,31 +132,10 @@ fn answer(file: &BatchFile, done: &str, notes: &[String]) -> Result<Answer, Mist
     })
 }
 
-/// Has something done, and says how much.
-pub(crate) fn changed(file: &BatchFile, control: Control, what: &str) -> Result<String, Mistake> {
-    let reply = block_on(ask(file, control))??;
-    let ControlReply {
-        changed,
-        refused,
-        refused_in_all,
-        ..
-    } = reply;
-    let mut text = format!(
-        "{changed} {} {what}.",
-        if changed == 1 { "task" } else { "tasks" }
-    );
-    if refused_in_all > 0 {
-        let first = refused.first().map_or("", |first| first.why.as_str());
-        let first = visible(first, 200);
-        text.push_str(&format!(" {refused_in_all} could not be, first: {first}."));
-    }
-    Ok(text)
-}
-
-fn resume(agent: &Agent, file: &BatchFile, notes: &mut Vec<String>) -> Result<String, Mistake> {
-    let status = read_status(file, false)?;
+fn resume(change: &mut Change<'_>) -> Result<String, Mistake> {
+    let status = read_status(&change.file, false)?;
     if status.pid.is_some() {
-        changed(file, Control::Resume, "resumed")?;
+        change.ask(Control::Resume, "resumed")?;
         return Ok(match status.state {
             State::Paused => "It goes on.".to_owned(),
             _ => "It is running already.".to_owned(),
@@ -149,39 +144,32 @@ fn resume(agent: &Agent, file: &BatchFile, notes: &mut Vec<String>) -> Result<St
     if status.queued + status.running == 0 {
         return Ok("Nothing is left to do.".to_owned());
     }
-    start_if_needed(agent, file, notes)?;
+    change.start_if_needed()?;
     Ok("It goes on with what is left.".to_owned())
 }
 
 fn set(
     agent: &Agent,
     args: &Args<'_>,
-    file: &BatchFile,
     tasks: Choice,
-    notes: &mut Vec<String>,
+    change: &mut Change<'_>,
 ) -> Result<String, Mistake> {
     let slots = args.slots("max_concurrent")?;
     let priority = args.priority("priority")?;
     if slots.is_none() && priority.is_none() {
-        return Err(Mistake::of(
-            "max_concurrent",
-            "nothing to set; give max_concurrent or priority",
-        )
-        .with_example(json!({ "action": "set", "max_concurrent": 8 })));
+        let message = "nothing to set; give max_concurrent or priority";
+        let example = json!({ "action": "set", "max_concurrent": 8 });
+        return Err(Mistake::of("max_concurrent", message).with_example(example));
     }
     let mut done = Vec::new();
     if let Some(asked) = slots {
-        let max_concurrent = agent.limits().concurrency(asked, notes);
-        changed(file, Control::SetConcurrency { max_concurrent }, "set")?;
+        let max_concurrent = agent.limits().concurrency(asked, &mut change.notes);
+        change.ask(Control::SetConcurrency { max_concurrent }, "set")?;
         done.push(format!("{max_concurrent} tasks run at once now."));
     }
     if let Some(priority) = priority {
         let what = format!("of priority {priority} now");
-        done.push(changed(
-            file,
-            Control::SetPriority { tasks, priority },
-            &what,
-        )?);
+        done.push(change.ask(Control::SetPriority { tasks, priority }, &what)?);
     }
     Ok(done.join(" "))
 }

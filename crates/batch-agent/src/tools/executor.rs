@@ -4,13 +4,13 @@
 //! another process.
 
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use batch_actions::{
-    AddReply, AddRequest, BatchRequest, BatchStatus, Choice, Control, Stop, Target, add, create,
-    status as read_status,
+    ActionError, AddReply, AddRequest, BatchRequest, BatchStatus, Choice, Control, Stop, Target,
+    add, create, place_tasks, status as read_status,
 };
-use batch_core::{BatchSettings, Plan, Status};
+use batch_core::{BatchSettings, Plan, Status, Surroundings, TaskSpec};
 use batch_store::{BatchFile, Durability, Origin, Store};
 use serde_json::{Map, Value, json};
 
@@ -20,46 +20,16 @@ use crate::cursor::Cursor;
 use crate::facts::facts;
 use crate::mistake::Mistake;
 use crate::page::{Page, USUAL, add_causes, sentence};
-use crate::tools::control::changed;
+use crate::tools::change::Change;
+use crate::tools::executor_call::{ExecutorCall, TASKS, given};
 use crate::tools::executor_results::{export, results};
-use crate::tools::run::{place, slots, start_if_needed};
+use crate::tools::run::slots;
+use crate::tools::schema;
 use crate::tools::status::add_running;
 use crate::tools::wait::{Until, Waiting, wait_for};
 use crate::tools::wanted::from_json;
 
 const KEY: &str = "batch_executor";
-
-const KNOWN: [&str; 17] = [
-    "action",
-    "name",
-    "function",
-    "params",
-    "priority",
-    "max_retries",
-    "tasks",
-    "max_concurrent",
-    "timeout",
-    "detailed",
-    "format",
-    "filter_status",
-    "output_file",
-    "task_id",
-    "task_ids",
-    "limit",
-    "id",
-];
-
-const ACTIONS: [&str; 9] = [
-    "add",
-    "add_batch",
-    "start",
-    "stop",
-    "status",
-    "results",
-    "export",
-    "clear",
-    "cancel",
-];
 
 /// A start answers after so long at the latest.
 const START_WAIT: Duration = Duration::from_secs(20);
@@ -69,36 +39,57 @@ pub(crate) fn executor(
     arguments: &Map<String, Value>,
     context: &CallContext,
 ) -> Result<Answer, Mistake> {
-    let args = Args::new(arguments, &KNOWN)?;
-    match args.text("action")? {
-        Some("add") => add_one(agent, arguments),
-        Some("add_batch") => {
-            let tasks = args.list("tasks")?.ok_or_else(|| {
-                Mistake::of("tasks", "add_batch needs a list of tasks").with_example(
-                    json!({ "action": "add_batch", "tasks": [{ "name": "a", "function": "shell", "params": { "script": "ls" } }] }),
-                )
-            })?;
-            add_tasks(agent, tasks)
+    let ExecutorCall {
+        action,
+        arguments,
+        notes,
+    } = ExecutorCall::read(arguments)?;
+    let args = Args::of(&arguments);
+    let done = match action {
+        // A task given by the fields of the call itself.
+        "add" => add_tasks(agent, &[arguments.clone().into()], notes),
+        "add_batch" => add_tasks(agent, task_list(&args)?, notes),
+        "start" => start(agent, &args, notes, context),
+        "stop" => stop(agent, &notes),
+        "status" => status(agent, args.flag("detailed")?, &notes),
+        "results" => results(agent, &args, &notes),
+        "export" => export(agent, &args, &notes),
+        "clear" => clear(agent, &notes),
+        _ => cancel(agent, &args, &notes),
+    };
+    done.map_err(|mistake| mistake.with_example(right(action)))
+}
+
+/// A right call of an action.
+fn right(action: &str) -> Value {
+    match action {
+        "add" => schema::example(KEY).unwrap_or_default(),
+        "add_batch" => {
+            let task = json!({ "name": "a", "function": "shell", "params": { "script": "ls" } });
+            json!({ "action": action, "tasks": [task] })
         }
-        Some("start") => start(agent, &args, context),
-        Some("stop") => stop(agent),
-        Some("status") => status(agent, args.flag("detailed")?),
-        Some("results") => results(agent, &args),
-        Some("export") => export(agent, &args),
-        Some("clear") => clear(agent),
-        Some("cancel") => cancel(agent, &args),
-        _ => Err(Mistake::of(
-            "action",
-            format!("it is one of {}", ACTIONS.join(", ")),
-        )),
+        "start" => json!({ "action": action, "max_concurrent": 4, "timeout": 600 }),
+        "results" => json!({ "action": action, "format": "text", "filter_status": "failed" }),
+        "export" => json!({ "action": action, "format": "json", "output_file": "results.json" }),
+        "cancel" => json!({ "action": action, "task_id": "b1.1" }),
+        _ => json!({ "action": action }),
     }
 }
 
-/// The one queue, made when it is first needed.
-pub(crate) fn queue(agent: &Agent) -> Result<BatchFile, Mistake> {
-    if let Some(file) = agent.home().of_key(KEY) {
-        return Ok(file);
-    }
+fn task_list<'a>(args: &Args<'a>) -> Result<&'a [Value], Mistake> {
+    let tasks = args.list("tasks")?;
+    tasks
+        .map(Vec::as_slice)
+        .ok_or_else(|| Mistake::of("tasks", "add_batch needs a list of tasks"))
+}
+
+/// The one queue; there is none before a task was added.
+pub(crate) fn queue(agent: &Agent) -> Result<Option<BatchFile>, Mistake> {
+    Ok(agent.home().of_key(KEY)?)
+}
+
+/// Makes the queue for the first tasks. They are checked before, so that wrong ones leave nothing behind.
+fn new_queue(agent: &Agent, tasks: &[TaskSpec]) -> Result<BatchFile, Mistake> {
     let request = BatchRequest {
         settings: BatchSettings {
             key: Some(KEY.to_owned()),
@@ -112,43 +103,38 @@ pub(crate) fn queue(agent: &Agent) -> Result<BatchFile, Mistake> {
         },
         ..BatchRequest::default()
     };
+    let surroundings = Surroundings {
+        catalog: agent.registry(),
+        limits: &request.settings.limits,
+        submitted: &|_| None,
+    };
+    Plan::check_in(tasks.to_vec(), &surroundings).map_err(ActionError::Invalid)?;
+    // Made empty, so that another call that makes it at the same time gets the same one.
     let made = create(agent.home(), &request, &Plan::default())?;
     Ok(BatchFile::new(made.file))
 }
 
-/// A task given by the fields of the call itself.
-fn add_one(agent: &Agent, arguments: &Map<String, Value>) -> Result<Answer, Mistake> {
-    let mut task = Map::new();
-    for field in [
-        "id",
-        "name",
-        "function",
-        "params",
-        "priority",
-        "max_retries",
-        "timeout",
-    ] {
-        if let Some(value) = arguments.get(field).filter(|value| !value.is_null()) {
-            task.insert(field.to_owned(), value.clone());
-        }
-    }
-    add_tasks(agent, &[task.into()])
-}
-
-fn add_tasks(agent: &Agent, tasks: &[Value]) -> Result<Answer, Mistake> {
-    let mut wanted = from_json(tasks, &batch_input::ReadOptions::default())?;
-    place(agent, &mut wanted.tasks);
-    let mut notes = Vec::new();
+fn add_tasks(agent: &Agent, tasks: &[Value], mut notes: Vec<String>) -> Result<Answer, Mistake> {
+    let tasks: Vec<Value> = tasks.iter().map(given).collect();
+    let mut wanted = from_json(&tasks, &batch_input::ReadOptions::default())?;
+    place_tasks(&mut wanted.tasks, agent.folder());
     let file = queue(agent)?;
-    let there = read_status(&file, false)?.total;
+    let there = match &file {
+        Some(file) => read_status(file, false)?.total,
+        None => 0,
+    };
     agent.limits().apply(&mut wanted.tasks, there, &mut notes)?;
+    if wanted.tasks.is_empty() {
+        return told(file.as_ref(), "No task was given.", &notes);
+    }
+    let file = file.map_or_else(|| new_queue(agent, &wanted.tasks), Ok)?;
     let request = AddRequest {
         tasks: wanted.tasks,
         target: Target::Batch(file.clone()),
         catalog: agent.registry(),
     };
     let added = add(agent.home(), request)?;
-    told(&file, &added_text(&added), &notes)
+    told(Some(&file), &added_text(&added), &notes)
 }
 
 fn added_text(added: &AddReply) -> String {
@@ -165,32 +151,41 @@ fn added_text(added: &AddReply) -> String {
     text
 }
 
-fn start(agent: &Agent, args: &Args<'_>, context: &CallContext) -> Result<Answer, Mistake> {
-    let file = queue(agent)?;
-    let mut notes = Vec::new();
+fn start(
+    agent: &Agent,
+    args: &Args<'_>,
+    mut notes: Vec<String>,
+    context: &CallContext,
+) -> Result<Answer, Mistake> {
+    let began = Instant::now();
     let asked = args.slots("max_concurrent")?;
     let timeout = args.duration("timeout")?;
-    let is_running = read_status(&file, false)?.pid.is_some();
+    let Some(file) = queue(agent)? else {
+        return told(None, "", &notes);
+    };
+    let mut change = Change::new(agent, file, began);
+    let is_running = read_status(&change.file, false)?.pid.is_some();
     match is_running {
-        true => adjust(agent, &file, asked, timeout, &mut notes)?,
+        true => adjust(agent, &mut change, asked, timeout)?,
         false => {
-            let slots = asked.map(|asked| slots(agent, Some(asked), &mut notes));
-            set(&file, slots, timeout)?;
+            let slots = asked.map(|asked| slots(agent, Some(asked), &mut change.notes));
+            set(&change.file, slots, timeout)?;
         }
     }
-    start_if_needed(agent, &file, &mut notes)?;
+    change.start_if_needed()?;
     let waiting = Waiting {
         until: Until::Done,
         before: &Cursor::default(),
-        timeout: START_WAIT,
+        timeout: START_WAIT.min(change.left()),
     };
-    wait_for(&file, &waiting, context)?;
+    wait_for(&change.file, &waiting, context)?;
     let done = if is_running {
         "It was started already."
     } else {
         "Started."
     };
-    told(&file, done, &notes)
+    notes.append(&mut change.notes);
+    told(Some(&change.file), done, &notes)
 }
 
 /// The settings of the run that comes. A time limit holds for the run that it was given for, and for no later one.
@@ -200,60 +195,97 @@ fn set(
     timeout: Option<Duration>,
 ) -> Result<(), Mistake> {
     let mut store = Store::open(file.clone(), Durability::Full)?;
-    let mut settings = store.info()?.settings;
-    settings.max_concurrent = slots.unwrap_or(settings.max_concurrent);
-    settings.batch_timeout = timeout;
-    Ok(store.set_settings(&settings)?)
+    store.change_settings(|settings| {
+        settings.max_concurrent = slots.unwrap_or(settings.max_concurrent);
+        settings.batch_timeout = timeout;
+    })?;
+    Ok(())
 }
 
 /// What a run under way can still change.
 fn adjust(
     agent: &Agent,
-    file: &BatchFile,
+    change: &mut Change<'_>,
     asked: Option<NonZeroU32>,
     timeout: Option<Duration>,
-    notes: &mut Vec<String>,
 ) -> Result<(), Mistake> {
     if let Some(asked) = asked {
-        let max_concurrent = slots(agent, Some(asked), notes);
-        changed(file, Control::SetConcurrency { max_concurrent }, "set")?;
+        let max_concurrent = slots(agent, Some(asked), &mut change.notes);
+        change.ask(Control::SetConcurrency { max_concurrent }, "set")?;
     }
     if timeout.is_some() {
-        notes.push("timeout was not taken: it runs already; stop it first".to_owned());
+        let note = "timeout was not taken: it runs already; stop it first";
+        change.notes.push(note.to_owned());
     }
     Ok(())
 }
 
-fn stop(agent: &Agent) -> Result<Answer, Mistake> {
-    let file = queue(agent)?;
+fn stop(agent: &Agent, notes: &[String]) -> Result<Answer, Mistake> {
+    let nothing = "Nothing was running.";
+    let Some(file) = queue(agent)? else {
+        return told(None, nothing, notes);
+    };
     if read_status(&file, false)?.pid.is_none() {
-        return told(&file, "Nothing was running.", &[]);
+        return told(Some(&file), nothing, notes);
     }
-    match changed(&file, Control::Stop { how: Stop::Now }, "stopped") {
-        Ok(_) => told(&file, "Stopped.", &[]),
+    let change = Change::new(agent, file.clone(), Instant::now());
+    match change.ask(Control::Stop { how: Stop::Now }, "stopped") {
+        Ok(_) => told(Some(&file), "Stopped.", notes),
         // It ended by itself meanwhile.
         Err(_) if read_status(&file, false)?.pid.is_none() => {
-            told(&file, "Nothing was running any more.", &[])
+            told(Some(&file), "Nothing was running any more.", notes)
         }
         Err(mistake) => Err(mistake),
     }
 }
 
-fn status(agent: &Agent, detailed: bool) -> Result<Answer, Mistake> {
-    let file = queue(agent)?;
-    answer(&read_status(&file, detailed)?, "", &[])
+fn status(agent: &Agent, detailed: bool, notes: &[String]) -> Result<Answer, Mistake> {
+    match queue(agent)? {
+        Some(file) => answer(&read_status(&file, detailed)?, "", notes),
+        None => told(None, "", notes),
+    }
 }
 
-fn clear(agent: &Agent) -> Result<Answer, Mistake> {
-    let file = queue(agent)?;
+fn clear(agent: &Agent, notes: &[String]) -> Result<Answer, Mistake> {
+    let Some(file) = queue(agent)? else {
+        return told(None, "0 tasks cleared.", notes);
+    };
     let tasks = Choice::default();
-    let done = changed(&file, Control::Clear { tasks }, "cleared")?;
-    told(&file, &done, &[])
+    let change = Change::new(agent, file, Instant::now());
+    let done = change.ask(Control::Clear { tasks }, "cleared")?;
+    told(Some(&change.file), &done, notes)
 }
 
 /// What was done, and how the queue stands.
-fn told(file: &BatchFile, done: &str, notes: &[String]) -> Result<Answer, Mistake> {
-    answer(&read_status(file, false)?, done, notes)
+pub(crate) fn told(
+    file: Option<&BatchFile>,
+    done: &str,
+    notes: &[String],
+) -> Result<Answer, Mistake> {
+    match file {
+        Some(file) => answer(&read_status(file, false)?, done, notes),
+        None => Ok(empty(done, notes)),
+    }
+}
+
+/// The answer while there is no queue.
+fn empty(done: &str, notes: &[String]) -> Answer {
+    let first = format!("{done} Nothing was added yet: 0 of 0 tasks finished.");
+    let mut page = Page::new(USUAL, first.trim_start());
+    page.line("Progress: 100.0%");
+    for note in notes {
+        page.note(note);
+    }
+    let add = schema::example(KEY).unwrap_or_default();
+    page.next(KEY, &add, "adds a task");
+    Answer {
+        text: page.finish("there is no more"),
+        structured: json!({
+            "total": 0, "queued": 0, "running": 0, "completed": 0, "failed": 0, "cancelled": 0,
+            "tasks": [], "done": done, "notes": notes,
+        }),
+        is_error: false,
+    }
 }
 
 /// How the queue stands, with the line that loops look for.
@@ -300,22 +332,26 @@ fn shown_progress(status: &BatchStatus) -> f64 {
     }
 }
 
-fn cancel(agent: &Agent, args: &Args<'_>) -> Result<Answer, Mistake> {
-    let file = queue(agent)?;
-    let mut tasks = args.texts("task_ids")?;
-    tasks.extend(args.texts("task_id")?);
-    let field = if args.get("task_id").is_some() {
-        "task_id"
-    } else {
-        "task_ids"
+fn cancel(agent: &Agent, args: &Args<'_>, notes: &[String]) -> Result<Answer, Mistake> {
+    let mut named = Vec::new();
+    for name in TASKS {
+        named.extend(args.texts(name)?);
+    }
+    let field = TASKS.into_iter().find(|name| args.get(name).is_some());
+    let field = field.unwrap_or("task_id");
+    let Some(file) = queue(agent)? else {
+        return match named.is_empty() {
+            true => told(None, "0 tasks cancelled.", notes),
+            false => Err(Mistake::of(field, "there is no task yet")),
+        };
     };
-    let tasks = match tasks.is_empty() {
+    let tasks = match named.is_empty() {
         // The former tool cancelled everything that waited.
         true => Choice {
             statuses: vec![Status::Queued, Status::Running],
             ..Choice::default()
         },
-        false => Choice::of(tasks),
+        false => Choice::of(named),
     };
     let known = Store::open_read(file.clone())
         .map_err(Mistake::from)
@@ -324,6 +360,7 @@ fn cancel(agent: &Agent, args: &Args<'_>) -> Result<Answer, Mistake> {
         Some("tasks") => Mistake::of(field, mistake.message),
         _ => mistake,
     })?;
-    let done = changed(&file, Control::Cancel { tasks }, "cancelled")?;
-    told(&file, &done, &[])
+    let change = Change::new(agent, file, Instant::now());
+    let done = change.ask(Control::Cancel { tasks }, "cancelled")?;
+    told(Some(&change.file), &done, notes)
 }

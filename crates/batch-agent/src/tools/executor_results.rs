@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use batch_actions::{Choice, status as read_status, status_of, summary_of};
+use batch_actions::{Choice, status_of, summary_of};
 use batch_export::{Format, UnknownFormat};
 use batch_store::{BatchFile, Store};
 use serde_json::{Map, json};
@@ -10,10 +10,12 @@ use serde_json::{Map, json};
 use crate::args::Args;
 use crate::call::{Agent, Answer};
 use crate::mistake::Mistake;
-use crate::tools::executor::{answer, queue};
+use crate::tools::executor::{answer, queue, told};
 use crate::tools::export::{Export, export_to};
+use crate::tools::noted_results;
+use crate::tools::run::in_folder;
 
-pub(crate) fn results(agent: &Agent, args: &Args<'_>) -> Result<Answer, Mistake> {
+pub(crate) fn results(agent: &Agent, args: &Args<'_>, notes: &[String]) -> Result<Answer, Mistake> {
     const FIELDS: [&str; 7] = [
         "name",
         "function",
@@ -23,52 +25,57 @@ pub(crate) fn results(agent: &Agent, args: &Args<'_>) -> Result<Answer, Mistake>
         "result",
         "error",
     ];
-    let file = queue(agent)?;
-    let format = args.text("format")?.unwrap_or("text");
-    let status = read_status(&file, false)?;
     let mut call = Map::new();
-    call.insert("batch".to_owned(), status.batch.clone().into());
-    match args.text("filter_status")? {
-        None | Some("all") => {}
-        Some("pending") => {
-            call.insert("status".to_owned(), json!(["queued"]));
-        }
-        Some(wanted) => {
-            // Told by the name it has here.
-            args.statuses("filter_status")?;
-            call.insert("status".to_owned(), json!([wanted]));
-        }
+    if let Some(status) = wanted_status(args)? {
+        call.insert("status".to_owned(), json!([status]));
     }
     let limit = args.number("limit")?.unwrap_or(50);
     call.insert("limit".to_owned(), limit.into());
+    let format = args.text("format")?.unwrap_or("text");
     match format {
-        "summary" => summary(&file),
-        "text" => crate::tools::results(agent, &call),
-        "json" => {
-            call.insert("fields".to_owned(), json!(FIELDS));
-            crate::tools::results(agent, &call)
+        "json" => drop(call.insert("fields".to_owned(), json!(FIELDS))),
+        "text" | "summary" => {}
+        other => {
+            let message = format!("{other:?} is none of text, json, summary");
+            return Err(Mistake::of("format", message));
         }
-        other => Err(Mistake::of(
-            "format",
-            format!("{other:?} is none of text, json, summary"),
-        )),
+    }
+    let Some(file) = queue(agent)? else {
+        return told(None, "", notes);
+    };
+    if format == "summary" {
+        return summary(&file, notes);
+    }
+    let batch = Store::open_read(file)?.batch().to_string();
+    call.insert("batch".to_owned(), batch.into());
+    noted_results(agent, &call, notes)
+}
+
+/// The status asked for, by the name that it has here.
+fn wanted_status<'a>(args: &Args<'a>) -> Result<Option<&'a str>, Mistake> {
+    match args.text("filter_status")? {
+        None | Some("all") => Ok(None),
+        Some("pending") => Ok(Some("queued")),
+        Some(wanted) => {
+            args.statuses("filter_status")?;
+            Ok(Some(wanted))
+        }
     }
 }
 
 /// The sums of all tasks.
-fn summary(file: &BatchFile) -> Result<Answer, Mistake> {
+fn summary(file: &BatchFile, notes: &[String]) -> Result<Answer, Mistake> {
     let store = Store::open_read(file.clone())?;
     let (status, summary) = (status_of(&store)?, summary_of(&store)?);
     let summary = summary.to_string();
     let first = summary.lines().next().unwrap_or_default();
-    let mut answer = answer(&status, "", &[])?;
+    let mut answer = answer(&status, "", notes)?;
     answer.text = answer.text.replacen('\n', &format!("\n{first}\n"), 1);
     answer.structured["summary"] = first.into();
     Ok(answer)
 }
 
-pub(crate) fn export(agent: &Agent, args: &Args<'_>) -> Result<Answer, Mistake> {
-    let file = queue(agent)?;
+pub(crate) fn export(agent: &Agent, args: &Args<'_>, notes: &[String]) -> Result<Answer, Mistake> {
     let format: Format = match args.text("format")? {
         None => Format::Json,
         Some("txt") => Format::Text,
@@ -88,11 +95,14 @@ pub(crate) fn export(agent: &Agent, args: &Args<'_>) -> Result<Answer, Mistake> 
     // Who names a format gets it, whatever the file is called.
     let given = args.get("format").map(|_| format);
     let of_path = Format::of_file(Path::new(&path));
+    in_folder(agent, &path).map_err(|message| Mistake::of("output_file", message))?;
+    let file = queue(agent)?.ok_or_else(|| Mistake::new("nothing was added yet"))?;
     let export = Export {
         tasks: Choice::default(),
         limit: None,
         path: &path,
         format: given.or(of_path).or(Some(format)),
+        notes,
     };
     export_to(agent, &file, export).map_err(|mistake| match mistake.field.as_deref() {
         Some("path") => Mistake::of("output_file", mistake.message),

@@ -18,6 +18,7 @@ pub(crate) struct Export<'a> {
     pub(crate) path: &'a str,
     /// The format; the ending of the path says it where this does not.
     pub(crate) format: Option<Format>,
+    pub(crate) notes: &'a [String],
 }
 
 /// Writes all results that are wanted to a file.
@@ -27,14 +28,10 @@ pub(crate) fn export_to(
     wanted: Export<'_>,
 ) -> Result<Answer, Mistake> {
     let target = in_folder(agent, wanted.path).map_err(|message| Mistake::of("path", message))?;
-    let format = wanted.format.or_else(|| Format::of_file(&target));
-    let format = format.ok_or_else(|| {
-        Mistake::of(
-            "path",
-            "its ending gives the format: .json, .jsonl, .csv or .txt",
-        )
-        .with_example(json!({ "path": "results.json" }))
-    })?;
+    let format = match wanted.format.or_else(|| Format::of_file(&target)) {
+        Some(format) => format,
+        None => return Err(no_format()),
+    };
     let batch = {
         let store = Store::open_read(file.clone())?;
         resolve(&wanted.tasks, &store)?;
@@ -55,6 +52,9 @@ pub(crate) fn export_to(
         USUAL,
         &format!("{written} results written to {shown}. {first}"),
     );
+    for note in wanted.notes {
+        page.note(note);
+    }
     page.next(
         "bex_status",
         &json!({ "batch": batch }),
@@ -62,7 +62,12 @@ pub(crate) fn export_to(
     );
     Ok(Answer {
         text: page.finish("the file has all"),
-        structured: json!({ "batch": batch, "path": shown, "format": format.name(), "tasks": written }),
+        structured: json!({ "batch": batch, "path": shown, "format": format.name(), "tasks": written, "notes": wanted.notes }),
         is_error: false,
     })
+}
+
+fn no_format() -> Mistake {
+    let message = "its ending gives the format: .json, .jsonl, .csv or .txt";
+    Mistake::of("path", message).with_example(json!({ "path": "results.json" }))
 }

@@ -1,7 +1,9 @@
 //! The tools, one a file, and their schemas.
 
+mod change;
 mod control;
 mod executor;
+mod executor_call;
 mod executor_results;
 mod export;
 mod output;
@@ -17,7 +19,7 @@ mod wanted;
 pub(crate) use control::control;
 pub(crate) use executor::executor;
 pub(crate) use resources::{read_resource, resource_templates, resources};
-pub(crate) use results::results;
+pub(crate) use results::{noted_results, results};
 pub(crate) use run::run;
 pub(crate) use schema::{example, tools};
 pub(crate) use status::status;

@@ -30,6 +30,15 @@ struct Request {
 }
 
 pub(crate) fn results(agent: &Agent, arguments: &Map<String, Value>) -> Result<Answer, Mistake> {
+    noted_results(agent, arguments, &[])
+}
+
+/// The same, with something else to be told.
+pub(crate) fn noted_results(
+    agent: &Agent,
+    arguments: &Map<String, Value>,
+    notes: &[String],
+) -> Result<Answer, Mistake> {
     let args = Args::new(arguments, &KNOWN)?;
     if let Some(path) = args.text("path")? {
         let why = "it does not go with path: an export has whole results";
@@ -39,11 +48,17 @@ pub(crate) fn results(agent: &Agent, arguments: &Map<String, Value>) -> Result<A
             limit: args.number("limit")?,
             path,
             format: None,
+            notes,
         };
         return export_to(agent, &agent.file(args.batch_of_tasks()?)?, export);
     }
     let request = Request::read(&args)?;
-    page_of(agent.file(args.batch_of_tasks()?)?, &request, arguments)
+    page_of(
+        agent.file(args.batch_of_tasks()?)?,
+        &request,
+        arguments,
+        notes,
+    )
 }
 
 impl Request {
@@ -72,6 +87,7 @@ fn page_of(
     file: BatchFile,
     request: &Request,
     arguments: &Map<String, Value>,
+    notes: &[String],
 ) -> Result<Answer, Mistake> {
     let store = Store::open_read(file)?;
     let status = status_of(&store)?;
@@ -83,6 +99,9 @@ fn page_of(
     let Found { rows, next } = find(&store, request, &mut page)?;
     if rows.is_empty() {
         page.line("No task fits.");
+    }
+    for note in notes {
+        page.note(note);
     }
     add_next(&mut page, &status, arguments, &rows, next);
     if request.shown != Shown::Full && request.fields.is_empty() && !rows.is_empty() {

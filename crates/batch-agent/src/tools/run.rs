@@ -4,9 +4,9 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use batch_actions::{AddReply, BatchRequest, create, place_tasks, start};
-use batch_core::{BatchSettings, Plan, Surroundings, TaskSpec};
-use batch_store::{BatchFile, Durability, Origin, Store};
+use batch_actions::{AddReply, BatchRequest, create, place_tasks};
+use batch_core::{BatchSettings, Plan, Surroundings};
+use batch_store::{BatchFile, Origin};
 use serde_json::{Map, Value, json};
 
 use crate::args::Args;
@@ -15,6 +15,7 @@ use crate::cursor::Cursor;
 use crate::cut::visible;
 use crate::mistake::Mistake;
 use crate::page::{Page, USUAL};
+use crate::tools::change::Change;
 use crate::tools::wait::{Until, Waiting, answer, limited, wait_for};
 use crate::tools::wanted::{Wanted, wanted};
 
@@ -51,6 +52,9 @@ pub(crate) fn run(
     if args.flag("plan")? {
         return Ok(show_plan(&settings, &plan, &notes, arguments));
     }
+    if plan.is_empty() {
+        return Ok(nothing(&notes));
+    }
     let request = BatchRequest {
         settings,
         origin: Origin {
@@ -62,11 +66,12 @@ pub(crate) fn run(
     };
     // On disk before anything else: from here on the connection may go.
     let added = create(agent.home(), &request, &plan)?;
-    let file = BatchFile::new(added.file.clone());
     if added.existing > 0 {
         notes.push(existing(&added));
     }
-    start_if_needed(agent, &file, &mut notes)?;
+    let mut change = Change::new(agent, BatchFile::new(added.file), began);
+    change.start_if_needed()?;
+    notes.append(&mut change.notes);
     let before = Cursor::default();
     let waiting = Waiting {
         until: Until::Done,
@@ -74,8 +79,25 @@ pub(crate) fn run(
         // Reading and writing many tasks took its part of the time that a client waits.
         timeout: wait_s.saturating_sub(began.elapsed()),
     };
-    let waited = wait_for(&file, &waiting, context)?;
+    let waited = wait_for(&change.file, &waiting, context)?;
     Ok(answer(&waited.status, &before, &notes, None))
+}
+
+/// An empty list is done as soon as it is given. It leaves no batch behind, which would be the latest one then.
+fn nothing(notes: &[String]) -> Answer {
+    let mut page = Page::new(
+        USUAL,
+        "Nothing to run: 0 tasks were given. No batch was made.",
+    );
+    for note in notes {
+        page.note(note);
+    }
+    page.next("bex_status", &json!({ "all": true }), "lists the batches");
+    Answer {
+        text: page.finish("there is no more"),
+        structured: json!({ "state": "completed", "total": 0, "notes": notes }),
+        is_error: false,
+    }
 }
 
 fn existing(added: &AddReply) -> String {
@@ -85,40 +107,6 @@ fn existing(added: &AddReply) -> String {
     )
 }
 
-/// Starts an executor for what is not finished, unless one is at work.
-pub(crate) fn start_if_needed(
-    agent: &Agent,
-    file: &BatchFile,
-    notes: &mut Vec<String>,
-) -> Result<(), Mistake> {
-    let status = batch_actions::status(file, false)?;
-    if status.pid.is_some() || status.queued + status.running == 0 {
-        return Ok(());
-    }
-    lower_concurrency(agent, file, notes)?;
-    match start(file, agent.executor(file.path())) {
-        Ok(_) => Ok(()),
-        // Somebody was faster.
-        Err(_) if batch_actions::status(file, false)?.pid.is_some() => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// A batch that somebody else made may have more slots than the operator gives an agent.
-fn lower_concurrency(
-    agent: &Agent,
-    file: &BatchFile,
-    notes: &mut Vec<String>,
-) -> Result<(), Mistake> {
-    let mut settings = Store::open_read(file.clone())?.info()?.settings;
-    let slots = agent.limits().concurrency(settings.max_concurrent, notes);
-    if slots < settings.max_concurrent {
-        settings.max_concurrent = slots;
-        Store::open(file.clone(), Durability::Full)?.set_settings(&settings)?;
-    }
-    Ok(())
-}
-
 /// Checks the tasks together, within the operator's limits.
 fn checked(
     agent: &Agent,
@@ -126,7 +114,7 @@ fn checked(
     mut wanted: Wanted,
     notes: &mut Vec<String>,
 ) -> Result<(BatchSettings, Plan), Mistake> {
-    place(agent, &mut wanted.tasks);
+    place_tasks(&mut wanted.tasks, agent.folder());
     agent.limits().apply(&mut wanted.tasks, 0, notes)?;
     let from = &wanted.settings;
     let asked = args.slots("max_concurrent")?.or(from.max_concurrent);
@@ -170,25 +158,6 @@ pub(crate) fn slots(
 fn default_slots() -> NonZeroU32 {
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     NonZeroU32::new(u32::try_from(cpus).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN)
-}
-
-/// Gives tasks the folder they run in. The `cwd` of parameters is made absolute as well: the executor runs where
-/// the server does, which need not be the agent's folder.
-pub(crate) fn place(agent: &Agent, tasks: &mut [TaskSpec]) {
-    const PROCESSES: [&str; 4] = ["command", "shell", "code_execution", "custom_function"];
-    place_tasks(tasks, agent.folder());
-    for task in tasks {
-        if !PROCESSES.contains(&&*task.function) || !task.params.as_str().contains("\"cwd\"") {
-            continue;
-        }
-        let mut params = task.params.to_value();
-        let cwd = params.get("cwd").and_then(Value::as_str);
-        if let Some(cwd) = cwd.filter(|cwd| Path::new(cwd).is_relative() && !cwd.contains("{{")) {
-            let absolute = agent.folder().join(cwd);
-            params["cwd"] = absolute.to_string_lossy().into();
-            task.params = params.into();
-        }
-    }
 }
 
 fn show_plan(

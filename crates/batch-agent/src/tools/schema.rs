@@ -157,7 +157,9 @@ fn tool(name: &'static str, description: &'static str, properties: Value, kind: 
     if matches!(name, "bex_control" | "batch_executor") {
         schema.insert("required".to_owned(), json!(["action"]));
     }
-    schema.insert("additionalProperties".to_owned(), false.into());
+    // Clients may check calls by the schema, and those written for the former tool may have more in them.
+    let takes_more = name == "batch_executor";
+    schema.insert("additionalProperties".to_owned(), takes_more.into());
     ToolInfo {
         name,
         description,

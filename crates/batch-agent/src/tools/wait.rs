@@ -1,14 +1,14 @@
 //! `bex_wait`: what has changed in a batch since one last looked.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use batch_actions::{BatchStatus, State, now, status_of};
+use batch_actions::{BatchStatus, State, now};
 use batch_core::Time;
 use batch_store::{BatchFile, Overview, Store};
 use serde_json::{Map, Value, json};
 
 use crate::args::Args;
-use crate::call::{Agent, Answer, CallContext};
+use crate::call::{Agent, Answer, CallContext, block_on};
 use crate::cursor::Cursor;
 use crate::facts::facts;
 use crate::mistake::Mistake;
@@ -18,7 +18,6 @@ use crate::page::{CAUSES_SHOWN, Page, USUAL, add_cause_lines, add_next, sentence
 const LONGEST: Duration = Duration::from_secs(45);
 
 const USUAL_WAIT: Duration = Duration::from_secs(40);
-const LOOK: Duration = Duration::from_millis(50);
 
 /// A batch in which nothing has finished for so long is stalled.
 const STALLED: Duration = Duration::from_secs(15);
@@ -138,31 +137,21 @@ pub(crate) fn wait_for(
     waiting: &Waiting<'_>,
     context: &CallContext,
 ) -> Result<Waited, Mistake> {
-    let deadline = Instant::now() + waiting.timeout;
     let mut told = None;
-    loop {
-        let store = Store::open_read(file.clone())?;
-        let status = status_of(&store)?;
-        let reached = is_reached(waiting, &status, &store)?;
+    let mut reached = false;
+    let enough = |store: &Store, status: &BatchStatus| -> Result<bool, Mistake> {
         if let Some(progress) = &context.progress
             && told != Some(status.finished())
         {
             told = Some(status.finished());
-            progress(status.finished(), status.total, &sentence(&status));
+            progress(status.finished(), status.total, &sentence(status));
         }
-        let over = is_at_rest(&status) || Instant::now() >= deadline || context.is_cancelled();
-        if reached || over {
-            return Ok(Waited { status, reached });
-        }
-        // Not kept open meanwhile: a reader would keep the log of the file from being taken back.
-        drop(store);
-        std::thread::sleep(LOOK.min(deadline.saturating_duration_since(Instant::now())));
-    }
-}
-
-/// Nothing more happens by itself.
-fn is_at_rest(status: &BatchStatus) -> bool {
-    status.pid.is_none() || is_done(status)
+        reached = is_reached(waiting, status, store)?;
+        Ok(reached || context.is_cancelled())
+    };
+    let waited = batch_actions::wait_for(file, Some(waiting.timeout), enough);
+    let (_, status) = block_on(waited)??;
+    Ok(Waited { status, reached })
 }
 
 fn is_done(status: &BatchStatus) -> bool {

@@ -164,7 +164,13 @@ fn what_an_action_would_ignore_is_refused() {
         "now",
     );
     place.mistake("bex_control", json!({ "action": "cancel" }), "tasks");
-    place.mistake("bex_control", json!({ "action": "remove" }), "tasks");
+    let text = place.mistake(
+        "bex_control",
+        json!({ "action": "remove", "batch": batch }),
+        "tasks",
+    );
+    let right = "A right call: {\"action\":\"remove\",\"all\":true,\"batch\":\"b1\"}";
+    assert!(text.ends_with(right), "{text}");
     place.mistake(
         "bex_control",
         json!({ "action": "pause", "dry_run": true }),

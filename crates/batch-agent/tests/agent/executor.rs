@@ -191,5 +191,82 @@ fn its_mistakes_name_their_arguments() {
         json!({ "action": "start", "max_concurrent": 0 }),
         "max_concurrent",
     );
-    wrong(json!({ "action": "status", "task": "b1.1" }), "task");
+    wrong(json!({ "action": "cancel", "task": "b1.7" }), "task");
+    wrong(json!({ "action": "start", "timeout": "soon" }), "timeout");
+    wrong(json!({ "action": "add", "name": "no function" }), "tasks");
+    assert!(!place.path("home").exists(), "a wrong call makes no batch");
+}
+
+#[test]
+fn what_old_prompts_have_too_much_of_is_passed_over() {
+    let place = Place::new();
+    let call = |mut arguments: Value| {
+        arguments["tool_name"] = "batch_executor".into();
+        arguments["output_file"] = "".into();
+        arguments["task_id"] = Value::Null;
+        arguments["detailed"] = Value::Null;
+        let answer = place.call("batch_executor", arguments);
+        let has = |text: &str| answer.text.contains(text);
+        let is_told = has("\nNote: ignored: ") && has("output_file, ") && has("tool_name; ");
+        assert!(is_told, "{}", answer.text);
+        answer
+    };
+    let task = |script: &str| json!({ "function": "shell", "params": { "script": script } });
+    let mut add = task("echo 1");
+    add["action"] = "add".into();
+    add["name"] = "".into();
+    call(add);
+    let mut tasks = json!([task("true"), task("true")]);
+    for (field, nothing) in [
+        ("name", json!("")),
+        ("priority", Value::Null),
+        ("id", json!("")),
+    ] {
+        tasks[0][field] = nothing;
+    }
+    call(json!({ "action": "add_batch", "tasks": tasks, "max_concurrent": 2 }));
+    // Named under whatever name, one task is cancelled and not all.
+    let cancelled = call(json!({ "action": "cancel", "id": "b1.3", "name": "x" }));
+    assert_eq!(count(&cancelled, "cancelled"), 1, "{}", cancelled.text);
+    let started = call(json!({ "action": "start", "priority": "high", "tasks": [] }));
+    assert_eq!(count(&started, "completed"), 2, "{}", started.text);
+    place.settled("b1");
+    let status = call(json!({ "action": "status", "max_retries": 3 }));
+    assert!(
+        status.text.contains("\nProgress: 100.0%\n"),
+        "{}",
+        status.text
+    );
+    for format in ["text", "json", "summary"] {
+        call(json!({ "action": "results", "format": format, "filter_status": "", "name": 7 }));
+    }
+    call(json!({ "action": "export", "format": "csv", "filter_status": "failed" }));
+    assert!(place.path("batch_results.csv").exists());
+    call(json!({ "action": "stop" }));
+    call(json!({ "action": "clear", "priority": "low" }));
+}
+
+#[test]
+fn without_a_task_there_is_no_batch() {
+    let place = Place::new();
+    for arguments in [
+        json!({ "action": "status" }),
+        json!({ "action": "results" }),
+        json!({ "action": "start", "max_concurrent": 2 }),
+        json!({ "action": "stop" }),
+        json!({ "action": "clear" }),
+        json!({ "action": "cancel" }),
+        json!({ "action": "add_batch", "tasks": [] }),
+    ] {
+        let answer = place.call("batch_executor", arguments);
+        assert_eq!(count(&answer, "total"), 0, "{}", answer.text);
+        assert!(
+            answer.text.contains("Nothing was added yet: 0 of 0 tasks"),
+            "{}",
+            answer.text
+        );
+    }
+    let export = json!({ "action": "export" });
+    assert!(place.answer("batch_executor", &export).is_error);
+    assert!(!place.path("home").exists());
 }

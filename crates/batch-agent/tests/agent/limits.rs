@@ -86,6 +86,15 @@ fn nothing_leaves_the_root() {
         let params = json!({ "function": "shell", "params": { "script": "true", "cwd": wrong } });
         place.mistake("bex_run", shell(params), "tasks[0].cwd");
     }
+    // A folder of parameters is meant in that of the task.
+    let in_sub = |cwd: &str| json!({ "function": "command", "params": { "argv": ["touch", "here"], "cwd": cwd }, "cwd": "root" });
+    std::fs::create_dir_all(place.path("root/sub")).unwrap();
+    std::os::unix::fs::symlink(place.path("root/sub"), place.path("root/within")).unwrap();
+    for wrong in ["..", "sub/../..", "out", "out/new", "dangling"] {
+        place.mistake("bex_run", shell(in_sub(wrong)), "tasks[0].cwd");
+    }
+    place.run(shell(in_sub("within")));
+    assert!(place.path("root/sub/here").exists());
     for wrong in ["secret.json", "root/out/secret.json", "root/../secret.json"] {
         place.mistake("bex_run", json!({ "file": wrong }), "file");
     }

@@ -1,10 +1,12 @@
 //! A folder with batches of its own, and calls in it: [`Place`].
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use batch_actions::Home;
+use batch_actions::{BatchRequest, Home, create};
 use batch_agent::{Agent, AgentConfig, Answer, CallContext, Limits};
+use batch_core::{BatchSettings, Plan};
 use batch_handlers::{HandlerConfig, standard_registry};
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -100,6 +102,20 @@ impl Place {
             answer.text
         );
         self.settled(answer.structured["batch"].as_str().unwrap())
+    }
+
+    /// So many batches of this name without a task.
+    pub(crate) fn many_batches(&self, count: usize, name: &str) {
+        let request = BatchRequest {
+            settings: BatchSettings {
+                name: Some(name.to_owned()),
+                ..BatchSettings::with_slots(NonZeroU32::MIN)
+            },
+            ..BatchRequest::default()
+        };
+        for _ in 0..count {
+            create(&Home::new(self.path("home")), &request, &Plan::default()).unwrap();
+        }
     }
 
     /// Waits for a batch and its executor, and gives its id.

@@ -111,16 +111,9 @@ fn tasks_commands_and_files_are_run_as_well() {
     // A relative folder is below the agent's, wherever the executor runs.
     place.run(json!({ "tasks": [{ "function": "shell", "params": { "script": "pwd > where", "cwd": "sub" } }] }));
     assert!(place.read("sub/where").trim_end().ends_with("/sub"));
-}
-
-#[test]
-fn no_items_are_no_tasks() {
-    let place = Place::new();
-    let answer = place.call("bex_run", json!({ "shell": "echo {}", "items": [] }));
-    assert_eq!(
-        (count(&answer, "total"), &answer.structured["state"]),
-        (0, &json!("completed"))
-    );
+    std::fs::create_dir(place.path("sub/deep")).unwrap();
+    place.run(json!({ "tasks": [{ "function": "command", "params": { "argv": ["touch", "here"], "cwd": "deep" }, "cwd": "sub" }] }));
+    assert!(place.path("sub/deep/here").exists());
 }
 
 #[test]
@@ -139,4 +132,25 @@ fn a_run_goes_on_without_whoever_started_it() {
     place.settled("b1");
     let done = place.call("bex_status", json!({}));
     assert_eq!(done.structured["state"], "completed");
+}
+
+#[test]
+fn an_empty_list_leaves_no_batch_behind() {
+    let place = Place::new();
+    for arguments in [
+        json!({ "tasks": [] }),
+        json!({ "shell": "echo {}", "items": [], "key": "k" }),
+    ] {
+        let run = place.call("bex_run", arguments);
+        assert!(
+            run.text.starts_with("Nothing to run: 0 tasks"),
+            "{}",
+            run.text
+        );
+        assert_eq!(
+            (count(&run, "total"), &run.structured["state"]),
+            (0, &json!("completed"))
+        );
+    }
+    assert!(!place.path("home").exists());
 }

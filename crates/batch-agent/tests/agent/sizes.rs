@@ -214,12 +214,7 @@ fn foreign_text_cannot_pass_for_ours() {
 fn many_batches_and_many_attempts() {
     let place = Place::new();
     let name = "n".repeat(300);
-    for _ in 0..60 {
-        place.call(
-            "bex_run",
-            json!({ "shell": "echo {}", "items": [], "name": name }),
-        );
-    }
+    place.many_batches(60, &name);
     let all = place.call("bex_status", json!({ "all": true }));
     assert!(
         all.text

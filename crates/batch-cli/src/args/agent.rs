@@ -61,6 +61,7 @@ impl LimitArgs {
             environment: self.env.as_deref().map(set),
             max_tasks: self.max_tasks,
             max_bytes: self.max_bytes,
+            ..Limits::default()
         }
     }
 }

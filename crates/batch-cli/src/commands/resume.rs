@@ -2,8 +2,8 @@
 //! content.
 
 use batch_actions::{
-    ActionError, BatchRequest, Choice, Control, Home, ResultsRequest, State, ask, merge, results,
-    status,
+    ActionError, BatchRequest, Choice, Control, Home, ResultsRequest, State, Until, ask, merge,
+    results, status, wait,
 };
 use batch_export::{AtomicFile, Format};
 use batch_process::{ControlSignals, guard, raise_open_files};
@@ -21,9 +21,8 @@ use crate::request::{Work, output_plan};
 
 pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
-    let status = status(&file, false)?;
-    if status.pid.is_some() {
-        return unpause(&file, &status.batch, status.state, args.json);
+    if let Some(exit) = unpause(&file, args.json)? {
+        return Ok(exit);
     }
     if args.detach {
         return in_background(&file, args.slots.max_concurrent, args.durability, args.json);
@@ -41,9 +40,8 @@ fn in_foreground(
     durability: Durability,
     args: &ResumeArgs,
 ) -> Result<Exit, CliError> {
-    let info = Store::open_read(file.clone())
-        .and_then(|store| store.info())
-        .map_err(ActionError::from)?;
+    let store = Store::open_read(file).map_err(ActionError::from)?;
+    let info = store.info().map_err(ActionError::from)?;
     let format = info.origin.format.as_deref();
     let format = format.and_then(|name| name.parse().ok());
     let mut output = output_plan(&args.results, format.unwrap_or(Format::Text))?;
@@ -59,7 +57,7 @@ fn in_foreground(
         let signals = ControlSignals::new(guarded)
             .map_err(|error| CliError::System("listen to signals", error))?;
         let foreground = Foreground {
-            file,
+            store,
             durability,
             max_concurrent,
             fail_fast: info.settings.fail_fast,
@@ -74,13 +72,37 @@ fn in_foreground(
     })
 }
 
-fn unpause(file: &BatchFile, batch: &str, state: State, json: bool) -> Result<Exit, CliError> {
-    let reply = runtime()?.block_on(ask(file, Control::Resume))?;
-    print(json, &reply, || match state {
-        State::Paused => format!("{batch} goes on"),
-        _ => format!("{batch} is running already"),
-    })?;
-    Ok(Exit::Completed)
+/// Has the executor of a batch go on. `None` when there is none, or none any more.
+fn unpause(file: &BatchFile, json: bool) -> Result<Option<Exit>, CliError> {
+    let before = status(file, false)?;
+    if before.pid.is_none() {
+        return Ok(None);
+    }
+    let batch = &before.batch;
+    runtime()?.block_on(async {
+        if !before.is_stopping() {
+            match ask(file, Control::Resume).await {
+                Ok(reply) => {
+                    print(json, &reply, || match before.state {
+                        State::Paused => format!("{batch} goes on"),
+                        _ => format!("{batch} is running already"),
+                    })?;
+                    return Ok(Some(Exit::Completed));
+                }
+                // It was told to stop a moment ago.
+                Err(_) if is_stopping(file)? => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        eprintln!("bex: {batch} is being stopped; waiting for its running tasks to end");
+        wait(file, Until::AtRest, None).await?;
+        Ok(None)
+    })
+}
+
+fn is_stopping(file: &BatchFile) -> Result<bool, CliError> {
+    let now = status(file, false)?;
+    Ok(now.is_stopping() || now.pid.is_none())
 }
 
 /// Results of a whole batch, of which a part ran before: written from its file when the run is over.
@@ -140,7 +162,7 @@ pub(crate) async fn run_file(
     };
     onlooker.screen.say(&merge(&file, &plan).await?.to_string());
     let foreground = Foreground {
-        file,
+        store: Store::open_read(file).map_err(ActionError::from)?,
         durability: request.durability,
         max_concurrent: args.max_concurrent,
         fail_fast: request.settings.fail_fast,

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use batch_actions::{AddReply, BatchRequest, Home, Naming, State, create, status};
+use batch_actions::{AddReply, BatchRequest, Home, Naming, State, create_open, status};
 use batch_core::BatchSettings;
 use batch_export::Format;
 use batch_process::{ControlSignal, ControlSignals, guard, raise_open_files, suspend};
@@ -174,22 +174,16 @@ async fn run_stored(
     onlooker: Onlooker,
 ) -> Result<Exit, CliError> {
     let home = Home::of_environment();
-    let (file, feeder) = match work {
-        Work::Plan(plan) => {
-            let added = create(&home, &request, &plan)?;
-            if added.existing > 0 {
-                return existing(&added, &onlooker.screen);
-            }
-            (BatchFile::new(added.file), None)
-        }
-        Work::Stream(stream) => {
-            let store = home.create(&request)?;
-            (store.file().clone(), Some(Feeder::start(stream)))
-        }
+    let (store, feeder) = match work {
+        Work::Plan(plan) => match create_open(&home, &request, &plan)? {
+            (_, Some(store)) => (store, None),
+            (known, None) => return existing(&known, &onlooker.screen),
+        },
+        Work::Stream(stream) => (home.create(&request)?, Some(Feeder::start(stream))),
     };
     let fail_fast = request.settings.fail_fast;
     let foreground = Foreground {
-        file,
+        store,
         durability: request.durability,
         max_concurrent: args.max_concurrent,
         fail_fast,

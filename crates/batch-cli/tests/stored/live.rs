@@ -70,6 +70,30 @@ fn a_killed_executor_is_noticed_and_resume_finishes_its_batch() {
 }
 
 #[test]
+fn a_copy_of_a_running_batch_is_another_batch() {
+    let mut live = Live::new();
+    live.add_waiting("echo one >> effects");
+    live.bex(&["start"], 0);
+    assert_eq!(live.begun(), "b1.1");
+    live.latest();
+    let (original, copy) = (
+        live.place.path("home/batches/b1.db"),
+        live.place.path("copy"),
+    );
+    let source = rusqlite::Connection::open(&original).unwrap();
+    let into = copy.to_str().unwrap();
+    source.execute("VACUUM INTO ?1", [into]).unwrap();
+    drop(source);
+
+    live.bex(&["pause", "--store", "copy"], 0);
+    live.let_go(1);
+    live.bex(&["wait"], 0);
+    assert_eq!(live.place.read("effects"), "one\n");
+    let attempts = live.place.bex(&["show", "1", "--json"]).expect(0).json();
+    assert_eq!(attempts["attempts"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn a_run_that_was_killed_is_continued() {
     let mut live = Live::new();
     let script = "echo {} >> effects; test {} = a || { echo x > marks; read line < gate; }";
@@ -142,7 +166,8 @@ fn a_running_batch_takes_up_what_is_added() {
 fn stop_lets_running_tasks_end_and_keeps_the_queued_ones() {
     let mut live = Live::new();
     live.add_waiting("true");
-    live.add_waiting("true");
+    let script = "echo so far; echo $BEX_TASK_ID > marks; read line < gate";
+    live.bex(&["add", "--shell", script], 0);
     live.bex(&["start", "-j", "1"], 0);
     live.begun();
     let told = live.bex(&["stop"], 0);
@@ -164,6 +189,7 @@ fn stop_lets_running_tasks_end_and_keeps_the_queued_ones() {
         why.contains("attempt 1 was cut off and does not count"),
         "{why}"
     );
+    assert_eq!(live.bex(&["logs", "2"], 0), "so far\n");
 
     live.bex(&["resume", "--detach"], 0);
     assert_eq!(live.begun(), "b1.2");
@@ -178,6 +204,28 @@ fn stop_lets_running_tasks_end_and_keeps_the_queued_ones() {
     );
     live.let_go(1);
     live.bex(&["resume", "--format", "none"], 0);
+}
+
+#[test]
+fn resume_of_a_batch_that_is_being_stopped_comes_after_its_end() {
+    let mut live = Live::new();
+    live.add_waiting("true");
+    live.add_waiting("true");
+    live.bex(&["start", "-j", "1"], 0);
+    live.begun();
+    live.bex(&["stop"], 0);
+    let status = live.bex(&["status"], 0);
+    assert!(status.contains("it is being stopped"), "{status}");
+    let added = live.place.bex(&["add", "--shell", "true"]).expect(0);
+    assert!(added.stderr.contains("start"), "{added:?}");
+    let refused = live.place.bex(&["pause"]).expect(2);
+    assert!(refused.stderr.contains("is being stopped"), "{refused:?}");
+
+    let resumed = live.spawn(&["resume", "--format", "none"]);
+    live.let_go(1);
+    assert_eq!(live.begun(), "b1.2");
+    live.let_go(1);
+    assert_eq!(code_of(resumed), Some(0));
 }
 
 #[test]

@@ -136,12 +136,12 @@ impl Batch {
         let (started, ending) = self.check(token)?;
         let outcome = judge(outcome, ending, || self.timeout_of(token.task));
         let took = now.since(started);
-        if !matches!(outcome, Outcome::Interrupted) {
+        if !matches!(outcome, Outcome::Interrupted(_)) {
             let kind = self.table.open_mut(token.task).kind;
             self.durations.add(kind, took);
         }
         let (outcome, then) = match outcome {
-            Outcome::Interrupted => self.after_interruption(token.task),
+            Outcome::Interrupted(output) => self.after_interruption(token.task, output),
             Outcome::Failed(failure) => {
                 let then = self.after_failure(token.task, &failure, policy, now);
                 (Outcome::Failed(failure), then)
@@ -172,11 +172,12 @@ impl Batch {
     ) -> Result<(), StaleClaim> {
         let (started, ending) = self.check(token)?;
         let took = now.since(started);
-        let (outcome, then) =
-            match judge(Outcome::Interrupted, ending, || self.timeout_of(token.task)) {
-                cancelled @ Outcome::Cancelled(_) => (cancelled, Then::Final),
-                _ => (Outcome::Interrupted, Then::RetryAt(now.after(delay))),
-            };
+        let (outcome, then) = match judge(Outcome::Interrupted(None), ending, || {
+            self.timeout_of(token.task)
+        }) {
+            cancelled @ Outcome::Cancelled(_) => (cancelled, Then::Final),
+            _ => (Outcome::Interrupted(None), Then::RetryAt(now.after(delay))),
+        };
         let ended = Ended {
             token,
             outcome,
@@ -229,17 +230,22 @@ impl Batch {
     }
 
     /// What an attempt that was cut off counts as, and what comes next: the task itself says.
-    pub(super) fn after_interruption(&self, id: TaskId) -> (Outcome, Then) {
+    pub(super) fn after_interruption(
+        &self,
+        id: TaskId,
+        output: Option<Arc<Output>>,
+    ) -> (Outcome, Then) {
         let spec = self.table.get(id).and_then(|slot| slot.spec.as_ref());
         match spec.map(|spec| spec.options.on_interrupt) {
-            Some(OnInterrupt::Hold) => (Outcome::Interrupted, Then::Held),
+            Some(OnInterrupt::Hold) => (Outcome::Interrupted(output), Then::Held),
             Some(OnInterrupt::Fail) => {
                 let message = "interrupted: it was cut off while it ran, and is not to run again \
                                (on_interrupt: fail)";
-                let failure = Failure::new(FailureKind::Interrupted, message).permanent();
+                let mut failure = Failure::new(FailureKind::Interrupted, message).permanent();
+                failure.output = output;
                 (Outcome::Failed(Arc::new(failure)), Then::Final)
             }
-            Some(OnInterrupt::Rerun) | None => (Outcome::Interrupted, Then::Requeued),
+            Some(OnInterrupt::Rerun) | None => (Outcome::Interrupted(output), Then::Requeued),
         }
     }
 
@@ -255,7 +261,7 @@ impl Batch {
         let (status, reason) = match &outcome {
             Outcome::Completed(_) => (Status::Completed, None),
             Outcome::Failed(failure) => (Status::Failed, Some(Reason::Failed(failure.kind))),
-            Outcome::Cancelled(_) | Outcome::Interrupted => {
+            Outcome::Cancelled(_) | Outcome::Interrupted(_) => {
                 let why = match ending {
                     Some(Ending::Cancelled(why)) => why,
                     _ => CancelReason::User,
@@ -308,8 +314,8 @@ fn judge(outcome: Outcome, ending: Option<Ending>, timeout: impl FnOnce() -> Dur
         (_, done @ Outcome::Completed(_)) => done,
         (Some(Ending::Timeout), other) => timed_out(timeout(), other.output().cloned()),
         (Some(Ending::Cancelled(_)), other) => Outcome::Cancelled(other.output().cloned()),
-        (Some(Ending::Shutdown), _) => Outcome::Interrupted,
-        (None, Outcome::Cancelled(_)) => Outcome::Interrupted,
+        (Some(Ending::Shutdown), other) => Outcome::Interrupted(other.output().cloned()),
+        (None, Outcome::Cancelled(output)) => Outcome::Interrupted(output),
         (None, other) => other,
     }
 }

@@ -158,7 +158,7 @@ impl Batch {
         let (outcome, then) = if deaths >= Self::MAX_DEATHS {
             (Outcome::Failed(Arc::new(quarantined(deaths))), Then::Final)
         } else {
-            self.after_interruption(id)
+            self.after_interruption(id, None)
         };
         let ended = Ended {
             token,

@@ -127,7 +127,7 @@ fn what_was_running_is_queued_again_and_all_of_it_is_told() {
             attempt: 2,
             at: ended,
             took,
-            outcome: Outcome::Interrupted,
+            outcome: Outcome::Interrupted(_),
             then: Then::Requeued,
             ..
         },

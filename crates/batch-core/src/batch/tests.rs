@@ -100,7 +100,12 @@ fn an_interrupted_attempt_uses_up_no_retry() {
         let claim = batch.claim(at(0.0)).unwrap();
         assert_eq!(claim.token.attempt, attempt);
         batch
-            .report(claim.token, Outcome::Interrupted, &mut no_retries, at(0.0))
+            .report(
+                claim.token,
+                Outcome::Interrupted(None),
+                &mut no_retries,
+                at(0.0),
+            )
             .unwrap();
     }
     let last = batch.claim(at(0.0)).unwrap();

@@ -13,7 +13,7 @@ use crate::worker::Job;
 
 impl Driver {
     pub(super) fn claim(&mut self) {
-        if self.control_only {
+        if self.control_only || self.held {
             return;
         }
         let now = self.clock.now();

@@ -32,6 +32,7 @@ impl Driver {
             Command::CancelAll => self.batch.cancel_all(now),
             Command::Pause => self.batch.pause(now),
             Command::Resume => self.batch.resume(now),
+            Command::Hold(held) => self.held = held,
             Command::SetConcurrency(slots) => {
                 self.wanted = None;
                 self.batch.set_concurrency(slots, now);
@@ -71,7 +72,10 @@ impl Driver {
             .as_ref()?
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        source.find(id)
+        source.find(id).unwrap_or_else(|error| {
+            tracing::warn!(%error, id, "an earlier task could not be looked up");
+            None
+        })
     }
 
     fn submit(&mut self, plan: Plan, now: Time) -> Vec<TaskId> {

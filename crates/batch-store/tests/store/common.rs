@@ -167,7 +167,7 @@ impl Bench {
     /// The executor ends well, and another one takes over.
     pub(crate) fn take_over(&mut self) {
         for index in (0..self.claims.len()).rev() {
-            self.report(index, Outcome::Interrupted);
+            self.report(index, Outcome::Interrupted(None));
         }
         self.flush_all().unwrap();
         lock(&self.store)

@@ -42,6 +42,35 @@ fn only_its_owner_may_read_a_batch() {
 }
 
 #[test]
+fn a_new_file_takes_no_other_ones_place_and_no_other_ones_log() {
+    let folder = tempfile::tempdir().unwrap();
+    // Of a database that is gone.
+    std::fs::write(folder.path().join("b7.db-wal"), [7; 40_000]).unwrap();
+    let mut store = new_store(folder.path());
+    let mut adding = store.adding(Time::ZERO).unwrap();
+    let command = TaskSpec::new("command");
+    adding.add([(&command, Vec::new())]).unwrap();
+    adding.commit().unwrap();
+    let file = store.file().clone();
+    drop(store);
+
+    let new = NewBatch {
+        batch: BatchId::default(),
+        settings: settings(),
+        origin: Origin::default(),
+        created_at: Time::ZERO,
+    };
+    let refused = Store::create(file.clone(), &new, Durability::Full).unwrap_err();
+    assert!(matches!(refused, StoreError::Exists(_)), "{refused}");
+    let there = Store::open(file, Durability::Full).unwrap();
+    assert_eq!(there.batch().to_string(), "b7");
+    assert!(there.has_task(task(1)).unwrap());
+    drop(there);
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 1, "nothing but the database");
+}
+
+#[test]
 fn what_is_no_batch_file_of_ours_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.db");
@@ -143,7 +172,7 @@ fn clearing_takes_finished_tasks_and_leaves_what_open_ones_need() {
     assert!(!stray.exists() && spilled.exists());
 
     let all: Vec<TaskId> = (1..=5).map(task).collect();
-    assert_eq!(store.clear(&all).unwrap(), 3);
+    assert_eq!(store.clear(&all).unwrap().removed, 3);
     assert!(!spilled.exists());
     let mut left = Vec::new();
     store

@@ -57,7 +57,7 @@ proptest! {
             apply(&mut bench, op);
         }
         for index in (0..bench.claims.len()).rev() {
-            bench.report(index, Outcome::Interrupted);
+            bench.report(index, Outcome::Interrupted(None));
         }
         bench.check();
         let read = bench.read_back();

@@ -82,7 +82,7 @@ fn fold(events: &[Event]) -> BTreeMap<TaskId, Known> {
                     Outcome::Completed(_) => "completed",
                     Outcome::Failed(_) => "failed",
                     Outcome::Cancelled(_) => "cancelled",
-                    Outcome::Interrupted => "interrupted",
+                    Outcome::Interrupted(_) => "interrupted",
                 };
                 let known = known(&mut all, *task);
                 known.status = Status::Queued;

@@ -112,7 +112,7 @@ pub(crate) fn apply(bench: &mut Bench, op: &Op) {
                     Ending::Failed(one) => {
                         failed(1, if *one { "no such file: a" } else { "denied" })
                     }
-                    Ending::Interrupted => Outcome::Interrupted,
+                    Ending::Interrupted => Outcome::Interrupted(None),
                 };
                 bench.report(*which as usize % bench.claims.len(), outcome);
             }

@@ -259,7 +259,7 @@ impl Pair {
         let outcome = match ending {
             Ending::Completed => Outcome::Completed(None),
             Ending::Failed | Ending::GivenUp => Outcome::Failed(Arc::new(Failure::error("no"))),
-            Ending::Interrupted => Outcome::Interrupted,
+            Ending::Interrupted => Outcome::Interrupted(None),
         };
         let gives_up = matches!(ending, Ending::GivenUp);
         let mut policy = |_: &TaskSpec, failure: &Failure, _: u32| {

@@ -1,0 +1,118 @@
+//! Whose batch it is: after a death, during the start, and while it is removed.
+
+use std::time::Duration;
+
+use batch_actions::{ActionError, Choice, Control, State, ask, prune, remove, status};
+use batch_store::{BatchFile, Durability, Holder, Lease, Store, StoreError};
+
+use crate::common::{Place, cancel, on_one_thread, task};
+
+fn dead(run: u32) -> Holder {
+    Holder {
+        pid: 1,
+        mark: "1-1".to_owned(),
+        boot: "another boot".to_owned(),
+        run,
+    }
+}
+
+/// A batch whose executor died in the middle.
+fn interrupted(place: &Place) -> BatchFile {
+    let file = place.batch(vec![task("fine"), task("fine")]);
+    let mut store = Store::open(file.clone(), Durability::Fast).unwrap();
+    let run = store.begin_run(&dead(0), batch_actions::now()).unwrap();
+    // Dropped, as by the end of its process.
+    Lease::take(&file, &dead(run)).unwrap();
+    assert_eq!(status(&file, false).unwrap().state, State::Interrupted);
+    file
+}
+
+#[test]
+fn a_batch_that_is_cancelled_after_the_death_of_its_executor_is_over() {
+    on_one_thread(async {
+        let place = Place::new();
+        let file = interrupted(&place);
+        assert!(!place.add_to(&file, vec![task("fine")]).running);
+        ask(&file, cancel(Choice::default())).await.unwrap();
+        assert_eq!(status(&file, false).unwrap().state, State::Failed);
+    });
+}
+
+#[test]
+fn a_batch_that_is_changed_after_the_death_of_its_executor_stays_interrupted() {
+    on_one_thread(async {
+        let place = Place::new();
+        let file = interrupted(&place);
+        let slots = 3.try_into().unwrap();
+        let set = Control::SetConcurrency {
+            max_concurrent: slots,
+        };
+        ask(&file, set).await.unwrap();
+        assert_eq!(status(&file, false).unwrap().state, State::Interrupted);
+        assert_eq!(place.finish(&file).await.open, 0);
+        assert_eq!(status(&file, false).unwrap().state, State::Completed);
+    });
+}
+
+#[test]
+fn an_executor_is_seen_from_its_first_moment() {
+    on_one_thread(async {
+        let place = Place::new();
+        let file = place.batch(vec![task("fine")]);
+        let options_seen = std::cell::Cell::new(None);
+        let registry = |_: &batch_store::BatchInfo, _: &std::path::Path| {
+            options_seen.set(Some(status(&file, false).unwrap().state));
+            batch_runtime::Registry::new()
+        };
+        let options = batch_actions::EngineOptions {
+            file: file.clone(),
+            durability: Durability::Fast,
+            mode: batch_actions::Mode::Execute,
+            registry: &registry,
+            observe: &mut |_, _| {
+                // While the tasks are read.
+                assert_eq!(status(&file, false).unwrap().state, State::Running);
+            },
+            sinks: Vec::new(),
+            feeding: false,
+            max_concurrent: None,
+            unpause: true,
+        };
+        let engine = batch_actions::Engine::start(options).await.unwrap();
+        assert_eq!(options_seen.get(), Some(State::Running));
+        engine.stop(batch_core::StopMode::Kill);
+        engine.finish().await.unwrap();
+    });
+}
+
+#[test]
+fn a_removed_batch_is_missing_and_leaves_nothing() {
+    on_one_thread(async {
+        let place = Place::new();
+        let file = place.batch(vec![task("fine")]);
+        remove(std::slice::from_ref(&file)).unwrap();
+        let refused = ask(&file, Control::Pause).await.unwrap_err();
+        assert!(
+            matches!(refused, ActionError::Store(StoreError::Missing(_))),
+            "{refused}"
+        );
+        assert!(!file.lease_path().exists());
+    });
+}
+
+#[test]
+fn pruning_leaves_alone_what_is_worked_on_or_cannot_be_read() {
+    on_one_thread(async {
+        let place = Place::new();
+        let over = place.batch(Vec::new());
+        let held = place.batch(Vec::new());
+        let broken = place.batch(Vec::new());
+        std::fs::write(broken.path(), "no database").unwrap();
+        let (_lease, _) = Lease::take(&held, &dead(0)).unwrap();
+        let batch = |file: &BatchFile| Store::open_read(file.clone()).unwrap().batch();
+        let expected = vec![batch(&over)];
+        assert_eq!(prune(&place.home, Duration::ZERO, false).unwrap(), expected);
+        assert!(!over.path().exists());
+        assert!(held.path().exists() && broken.path().exists());
+    });
+}

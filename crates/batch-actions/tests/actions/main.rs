@@ -1,0 +1,7 @@
+//! The actions over real batch files, with executors in this process whose handlers do what a test says.
+
+mod asking;
+mod common;
+mod keys;
+mod leases;
+mod room;

@@ -1,0 +1,202 @@
+//! Changing a batch within the time that a call has: [`Change`].
+
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use batch_actions::{Control, ControlReply, ask, start, status as read_status};
+use batch_store::{BatchFile, Durability, Store};
+use serde_json::json;
+
+use crate::call::{Agent, block_on};
+use crate::cut::visible;
+use crate::mistake::Mistake;
+use crate::page::sentence;
+
+/// A call changes things for so long. Whoever works on the batch may be stuck, and clients cut off a call that does
+/// not answer.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// A batch that a call changes.
+pub(crate) struct Change<'a> {
+    agent: &'a Agent,
+    pub(crate) file: BatchFile,
+    until: Instant,
+    /// What the answer should say beside.
+    pub(crate) notes: Vec<String>,
+}
+
+impl<'a> Change<'a> {
+    /// For a call that began then.
+    pub(crate) fn new(agent: &'a Agent, file: BatchFile, began: Instant) -> Self {
+        Self {
+            agent,
+            file,
+            until: began + PATIENCE,
+            notes: Vec::new(),
+        }
+    }
+
+    /// The time that is left.
+    pub(crate) fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
+    /// Has something done, and says how much.
+    pub(crate) fn ask(&self, control: Control, what: &str) -> Result<String, Mistake> {
+        let within = self.left();
+        // Inside, as a timeout needs the clock of a runtime.
+        let asked =
+            block_on(async { tokio::time::timeout(within, ask(&self.file, control)).await });
+        match asked? {
+            Ok(reply) => Ok(told(&reply?, what)),
+            Err(_) => Err(self.no_answer()?),
+        }
+    }
+
+    fn no_answer(&self) -> Result<Mistake, Mistake> {
+        let status = read_status(&self.file, false)?;
+        let batch = &status.batch;
+        let look = json!({ "batch": batch });
+        let resume = json!({ "action": "resume", "batch": batch });
+        let (who, help) = match status.pid {
+            Some(pid) => (
+                format!("process {pid} works on {batch} and does not answer"),
+                format!(
+                    " If it stays like that, end process {pid}, and then bex_control {resume} goes on."
+                ),
+            ),
+            None => (format!("{batch} takes too long to load"), String::new()),
+        };
+        let mistake = Mistake::new(format!(
+            "{who}; the request was taken back, unless it is being obeyed already. {} Look with bex_status {look}.{help}",
+            sentence(&status)
+        ));
+        Ok(mistake.with_example(resume))
+    }
+
+    /// Starts an executor for what is not finished, unless one is at work.
+    pub(crate) fn start_if_needed(&mut self) -> Result<(), Mistake> {
+        let status = read_status(&self.file, false)?;
+        if status.pid.is_some() || status.queued + status.running == 0 {
+            return Ok(());
+        }
+        self.lower_concurrency()?;
+        let (file, command) = (self.file.clone(), self.agent.executor(self.file.path()));
+        let (sender, started) = mpsc::channel();
+        std::thread::spawn(move || {
+            // Who does not wait any more needs no telling.
+            let _ = sender.send(start(&file, command));
+        });
+        match started.recv_timeout(self.left()) {
+            Ok(Ok(_)) => Ok(()),
+            // Somebody was faster.
+            Ok(Err(_)) if read_status(&self.file, false)?.pid.is_some() => Ok(()),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => {
+                let note = "its executor is still starting; bex_status tells when it works";
+                self.notes.push(note.to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    /// A batch that somebody else made may have more slots than the operator gives an agent.
+    fn lower_concurrency(&mut self) -> Result<(), Mistake> {
+        let settings = Store::open_read(self.file.clone())?.info()?.settings;
+        let limits = self.agent.limits();
+        let slots = limits.concurrency(settings.max_concurrent, &mut self.notes);
+        if slots < settings.max_concurrent {
+            let mut store = Store::open(self.file.clone(), Durability::Full)?;
+            store.change_settings(|settings| settings.max_concurrent = slots)?;
+        }
+        Ok(())
+    }
+}
+
+fn told(reply: &ControlReply, what: &str) -> String {
+    let changed = reply.changed;
+    let plural = if changed == 1 { "" } else { "s" };
+    let mut text = format!("{changed} task{plural} {what}.");
+    if reply.refused_in_all > 0 {
+        let first = reply.refused.first().map_or("", |first| first.why.as_str());
+        let (count, first) = (reply.refused_in_all, visible(first, 200));
+        text.push_str(&format!(" {count} could not be, first: {first}."));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::process::Command;
+
+    use super::*;
+    use crate::call::AgentConfig;
+    use batch_actions::{BatchRequest, Home, create};
+    use batch_core::{BatchSettings, Plan, TaskSpec};
+    use batch_runtime::Registry;
+    use batch_store::{Holder, Lease};
+
+    fn batch_with_a_task(home: &Home) -> BatchFile {
+        let registry = Registry::new().with_fn("x", |_| async { Ok(Default::default()) });
+        let plan = Plan::check(vec![TaskSpec::new("x")], &registry).unwrap();
+        let request = BatchRequest {
+            settings: BatchSettings::with_slots(NonZeroU32::MIN),
+            ..BatchRequest::default()
+        };
+        BatchFile::new(create(home, &request, &plan).unwrap().file)
+    }
+
+    #[test]
+    fn who_does_not_answer_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(folder.path().join("home"));
+        let file = batch_with_a_task(&home);
+        let config = AgentConfig::new(home, Registry::new(), |_| Command::new("false"));
+        let agent = Agent::new(config);
+        let pid = std::process::id();
+        let holder = Holder {
+            pid,
+            run: 1,
+            ..Holder::default()
+        };
+        // As an executor that hangs.
+        let (mut lease, _) = Lease::take(&file, &holder).unwrap();
+        lease.sign(&holder).unwrap();
+        let long_ago = Instant::now().checked_sub(PATIENCE).unwrap();
+        let change = Change::new(&agent, file, long_ago);
+        let text = change
+            .ask(Control::Pause, "paused")
+            .unwrap_err()
+            .to_string();
+        for part in [
+            format!("process {pid} works on b1 and does not answer"),
+            "0 of 1 tasks finished".to_owned(),
+            r#"bex_status {"batch":"b1"}"#.to_owned(),
+            r#"bex_control {"action":"resume","batch":"b1"}"#.to_owned(),
+        ] {
+            assert!(text.contains(&part), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_start_that_hangs_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(folder.path().join("home"));
+        let file = batch_with_a_task(&home);
+        let config = AgentConfig::new(home, Registry::new(), |_| {
+            let mut command = Command::new("sleep");
+            command.arg("1");
+            command
+        });
+        let agent = Agent::new(config);
+        let long_ago = Instant::now().checked_sub(PATIENCE).unwrap();
+        let mut change = Change::new(&agent, file, long_ago);
+        change.start_if_needed().unwrap();
+        assert!(
+            change.notes[0].contains("still starting"),
+            "{:?}",
+            change.notes
+        );
+    }
+}
