@@ -99,45 +99,36 @@ fn completed(record: &TaskRecord, label: &str) -> String {
 
 fn failed(details: &TaskDetails, label: &str) -> String {
     let record = &details.record;
+    match record.reason {
+        Some(Reason::Failed(FailureKind::Quarantined)) => format!(
+            "{label} is quarantined: it was running each of the three times its executor died, so it is not run again by itself. Look at it, then: bex retry {}.",
+            details.named()
+        ),
+        Some(Reason::Failed(FailureKind::Interrupted)) => format!(
+            "{label} failed because it was cut off, and its task says on_interrupt: fail. Run it again with: bex retry {}.",
+            details.named()
+        ),
+        _ => failed_by_itself(record, label),
+    }
+}
+
+fn failed_by_itself(record: &TaskRecord, label: &str) -> String {
     let counted = record
         .attempts
         .iter()
         .filter(|attempt| attempt.end != AttemptEnd::Interrupted);
-    let attempts = counted.count();
+    let attempts = plural(counted.count(), "attempt");
     let error = first_line(record.error.as_deref().unwrap_or("no message"));
-    let mut text = match record.reason {
-        Some(Reason::Failed(FailureKind::Quarantined)) => format!(
-            "{label} is quarantined: it was running each of the three times its executor died, so it is not run again by itself. Look at it, then: bex retry {}",
-            details.named()
-        ),
-        Some(Reason::Failed(FailureKind::Interrupted)) => format!(
-            "{label} failed because it was cut off, and its task says on_interrupt: fail. Run it again with: bex retry {}",
-            details.named()
-        ),
-        _ => format!(
-            "{label} failed after {} with: {error}",
-            plural(attempts, "attempt")
+    let mut text = format!("{label} failed after {attempts} with: {error}");
+    let max = record.spec.options.max_retries;
+    let retries = plural(max as usize, "retry");
+    let _ = match record.retry_count {
+        used if used >= max => write!(text, "; {retries} allowed"),
+        used => write!(
+            text,
+            "; {used} of {retries} used, as this failure is not retried"
         ),
     };
-    let max = record.spec.options.max_retries;
-    if matches!(
-        record.reason,
-        Some(Reason::Failed(
-            FailureKind::Quarantined | FailureKind::Interrupted
-        ))
-    ) {
-        return text + ".";
-    }
-    if record.retry_count >= max {
-        let _ = write!(text, "; {} allowed", plural(max as usize, "retry"));
-    } else {
-        let _ = write!(
-            text,
-            "; {} of {} used, as this failure is not retried",
-            record.retry_count,
-            plural(max as usize, "retry")
-        );
-    }
     if let Some(cause) = &record.cause {
         let _ = write!(text, ". Cause {}: {}", cause.id(), cause.label());
     }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use batch_actions::{
     ActionError, Engine, EngineOptions, Mode, Naming, is_output_closed, summary_of,
 };
-use batch_core::{BatchId, BatchSettings, Status};
+use batch_core::{BatchId, BatchSettings, Status, StopMode};
 use batch_export::Summary;
 use batch_process::ControlSignals;
-use batch_runtime::{Executor, RunEnd, RunReport, Sink as _};
+use batch_runtime::{Executor, RunEnd, RunHandle, RunReport, Sink as _};
 use batch_store::{Durability, Store, lock};
 
 use crate::commands::resume::WholeResults;
@@ -22,6 +22,13 @@ use crate::output::{OutputPlan, ResultSink, Results};
 use crate::progress::Screen;
 use crate::request::Work;
 use crate::signals;
+
+/// Who looks on: where results go, what is obeyed, and what is shown.
+pub(crate) struct Onlooker {
+    pub(crate) output: OutputPlan,
+    pub(crate) signals: ControlSignals,
+    pub(crate) screen: Screen,
+}
 
 /// A stored batch that is run to its end before somebody's eyes.
 pub(crate) struct Foreground {
@@ -38,10 +45,13 @@ impl Foreground {
     pub(crate) async fn run(
         self,
         feeder: Option<Feeder>,
-        output: OutputPlan,
-        signals: ControlSignals,
-        screen: Screen,
+        onlooker: Onlooker,
     ) -> Result<Exit, CliError> {
+        let Onlooker {
+            output,
+            signals,
+            screen,
+        } = onlooker;
         let batch = self.store.batch();
         let (sink, results) = output.open(batch, &screen)?;
         let functions = Functions::of_environment()?;
@@ -125,10 +135,13 @@ pub(crate) async fn run_in_memory(
     settings: BatchSettings,
     work: Work,
     functions: &Functions,
-    output: OutputPlan,
-    signals: ControlSignals,
-    screen: Screen,
+    onlooker: Onlooker,
 ) -> Result<Exit, CliError> {
+    let Onlooker {
+        output,
+        signals,
+        screen,
+    } = onlooker;
     let batch = BatchId::default();
     let (name, fail_fast) = (settings.name.clone(), settings.fail_fast);
     let (sink, results) = output.open(batch, &screen)?;
@@ -137,20 +150,7 @@ pub(crate) async fn run_in_memory(
         .with_sink(sink)
         .start();
     let ended_by = std::cell::Cell::new(None);
-    let work = async {
-        let fed = match work {
-            Work::Plan(plan) => {
-                // A run that is over already was stopped, and its report says so.
-                let _ = run.submit_plan(plan).await;
-                Ok(())
-            }
-            Work::Stream(stream) => Feeder::start(stream).feed_run(&run).await,
-        };
-        if fed.is_err() {
-            run.stop(batch_core::StopMode::Graceful);
-        }
-        (run.finish().await, fed)
-    };
+    let work = feed(&run, work);
     let stop = |mode| run.stop(mode);
     let (report, fed) = tokio::select! {
         biased;
@@ -166,6 +166,22 @@ pub(crate) async fn run_in_memory(
     conclude(&report, results, name, None, failed, &screen)?;
     fed?;
     Ok(exit(&report, fail_fast, failed, ended_by.get(), 0))
+}
+
+/// Hands the work to a run, and waits for its end.
+async fn feed(run: &RunHandle, work: Work) -> (Arc<RunReport>, Result<(), CliError>) {
+    let fed = match work {
+        Work::Plan(plan) => {
+            // A run that is over already was stopped, and its report says so.
+            let _ = run.submit_plan(plan).await;
+            Ok(())
+        }
+        Work::Stream(stream) => Feeder::start(stream).feed_run(run).await,
+    };
+    if fed.is_err() {
+        run.stop(StopMode::Graceful);
+    }
+    (run.finish().await, fed)
 }
 
 /// Closes the results and shows the summary.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use batch_actions::{Home, place_tasks};
@@ -55,35 +55,7 @@ impl Source {
         registry: &Registry,
     ) -> Result<Self, CliError> {
         let saved = args.template.as_ref().filter(|_| args.file.is_none());
-        let wanted = [
-            args.file.is_some() || saved.is_some(),
-            !args.command.is_empty(),
-            args.shell.is_some(),
-            args.function.function.is_some(),
-        ];
-        if args.resume && args.file.is_none() {
-            return Err(usage(
-                "--resume goes with a task file, whose last batch it goes on with; any batch goes on with: bex resume -b ID",
-            ));
-        }
-        match wanted.iter().filter(|given| **given).count() {
-            0 => {
-                return Err(usage(
-                    "nothing to run; give a task file, -- CMD, --shell or --function",
-                ));
-            }
-            1 => {}
-            _ => {
-                return Err(usage(
-                    "give one of: a task file, -- CMD, --shell, --function",
-                ));
-            }
-        }
-        if items.iter().flatten().any(|item| item == ":::") {
-            return Err(usage(
-                "a second :::; all items follow the first one, and one that is ::: itself comes by standard input",
-            ));
-        }
+        check_together(args, items.as_deref(), saved.is_some())?;
         if let Some(name) = saved {
             return Self::of_template(&name.to_string_lossy(), args);
         }
@@ -91,24 +63,12 @@ impl Source {
             return Self::of_file(path, args, items.is_some());
         }
         let template = item_template(args, registry)?;
-        let items = match items {
-            Some(items) => Items::list(items),
-            None if std::io::stdin().is_terminal() => {
-                return Err(usage(
-                    "no items; pipe them in, one a line, or give them after ::: (bex run -- CMD ::: ITEM…)",
-                ));
-            }
-            None if args.null => Items::nul_separated(std::io::BufReader::new(std::io::stdin())),
-            None => Items::lines(std::io::BufReader::new(std::io::stdin())),
-        };
-        Ok(Self::Items(Box::new(TaskStream::new(
-            items,
-            template,
-            item_options(args)?,
-        ))))
+        let items = item_source(items, args.null)?;
+        let stream = TaskStream::new(items, template, item_options(args)?);
+        Ok(Self::Items(Box::new(stream)))
     }
 
-    fn of_file(path: &std::path::Path, args: &RunArgs, items: bool) -> Result<Self, CliError> {
+    fn of_file(path: &Path, args: &RunArgs, items: bool) -> Result<Self, CliError> {
         if items {
             return Err(usage(
                 "::: goes with -- CMD, --shell or --function, not with a task file",
@@ -159,38 +119,99 @@ impl Source {
                 path,
                 format,
                 options,
-            } => {
-                let file = if path.as_os_str() == "-" {
-                    let format = format.unwrap_or(batch_input::Format::Json);
-                    read_tasks(std::io::stdin().lock(), "standard input", format, &options)?
-                } else {
-                    read_task_file(&path, format, &options)?
-                };
-                checked(file, args, registry)
-            }
+            } => checked(read_file(&path, format, &options)?, args, registry),
             Self::Template {
                 template,
                 values,
                 rows,
                 options,
             } => {
-                let file = match &rows {
-                    Some(path) => {
-                        let name = path.display().to_string();
-                        let table = std::fs::File::open(path).map_err(|source| ReadError::Io {
-                            file: name.clone(),
-                            source,
-                        })?;
-                        template.expand_rows(table, &name, &values, &options)?
-                    }
-                    None => template
-                        .expand(&values, &options)
-                        .map_err(CliError::Input)?,
-                };
+                let file = expand(&template, &values, rows.as_deref(), &options)?;
                 checked(file, args, registry)
             }
         }
     }
+}
+
+/// Refuses arguments of `bex run` that do not go together.
+fn check_together(
+    args: &RunArgs,
+    items: Option<&[OsString]>,
+    is_saved: bool,
+) -> Result<(), CliError> {
+    if args.resume && args.file.is_none() {
+        return Err(usage(
+            "--resume goes with a task file, whose last batch it goes on with; any batch goes on with: bex resume -b ID",
+        ));
+    }
+    let is_stdin = args.file.as_deref() == Some(Path::new("-"));
+    if args.resume && is_stdin && args.store.is_none() {
+        return Err(usage(
+            "--resume goes with a file that has a name, by which its last batch is found, or with --store FILE",
+        ));
+    }
+    let wanted = [
+        args.file.is_some() || is_saved,
+        !args.command.is_empty(),
+        args.shell.is_some(),
+        args.function.function.is_some(),
+    ];
+    match wanted.iter().filter(|given| **given).count() {
+        0 => Err(usage(
+            "nothing to run; give a task file, -- CMD, --shell or --function",
+        )),
+        1 if items.into_iter().flatten().any(|item| item == ":::") => Err(usage(
+            "a second :::; all items follow the first one, and one that is ::: itself comes by standard input",
+        )),
+        1 => Ok(()),
+        _ => Err(usage(
+            "give one of: a task file, -- CMD, --shell, --function",
+        )),
+    }
+}
+
+/// Where items come from.
+fn item_source(items: Option<Vec<OsString>>, null: bool) -> Result<Items, CliError> {
+    let input = || std::io::BufReader::new(std::io::stdin());
+    match items {
+        Some(items) => Ok(Items::list(items)),
+        None if std::io::stdin().is_terminal() => Err(usage(
+            "no items; pipe them in, one a line, or give them after ::: (bex run -- CMD ::: ITEM…)",
+        )),
+        None if null => Ok(Items::nul_separated(input())),
+        None => Ok(Items::lines(input())),
+    }
+}
+
+/// Reads a task file; `-` is standard input.
+pub(crate) fn read_file(
+    path: &Path,
+    format: Option<batch_input::Format>,
+    options: &ReadOptions,
+) -> Result<TaskFile, ReadError> {
+    if path.as_os_str() != "-" {
+        return read_task_file(path, format, options);
+    }
+    let format = format.unwrap_or(batch_input::Format::Json);
+    read_tasks(std::io::stdin().lock(), "standard input", format, options)
+}
+
+/// The tasks of a saved template, once or for each row of a table.
+fn expand(
+    template: &SavedTemplate,
+    values: &BTreeMap<String, String>,
+    rows: Option<&Path>,
+    options: &ReadOptions,
+) -> Result<TaskFile, CliError> {
+    let Some(path) = rows else {
+        return template.expand(values, options).map_err(CliError::Input);
+    };
+    let name = path.display().to_string();
+    let table = std::fs::File::open(path).map_err(|source| ReadError::Io {
+        file: name.clone(),
+        source,
+    })?;
+    Ok(template.expand_rows(table, &name, values, options)?)
 }
 
 /// The tasks of all items, which have to be known before it can be told whether a key has the same ones.

@@ -23,17 +23,7 @@ pub(crate) async fn obey(
             ControlSignal::Interrupt => {
                 ended_by.set(Some(2));
                 interrupts += 1;
-                let (mode, message) = match interrupts {
-                    1 => (
-                        StopMode::Graceful,
-                        "stopping: running tasks end first; Ctrl-C again terminates them",
-                    ),
-                    2 => (
-                        StopMode::End,
-                        "terminating running tasks; Ctrl-C again kills them",
-                    ),
-                    _ => (StopMode::Kill, "killing running tasks"),
-                };
+                let (mode, message) = interrupted(interrupts);
                 screen.say(message);
                 stop(mode);
             }
@@ -56,5 +46,20 @@ pub(crate) async fn obey(
             ControlSignal::Suspend => run.leave_out(suspend()),
             ControlSignal::Continue => {}
         }
+    }
+}
+
+/// What Ctrl-C does, the so-manieth time.
+fn interrupted(times: u32) -> (StopMode, &'static str) {
+    match times {
+        1 => (
+            StopMode::Graceful,
+            "stopping: running tasks end first; Ctrl-C again terminates them",
+        ),
+        2 => (
+            StopMode::End,
+            "terminating running tasks; Ctrl-C again kills them",
+        ),
+        _ => (StopMode::Kill, "killing running tasks"),
     }
 }

@@ -428,6 +428,7 @@ fn what_was_meant_is_told() {
         (b"", &["run", "-j0", "--", "x"], "at least one task"),
         (b"", &["start", "-j", "two"], "a number of tasks"),
         (b"", &["run", "--resume", "--", "x"], "bex resume"),
+        (b"[]", &["run", "--resume", "-"], "a file that has a name"),
         (b"", &["add", "--id", "", "--", "x"], "--id is empty"),
         (
             b"",

@@ -7,10 +7,7 @@ use batch_actions::{
     ActionError, AddReply, AddRequest, BatchRequest, Home, Naming, Target, add, place_tasks, status,
 };
 use batch_core::{BatchSettings, Json, TaskOptions, TaskSpec};
-use batch_input::{
-    CommandTemplate, FileSettings, ItemTemplate, Items, TaskFile, TaskStream, read_task_file,
-    read_tasks,
-};
+use batch_input::{CommandTemplate, FileSettings, ItemTemplate, Items, TaskFile, TaskStream};
 use batch_runtime::Registry;
 use batch_store::{BatchFile, Origin};
 
@@ -18,7 +15,7 @@ use crate::args::AddArgs;
 use crate::exit::{CliError, Exit};
 use crate::functions::Functions;
 use crate::reply::{count, print};
-use crate::request::{current_folder, settings_of, tell_problems};
+use crate::request::{current_folder, read_file, settings_of, tell_problems};
 
 pub(crate) fn run(args: AddArgs) -> Result<Exit, CliError> {
     let home = Home::of_environment();
@@ -59,12 +56,7 @@ fn tasks(
     };
     let options = args.attempt.read_options(args.template.clone());
     let format = args.input.map(Into::into);
-    let mut file = if path.as_os_str() == "-" {
-        let format = format.unwrap_or(batch_input::Format::Json);
-        read_tasks(std::io::stdin().lock(), "standard input", format, &options)?
-    } else {
-        read_task_file(path, format, &options)?
-    };
+    let mut file = read_file(path, format, &options)?;
     if file.problems.is_empty() {
         return Ok((std::mem::take(&mut file.tasks), Some(file)));
     }

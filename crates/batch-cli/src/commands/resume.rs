@@ -7,13 +7,13 @@ use batch_actions::{
 };
 use batch_export::{AtomicFile, Format};
 use batch_process::{ControlSignals, guard, raise_open_files};
-use batch_store::{BatchFile, Store};
+use batch_store::{BatchFile, Durability, Store};
 
 use crate::args::{ResumeArgs, RunArgs};
 use crate::commands::run::runtime;
 use crate::commands::start::in_background;
 use crate::exit::{CliError, Exit};
-use crate::foreground::Foreground;
+use crate::foreground::{Foreground, Onlooker};
 use crate::output::OutputPlan;
 use crate::progress::Screen;
 use crate::reply::print;
@@ -31,22 +31,26 @@ pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
         let message = "--durability none goes with bex run; a batch that is kept stays so";
         return Err(CliError::Usage(message.to_owned()));
     };
+    in_foreground(file, durability, &args)
+}
+
+/// Runs an unfinished batch to its end before somebody's eyes.
+fn in_foreground(
+    file: BatchFile,
+    durability: Durability,
+    args: &ResumeArgs,
+) -> Result<Exit, CliError> {
     let store = Store::open_read(file).map_err(ActionError::from)?;
     let info = store.info().map_err(ActionError::from)?;
-    let default = info
-        .origin
-        .format
-        .as_deref()
-        .and_then(|name| name.parse().ok());
-    let mut output = output_plan(&args.results, default.unwrap_or(Format::Text))?;
+    let format = info.origin.format.as_deref();
+    let format = format.and_then(|name| name.parse().ok());
+    let mut output = output_plan(&args.results, format.unwrap_or(Format::Text))?;
     // Before anything starts a thread.
     let guarded = guard::enter().unwrap_or_else(|_| guard::Guarded::alone());
     output.open_file()?;
     let whole_at_end = WholeResults::of(&mut output, &args.results);
-    let slots = args
-        .slots
-        .max_concurrent
-        .unwrap_or(info.settings.max_concurrent);
+    let max_concurrent = args.slots.max_concurrent;
+    let slots = max_concurrent.unwrap_or(info.settings.max_concurrent);
     let _ = raise_open_files(slots.get().into());
     let screen = Screen::new(args.results.progress);
     runtime()?.block_on(async {
@@ -55,11 +59,16 @@ pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
         let foreground = Foreground {
             store,
             durability,
-            max_concurrent: args.slots.max_concurrent,
+            max_concurrent,
             fail_fast: info.settings.fail_fast,
             whole_at_end,
         };
-        foreground.run(None, output, signals, screen).await
+        let onlooker = Onlooker {
+            output,
+            signals,
+            screen,
+        };
+        foreground.run(None, onlooker).await
     })
 }
 
@@ -146,22 +155,20 @@ pub(crate) async fn run_file(
     args: &RunArgs,
     request: BatchRequest,
     work: Work,
-    mut output: OutputPlan,
-    signals: ControlSignals,
-    screen: Screen,
+    mut onlooker: Onlooker,
 ) -> Result<Exit, CliError> {
     let Work::Plan(plan) = work else {
         unreachable!("--resume goes with a task file");
     };
-    screen.say(&merge(&file, &plan).await?.to_string());
+    onlooker.screen.say(&merge(&file, &plan).await?.to_string());
     let foreground = Foreground {
         store: Store::open_read(file).map_err(ActionError::from)?,
         durability: request.durability,
         max_concurrent: args.max_concurrent,
         fail_fast: request.settings.fail_fast,
-        whole_at_end: WholeResults::of(&mut output, &args.results),
+        whole_at_end: WholeResults::of(&mut onlooker.output, &args.results),
     };
-    foreground.run(None, output, signals, screen).await
+    foreground.run(None, onlooker).await
 }
 
 /// The last batch that was made of the same task file, or the one named by `--store`.

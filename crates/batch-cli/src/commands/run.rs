@@ -14,9 +14,8 @@ use crate::args::RunArgs;
 use crate::commands::{dry_run, resume, wait};
 use crate::exit::{CliError, Exit};
 use crate::feed::Feeder;
-use crate::foreground::{Foreground, run_in_memory};
+use crate::foreground::{Foreground, Onlooker, run_in_memory};
 use crate::functions::Functions;
-use crate::output::OutputPlan;
 use crate::progress::Screen;
 use crate::request::{Source, Work, output_plan};
 
@@ -40,30 +39,47 @@ pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, C
     let _ = raise_open_files(settings.max_concurrent.get().into());
     let screen = Screen::new(args.results.progress);
     runtime()?.block_on(async {
-        let mut signals = ControlSignals::new(guarded)
+        let signals = ControlSignals::new(guarded)
             .map_err(|error| CliError::System("listen to signals", error))?;
-        let Some(durability) = args.durability.of_store() else {
-            return run_in_memory(settings, work, &functions, output, signals, screen).await;
+        let onlooker = Onlooker {
+            output,
+            signals,
+            screen,
         };
-        let (work, is_empty) = match look_ahead(work, &mut signals).await? {
-            Ahead::Work(work) => (work, false),
-            Ahead::Nothing(work) => (work, true),
-            Ahead::Ended(signal) => return Ok(Exit::Signal(signal)),
+        let Some(durability) = args.durability.of_store() else {
+            return run_in_memory(settings, work, &functions, onlooker).await;
         };
         let request = request(&args, settings, durability, format);
-        if args.resume {
-            if let Some(file) = resume::last_batch_of(&Home::of_environment(), &request)? {
-                return resume::run_file(file, &args, request, work, output, signals, screen).await;
-            }
-            screen.say("no batch of this file yet; all of its tasks are new");
-        }
-        // Where there is nothing to do, no batch is left behind.
-        if is_empty {
-            let settings = request.settings;
-            return run_in_memory(settings, work, &functions, output, signals, screen).await;
-        }
-        run_stored(&args, request, work, output, signals, screen).await
+        run_kept(&args, request, work, &functions, onlooker).await
     })
+}
+
+/// Runs what is kept in a file, in the batch it goes on with or in a new one; where there is nothing to do, no
+/// batch is left behind.
+async fn run_kept(
+    args: &RunArgs,
+    request: BatchRequest,
+    work: Work,
+    functions: &Functions,
+    mut onlooker: Onlooker,
+) -> Result<Exit, CliError> {
+    let (work, is_empty) = match look_ahead(work, &mut onlooker.signals).await? {
+        Ahead::Work(work) => (work, false),
+        Ahead::Nothing(work) => (work, true),
+        Ahead::Ended(signal) => return Ok(Exit::Signal(signal)),
+    };
+    if args.resume {
+        if let Some(file) = resume::last_batch_of(&Home::of_environment(), &request)? {
+            return resume::run_file(file, args, request, work, onlooker).await;
+        }
+        onlooker
+            .screen
+            .say("no batch of this file yet; all of its tasks are new");
+    }
+    if is_empty {
+        return run_in_memory(request.settings, work, functions, onlooker).await;
+    }
+    run_stored(args, request, work, onlooker).await
 }
 
 fn request(
@@ -155,15 +171,13 @@ async fn run_stored(
     args: &RunArgs,
     request: BatchRequest,
     work: Work,
-    output: OutputPlan,
-    signals: ControlSignals,
-    screen: Screen,
+    onlooker: Onlooker,
 ) -> Result<Exit, CliError> {
     let home = Home::of_environment();
     let (store, feeder) = match work {
         Work::Plan(plan) => match create_open(&home, &request, &plan)? {
             (_, Some(store)) => (store, None),
-            (known, None) => return existing(&known, &screen),
+            (known, None) => return existing(&known, &onlooker.screen),
         },
         Work::Stream(stream) => (home.create(&request)?, Some(Feeder::start(stream))),
     };
@@ -175,7 +189,7 @@ async fn run_stored(
         fail_fast,
         whole_at_end: None,
     };
-    foreground.run(feeder, output, signals, screen).await
+    foreground.run(feeder, onlooker).await
 }
 
 /// The batch of this key is there already: says how it stands, and ends as waiting for it would end now.

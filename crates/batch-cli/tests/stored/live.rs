@@ -1,131 +1,11 @@
 //! Batches that an executor works on, in the background or before somebody's eyes, steered from other processes.
-//!
-//! Nothing sleeps to wait for something: tasks tell by one pipe that they have begun, and go on when a line comes
-//! by another; everything else is waited for with `bex wait`.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::ffi::OsStringExt as _;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::{Value, json};
 
-use crate::common::{Ended, LIMIT, Place};
-
-/// A place with the two pipes, whose executors end with it.
-struct Live {
-    place: Place,
-    marks: Receiver<String>,
-    gate: File,
-}
-
-impl Live {
-    fn new() -> Self {
-        let place = Place::new();
-        for name in ["marks", "gate"] {
-            let made = place.command("mkfifo").arg(name).status();
-            assert!(made.unwrap().success());
-        }
-        // Open at both ends, so that nobody waits for the other one to open it.
-        let open = |name| {
-            let options = OpenOptions::new().read(true).write(true).clone();
-            options.open(place.path(name)).unwrap()
-        };
-        let (sender, marks) = channel();
-        let lines = BufReader::new(open("marks")).lines();
-        std::thread::spawn(move || {
-            lines
-                .map_while(Result::ok)
-                .try_for_each(|line| sender.send(line))
-        });
-        let gate = open("gate");
-        Self { place, marks, gate }
-    }
-
-    /// Adds a task that says it has begun, waits to be let go, and does something then.
-    fn add_waiting(&self, then: &str) -> Ended {
-        let script = format!("echo $BEX_TASK_ID > marks; read line < gate; {then}");
-        self.place.bex(&["add", "--shell", &script]).expect(0)
-    }
-
-    /// The next task that has begun.
-    #[track_caller]
-    fn begun(&self) -> String {
-        self.marks.recv_timeout(LIMIT).expect("a task begins")
-    }
-
-    /// Lets so many waiting tasks go on.
-    fn let_go(&mut self, tasks: usize) {
-        self.gate.write_all("\n".repeat(tasks).as_bytes()).unwrap();
-    }
-
-    #[track_caller]
-    fn bex(&self, args: &[&str], code: i32) -> String {
-        self.place.bex(args).expect(code).stdout
-    }
-
-    #[track_caller]
-    fn status(&self) -> Value {
-        self.place.bex(&["status", "--json"]).expect(0).json()
-    }
-
-    /// How the latest batch is getting on, with all that has happened: its executor writes a few milliseconds
-    /// later that a task has begun, but all of it before it answers a request.
-    #[track_caller]
-    fn latest(&self) -> Value {
-        self.bex(&["resume"], 0);
-        self.status()
-    }
-
-    /// A command that goes on while the test does something else.
-    fn spawn(&self, args: &[&str]) -> Child {
-        let mut command = self.place.command(env!("CARGO_BIN_EXE_bex"));
-        command.args(args).stderr(Stdio::null());
-        command.spawn().unwrap()
-    }
-
-    /// Kills the executor of the latest batch, and waits until that is noticed.
-    fn kill_executor(&self) {
-        let pid = self.status()["pid"]
-            .as_u64()
-            .expect("an executor works on it");
-        assert!(kill("KILL", u32::try_from(pid).unwrap()));
-        self.bex(&["wait"], 5);
-    }
-}
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        let list = self.place.bex(&["list", "--json"]);
-        let list: Value = serde_json::from_str(&list.stdout).unwrap_or_default();
-        for batch in list.as_array().into_iter().flatten() {
-            if let (Some(batch), false) = (batch["batch"].as_str(), batch["pid"].is_null()) {
-                let _ = self.place.bex(&["stop", "--kill", "-b", batch]);
-            }
-        }
-    }
-}
-
-fn kill(signal: &str, pid: u32) -> bool {
-    let kill = format!("kill -{signal} {pid}");
-    Command::new("sh")
-        .args(["-c", &kill])
-        .status()
-        .unwrap()
-        .success()
-}
-
-#[track_caller]
-fn code_of(child: Child) -> Option<i32> {
-    let pid = child.id();
-    let (sender, ended) = channel();
-    std::thread::spawn(move || sender.send(child.wait_with_output().unwrap().status.code()));
-    ended.recv_timeout(LIMIT).unwrap_or_else(|_| {
-        kill("TERM", pid);
-        panic!("process {pid} does not end")
-    })
-}
+use crate::harness::{Live, code_of};
 
 #[test]
 fn a_killed_executor_is_noticed_and_resume_finishes_its_batch() {
@@ -558,25 +438,6 @@ fn the_batch_file_answers_questions_in_sql() {
         rows,
         [("completed".to_owned(), 2), ("failed".to_owned(), 1)]
     );
-}
-
-#[test]
-fn what_is_held_after_a_crash_says_how_to_let_it_go() {
-    let place = Place::new();
-    place.tasks(&json!([
-        { "shell": "test -e again || { touch again; kill -9 $PPID; sleep 60; }", "on_interrupt": "hold" },
-    ]));
-    place.bex(&["add", "--file", "tasks.json"]).expect(0);
-    let killed = place
-        .command(env!("CARGO_BIN_EXE_bex"))
-        .arg("resume")
-        .output();
-    assert!(!killed.unwrap().status.success());
-    let resumed = place.bex(&["resume"]).expect(5);
-    assert!(resumed.stderr.contains("1 task is held"), "{resumed:?}");
-    assert!(resumed.stderr.contains("bex retry -b b1"), "{resumed:?}");
-    place.bex(&["retry"]).expect(0);
-    place.bex(&["resume"]).expect(0);
 }
 
 #[test]

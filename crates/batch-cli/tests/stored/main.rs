@@ -1,9 +1,22 @@
-//! The verbs over stored batches from outside: `add`, `look` and `change` without an executor, `live` with one.
+//! The verbs over stored batches from outside. Without an executor: `add`, `look`, `change`, `templates`. With one:
+//! `live`, `states`, `background`, `resume`, `crash`.
 
 #[path = "../common/mod.rs"]
 mod common;
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "what has processes forgotten is Linux only")
+)]
+mod harness;
 
 mod add;
+#[cfg(target_os = "linux")]
+mod background;
 mod change;
+#[cfg(target_os = "linux")]
+mod crash;
 mod live;
 mod look;
+mod resume;
+mod states;
+mod templates;
