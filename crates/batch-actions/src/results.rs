@@ -125,5 +125,6 @@ pub fn summary_of(store: &Store) -> Result<Summary, ActionError> {
     let causes = Causes::from_groups(groups, 0);
     let mut summary = Summary::from_parts(batch, totals, causes);
     summary.name.clone_from(&overview.info.settings.name);
+    summary.elapsed = overview.elapsed();
     Ok(summary)
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use batch_core::{Cause, CauseId, Reason, Status, Stream, TaskId, Time};
 use batch_export::cause_of;
-use rusqlite::Row;
+use rusqlite::{Connection, Row};
 
 use crate::error::StoreError;
 use crate::runs::Run;
 use crate::settings::{self, BatchInfo};
+use crate::shape::{column, duration};
 use crate::store::Store;
 use crate::totals;
 
@@ -23,6 +24,8 @@ pub struct Overview {
     /// Why tasks failed, the most frequent cause first.
     pub causes: Vec<CauseCount>,
     totals: BTreeMap<String, u64>,
+    /// How long nobody worked on it between the first start and the last end.
+    idle: Duration,
 }
 
 /// How many tasks failed for a cause.
@@ -44,11 +47,14 @@ impl Store {
     pub fn overview(&self) -> Result<Overview, StoreError> {
         let begun = self.connection.unchecked_transaction();
         let _moment = begun.map_err(|error| self.error(error))?;
+        let error = |error| self.error(error);
+        let totals = totals::read(&self.connection).map_err(error)?;
         Ok(Overview {
             info: self.info()?,
             run: self.last_run()?,
             causes: self.causes()?,
-            totals: totals::read(&self.connection).map_err(|error| self.error(error))?,
+            idle: idle(&self.connection, &totals).map_err(error)?,
+            totals,
         })
     }
 
@@ -126,7 +132,27 @@ impl Store {
     }
 }
 
+/// How long nobody worked on the batch between its first start and its last end: the gaps between the runs.
+fn idle(connection: &Connection, totals: &BTreeMap<String, u64>) -> rusqlite::Result<Duration> {
+    let at = |name: &str| column(totals.get(name).copied().unwrap_or_default());
+    connection
+        .prepare_cached(
+            "SELECT coalesce(sum(max(0, min(began, ?2) - max(ended, ?1))), 0) FROM (
+                SELECT started_us AS began,
+                    lag(coalesce(ended_us, seen_us)) OVER (ORDER BY run) AS ended FROM runs)
+             WHERE ended IS NOT NULL",
+        )?
+        .query_row([at("first_us"), at("last_us")], |row| row.get(0))
+        .map(duration)
+}
+
 impl Overview {
+    /// How long was worked on it, from the first start to the last end without the time between the runs.
+    pub fn elapsed(&self) -> Option<Duration> {
+        let whole = self.last_end()?.since(self.first_start()?);
+        Some(whole.saturating_sub(self.idle))
+    }
+
     /// How many tasks have a status.
     pub fn count(&self, status: Status) -> u64 {
         self.total(status.name())

@@ -166,6 +166,11 @@ impl Bench {
 
     /// The executor ends well, and another one takes over.
     pub(crate) fn take_over(&mut self) {
+        self.take_over_after(Duration::ZERO);
+    }
+
+    /// The executor ends well, and another one takes over a while later.
+    pub(crate) fn take_over_after(&mut self, rest: Duration) {
         for index in (0..self.claims.len()).rev() {
             self.report(index, Outcome::Interrupted(None));
         }
@@ -174,6 +179,7 @@ impl Bench {
             .end_run(self.run, "stopped", self.now, None)
             .unwrap();
         self.started.clear();
+        self.now = self.now.after(rest);
         self.reopen_file(&LeftBehind::default());
     }
 

@@ -128,3 +128,18 @@ fn a_retry_does_not_wait_for_years_after_the_clock_was_set_back() {
     drain(&mut bench);
     bench.check();
 }
+
+#[test]
+fn the_time_between_two_runs_is_no_part_of_the_batch() {
+    let mut bench = Bench::new();
+    let task = TaskSpec::new("command");
+    bench.add(&[(task.clone(), Vec::new()), (task, Vec::new())]);
+    for (work, rest) in [(2, 3_600), (5, 60)] {
+        bench.claim().unwrap();
+        bench.pass(Duration::from_secs(work));
+        bench.report(0, completed("out"));
+        bench.take_over_after(Duration::from_secs(rest));
+    }
+    let overview = lock(&bench.store).overview().unwrap();
+    assert_eq!(overview.elapsed(), Some(Duration::from_secs(7)));
+}
