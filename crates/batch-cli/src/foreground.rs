@@ -20,6 +20,7 @@ use crate::feed::Feeder;
 use crate::functions::Functions;
 use crate::output::{OutputPlan, ResultSink, Results};
 use crate::progress::Screen;
+use crate::reply::tell;
 use crate::request::Work;
 use crate::signals;
 
@@ -196,7 +197,7 @@ fn conclude(
     let Some(error) = &report.sink_error else {
         let summary = results.finish(name, of_batch)?;
         if failed || !screen.is_quiet() {
-            eprintln!("{summary}");
+            tell(format_args!("{summary}"));
         }
         return Ok(());
     };

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use crate::args::{Command, parse, split_items};
 use crate::exit::{CliError, Exit};
+use crate::reply::tell;
 
 fn main() -> ExitCode {
     let (args, items) = split_items(std::env::args_os());
@@ -84,6 +85,6 @@ fn show_warnings() {
 }
 
 fn report(error: &CliError) -> Exit {
-    eprintln!("bex: {error}");
+    tell(format_args!("bex: {error}"));
     error.exit()
 }

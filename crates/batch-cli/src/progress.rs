@@ -9,6 +9,7 @@ use batch_runtime::{RunHandle, Snapshot};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::Progress;
+use crate::reply::tell;
 
 const BAR_INTERVAL: Duration = Duration::from_millis(200);
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
@@ -52,7 +53,7 @@ impl Screen {
 
     /// Shows a message to a person.
     pub(crate) fn say(&self, message: &str) {
-        let print = || eprintln!("bex: {message}");
+        let print = || tell(format_args!("bex: {message}"));
         match &self.bar {
             Some(bar) => bar.suspend(print),
             None => print(),
@@ -80,7 +81,7 @@ impl Screen {
             };
             match &self.bar {
                 Some(bar) => draw(bar, &snapshot, batch),
-                None => eprintln!("bex: {}", line(&snapshot)),
+                None => tell(format_args!("bex: {}", line(&snapshot))),
             }
         }
     }

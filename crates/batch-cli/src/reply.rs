@@ -1,5 +1,6 @@
 //! Printing replies: as JSON where that is asked for, else as a sentence.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -35,6 +36,11 @@ pub(crate) fn quiet(written: io::Result<()>) -> Result<(), CliError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Prints a line to standard error. When that takes nothing, as on a full disk, there is nobody to tell.
+pub(crate) fn tell(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// `1 task`, `2 tasks`.

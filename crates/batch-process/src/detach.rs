@@ -1,10 +1,12 @@
-//! Leaving the terminal: [`new_session`] and [`close_stdio`], for an executor in the background.
+//! Leaving the terminal: [`close_inherited`], [`new_session`] and [`close_stdio`], for an executor in the background.
 //!
-//! It calls both first thing in `main`, before [`guard::enter`](crate::guard::enter), so that its guardian
+//! It calls the first two first thing in `main`, before [`guard::enter`](crate::guard::enter), so that its guardian
 //! is in the new session too.
 
 use std::fs::OpenOptions;
 use std::io;
+
+use crate::platform;
 
 /// Puts this process into a session and a group of its own, without a terminal: what ends with the
 /// terminal, and what is typed there, does not reach it any more.
@@ -15,6 +17,13 @@ use std::io;
 pub fn new_session() -> io::Result<()> {
     rustix::process::setsid()?;
     Ok(())
+}
+
+/// Closes all that whoever started this process left open in it, but for the standard streams: a pipe that stays
+/// open here keeps its reader waiting. To be called before anything is opened. Linux only: on other systems it
+/// does nothing.
+pub fn close_inherited() {
+    platform::close_inherited();
 }
 
 /// Replaces standard input and output by `/dev/null`. Standard error stays: it is the log.

@@ -52,7 +52,7 @@ mod sys;
 
 pub use capture::CaptureLimits;
 pub use control::{ControlSignal, ControlSignals, suspend};
-pub use detach::{close_stdio, new_session};
+pub use detach::{close_inherited, close_stdio, new_session};
 pub use file_system::network_file_system;
 pub use leaders::{reap_orphans, signal_all};
 pub use limits::{OpenFiles, raise_open_files};

@@ -14,7 +14,7 @@ use batch_store::{BatchFile, Origin};
 use crate::args::AddArgs;
 use crate::exit::{CliError, Exit};
 use crate::functions::Functions;
-use crate::reply::{count, print};
+use crate::reply::{count, print, tell};
 use crate::request::{current_folder, read_file, settings_of, tell_problems};
 
 pub(crate) fn run(args: AddArgs) -> Result<Exit, CliError> {
@@ -31,7 +31,7 @@ pub(crate) fn run(args: AddArgs) -> Result<Exit, CliError> {
     let reply = add(&home, request).map_err(|error| explain(error, file))?;
     print(args.json, &reply, || ids(&reply))?;
     if !args.json {
-        eprintln!("bex: {}", sentence(&reply)?);
+        tell(format_args!("bex: {}", sentence(&reply)?));
     }
     Ok(Exit::Completed)
 }

@@ -6,7 +6,7 @@ use batch_store::BatchFile;
 use crate::args::{BatchArgs, ChangeArgs, ChoiceArgs, PlainArgs, SetArgs};
 use crate::commands::run::runtime;
 use crate::exit::{CliError, Exit};
-use crate::reply::{count, print};
+use crate::reply::{count, print, tell};
 
 /// `bex cancel`.
 pub(crate) fn cancel(args: &ChangeArgs) -> Result<Exit, CliError> {
@@ -17,7 +17,7 @@ pub(crate) fn cancel(args: &ChangeArgs) -> Result<Exit, CliError> {
     }
     let file = batch_of(&args.batch, &args.choice)?;
     let reply = done(&file, Control::Cancel { tasks })?;
-    tell(args.json, &reply, |n| {
+    reply_with(args.json, &reply, |n| {
         format!("{} cancelled", count(n, "task"))
     })
 }
@@ -27,15 +27,15 @@ pub(crate) fn retry(args: &ChangeArgs) -> Result<Exit, CliError> {
     let file = batch_of(&args.batch, &args.choice)?;
     let tasks = args.choice.choice();
     let reply = done(&file, Control::Retry { tasks })?;
-    let exit = tell(args.json, &reply, |n| {
+    let exit = reply_with(args.json, &reply, |n| {
         format!("{} queued again", count(n, "task"))
     })?;
     let status = status(&file, false)?;
     if !args.json && reply.changed > 0 && status.pid.is_none() {
         let (batch, naming) = (&status.batch, Naming::new(&status.batch, &status.file));
-        eprintln!(
+        tell(format_args!(
             "bex: nothing runs {batch}; run it with: bex start {naming}, or bex resume {naming}"
-        );
+        ));
     }
     Ok(exit)
 }
@@ -46,7 +46,7 @@ pub(crate) fn clear(args: &ChangeArgs) -> Result<Exit, CliError> {
     let tasks = args.choice.choice();
     let reply = done(&file, Control::Clear { tasks })?;
     let removed = reply.removed.unwrap_or_default();
-    tell(args.json, &reply, |n| {
+    reply_with(args.json, &reply, |n| {
         let each = [
             (removed.completed, "completed"),
             (removed.failed, "failed"),
@@ -69,7 +69,7 @@ pub(crate) fn pause(args: &PlainArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
     let reply = done(&file, Control::Pause)?;
     let status = status(&file, false)?;
-    tell(args.json, &reply, |_| {
+    reply_with(args.json, &reply, |_| {
         let (batch, naming) = (&status.batch, Naming::new(&status.batch, &status.file));
         format!(
             "{batch} is paused; running tasks go on to their end. Go on with: bex resume {naming}"
@@ -103,7 +103,7 @@ pub(crate) fn set(args: &SetArgs) -> Result<Exit, CliError> {
         let tasks = count(reply.changed, "task");
         said.push(format!("{tasks} of priority {priority} now"));
     }
-    tell(args.json, &reply, |_| said.join(", "))
+    reply_with(args.json, &reply, |_| said.join(", "))
 }
 
 /// The batch that is meant, by its own name or by that of a task.
@@ -116,21 +116,21 @@ pub(crate) fn done(file: &BatchFile, control: Control) -> Result<ControlReply, C
 }
 
 /// Tells what changed, and what could not be: where nothing could, that is an error.
-fn tell(
+fn reply_with(
     json: bool,
     reply: &ControlReply,
     text: impl FnOnce(u64) -> String,
 ) -> Result<Exit, CliError> {
     print(json, reply, || text(reply.changed))?;
     for refused in &reply.refused {
-        eprintln!("bex: {}", refused.why);
+        tell(format_args!("bex: {}", refused.why));
     }
     if let Some(more) = reply
         .refused_in_all
         .checked_sub(reply.refused.len() as u64)
         .filter(|more| *more > 0)
     {
-        eprintln!("bex: … and {more} more");
+        tell(format_args!("bex: … and {more} more"));
     }
     Ok(match (reply.changed, reply.refused_in_all) {
         (0, 1..) => Exit::Usage,

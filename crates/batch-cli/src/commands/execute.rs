@@ -2,7 +2,9 @@
 
 use batch_actions::{ActionError, Engine, EngineOptions, Mode, StartReply, tell_parent};
 use batch_core::Status;
-use batch_process::{ControlSignals, close_stdio, guard, new_session, raise_open_files};
+use batch_process::{
+    ControlSignals, close_inherited, close_stdio, guard, new_session, raise_open_files,
+};
 use batch_store::{BatchFile, Durability, lock};
 
 use crate::args::{ExecuteArgs, Progress};
@@ -13,6 +15,7 @@ use crate::functions::Functions;
 use crate::progress::Screen;
 
 pub(crate) fn run(args: ExecuteArgs) -> Result<Exit, CliError> {
+    close_inherited();
     // A session of its own: the terminal it was started from may go.
     let _ = new_session();
     let guarded = guard::enter().unwrap_or_else(|_| guard::Guarded::alone());

@@ -5,6 +5,7 @@ use batch_mcp::{HttpOptions, ServeHttpError, new_token, serve_http, serve_stdio}
 use crate::agent::agent;
 use crate::args::McpArgs;
 use crate::exit::{CliError, Exit};
+use crate::reply::tell;
 
 pub(crate) fn run(args: McpArgs) -> Result<Exit, CliError> {
     let agent = agent(&args.limits)?;
@@ -27,7 +28,9 @@ pub(crate) fn run(args: McpArgs) -> Result<Exit, CliError> {
                     "TOKEN".to_owned()
                 };
                 let ready = |address| {
-                    eprintln!("bex: serving http://{address}/ with Authorization: Bearer {told}");
+                    tell(format_args!(
+                        "bex: serving http://{address}/ with Authorization: Bearer {told}"
+                    ));
                 };
                 serve_http(agent, options, ready)
                     .await

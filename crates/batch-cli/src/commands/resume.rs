@@ -16,7 +16,7 @@ use crate::exit::{CliError, Exit};
 use crate::foreground::{Foreground, Onlooker};
 use crate::output::OutputPlan;
 use crate::progress::Screen;
-use crate::reply::print;
+use crate::reply::{print, tell};
 use crate::request::{Work, output_plan};
 
 pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
@@ -94,7 +94,9 @@ fn unpause(file: &BatchFile, json: bool) -> Result<Option<Exit>, CliError> {
                 Err(error) => return Err(error.into()),
             }
         }
-        eprintln!("bex: {batch} is being stopped; waiting for its running tasks to end");
+        tell(format_args!(
+            "bex: {batch} is being stopped; waiting for its running tasks to end"
+        ));
         wait(file, Until::AtRest, None).await?;
         Ok(None)
     })

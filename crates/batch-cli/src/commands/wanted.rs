@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::args::{ExportArgs, ResultsArgs, WantedArgs};
 use crate::exit::{CliError, Exit};
-use crate::reply::{count, print};
+use crate::reply::{count, print, tell};
 
 /// `bex results`.
 pub(crate) fn show(args: &ResultsArgs) -> Result<Exit, CliError> {
@@ -41,7 +41,7 @@ pub(crate) fn show(args: &ResultsArgs) -> Result<Exit, CliError> {
     if summary_only {
         print(false, &(), || summary.to_string())?;
     } else if format == Format::Text && terminal {
-        eprintln!("{summary}");
+        tell(format_args!("{summary}"));
     }
     Ok(Exit::Completed)
 }

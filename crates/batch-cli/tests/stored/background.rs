@@ -37,7 +37,11 @@ assert os.WIFSIGNALED(ended), ended
 
 #[test]
 fn it_holds_no_pipe_of_whoever_started_it() {
-    for start in [r#""$0" start | cat"#, r#""$0" start 2>&1 >/dev/null | cat"#] {
+    for start in [
+        r#""$0" start | cat"#,
+        r#""$0" start 2>&1 >/dev/null | cat"#,
+        r#""$0" start 7>&1 | cat"#,
+    ] {
         let mut live = Live::new();
         live.add_waiting("true");
         let mut shell = live.place.command("sh");
