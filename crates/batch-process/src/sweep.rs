@@ -85,7 +85,8 @@ async fn kill_all(found: &mut Vec<Leftover>) {
     }
 }
 
-fn has_children() -> bool {
+/// Whether this process has a child, running or not waited for. One system call.
+pub(crate) fn has_children() -> bool {
     let none = Some(libc::ECHILD);
     !sys::ended_child().is_err_and(|error: io::Error| error.raw_os_error() == none)
 }

@@ -11,6 +11,7 @@ use std::io::{self, PipeReader};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::io::Interest;
@@ -99,15 +100,38 @@ impl Attributes {
         check_code(unsafe { libc::posix_spawnattr_init(boxed.as_mut_ptr()) })?;
         let mut attributes = Self(boxed);
         let raw = attributes.0.as_mut_ptr();
-        let (none, pipe) = (signal_set(&[]), signal_set(&[libc::SIGPIPE]));
+        let (none, default) = (signal_set(&[]), signal_set(signals_to_reset()));
         // SAFETY: `raw` was initialised above, and the sets are initialised and outlive the calls.
         unsafe {
             check_code(libc::posix_spawnattr_setpgroup(raw, 0))?;
             check_code(libc::posix_spawnattr_setsigmask(raw, &raw const none))?;
-            check_code(libc::posix_spawnattr_setsigdefault(raw, &raw const pipe))?;
+            check_code(libc::posix_spawnattr_setsigdefault(raw, &raw const default))?;
             check_code(libc::posix_spawnattr_setflags(raw, flags))?;
         }
         Ok(attributes)
+    }
+}
+
+/// The signals that children get at their default: SIGPIPE, and all that are not ignored. An exec does the same
+/// with the latter; but of those not named the C library asks first, and resets one by one, in each child.
+fn signals_to_reset() -> &'static [c_int] {
+    static SIGNALS: OnceLock<Vec<c_int>> = OnceLock::new();
+    SIGNALS.get_or_init(|| {
+        let resets = |signal: &c_int| *signal == libc::SIGPIPE || !is_ignored(*signal);
+        (1..=LAST_SIGNAL).filter(resets).collect()
+    })
+}
+
+/// More than there are is no harm.
+const LAST_SIGNAL: c_int = 64;
+
+/// Whether whoever started this process had it ignore the signal, as `nohup` does.
+pub(crate) fn is_ignored(signal: c_int) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: the pointer is to live memory of the right type, for which zeroes are a value.
+    unsafe {
+        libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) == 0
+            && action.assume_init().sa_sigaction == libc::SIG_IGN
     }
 }
 
@@ -414,16 +438,6 @@ mod linux {
         // SAFETY: both pointers are to live values of the right type.
         check_code(unsafe { libc::sigwait(&raw const set, &raw mut signal) })?;
         Ok(signal)
-    }
-
-    /// Whether whoever started this process had it ignore the signal, as `nohup` does.
-    pub(crate) fn is_ignored(signal: c_int) -> bool {
-        let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: the pointer is to live memory of the right type, for which zeroes are a value.
-        unsafe {
-            libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) == 0
-                && action.assume_init().sa_sigaction == libc::SIG_IGN
-        }
     }
 
     /// Gives a signal its default action.

@@ -1,9 +1,11 @@
 //! `bex resume`: a paused batch goes on, an unfinished one is run to its end; and `bex run --resume FILE`, by
 //! content.
 
+use std::num::NonZeroU32;
+
 use batch_actions::{
-    ActionError, BatchRequest, Choice, Control, Home, ResultsRequest, State, Until, ask, merge,
-    results, status, wait,
+    ActionError, BatchRequest, Choice, Control, ControlReply, Home, ResultsRequest, State, Until,
+    ask, merge, results, status, wait,
 };
 use batch_export::{AtomicFile, Format};
 use batch_process::{ControlSignals, guard, raise_open_files};
@@ -21,7 +23,7 @@ use crate::request::{Work, output_plan};
 
 pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
-    if let Some(exit) = unpause(&file, args.json)? {
+    if let Some(exit) = unpause(&file, args.slots.max_concurrent, args.json)? {
         return Ok(exit);
     }
     if args.detach {
@@ -73,7 +75,11 @@ fn in_foreground(
 }
 
 /// Has the executor of a batch go on. `None` when there is none, or none any more.
-fn unpause(file: &BatchFile, json: bool) -> Result<Option<Exit>, CliError> {
+fn unpause(
+    file: &BatchFile,
+    slots: Option<NonZeroU32>,
+    json: bool,
+) -> Result<Option<Exit>, CliError> {
     let before = status(file, false)?;
     if before.pid.is_none() {
         return Ok(None);
@@ -81,7 +87,7 @@ fn unpause(file: &BatchFile, json: bool) -> Result<Option<Exit>, CliError> {
     let batch = &before.batch;
     runtime()?.block_on(async {
         if !before.is_stopping() {
-            match ask(file, Control::Resume).await {
+            match go_on(file, slots).await {
                 Ok(reply) => {
                     print(json, &reply, || match before.state {
                         State::Paused => format!("{batch} goes on"),
@@ -100,6 +106,14 @@ fn unpause(file: &BatchFile, json: bool) -> Result<Option<Exit>, CliError> {
         wait(file, Until::AtRest, None).await?;
         Ok(None)
     })
+}
+
+/// Has an executor go on, with so many slots where that is asked for.
+async fn go_on(file: &BatchFile, slots: Option<NonZeroU32>) -> Result<ControlReply, ActionError> {
+    if let Some(max_concurrent) = slots {
+        ask(file, Control::SetConcurrency { max_concurrent }).await?;
+    }
+    ask(file, Control::Resume).await
 }
 
 fn is_stopping(file: &BatchFile) -> Result<bool, CliError> {

@@ -13,6 +13,9 @@ use crate::reply::{count, print};
 /// How long an executor that was told to end at once may take, beyond the time of grace of its tasks.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long one that has nothing to wait for may take.
+const A_MOMENT: Duration = Duration::from_secs(2);
+
 pub(crate) fn run(args: &StopArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
     let how = match (args.now, args.kill) {
@@ -21,16 +24,24 @@ pub(crate) fn run(args: &StopArgs) -> Result<Exit, CliError> {
         _ => Stop::Graceful,
     };
     done(&file, Control::Stop { how })?;
-    let mut waited = None;
-    if args.wait || how != Stop::Graceful {
-        let limit = (!args.wait).then_some(PATIENCE);
-        waited = Some(runtime()?.block_on(wait(&file, Until::AtRest, limit))?.0);
+    let limit = match how {
+        _ if args.wait => None,
+        Stop::Graceful => Some(A_MOMENT),
+        Stop::Now | Stop::Kill => Some(PATIENCE),
+    };
+    let (mut waited, mut status) = (None, status(&file, false)?);
+    // It is over at once where nothing runs.
+    if args.wait || how != Stop::Graceful || status.running == 0 {
+        let (how_ended, then) = runtime()?.block_on(wait(&file, Until::AtRest, limit))?;
+        let gave_up_soon = how == Stop::Graceful && how_ended == Waited::TimedOut;
+        waited = (!gave_up_soon).then_some(how_ended);
+        status = then;
     }
-    let status = status(&file, false)?;
     let (batch, naming) = (&status.batch, Naming::new(&status.batch, &status.file));
     print(args.json, &status, || match (waited, status.running) {
-        (None, running @ 1..) => {
+        (None, running) => {
             let tasks = match running {
+                0 => "its tasks first end by themselves".to_owned(),
                 1 => "1 running task first ends by itself".to_owned(),
                 n => format!("{n} running tasks first end by themselves"),
             };

@@ -267,7 +267,8 @@ fn pause_starts_nothing_more_until_resume() {
         (&json!("paused"), &json!(1))
     );
     assert!(live.bex(&["why", "2"], 0).contains("the batch is paused"));
-    assert_eq!(live.bex(&["resume"], 0), "b1 goes on\n");
+    assert_eq!(live.bex(&["resume", "-j", "3"], 0), "b1 goes on\n");
+    assert_eq!(live.status()["max_concurrent"], json!(3));
     assert_eq!(live.begun(), "b1.2");
     assert_eq!(live.bex(&["resume"], 0), "b1 is running already\n");
     live.let_go(1);

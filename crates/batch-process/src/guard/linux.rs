@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::Guarded;
 use crate::procfs::{Table, own_pid};
+use crate::sweep::has_children;
 use crate::sys::{self, Change, Fork, Mask, Pid};
 
 /// What the guardian passes on.
@@ -130,7 +131,8 @@ fn finish(status: i32) -> ! {
 /// Kills what is below this process until there is nothing: the ends of the killed ones hand us their
 /// children.
 fn end_all() {
-    loop {
+    // What loses its parent comes to us: where there is no child there is nobody, and no table to be read.
+    while has_children() {
         let table = Table::since(Instant::now());
         let below = table.descendants([own_pid()]);
         for process in &below {
