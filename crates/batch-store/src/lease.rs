@@ -176,6 +176,12 @@ impl Lease {
         })
     }
 
+    /// Gives the lease up and leaves no trace of it, as the file it was taken for turned out to be no batch.
+    pub fn discard(self) {
+        // Under the lock, and whoever waits for it sees that the file has gone.
+        let _ = std::fs::remove_file(&self.path);
+    }
+
     /// Gives the lease up after a good end: nothing is left to tell.
     ///
     /// # Errors

@@ -274,7 +274,15 @@ async fn take_up(
     // The lease first: what is read after that, nobody else changes.
     let (mut lease, in_lease) =
         Lease::take(file, &me(0)).map_err(|error| ActionError::of_lease(file, error))?;
-    let mut store = Store::open(file.clone(), durability)?;
+    let mut store = match Store::open(file.clone(), durability) {
+        Ok(store) => store,
+        Err(error) => {
+            if in_lease == LeftInLease::default() {
+                lease.discard();
+            }
+            return Err(error.into());
+        }
+    };
     let mut info = store.info()?;
     let leftovers = end_leftovers(&store, &in_lease).await?;
     if unpause && info.paused.take().is_some() {

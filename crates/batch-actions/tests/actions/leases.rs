@@ -101,6 +101,23 @@ fn a_removed_batch_is_missing_and_leaves_nothing() {
 }
 
 #[test]
+fn what_is_no_batch_is_left_as_it_was() {
+    on_one_thread(async {
+        let place = Place::new();
+        let path = place.path().join("notes");
+        std::fs::write(&path, "no database").unwrap();
+        let file = BatchFile::new(&path);
+        let refused = ask(&file, Control::Pause).await.unwrap_err();
+        assert!(
+            matches!(refused, ActionError::Store(StoreError::NotABatch(_))),
+            "{refused}"
+        );
+        assert!(!file.lease_path().exists());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "no database");
+    });
+}
+
+#[test]
 fn pruning_leaves_alone_what_is_worked_on_or_cannot_be_read() {
     on_one_thread(async {
         let place = Place::new();
