@@ -91,7 +91,7 @@ impl PipedProcess {
             // What cannot be killed hangs in the kernel.
             let _ = timeout(KILL_WAIT, killed).await;
         }
-        self.leader.take_end(false)
+        self.leader.take_end(false).await
     }
 }
 

@@ -191,7 +191,7 @@ impl Process {
         } else {
             Vec::new()
         };
-        let end = self.leader.take_end(leaking);
+        let end = self.leader.take_end(leaking).await;
         let (stdout, stderr) = self.outputs.finish().await;
         let mut output_error = None;
         let mut keep = |stream: io::Result<Stream>| {

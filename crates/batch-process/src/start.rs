@@ -10,17 +10,24 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use batch_core::ProcessEnd;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::environment::{self, Variable};
 use crate::platform::{self, ExitWatch, Tree};
 use crate::spawn_error::SpawnError;
 use crate::spec::{MAX_ARGUMENT_BYTES, Spec};
-use crate::sys::{self, Launch, Pid};
+use crate::sys::{self, Launch, Pid, Usage};
 use crate::{leaders, limits, program};
 
 /// How long killed processes may take to be gone: longer means that they hang in the kernel.
 pub(crate) const KILL_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a process that has ended may take until its end can be taken.
+const TRACER_WAIT: Duration = Duration::from_secs(1);
+
+/// Between two tries to take an end: a process that is killed is gone in microseconds, unless it hangs in the
+/// kernel.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Starts the program of a spec, with these as its standard input, output and error.
 pub(crate) fn start(spec: &Spec, stdio: [BorrowedFd<'_>; 3]) -> Result<Leader, SpawnError> {
@@ -63,10 +70,10 @@ impl Leader {
         }
     }
 
-    /// Takes the end of the process. If it still runs, it hangs in the kernel after a kill: it is left
-    /// to `drop`.
-    pub(crate) fn take_end(&mut self, leaking: bool) -> ProcessEnd {
-        let Ok(Some(usage)) = leaders::take_end(self.tree.leader()) else {
+    /// Takes the end of the process. If it still runs after a while, it hangs in the kernel after a kill: it is
+    /// left to `drop`.
+    pub(crate) async fn take_end(&mut self, leaking: bool) -> ProcessEnd {
+        let Ok(Some(usage)) = self.end_in_time().await else {
             return ProcessEnd {
                 signal: Some(libc::SIGKILL),
                 leaking,
@@ -85,6 +92,20 @@ impl Leader {
     }
 }
 
+impl Leader {
+    /// The end of the process. Of one that is traced the tracer hears first, as with `strace -f bex`; then it comes
+    /// a moment after the process has ended.
+    async fn end_in_time(&self) -> io::Result<Option<Usage>> {
+        let until = Instant::now() + TRACER_WAIT;
+        loop {
+            match leaders::take_end(self.tree.leader()) {
+                Ok(None) if Instant::now() < until => sleep(PAUSE).await,
+                end => return end,
+            }
+        }
+    }
+}
+
 impl Drop for Leader {
     fn drop(&mut self) {
         if !self.end_taken {
@@ -96,8 +117,6 @@ impl Drop for Leader {
 
 /// Takes the end of a killed leader without waiting for it here.
 fn reap_killed(pid: Pid) {
-    /// A killed process is gone in microseconds, unless it hangs in the kernel.
-    const PAUSE: Duration = Duration::from_millis(1);
     if !matches!(leaders::take_end(pid), Ok(None)) {
         return;
     }
