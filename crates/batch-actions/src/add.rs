@@ -6,7 +6,7 @@ use batch_core::{BatchId, Catalog, Plan, PlanProblem, Surroundings, TaskId, Task
 use batch_store::{Adding, BatchFile, ContentHash, Durability, Lease, Store};
 use serde::Serialize;
 
-use crate::engine::STOPPING;
+use crate::engine::{STOPPING, me};
 use crate::error::ActionError;
 use crate::home::{BatchRequest, Home, now};
 
@@ -95,15 +95,10 @@ pub fn create_open(
 ) -> Result<(AddReply, Option<Store>), ActionError> {
     let mut ids = home.lock_ids()?;
     if let Some(key) = &new.settings.key
-        && let Some(batch) = home.batch_of_key(key)?
+        && let Some(store) = batch_of_key(home, key)?
     {
-        let store = Store::open_read(home.file(batch))?;
-        if store.extra("content")?.is_some() {
-            let specs: Vec<&TaskSpec> = plan.tasks().map(|(spec, _)| &**spec).collect();
-            return Ok((existing(&store, key, &specs)?, None));
-        }
-        // Who made it died before its tasks were in it, and told nobody of it.
-        store.file().remove()?;
+        let specs: Vec<&TaskSpec> = plan.tasks().map(|(spec, _)| &**spec).collect();
+        return Ok((existing(&store, key, &specs)?, None));
     }
     let mut store = home.create_locked(&mut ids, new)?;
     match write_new(home, &mut store, plan, new) {
@@ -116,6 +111,30 @@ pub fn create_open(
     }
 }
 
+/// The batch with a key. One whose maker died before its tasks were in it was never told of to anybody: it is
+/// removed.
+fn batch_of_key(home: &Home, key: &str) -> Result<Option<Store>, ActionError> {
+    let Some(file) = home.of_key(key)? else {
+        return Ok(None);
+    };
+    let store = Store::open_read(file)?;
+    let info = store.info()?;
+    if info.settings.key.as_deref() != Some(key) {
+        // Another batch lies there now.
+        return Ok(None);
+    }
+    if store.extra("content")?.is_some() {
+        return Ok(Some(store));
+    }
+    if info.next_task > 1 {
+        return Ok(None);
+    }
+    let lease = Lease::take(store.file(), &me(0));
+    lease.map_err(|error| ActionError::of_lease(store.file(), error))?;
+    store.file().remove()?;
+    Ok(None)
+}
+
 fn write_new(
     home: &Home,
     store: &mut Store,
@@ -125,7 +144,7 @@ fn write_new(
     let batch = store.batch();
     if let Some(key) = &new.settings.key {
         // Before the tasks: from their commit on the batch is there, and must be found by its key.
-        home.set_key(key, batch)?;
+        home.set_key(key, store)?;
     }
     let mut adding = store.adding(now())?;
     add_plan(&mut adding, plan)?;

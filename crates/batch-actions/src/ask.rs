@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use batch_process::{Signal, signal_process};
 use batch_runtime::Registry;
-use batch_store::{Asked, BatchFile, Durability, Holder, Lease, Store};
+use batch_store::{Asked, BatchFile, Durability, Holder, Lease, Store, StoreError};
 use tokio::time::{Instant, sleep};
 
 use crate::control::{Answer, Control, ControlReply, Stop};
@@ -61,7 +61,7 @@ async fn ask_holder(
     let began = Instant::now();
     let mut request = match Request::put(file, control) {
         Err(ActionError::Store(error)) if error.is_full() => {
-            return without_room(file, control, holder).map(Some);
+            return without_room(file, control, holder, false).map(Some);
         }
         put => put?,
     };
@@ -76,15 +76,20 @@ async fn ask_holder(
             Asked::Dropped => return Ok(None),
             Asked::Open => {}
         }
-        if Lease::holder(file)?.is_none() {
-            if request.take_back()? {
-                return Ok(None);
+        let gone = Lease::holder(file)?.is_none();
+        let no_room = began.elapsed() > NO_ROOM_PATIENCE && has_no_room(file);
+        if gone || no_room || began.elapsed() > PATIENCE {
+            match request.take_back()? {
+                // It has just been answered or dropped: the next look tells.
+                TakenBack::TooLate => {}
+                _ if no_room && !gone => {
+                    let waits = request.waits;
+                    return without_room(file, control, holder, waits).map(Some);
+                }
+                TakenBack::Done if gone => return Ok(None),
+                TakenBack::Done => return Err(no_answer(file, holder.clone())),
+                TakenBack::NoRoom => return Err(StoreError::Full(file.path().to_owned()).into()),
             }
-        } else if began.elapsed() > NO_ROOM_PATIENCE && has_no_room(file) {
-            request.take_back()?;
-            return without_room(file, control, holder).map(Some);
-        } else if began.elapsed() > PATIENCE && request.take_back()? {
-            return Err(no_answer(file, holder.clone()));
         }
         sleep(LOOK).await;
     }
@@ -109,15 +114,25 @@ impl Request {
         })
     }
 
-    /// Whether it was still to be answered. On a full disk it stays, and is obeyed when there is room.
-    fn take_back(&mut self) -> Result<bool, ActionError> {
-        let taken = match self.store.take_back(self.number) {
-            Err(error) if error.is_full() => false,
-            done => done?,
-        };
-        self.waits &= !taken;
-        Ok(taken)
+    /// Takes it back. On a full disk it stays, and is obeyed when there is room, if somebody is there for that.
+    fn take_back(&mut self) -> Result<TakenBack, ActionError> {
+        match self.store.take_back(self.number) {
+            Err(error) if error.is_full() => Ok(TakenBack::NoRoom),
+            Ok(false) => Ok(TakenBack::TooLate),
+            done => {
+                done?;
+                self.waits = false;
+                Ok(TakenBack::Done)
+            }
+        }
     }
+}
+
+enum TakenBack {
+    Done,
+    /// It waited no more.
+    TooLate,
+    NoRoom,
 }
 
 impl Drop for Request {
@@ -138,6 +153,7 @@ fn without_room(
     file: &BatchFile,
     control: &Control,
     holder: &Holder,
+    waits: bool,
 ) -> Result<Answer, ActionError> {
     let signal = match control {
         Control::Stop { how: Stop::Kill } => Signal::Quit,
@@ -147,6 +163,7 @@ fn without_room(
             return Err(ActionError::NoRoom {
                 batch: Store::open_read(file.clone())?.batch(),
                 holder: holder.clone(),
+                waits,
             });
         }
     };

@@ -84,14 +84,17 @@ pub enum ActionError {
     },
     /// Whoever works on the batch cannot be asked, as there is no room for it on the disk.
     #[error(
-        "process {} works on {batch} and waits for room, as the disk is full: it cannot be asked for anything now, and goes on by itself when there is room; end it with: bex stop",
-        holder.pid
+        "process {} works on {batch} and waits for room, as the disk is full: {} when there is room, and it goes on by itself then; end it with: bex stop",
+        holder.pid,
+        if *.waits { "this is done" } else { "nothing can be asked of it before; try again" }
     )]
     NoRoom {
         /// The batch.
         batch: BatchId,
         /// The process.
         holder: Holder,
+        /// The request is in the file already, and cannot be taken back.
+        waits: bool,
     },
     /// A background executor could not be started.
     #[error("the executor did not start: {0}")]

@@ -1,8 +1,10 @@
 //! Where batches lie: [`Home`], the state folder.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -173,23 +175,27 @@ impl Home {
     /// # Errors
     /// When that cannot be found out.
     pub fn of_key(&self, key: &str) -> Result<Option<BatchFile>, ActionError> {
-        let batch = self.batch_of_key(key)?;
-        Ok(batch.map(|batch| self.file(batch)))
-    }
-
-    /// The batch with a key.
-    pub(crate) fn batch_of_key(&self, key: &str) -> Result<Option<BatchId>, ActionError> {
         let path = self.key_path(key);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(ActionError::io("read", path, error)),
         };
-        let batch = text.trim().parse().ok();
-        Ok(batch.filter(|batch| self.file(*batch).path().exists()))
+        let mut lines = bytes.splitn(2, |byte| *byte == b'\n');
+        let number = lines.next().unwrap_or_default();
+        let elsewhere = lines.next().filter(|path| !path.is_empty());
+        let batch: Option<BatchId> = str::from_utf8(number)
+            .ok()
+            .and_then(|number| number.trim().parse().ok());
+        let file = match (elsewhere, batch) {
+            (Some(path), _) => Some(BatchFile::new(OsStr::from_bytes(path))),
+            (None, batch) => batch.map(|batch| self.file(batch)),
+        };
+        Ok(file.filter(|file| file.path().exists()))
     }
 
-    pub(crate) fn set_key(&self, key: &str, batch: BatchId) -> Result<(), ActionError> {
+    /// Notes the batch of a key: its number, and its file where that lies elsewhere.
+    pub(crate) fn set_key(&self, key: &str, store: &Store) -> Result<(), ActionError> {
         let path = self.key_path(key);
         let folder = self.batches().join("keys");
         let write = || {
@@ -200,7 +206,13 @@ impl Home {
                 .truncate(true)
                 .mode(0o600)
                 .open(&path)?;
-            write!(file, "{batch}")
+            let mut text = store.batch().to_string().into_bytes();
+            if *store.file() != self.file(store.batch()) {
+                let elsewhere = std::path::absolute(store.file().path())?;
+                text.push(b'\n');
+                text.extend_from_slice(elsewhere.as_os_str().as_bytes());
+            }
+            file.write_all(&text)
         };
         write().map_err(|error| ActionError::io("write", &path, error))
     }
@@ -228,9 +240,9 @@ impl Ids {
             let last: u32 = text.trim().parse().unwrap_or_default();
             let highest = there.last().map_or(0, |batch| batch.get());
             let next = last.max(highest).saturating_add(1);
+            // In one write, over the one before and never shorter: at no moment is there no number.
             self.file.rewind()?;
-            self.file.set_len(0)?;
-            writeln!(self.file, "{next}")?;
+            self.file.write_all(format!("{next:<10}\n").as_bytes())?;
             Ok(next)
         };
         let next = step().map_err(|error| ActionError::io("write", &self.path, error))?;

@@ -7,13 +7,14 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use batch_core::{Plan, Status, TaskId, TaskSpec};
-use batch_store::{BatchFile, ContentHash, Durability, Lease, LeaseError, Selection, Store};
+use batch_core::{BatchSettings, Plan, Status, TaskId, TaskSpec};
+use batch_store::{BatchFile, ContentHash, Durability, Selection, Store};
 use serde::Serialize;
 
 use crate::ask::ask;
 use crate::choice::Choice;
 use crate::control::Control;
+use crate::engine::take_lease;
 use crate::error::ActionError;
 use crate::home::now;
 
@@ -42,16 +43,25 @@ struct Old {
     hash: ContentHash,
 }
 
-/// Brings the tasks of a batch into line with a plan, and says what that comes to. Nothing is started.
+/// Brings the tasks and the settings of a batch into line with a plan, and says what that comes to. The key stays.
+/// Nothing is started.
 ///
 /// # Errors
 /// When somebody works on the batch, or its file cannot be used.
-pub async fn merge(file: &BatchFile, plan: &Plan) -> Result<Merged, ActionError> {
+pub async fn merge(
+    file: &BatchFile,
+    plan: &Plan,
+    settings: &BatchSettings,
+) -> Result<Merged, ActionError> {
+    // Held until the new tasks are in the batch: another one who does the same would add them as well.
+    let (lease, _) = take_lease(file).await?;
     let mut store = Store::open(file.clone(), Durability::Full)?;
     let batch = store.batch();
-    if let Some(holder) = Lease::holder(file)? {
-        return Err(ActionError::of_lease(file, LeaseError::Held(holder)));
-    }
+    store.change_settings(|old| {
+        let key = old.key.take();
+        old.clone_from(settings);
+        old.key = key;
+    })?;
     let old = old_tasks(&store)?;
     let matched = match_up(&old, plan);
     let mut merged = Merged {
@@ -72,7 +82,7 @@ pub async fn merge(file: &BatchFile, plan: &Plan) -> Result<Merged, ActionError>
     let gone: Vec<&Old> = old.iter().filter(|old| !used.contains(&old.task)).collect();
     merged.gone = gone.len() as u64;
     merged.new = add_new(&mut store, plan, &matched, &gone)?;
-    drop(store);
+    drop((store, lease));
     let name = |task: &TaskId| batch.task(*task).to_string();
     let open = |old: &&&Old| !old.status.is_final();
     let stale: Vec<String> = gone

@@ -5,7 +5,7 @@ use std::time::Duration;
 use batch_core::BatchId;
 use batch_store::{BatchFile, Lease, Store};
 
-use crate::engine::me;
+use crate::engine::{me, take_lease};
 use crate::error::ActionError;
 use crate::home::{Home, now};
 use crate::status::{State, status_of};
@@ -14,11 +14,10 @@ use crate::status::{State, status_of};
 ///
 /// # Errors
 /// When one is being worked on, or files cannot be removed.
-pub fn remove(files: &[BatchFile]) -> Result<(), ActionError> {
+pub async fn remove(files: &[BatchFile]) -> Result<(), ActionError> {
     let mut leases = Vec::new();
     for file in files {
-        let taken = Lease::take(file, &me(0)).map_err(|error| ActionError::of_lease(file, error));
-        leases.push(taken?);
+        leases.push(take_lease(file).await?);
     }
     for file in files {
         file.remove()?;

@@ -144,6 +144,11 @@ fn check_together(
             "--resume goes with a task file, whose last batch it goes on with; any batch goes on with: bex resume -b ID",
         ));
     }
+    if args.resume && args.durability.of_store().is_none() {
+        return Err(usage(
+            "--resume goes on with a batch that is kept; --durability none keeps none",
+        ));
+    }
     let is_stdin = args.file.as_deref() == Some(Path::new("-"));
     if args.resume && is_stdin && args.store.is_none() {
         return Err(usage(

@@ -92,8 +92,8 @@ impl BatchFile {
                 .tempfile_in(folder)?;
             file.write_all(database)?;
             file.as_file().sync_all()?;
-            // The log of a database that is gone would be taken for that of this one.
-            for stale in ["-wal", "-shm"] {
+            // The log and the lease of a database that is gone would be taken for those of this one.
+            for stale in ["-wal", "-shm", ".lease"] {
                 if !self.path.exists() {
                     remove_if_there(&self.beside(stale))?;
                 }

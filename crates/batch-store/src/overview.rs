@@ -132,14 +132,16 @@ impl Store {
     }
 }
 
-/// How long nobody worked on the batch between its first start and its last end: the gaps between the runs.
+/// How long nobody worked on the batch between its first start and its last end: the gaps between the runs, and
+/// what comes after the last of them, as when a task is cancelled while nobody runs the batch.
 fn idle(connection: &Connection, totals: &BTreeMap<String, u64>) -> rusqlite::Result<Duration> {
     let at = |name: &str| column(totals.get(name).copied().unwrap_or_default());
     connection
         .prepare_cached(
             "SELECT coalesce(sum(max(0, min(began, ?2) - max(ended, ?1))), 0) FROM (
                 SELECT started_us AS began,
-                    lag(coalesce(ended_us, seen_us)) OVER (ORDER BY run) AS ended FROM runs)
+                    lag(coalesce(ended_us, seen_us)) OVER (ORDER BY run) AS ended FROM runs
+                UNION ALL SELECT ?2, ended_us FROM runs WHERE run = (SELECT max(run) FROM runs))
              WHERE ended IS NOT NULL",
         )?
         .query_row([at("first_us"), at("last_us")], |row| row.get(0))

@@ -36,8 +36,8 @@ pub struct Cleared {
 
 impl Store {
     /// Removes finished tasks with all their attempts and outputs. What is not
-    /// finished stays, and so does what a task that stays depends on: a completed task may have results that an
-    /// open one uses, and without a failed one those that wait for it would run when they are retried.
+    /// finished stays, and so does what a task depends on that stays and has not completed: it may use results,
+    /// also when it is retried later, and without a failed one those that wait for it would run then.
     ///
     /// # Errors
     /// When the file cannot be written; nothing is removed then.
@@ -105,10 +105,10 @@ fn choose(connection: &Connection, tasks: &[TaskId]) -> rusqlite::Result<Vec<Tas
     for task in tasks {
         insert.execute([task.get()])?;
     }
-    let mut kept = keep(connection, NEEDED_BY_OPEN)?;
+    let mut kept = Vec::new();
     // Each that stays may need others.
     loop {
-        let more = keep(connection, NEEDED_BY_STAYING)?;
+        let more = keep_needed(connection)?;
         if more.is_empty() {
             kept.sort_unstable();
             return Ok(kept);
@@ -117,23 +117,16 @@ fn choose(connection: &Connection, tasks: &[TaskId]) -> rusqlite::Result<Vec<Tas
     }
 }
 
-/// What a task needs that is not finished: it may use the results.
-const NEEDED_BY_OPEN: &str = "
-SELECT n.value FROM specs s LEFT JOIN states t ON t.task = s.task, json_each(s.needs) n
-WHERE s.needs IS NOT NULL AND coalesce(t.status, 'queued') IN ('queued', 'running')";
-
-/// What did not complete and is needed by a task that stays.
-const NEEDED_BY_STAYING: &str = "
-SELECT n.value FROM specs s, json_each(s.needs) n JOIN states need ON need.task = n.value
-WHERE s.needs IS NOT NULL AND need.status <> 'completed'
-    AND s.task NOT IN (SELECT task FROM going)";
-
-/// Takes the tasks that a query finds out of `going`, and gives them.
-fn keep(connection: &Connection, which: &str) -> rusqlite::Result<Vec<TaskId>> {
+/// Takes out of `going` what is needed by a task that stays and has not completed, and gives it.
+fn keep_needed(connection: &Connection) -> rusqlite::Result<Vec<TaskId>> {
     connection
-        .prepare_cached(&format!(
-            "DELETE FROM going WHERE task IN ({which}) RETURNING task"
-        ))?
+        .prepare_cached(
+            "DELETE FROM going WHERE task IN (
+                SELECT n.value FROM specs s LEFT JOIN states t ON t.task = s.task, json_each(s.needs) n
+                WHERE s.needs IS NOT NULL AND coalesce(t.status, 'queued') <> 'completed'
+                    AND s.task NOT IN (SELECT task FROM going))
+             RETURNING task",
+        )?
         .query_map([], |row| row.get(0))?
         .filter_map(|task| task.map(TaskId::new).transpose())
         .collect()

@@ -123,7 +123,7 @@ impl Engine {
         let control: Result<Control, _> = serde_json::from_str(&request.body);
         let answer: Answer = match control {
             Err(error) => Err(format!("the request is not understood: {error}")),
-            Ok(control) if self.room.is_given_up() && !matches!(control, Control::Stop { .. }) => {
+            Ok(control) if self.room.is_stopping() && !matches!(control, Control::Stop { .. }) => {
                 Err(format!("{} is being stopped", self.info.batch))
             }
             Ok(control) => {

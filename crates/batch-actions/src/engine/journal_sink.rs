@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use batch_core::Event;
+use batch_core::{CancelReason, Event, Reason};
 use batch_runtime::{Sink, SinkError};
 use batch_store::Journal;
 
@@ -57,6 +57,9 @@ impl JournalSink {
 impl Sink for JournalSink {
     fn on_events(&mut self, events: &[Event]) -> Result<(), SinkError> {
         self.journal.take(events);
+        if events.iter().any(is_stop) {
+            self.room.note_stopping();
+        }
         if self.journal.waiting() >= MANY || self.written.elapsed() >= LATEST {
             self.flush(false)?;
         }
@@ -80,4 +83,16 @@ impl Sink for JournalSink {
     fn finish(&mut self) -> Result<(), SinkError> {
         self.flush(true)
     }
+}
+
+/// Whether it tells that the run takes up nothing more: it was stopped, or the batch ended for good.
+const fn is_stop(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Stopping { .. }
+            | Event::Finished {
+                reason: Some(Reason::Cancelled(CancelReason::BatchStopped)),
+                ..
+            }
+    )
 }

@@ -6,7 +6,8 @@
 //!                                                   └─ StartLog ──► lease
 //! ```
 //!
-//! - `start`: takes the lease, ends what a dead executor left, restores the batch, starts the driver
+//! - `take_up`: takes the lease, ends what a dead executor left, restores the batch
+//! - `start`: starts the driver, and lays the work down in the end
 //! - `attend`: sees what others write into the file, and notices when all is done
 //! - `journal_sink`: the journal as a sink
 //! - `room`: what is done while the disk is full
@@ -15,7 +16,9 @@ mod attend;
 mod journal_sink;
 mod room;
 mod start;
+mod take_up;
 
 pub(crate) use room::{DISK_FULL, STOPPING};
-pub(crate) use start::me;
-pub use start::{Adder, Engine, EngineOptions, Finished, LeftoverProcess, Mode, is_output_closed};
+pub use start::{Adder, Engine, EngineOptions, Finished, Mode, is_output_closed};
+pub use take_up::LeftoverProcess;
+pub(crate) use take_up::{me, take_lease};

@@ -1,20 +1,16 @@
 //! What a run does while the disk is full: [`Room`].
 //!
 //! Whoever finds no room, the journal or who adds tasks, waits here and tries again. Meanwhile nothing more is
-//! started, and the lease says why, as the batch file itself cannot.
+//! started, and the lease says why, as the batch file itself cannot. It also says that the run is being stopped.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use batch_runtime::RunHandle;
 use batch_store::{Notice, StoreError};
 
 /// Between two tries to write to a full disk.
 const PAUSE: Duration = Duration::from_millis(500);
-
-/// Between two looks whether the run is being stopped.
-const LOOK: Duration = Duration::from_millis(25);
 
 /// Why the batch stands still, as others read it in the lease.
 pub(crate) const DISK_FULL: &str = "the disk is full; it goes on when there is room";
@@ -27,10 +23,20 @@ pub(crate) const STOPPING: &str = "it is being stopped";
 pub(crate) struct Room {
     notice: Option<Notice>,
     run: OnceLock<RunHandle>,
+    state: Mutex<State>,
+    given_up: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
     /// How many threads wait for room.
-    waiting: AtomicUsize,
-    /// The run is being stopped: nobody waits any more.
-    given_up: AtomicBool,
+    waiting: usize,
+    /// The run takes up nothing more.
+    stopping: bool,
+    /// Nobody is to wait any more.
+    given_up: bool,
+    /// What the lease says now.
+    said: &'static str,
 }
 
 impl Room {
@@ -39,8 +45,8 @@ impl Room {
         Self {
             notice,
             run: OnceLock::new(),
-            waiting: AtomicUsize::new(0),
-            given_up: AtomicBool::new(false),
+            state: Mutex::default(),
+            given_up: Condvar::new(),
         }
     }
 
@@ -52,18 +58,26 @@ impl Room {
 
     /// Whether somebody waits for room.
     pub(crate) fn is_wanting(&self) -> bool {
-        self.waiting.load(Ordering::Acquire) > 0
-    }
-
-    /// The run is being stopped: nobody waits for room any more, and the lease says so.
-    pub(crate) fn give_up(&self) {
-        self.given_up.store(true, Ordering::Release);
-        self.say(STOPPING);
+        self.lock().waiting > 0
     }
 
     /// Whether the run is being stopped.
-    pub(crate) fn is_given_up(&self) -> bool {
-        self.given_up.load(Ordering::Acquire)
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.lock().stopping
+    }
+
+    /// The run is being stopped, and takes up nothing more.
+    pub(crate) fn note_stopping(&self) {
+        self.change(|state| state.stopping = true);
+    }
+
+    /// The run is being stopped, and nobody is to wait for room any more.
+    pub(crate) fn give_up(&self) {
+        self.change(|state| {
+            state.stopping = true;
+            state.given_up = true;
+        });
+        self.given_up.notify_all();
     }
 
     /// Writes by `write`, again and again while the disk is full, with `make` in between, on a thread that may
@@ -80,7 +94,7 @@ impl Room {
             Err(error) if error.is_full() => {}
             done => return done,
         }
-        self.begin_to_wait();
+        self.change(|state| state.waiting += 1);
         let done = loop {
             make();
             let given_up = self.pause();
@@ -89,48 +103,45 @@ impl Room {
                 done => break done,
             }
         };
-        self.end_to_wait();
+        self.change(|state| state.waiting -= 1);
         done
     }
 
-    fn begin_to_wait(&self) {
-        if self.waiting.fetch_add(1, Ordering::AcqRel) > 0 {
-            return;
+    /// Changes the state, and holds the run and tells the lease as it is then.
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        let wanting = state.waiting > 0;
+        change(&mut state);
+        match (wanting, state.waiting > 0, self.run.get()) {
+            (false, true, Some(run)) => run.hold(),
+            (true, false, Some(run)) => run.let_go(),
+            _ => {}
         }
-        tracing::warn!("paused: {DISK_FULL}");
-        self.say(DISK_FULL);
-        if let Some(run) = self.run.get() {
-            run.hold();
+        let say = match (state.stopping, state.waiting) {
+            (true, _) => STOPPING,
+            (false, 0) => "",
+            (false, _) => DISK_FULL,
+        };
+        match (state.said, say) {
+            (said, say) if said == say => return,
+            (_, DISK_FULL) => tracing::warn!("paused: {DISK_FULL}"),
+            (DISK_FULL, "") => tracing::warn!("there is room on the disk again; going on"),
+            _ => {}
         }
-    }
-
-    fn end_to_wait(&self) {
-        if self.waiting.fetch_sub(1, Ordering::AcqRel) > 1 {
-            return;
-        }
-        if self.is_given_up() {
-            return;
-        }
-        self.say("");
-        if let Some(run) = self.run.get() {
-            run.let_go();
-        }
-        tracing::warn!("there is room on the disk again; going on");
-    }
-
-    fn say(&self, text: &str) {
-        let said = self.notice.as_ref().map(|notice| notice.note(text));
-        if let Some(Err(error)) = said {
+        state.said = say;
+        if let Some(Err(error)) = self.notice.as_ref().map(|notice| notice.note(say)) {
             tracing::warn!(%error, "the lease could not be written");
         }
     }
 
-    /// Waits a while; whether the run is being stopped.
+    /// Waits a while; whether nobody is to wait any more.
     fn pause(&self) -> bool {
-        let until = Instant::now() + PAUSE;
-        while Instant::now() < until && !self.is_given_up() {
-            std::thread::sleep(LOOK);
-        }
-        self.is_given_up()
+        let go_on = |state: &mut State| !state.given_up;
+        let waited = self.given_up.wait_timeout_while(self.lock(), PAUSE, go_on);
+        waited.unwrap_or_else(PoisonError::into_inner).0.given_up
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,27 +4,22 @@ use std::io;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use batch_core::{Batch, ClaimToken, Event, Output, RunId, StopMode, TaskId, TaskSpec};
 use batch_export::ExportError;
-use batch_process::{boot_id, end_run, own_mark, process_alive};
 use batch_runtime::{
     Executor, Registry, ResultSource, RunEnd, RunHandle, RunReport, Sink, SourceError, StartLog,
 };
 use batch_store::{
-    BatchFile, BatchInfo, Durability, Holder, Journal, Lease, LeftBehind, LeftInLease, Started,
-    Store, StoreError, lock,
+    BatchFile, BatchInfo, Durability, Journal, Lease, Started, Store, StoreError, lock,
 };
 
 use super::attend::Seen;
 use super::journal_sink::JournalSink;
 use super::room::Room;
+use super::take_up::{LeftoverProcess, restore, take_up};
 use crate::error::ActionError;
-use crate::home::{now, refuse_network};
-
-/// What processes of a dead executor get to end by themselves.
-const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
+use crate::home::now;
 
 /// What an engine is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,17 +69,6 @@ pub struct Engine {
     pub(super) info: BatchInfo,
     leftovers: Vec<LeftoverProcess>,
     interrupted: u64,
-}
-
-/// A process that a dead executor left, ended before its task runs again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeftoverProcess {
-    /// Its number.
-    pub pid: i32,
-    /// Its program and arguments.
-    pub command: String,
-    /// The task that started it.
-    pub task: Option<String>,
 }
 
 /// How work on a batch ended.
@@ -253,69 +237,6 @@ impl Adder {
     }
 }
 
-/// A batch whose lease is ours, before its tasks are read.
-struct TakenUp {
-    store: Store,
-    info: BatchInfo,
-    lease: Lease,
-    left: LeftBehind,
-    leftovers: Vec<LeftoverProcess>,
-    run_id: u32,
-}
-
-/// Takes the lease, and ends what a dead executor left.
-async fn take_up(
-    file: &BatchFile,
-    durability: Durability,
-    mode: Mode,
-    unpause: bool,
-) -> Result<TakenUp, ActionError> {
-    refuse_network(file.path())?;
-    // The lease first: what is read after that, nobody else changes.
-    let (mut lease, in_lease) =
-        Lease::take(file, &me(0)).map_err(|error| ActionError::of_lease(file, error))?;
-    let mut store = match Store::open(file.clone(), durability) {
-        Ok(store) => store,
-        Err(error) => {
-            if in_lease == LeftInLease::default() {
-                lease.discard();
-            }
-            return Err(error.into());
-        }
-    };
-    let mut info = store.info()?;
-    let leftovers = end_leftovers(&store, &in_lease).await?;
-    if unpause && info.paused.take().is_some() {
-        store.set_paused(None)?;
-    }
-    let last_run = store.last_run()?;
-    let left = LeftBehind {
-        started: in_lease.started,
-        run: last_run.as_ref().map_or(0, |run| run.run),
-        last_seen: last_run.map(|run| run.seen_at).unwrap_or_default(),
-    };
-    let run_id = match mode {
-        Mode::Execute => store.begin_run(&me(0), now())?,
-        Mode::Control => {
-            store.bury_runs()?;
-            0
-        }
-    };
-    lease.sign(&me(run_id))?;
-    store.remove_stray_files()?;
-    if mode == Mode::Execute {
-        file.create_folder()?;
-    }
-    Ok(TakenUp {
-        store,
-        info,
-        lease,
-        left,
-        leftovers,
-        run_id,
-    })
-}
-
 /// The end of a run in a word, as the file keeps it.
 fn end_name(report: &RunReport) -> &'static str {
     match report.end {
@@ -332,76 +253,6 @@ pub fn is_output_closed(report: &RunReport) -> bool {
     let error = report.sink_error.as_ref();
     let error = error.and_then(|error| error.0.downcast_ref::<ExportError>());
     error.is_some_and(ExportError::is_broken_pipe)
-}
-
-/// This process as the holder of a lease; run 0 for one that runs nothing.
-pub(crate) fn me(run: u32) -> Holder {
-    Holder {
-        pid: std::process::id(),
-        mark: own_mark().to_owned(),
-        boot: boot_id(),
-        run,
-    }
-}
-
-/// Ends the processes of executors that died and could not: of the last holder of the lease, and of runs
-/// without an end. An executor that lives works on another file, of which this one is a copy.
-async fn end_leftovers(
-    store: &Store,
-    left: &LeftInLease,
-) -> Result<Vec<LeftoverProcess>, ActionError> {
-    let boot = boot_id();
-    let mut marks: Vec<String> = store
-        .unended_runs()?
-        .into_iter()
-        .filter(|run| run.boot == boot)
-        .map(|run| run.mark)
-        .collect();
-    marks.extend(
-        left.holder
-            .iter()
-            .filter(|holder| holder.boot == boot && holder.run > 0)
-            .map(|holder| holder.mark.clone()),
-    );
-    marks.sort_unstable();
-    marks.dedup();
-    marks.retain(|mark| !process_alive(mark));
-    let mut ended = Vec::new();
-    for mark in marks {
-        let leftovers = end_run(&mark, LEFTOVER_GRACE).await;
-        ended.extend(leftovers.into_iter().map(|process| LeftoverProcess {
-            pid: process.pid,
-            command: process.command,
-            task: process.task,
-        }));
-    }
-    Ok(ended)
-}
-
-/// Puts the tasks into the batch and what became of those cut off into the file. Gives their number.
-fn restore(
-    batch: &mut Batch,
-    store: &Arc<Mutex<Store>>,
-    left: &LeftBehind,
-    journal: &mut Journal,
-    observe: &mut dyn FnMut(&Store, &[Event]),
-) -> Result<u64, ActionError> {
-    journal.set_recovering(Some(left.run));
-    let mut interrupted = 0;
-    {
-        let store = lock(store);
-        store.load(batch, left, now(), |events| {
-            journal.take(events);
-            let cut_off = events
-                .iter()
-                .filter(|event| matches!(event, Event::AttemptEnded { .. }));
-            interrupted += cut_off.count() as u64;
-            observe(&store, events);
-        })?;
-    }
-    journal.flush()?;
-    journal.set_recovering(None);
-    Ok(interrupted)
 }
 
 /// Results of tasks that completed before, from the file.

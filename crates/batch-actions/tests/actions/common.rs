@@ -7,7 +7,7 @@ use batch_actions::{
     AddReply, AddRequest, BatchRequest, Choice, Control, Engine, EngineOptions, Finished, Home,
     Mode, Target, add,
 };
-use batch_core::{BatchSettings, Failure, Json, Output, TaskSpec};
+use batch_core::{BatchSettings, Failure, Json, Output, Plan, TaskSpec};
 use batch_runtime::Registry;
 use batch_store::{BatchFile, BatchInfo, Durability, Origin};
 use tempfile::TempDir;
@@ -73,7 +73,15 @@ impl Place {
         key: Option<&str>,
         tasks: Vec<TaskSpec>,
     ) -> Result<AddReply, batch_actions::ActionError> {
-        let target = Target::New(self.request(key));
+        self.add(self.request(key), tasks)
+    }
+
+    pub(crate) fn add(
+        &self,
+        request: BatchRequest,
+        tasks: Vec<TaskSpec>,
+    ) -> Result<AddReply, batch_actions::ActionError> {
+        let target = Target::New(request);
         let catalog = &self.registry();
         let request = AddRequest {
             tasks,
@@ -81,6 +89,10 @@ impl Place {
             catalog,
         };
         add(&self.home, request)
+    }
+
+    pub(crate) fn plan(&self, tasks: Vec<TaskSpec>) -> Plan {
+        Plan::check(tasks, &self.registry()).unwrap()
     }
 
     /// A batch of these tasks.

@@ -40,6 +40,30 @@ fn a_key_that_cannot_be_read_makes_no_second_batch() {
 }
 
 #[test]
+fn a_batch_that_got_the_number_of_another_is_not_that_of_its_key() {
+    let place = Place::new();
+    let first = place.add_new(Some("k"), vec![task("fine")]).unwrap();
+    BatchFile::new(&first.file).remove().unwrap();
+    std::fs::write(place.path().join("batches/.ids"), "").unwrap();
+    let other = place.add_new(None, vec![task("bad")]).unwrap();
+    assert_eq!(other.batch, first.batch);
+    let again = place.add_new(Some("k"), vec![task("fine")]).unwrap();
+    assert_ne!(again.batch, other.batch);
+    assert!(other.file.exists());
+}
+
+#[test]
+fn a_batch_elsewhere_has_its_key_as_well() {
+    let place = Place::new();
+    let mut request = place.request(Some("k"));
+    request.file = Some(place.path().join("else where.db"));
+    let add = || place.add(request.clone(), vec![task("fine")]).unwrap();
+    let (first, again) = (add(), add());
+    assert_eq!((first.added, again.existing), (1, 1));
+    assert_eq!(first.file, again.file);
+}
+
+#[test]
 fn the_content_of_a_key_is_written_with_its_tasks() {
     let place = Place::new();
     let added = place.add_new(Some("k"), vec![task("fine")]).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use batch_actions::{ActionError, Choice, Control, State, ask, prune, remove, status};
+use batch_actions::{ActionError, Choice, Control, State, ask, merge, prune, remove, status};
 use batch_store::{BatchFile, Durability, Holder, Lease, Store, StoreError};
 
 use crate::common::{Place, cancel, on_one_thread, task};
@@ -90,7 +90,7 @@ fn a_removed_batch_is_missing_and_leaves_nothing() {
     on_one_thread(async {
         let place = Place::new();
         let file = place.batch(vec![task("fine")]);
-        remove(std::slice::from_ref(&file)).unwrap();
+        remove(std::slice::from_ref(&file)).await.unwrap();
         let refused = ask(&file, Control::Pause).await.unwrap_err();
         assert!(
             matches!(refused, ActionError::Store(StoreError::Missing(_))),
@@ -114,6 +114,54 @@ fn what_is_no_batch_is_left_as_it_was() {
         );
         assert!(!file.lease_path().exists());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "no database");
+    });
+}
+
+#[test]
+fn an_executor_waits_for_who_has_the_lease_for_a_moment() {
+    on_one_thread(async {
+        let place = Place::new();
+        let file = place.batch(vec![task("fine")]);
+        let (lease, _) = Lease::take(&file, &dead(0)).unwrap();
+        let finish = place.finish(&file);
+        let let_go = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            drop(lease);
+        };
+        assert_eq!(tokio::join!(finish, let_go).0.open, 0);
+    });
+}
+
+#[test]
+fn a_run_that_is_being_stopped_says_so_whoever_stops_it() {
+    on_one_thread(async {
+        let place = Place::new();
+        let file = place.batch(vec![task("wait")]);
+        let engine = place.engine(&file, false).await;
+        engine.run().snapshot().await.unwrap();
+        engine.run().stop(batch_core::StopMode::Graceful);
+        engine.run().sync().await.unwrap();
+        assert!(status(&file, false).unwrap().is_stopping());
+        assert!(!place.add_to(&file, vec![task("fine")]).running);
+        place.gate.notify_one();
+        engine.finish().await.unwrap();
+    });
+}
+
+#[test]
+fn two_who_bring_a_batch_into_line_with_its_file_add_what_is_new_once() {
+    on_one_thread(async {
+        let place = Place::new();
+        let file = place.batch(vec![task("fine")]);
+        let plan = place.plan(vec![task("fine"), task("bad")]);
+        let mut settings = place.request(None).settings;
+        settings.fail_fast = true;
+        let both = || merge(&file, &plan, &settings);
+        let (one, other) = tokio::join!(both(), both());
+        assert_eq!(one.unwrap().new + other.unwrap().new, 1);
+        let store = Store::open_read(file.clone()).unwrap();
+        assert_eq!(store.overview().unwrap().tasks(), 2);
+        assert!(store.info().unwrap().settings.fail_fast);
     });
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use batch_actions::{Home, prune, remove};
 
 use crate::args::{PruneArgs, RmArgs};
+use crate::commands::run::runtime;
 use crate::exit::{CliError, Exit};
 use crate::reply::print;
 
@@ -17,7 +18,7 @@ pub(crate) fn rm(args: &RmArgs) -> Result<Exit, CliError> {
         .iter()
         .map(|batch| home.find(Some(**batch)))
         .collect::<Result<Vec<_>, _>>()?;
-    remove(&files)?;
+    runtime()?.block_on(remove(&files))?;
     let names: Vec<String> = batches.iter().map(ToString::to_string).collect();
     print(args.json, &names, || {
         format!("{} removed", names.join(", "))

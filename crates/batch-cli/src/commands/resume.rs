@@ -26,13 +26,13 @@ pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
     if let Some(exit) = unpause(&file, args.slots.max_concurrent, args.json)? {
         return Ok(exit);
     }
-    if args.detach {
-        return in_background(&file, args.slots.max_concurrent, args.durability, args.json);
-    }
     let Some(durability) = args.durability.of_store() else {
         let message = "--durability none goes with bex run; a batch that is kept stays so";
         return Err(CliError::Usage(message.to_owned()));
     };
+    if args.detach {
+        return in_background(&file, args.slots.max_concurrent, args.durability, args.json);
+    }
     in_foreground(file, durability, &args)
 }
 
@@ -176,7 +176,8 @@ pub(crate) async fn run_file(
     let Work::Plan(plan) = work else {
         unreachable!("--resume goes with a task file");
     };
-    onlooker.screen.say(&merge(&file, &plan).await?.to_string());
+    let merged = merge(&file, &plan, &request.settings).await?;
+    onlooker.screen.say(&merged.to_string());
     let foreground = Foreground {
         store: Store::open_read(file).map_err(ActionError::from)?,
         durability: request.durability,

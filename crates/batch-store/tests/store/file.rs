@@ -45,7 +45,9 @@ fn only_its_owner_may_read_a_batch() {
 fn a_new_file_takes_no_other_ones_place_and_no_other_ones_log() {
     let folder = tempfile::tempdir().unwrap();
     // Of a database that is gone.
-    std::fs::write(folder.path().join("b7.db-wal"), [7; 40_000]).unwrap();
+    for left in ["b7.db-wal", "b7.db.lease"] {
+        std::fs::write(folder.path().join(left), [7; 40_000]).unwrap();
+    }
     let mut store = new_store(folder.path());
     let mut adding = store.adding(Time::ZERO).unwrap();
     let command = TaskSpec::new("command");

@@ -142,4 +142,20 @@ fn the_time_between_two_runs_is_no_part_of_the_batch() {
     }
     let overview = lock(&bench.store).overview().unwrap();
     assert_eq!(overview.elapsed(), Some(Duration::from_secs(7)));
+
+    // Nor is what comes after the last.
+    bench.add(&[(TaskSpec::new("command"), Vec::new())]);
+    bench.take_over_after(Duration::ZERO);
+    lock(&bench.store)
+        .end_run(bench.run, "stopped", bench.now, None)
+        .unwrap();
+    bench.pass(Duration::from_secs(1_000));
+    bench
+        .batch
+        .cancel(TaskId::from_index(2), bench.now)
+        .unwrap();
+    bench.record();
+    bench.flush_all().unwrap();
+    let overview = lock(&bench.store).overview().unwrap();
+    assert_eq!(overview.elapsed(), Some(Duration::from_secs(7)));
 }
