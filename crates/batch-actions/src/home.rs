@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -273,4 +274,10 @@ pub(crate) fn refuse_network(path: &Path) -> Result<(), ActionError> {
 pub fn now() -> Time {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Time::ZERO.after(since.unwrap_or_default())
+}
+
+/// How many tasks run at once where nobody says: as many as there are processors.
+pub fn default_slots() -> NonZeroU32 {
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    NonZeroU32::new(u32::try_from(processors).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN)
 }

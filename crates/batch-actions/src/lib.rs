@@ -37,7 +37,7 @@ pub use choice::{Choice, Resolved, find_task};
 pub use control::{Control, ControlReply, Refused, Removed, Stop};
 pub use engine::{Adder, Engine, EngineOptions, Finished, LeftoverProcess, Mode, is_output_closed};
 pub use error::ActionError;
-pub use home::{BatchRequest, Home, now};
+pub use home::{BatchRequest, Home, default_slots, now};
 pub use logs::{LogsRequest, logs};
 pub use merge::{Merged, merge};
 pub use naming::Naming;

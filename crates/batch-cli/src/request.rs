@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use batch_actions::{Home, place_tasks};
+use batch_actions::{Home, default_slots, place_tasks};
 use batch_core::{BatchSettings, Json, Plan, PlanProblem, Surroundings, TaskOptions, TaskSpec};
 use batch_export::{Filter, Format, WriterOptions};
 use batch_input::{
@@ -338,14 +338,12 @@ pub(crate) fn settings_of(
     name: Option<String>,
     key: Option<String>,
 ) -> BatchSettings {
-    let cpus = || {
-        let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        NonZeroU32::new(u32::try_from(cpus).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN)
-    };
     BatchSettings {
         name: name.or_else(|| file.name.clone()),
         key: key.or_else(|| file.key.clone()),
-        max_concurrent: max_concurrent.or(file.max_concurrent).unwrap_or_else(cpus),
+        max_concurrent: max_concurrent
+            .or(file.max_concurrent)
+            .unwrap_or_else(default_slots),
         batch_timeout: file.batch_timeout,
         limits: file.limits.clone(),
         fail_fast: file.fail_fast.unwrap_or(false),

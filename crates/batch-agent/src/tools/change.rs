@@ -3,7 +3,9 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use batch_actions::{Control, ControlReply, ask, start, status as read_status};
+use batch_actions::{
+    BatchStatus, Control, ControlReply, Until, ask, start, status as read_status, wait,
+};
 use batch_store::{BatchFile, Durability, Store};
 use serde_json::json;
 
@@ -76,7 +78,7 @@ impl<'a> Change<'a> {
 
     /// Starts an executor for what is not finished, unless one is at work.
     pub(crate) fn start_if_needed(&mut self) -> Result<(), Mistake> {
-        let status = read_status(&self.file, false)?;
+        let status = self.after_a_stop()?;
         if status.pid.is_some() || status.queued + status.running == 0 {
             return Ok(());
         }
@@ -98,6 +100,23 @@ impl<'a> Change<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// How the batch stands, once a run that is being stopped has ended, or the time is up.
+    fn after_a_stop(&mut self) -> Result<BatchStatus, Mistake> {
+        let status = read_status(&self.file, false)?;
+        if !status.is_stopping() {
+            return Ok(status);
+        }
+        let (_, status) = block_on(wait(&self.file, Until::AtRest, Some(self.left())))??;
+        if status.is_stopping() {
+            let resume = json!({ "action": "resume", "batch": &status.batch });
+            let note = format!(
+                "its last run is being stopped and its running tasks have not ended; once they have, bex_control {resume} goes on"
+            );
+            self.notes.push(note);
+        }
+        Ok(status)
     }
 
     /// A batch that somebody else made may have more slots than the operator gives an agent.

@@ -134,7 +134,7 @@ fn answer(change: &Change<'_>, done: &str) -> Result<Answer, Mistake> {
 
 fn resume(change: &mut Change<'_>) -> Result<String, Mistake> {
     let status = read_status(&change.file, false)?;
-    if status.pid.is_some() {
+    if status.pid.is_some() && !status.is_stopping() {
         change.ask(Control::Resume, "resumed")?;
         return Ok(match status.state {
             State::Paused => "It goes on.".to_owned(),

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use batch_actions::{AddReply, BatchRequest, create, place_tasks};
+use batch_actions::{AddReply, BatchRequest, create, default_slots, place_tasks};
 use batch_core::{BatchSettings, Plan, Surroundings};
 use batch_store::{BatchFile, Origin};
 use serde_json::{Map, Value, json};
@@ -153,11 +153,6 @@ pub(crate) fn slots(
         // Nobody asked for what is lowered here, so nobody needs to be told.
         None => agent.limits().concurrency(default_slots(), &mut Vec::new()),
     }
-}
-
-fn default_slots() -> NonZeroU32 {
-    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    NonZeroU32::new(u32::try_from(cpus).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN)
 }
 
 fn show_plan(

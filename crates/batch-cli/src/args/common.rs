@@ -52,7 +52,7 @@ impl BatchArgs {
 /// How many tasks a run has at once.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct SlotArgs {
-    /// How many tasks run at once, in this run
+    /// How many tasks run at once, in this run; of a batch that is running already, from now on
     #[arg(short = 'j', long, value_name = "N", value_parser = parse_slots)]
     pub(crate) max_concurrent: Option<NonZeroU32>,
 }

@@ -274,3 +274,40 @@ fn a_batch_elsewhere_is_run_stopped_and_resumed_there() {
     let results = live.json(&on("results", &["--json"]), 0);
     assert_eq!(results["metadata"]["completed"], 3);
 }
+
+#[test]
+fn going_on_with_a_file_does_what_is_asked_now() {
+    let place = Place::new();
+    let failing =
+        |number: u32| json!({"shell": format!("echo {number} >> ran; exit 1"), "max_retries": 0});
+    place.tasks(&(1..5).map(failing).collect());
+    place
+        .bex(&["run", "-j1", "--format=none", "tasks.json"])
+        .expect(1);
+    let again = [
+        "run",
+        "--resume",
+        "-j1",
+        "--fail-fast",
+        "--format=none",
+        "tasks.json",
+    ];
+    let ended = place.bex(&again).expect(1);
+    assert!(ended.stderr.contains("1 failed, 3 cancelled"), "{ended:?}");
+
+    let kept = place.read("ran");
+    let refused = place.bex(&["run", "--resume", "--durability", "none", "tasks.json"]);
+    let refused = refused.expect(2);
+    assert!(
+        refused.stderr.contains("--durability none keeps none"),
+        "{refused:?}"
+    );
+    let detached = place
+        .bex(&["resume", "-d", "--durability", "none"])
+        .expect(2);
+    assert!(
+        detached.stderr.contains("--durability none"),
+        "{detached:?}"
+    );
+    assert_eq!(place.read("ran"), kept);
+}

@@ -81,10 +81,13 @@ fn guard(executor: Pid, ignored: &[i32], _alive: PipeWriter) -> ! {
     // The executor does the same; whoever comes first, nothing runs between.
     let _ = sys::own_group(executor);
     let awaited = awaited();
+    // Who leads a session has no shell above that would have it go on: it goes on guarding instead.
+    let session = rustix::process::getsid(None);
+    let stops = !session.is_ok_and(|leader| leader.as_raw_nonzero().get() == own_pid());
     loop {
         match sys::next_signal(&awaited) {
             Ok(libc::SIGCHLD) => {
-                if let Some(status) = look_after_children(executor) {
+                if let Some(status) = look_after_children(executor, stops) {
                     finish(status);
                 }
             }
@@ -97,12 +100,12 @@ fn guard(executor: Pid, ignored: &[i32], _alive: PipeWriter) -> ! {
     }
 }
 
-/// Takes the ends of children and stops when the executor stopped; gives the executor's end.
-fn look_after_children(executor: Pid) -> Option<i32> {
+/// Takes the ends of children and, with `stops`, stops when the executor stopped; gives the executor's end.
+fn look_after_children(executor: Pid, stops: bool) -> Option<i32> {
     while let Ok(Some(change)) = sys::next_change(false) {
         match change {
             Change::Ended(pid, status) if pid == executor => return Some(status),
-            Change::Stopped(pid) if pid == executor => {
+            Change::Stopped(pid) if pid == executor && stops => {
                 // Here this process stops, until somebody sends SIGCONT, which is then passed on.
                 let _ = sys::kill(own_pid(), libc::SIGSTOP);
             }

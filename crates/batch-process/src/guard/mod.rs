@@ -49,11 +49,6 @@ impl Guarded {
             ignored: imp::ignored(),
         }
     }
-
-    /// Whether there is a guardian.
-    pub fn has_guardian(&self) -> bool {
-        self.parent.is_some()
-    }
 }
 
 /// Puts a guardian above this process; returns in the executor only.
