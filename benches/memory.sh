@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # How much memory `bex` needs for very long input and very long output, and whether a byte is lost.
 #
-#   benches/memory.sh [-n LINES] [-b BYTES] [BEX]
+#   benches/memory.sh [-n LINES] [-b BYTES] [-q TASKS] [BEX]
 #
 # 1. LINES (10,000,000) lines on stdin, a no-op task for each.
 # 2. One task that prints BYTES (1,000,000,000) bytes, kept as JSONL in a file.
 # 3. The same, raw to a pipe.
+# 4. An executor with TASKS (1,000,000) queued command tasks, while the first of them runs (Linux).
 #
 # Prints a table in markdown: the peak resident memory of the largest process of `bex` or of its tasks,
 # the wall time and what arrived. Exits 1 if bytes were lost. Needs about three times BYTES of free
@@ -13,11 +14,12 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-lines=10000000 bytes=1000000000
-while getopts 'n:b:h' option; do
+lines=10000000 bytes=1000000000 queued=1000000
+while getopts 'n:b:q:h' option; do
     case $option in
         n) lines=$OPTARG ;;
         b) bytes=$OPTARG ;;
+        q) queued=$OPTARG ;;
         *) sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
     esac
 done
@@ -29,7 +31,8 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 export BEX_HOME=$scratch/bex-home
 
-python3 - "$bex" "$lines" "$bytes" "$scratch" <<'PYTHON'
+python3 - "$bex" "$lines" "$bytes" "$scratch" "$queued" <<'PYTHON'
+import json
 import os
 import re
 import resource
@@ -38,6 +41,7 @@ import sys
 import time
 
 bex, lines, count, scratch = os.path.abspath(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+queued = int(sys.argv[5])
 UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
 CHUNK = 1 << 20
 failed = False
@@ -102,6 +106,21 @@ os.unlink(path)
 
 peak, seconds, found = measure([bex, "run"] + task, stdout=subprocess.PIPE, read=longest_run)
 show_bytes("the same, raw to a pipe", peak, seconds, found)
+
+path = os.path.join(scratch, "tasks.jsonl")
+with open(path, "w") as file:
+    file.write('{"command": ["sleep", "1000"]}\n')
+    file.writelines(f'{{"command": ["gzip", "-k", "file-{n}"]}}\n' for n in range(1, queued))
+quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+subprocess.run([bex, "add", "--new", "--file", path], check=True, **quiet)
+start = time.perf_counter()
+subprocess.run([bex, "start", "-j", "1"], check=True, **quiet)
+seconds = time.perf_counter() - start
+status = json.loads(subprocess.run([bex, "status", "--json"], check=True, capture_output=True).stdout)
+with open(f"/proc/{status['pid']}/status") as file:
+    resident = int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1)) * 1024
+subprocess.run([bex, "stop", "--kill"], check=True, **quiet)
+show(f"{queued:,} queued command tasks", resident, seconds, f"{resident / queued:.0f} bytes a task")
 
 own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT / 2**20
 print(f"\nFigures below {own:.0f} MiB are those of the measuring script itself.")
