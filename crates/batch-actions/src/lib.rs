@@ -30,6 +30,7 @@ mod show;
 mod start;
 mod status;
 mod wait;
+mod words;
 
 pub use add::{AddReply, AddRequest, Target, add, create, create_open};
 pub use ask::ask;
