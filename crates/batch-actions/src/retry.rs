@@ -60,11 +60,15 @@ struct Wanted {
 }
 
 fn wanted(mut choice: Choice, store: &Store) -> Result<Wanted, ActionError> {
+    let mut with_the_batch = false;
     // What completed is run again only when it is named.
     if choice.tasks.is_empty() && choice.statuses.is_empty() {
         choice.statuses = match choice.filter {
-            // Queued ones for those that are held.
-            None if choice.cause.is_none() => vec![Status::Failed, Status::Queued],
+            // Queued ones for those that are held, cancelled ones for those that ended with the batch.
+            None if choice.cause.is_none() => {
+                with_the_batch = true;
+                vec![Status::Failed, Status::Queued, Status::Cancelled]
+            }
             None => vec![Status::Failed],
             Some(_) => vec![Status::Failed, Status::Cancelled, Status::Queued],
         };
@@ -80,6 +84,8 @@ fn wanted(mut choice: Choice, store: &Store) -> Result<Wanted, ActionError> {
         }
         match record.reason {
             Some(Reason::Queued(QueuedReason::Held)) => wanted.held.push(record.task),
+            Some(Reason::Cancelled(why)) if with_the_batch && why != CancelReason::BatchStopped => {
+            }
             _ if record.status.is_final() => wanted.finished.push(record.task),
             _ if named => wanted.open.push((record.task, record.status)),
             _ => {}

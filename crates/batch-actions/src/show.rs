@@ -196,9 +196,12 @@ fn queued(details: &TaskDetails, label: &str) -> String {
         Some(Reason::Queued(QueuedReason::Delayed { until })) => {
             let left = until.since(now());
             let error = last_error(record).unwrap_or_else(|| "no resources".to_owned());
+            let when = match details.batch.pid {
+                Some(_) => format!("in {}", ShortDuration(left)),
+                None => format!("when the batch goes on (bex resume {})", details.naming()),
+            };
             format!(
-                "{label} is tried again in {}: attempt {} ended with: {error}",
-                ShortDuration(left),
+                "{label} is tried again {when}: attempt {} ended with: {error}",
                 record.attempts.len()
             )
         }

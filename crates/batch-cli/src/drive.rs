@@ -87,7 +87,7 @@ async fn work(
     let feed = async {
         let fed = match feeder {
             Some(feeder) => feeder.feed(engine).await,
-            None => Ok(()),
+            None => Ok(Input::Whole),
         };
         if fed.is_err() {
             // What has run is to be kept, however long that takes.
@@ -106,7 +106,7 @@ async fn work(
     };
     tokio::pin!(feed, attend);
     tokio::select! {
-        fed = &mut feed => (attend.await, fed.map(|()| Input::Whole)),
+        fed = &mut feed => (attend.await, fed),
         // Stopped before the input ended.
         attended = &mut attend => (attended, Ok(Input::Cut)),
     }

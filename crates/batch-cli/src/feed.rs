@@ -9,7 +9,7 @@ use batch_input::TaskStream;
 use batch_runtime::{Gone, RunHandle};
 use tokio::sync::mpsc;
 
-use crate::drive::room;
+use crate::drive::{Input, room};
 use crate::exit::CliError;
 
 /// So many tasks of a stream are known at once, beside those that run.
@@ -47,8 +47,9 @@ impl Feeder {
         }
     }
 
-    /// Writes tasks into the file of a batch, and has the run see them.
-    pub(crate) async fn feed(mut self, engine: &Engine) -> Result<(), CliError> {
+    /// Writes tasks into the file of a batch, and has the run see them, until there are no more or the run takes
+    /// no more.
+    pub(crate) async fn feed(mut self, engine: &Engine) -> Result<Input, CliError> {
         let adder = engine.adder();
         let (written, mut handfuls) = mpsc::channel(1);
         std::thread::spawn(move || {
@@ -63,11 +64,11 @@ impl Feeder {
         while let Some(written) = handfuls.recv().await {
             written?;
             engine.look().await?;
-            if let Err(Gone) = room(engine.run(), WINDOW).await {
-                return Ok(());
+            if room(engine.run(), WINDOW).await == Err(Gone) || engine.is_stopping() {
+                return Ok(Input::Cut);
             }
         }
-        Ok(())
+        Ok(Input::Whole)
     }
 
     /// Hands tasks to a run without a file.

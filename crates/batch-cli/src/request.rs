@@ -149,6 +149,11 @@ fn check_together(
             "--resume goes on with a batch that is kept; --durability none keeps none",
         ));
     }
+    if args.durability.of_store().is_none() && (args.key.is_some() || args.store.is_some()) {
+        return Err(usage(
+            "--key and --store are for batches that are kept; --durability none keeps none",
+        ));
+    }
     let is_stdin = args.file.as_deref() == Some(Path::new("-"));
     if args.resume && is_stdin && args.store.is_none() {
         return Err(usage(
@@ -390,14 +395,18 @@ fn plan(
 /// What becomes of the results.
 pub(crate) fn output_plan(args: &ResultArgs, default: Format) -> Result<OutputPlan, CliError> {
     let by_name = args.output.as_deref().and_then(Format::of_file);
-    if let (Some(path), None, None) = (&args.output, by_name, args.format) {
+    // To a file nothing is never written: `none` keeps the terminal quiet then, as the file takes its place.
+    let given = args
+        .format
+        .filter(|format| args.output.is_none() || *format != Format::None);
+    if let (Some(path), None, None) = (&args.output, by_name, given) {
         let message = format!(
             "cannot tell the format of {}; name it .json, .jsonl, .csv or .txt, or give --format",
             path.display()
         );
         return Err(usage(message));
     }
-    let format = args.format.or(by_name).unwrap_or(default);
+    let format = given.or(by_name).unwrap_or(default);
     let filter = Filter::parse(args.filter.as_deref().unwrap_or(""))
         .map_err(|error| usage(format!("--filter: {error}")))?
         .with_statuses(args.status.iter().copied());

@@ -76,7 +76,8 @@ impl Engine {
                 }
             }
             self.look().await?;
-            may_end = !self.seen.lock().await.feeding;
+            // What comes after the end of a run is no part of it.
+            may_end = !self.seen.lock().await.feeding || self.room.is_stopping();
         }
     }
 

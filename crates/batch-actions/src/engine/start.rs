@@ -174,6 +174,11 @@ impl Engine {
         self.interrupted
     }
 
+    /// Whether the run is being stopped, or the batch has ended before its time: it takes up nothing more.
+    pub fn is_stopping(&self) -> bool {
+        self.room.is_stopping()
+    }
+
     /// Stops the run.
     pub fn stop(&self, mode: StopMode) {
         self.room.give_up();

@@ -61,7 +61,7 @@ pub(crate) struct SlotArgs {
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct AttemptArgs {
     /// How long one attempt may take, such as 30 or 1m30s
-    #[arg(long, value_name = "DUR", value_parser = parse_duration, help_heading = "How to run")]
+    #[arg(long, value_name = "DUR", value_parser = parse_limit, help_heading = "How to run")]
     pub(crate) timeout: Option<Duration>,
 
     /// How often a failed task is tried again [default: 3 in files, 0 for commands]
@@ -126,6 +126,16 @@ impl NarrowArgs {
         filter
             .with_priorities(self.priority.iter().copied())
             .with_tags(self.tag.iter().map(String::as_str))
+    }
+}
+
+/// A limit of time.
+pub(super) fn parse_limit(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(Duration::ZERO) => {
+            Err("it must be more than nothing; leave it out for no limit".to_owned())
+        }
+        limit => limit.map_err(|error| error.to_string()),
     }
 }
 

@@ -5,11 +5,14 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use batch_core::{Status, parse_duration};
+use batch_core::Status;
 use batch_export::Format;
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
-use super::common::{AttemptArgs, BatchArgs, FunctionArgs, NarrowArgs, SlotArgs, parse_slots};
+use super::common::{
+    AttemptArgs, BatchArgs, FunctionArgs, NarrowArgs, SlotArgs, parse_limit, parse_slots,
+};
 use super::{Durability, InputFormat, Progress};
 
 pub(crate) const RUN_USAGE: &str = "bex run [OPTIONS] FILE
@@ -72,7 +75,7 @@ pub(crate) struct RunArgs {
     pub(crate) attempt: AttemptArgs,
 
     /// How long the whole batch may take
-    #[arg(long, value_name = "DUR", value_parser = parse_duration, help_heading = "How to run")]
+    #[arg(long, value_name = "DUR", value_parser = parse_limit, help_heading = "How to run")]
     pub(crate) batch_timeout: Option<Duration>,
 
     /// End the batch at the first task that fails
@@ -92,7 +95,7 @@ pub(crate) struct RunArgs {
     pub(crate) name: Option<String>,
 
     /// One batch for each key: the same key and tasks give the batch that there is
-    #[arg(long, value_name = "KEY", help_heading = "The batch")]
+    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new(), help_heading = "The batch")]
     pub(crate) key: Option<String>,
 
     /// Go on with the last batch of FILE: run what is new, failed or unfinished, by content

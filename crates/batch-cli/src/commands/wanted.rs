@@ -51,7 +51,8 @@ pub(crate) fn write(args: &ExportArgs) -> Result<Exit, CliError> {
     let tasks = &args.wanted.choice.tasks;
     let file = args.batch.find_with(&Home::of_environment(), tasks)?;
     let path = &args.output;
-    let Some(format) = args.format.or_else(|| Format::of_file(path)) else {
+    let given = args.format.filter(|format| *format != Format::None);
+    let Some(format) = given.or_else(|| Format::of_file(path)) else {
         return Err(CliError::Usage(format!(
             "cannot tell the format of {}; name it .json, .jsonl, .csv or .txt, or give --format",
             path.display()

@@ -60,8 +60,8 @@ pub struct Batch {
     /// When the batch's own time is up, known from the first claim.
     pub(super) deadline: Option<Time>,
     pub(super) stopped_early: bool,
-    /// A failure ended the batch; what is restored after it has no turn either.
-    pub(super) failed_fast: bool,
+    /// Its time was up or a failure ended it: what comes after that has no turn either.
+    pub(super) is_over: bool,
     pub(super) stats: Stats,
     pub(super) durations: Durations,
     pub(super) events: Vec<Event>,
@@ -149,7 +149,7 @@ impl Batch {
             stopping: false,
             deadline: None,
             stopped_early: false,
-            failed_fast: false,
+            is_over: false,
             stats: Stats::default(),
             durations: Durations::default(),
             events: Vec::new(),

@@ -286,7 +286,7 @@ impl Batch {
                 self.finish(id, status, reason, now);
                 self.settle_dependents(id, status, id, now);
                 if status == Status::Failed && self.settings.fail_fast {
-                    self.failed_fast = true;
+                    self.is_over = true;
                     self.cancel_all(now);
                 }
             }

@@ -51,6 +51,7 @@ impl Batch {
     /// When a task does not exist, is not finished, or was given twice; nothing is changed then.
     pub fn reopen(&mut self, tasks: Vec<Reopen>, now: Time) -> Result<(), ReopenError> {
         let cancelled = self.check_reopen(&tasks)?;
+        self.is_over = false;
         self.forget_edges_to(&cancelled);
         // Their states come first: which of them wait for which is only then known.
         for task in &tasks {
@@ -59,7 +60,6 @@ impl Batch {
         for task in tasks {
             self.place(task.task, task.after.into_iter(), now);
         }
-        self.failed_fast = false;
         Ok(())
     }
 

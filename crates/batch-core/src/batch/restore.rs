@@ -13,7 +13,7 @@ use crate::event::{Event, Then};
 use crate::ids::TaskId;
 use crate::outcome::{Failure, Outcome};
 use crate::spec::TaskSpec;
-use crate::status::{CancelReason, FailureKind, Priority, Reason, Status};
+use crate::status::{FailureKind, Priority, Status};
 use crate::time::Time;
 
 /// An unfinished task as an earlier run left it.
@@ -108,10 +108,8 @@ impl Batch {
                 deaths,
             } => self.recover(id, started, last_seen.max(started), deaths, now),
         }
-        if self.failed_fast && self.table.final_status(id).is_none() {
-            let reason = Reason::Cancelled(CancelReason::BatchStopped);
-            self.finish(id, Status::Cancelled, Some(reason), now);
-            self.settle_dependents(id, Status::Cancelled, id, now);
+        if self.is_over && self.table.final_status(id).is_none() {
+            self.cancel_late(id, now);
         }
         id
     }

@@ -233,6 +233,7 @@ impl Batch {
     /// batch past its own is ended for good.
     pub fn handle_timers(&mut self, now: Time) {
         if !self.stopped_early && self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.is_over = true;
             self.cancel_all(now);
         }
         while let Some(&(at, id)) = self.timers.first() {

@@ -67,6 +67,9 @@ impl Batch {
 
     /// Brings a new task where it belongs: into the queue, behind its dependencies, or to its end.
     pub(super) fn place(&mut self, id: TaskId, after: impl Iterator<Item = TaskId>, now: Time) {
+        if self.is_over {
+            return self.cancel_late(id, now);
+        }
         let mut missing = 0;
         for dependency in after {
             match self.table.final_status(dependency) {
@@ -98,6 +101,13 @@ impl Batch {
         };
         *chain = self.edges.prepend(id, *chain);
         true
+    }
+
+    /// A task that came after the end of the batch is cancelled with it.
+    pub(super) fn cancel_late(&mut self, id: TaskId, now: Time) {
+        let reason = Reason::Cancelled(CancelReason::BatchStopped);
+        self.finish(id, Status::Cancelled, Some(reason), now);
+        self.settle_dependents(id, Status::Cancelled, id, now);
     }
 
     fn cancel_for(&mut self, id: TaskId, root: TaskId, now: Time) {
