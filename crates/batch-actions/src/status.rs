@@ -235,6 +235,10 @@ fn state(
     if died {
         return (State::Interrupted, Some(died_text()));
     }
+    if overview.open() == 0 && overview.info.origin.unread {
+        let why = "its input was not read to its end; what was not read is not in the batch";
+        return (State::Stopped, Some(why.to_owned()));
+    }
     if overview.open() == 0 {
         let all = overview.count(Status::Completed) == overview.tasks();
         return match all {

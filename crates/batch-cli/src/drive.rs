@@ -84,6 +84,7 @@ async fn work(
     engine: &Engine,
     feeder: Option<Feeder>,
 ) -> (Result<(), ActionError>, Result<Input, CliError>) {
+    let is_fed = feeder.is_some();
     let feed = async {
         let fed = match feeder {
             Some(feeder) => feeder.feed(engine).await,
@@ -93,7 +94,9 @@ async fn work(
             // What has run is to be kept, however long that takes.
             engine.run().stop(StopMode::Graceful);
         }
-        engine.all_added().await;
+        engine
+            .all_added(is_fed && fed.as_ref().is_ok_and(|fed| *fed == Input::Whole))
+            .await?;
         fed
     };
     let attend = async {

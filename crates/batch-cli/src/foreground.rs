@@ -14,7 +14,7 @@ use batch_runtime::{Executor, RunEnd, RunHandle, RunReport, Sink as _};
 use batch_store::{Durability, Store, lock};
 
 use crate::commands::resume::WholeResults;
-use crate::drive::{Driven, Input, drive, housekeeping, say_leftovers};
+use crate::drive::{Driven, drive, housekeeping, say_leftovers};
 use crate::exit::{CliError, Exit};
 use crate::feed::Feeder;
 use crate::functions::Functions;
@@ -113,7 +113,9 @@ impl Foreground {
         if closed && finished.open > 0 {
             screen.say("nobody reads the output any more, so the batch was stopped");
         }
-        if fed? == Input::Cut {
+        fed?;
+        let unread = store.info().map_err(ActionError::from)?.origin.unread;
+        if unread {
             screen.say("the input was not read to its end; what was not read is not in the batch");
         }
         if finished.open > 0 {
@@ -121,13 +123,18 @@ impl Foreground {
             let naming = Naming::new(store.batch(), self.store.file().path());
             tell_left(screen, &naming, held, finished.open);
         }
-        Ok(exit(
+        let exit = exit(
             &finished.report,
             self.fail_fast,
             failed,
             signal,
             finished.open,
-        ))
+        );
+        Ok(match exit {
+            // There is more to do than the batch has tasks for.
+            Exit::Completed | Exit::SomeFailed if unread && !self.fail_fast => Exit::Stopped,
+            exit => exit,
+        })
     }
 }
 

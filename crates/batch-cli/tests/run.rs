@@ -827,3 +827,81 @@ fn other_verbs_print_something() {
             .starts_with("bex ")
     );
 }
+
+#[test]
+fn the_time_of_a_batch_ends_its_items_too() {
+    let place = Place::new();
+    let items: String = (0..30_000).map(|n| format!("{n}\n")).collect();
+    let run = [
+        "run",
+        "-j2",
+        "--batch-timeout",
+        "0.3",
+        "--format=none",
+        "--",
+        "sleep",
+        "100",
+    ];
+    let ended = place.bex_with(items.as_bytes(), &run).expect(5);
+    assert!(ended.stderr.contains("not read to its end"), "{ended:?}");
+    let status = place.bex(&["status", "--json"]).expect(0).json();
+    assert_eq!(
+        (&status["queued"], &status["completed"]),
+        (&json!(0), &json!(0))
+    );
+}
+
+#[test]
+fn what_a_failure_ended_is_retried_with_it() {
+    let place = Place::new();
+    let script = "test {} != 2 || test -e mended";
+    let run = [
+        "run",
+        "--fail-fast",
+        "-j1",
+        "--shell",
+        script,
+        ":::",
+        "1",
+        "2",
+        "3",
+        "4",
+    ];
+    place.bex(&run).expect(1);
+    std::fs::write(place.path("mended"), "").unwrap();
+    assert_eq!(
+        place.bex(&["retry"]).expect(0).stdout,
+        "3 tasks queued again\n"
+    );
+    place.bex(&["resume"]).expect(0);
+}
+
+#[test]
+fn limits_of_nothing_and_empty_keys_are_refused() {
+    let place = Place::new();
+    for wrong in [
+        &["--timeout", "0"][..],
+        &["--batch-timeout", "0"],
+        &["--key", ""],
+        &["--durability", "none", "--key", "k"],
+        &["--durability", "none", "--store", "x.db"],
+    ] {
+        let command = ["run"]
+            .iter()
+            .chain(wrong)
+            .chain(&["--", "echo", ":::", "a"]);
+        let command: Vec<&str> = command.copied().collect();
+        let refused = place.bex(&command).expect(2);
+        assert_eq!(refused.stdout, "", "{refused:?}");
+    }
+}
+
+#[test]
+fn results_go_to_a_file_also_when_none_are_shown() {
+    let place = Place::new();
+    let run = [
+        "run", "-o", "o.csv", "--format", "none", "--", "echo", ":::", "a",
+    ];
+    assert_eq!(place.bex(&run).expect(0).stdout, "");
+    assert_eq!(place.read("o.csv").lines().count(), 2);
+}

@@ -30,6 +30,8 @@ pub struct Origin {
     pub file: Option<String>,
     /// The format in which its results are shown unless another is asked for.
     pub format: Option<String>,
+    /// Its items come one by one, and have not been read to their end.
+    pub unread: bool,
 }
 
 /// What a batch file says of the batch as a whole.
@@ -89,6 +91,9 @@ pub(crate) fn write_new(connection: &Connection, new: &NewBatch) -> rusqlite::Re
     put(connection, "way", &new.origin.way)?;
     put(connection, "file", &new.origin.file)?;
     put(connection, "format", &new.origin.format)?;
+    if new.origin.unread {
+        put(connection, "unread", &true)?;
+    }
     write_settings(connection, &new.settings)
 }
 
@@ -146,6 +151,7 @@ pub(crate) fn read(connection: &Connection) -> Result<BatchInfo, Result<String, 
             way: text("way")?.unwrap_or_default(),
             file: text("file")?,
             format: text("format")?,
+            unread: number("unread")?.unwrap_or_default() != 0,
         },
         created_at: shape::time(number("created_us")?.unwrap_or_default()),
         paused: text("paused")?,

@@ -122,6 +122,14 @@ impl Store {
         })
     }
 
+    /// Notes that all items of the batch are in it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn note_all_read(&mut self) -> Result<(), StoreError> {
+        self.write(|connection| settings::remove(connection, "unread"))
+    }
+
     /// A number that changes whenever another connection has written.
     ///
     /// # Errors

@@ -81,10 +81,22 @@ impl Engine {
         }
     }
 
-    /// Says that no more tasks come from this process.
-    pub async fn all_added(&self) {
+    /// Says that no more tasks come from this process; with `all_read`, because there are no more.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub async fn all_added(&self, all_read: bool) -> Result<(), ActionError> {
+        if all_read {
+            let (store, room) = (self.store.clone(), self.room.clone());
+            let note = move || {
+                let write = || lock(&store).note_all_read();
+                room.until_there_is_some(write, || drop(lock(&store).checkpoint()))
+            };
+            on_its_thread(note).await?;
+        }
         self.seen.lock().await.feeding = false;
         self.nudge.notify_one();
+        Ok(())
     }
 
     /// Takes in what was added and obeys what was asked, now and not at the next look.

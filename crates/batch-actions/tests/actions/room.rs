@@ -76,7 +76,7 @@ fn a_batch_that_is_being_filled_waits_for_room_and_loses_nothing() {
         tokio::task::spawn_blocking(move || adding.join().unwrap().unwrap())
             .await
             .unwrap();
-        engine.all_added().await;
+        engine.all_added(true).await.unwrap();
         place.gate.notify_one();
         attending.await.unwrap().unwrap();
         let finished = Arc::into_inner(engine).unwrap().finish().await.unwrap();

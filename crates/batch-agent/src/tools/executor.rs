@@ -100,6 +100,7 @@ fn new_queue(agent: &Agent, tasks: &[TaskSpec]) -> Result<BatchFile, Mistake> {
             way: KEY.to_owned(),
             file: None,
             format: Some("text".to_owned()),
+            unread: false,
         },
         ..BatchRequest::default()
     };

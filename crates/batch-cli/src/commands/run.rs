@@ -94,6 +94,7 @@ fn request(
             way: "run".to_owned(),
             file: source_file(args),
             format: Some(format.name().to_owned()),
+            unread: false,
         },
         durability,
         file: args.store.clone(),
@@ -179,7 +180,11 @@ async fn run_stored(
             (_, Some(store)) => (store, None),
             (known, None) => return existing(&known, &onlooker.screen),
         },
-        Work::Stream(stream) => (home.create(&request)?, Some(Feeder::start(stream))),
+        Work::Stream(stream) => {
+            let mut request = request.clone();
+            request.origin.unread = true;
+            (home.create(&request)?, Some(Feeder::start(stream)))
+        }
     };
     let fail_fast = request.settings.fail_fast;
     let foreground = Foreground {

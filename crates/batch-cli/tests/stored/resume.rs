@@ -311,3 +311,40 @@ fn going_on_with_a_file_does_what_is_asked_now() {
     );
     assert_eq!(place.read("ran"), kept);
 }
+
+#[test]
+fn items_that_were_not_read_are_not_passed_over_in_silence() {
+    let place = Place::new();
+    let items: String = (0..30_000).map(|n| format!("{n}\n")).collect();
+    let run = [
+        "run",
+        "-j2",
+        "--batch-timeout",
+        "0.3",
+        "--format=none",
+        "--",
+        "sleep",
+        "100",
+    ];
+    place.bex_with(items.as_bytes(), &run).expect(5);
+    let status = place.bex(&["status"]).expect(0).stdout;
+    assert!(
+        status.contains("b1 is stopped: its input was not read to its end"),
+        "{status}"
+    );
+    let wait = place.bex(&["wait"]).expect(5);
+    assert!(wait.stdout.contains("nothing runs b1"), "{wait:?}");
+    let resumed = place.bex(&["resume", "--format=none"]).expect(5);
+    assert!(
+        resumed.stderr.contains("not read to its end"),
+        "{resumed:?}"
+    );
+    // One whose input was read says nothing of it.
+    place
+        .bex_with(b"1\n2\n", &["run", "--format=none", "--", "true"])
+        .expect(0);
+    assert_eq!(
+        place.bex(&["status", "--json"]).expect(0).json()["state"],
+        "completed"
+    );
+}
