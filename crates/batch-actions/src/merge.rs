@@ -4,11 +4,12 @@
 //! on. Its place in the file does not count, nor do timeouts, retries or priorities. So a line put in at the front
 //! of a file makes one new task, and not all of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 
 use batch_core::{BatchSettings, Plan, Status, TaskId, TaskSpec};
-use batch_store::{BatchFile, ContentHash, Durability, Selection, Store};
+use batch_store::{Adding, BatchFile, ContentHash, Durability, Selection, Store};
 use serde::Serialize;
 
 use crate::ask::ask;
@@ -39,8 +40,29 @@ pub struct Merged {
 struct Old {
     task: TaskId,
     status: Status,
-    has_id: bool,
+    /// Its author's id.
+    id: Option<Box<str>>,
+    /// Another task has that id now.
+    is_renamed: bool,
     hash: ContentHash,
+}
+
+/// The id of a task that the file does not ask for any more, while another one has its own.
+fn id_when_gone(id: &str, task: TaskId) -> String {
+    format!("{id} (gone {task})")
+}
+
+/// The spec of a task with the id that its author gave it, and whether it has another one in the batch.
+fn as_given(task: TaskId, spec: Arc<TaskSpec>) -> (Arc<TaskSpec>, bool) {
+    let ending = id_when_gone("", task);
+    let id = spec.id.as_deref().and_then(|id| id.strip_suffix(&ending));
+    match id {
+        None => (spec, false),
+        Some(id) => {
+            let given = TaskSpec::clone(&spec).with_id(id);
+            (Arc::new(given), true)
+        }
+    }
 }
 
 /// Brings the tasks and the settings of a batch into line with a plan, and says what that comes to. The key stays.
@@ -77,8 +99,7 @@ pub async fn merge(
         }
     }
     merged.failed_before = again.len() as u64;
-    let used: std::collections::HashSet<TaskId> =
-        matched.iter().flatten().map(|old| old.task).collect();
+    let used: HashSet<TaskId> = matched.iter().flatten().map(|old| old.task).collect();
     let gone: Vec<&Old> = old.iter().filter(|old| !used.contains(&old.task)).collect();
     merged.gone = gone.len() as u64;
     merged.new = add_new(&mut store, plan, &matched, &gone)?;
@@ -119,7 +140,8 @@ fn old_tasks(store: &Store) -> Result<Vec<Old>, ActionError> {
     };
     let mut found = Vec::new();
     store.for_each_task::<ActionError>(&selection, |record| {
-        found.push((record.task, record.status, record.spec));
+        let (spec, is_renamed) = as_given(record.task, record.spec);
+        found.push((record.task, record.status, spec, is_renamed));
         Ok(true)
     })?;
     let places: HashMap<TaskId, usize> = found
@@ -128,7 +150,7 @@ fn old_tasks(store: &Store) -> Result<Vec<Old>, ActionError> {
         .map(|(place, (task, ..))| (*task, place))
         .collect();
     let mut needs = Vec::with_capacity(found.len());
-    for (task, _, spec) in &found {
+    for (task, _, spec, _) in &found {
         // Only who names others, or uses their results, needs any.
         let may_need = !spec.depends_on.is_empty() || spec.params.as_str().contains("{{");
         let of_task = match may_need {
@@ -138,15 +160,16 @@ fn old_tasks(store: &Store) -> Result<Vec<Old>, ActionError> {
         let known = of_task.iter().filter_map(|need| places.get(need).copied());
         needs.push(known.collect());
     }
-    let specs: Vec<&TaskSpec> = found.iter().map(|(_, _, spec)| &**spec).collect();
+    let specs: Vec<&TaskSpec> = found.iter().map(|(_, _, spec, _)| &**spec).collect();
     let hashes = hashes(&specs, &needs);
     Ok(found
         .iter()
         .zip(hashes)
-        .map(|((task, status, spec), hash)| Old {
+        .map(|((task, status, spec, is_renamed), hash)| Old {
             task: *task,
             status: *status,
-            has_id: spec.id.is_some(),
+            id: spec.id.clone(),
+            is_renamed: *is_renamed,
             hash,
         })
         .collect())
@@ -190,6 +213,31 @@ fn hashes(specs: &[&TaskSpec], needs: &[Vec<usize>]) -> Vec<ContentHash> {
     done.into_iter().flatten().collect()
 }
 
+/// Gives the ids of the file to the tasks that are in it now. Those that are gone keep theirs unless it is wanted.
+fn hand_over_ids(
+    adding: &mut Adding<'_>,
+    plan: &Plan,
+    matched: &[Option<&Old>],
+    gone: &[&Old],
+) -> Result<(), ActionError> {
+    let tasks = || plan.tasks().zip(matched);
+    let wanted: HashSet<&str> = tasks()
+        .filter(|(_, old)| old.is_none_or(|old| old.is_renamed))
+        .filter_map(|((spec, _), _)| spec.id.as_deref())
+        .collect();
+    for old in gone.iter().filter(|old| !old.is_renamed) {
+        if let Some(id) = old.id.as_deref().filter(|id| wanted.contains(id)) {
+            adding.rename(old.task, &id_when_gone(id, old.task))?;
+        }
+    }
+    for ((spec, _), old) in tasks() {
+        if let (Some(id), Some(old)) = (&spec.id, old.filter(|old| old.is_renamed)) {
+            adding.rename(old.task, id)?;
+        }
+    }
+    Ok(())
+}
+
 /// Adds the tasks that are new, and treats those that are not finished as the file says now.
 fn add_new(
     store: &mut Store,
@@ -198,9 +246,7 @@ fn add_new(
     gone: &[&Old],
 ) -> Result<u64, ActionError> {
     let mut adding = store.adding(now())?;
-    for old in gone.iter().filter(|old| old.has_id) {
-        adding.take_id(old.task)?;
-    }
+    hand_over_ids(&mut adding, plan, matched, gone)?;
     let mut next = adding.first_index();
     let places: Vec<TaskId> = matched
         .iter()

@@ -189,14 +189,14 @@ impl Adding<'_> {
             .map_err(|error| self.error(error))
     }
 
-    /// Takes its author's id from a task, so that another one can have it.
+    /// Gives a task another author's id.
     ///
     /// # Errors
-    /// When the file cannot be written.
-    pub fn take_id(&mut self, task: TaskId) -> Result<(), StoreError> {
+    /// When another task has it, or the file cannot be written.
+    pub fn rename(&mut self, task: TaskId, id: &str) -> Result<(), StoreError> {
         self.transaction
-            .prepare_cached("UPDATE specs SET name = coalesce(name, id), id = NULL WHERE task = ?1")
-            .and_then(|mut update| update.execute([task.get()]))
+            .prepare_cached("UPDATE specs SET id = ?2 WHERE task = ?1")
+            .and_then(|mut update| update.execute((task.get(), id)))
             .map(drop)
             .map_err(|error| self.error(error))
     }

@@ -348,3 +348,25 @@ fn items_that_were_not_read_are_not_passed_over_in_silence() {
         "completed"
     );
 }
+
+#[test]
+fn what_comes_back_into_a_file_is_not_run_again() {
+    let place = Place::new();
+    let pay =
+        |who: &str, how: &str| json!({"id": who, "shell": format!("echo {who} {how} >> paid")});
+    let run = |tasks: Value| {
+        place.tasks(&tasks);
+        let ended = place.bex(&["run", "--resume", "--format=none", "tasks.json"]);
+        ended.expect(0).stderr
+    };
+    run(json!([pay("ann", "once"), pay("bob", "once")]));
+    run(json!([pay("ann", "once")]));
+    let back = run(json!([pay("ann", "once"), pay("bob", "once")]));
+    assert!(back.contains("2 kept, 0 new"), "{back}");
+    // Another task with the id, and the first one again.
+    run(json!([pay("bob", "otherwise")]));
+    let back = run(json!([pay("bob", "once"), pay("ann", "once")]));
+    assert!(back.contains("2 kept, 0 new"), "{back}");
+    assert_eq!(place.read("paid").lines().count(), 3);
+    assert_eq!(place.bex(&["logs", "bob"]).expect(0).stdout, "");
+}
