@@ -123,7 +123,7 @@ impl From<Stop> for StopMode {
 const NAMED: usize = 20;
 
 impl ControlReply {
-    fn of(batch: BatchId, asked: usize, refused: Vec<(TaskId, String)>) -> Self {
+    pub(crate) fn of(batch: BatchId, asked: usize, refused: Vec<(TaskId, String)>) -> Self {
         let count = refused.len() as u64;
         let name = |task: TaskId| FullTaskId { batch, task }.to_string();
         Self {

@@ -1,6 +1,7 @@
 //! Running finished tasks again, in place: [`retry`].
 
-use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use batch_core::{CancelReason, QueuedReason, Reason, Status, TaskId};
@@ -24,39 +25,24 @@ pub(crate) async fn retry(
         Ok((store.batch(), wanted, reopened))
     })
     .await?;
-    let mut reply = ControlReply::default();
+    let asked = wanted.held.len() + reopened.len() + wanted.refused.len();
     for task in wanted.held {
-        match synced(run.release(task).await)? {
-            Ok(()) => reply.changed += 1,
-            Err(error) => return Err(ActionError::Refused(error.to_string())),
-        }
+        synced(run.release(task).await)?
+            .map_err(|error| ActionError::Refused(error.to_string()))?;
     }
-    reply.changed += reopened.len() as u64;
     if !reopened.is_empty() {
         synced(run.reopen(reopened).await)?
             .map_err(|error| ActionError::Refused(error.to_string()))?;
     }
-    reply.refused_in_all = wanted.open.len() as u64;
-    reply.refused = wanted
-        .open
-        .into_iter()
-        .take(20)
-        .map(|(task, status)| crate::control::Refused {
-            task: batch.task(task).to_string(),
-            why: format!(
-                "{} is {status}: only a finished task can be run again",
-                batch.task(task)
-            ),
-        })
-        .collect();
-    Ok(reply)
+    Ok(ControlReply::of(batch, asked, wanted.refused))
 }
 
 #[derive(Default)]
 struct Wanted {
     finished: Vec<TaskId>,
     held: Vec<TaskId>,
-    open: Vec<(TaskId, Status)>,
+    /// What cannot be run again, and why.
+    refused: Vec<(TaskId, String)>,
 }
 
 fn wanted(mut choice: Choice, store: &Store) -> Result<Wanted, ActionError> {
@@ -78,6 +64,7 @@ fn wanted(mut choice: Choice, store: &Store) -> Result<Wanted, ActionError> {
     let mut selection = resolved.selection.clone();
     selection.without_outputs = true;
     let mut wanted = Wanted::default();
+    let mut roots = Vec::new();
     store.for_each_task::<ActionError>(&selection, |record| {
         if !resolved.matches(&record) {
             return Ok(true);
@@ -86,14 +73,54 @@ fn wanted(mut choice: Choice, store: &Store) -> Result<Wanted, ActionError> {
             Some(Reason::Queued(QueuedReason::Held)) => wanted.held.push(record.task),
             Some(Reason::Cancelled(why)) if with_the_batch && why != CancelReason::BatchStopped => {
             }
-            _ if record.status.is_final() => wanted.finished.push(record.task),
-            _ if named => wanted.open.push((record.task, record.status)),
+            _ if record.status.is_final() => {
+                roots.extend(root(&record).map(|root| (record.task, root)));
+                wanted.finished.push(record.task);
+            }
+            _ if named => {
+                let (task, status) = (record.id(), record.status);
+                let why = format!("{task} is {status}: only a finished task can be run again");
+                wanted.refused.push((record.task, why));
+            }
             _ => {}
         }
         Ok(true)
     })?;
     add_dependents(&mut wanted.finished, store)?;
+    wanted.refuse_without_roots(&roots, store)?;
     Ok(wanted)
+}
+
+impl Wanted {
+    /// What was cancelled because of another task would be cancelled for it again, unless that one is run again too.
+    fn refuse_without_roots(
+        &mut self,
+        roots: &[(TaskId, TaskId)],
+        store: &Store,
+    ) -> Result<(), ActionError> {
+        let mut statuses: HashMap<TaskId, Option<Status>> = HashMap::new();
+        let mut stays: HashSet<TaskId> = HashSet::new();
+        for (task, root) in roots {
+            if self.finished.binary_search(root).is_ok() {
+                continue;
+            }
+            let status = match statuses.entry(*root) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => *new.insert(store.task(*root)?.map(|record| record.status)),
+            };
+            let how = match status {
+                Some(Status::Failed) => "failed",
+                Some(Status::Cancelled) => "was cancelled",
+                _ => continue,
+            };
+            let (name, root) = (store.batch().task(*task), store.batch().task(*root));
+            let why = format!("{name} needs {root}, which {how}; retry that one");
+            self.refused.push((*task, why));
+            stays.insert(*task);
+        }
+        self.finished.retain(|task| !stays.contains(task));
+        Ok(())
+    }
 }
 
 /// Adds the tasks that were cancelled because one of these did not complete.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use batch_actions::Home;
 use batch_agent::{Agent, AgentConfig, Limits};
+use batch_core::{Catalog as _, nearest};
+use batch_runtime::Registry;
 
 use crate::args::LimitArgs;
 use crate::exit::CliError;
@@ -20,6 +22,8 @@ pub(crate) fn agent(limits: &LimitArgs) -> Result<Agent, CliError> {
         tool_functions: functions.named_tools(),
         ..limits.limits()
     };
+    let registry = functions.registry();
+    check(&limits, &registry)?;
     let folder = match &limits.root {
         Some(root) => std::path::absolute(root)
             .map_err(|error| CliError::System("tell the root folder", error))?,
@@ -27,7 +31,7 @@ pub(crate) fn agent(limits: &LimitArgs) -> Result<Agent, CliError> {
     };
     Ok(Agent::new(AgentConfig {
         home: Home::of_environment(),
-        registry: functions.registry(),
+        registry,
         executor: Arc::new(move |file| {
             let mut command = Command::new(&program);
             command.arg("execute").arg(file);
@@ -36,4 +40,31 @@ pub(crate) fn agent(limits: &LimitArgs) -> Result<Agent, CliError> {
         folder,
         limits,
     }))
+}
+
+/// Limits that would hold nobody back are a mistake of the operator.
+fn check(limits: &Limits, registry: &Registry) -> Result<(), CliError> {
+    if let Some(root) = limits.root.as_ref().filter(|root| !root.is_dir()) {
+        return Err(CliError::Usage(format!(
+            "--root {}: there is no such folder",
+            root.display()
+        )));
+    }
+    let named = limits
+        .allowed_functions
+        .iter()
+        .chain(&limits.denied_functions);
+    let is_unknown =
+        |name: &&String| registry.get(name).is_none() && !limits.tool_functions.contains_key(*name);
+    match named.into_iter().find(is_unknown) {
+        None => Ok(()),
+        Some(name) => {
+            let hint = match nearest(name, registry.functions()) {
+                Some(near) => format!("; did you mean {near}?"),
+                None => String::new(),
+            };
+            let message = format!("--allow and --deny name functions, and {name:?} is none{hint}");
+            Err(CliError::Usage(message))
+        }
+    }
 }

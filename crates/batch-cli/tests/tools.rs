@@ -1,7 +1,6 @@
 //! Tool calls from the outside: with a server of a few lines of shell.
 #![cfg(target_os = "linux")]
 
-#[expect(dead_code, reason = "each test file uses its part")]
 mod common;
 
 use common::{Ended, Place};
@@ -117,4 +116,20 @@ fn mistakes_are_told_before_anything_runs() {
         assert!(said.contains("did you mean \"command\"?"), "{said}");
     }
     assert!(!place.has("starts"));
+}
+
+#[test]
+fn limits_that_would_hold_nobody_back_are_refused() {
+    let place = Place::new();
+    for (wrong, said) in [
+        (["--deny", "shel"], "did you mean shell?"),
+        (["--allow", "nope"], "\"nope\" is none"),
+        (["--root", "not-there"], "there is no such folder"),
+    ] {
+        let refused = place.bex(&["tool", wrong[0], wrong[1]]).expect(2);
+        assert!(refused.stderr.contains(said), "{refused:?}");
+    }
+    place
+        .bex(&["tool", "--deny", "shell,command", "--root", "."])
+        .expect(0);
 }

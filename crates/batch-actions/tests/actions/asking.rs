@@ -78,7 +78,9 @@ fn clearing_a_failure_lets_nothing_run_that_needs_it() {
         // What failed is needed by the two that were cancelled for it.
         let reply = ask(&file, about(&[1, 2, 4], clear)).await.unwrap();
         assert_eq!(reply.changed, 1);
-        ask(&file, about(&[3], retry)).await.unwrap();
+        let reply = ask(&file, about(&[3], retry)).await.unwrap();
+        assert_eq!((reply.changed, reply.refused_in_all), (0, 1));
+        assert!(reply.refused[0].why.contains("which failed; retry"));
         place.finish(&file).await;
         let store = Store::open_read(file.clone()).unwrap();
         let overview = store.overview().unwrap();
