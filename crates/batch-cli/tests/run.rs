@@ -829,29 +829,6 @@ fn other_verbs_print_something() {
 }
 
 #[test]
-fn the_time_of_a_batch_ends_its_items_too() {
-    let place = Place::new();
-    let items: String = (0..30_000).map(|n| format!("{n}\n")).collect();
-    let run = [
-        "run",
-        "-j2",
-        "--batch-timeout",
-        "0.3",
-        "--format=none",
-        "--",
-        "sleep",
-        "100",
-    ];
-    let ended = place.bex_with(items.as_bytes(), &run).expect(5);
-    assert!(ended.stderr.contains("not read to its end"), "{ended:?}");
-    let status = place.bex(&["status", "--json"]).expect(0).json();
-    assert_eq!(
-        (&status["queued"], &status["completed"]),
-        (&json!(0), &json!(0))
-    );
-}
-
-#[test]
 fn what_a_failure_ended_is_retried_with_it() {
     let place = Place::new();
     let script = "test {} != 2 || test -e mended";

@@ -326,7 +326,14 @@ fn items_that_were_not_read_are_not_passed_over_in_silence() {
         "sleep",
         "100",
     ];
-    place.bex_with(items.as_bytes(), &run).expect(5);
+    let ended = place.bex_with(items.as_bytes(), &run).expect(5);
+    assert!(ended.stderr.contains("not read to its end"), "{ended:?}");
+    // The time of the batch has ended all that was read.
+    let counts = place.bex(&["status", "--json"]).expect(0).json();
+    assert_eq!(
+        (&counts["queued"], &counts["completed"]),
+        (&json!(0), &json!(0))
+    );
     let status = place.bex(&["status"]).expect(0).stdout;
     assert!(
         status.contains("b1 is stopped: its input was not read to its end"),
