@@ -882,3 +882,20 @@ fn results_go_to_a_file_also_when_none_are_shown() {
     assert_eq!(place.bex(&run).expect(0).stdout, "");
     assert_eq!(place.read("o.csv").lines().count(), 2);
 }
+
+#[test]
+fn a_result_inside_quotes_is_refused_before_anything_runs() {
+    let place = Place::new();
+    place.tasks(&json!([
+        {"id": "q", "shell": "echo ran > ran"},
+        {"shell": "echo '{{ tasks.q.result.stdout }}'"},
+        {"shell": "echo {{ tasks.q.result.stdout }}"},
+        {"python": "print('{{ tasks.q.result.stdout }}')"},
+    ]));
+    let refused = place.bex(&["run", "tasks.json"]).expect(2);
+    assert!(
+        refused.stderr.contains("stands in single quotes"),
+        "{refused:?}"
+    );
+    assert!(!place.has("ran"));
+}

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use batch_core::{
-    Catalog, Encoding, Failure, FailureKind, FullTaskId, Json, Output, ParamProblem, TaskSpec,
+    Catalog, Encoding, Failure, FailureKind, FullTaskId, Json, Output, ParamProblem, Placeholder,
+    TaskSpec, fill_root, placeholders,
 };
 use serde::de::DeserializeOwned;
 
@@ -157,13 +158,28 @@ impl Catalog for Registry {
     }
 
     fn check(&self, function: &str, params: &Json) -> Result<(), Vec<ParamProblem>> {
-        self.get(function)
-            .map_or(Ok(()), |handler| handler.check(params))
+        let Some(handler) = self.get(function) else {
+            return Ok(());
+        };
+        handler.check(params)?;
+        check_places(handler.as_ref(), params)
     }
 
     fn help(&self) -> Option<&str> {
         self.help.as_deref()
     }
+}
+
+/// Refuses results of other tasks where they could not be put in, as inside the quotes of a script. What is wrong with
+/// them otherwise is told elsewhere.
+fn check_places(handler: &dyn Handler, params: &Json) -> Result<(), Vec<ParamProblem>> {
+    if !params.as_str().contains("{{") || placeholders(params).is_err() {
+        return Ok(());
+    }
+    // No placeholder has this root: all are left as they are, and only their places are looked at.
+    let nothing = |_: &Placeholder| Err(String::new());
+    let encoding = |path: &str| handler.encoding(params, path);
+    fill_root(params, "", &nothing, &encoding).map(drop)
 }
 
 struct FnHandler<F>(F);
