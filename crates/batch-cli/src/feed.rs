@@ -20,17 +20,29 @@ const HANDFUL: usize = 256;
 
 /// Reads items on threads of its own, as standard input may keep us waiting.
 pub(crate) struct Feeder {
-    tasks: mpsc::Receiver<Result<TaskSpec, CliError>>,
+    tasks: mpsc::Receiver<Result<Read, CliError>>,
+}
+
+/// A task, and whether it is known to be the last.
+struct Read {
+    task: TaskSpec,
+    last: bool,
 }
 
 impl Feeder {
     pub(crate) fn start(stream: Box<TaskStream>) -> Self {
         let (sender, tasks) = mpsc::channel(HANDFUL);
         std::thread::spawn(move || {
-            for task in *stream {
-                let task = task.map_err(|error| CliError::Usage(error.to_string()));
+            let mut stream = *stream;
+            while let Some(task) = stream.next() {
                 let last = task.is_err();
-                if sender.blocking_send(task).is_err() || last {
+                let read = task
+                    .map_err(|error| CliError::Usage(error.to_string()))
+                    .map(|task| Read {
+                        task,
+                        last: stream.is_over(),
+                    });
+                if sender.blocking_send(read).is_err() || last {
                     return;
                 }
             }
@@ -39,7 +51,7 @@ impl Feeder {
     }
 
     /// What waits, at least one task and at most a handful. `None` at the end.
-    fn blocking_handful(&mut self) -> Option<Result<Vec<TaskSpec>, CliError>> {
+    fn blocking_handful(&mut self) -> Option<Result<Vec<Read>, CliError>> {
         let mut handful = Vec::with_capacity(HANDFUL);
         match self.tasks.blocking_recv_many(&mut handful, HANDFUL) {
             0 => None,
@@ -54,7 +66,11 @@ impl Feeder {
         let (written, mut handfuls) = mpsc::channel(1);
         std::thread::spawn(move || {
             while let Some(handful) = self.blocking_handful() {
-                let done = handful.and_then(|tasks| Ok(adder.add(&tasks)?));
+                let done = handful.and_then(|handful| {
+                    let is_last = handful.last().is_some_and(|read| read.last);
+                    let tasks: Vec<_> = handful.into_iter().map(|read| read.task).collect();
+                    Ok(adder.add(&tasks, is_last)?)
+                });
                 let last = done.is_err();
                 if written.blocking_send(done).is_err() || last {
                     return;
@@ -78,8 +94,8 @@ impl Feeder {
             if self.tasks.recv_many(&mut handful, HANDFUL).await == 0 {
                 return Ok(());
             }
-            let tasks: Result<Vec<TaskSpec>, CliError> = handful.into_iter().collect();
-            let tasks = tasks?.into_iter().map(Arc::new).collect();
+            let read: Result<Vec<Read>, CliError> = handful.into_iter().collect();
+            let tasks = read?.into_iter().map(|read| Arc::new(read.task)).collect();
             if let Err(Gone) = run.feed(tasks, WINDOW).await {
                 return Ok(());
             }

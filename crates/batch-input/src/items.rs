@@ -80,6 +80,11 @@ impl Items {
         Self::stream(input, 0)
     }
 
+    /// Whether they are all there, so that nobody waits for the next one.
+    pub(crate) const fn is_list(&self) -> bool {
+        matches!(self.source, Source::List(_))
+    }
+
     /// The items of a list, such as the command line's.
     pub fn list(items: Vec<OsString>) -> Self {
         Self {

@@ -55,6 +55,11 @@ impl TaskStream {
         self.peeked.as_ref()?.as_ref()
     }
 
+    /// Whether no more come, where that can be told without waiting: of a list.
+    pub fn is_over(&mut self) -> bool {
+        self.items.is_list() && self.peek().is_none()
+    }
+
     fn make(&mut self) -> Option<Result<TaskSpec, ItemError>> {
         let item = match self.items.next_item()? {
             Ok(item) => item,

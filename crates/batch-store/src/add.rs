@@ -201,6 +201,14 @@ impl Adding<'_> {
             .map_err(|error| self.error(error))
     }
 
+    /// Notes with them that these are the last items of the batch.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn note_all_read(&mut self) -> Result<(), StoreError> {
+        settings::remove(&self.transaction, "unread").map_err(|error| self.error(error))
+    }
+
     /// Writes with them a row of `settings` in which others of this project keep something.
     ///
     /// # Errors

@@ -224,15 +224,19 @@ pub struct Adder {
 }
 
 impl Adder {
-    /// Adds checked tasks that need no others. While the disk is full it waits.
+    /// Adds checked tasks that need no others, with `last` as the last of the batch. While the disk is full it
+    /// waits.
     ///
     /// # Errors
     /// When they cannot be written; none is added then.
-    pub fn add(&self, tasks: &[TaskSpec]) -> Result<(), ActionError> {
+    pub fn add(&self, tasks: &[TaskSpec], last: bool) -> Result<(), ActionError> {
         let write = || {
             let mut store = lock(&self.store);
             let mut adding = store.adding(now())?;
             adding.add(tasks.iter().map(|task| (task, Vec::new())))?;
+            if last {
+                adding.note_all_read()?;
+            }
             adding.commit()
         };
         // A checkpoint needs no room of its own to give some back; if it fails nothing is lost.

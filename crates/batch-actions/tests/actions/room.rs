@@ -56,7 +56,9 @@ fn a_batch_that_is_being_filled_waits_for_room_and_loses_nothing() {
         let adder = engine.adder();
         let adding = std::thread::spawn(move || {
             let tasks: Vec<_> = (0..50).map(large).collect();
-            tasks.chunks(10).try_for_each(|tasks| adder.add(tasks))
+            tasks
+                .chunks(10)
+                .try_for_each(|tasks| adder.add(tasks, false))
         });
         let attended = Arc::clone(&engine);
         let attending = tokio::task::spawn_local(async move { attended.attend().await });
