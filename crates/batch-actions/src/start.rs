@@ -1,4 +1,4 @@
-//! Starting a background executor: [`start`] here, and its other half in the new process, [`Ready`].
+//! Starting a background executor: [`start`] here, and its other half in the new process, [`tell_parent`].
 //!
 //! The new process has a session of its own, no terminal, and a log file for what it has to say. It tells its
 //! parent in one line that it has the lease, or why not, so `bex start` returns with a true answer.

@@ -122,14 +122,6 @@ impl Store {
     pub fn extra(&self, name: &str) -> Result<Option<String>, StoreError> {
         settings::get(&self.connection, name).map_err(|error| self.error(error))
     }
-
-    /// Writes such a row.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn set_extra(&mut self, name: &str, value: &str) -> Result<(), StoreError> {
-        self.write(|connection| settings::put(connection, name, &value))
-    }
 }
 
 /// How long nobody worked on the batch between its first start and its last end: the gaps between the runs, and
