@@ -399,6 +399,15 @@ mod linux {
         })
     }
 
+    /// Whether this process leads its session.
+    ///
+    /// The leader's id is 0 when it lives outside our pid namespace, as for a program in a container whose
+    /// session began without; a type for ids that are never 0 cannot take that answer.
+    pub(crate) fn leads_session() -> bool {
+        // SAFETY: the calls touch no memory and cannot fail for the process itself.
+        unsafe { libc::getsid(0) == libc::getpid() }
+    }
+
     /// Puts a process into a group of its own.
     pub(crate) fn own_group(pid: Pid) -> io::Result<()> {
         // SAFETY: the call touches no memory.

@@ -199,6 +199,71 @@ fn a_stop_stops_guardian_executor_and_tasks_and_they_go_on() {
 }
 
 #[test]
+fn a_stopped_executor_stops_its_guardian_and_goes_on_with_it() {
+    let mut fixture = Fixture::start(&["run", "exec sleep 1000"]);
+    let (executor, _) = fixture.ids();
+    kill("-STOP", executor);
+    until_state(fixture.pid(), |state| state == 'T');
+    kill("-CONT", fixture.pid());
+    assert_eq!(fixture.line(), "Continue");
+    kill("-TERM", fixture.pid());
+    assert_eq!(fixture.line(), "Terminate");
+    assert_eq!(fixture.status(), (Some(143), None));
+}
+
+#[test]
+fn the_guardian_of_a_detached_executor_does_not_stop_with_it() {
+    let program = env!("CARGO_BIN_EXE_batch-process-fixture");
+    let line = Lifeline::new();
+    let script = format!("{}exec sleep 1000", line.hold());
+    let mut fixture =
+        Fixture::from(Command::new("setsid").args(["--wait", program, "run", &script]));
+    let (executor, _) = fixture.ids();
+    kill("-STOP", executor);
+    until_state(executor, |state| state == 'T');
+    // Nobody would wake it: it must still see the end of the executor and end what that leaves.
+    kill("-KILL", executor);
+    line.all_gone();
+    fixture.status();
+}
+
+/// `unshare` into a pid namespace of its own, where this machine lets us have one.
+fn pid_namespace() -> Option<Command> {
+    let ways: [&[&str]; 2] = [&[], &["--user", "--map-root-user"]];
+    ways.into_iter().find_map(|way| {
+        let unshare = |program: &str| {
+            let mut command = Command::new("unshare");
+            command
+                .args(way)
+                .args(["--pid", "--fork", "--mount-proc", program]);
+            command
+        };
+        let works = unshare("true").stderr(Stdio::null()).status();
+        works
+            .is_ok_and(|status| status.success())
+            .then(|| unshare("sh"))
+    })
+}
+
+/// As in a container: the session's leader has no id that this process could see, and it may be process 1.
+#[test]
+fn a_session_led_from_outside_the_pid_namespace_is_guarded_too() {
+    let Some(_) = pid_namespace() else {
+        eprintln!("!!! not tested: this machine gives us no pid namespace");
+        return;
+    };
+    let program = env!("CARGO_BIN_EXE_batch-process-fixture");
+    for script in [
+        format!("'{program}' exit 5"),
+        format!("exec '{program}' exit 5"),
+    ] {
+        let mut command = pid_namespace().unwrap();
+        let mut fixture = Fixture::from(command.args(["-c", &script]));
+        assert_eq!(fixture.status(), (Some(5), None), "{script}");
+    }
+}
+
+#[test]
 fn a_sweep_ends_what_tasks_left_and_names_it() {
     let line = Lifeline::new();
     let script = format!(

@@ -82,8 +82,7 @@ fn guard(executor: Pid, ignored: &[i32], _alive: PipeWriter) -> ! {
     let _ = sys::own_group(executor);
     let awaited = awaited();
     // Who leads a session has no shell above that would have it go on: it goes on guarding instead.
-    let session = rustix::process::getsid(None);
-    let stops = !session.is_ok_and(|leader| leader.as_raw_nonzero().get() == own_pid());
+    let stops = !sys::leads_session();
     loop {
         match sys::next_signal(&awaited) {
             Ok(libc::SIGCHLD) => {
