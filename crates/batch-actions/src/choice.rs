@@ -109,24 +109,34 @@ impl Resolved {
     }
 }
 
-/// The task that a text names: its number with or without the batch, or its author's id.
+/// The task that a text names: its number with or without the batch, or its author's id. A number that is also
+/// the id of another task names neither of them: it takes the batch to tell which one is meant.
 ///
 /// # Errors
-/// When there is none, or it is one of another batch.
+/// When there is none, it is one of another batch, or two have a claim to the name.
 pub fn find_task(store: &Store, name: &str) -> Result<TaskId, ActionError> {
     let batch = store.batch();
-    if let Some(task) = store.find(name)? {
-        return Ok(task);
-    }
-    let task = match name.parse::<FullTaskId>() {
-        Ok(full) if full.batch == batch => Some(full.task),
-        Ok(full) => return Err(ActionError::OtherBatch { batch, task: full }),
-        Err(_) => name.parse::<TaskId>().ok(),
+    let by_id = store.find(name)?;
+    let full = name.parse::<FullTaskId>();
+    let number = match (&full, by_id) {
+        (Ok(full), _) if full.batch == batch => Some(full.task),
+        (Ok(full), None) => return Err(ActionError::OtherBatch { batch, task: *full }),
+        _ => name.parse::<TaskId>().ok(),
     };
-    let known = |task: &TaskId| store.has_task(*task);
-    match task {
-        Some(task) if known(&task)? => Ok(task),
-        _ => Err(unknown_task(store, name)),
+    let by_number = match number {
+        Some(task) if store.has_task(task)? => Some(task),
+        _ => None,
+    };
+    match (by_number, by_id) {
+        (Some(task), Some(other)) if task != other && full.is_err() => {
+            Err(ActionError::Refused(format!(
+                "{name:?} is the id of {} and the number of {}; say which, with its batch",
+                batch.task(other),
+                batch.task(task)
+            )))
+        }
+        (Some(task), _) | (None, Some(task)) => Ok(task),
+        (None, None) => Err(unknown_task(store, name)),
     }
 }
 

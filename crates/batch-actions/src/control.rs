@@ -80,6 +80,9 @@ pub struct ControlReply {
     pub refused: Vec<Refused>,
     /// How many it could not change.
     pub refused_in_all: u64,
+    /// How many tasks run at once from now on, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_concurrent: Option<NonZeroU32>,
     /// What was cleared, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removed: Option<Removed>,
@@ -137,7 +140,7 @@ impl ControlReply {
                 })
                 .collect(),
             refused_in_all: count,
-            removed: None,
+            ..Self::default()
         }
     }
 }
@@ -176,7 +179,10 @@ pub(crate) async fn obey(
             run.set_concurrency(max_concurrent);
             let set = move |store: &mut Store| Ok(store.set_concurrency(max_concurrent)?);
             on_store(store, set).await?;
-            ControlReply::default()
+            ControlReply {
+                max_concurrent: Some(max_concurrent),
+                ..ControlReply::default()
+            }
         }
         Control::SetPriority { tasks, priority } => {
             set_priority(tasks, priority, run, store).await?

@@ -44,7 +44,7 @@ pub use merge::{Merged, merge};
 pub use naming::Naming;
 pub use place::place_tasks;
 pub use remove::{prune, remove};
-pub use results::{ResultsRequest, export, results, summary_of};
+pub use results::{ResultsRequest, export, results, summary_of, summary_of_chosen};
 pub use show::{TaskDetails, show, why};
 pub use start::{StartReply, start, tell_parent};
 pub use status::{

@@ -65,9 +65,11 @@ fn is_over(file: &BatchFile, older_than: Duration) -> bool {
         let overview = store.overview()?;
         let last = overview
             .run
+            .as_ref()
             .map_or(overview.info.created_at, |run| run.seen_at);
-        let over = matches!(state, State::Completed | State::Failed);
-        Ok(over && now().since(last) >= older_than)
+        // One whose input was not read to its end is stopped, and has nothing left to do either.
+        let ended = matches!(state, State::Completed | State::Failed | State::Stopped);
+        Ok(ended && overview.open() == 0 && now().since(last) >= older_than)
     };
     look().unwrap_or(false)
 }

@@ -90,6 +90,31 @@ fn write(
     Ok(written)
 }
 
+/// The summary of the tasks chosen, which may be all.
+///
+/// # Errors
+/// When the choice is wrong, or the file cannot be read.
+pub fn summary_of_chosen(
+    store: &Store,
+    tasks: &Choice,
+    more: &Filter,
+) -> Result<Summary, ActionError> {
+    if tasks.is_all() && more.is_empty() {
+        return summary_of(store);
+    }
+    let resolved = tasks.resolve(store)?;
+    let mut selection = resolved.selection.clone();
+    selection.without_outputs = true;
+    let mut summary = Summary::new(store.batch());
+    store.for_each_task::<ActionError>(&selection, |record| {
+        if resolved.matches(&record) && more.matches(&record) {
+            summary.add(&record);
+        }
+        Ok(true)
+    })?;
+    Ok(summary)
+}
+
 /// The summary of a batch from its sums.
 ///
 /// # Errors

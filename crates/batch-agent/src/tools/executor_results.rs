@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use batch_actions::{Choice, status_of, summary_of};
-use batch_export::{Format, UnknownFormat};
+use batch_actions::{Choice, status_of, summary_of_chosen};
+use batch_core::Status;
+use batch_export::{Filter, Format, UnknownFormat};
 use batch_store::{BatchFile, Store};
 use serde_json::{Map, json};
 
@@ -26,8 +27,9 @@ pub(crate) fn results(agent: &Agent, args: &Args<'_>, notes: &[String]) -> Resul
         "error",
     ];
     let mut call = Map::new();
-    if let Some(status) = wanted_status(args)? {
-        call.insert("status".to_owned(), json!([status]));
+    let wanted = wanted_status(args)?;
+    if let Some(status) = wanted {
+        call.insert("status".to_owned(), json!([status.name()]));
     }
     let limit = args.number("limit")?.unwrap_or(50);
     call.insert("limit".to_owned(), limit.into());
@@ -44,7 +46,7 @@ pub(crate) fn results(agent: &Agent, args: &Args<'_>, notes: &[String]) -> Resul
         return told(None, "", notes);
     };
     if format == "summary" {
-        return summary(&file, notes);
+        return summary(&file, wanted, notes);
     }
     let batch = Store::open_read(file)?.batch().to_string();
     call.insert("batch".to_owned(), batch.into());
@@ -52,21 +54,23 @@ pub(crate) fn results(agent: &Agent, args: &Args<'_>, notes: &[String]) -> Resul
 }
 
 /// The status asked for, by the name that it has here.
-fn wanted_status<'a>(args: &Args<'a>) -> Result<Option<&'a str>, Mistake> {
+fn wanted_status(args: &Args<'_>) -> Result<Option<Status>, Mistake> {
     match args.text("filter_status")? {
         None | Some("all") => Ok(None),
-        Some("pending") => Ok(Some("queued")),
-        Some(wanted) => {
-            args.statuses("filter_status")?;
-            Ok(Some(wanted))
-        }
+        Some("pending") => Ok(Some(Status::Queued)),
+        Some(_) => Ok(args.statuses("filter_status")?.first().copied()),
     }
 }
 
-/// The sums of all tasks.
-fn summary(file: &BatchFile, notes: &[String]) -> Result<Answer, Mistake> {
+/// The sums of all tasks, or of those with a status.
+fn summary(file: &BatchFile, wanted: Option<Status>, notes: &[String]) -> Result<Answer, Mistake> {
     let store = Store::open_read(file.clone())?;
-    let (status, summary) = (status_of(&store)?, summary_of(&store)?);
+    let tasks = Choice {
+        statuses: wanted.into_iter().collect(),
+        ..Choice::default()
+    };
+    let summary = summary_of_chosen(&store, &tasks, &Filter::default())?;
+    let status = status_of(&store)?;
     let summary = summary.to_string();
     let first = summary.lines().next().unwrap_or_default();
     let mut answer = answer(&status, "", notes)?;

@@ -96,6 +96,9 @@ fn results_come_in_the_former_formats() {
     let summary = call(json!({ "action": "results", "format": "summary" }));
     let sums = "\n5 tasks: 3 completed, 1 failed, 1 cancelled";
     assert!(summary.text.contains(sums), "{}", summary.text);
+    let some = json!({ "action": "results", "format": "summary", "filter_status": "failed" });
+    let some = call(some).text;
+    assert!(some.contains("\n1 task: 1 failed"), "{some}");
     call(json!({ "action": "export", "format": "csv", "output_file": "out" }));
     assert!(
         place

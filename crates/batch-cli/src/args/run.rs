@@ -187,8 +187,8 @@ pub(crate) struct ResumeArgs {
     #[arg(long, value_enum, default_value_t = Durability::Full)]
     pub(crate) durability: Durability,
 
-    /// Print the reply as JSON, where the batch runs in the background
-    #[arg(long)]
+    /// Print JSON: the results when it has run to its end here, the reply where it runs in the background
+    #[arg(long, conflicts_with = "format")]
     pub(crate) json: bool,
 
     // Last, as its heading would go on.

@@ -92,14 +92,17 @@ pub(crate) fn set(args: &SetArgs) -> Result<Exit, CliError> {
     let mut reply = ControlReply::default();
     let mut said = Vec::new();
     if let Some(max_concurrent) = args.max_concurrent {
-        done(&file, Control::SetConcurrency { max_concurrent })?;
+        reply = done(&file, Control::SetConcurrency { max_concurrent })?;
         said.push(match max_concurrent.get() {
             1 => "1 task runs at once".to_owned(),
             n => format!("{n} tasks run at once"),
         });
     }
     if let Some(priority) = args.priority {
-        reply = done(&file, Control::SetPriority { tasks, priority })?;
+        reply = ControlReply {
+            max_concurrent: reply.max_concurrent,
+            ..done(&file, Control::SetPriority { tasks, priority })?
+        };
         let tasks = count(reply.changed, "task");
         said.push(format!("{tasks} of priority {priority} now"));
     }

@@ -9,7 +9,7 @@ use batch_actions::{
 };
 use batch_export::{AtomicFile, Format};
 use batch_process::{ControlSignals, guard, raise_open_files};
-use batch_store::{BatchFile, Durability, Store};
+use batch_store::{BatchFile, BatchInfo, Durability, Store};
 
 use crate::args::{ResumeArgs, RunArgs};
 use crate::commands::run::runtime;
@@ -44,9 +44,7 @@ fn in_foreground(
 ) -> Result<Exit, CliError> {
     let store = Store::open_read(file).map_err(ActionError::from)?;
     let info = store.info().map_err(ActionError::from)?;
-    let format = info.origin.format.as_deref();
-    let format = format.and_then(|name| name.parse().ok());
-    let mut output = output_plan(&args.results, format.unwrap_or(Format::Text))?;
+    let mut output = output_plan(&args.results, format_of(&info, args.json))?;
     // Before anything starts a thread.
     let guarded = guard::enter().unwrap_or_else(|_| guard::Guarded::alone());
     output.open_file()?;
@@ -72,6 +70,16 @@ fn in_foreground(
         };
         foreground.run(None, onlooker).await
     })
+}
+
+/// The format of the results where none is given: that in which the batch was begun.
+fn format_of(info: &BatchInfo, json: bool) -> Format {
+    let before = info.origin.format.as_deref();
+    let before = before.and_then(|name| name.parse().ok());
+    match json {
+        true => Format::Json,
+        false => before.unwrap_or(Format::Text),
+    }
 }
 
 /// Has the executor of a batch go on. `None` when there is none, or none any more.

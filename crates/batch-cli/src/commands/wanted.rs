@@ -2,9 +2,12 @@
 
 use std::io::{self, IsTerminal};
 
-use batch_actions::{Choice, Home, ResultsRequest, export, results};
+use batch_actions::{
+    ActionError, Choice, Home, ResultsRequest, export, results, summary_of_chosen,
+};
 use batch_core::Status;
 use batch_export::{Filter, Format, WriterOptions};
+use batch_store::Store;
 use serde_json::json;
 
 use crate::args::{ExportArgs, ResultsArgs, WantedArgs};
@@ -31,16 +34,20 @@ pub(crate) fn show(args: &ResultsArgs) -> Result<Exit, CliError> {
     };
     let terminal = io::stdout().is_terminal();
     let request = request(&args.wanted, format, terminal);
+    if summary_only {
+        let store = Store::open_read(file).map_err(ActionError::from)?;
+        let summary = summary_of_chosen(&store, &request.tasks, &request.more)?;
+        print(false, &(), || summary.to_string())?;
+        return Ok(Exit::Completed);
+    }
     let (summary, _) = match results(&file, &request, io::stdout(), io::stderr()) {
         // Who reads has seen enough.
-        Err(batch_actions::ActionError::Export(error)) if error.is_broken_pipe() => {
+        Err(ActionError::Export(error)) if error.is_broken_pipe() => {
             return Ok(Exit::Completed);
         }
         done => done?,
     };
-    if summary_only {
-        print(false, &(), || summary.to_string())?;
-    } else if format == Format::Text && terminal {
+    if format == Format::Text && terminal {
         tell(format_args!("{summary}"));
     }
     Ok(Exit::Completed)

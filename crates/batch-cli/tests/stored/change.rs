@@ -177,6 +177,11 @@ fn set_changes_the_slots_and_the_priorities() {
     order.sort_unstable();
     assert_eq!(order.first().unwrap().1, "c");
     assert_eq!(order.last().unwrap().1, "a");
+    let reply = place.bex(&["set", "-j", "3", "--json"]).expect(0).json();
+    assert_eq!(
+        (&reply["max_concurrent"], &reply["changed"]),
+        (&json!(3), &json!(0))
+    );
     for args in [
         &["set"][..],
         &["set", "a"],

@@ -321,6 +321,31 @@ fn results_are_chosen() {
         ["flaky"]
     );
     assert_eq!(chosen(&["--offset", "9"]), [""; 0]);
+    let summary = place.bex(&["results", "--format", "summary", "--status", "completed"]);
+    let summary = summary.expect(0).stdout;
+    assert!(
+        summary.starts_with("2 tasks: 2 completed (1 flaky) in "),
+        "{summary}"
+    );
+}
+
+#[test]
+fn a_number_that_is_also_an_id_needs_its_batch() {
+    let place = Place::new();
+    let task = |id: &str| json!({ "id": id, "command": ["echo", id] });
+    place.tasks(&json!([task("2"), task("x"), task("3"), task("9")]));
+    place.bex(&["add", "--file", "tasks.json"]).expect(0);
+    let shown =
+        |name: &str| place.bex(&["show", name, "--json"]).expect(0).json()["task_id"].clone();
+    let refused = place.bex(&["show", "2"]).expect(2);
+    let hint = "\"2\" is the id of b1.1 and the number of b1.2; say which, with its batch";
+    assert!(refused.stderr.contains(hint), "{refused:?}");
+    assert_eq!(shown("b1.2"), "b1.2");
+    assert_eq!(shown("b1.1"), "b1.1");
+    // One task with both, and ids that are no task's number.
+    assert_eq!(shown("3"), "b1.3");
+    assert_eq!(shown("9"), "b1.4");
+    assert_eq!(shown("4"), "b1.4");
 }
 
 #[test]

@@ -119,6 +119,20 @@ fn results_of_a_resumed_batch_are_those_of_all_its_tasks() {
 }
 
 #[test]
+fn resume_gives_one_document_where_json_is_asked_for() {
+    let place = Place::new();
+    let items = ["--", "echo", ":::", "a", "b"];
+    place.bex(&[&["run", "-j1"], &items[..]].concat()).expect(0);
+    // Also of a batch in which there is nothing to do.
+    let document = place.bex(&["resume", "--json"]).expect(0).json();
+    assert_eq!(document["metadata"]["completed"], 2);
+    assert_eq!(document["tasks"][1]["result"]["stdout"], "b\n");
+    place
+        .bex(&["resume", "--json", "--format", "csv"])
+        .expect(2);
+}
+
+#[test]
 fn resume_runs_nothing_again_that_is_finished() {
     let place = Place::new();
     let script = "echo {} >> effects; test {} = good";
@@ -346,6 +360,9 @@ fn items_that_were_not_read_are_not_passed_over_in_silence() {
         resumed.stderr.contains("not read to its end"),
         "{resumed:?}"
     );
+    // There is nothing left to do in it.
+    let pruned = place.bex(&["prune", "--older-than", "0"]).expect(0);
+    assert_eq!(pruned.stdout, "removed b1\n");
     // One whose input was read says nothing of it.
     place
         .bex_with(b"1\n2\n", &["run", "--format=none", "--", "true"])

@@ -183,7 +183,8 @@ fn verbs_that_change_something_reply_as_json() {
     live.add_waiting("false");
     let nothing = json!({ "changed": 0, "refused": [], "refused_in_all": 0 });
     assert_eq!(reply(&live, &["pause"], 0), nothing);
-    assert_eq!(reply(&live, &["set", "-j", "1"], 0), nothing);
+    let set = reply(&live, &["set", "-j", "1"], 0);
+    assert_eq!(set["max_concurrent"], 1);
     let started = reply(&live, &["resume", "-d"], 0);
     let names: Vec<&String> = started.as_object().unwrap().keys().collect();
     assert_eq!(names, ["batch", "interrupted", "open", "pid", "run"]);
