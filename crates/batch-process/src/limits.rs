@@ -11,8 +11,8 @@ const PER_TASK: u64 = 8;
 /// Open files of the executor itself: terminal, files of results, the store, sockets.
 const OWN: u64 = 64;
 
-/// The soft limit there was before it was raised.
-static ORIGINAL: OnceLock<u64> = OnceLock::new();
+/// The limits there were, soft and hard, before the soft one was raised.
+static ORIGINAL: OnceLock<(u64, u64)> = OnceLock::new();
 
 /// What [`raise_open_files`] came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +26,7 @@ pub struct OpenFiles {
 /// Makes sure that so many tasks can run at once, raising the soft limit of open files if need be.
 ///
 /// Processes started afterwards get the old soft limit back, as some programs do poorly with a high
-/// one. On Linux that happens right after the start: for some microseconds a task sees the raised
-/// limit. On other systems tasks keep it. Where the limit needs no raising this costs nothing.
+/// one. On systems other than Linux tasks keep the raised one. Where the limit needs no raising this costs nothing.
 ///
 /// # Errors
 /// When the limits can be neither read nor set.
@@ -37,7 +36,7 @@ pub fn raise_open_files(tasks: u64) -> io::Result<OpenFiles> {
     let mut limit = soft;
     if wanted > soft {
         sys::set_open_files(wanted, hard)?;
-        ORIGINAL.get_or_init(|| soft);
+        ORIGINAL.get_or_init(|| (soft, hard));
         limit = wanted;
     }
     Ok(OpenFiles {
@@ -46,14 +45,7 @@ pub fn raise_open_files(tasks: u64) -> io::Result<OpenFiles> {
     })
 }
 
-/// Gives a process that has just started the limit it would have without us.
-#[cfg(target_os = "linux")]
-pub(crate) fn give_back(pid: sys::Pid) {
-    if let Some(soft) = ORIGINAL.get() {
-        // It may have ended already.
-        let _ = sys::set_open_files_of(pid, *soft);
-    }
+/// The limits, soft and hard, that a process would have without us, where they are not those that we have.
+pub(crate) fn to_give_back() -> Option<(u64, u64)> {
+    ORIGINAL.get().copied()
 }
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn give_back(_pid: sys::Pid) {}

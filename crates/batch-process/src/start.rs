@@ -179,8 +179,7 @@ fn launch(
         env: &env,
         cwd: cwd.as_deref(),
         stdio,
+        open_files: limits::to_give_back(),
     };
-    let pid = leaders::start(|| sys::spawn(&launch))?;
-    limits::give_back(pid);
-    Ok(pid)
+    leaders::start(|| sys::spawn(&launch))
 }
