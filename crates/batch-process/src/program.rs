@@ -21,7 +21,7 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
     resolve(OsStr::new(name), path, None).ok()
 }
 
-/// The program of a spec, for `posix_spawn`: a path, relative ones from `cwd`.
+/// The program of a spec, for its start: a path, relative ones from `cwd`.
 pub(crate) fn locate(
     name: &OsStr,
     additions: &[Variable],
