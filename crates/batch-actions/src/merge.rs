@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use batch_core::{BatchSettings, Plan, Status, TaskId, TaskSpec};
+use batch_core::{BatchId, BatchSettings, Plan, Status, TaskId, TaskSpec};
 use batch_store::{Adding, BatchFile, ContentHash, Durability, Selection, Store};
 use serde::Serialize;
 
@@ -86,51 +86,61 @@ pub async fn merge(
     })?;
     let old = old_tasks(&store)?;
     let matched = match_up(&old, plan);
-    let mut merged = Merged {
-        batch: batch.to_string(),
-        ..Merged::default()
-    };
-    let mut again = Vec::new();
-    for old in matched.iter().flatten() {
-        match old.status {
-            Status::Completed => merged.kept += 1,
-            Status::Failed | Status::Cancelled => again.push(old.task),
-            Status::Queued | Status::Running => merged.unfinished += 1,
-        }
-    }
-    merged.failed_before = again.len() as u64;
     let used: HashSet<TaskId> = matched.iter().flatten().map(|old| old.task).collect();
     let gone: Vec<&Old> = old.iter().filter(|old| !used.contains(&old.task)).collect();
-    merged.gone = gone.len() as u64;
-    merged.new = add_new(&mut store, plan, &matched, &gone)?;
+    let new = add_new(&mut store, plan, &matched, &gone)?;
     drop((store, lease));
-    let name = |task: &TaskId| batch.task(*task).to_string();
-    let open = |old: &&&Old| !old.status.is_final();
-    let stale: Vec<String> = gone
-        .iter()
-        .filter(open)
-        .map(|old| name(&old.task))
-        .collect();
-    if !stale.is_empty() {
-        let tasks = Choice::of(stale);
-        ask(file, Control::Cancel { tasks }).await?;
+    take_away(file, batch, &gone).await?;
+    let kept = || matched.iter().flatten().copied();
+    let again = kept().filter(|old| matches!(old.status, Status::Failed | Status::Cancelled));
+    ask_for(file, batch, again, |tasks| Control::Retry { tasks }).await?;
+    Ok(Merged {
+        new,
+        gone: gone.len() as u64,
+        ..Merged::of(batch, kept())
+    })
+}
+
+impl Merged {
+    /// What becomes of tasks that are in the file still.
+    fn of<'o>(batch: BatchId, tasks: impl Iterator<Item = &'o Old>) -> Self {
+        let mut merged = Self {
+            batch: batch.to_string(),
+            ..Self::default()
+        };
+        for task in tasks {
+            match task.status {
+                Status::Completed => merged.kept += 1,
+                Status::Failed | Status::Cancelled => merged.failed_before += 1,
+                Status::Queued | Status::Running => merged.unfinished += 1,
+            }
+        }
+        merged
     }
+}
+
+/// Removes the tasks that the file does not ask for any more, but for those that completed: results stay.
+async fn take_away(file: &BatchFile, batch: BatchId, gone: &[&Old]) -> Result<(), ActionError> {
+    let gone = || gone.iter().copied();
+    let open = gone().filter(|old| !old.status.is_final());
+    ask_for(file, batch, open, |tasks| Control::Cancel { tasks }).await?;
     // A failure of what the file does not ask for any more is none.
-    let unwanted = |old: &&&Old| old.status != Status::Completed;
-    let unwanted: Vec<String> = gone
-        .iter()
-        .filter(unwanted)
-        .map(|old| name(&old.task))
-        .collect();
-    if !unwanted.is_empty() {
-        let tasks = Choice::of(unwanted);
-        ask(file, Control::Clear { tasks }).await?;
+    let unwanted = gone().filter(|old| old.status != Status::Completed);
+    ask_for(file, batch, unwanted, |tasks| Control::Clear { tasks }).await
+}
+
+/// Has something done to tasks, where there are any.
+async fn ask_for<'o>(
+    file: &BatchFile,
+    batch: BatchId,
+    tasks: impl Iterator<Item = &'o Old>,
+    what: impl FnOnce(Choice) -> Control,
+) -> Result<(), ActionError> {
+    let names: Vec<String> = tasks.map(|old| batch.task(old.task).to_string()).collect();
+    if !names.is_empty() {
+        ask(file, what(Choice::of(names))).await?;
     }
-    if !again.is_empty() {
-        let tasks = Choice::of(again.iter().map(name));
-        ask(file, Control::Retry { tasks }).await?;
-    }
-    Ok(merged)
+    Ok(())
 }
 
 fn old_tasks(store: &Store) -> Result<Vec<Old>, ActionError> {
