@@ -288,8 +288,8 @@ fn existing(store: &Store, key: &str, tasks: &[&TaskSpec]) -> Result<AddReply, A
 
 /// Whether an executor works on a batch and takes up what comes.
 fn is_executed(file: &BatchFile) -> Result<bool, ActionError> {
-    let held = Lease::holder(file)?.is_some_and(|holder| holder.run > 0);
-    Ok(held && Lease::note_of(file).as_deref() != Some(STOPPING))
+    let executor = Lease::holder(file)?.filter(|holder| holder.run > 0);
+    Ok(executor.is_some_and(|executor| executor.note.as_deref() != Some(STOPPING)))
 }
 
 /// The content of tasks as they were given, with their dependencies by name.

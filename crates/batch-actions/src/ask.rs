@@ -30,19 +30,35 @@ const LOOK: Duration = Duration::from_millis(5);
 /// # Errors
 /// When it is refused, or the file cannot be used.
 pub async fn ask(file: &BatchFile, control: Control) -> Result<ControlReply, ActionError> {
+    loop {
+        if let Some(reply) = ask_executor(file, control.clone()).await? {
+            return Ok(reply);
+        }
+        match alone(file, control.clone()).await {
+            // Somebody was faster; ask them.
+            Err(ActionError::Running { .. }) => {}
+            done => return done,
+        }
+    }
+}
+
+/// Has something done to a batch by the executor that works on it; `None` when there is none, or none any more.
+///
+/// # Errors
+/// When it is refused, or the file cannot be used.
+pub async fn ask_executor(
+    file: &BatchFile,
+    control: Control,
+) -> Result<Option<ControlReply>, ActionError> {
     let began = Instant::now();
     loop {
         match Lease::holder(file)? {
-            None => match alone(file, control.clone()).await {
-                // Somebody was faster; ask them.
-                Err(ActionError::Running { .. }) => {}
-                done => return done,
-            },
+            None => return Ok(None),
             // Another one who obeys a request of their own has it for a moment.
             Some(holder) if holder.run == 0 => sleep(LOOK).await,
             Some(holder) => {
                 if let Some(reply) = ask_holder(file, &control, &holder).await? {
-                    return reply.map_err(ActionError::Refused);
+                    return reply.map(Some).map_err(ActionError::Refused);
                 }
             }
         }
@@ -76,8 +92,10 @@ async fn ask_holder(
             Asked::Dropped => return Ok(None),
             Asked::Open => {}
         }
-        let gone = Lease::holder(file)?.is_none();
-        let no_room = began.elapsed() > NO_ROOM_PATIENCE && has_no_room(file);
+        let now = Lease::holder(file)?;
+        let gone = now.is_none();
+        let is_full = now.is_some_and(|holder| holder.note.as_deref() == Some(DISK_FULL));
+        let no_room = is_full && began.elapsed() > NO_ROOM_PATIENCE;
         if gone || no_room || began.elapsed() > PATIENCE {
             match request.take_back()? {
                 // It has just been answered or dropped: the next look tells.
@@ -142,10 +160,6 @@ impl Drop for Request {
             let _ = self.take_back();
         }
     }
-}
-
-fn has_no_room(file: &BatchFile) -> bool {
-    Lease::note_of(file).as_deref() == Some(DISK_FULL)
 }
 
 /// On a full disk the file passes nothing on. To stop, the executor is told by a signal.

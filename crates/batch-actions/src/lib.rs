@@ -33,7 +33,7 @@ mod wait;
 mod words;
 
 pub use add::{AddReply, AddRequest, Target, add, create, create_open};
-pub use ask::ask;
+pub use ask::{ask, ask_executor};
 pub use choice::{Choice, Resolved, find_task};
 pub use control::{Control, ControlReply, Refused, Removed, Stop};
 pub use engine::{Adder, Engine, EngineOptions, Finished, LeftoverProcess, Mode, is_output_closed};

@@ -167,10 +167,9 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
     // The holder first: a run that ends in between has written its last word before it lets go.
     let holder = Lease::holder(store.file())?.filter(|holder| holder.run > 0);
     let overview = store.overview()?;
-    let note = holder.as_ref().and_then(|_| Lease::note_of(store.file()));
     let batch = store.batch();
     let naming = Naming::new(batch, store.file().path());
-    let (state, reason) = state(&overview, holder.as_ref(), note, &naming);
+    let (state, reason) = state(&overview, holder.as_ref(), &naming);
     let (total, open) = (overview.tasks(), overview.open());
     let live = overview.run.as_ref().filter(|_| holder.is_some());
     let info = &overview.info;
@@ -211,16 +210,11 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
     })
 }
 
-fn state(
-    overview: &Overview,
-    holder: Option<&Holder>,
-    note: Option<String>,
-    naming: &Naming,
-) -> (State, Option<String>) {
+fn state(overview: &Overview, holder: Option<&Holder>, naming: &Naming) -> (State, Option<String>) {
     let paused = overview.info.paused.clone();
     let died_text = || format!("its executor died; go on with: bex resume {naming}");
-    if holder.is_some() {
-        return match (note, paused) {
+    if let Some(holder) = holder {
+        return match (holder.note.as_deref().map(str::to_owned), paused) {
             (Some(note), _) if note == STOPPING => (State::Running, Some(note)),
             (Some(note), _) => (State::Paused, Some(note)),
             (None, Some(why)) => (State::Paused, Some(format!("paused {why}"))),

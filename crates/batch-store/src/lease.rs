@@ -47,6 +47,8 @@ pub struct Holder {
     pub boot: String,
     /// Its run; 0 for one that only obeyed a request.
     pub run: u32,
+    /// Why the batch stands still, as it noted it; see [`Notice`].
+    pub note: Option<Box<str>>,
 }
 
 /// The lease was not given.
@@ -117,14 +119,7 @@ impl Lease {
         }
     }
 
-    /// Why a batch stands still, as its holder noted it.
-    pub fn note_of(batch: &BatchFile) -> Option<String> {
-        let file = File::open(batch.lease_path()).ok()?;
-        let text = read_text(&file, NOTE).ok()?;
-        (!text.is_empty()).then_some(text)
-    }
-
-    /// Writes down who holds the lease from now on.
+    /// Writes down who holds the lease from now on, without a note.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -134,6 +129,7 @@ impl Lease {
             mark,
             boot,
             run,
+            note: _,
         } = holder;
         let text = format!("{pid}\n{mark}\n{boot}\n{run}\n");
         // Up to the slots: what a dead holder noted is no longer true.
@@ -274,30 +270,39 @@ fn lock(file: &File) -> Result<(), TryLockError> {
     file.try_lock()
 }
 
+/// One that has signed nothing yet, or lets go just now, is nobody in particular.
 fn read_holder(file: &File) -> Holder {
-    parse_holder(&read_text(file, 0).unwrap_or_default()).unwrap_or_default()
+    read_signed(file).ok().flatten().unwrap_or_default()
 }
 
-fn parse_holder(text: &str) -> Option<Holder> {
-    let mut lines = text.lines();
+/// Who signed, and what it noted. Read at once: a holder that lets go meanwhile is there with its note, or not at
+/// all.
+fn read_signed(file: &File) -> io::Result<Option<Holder>> {
+    let mut bytes = [0; SLOTS as usize];
+    let length = file.read_at(&mut bytes, 0)?;
+    let (signed, note) = bytes[..length].split_at(length.min(NOTE as usize));
+    Ok(parse_holder(&text(signed), text(note)))
+}
+
+fn parse_holder(signed: &str, note: String) -> Option<Holder> {
+    let mut lines = signed.lines();
     Some(Holder {
         pid: lines.next()?.parse().ok()?,
         mark: lines.next()?.to_owned(),
         boot: lines.next()?.to_owned(),
         run: lines.next()?.parse().ok()?,
+        note: (!note.is_empty()).then(|| note.into()),
     })
 }
 
 /// A text that ends with a zero byte or with its place.
-fn read_text(file: &File, at: u64) -> io::Result<String> {
-    let mut bytes = [0; NOTE as usize];
-    let length = file.read_at(&mut bytes, at)?;
-    let text = bytes[..length].split(|byte| *byte == 0).next();
-    Ok(String::from_utf8_lossy(text.unwrap_or_default()).into_owned())
+fn text(bytes: &[u8]) -> String {
+    let text = bytes.split(|byte| *byte == 0).next();
+    String::from_utf8_lossy(text.unwrap_or_default()).into_owned()
 }
 
 fn read_left(file: &File) -> io::Result<LeftInLease> {
-    let holder = parse_holder(&read_text(file, 0)?);
+    let holder = read_signed(file)?;
     let mut bytes = Vec::new();
     let length = file.metadata()?.len();
     if length > SLOTS {
@@ -330,6 +335,14 @@ mod tests {
             mark: "7-99".to_owned(),
             boot: "b".to_owned(),
             run,
+            note: None,
+        }
+    }
+
+    fn full(run: u32) -> Holder {
+        Holder {
+            note: Some("the disk is full".into()),
+            ..holder(run)
         }
     }
 
@@ -358,18 +371,17 @@ mod tests {
 
         let refused = Lease::take(&batch, &holder(4)).unwrap_err();
         assert!(
-            matches!(&refused, LeaseError::Held(by) if *by == holder(3)),
+            matches!(&refused, LeaseError::Held(by) if *by == full(3)),
             "{refused}"
         );
-        assert_eq!(Lease::holder(&batch).unwrap(), Some(holder(3)));
-        assert_eq!(Lease::note_of(&batch).as_deref(), Some("the disk is full"));
+        assert_eq!(Lease::holder(&batch).unwrap(), Some(full(3)));
         drop((lease, started));
 
         let (mut lease, left) = Lease::take(&batch, &holder(4)).unwrap();
-        assert_eq!(left.holder, Some(holder(3)));
+        assert_eq!(left.holder, Some(full(3)));
         let cut_off = HashMap::from([(task(5), 2), (task(9), 1)]);
         assert_eq!(left.started, cut_off);
-        assert_eq!(Lease::note_of(&batch), None);
+        assert_eq!(Lease::holder(&batch).unwrap(), Some(holder(4)));
         // This one dies before it has seen to them.
         drop(lease);
         let left = Lease::take(&batch, &holder(5));

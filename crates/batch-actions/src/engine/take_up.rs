@@ -119,6 +119,7 @@ pub(crate) fn me(run: u32) -> Holder {
         mark: own_mark().to_owned(),
         boot: boot_id(),
         run,
+        note: None,
     }
 }
 

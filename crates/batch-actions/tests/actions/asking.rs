@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use batch_actions::{Control, State, Stop, ask, status};
+use batch_actions::{Control, State, Stop, ask, ask_executor, status};
 use batch_core::Status;
 use batch_store::{Durability, Store};
 
@@ -52,6 +52,24 @@ fn a_running_executor_answers() {
         ask(&file, Control::Stop { how: Stop::Kill }).await.unwrap();
         assert_eq!(run.await.unwrap().open, 1);
         assert!(!place.add_to(&file, vec![task("fine")]).running);
+    });
+}
+
+#[test]
+fn only_an_executor_is_asked_where_nobody_else_is_to_do_it() {
+    on_one_thread(async {
+        let place = Place::new();
+        let file = place.batch(vec![task("wait")]);
+        ask(&file, Control::Pause).await.unwrap();
+        let paused = || status(&file, false).unwrap().state == State::Paused;
+        // That it goes on would be said of a batch that nobody runs.
+        assert_eq!(ask_executor(&file, Control::Resume).await.unwrap(), None);
+        assert!(paused());
+        let run = attend(place.engine(&file, false).await);
+        let reply = ask_executor(&file, Control::Resume).await.unwrap();
+        assert!(reply.is_some() && !paused());
+        ask(&file, Control::Stop { how: Stop::Kill }).await.unwrap();
+        run.await.unwrap();
     });
 }
 

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use batch_actions::{
     ActionError, BatchRequest, Choice, Control, ControlReply, Home, ResultsRequest, State, Until,
-    ask, merge, results, status, wait,
+    ask_executor, merge, results, status, wait,
 };
 use batch_export::{AtomicFile, Format};
 use batch_process::{ControlSignals, guard, raise_open_files};
@@ -96,13 +96,15 @@ fn unpause(
     runtime()?.block_on(async {
         if !before.is_stopping() {
             match go_on(file, slots).await {
-                Ok(reply) => {
+                Ok(Some(reply)) => {
                     print(json, &reply, || match before.state {
                         State::Paused => format!("{batch} goes on"),
                         _ => format!("{batch} is running already"),
                     })?;
                     return Ok(Some(Exit::Completed));
                 }
+                // Its run came to its end meanwhile.
+                Ok(None) => return Ok(None),
                 // It was told to stop a moment ago.
                 Err(_) if is_stopping(file)? => {}
                 Err(error) => return Err(error.into()),
@@ -116,12 +118,15 @@ fn unpause(
     })
 }
 
-/// Has an executor go on, with so many slots where that is asked for.
-async fn go_on(file: &BatchFile, slots: Option<NonZeroU32>) -> Result<ControlReply, ActionError> {
+/// Has an executor go on, with so many slots where that is asked for; `None` when there is none any more.
+async fn go_on(
+    file: &BatchFile,
+    slots: Option<NonZeroU32>,
+) -> Result<Option<ControlReply>, ActionError> {
     if let Some(max_concurrent) = slots {
-        ask(file, Control::SetConcurrency { max_concurrent }).await?;
+        ask_executor(file, Control::SetConcurrency { max_concurrent }).await?;
     }
-    ask(file, Control::Resume).await
+    ask_executor(file, Control::Resume).await
 }
 
 fn is_stopping(file: &BatchFile) -> Result<bool, CliError> {
