@@ -176,7 +176,7 @@ fn without_room(
         _ => {
             return Err(ActionError::NoRoom {
                 batch: Store::open_read(file.clone())?.batch(),
-                holder: holder.clone(),
+                holder: Box::new(holder.clone()),
                 waits,
             });
         }
@@ -215,7 +215,7 @@ fn no_answer(file: &BatchFile, holder: Holder) -> ActionError {
     match Store::open_read(file.clone()) {
         Ok(store) => ActionError::NoAnswer {
             batch: store.batch(),
-            holder,
+            holder: Box::new(holder),
             seconds: PATIENCE.as_secs(),
         },
         Err(error) => error.into(),

@@ -62,7 +62,7 @@ pub enum ActionError {
         /// The batch.
         batch: BatchId,
         /// The process.
-        holder: Holder,
+        holder: Box<Holder>,
         /// How a command names the batch.
         naming: Naming,
     },
@@ -78,7 +78,7 @@ pub enum ActionError {
         /// The batch.
         batch: BatchId,
         /// The process.
-        holder: Holder,
+        holder: Box<Holder>,
         /// How long it had.
         seconds: u64,
     },
@@ -92,7 +92,7 @@ pub enum ActionError {
         /// The batch.
         batch: BatchId,
         /// The process.
-        holder: Holder,
+        holder: Box<Holder>,
         /// The request is in the file already, and cannot be taken back.
         waits: bool,
     },
@@ -169,7 +169,7 @@ impl ActionError {
                     .map_or_else(|_| BatchId::default(), |store| store.batch());
                 Self::Running {
                     batch,
-                    holder,
+                    holder: Box::new(holder),
                     naming: Naming::new(batch, file.path()),
                 }
             }
