@@ -1,7 +1,7 @@
 //! The journal as a sink of the run: [`JournalSink`].
 //!
 //! Rows are written when nothing more waits, or when there are many, but with a pause after each
-//! transaction: others that write to the file get their turn, and the disk is asked to sync a hundred times a
+//! transaction: others that write to the file get their turn, and the disk is asked to sync sixty times a
 //! second at most.
 
 use std::cell::RefCell;
@@ -15,13 +15,13 @@ use batch_store::Journal;
 use super::room::Room;
 
 /// Between the end of one transaction and the beginning of the next.
-const PAUSE: Duration = Duration::from_millis(8);
+const PAUSE: Duration = Duration::from_millis(15);
 
 /// So many rows are written without waiting for a moment of rest,
 const MANY: usize = 16_384;
 
 /// and so are any after this time.
-const LATEST: Duration = Duration::from_millis(15);
+const LATEST: Duration = Duration::from_millis(16);
 
 /// Writes the events of a run into the file of its batch.
 pub(crate) struct JournalSink {
