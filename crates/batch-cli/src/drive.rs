@@ -59,12 +59,16 @@ pub(crate) async fn drive(
     let batch = engine.info().batch;
     let ended_by = Cell::new(None);
     let stop = |mode: StopMode| engine.stop(mode);
-    let work = work(&engine, feeder);
+    let all_known = Cell::new(feeder.is_none());
+    let follow = screen
+        .clone()
+        .follow(run.clone(), batch, |_| all_known.get());
+    let work = work(&engine, feeder, &all_known);
     let (attended, fed) = tokio::select! {
         biased;
         ended = work => ended,
         () = signals::obey(signals, run.clone(), &stop, screen.clone(), &ended_by) => unreachable!("it never returns"),
-        () = housekeeping(screen.clone().follow(run.clone(), batch)) => unreachable!("it never returns"),
+        () = housekeeping(follow) => unreachable!("it never returns"),
     };
     screen.clear();
     functions.close().await;
@@ -83,6 +87,7 @@ pub(crate) async fn drive(
 async fn work(
     engine: &Engine,
     feeder: Option<Feeder>,
+    all_known: &Cell<bool>,
 ) -> (Result<(), ActionError>, Result<Input, CliError>) {
     let is_fed = feeder.is_some();
     let feed = async {
@@ -97,6 +102,7 @@ async fn work(
         engine
             .all_added(is_fed && fed.as_ref().is_ok_and(|fed| *fed == Input::Whole))
             .await?;
+        all_known.set(true);
         fed
     };
     let attend = async {

@@ -164,7 +164,7 @@ pub(crate) async fn run_in_memory(
         biased;
         ended = work => ended,
         () = signals::obey(signals, run.clone(), &stop, screen.clone(), &ended_by) => unreachable!("it never returns"),
-        () = housekeeping(screen.clone().follow(run.clone(), batch)) => unreachable!("it never returns"),
+        () = housekeeping(screen.clone().follow(run.clone(), batch, |snapshot| snapshot.closed)) => unreachable!("it never returns"),
     };
     screen.clear();
     functions.close().await;

@@ -67,8 +67,14 @@ impl Screen {
         }
     }
 
-    /// Keeps the screen up to date for as long as the run goes on.
-    pub(crate) async fn follow(self, run: RunHandle, batch: BatchId) {
+    /// Keeps the screen up to date for as long as the run goes on. `all_known` tells whether all tasks of the batch
+    /// are in the run: before that there is no total, and nobody knows what is left.
+    pub(crate) async fn follow(
+        self,
+        run: RunHandle,
+        batch: BatchId,
+        all_known: impl Fn(&Snapshot) -> bool,
+    ) {
         let interval = match (&self.bar, self.lines) {
             (Some(_), _) => BAR_INTERVAL,
             (None, true) => LINE_INTERVAL,
@@ -79,9 +85,10 @@ impl Screen {
             let Ok(snapshot) = run.snapshot().await else {
                 return;
             };
+            let line = line(&snapshot, all_known(&snapshot));
             match &self.bar {
-                Some(bar) => draw(bar, &snapshot, batch),
-                None => tell(format_args!("bex: {}", line(&snapshot))),
+                Some(bar) => draw(bar, &snapshot, batch, line),
+                None => tell(format_args!("bex: {line}")),
             }
         }
     }
@@ -94,10 +101,9 @@ fn new_bar() -> ProgressBar {
     ProgressBar::with_draw_target(Some(1), target).with_style(style)
 }
 
-fn draw(bar: &ProgressBar, snapshot: &Snapshot, batch: BatchId) {
+fn draw(bar: &ProgressBar, snapshot: &Snapshot, batch: BatchId, mut message: String) {
     bar.set_length(snapshot.stats.total().max(1));
     bar.set_position(snapshot.stats.finished());
-    let mut message = line(snapshot);
     for task in snapshot.running.iter().take(SLOWEST) {
         let running = ShortDuration(snapshot.at.since(task.started));
         let label: String = task
@@ -113,9 +119,9 @@ fn draw(bar: &ProgressBar, snapshot: &Snapshot, batch: BatchId) {
 }
 
 /// Counts, rate and what is left, in one line.
-fn line(snapshot: &Snapshot) -> String {
+fn line(snapshot: &Snapshot, all_known: bool) -> String {
     let stats = &snapshot.stats;
-    let mut text = if snapshot.closed {
+    let mut text = if all_known {
         format!("{}/{} done", stats.finished(), stats.total())
     } else {
         format!("{} done", stats.finished())
@@ -130,7 +136,7 @@ fn line(snapshot: &Snapshot) -> String {
         }
     }
     let _ = write!(text, ", {:.1}/s", stats.rate(snapshot.at));
-    if let Some(left) = snapshot.remaining.filter(|_| snapshot.closed) {
+    if let Some(left) = snapshot.remaining.filter(|_| all_known) {
         let wide = left.high.saturating_sub(left.low) > left.likely / 3;
         if wide && left.high > Duration::from_secs(2) {
             let _ = write!(

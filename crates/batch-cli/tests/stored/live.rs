@@ -2,10 +2,11 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::ffi::OsStringExt as _;
+use std::process::{Child, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Live, code_of};
+use crate::harness::{Live, code_of, shell_task, waiting};
 
 #[test]
 fn a_killed_executor_is_noticed_and_resume_finishes_its_batch() {
@@ -481,4 +482,51 @@ fn logs_wait_for_a_task_to_run_and_follow_it_into_its_next_attempt() {
     assert_eq!(rest, "");
     assert_eq!(code_of(logs), Some(0));
     live.bex(&["wait"], 0);
+}
+
+/// What a command shows on a terminal, up to a text.
+fn shown_until(child: &mut Child, text: &str) -> String {
+    let mut shown = Vec::new();
+    let mut piece = [0; 1_024];
+    let terminal = child.stdout.as_mut().unwrap();
+    while !String::from_utf8_lossy(&shown).contains(text) {
+        let length = terminal.read(&mut piece).unwrap();
+        let so_far = String::from_utf8_lossy(&shown);
+        assert!(length > 0, "no {text:?} in {so_far}");
+        shown.extend_from_slice(&piece[..length]);
+    }
+    String::from_utf8_lossy(&shown).into_owned()
+}
+
+#[test]
+fn a_terminal_shows_how_many_of_all_tasks_are_done() {
+    let mut live = Live::new();
+    let task = |id: &str| shell_task(id, &waiting("true"), &json!({}));
+    live.place
+        .tasks(&json!([task("one"), task("two"), task("three")]));
+    // `script` gives the command a terminal.
+    let bex = env!("CARGO_BIN_EXE_bex");
+    let command = format!("'{bex}' run -j1 --format none tasks.json");
+    let mut child = live
+        .place
+        .command("script")
+        .args([
+            "--quiet",
+            "--flush",
+            "--return",
+            "--command",
+            &command,
+            "/dev/null",
+        ])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("script, of the package bsdutils");
+    live.begun();
+    shown_until(&mut child, "0/3 done, 1 running");
+    live.let_go(1);
+    live.begun();
+    shown_until(&mut child, "1/3 done, 1 running");
+    live.let_go(2);
+    shown_until(&mut child, "3 tasks: 3 completed");
+    assert_eq!(code_of(child), Some(0));
 }
