@@ -113,7 +113,12 @@ impl Foreground {
         if closed && finished.open > 0 {
             screen.say("nobody reads the output any more, so the batch was stopped");
         }
-        fed?;
+        let tasks = store.overview().map_err(ActionError::from)?.tasks();
+        if tasks == 0 && fed.is_err() {
+            // Nothing ran, and there is nothing to come back to.
+            self.store.file().remove().map_err(ActionError::from)?;
+        }
+        let input_ended = end_of_input(fed, tasks, screen)?;
         let unread = store.info().map_err(ActionError::from)?.origin.unread;
         if unread {
             screen.say("the input was not read to its end; what was not read is not in the batch");
@@ -133,6 +138,7 @@ impl Foreground {
         Ok(match exit {
             // There is more to do than the batch has tasks for.
             Exit::Completed | Exit::SomeFailed if unread && !self.fail_fast => Exit::Stopped,
+            Exit::Completed | Exit::SomeFailed if !input_ended => Exit::Stopped,
             exit => exit,
         })
     }
@@ -172,8 +178,27 @@ pub(crate) async fn run_in_memory(
     let stats = &report.stats;
     let failed = stats.count(Status::Failed) + stats.count(Status::Cancelled) > 0;
     conclude(&report, results, name, None, failed, &screen)?;
-    fed?;
-    Ok(exit(&report, fail_fast, failed, ended_by.get(), 0))
+    match end_of_input(fed, stats.total(), &screen)? {
+        true => Ok(exit(&report, fail_fast, failed, ended_by.get(), 0)),
+        false => Ok(Exit::Stopped),
+    }
+}
+
+/// How reading the items ended; `false` when a wrong one came after others that are tasks already. Of input that is
+/// wrong from its first item on nothing ran, and that is an error.
+fn end_of_input<T>(
+    fed: Result<T, CliError>,
+    tasks: u64,
+    screen: &Screen,
+) -> Result<bool, CliError> {
+    match fed {
+        Ok(_) => Ok(true),
+        Err(error) if error.exit() == Exit::Usage && tasks > 0 => {
+            screen.say(&error.to_string());
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Hands the work to a run, and waits for its end.

@@ -119,6 +119,35 @@ fn results_of_a_resumed_batch_are_those_of_all_its_tasks() {
 }
 
 #[test]
+fn a_wrong_item_stops_a_batch_and_makes_none_where_it_is_the_first() {
+    let place = Place::new();
+    let run = ["run", "-j2", "--format=none", "--", "true"];
+    let input = |good: usize| {
+        let mut lines: String = (0..good).map(|n| format!("{n}\n")).collect();
+        lines.push_str("not\0good\n");
+        lines.into_bytes()
+    };
+    let refused = place.bex_with(&input(1), &run).expect(2);
+    assert!(
+        refused.stderr.contains("line 2: it holds a NUL byte"),
+        "{refused:?}"
+    );
+    assert_eq!(place.bex(&["list", "--json"]).json(), json!([]));
+    // So many that the first of them are tasks before the wrong one is read.
+    let stopped = place.bex_with(&input(5_500), &run).expect(5);
+    assert!(
+        stopped.stderr.contains("line 5501: it holds"),
+        "{stopped:?}"
+    );
+    assert!(
+        stopped.stderr.contains("go on with: bex resume"),
+        "{stopped:?}"
+    );
+    let unkept = [&["run", "--durability=none"], &run[1..]].concat();
+    place.bex_with(&input(5_500), &unkept).expect(5);
+}
+
+#[test]
 fn resume_gives_one_document_where_json_is_asked_for() {
     let place = Place::new();
     let items = ["--", "echo", ":::", "a", "b"];
