@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::engine::{STOPPING, me};
 use crate::error::ActionError;
 use crate::home::{BatchRequest, Home, now};
+use crate::status::executor_of;
 
 /// Tasks to be added.
 pub struct AddRequest<'a> {
@@ -288,8 +289,7 @@ fn existing(store: &Store, key: &str, tasks: &[&TaskSpec]) -> Result<AddReply, A
 
 /// Whether an executor works on a batch and takes up what comes.
 fn is_executed(file: &BatchFile) -> Result<bool, ActionError> {
-    let executor = Lease::holder(file)?.filter(|holder| holder.run > 0);
-    Ok(executor.is_some_and(|executor| executor.note.as_deref() != Some(STOPPING)))
+    Ok(executor_of(file)?.is_some_and(|executor| executor.note.as_deref() != Some(STOPPING)))
 }
 
 /// The content of tasks as they were given, with their dependencies by name.

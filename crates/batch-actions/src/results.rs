@@ -4,16 +4,17 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use batch_core::Status;
+use batch_core::{QueuedReason, Reason, Status};
 use batch_export::{
-    AtomicFile, CauseGroup, Causes, Filter, Format, ResultWriter, Summary, Totals, WriterOptions,
-    result_writer,
+    AtomicFile, CauseGroup, Causes, Filter, Format, ResultWriter, Summary, TaskRecord, Totals,
+    WriterOptions, result_writer,
 };
 use batch_store::{BatchFile, Store};
 
 use crate::choice::Choice;
 use crate::error::ActionError;
 use crate::home::now;
+use crate::status::executor_of;
 
 /// Which results, and how they are written.
 #[derive(Clone, Debug)]
@@ -73,7 +74,11 @@ fn write(
     let mut selection = resolved.selection.clone();
     selection.without_outputs = request.options.format == Format::None;
     let (mut found, mut written) = (0, 0);
-    store.for_each_task::<ActionError>(&selection, |record| {
+    let executor = executor_of(store.file())?;
+    store.for_each_task::<ActionError>(&selection, |mut record| {
+        if executor.is_none() {
+            without_executor(&mut record);
+        }
         let wanted = resolved.matches(&record) && request.more.matches(&record);
         found += u64::from(wanted);
         if request.limit.is_some_and(|limit| written >= limit) {
@@ -88,6 +93,14 @@ fn write(
         Ok(true)
     })?;
     Ok(written)
+}
+
+/// What a dead executor was running waits to run again, whatever the file still says.
+pub(crate) fn without_executor(record: &mut TaskRecord) {
+    if record.status == Status::Running {
+        record.status = Status::Queued;
+        record.reason = Some(Reason::Queued(QueuedReason::Ready));
+    }
 }
 
 /// The summary of the tasks chosen, which may be all.

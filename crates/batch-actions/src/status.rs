@@ -51,6 +51,9 @@ pub struct BatchStatus {
     pub queued: u64,
     /// Running ones.
     pub running: u64,
+    /// Those of the queued ones that were running when the executor died. The file says so only when it is taken up
+    /// again.
+    pub interrupted: u64,
     /// Completed ones.
     pub completed: u64,
     /// Failed ones.
@@ -159,18 +162,28 @@ pub fn list(home: &Home) -> Result<Vec<Listed>, ActionError> {
     Ok(home.batches_there()?.into_iter().map(of).collect())
 }
 
+/// The process that runs the tasks of a batch, if there is one.
+pub(crate) fn executor_of(file: &BatchFile) -> Result<Option<Holder>, ActionError> {
+    Ok(Lease::holder(file)?.filter(|holder| holder.run > 0))
+}
+
 /// How a batch is getting on, read from an open file.
 ///
 /// # Errors
 /// When it cannot be read.
 pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
     // The holder first: a run that ends in between has written its last word before it lets go.
-    let holder = Lease::holder(store.file())?.filter(|holder| holder.run > 0);
+    let holder = executor_of(store.file())?;
     let overview = store.overview()?;
     let batch = store.batch();
     let naming = Naming::new(batch, store.file().path());
     let (state, reason) = state(&overview, holder.as_ref(), &naming);
     let (total, open) = (overview.tasks(), overview.open());
+    let running = overview.count(Status::Running);
+    let (running, interrupted) = match holder {
+        Some(_) => (running, 0),
+        None => (0, running),
+    };
     let live = overview.run.as_ref().filter(|_| holder.is_some());
     let info = &overview.info;
     Ok(BatchStatus {
@@ -180,8 +193,9 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         reason,
         timed_out: state == State::Failed && cut_short(&overview) == Some(CutShort::Time),
         total,
-        queued: overview.count(Status::Queued),
-        running: overview.count(Status::Running),
+        queued: overview.count(Status::Queued) + interrupted,
+        running,
+        interrupted,
         completed: overview.count(Status::Completed),
         failed: overview.count(Status::Failed),
         cancelled: overview.count(Status::Cancelled),

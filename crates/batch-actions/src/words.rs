@@ -56,18 +56,14 @@ impl BatchStatus {
 
     /// The counts in one line.
     pub fn counts(&self) -> String {
-        // Whoever ran them is dead, and the file does not say so yet.
-        let running = match self.state {
-            State::Interrupted => "cut off",
-            _ => "running",
-        };
         let mut parts = Vec::new();
         for (count, what) in [
             (self.completed, "completed"),
             (self.failed, "failed"),
             (self.cancelled, "cancelled"),
-            (self.running, running),
-            (self.queued, "queued"),
+            (self.running, "running"),
+            (self.interrupted, "cut off"),
+            (self.queued - self.interrupted, "queued"),
         ] {
             if count > 0 {
                 parts.push(format!("{count} {what}"));

@@ -59,6 +59,7 @@ pub(crate) async fn drive(
     let batch = engine.info().batch;
     let ended_by = Cell::new(None);
     let stop = |mode: StopMode| engine.stop(mode);
+    let die = || engine.die();
     let all_known = Cell::new(feeder.is_none());
     let follow = screen
         .clone()
@@ -67,7 +68,7 @@ pub(crate) async fn drive(
     let (attended, fed) = tokio::select! {
         biased;
         ended = work => ended,
-        () = signals::obey(signals, run.clone(), &stop, screen.clone(), &ended_by) => unreachable!("it never returns"),
+        () = signals::obey(signals, run.clone(), &stop, &die, screen.clone(), &ended_by) => unreachable!("it never returns"),
         () = housekeeping(follow) => unreachable!("it never returns"),
     };
     screen.clear();

@@ -166,10 +166,11 @@ pub(crate) async fn run_in_memory(
     let ended_by = std::cell::Cell::new(None);
     let work = feed(&run, work);
     let stop = |mode| run.stop(mode);
+    let die = || run.stop(StopMode::Kill);
     let (report, fed) = tokio::select! {
         biased;
         ended = work => ended,
-        () = signals::obey(signals, run.clone(), &stop, screen.clone(), &ended_by) => unreachable!("it never returns"),
+        () = signals::obey(signals, run.clone(), &stop, &die, screen.clone(), &ended_by) => unreachable!("it never returns"),
         () = housekeeping(screen.clone().follow(run.clone(), batch, |snapshot| snapshot.closed)) => unreachable!("it never returns"),
     };
     screen.clear();

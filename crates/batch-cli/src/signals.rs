@@ -9,11 +9,13 @@ use crate::progress::Screen;
 /// Obeys signals for as long as it is polled; returns only when the guardian has died and the tasks are
 /// to be killed, as there is nothing left to obey then.
 ///
-/// `stop` stops the run; `ended_by` becomes the number of the signal that stopped the run.
+/// `stop` stops the run, and `die` ends it as if this process had been killed; `ended_by` becomes the number of the
+/// signal that stopped the run.
 pub(crate) async fn obey(
     mut signals: ControlSignals,
     run: RunHandle,
     stop: &dyn Fn(StopMode),
+    die: &dyn Fn(),
     screen: Screen,
     ended_by: &std::cell::Cell<Option<u8>>,
 ) {
@@ -41,7 +43,7 @@ pub(crate) async fn obey(
             }
             ControlSignal::ParentDied => {
                 ended_by.set(Some(9));
-                stop(StopMode::Kill);
+                die();
             }
             ControlSignal::Suspend => run.leave_out(suspend()),
             ControlSignal::Continue => {}

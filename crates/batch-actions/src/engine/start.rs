@@ -3,6 +3,7 @@
 use std::io;
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use batch_core::{Batch, ClaimToken, Event, Output, RunId, StopMode, TaskId, TaskSpec};
@@ -69,6 +70,7 @@ pub struct Engine {
     pub(super) info: BatchInfo,
     leftovers: Vec<LeftoverProcess>,
     interrupted: u64,
+    killed: AtomicBool,
 }
 
 /// How work on a batch ended.
@@ -141,6 +143,7 @@ impl Engine {
             info,
             leftovers: taken.leftovers,
             interrupted,
+            killed: AtomicBool::new(false),
         })
     }
 
@@ -185,6 +188,13 @@ impl Engine {
         self.run.stop(mode);
     }
 
+    /// Kills what runs, as somebody killed the process that people take for the executor. On record the executor has
+    /// died: nobody asked the run to stop.
+    pub fn die(&self) {
+        self.killed.store(true, Ordering::Relaxed);
+        self.stop(StopMode::Kill);
+    }
+
     /// Adds tasks to the batch from a thread of its own.
     pub fn adder(&self) -> Adder {
         Adder {
@@ -203,7 +213,11 @@ impl Engine {
         let on_record = self.seen.into_inner().ended && report.end == RunEnd::Finished;
         let mut store = lock(&self.store);
         if self.mode == Mode::Execute && !on_record {
-            store.end_run(self.run_id, end_name(&report), now(), None)?;
+            let end = match self.killed.into_inner() {
+                true if report.end != RunEnd::Finished => "died",
+                _ => end_name(&report),
+            };
+            store.end_run(self.run_id, end, now(), None)?;
         }
         let open = store.overview()?.open();
         drop(store);

@@ -46,6 +46,17 @@ fn a_killed_executor_is_noticed_and_resume_finishes_its_batch() {
     live.kill_executor();
     let list = live.bex(&["list"], 0);
     assert!(list.contains("b1     interrupted"), "{list}");
+    let status = live.status();
+    assert_eq!(
+        (
+            &status["running"],
+            &status["queued"],
+            &status["interrupted"]
+        ),
+        (&json!(0), &json!(1), &json!(1))
+    );
+    let results = live.json(&["results", "--json"], 0);
+    assert_eq!(results["tasks"][1]["status"], "queued");
     let why = live.bex(&["why", "2"], 0);
     assert!(why.contains("was running when the executor died"), "{why}");
     // What it printed so far is all there is: nothing prints any more.

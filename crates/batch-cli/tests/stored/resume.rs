@@ -6,7 +6,7 @@ use std::process::{Child, ChildStderr, Stdio};
 use serde_json::{Value, json};
 
 use crate::common::Place;
-use crate::harness::{Live, code_of, kill, waiting};
+use crate::harness::{Live, code_of, kill, signal_of, waiting};
 
 /// Runs a, b and c one after the other. All note themselves in `effects`; b and c say that they have begun, and wait.
 const THREE: &[&str] = &[
@@ -94,6 +94,25 @@ fn a_task_that_ctrl_c_ended_runs_again_and_has_used_no_retry() {
         (&json!(0), &json!(false), &json!("completed"))
     );
     assert_eq!(live.place.read("effects"), "a\nb\nb\nc\n");
+}
+
+#[test]
+fn a_run_that_was_killed_is_interrupted_and_goes_on() {
+    let mut live = Live::new();
+    let run = Run::start(&live, THREE);
+    assert_eq!(live.begun(), "b");
+    // The process that the shell knows, which guards the executor.
+    assert!(kill("KILL", run.bex.id()));
+    assert_eq!(signal_of(run.bex), Some(9));
+    live.bex(&["wait"], 5);
+    let status = live.status();
+    assert_eq!(
+        (&status["state"], &status["running"], &status["completed"]),
+        (&json!("interrupted"), &json!(0), &json!(1))
+    );
+    live.let_go(1);
+    live.bex(&["resume", "--format", "none"], 0);
+    assert_eq!(live.place.read("effects"), "a\nb\nc\n");
 }
 
 #[test]
