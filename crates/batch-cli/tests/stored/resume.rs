@@ -110,7 +110,7 @@ fn a_run_that_was_killed_is_interrupted_and_goes_on() {
         (&status["state"], &status["running"], &status["completed"]),
         (&json!("interrupted"), &json!(0), &json!(1))
     );
-    live.let_go(1);
+    live.let_go(2);
     live.bex(&["resume", "--format", "none"], 0);
     assert_eq!(live.place.read("effects"), "a\nb\nc\n");
 }
