@@ -112,7 +112,7 @@ fn a_run_that_was_killed_is_interrupted_and_goes_on() {
     );
     live.let_go(2);
     live.bex(&["resume", "--format", "none"], 0);
-    assert_eq!(live.place.read("effects"), "a\nb\nc\n");
+    assert_eq!(live.place.read("effects"), "a\nb\nb\nc\n");
 }
 
 #[test]
