@@ -124,12 +124,12 @@ pub(crate) struct LogsArgs {
     #[arg(long, value_name = "N")]
     pub(crate) attempt: Option<u32>,
 
-    /// Wait for the task to run, and go on until it ends
+    /// Wait for the task to run, and go on until it ends, or nothing runs the batch (exit code 5)
     #[arg(short, long)]
     pub(crate) follow: bool,
 
     /// Print the output as JSON: {"stdout", "stderr"}
-    #[arg(long, conflicts_with = "follow")]
+    #[arg(long)]
     pub(crate) json: bool,
 }
 

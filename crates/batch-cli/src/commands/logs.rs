@@ -2,14 +2,15 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use batch_actions::{Home, LogsRequest, logs};
+use batch_actions::{Home, LogsRequest, logs, show, why};
 use batch_export::Visible;
+use batch_store::BatchFile;
 use serde_json::json;
 
 use crate::args::LogsArgs;
 use crate::commands::run::runtime;
 use crate::exit::{CliError, Exit};
-use crate::reply::print;
+use crate::reply::{print, tell};
 
 pub(crate) fn run(args: &LogsArgs) -> Result<Exit, CliError> {
     let file = args
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &LogsArgs) -> Result<Exit, CliError> {
             "stderr": String::from_utf8_lossy(&err),
         });
         print(true, &reply, String::new)?;
-        return Ok(Exit::Completed);
+        return after(&file, &request);
     }
     let mut out = Screen::new(io::stdout());
     let mut err = Screen::new(io::stderr());
@@ -37,7 +38,20 @@ pub(crate) fn run(args: &LogsArgs) -> Result<Exit, CliError> {
         return Ok(Exit::Completed);
     }
     shown?;
-    Ok(Exit::Completed)
+    after(&file, &request)
+}
+
+/// A task that was followed and has not ended will not end as things are: says why.
+fn after(file: &BatchFile, request: &LogsRequest) -> Result<Exit, CliError> {
+    if !request.follow || request.attempt.is_some() {
+        return Ok(Exit::Completed);
+    }
+    let details = show(file, &request.task)?;
+    if details.record.status.is_final() {
+        return Ok(Exit::Completed);
+    }
+    tell(format_args!("bex: {}", why(&details)));
+    Ok(Exit::Stopped)
 }
 
 /// Escapes control characters on a terminal, and notices when nobody reads any more.

@@ -49,7 +49,11 @@ fn a_killed_executor_is_noticed_and_resume_finishes_its_batch() {
     let why = live.bex(&["why", "2"], 0);
     assert!(why.contains("was running when the executor died"), "{why}");
     // What it printed so far is all there is: nothing prints any more.
-    live.bex(&["logs", "-f", "2"], 0);
+    let logs = live.place.bex(&["logs", "-f", "2"]).expect(5);
+    assert!(
+        logs.stderr.contains("on bex resume it runs again"),
+        "{logs:?}"
+    );
 
     let resumed = live.spawn(&["resume", "--format", "none"]);
     assert_eq!(live.begun(), "b1.2");
