@@ -154,6 +154,11 @@ fn check_together(
             "--key and --store are for batches that are kept; --durability none keeps none",
         ));
     }
+    if args.file.is_some() && !(args.param.is_empty() && args.rows.is_none()) {
+        return Err(usage(
+            "--param and --rows go with a saved template; leave the task file out",
+        ));
+    }
     let is_stdin = args.file.as_deref() == Some(Path::new("-"));
     if args.resume && is_stdin && args.store.is_none() {
         return Err(usage(

@@ -148,15 +148,6 @@ impl fmt::Display for Causes {
         match (&*groups, self.tasks()) {
             (_, 0) => Ok(()),
             ([], failed) => write!(f, "{} failed", Grouped(failed)),
-            ([only], 1) => {
-                write!(
-                    f,
-                    "1 failed: {} {}\n  ",
-                    only.cause.id(),
-                    Visible(only.cause.label())
-                )?;
-                only.fmt_sample(f)
-            }
             (groups, failed) => {
                 let more = if self.other > 0 { "more than " } else { "" };
                 let causes = Counted(groups.len() as u64, "cause");
@@ -291,8 +282,9 @@ mod tests {
     #[test]
     fn one_failure_takes_two_lines() {
         insta::assert_snapshot!(causes(["grep: /tmp/a: No such file or directory".to_owned()]), @"
-        1 failed: c7d87d8 command: exit code 2: grep: P: No such file or directory
-          b1.1 Page 1: grep: /tmp/a: No such file or directory
+        1 failed, 1 cause:
+          c7d87d8  1 x command: exit code 2: grep: P: No such file or directory
+                   b1.1 Page 1: grep: /tmp/a: No such file or directory
         ");
         insta::assert_snapshot!(causes(["Error: no".to_owned(), "Error: no".to_owned()]), @"
         2 failed, 1 cause:

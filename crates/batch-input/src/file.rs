@@ -107,6 +107,14 @@ pub enum ReadError {
         /// The file, as it was named.
         file: String,
     },
+    /// A file of tasks was given a template.
+    #[error(
+        "{file} is no table of which a template makes tasks; leave the template out, or read it as csv"
+    )]
+    NeedlessTemplate {
+        /// The file, as it was named.
+        file: String,
+    },
 }
 
 impl Format {
@@ -166,6 +174,11 @@ pub fn read_tasks(
         file: name.to_owned(),
         source,
     };
+    if format != Format::Csv && options.template.is_some() {
+        return Err(ReadError::NeedlessTemplate {
+            file: name.to_owned(),
+        });
+    }
     match format {
         Format::Jsonl => {
             let input = BufReader::with_capacity(1 << 16, input);

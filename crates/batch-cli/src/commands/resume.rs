@@ -89,9 +89,9 @@ fn unpause(
     json: bool,
 ) -> Result<Option<Exit>, CliError> {
     let before = status(file, false)?;
-    if before.pid.is_none() {
+    let Some(pid) = before.pid else {
         return Ok(None);
-    }
+    };
     let batch = &before.batch;
     runtime()?.block_on(async {
         if !before.is_stopping() {
@@ -99,7 +99,7 @@ fn unpause(
                 Ok(Some(reply)) => {
                     print(json, &reply, || match before.state {
                         State::Paused => format!("{batch} goes on"),
-                        _ => format!("{batch} is running already"),
+                        _ => format!("{batch} is running already (process {pid})"),
                     })?;
                     return Ok(Some(Exit::Completed));
                 }

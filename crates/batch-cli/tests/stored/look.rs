@@ -277,8 +277,9 @@ fn results_in_every_format() {
     ");
     insta::assert_snapshot!(redacted(&place, &results("summary")), @r"
     4 tasks: 2 completed (1 flaky), 1 failed, 1 cancelled in DUR (RATE)
-    1 failed: cbdfb72 shell: exit code 3: oops
-      b1.2 Convert 7
+    1 failed, 1 cause:
+      cbdfb72  1 x shell: exit code 3: oops
+               b1.2 Convert 7
     ");
     assert_eq!(results("raw"), "fine\n");
     assert_eq!(results("jsonl").lines().count(), 4);
