@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use batch_actions::{
-    ActionError, Engine, EngineOptions, Mode, Naming, is_output_closed, status_of, summary_of,
+    ActionError, Engine, EngineOptions, Mode, Naming, is_output_closed, summary_of,
 };
 use batch_core::{BatchId, BatchSettings, Status, StopMode};
 use batch_export::Summary;
@@ -139,8 +139,6 @@ impl Foreground {
             // There is more to do than the batch has tasks for.
             Exit::Completed | Exit::SomeFailed if unread && !self.fail_fast => Exit::Stopped,
             Exit::Completed | Exit::SomeFailed if !input_ended => Exit::Stopped,
-            // In an earlier run; in this one there was nothing left to do.
-            Exit::SomeFailed if status_of(store)?.timed_out => Exit::Stopped,
             exit => exit,
         })
     }

@@ -4,8 +4,8 @@
 use std::num::NonZeroU32;
 
 use batch_actions::{
-    ActionError, BatchRequest, Choice, Control, ControlReply, Home, ResultsRequest, State, Until,
-    ask_executor, merge, results, status, wait,
+    ActionError, BatchRequest, BatchStatus, Choice, Control, ControlReply, Home, ResultsRequest,
+    State, Until, ask_executor, merge, results, status, status_of, wait,
 };
 use batch_export::{AtomicFile, Format};
 use batch_process::{ControlSignals, guard, raise_open_files};
@@ -45,6 +45,10 @@ fn in_foreground(
     let store = Store::open_read(file).map_err(ActionError::from)?;
     let info = store.info().map_err(ActionError::from)?;
     let mut output = output_plan(&args.results, format_of(&info, args.json))?;
+    let status = status_of(&store)?;
+    if matches!(status.state, State::Completed | State::Failed) {
+        return nothing_to_do(&status, store.file(), output, args);
+    }
     // Before anything starts a thread.
     let guarded = guard::enter().unwrap_or_else(|_| guard::Guarded::alone());
     output.open_file()?;
@@ -70,6 +74,22 @@ fn in_foreground(
         };
         foreground.run(None, onlooker).await
     })
+}
+
+/// A batch in which everything is finished: gives the results that are asked for, and ends as its last run did.
+fn nothing_to_do(
+    status: &BatchStatus,
+    file: &BatchFile,
+    mut output: OutputPlan,
+    args: &ResumeArgs,
+) -> Result<Exit, CliError> {
+    let asked = &args.results;
+    if args.json || asked.format.is_some() || asked.output.is_some() {
+        output.open_file()?;
+        WholeResults::new(&mut output, asked).write(file)?;
+    }
+    Screen::new(asked.progress).say(&super::start::nothing_to_do_text(status));
+    Ok(super::wait::exit_now(status))
 }
 
 /// The format of the results where none is given: that in which the batch was begun.
@@ -146,9 +166,12 @@ impl WholeResults {
     fn of(output: &mut OutputPlan, args: &crate::args::ResultArgs) -> Option<Self> {
         let format = output.options.format;
         let as_they_come = matches!(format, Format::Text | Format::Raw | Format::None);
-        if as_they_come && output.opened.is_none() {
-            return None;
-        }
+        let all_at_once = !as_they_come || output.opened.is_some();
+        all_at_once.then(|| Self::new(output, args))
+    }
+
+    /// Takes over whatever was asked for.
+    pub(crate) fn new(output: &mut OutputPlan, args: &crate::args::ResultArgs) -> Self {
         let request = ResultsRequest {
             tasks: Choice {
                 statuses: args.status.clone(),
@@ -161,10 +184,10 @@ impl WholeResults {
             limit: None,
         };
         output.options.format = Format::None;
-        Some(Self {
+        Self {
             request,
             file: output.opened.take(),
-        })
+        }
     }
 
     /// Writes them.

@@ -11,6 +11,7 @@ use batch_store::{BatchFile, Durability, Origin};
 use tokio::sync::oneshot;
 
 use crate::args::RunArgs;
+use crate::commands::resume::WholeResults;
 use crate::commands::{dry_run, resume, wait};
 use crate::exit::{CliError, Exit};
 use crate::feed::Feeder;
@@ -178,7 +179,7 @@ async fn run_stored(
     let (store, feeder) = match work {
         Work::Plan(plan) => match create_open(&home, &request, &plan)? {
             (_, Some(store)) => (store, None),
-            (known, None) => return existing(&known, &onlooker.screen),
+            (known, None) => return existing(&known, args, onlooker),
         },
         Work::Stream(stream) => {
             let mut request = request.clone();
@@ -197,9 +198,15 @@ async fn run_stored(
     foreground.run(feeder, onlooker).await
 }
 
-/// The batch of this key is there already: says how it stands, and ends as waiting for it would end now.
-fn existing(added: &AddReply, screen: &Screen) -> Result<Exit, CliError> {
-    let status = status(&BatchFile::new(&added.file), false)?;
+/// The batch of this key is there already: says how it stands, writes its results where they were asked for and are
+/// all there, and ends as waiting for it would end now.
+fn existing(added: &AddReply, args: &RunArgs, mut onlooker: Onlooker) -> Result<Exit, CliError> {
+    let file = BatchFile::new(&added.file);
+    let status = status(&file, false)?;
+    let is_wanted = args.results.format.is_some() || args.results.output.is_some();
+    if is_wanted && matches!(status.state, State::Completed | State::Failed) {
+        WholeResults::new(&mut onlooker.output, &args.results).write(&file)?;
+    }
     let (batch, naming) = (&status.batch, Naming::new(&status.batch, &status.file));
     let next = match (status.state, status.pid) {
         (State::Completed, _) => format!("see: bex results {naming}"),
@@ -209,7 +216,7 @@ fn existing(added: &AddReply, screen: &Screen) -> Result<Exit, CliError> {
         (_, Some(_)) => format!("wait for it with: bex wait {naming}"),
         (_, None) => format!("go on with: bex resume {naming}"),
     };
-    screen.say(&format!(
+    onlooker.screen.say(&format!(
         "{batch} has this key and these tasks already and is {}: {}; {next}",
         status.state.in_words(),
         status.counts()

@@ -41,11 +41,13 @@ pub(crate) fn in_background(
 fn nothing_to_do(status: &BatchStatus, json: bool) -> Result<Exit, CliError> {
     let batch = &status.batch;
     let reply = json!({ "batch": batch, "pid": null, "run": null, "open": 0, "interrupted": 0 });
-    print(json, &reply, || {
-        let state = status.state.in_words();
-        format!("nothing to do: {batch} is {state}: {}", status.counts())
-    })?;
+    print(json, &reply, || nothing_to_do_text(status))?;
     Ok(Exit::Completed)
+}
+
+pub(crate) fn nothing_to_do_text(status: &BatchStatus) -> String {
+    let (batch, state) = (&status.batch, status.state.in_words());
+    format!("nothing to do: {batch} is {state}: {}", status.counts())
 }
 
 fn executor(

@@ -167,6 +167,34 @@ fn a_wrong_item_stops_a_batch_and_makes_none_where_it_is_the_first() {
 }
 
 #[test]
+fn a_batch_whose_time_was_up_ends_alike_for_all_who_ask() {
+    let place = Place::new();
+    place.tasks(&json!({ "batch_timeout": 0.1, "tasks": [{ "command": ["sleep", "1000"] }] }));
+    for args in [
+        &["run", "--format", "none", "tasks.json"][..],
+        &["wait"],
+        &["resume", "--format", "none"],
+    ] {
+        place.bex(args).expect(5);
+    }
+}
+
+#[test]
+fn a_known_batch_gives_the_results_that_are_asked_for() {
+    let place = Place::new();
+    let run = |more: &[&str]| {
+        let args = [&["run", "--key", "k"], more, &["--", "echo", ":::", "a"]].concat();
+        place.bex(&args).expect(0)
+    };
+    run(&["--format", "none"]);
+    let known = run(&["--format", "json"]).json();
+    assert_eq!(known["tasks"][0]["result"]["stdout"], "a\n");
+    run(&["-o", "known.csv"]);
+    assert_eq!(place.read("known.csv").lines().count(), 2);
+    assert_eq!(run(&[]).stdout, "");
+}
+
+#[test]
 fn resume_gives_one_document_where_json_is_asked_for() {
     let place = Place::new();
     let items = ["--", "echo", ":::", "a", "b"];
