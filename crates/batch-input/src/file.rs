@@ -229,7 +229,7 @@ impl TaskFile {
             .starts_with("params.")
             .then(|| field.rsplit('.').next());
         let message = match parameter.flatten() {
-            Some(last) if !message.contains(last) => format!("{field}: {message}"),
+            Some(last) if !message.contains(&format!("{last:?}")) => format!("{field}: {message}"),
             _ => message,
         };
         Problem {
@@ -271,4 +271,22 @@ fn read_text(bytes: &[u8], name: &str, format: Format, options: &ReadOptions) ->
     }
     file.problems = report.problems;
     file
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_names_its_parameter_once() {
+        let file = TaskFile::new("t.json");
+        let told = |field, message: &str| file.problem(0, field, message, None).message;
+        assert_eq!(
+            told("params.fail", "must be true, or how many attempts fail"),
+            "params.fail: must be true, or how many attempts fail"
+        );
+        let missing = "the field \"url\" is missing";
+        assert_eq!(told("params.url", missing), missing);
+        assert_eq!(told("timeout", "must be seconds"), "must be seconds");
+    }
 }
