@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use batch_actions::{
-    ActionError, Choice, Home, ResultsRequest, export, results, summary_of_chosen,
+    ActionError, Choice, Home, ResultsRequest, export, results, status, summary_of_chosen,
 };
 use batch_core::Status;
 use batch_export::{Filter, Format, WriterOptions};
@@ -66,11 +66,17 @@ pub(crate) fn write(args: &ExportArgs) -> Result<Exit, CliError> {
         )));
     };
     let request = request(&args.wanted, format, false);
-    let (_, written) = export(&file, &request, path)?;
-    let reply = json!({ "file": path, "format": format.name(), "tasks": written });
+    let (summary, written) = export(&file, &request, path)?;
+    let causes = status(&file, false)?.causes;
+    let reply =
+        json!({ "file": path, "format": format.name(), "tasks": written, "causes": causes });
     print(args.json, &reply, || {
         format!("{} written to {}", count(written, "task"), path.display())
     })?;
+    if !args.json && !summary.causes().is_empty() {
+        // Rows of a table have no place for it.
+        tell(format_args!("{}", summary.causes()));
+    }
     Ok(Exit::Completed)
 }
 

@@ -441,14 +441,20 @@ fn export_writes_a_file_whole() {
     let place = ended();
     let written = place.bex(&["export", "-o", "out.csv"]).expect(0);
     assert_eq!(written.stdout, "4 tasks written to out.csv\n");
+    assert!(
+        written.stderr.starts_with("1 failed, 1 cause:\n"),
+        "{written:?}"
+    );
     assert_eq!(place.read("out.csv").lines().count(), 5);
     let reply = place.bex(&[
         "export", "-o", "out.txt", "--format", "jsonl", "--failed", "--json",
     ]);
+    let reply = reply.expect(0).json();
     assert_eq!(
-        reply.expect(0).json(),
-        json!({ "file": "out.txt", "format": "jsonl", "tasks": 1 })
+        (&reply["file"], &reply["format"], &reply["tasks"]),
+        (&json!("out.txt"), &json!("jsonl"), &json!(1))
     );
+    assert_eq!(reply["causes"][0]["sample_task"], "b1.2");
     let unknown = place.bex(&["export", "-o", "out.pdf"]).expect(2);
     assert!(unknown.stderr.contains("--format"), "{unknown:?}");
     assert!(!place.has("out.pdf"));
