@@ -75,11 +75,16 @@ fn write(
     selection.without_outputs = request.options.format == Format::None;
     let (mut found, mut written) = (0, 0);
     let executor = executor_of(store.file())?;
+    let statuses = &resolved.selection.statuses;
+    if executor.is_none() && statuses.contains(&Status::Queued) {
+        selection.statuses.push(Status::Running);
+    }
     store.for_each_task::<ActionError>(&selection, |mut record| {
         if executor.is_none() {
             without_executor(&mut record);
         }
-        let wanted = resolved.matches(&record) && request.more.matches(&record);
+        let fits = statuses.is_empty() || statuses.contains(&record.status);
+        let wanted = fits && resolved.matches(&record) && request.more.matches(&record);
         found += u64::from(wanted);
         if request.limit.is_some_and(|limit| written >= limit) {
             return Ok(false);
@@ -96,7 +101,7 @@ fn write(
 }
 
 /// What a dead executor was running waits to run again, whatever the file still says.
-pub(crate) fn without_executor(record: &mut TaskRecord) {
+fn without_executor(record: &mut TaskRecord) {
     if record.status == Status::Running {
         record.status = Status::Queued;
         record.reason = Some(Reason::Queued(QueuedReason::Ready));

@@ -87,6 +87,10 @@ fn what_a_killed_executor_was_running_does_not_read_as_running() {
     assert_eq!(counts, [&json!(0), &json!(1), &json!(1)]);
     let results = live.json(&["results", "--json"], 0);
     assert_eq!(results["tasks"][0]["status"], "queued");
+    let of =
+        |status: &str| live.json(&["results", "--json", "--status", status], 0)["tasks"].clone();
+    assert_eq!(of("queued"), results["tasks"]);
+    assert_eq!(of("running"), json!([]));
 }
 
 #[test]
