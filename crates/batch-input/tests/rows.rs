@@ -163,6 +163,13 @@ fn lines_are_right_after_blank_lines_and_with_crlf() {
 }
 
 #[test]
+fn nothing_at_all_is_an_empty_input() {
+    let file = rows("", "shell: \"echo {{ row.name }}\"");
+    assert_eq!(told(&file), [""; 0]);
+    assert_eq!(file.tasks.len(), 0);
+}
+
+#[test]
 fn a_table_needs_a_template() {
     let error = read_task_file(&data("users.csv"), None, &ReadOptions::default()).unwrap_err();
     assert!(matches!(error, ReadError::NoTemplate { .. }));
