@@ -249,7 +249,11 @@ impl Limits {
                 root.display()
             ));
         }
-        Ok(real.join(rest))
+        // Joined with nothing it would end in a slash, as only folders do.
+        Ok(match rest.as_os_str().is_empty() {
+            true => real,
+            false => real.join(rest),
+        })
     }
 }
 
@@ -305,6 +309,34 @@ mod tests {
             "dangling/x",
         ] {
             assert!(!ok(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_below_the_root_is_that_of_the_file_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        std::fs::create_dir(root.join("sub")).unwrap();
+        std::fs::write(root.join("sub/t.json"), "[]").unwrap();
+        std::os::unix::fs::symlink("sub/t.json", root.join("link.json")).unwrap();
+        std::os::unix::fs::symlink("sub", root.join("link")).unwrap();
+        let limits = Limits {
+            root: Some(root.clone()),
+            ..Limits::default()
+        };
+        let absolute = root.join("sub/t.json");
+        for (path, real) in [
+            ("sub/t.json", "sub/t.json"),
+            (absolute.to_str().unwrap(), "sub/t.json"),
+            ("link.json", "sub/t.json"),
+            ("link/t.json", "sub/t.json"),
+            ("link/new.json", "sub/new.json"),
+            ("sub", "sub"),
+            ("new/deep.json", "new/deep.json"),
+        ] {
+            let found = limits.below_root(Path::new(path)).unwrap();
+            // As texts, as paths with and without a slash at the end are equal and do not open the same.
+            assert_eq!(found.as_os_str(), root.join(real).as_os_str(), "{path}");
         }
     }
 
