@@ -135,6 +135,16 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// Refuses choices that are given and empty: whoever computed a list of tasks and found none means none of them,
+    /// and not all as if it had not been given.
+    pub(crate) fn refuse_empty(&self, names: &[&str], all: &str) -> Result<(), Mistake> {
+        let is_empty = |name: &&&str| self.get(name).is_some_and(names_nothing);
+        match names.iter().find(is_empty) {
+            Some(name) => Err(Mistake::of(name, format!("it is empty; {all}"))),
+            None => Ok(()),
+        }
+    }
+
     pub(crate) fn statuses(&self, name: &str) -> Result<Vec<Status>, Mistake> {
         self.texts(name)?
             .iter()
@@ -192,6 +202,15 @@ pub(crate) fn resolve(choice: &Choice, store: &Store) -> Result<Resolved, Mistak
         ActionError::Refused(message) => Mistake::of("cause", message),
         other => other.into(),
     })
+}
+
+/// An empty list or text, or a list of such texts.
+fn names_nothing(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.trim().is_empty(),
+        Value::Array(list) => list.iter().all(names_nothing),
+        _ => false,
+    }
 }
 
 fn shown(value: &Value) -> String {

@@ -101,6 +101,8 @@ fn check_together(action: &str, args: &Args<'_>) -> Result<(), Mistake> {
         let why = format!("{action} is about a whole batch; leave it out");
         args.refuse(&CHOICE, &why)?;
     }
+    let all = format!("to {action} all tasks give all: true in its place");
+    args.refuse_empty(&CHOICE[..4], &all)?;
     let is_chosen = CHOICE[..4].iter().any(|name| args.get(name).is_some()) || args.flag("all")?;
     if matches!(action, "cancel" | "remove") && !is_chosen {
         let message = "which tasks? give tasks, status, cause, filter, or all";

@@ -336,7 +336,11 @@ fn shown_progress(status: &BatchStatus) -> f64 {
 fn cancel(agent: &Agent, args: &Args<'_>, notes: &[String]) -> Result<Answer, Mistake> {
     let mut named = Vec::new();
     for name in TASKS {
-        named.extend(args.texts(name)?);
+        let texts = args.texts(name)?.into_iter();
+        named.extend(texts.filter(|text| !text.trim().is_empty()));
+    }
+    if named.is_empty() {
+        args.refuse_empty(&TASKS, "leave it out to cancel all that waits or runs")?;
     }
     let field = TASKS.into_iter().find(|name| args.get(name).is_some());
     let field = field.unwrap_or("task_id");

@@ -68,7 +68,9 @@ impl ExecutorCall {
             match value {
                 // Not given, whatever it is called.
                 Value::Null => {}
-                Value::String(text) if text.is_empty() => ignored.push(name.as_str()),
+                Value::String(text) if text.is_empty() && *action != "cancel" => {
+                    ignored.push(name.as_str());
+                }
                 _ if !takes.contains(&name.as_str()) => ignored.push(name),
                 _ => drop(call.arguments.insert(name.clone(), value.clone())),
             }

@@ -204,3 +204,33 @@ fn tasks_by_their_full_names_bring_their_batch() {
     let results = place.call("bex_results", json!({ "tasks": ["b1.1"] }));
     assert!(results.text.contains("| one a"), "{}", results.text);
 }
+
+#[test]
+fn an_empty_choice_is_not_all_tasks() {
+    let place = Place::new();
+    let batch = held(&place);
+    for action in ["cancel", "remove", "retry", "set"] {
+        for (field, nothing) in [
+            ("tasks", json!([])),
+            ("tasks", json!("")),
+            ("tasks", json!([" "])),
+            ("status", json!([])),
+            ("filter", json!("")),
+            ("filter", json!(" ")),
+            ("cause", json!("")),
+        ] {
+            for dry_run in [true, false] {
+                let mut call = json!({ "batch": batch, "action": action, "dry_run": dry_run });
+                call[field] = nothing.clone();
+                if action == "set" {
+                    call["priority"] = "high".into();
+                }
+                let text = place.mistake("bex_control", call, field);
+                assert!(text.contains("all: true"), "{text}");
+            }
+        }
+    }
+    assert_eq!(counts(&place), [5, 1, 0]);
+    place.write("go", "");
+    place.settled(&batch);
+}

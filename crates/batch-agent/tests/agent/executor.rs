@@ -273,3 +273,28 @@ fn without_a_task_there_is_no_batch() {
     assert!(place.answer("batch_executor", &export).is_error);
     assert!(!place.path("home").exists());
 }
+
+#[test]
+fn a_cancel_that_names_no_task_in_its_list_cancels_none() {
+    let place = Place::new();
+    let task = json!({ "function": "shell", "params": { "script": "true" } });
+    let add = json!({ "action": "add_batch", "tasks": [task, task] });
+    place.call("batch_executor", add);
+    for (field, nothing) in [
+        ("task_ids", json!([])),
+        ("task_ids", json!([""])),
+        ("tasks", json!([])),
+        ("task_id", json!("")),
+    ] {
+        let mut call = json!({ "action": "cancel" });
+        call[field] = nothing;
+        let text = place.mistake("batch_executor", call, field);
+        assert!(text.contains("leave it out"), "{text}");
+    }
+    let one = json!({ "action": "cancel", "task_id": "", "task_ids": ["b1.2"] });
+    let cancelled = place.call("batch_executor", one);
+    assert_eq!(count(&cancelled, "cancelled"), 1, "{}", cancelled.text);
+    // As with the former tool: without any, everything that waits.
+    let cancelled = place.call("batch_executor", json!({ "action": "cancel" }));
+    assert_eq!(count(&cancelled, "cancelled"), 2, "{}", cancelled.text);
+}
