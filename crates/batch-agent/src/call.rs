@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use batch_actions::{ActionError, Home};
 use batch_core::{BatchId, nearest};
@@ -50,6 +51,8 @@ pub struct CallContext {
     cancelled: Arc<AtomicBool>,
     /// Told now and then while a call waits.
     pub progress: Option<Progress>,
+    /// How long `bex_run` waits where the call does not say it.
+    pub usual_wait: Option<Duration>,
 }
 
 impl CallContext {

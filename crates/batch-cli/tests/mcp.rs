@@ -328,6 +328,15 @@ fn a_batch_is_a_task_to_clients_that_know_tasks() {
         "{found}"
     );
     let shell = "until [ -e go ]; do sleep 0.05; done; echo {}";
+    let plan = json!({"shell": "echo {}", "items": ["a"], "plan": true});
+    let plan = ask_once(
+        command(BEX),
+        "tools/call",
+        json!({"name": "bex_run", "arguments": plan}),
+    );
+    let text = plan["result"]["content"][0]["text"].as_str().unwrap();
+    let next = "\nNext: bex_run {\"items\":[\"a\"],\"shell\":\"echo {}\"}  (runs them)";
+    assert!(text.ends_with(next), "{text}");
     let arguments = json!({"shell": shell, "items": ["a"], "wait_s": 0});
     let call = json!({"name": "bex_run", "arguments": arguments});
     let made = ask_once(command(BEX), "tools/call", call.clone());

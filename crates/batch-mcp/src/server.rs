@@ -1,6 +1,7 @@
 //! The server itself: [`Server`], calls in, answers out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use batch_agent::{Agent, Answer, CallContext};
 use rmcp::model::{
@@ -45,12 +46,15 @@ impl Server {
     /// Performs a call on a thread that may wait.
     pub(crate) async fn call(
         &self,
-        tool: &str,
-        arguments: Map<String, Value>,
+        call: Call,
         context: &RequestContext<RoleServer>,
     ) -> Result<Answer, ErrorData> {
+        let Call {
+            tool,
+            arguments,
+            context: mut call,
+        } = call;
         let (told, mut progress) = mpsc::unbounded_channel();
-        let mut call = CallContext::default();
         let token = context.meta.get_progress_token();
         if token.is_some() {
             call.progress = Some(Arc::new(move |done, total, line: &str| {
@@ -58,7 +62,7 @@ impl Server {
                 let _ = told.send((done, total, line.to_owned()));
             }));
         }
-        let (agent, tool, around) = (self.agent.clone(), tool.to_owned(), call.clone());
+        let (agent, around) = (self.agent.clone(), call.clone());
         let mut work = tokio::task::spawn_blocking(move || agent.call(&tool, &arguments, &around));
         let mut closing = self.closing.clone();
         let mut last = None;
@@ -85,6 +89,29 @@ impl Server {
                 () = closing.wait(), if !call.is_cancelled() => call.cancel(),
             }
         }
+    }
+}
+
+/// A call of a tool, and what goes on around it.
+pub(crate) struct Call {
+    tool: String,
+    arguments: Map<String, Value>,
+    context: CallContext,
+}
+
+impl Call {
+    pub(crate) fn new(tool: &str, arguments: Map<String, Value>) -> Self {
+        Self {
+            tool: tool.to_owned(),
+            arguments,
+            context: CallContext::default(),
+        }
+    }
+
+    /// The same, waiting so long where the arguments do not say it.
+    pub(crate) fn waiting(mut self, usual: Duration) -> Self {
+        self.context.usual_wait = Some(usual);
+        self
     }
 }
 
@@ -152,7 +179,9 @@ impl ServerHandler for Server {
         if as_task && request.name == "bex_run" {
             return tasks::run(self, arguments, &context).await;
         }
-        let answer = self.call(&request.name, arguments, &context).await?;
+        let answer = self
+            .call(Call::new(&request.name, arguments), &context)
+            .await?;
         Ok(result(answer).into())
     }
 

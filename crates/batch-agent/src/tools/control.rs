@@ -205,16 +205,20 @@ fn dry_run(
     let sentence = format!("{action} would change {what}. Nothing was changed.");
     let mut page = Page::new(USUAL, &sentence);
     let batch = batch.to_string();
-    match count {
-        0 => page.next("bex_status", &json!({ "batch": batch }), "shows the batch"),
+    let next = match count {
+        0 => {
+            let look = json!({ "batch": batch });
+            page.next("bex_status", &look, "shows the batch");
+            json!({ "tool": "bex_status", "arguments": look })
+        }
         _ => {
             let changes = json!({ "batch": batch, "dry_run": null });
-            page.again("bex_control", arguments, &changes, "does it");
+            page.again("bex_control", arguments, &changes, "does it")
         }
-    }
+    };
     Ok(Answer {
         text: page.finish("name fewer tasks"),
-        structured: json!({ "batch": batch, "action": action, "tasks": count, "first": names, "dry_run": true }),
+        structured: json!({ "batch": batch, "action": action, "tasks": count, "first": names, "dry_run": true, "next": next }),
         is_error: false,
     })
 }

@@ -10,14 +10,14 @@ use batch_actions::{
     ActionError, AddReply, AddRequest, BatchRequest, BatchStatus, Choice, Control, Stop, Target,
     add, create, place_tasks, status as read_status,
 };
-use batch_core::{BatchSettings, Plan, Status, Surroundings, TaskSpec};
+use batch_core::{BatchSettings, FullTaskId, Plan, Status, Surroundings, TaskId, TaskSpec};
 use batch_store::{BatchFile, Durability, Origin, Store};
 use serde_json::{Map, Value, json};
 
 use crate::args::{Args, resolve};
 use crate::call::{Agent, Answer, CallContext};
 use crate::cursor::Cursor;
-use crate::facts::facts;
+use crate::facts::{facts, within};
 use crate::mistake::Mistake;
 use crate::page::{Page, USUAL, add_causes, sentence};
 use crate::tools::change::Change;
@@ -135,7 +135,28 @@ fn add_tasks(agent: &Agent, tasks: &[Value], mut notes: Vec<String>) -> Result<A
         catalog: agent.registry(),
     };
     let added = add(agent.home(), request)?;
-    told(Some(&file), &added_text(&added), &notes)
+    let mut answer = told(Some(&file), &added_text(&added), &notes)?;
+    answer.structured["added"] = added.added.into();
+    answer.structured["ids"] = ids(&added);
+    answer.structured["first"] = added.first.into();
+    answer.structured["last"] = added.last.into();
+    Ok(answer)
+}
+
+/// The first of the ids of tasks that were added one after the other.
+fn ids(added: &AddReply) -> Value {
+    const BYTES: usize = 1_000;
+    let number = |name: &Option<String>| name.as_deref()?.parse::<FullTaskId>().ok();
+    let (Some(first), Some(last)) = (number(&added.first), number(&added.last)) else {
+        return json!([]);
+    };
+    // Some that were there already lie anywhere.
+    let tasks = match added.existing {
+        0 => first.task.index()..=last.task.index(),
+        _ => return json!([]),
+    };
+    let name = |index| first.batch.task(TaskId::from_index(index)).to_string();
+    within(tasks.map(|index| name(index).into()), BYTES)
 }
 
 fn added_text(added: &AddReply) -> String {

@@ -13,6 +13,7 @@ use crate::args::Args;
 use crate::call::{Agent, Answer, CallContext};
 use crate::cursor::Cursor;
 use crate::cut::visible;
+use crate::facts::within;
 use crate::mistake::Mistake;
 use crate::page::{Page, USUAL};
 use crate::tools::change::Change;
@@ -46,7 +47,8 @@ pub(crate) fn run(
     let began = Instant::now();
     let args = Args::new(arguments, &KNOWN)?;
     let mut notes = Vec::new();
-    let wait_s = limited(&args, "wait_s", USUAL_WAIT, &mut notes)?;
+    let usual = context.usual_wait.unwrap_or(USUAL_WAIT);
+    let wait_s = limited(&args, "wait_s", usual, &mut notes)?;
     let wanted = wanted(agent, &args)?;
     let (settings, plan) = checked(agent, &args, wanted, &mut notes)?;
     if args.flag("plan")? {
@@ -180,7 +182,7 @@ fn show_plan(
             true => page.line(&format!("  {function} {params}")),
             false => page.line(&format!("  {name}: {function} {params}")),
         }
-        shown.push(json!({ "name": name, "function": function }));
+        shown.push(json!({ "name": name, "function": function, "params": params }));
     }
     if count > SHOWN {
         page.line(&format!("  … and {} more", count - SHOWN));
@@ -188,10 +190,17 @@ fn show_plan(
     for note in notes {
         page.note(note);
     }
-    page.again("bex_run", arguments, &json!({ "plan": null }), "runs them");
+    let next = page.again("bex_run", arguments, &json!({ "plan": null }), "runs them");
     Answer {
         text: page.finish("the plan has more of the same"),
-        structured: json!({ "plan": true, "tasks": count, "max_concurrent": slots.get(), "first": shown, "notes": notes }),
+        structured: json!({
+            "plan": true,
+            "tasks": count,
+            "max_concurrent": slots.get(),
+            "first": within(shown.into_iter(), 4_000),
+            "notes": notes,
+            "next": next,
+        }),
         is_error: false,
     }
 }
