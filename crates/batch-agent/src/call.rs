@@ -148,10 +148,20 @@ impl Agent {
             "batch_executor" => tools::executor(self, arguments, context),
             other => Err(self.unknown_tool(other)),
         };
-        answer.unwrap_or_else(|mistake| match tools::example(tool) {
+        answer.unwrap_or_else(|mistake| self.mistaken(tool, arguments, mistake))
+    }
+
+    /// The answer to a wrong call.
+    fn mistaken(&self, tool: &str, arguments: &Map<String, Value>, mistake: Mistake) -> Answer {
+        let field = mistake.field.as_deref();
+        let example = match mistake.example {
+            None => tools::example(self, tool, arguments, field),
+            Some(_) => None,
+        };
+        match example {
             Some(example) => mistake.with_example(example).answer(),
             None => mistake.answer(),
-        })
+        }
     }
 
     fn unknown_tool(&self, tool: &str) -> Mistake {
@@ -220,7 +230,7 @@ fn unknown_batch(home: &Home, batch: BatchId) -> Mistake {
     let help = match near.zip(there.last()) {
         Some((near, latest)) if near == latest => format!("; the nearest and latest is {near}"),
         Some((near, latest)) => format!("; the nearest is {near}, the latest {latest}"),
-        None => "; there is none yet".to_owned(),
+        None => "; there is none yet, bex_run makes one".to_owned(),
     };
     let message = format!("there is no batch {batch}{help}");
     Mistake::of("batch", message)

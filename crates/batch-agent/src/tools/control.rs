@@ -30,6 +30,9 @@ const KNOWN: [&str; 11] = [
     "dry_run",
 ];
 
+/// What chooses tasks.
+pub(crate) const CHOICE: [&str; 5] = ["tasks", "status", "cause", "filter", "all"];
+
 const ACTIONS: [&str; 7] = [
     "cancel", "retry", "pause", "resume", "stop", "set", "remove",
 ];
@@ -80,8 +83,11 @@ fn done(
                 true => Stop::Now,
                 false => Stop::Graceful,
             };
-            change.ask(Control::Stop { how }, "stopped")?;
-            Ok("Stopping: what is queued stays queued.".to_owned())
+            Ok(match change.stop(how)? {
+                true => "Stopping: what is queued stays queued.",
+                false => "Nothing was running.",
+            }
+            .to_owned())
         }
         "set" => set(agent, args, tasks, change),
         _ => change.ask(Control::Clear { tasks }, "removed"),
@@ -90,7 +96,6 @@ fn done(
 
 /// Arguments that an action would ignore are refused: an agent that names tasks to pause must not pause all.
 fn check_together(action: &str, args: &Args<'_>) -> Result<(), Mistake> {
-    const CHOICE: [&str; 5] = ["tasks", "status", "cause", "filter", "all"];
     if action != "set" {
         args.refuse(&["max_concurrent", "priority"], "it goes with action set")?;
     }
@@ -106,11 +111,7 @@ fn check_together(action: &str, args: &Args<'_>) -> Result<(), Mistake> {
     let is_chosen = CHOICE[..4].iter().any(|name| args.get(name).is_some()) || args.flag("all")?;
     if matches!(action, "cancel" | "remove") && !is_chosen {
         let message = "which tasks? give tasks, status, cause, filter, or all";
-        let mut example = json!({ "action": action, "all": true });
-        if let Some(batch) = args.text("batch")? {
-            example["batch"] = batch.into();
-        }
-        return Err(Mistake::of("tasks", message).with_example(example));
+        return Err(Mistake::of("tasks", message));
     }
     Ok(())
 }
@@ -160,8 +161,7 @@ fn set(
     let priority = args.priority("priority")?;
     if slots.is_none() && priority.is_none() {
         let message = "nothing to set; give max_concurrent or priority";
-        let example = json!({ "action": "set", "max_concurrent": 8 });
-        return Err(Mistake::of("max_concurrent", message).with_example(example));
+        return Err(Mistake::of("max_concurrent", message));
     }
     let mut done = Vec::new();
     if let Some(asked) = slots {

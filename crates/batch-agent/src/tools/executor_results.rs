@@ -43,7 +43,7 @@ pub(crate) fn results(agent: &Agent, args: &Args<'_>, notes: &[String]) -> Resul
         }
     }
     let Some(file) = queue(agent)? else {
-        return told(None, "", notes);
+        return told(agent, None, "", notes);
     };
     if format == "summary" {
         return summary(&file, wanted, notes);

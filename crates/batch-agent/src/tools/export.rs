@@ -1,6 +1,6 @@
 //! Results into a file: the `path` of `bex_results`, and the export of the former tool.
 
-use batch_actions::{Choice, ResultsRequest, export, status as read_status};
+use batch_actions::{ActionError, Choice, ResultsRequest, export, status as read_status};
 use batch_export::{Filter, Format, WriterOptions};
 use batch_store::{BatchFile, Store};
 use serde_json::json;
@@ -41,7 +41,10 @@ pub(crate) fn export_to(
         offset: 0,
         limit: wanted.limit,
     };
-    let (summary, written) = export(file, &request, &target)?;
+    let (summary, written) = export(file, &request, &target).map_err(|error| match error {
+        ActionError::Export(error) => Mistake::of("path", error.to_string()),
+        other => other.into(),
+    })?;
     let status = read_status(file, false)?;
     let shown = target.display().to_string();
     let summary = summary.to_string();
@@ -73,5 +76,5 @@ pub(crate) fn export_to(
 
 fn no_format() -> Mistake {
     let message = "its ending gives the format: .json, .jsonl, .csv or .txt";
-    Mistake::of("path", message).with_example(json!({ "path": "results.json" }))
+    Mistake::of("path", message)
 }

@@ -17,8 +17,9 @@ use crate::facts::within;
 use crate::mistake::Mistake;
 use crate::page::{Page, USUAL};
 use crate::tools::change::Change;
+use crate::tools::problems::Wanted;
 use crate::tools::wait::{Until, Waiting, answer, limited, wait_for};
-use crate::tools::wanted::{Wanted, wanted};
+use crate::tools::wanted::wanted;
 
 const KNOWN: [&str; 14] = [
     "tasks",
@@ -117,9 +118,13 @@ fn checked(
     mut wanted: Wanted,
     notes: &mut Vec<String>,
 ) -> Result<(BatchSettings, Plan), Mistake> {
-    place_tasks(&mut wanted.tasks, agent.folder());
-    agent.limits().apply(&mut wanted.tasks, 0, notes)?;
-    let from = &wanted.settings;
+    place_tasks(&mut wanted.file.tasks, agent.folder());
+    // Broken tasks stand in for what was meant; the operator's limits are about what may run.
+    if wanted.file.problems.is_empty() {
+        let applied = agent.limits().apply(&mut wanted.file.tasks, 0, notes);
+        applied.map_err(|refused| wanted.refused(refused))?;
+    }
+    let from = &wanted.file.settings;
     let asked = args.slots("max_concurrent")?.or(from.max_concurrent);
     let settings = BatchSettings {
         name: args
@@ -140,8 +145,7 @@ fn checked(
         limits: &settings.limits,
         submitted: &|_| None,
     };
-    let plan = Plan::check_in(wanted.tasks, &surroundings);
-    let plan = plan.map_err(|found| Mistake::from(batch_actions::ActionError::Invalid(found)))?;
+    let plan = wanted.plan(&surroundings)?;
     Ok((settings, plan))
 }
 

@@ -91,27 +91,20 @@ fn cursor(args: &Args<'_>) -> Result<Cursor, Mistake> {
 
 fn until(args: &Args<'_>) -> Result<Until, Mistake> {
     let number = args.number("n")?;
-    let wrong = |field, message, example| Err(Mistake::of(field, message).with_example(example));
+    let wrong = |field, message| Err(Mistake::of(field, message));
     match (args.text("until")?, number) {
         (None | Some("n"), Some(n)) => Ok(Until::Finished(n)),
-        (Some("n"), None) => wrong(
-            "n",
-            "until n needs n, the number of finished tasks",
-            json!({ "until": "n", "n": 100 }),
-        ),
+        (Some("n"), None) => wrong("n", "until n needs n, the number of finished tasks"),
         (None | Some("done"), None) => Ok(Until::Done),
         (Some("first_failure"), None) => Ok(Until::FirstFailure),
         (Some("new_cause"), None) => Ok(Until::NewCause),
         (Some("stalled"), None) => Ok(Until::Stalled),
-        (Some("done" | "first_failure" | "new_cause" | "stalled"), Some(_)) => wrong(
-            "n",
-            "it goes with until n only",
-            json!({ "until": "n", "n": 100 }),
-        ),
+        (Some("done" | "first_failure" | "new_cause" | "stalled"), Some(_)) => {
+            wrong("n", "it goes with until n only")
+        }
         (Some(_), _) => wrong(
             "until",
             "it is one of done, first_failure, new_cause, n, stalled",
-            json!({ "until": "done" }),
         ),
     }
 }

@@ -169,7 +169,8 @@ fn what_an_action_would_ignore_is_refused() {
         json!({ "action": "remove", "batch": batch }),
         "tasks",
     );
-    let right = "A right call: {\"action\":\"remove\",\"all\":true,\"batch\":\"b1\"}";
+    let right =
+        "A right call: {\"action\":\"remove\",\"all\":true,\"batch\":\"b1\",\"dry_run\":true}";
     assert!(text.ends_with(right), "{text}");
     place.mistake(
         "bex_control",

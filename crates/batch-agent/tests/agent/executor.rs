@@ -181,7 +181,7 @@ fn its_mistakes_name_their_arguments() {
     wrong(json!({ "action": "add_batch" }), "tasks");
     wrong(
         json!({ "action": "add", "function": "shel", "params": {} }),
-        "tasks",
+        "function",
     );
     wrong(json!({ "action": "results", "format": "xml" }), "format");
     wrong(
@@ -196,7 +196,10 @@ fn its_mistakes_name_their_arguments() {
     );
     wrong(json!({ "action": "cancel", "task": "b1.7" }), "task");
     wrong(json!({ "action": "start", "timeout": "soon" }), "timeout");
-    wrong(json!({ "action": "add", "name": "no function" }), "tasks");
+    wrong(
+        json!({ "action": "add", "name": "no function" }),
+        "function",
+    );
     assert!(!place.path("home").exists(), "a wrong call makes no batch");
 }
 

@@ -164,7 +164,7 @@ fn functions_variables_sizes_and_numbers_are_limited() {
     let long = task(json!({ "shell": "x".repeat(300) }));
     place.mistake("bex_run", long, "tasks[1].params");
     let many = json!({ "shell": "echo {}", "items": ["a", "b", "c", "d"] });
-    place.mistake("bex_run", many, "tasks");
+    place.mistake("bex_run", many, "items");
     // Bit by bit is not more either.
     let add =
         || json!({ "action": "add_batch", "tasks": [{ "shell": "true" }, { "shell": "true" }] });

@@ -44,7 +44,7 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "N")]
     pub(crate) max_tasks: Option<u64>,
 
-    /// At most so many bytes of parameters for a task
+    /// At most so many bytes for a task: parameters, name, tags, variables
     #[arg(long, value_name = "N")]
     pub(crate) max_bytes: Option<u64>,
 }
