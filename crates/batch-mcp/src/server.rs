@@ -6,10 +6,11 @@ use std::time::Duration;
 use batch_agent::{Agent, Answer, CallContext};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ContentBlock,
-    GetTaskParams, GetTaskResult, Implementation, ListResourceTemplatesResult, ListResourcesResult,
-    ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, ProgressToken,
-    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Resource,
-    ResourceContents, ResourceTemplate, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
+    CustomRequest, CustomResult, ErrorCode, GetTaskParams, GetTaskResult, Implementation,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ProgressNotificationParam, ProgressToken, ReadResourceRequestParams, ReadResourceResponse,
+    ReadResourceResult, Resource, ResourceContents, ResourceTemplate, ServerCapabilities,
+    ServerConfig, Tool, ToolAnnotations,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use rmcp::{ErrorData, ServerHandler};
@@ -132,6 +133,37 @@ async fn notify(
     }
 }
 
+/// The methods of requests that are answered.
+const SERVED: [&str; 10] = [
+    "initialize",
+    "ping",
+    "server/discover",
+    "tools/list",
+    "tools/call",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "tasks/get",
+    "tasks/cancel",
+];
+
+/// What is wrong with the parameters of a request that is served.
+fn wrong_params(request: &CustomRequest) -> String {
+    let params = request.params.as_ref();
+    let param = |name: &str| params.and_then(|params| params.get(name));
+    match request.method.as_str() {
+        "tools/call" if !param("name").is_some_and(Value::is_string) => {
+            r#"name is missing: the name of the tool, such as {"name":"bex_status","arguments":{}}"#
+                .to_owned()
+        }
+        "tools/call" if !param("arguments").is_none_or(Value::is_object) => {
+            r#"arguments must be an object, such as {"name":"bex_status","arguments":{}}"#
+                .to_owned()
+        }
+        method => format!("the params of {method} are not of the form that it takes"),
+    }
+}
+
 /// An answer as the result of a tool.
 pub(crate) fn result(answer: Answer) -> CallToolResult {
     let content = vec![ContentBlock::text(answer.text)];
@@ -183,6 +215,18 @@ impl ServerHandler for Server {
             .call(Call::new(&request.name, arguments), &context)
             .await?;
         Ok(result(answer).into())
+    }
+
+    /// What does not have the form of any request comes here, also when its method is one that is served.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        Err(match SERVED.contains(&request.method.as_str()) {
+            true => ErrorData::invalid_params(wrong_params(&request), None),
+            false => ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None),
+        })
     }
 
     async fn get_task(
