@@ -84,7 +84,7 @@ pub(crate) fn run(
         timeout: wait_s.saturating_sub(began.elapsed()),
     };
     let waited = wait_for(&change.file, &waiting, context)?;
-    Ok(answer(&waited.status, &before, &notes, None))
+    Ok(answer(&waited, &before, &notes, None))
 }
 
 /// An empty list is done as soon as it is given. It leaves no batch behind, which would be the latest one then.
