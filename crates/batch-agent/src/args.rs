@@ -38,6 +38,11 @@ impl<'a> Args<'a> {
         Self { values }
     }
 
+    /// All of them, as they were given.
+    pub(crate) const fn all(&self) -> &'a Map<String, Value> {
+        self.values
+    }
+
     /// An argument that is there and not null.
     pub(crate) fn get(&self, name: &str) -> Option<&'a Value> {
         self.values.get(name).filter(|value| !value.is_null())

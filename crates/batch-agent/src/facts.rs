@@ -1,6 +1,6 @@
 //! How a batch stands, for programs: what the text says, as an object that is no longer than the text may be.
 
-use batch_actions::{BatchStatus, CauseStatus};
+use batch_actions::{BatchStatus, CauseStatus, State};
 use serde_json::{Value, json};
 
 use crate::cut::{shorten, visible};
@@ -17,7 +17,13 @@ pub(crate) fn facts<'a>(
 ) -> Value {
     let running = status.running_tasks.as_ref().map(|running| {
         let shown = running.iter().map(|task| {
-            json!({ "task": task.task, "label": visible(&task.label, 60), "attempt": task.attempt, "seconds": task.seconds })
+            let mut facts = json!({ "task": task.task, "label": visible(&task.label, 60), "attempt": task.attempt });
+            match status.state {
+                // Nothing runs any more, and nobody knows how long it did.
+                State::Interrupted => facts["cut_off"] = true.into(),
+                _ => facts["seconds"] = task.seconds.into(),
+            }
+            facts
         });
         within(shown, RUNNING)
     });

@@ -1,6 +1,8 @@
 //! `bex_status`: how a batch is getting on, all batches, or one task.
 
-use batch_actions::{BatchStatus, Listed, Unreadable, list, show, status as read_status, why};
+use batch_actions::{
+    BatchStatus, Listed, State, Unreadable, list, show, status as read_status, why,
+};
 use batch_export::TaskRecord;
 use serde_json::{Map, Value, json};
 
@@ -42,7 +44,11 @@ pub(crate) fn add_running(page: &mut Page, status: &BatchStatus) {
     let running = status.running_tasks.as_deref().unwrap_or_default();
     for task in running.iter().take(SHOWN) {
         let (id, label) = (&task.task, visible(&task.label, 60));
-        page.line(&format!("  running {id} {label} for {:.0} s", task.seconds));
+        page.line(&match status.state {
+            // Nothing runs any more, and nobody knows how long it did.
+            State::Interrupted => format!("  cut off {id} {label}"),
+            _ => format!("  running {id} {label} for {:.0} s", task.seconds),
+        });
     }
     let more = status.running.saturating_sub(SHOWN as u64);
     if more > 0 && !running.is_empty() {
