@@ -127,6 +127,11 @@ impl Agent {
         tools::tools()
     }
 
+    /// The tool that an action belongs to where no tool is named: prompts for the former tool give it alone.
+    pub fn tool_of_action(&self, action: &str) -> Option<&'static str> {
+        tools::is_executor_action(action).then_some("batch_executor")
+    }
+
     /// What an agent should know before it calls anything, in a few lines.
     pub fn instructions(&self) -> &'static str {
         INSTRUCTIONS

@@ -19,6 +19,11 @@ const ACTIONS: [(&str, &[&str]); 9] = [
     ("cancel", &TASKS),
 ];
 
+/// Whether it is one of the nine.
+pub(crate) fn is_executor_action(name: &str) -> bool {
+    ACTIONS.iter().any(|(action, _)| *action == name)
+}
+
 /// What a task says of itself.
 const TASK: [&str; 16] = [
     "id",

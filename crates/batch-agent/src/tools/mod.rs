@@ -21,6 +21,7 @@ mod wanted;
 pub(crate) use control::control;
 pub(crate) use examples::example;
 pub(crate) use executor::executor;
+pub(crate) use executor_call::is_executor_action;
 pub(crate) use resources::{read_resource, resource_templates, resources};
 pub(crate) use results::{noted_results, results};
 pub(crate) use run::run;

@@ -84,7 +84,8 @@ fn results() -> ToolInfo {
             "cursor": {"type": "string"},
             "path": {"type": "string", "description": "export to .json .jsonl .csv .txt"},
         }),
-        Kind::Reads,
+        // It writes a file where it is given a path.
+        Kind::Changes,
     )
 }
 
@@ -125,7 +126,7 @@ fn executor() -> ToolInfo {
             "timeout": {"type": "number"},
             "detailed": {"type": "boolean"},
             "format": {"type": "string"},
-            "filter_status": {"type": "string"},
+            "filter_status": {"type": ["string", "array"]},
             "output_file": {"type": "string"},
             "limit": {"type": "integer"},
             "id": {"type": "string"},

@@ -99,6 +99,19 @@ fn results_come_in_the_former_formats() {
     let some = json!({ "action": "results", "format": "summary", "filter_status": "failed" });
     let some = call(some).text;
     assert!(some.contains("\n1 task: 1 failed"), "{some}");
+    for several in [
+        json!("failed,cancelled"),
+        json!(["failed", "Cancelled"]),
+        json!("failed, pending ,cancelled"),
+    ] {
+        let results = call(json!({ "action": "results", "filter_status": several }));
+        assert_eq!(
+            results.structured["tasks"].as_array().unwrap().len(),
+            2,
+            "{}",
+            results.text
+        );
+    }
     call(json!({ "action": "export", "format": "csv", "output_file": "out" }));
     assert!(
         place
