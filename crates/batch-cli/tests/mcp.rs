@@ -207,16 +207,27 @@ fn ten_thousand_malformed_lines_do_not_end_the_tool() {
     assert_eq!(answer["is_error"], false, "{answer}");
 }
 
-#[test]
-fn the_tool_answers_a_line_with_a_line() {
-    let (_folder, command) = place();
-    let mut child = start(command(BEX), "tool");
+/// A tool that is asked a line and answers a line.
+fn asked(command: Command) -> (Child, impl FnMut(Value) -> Value) {
+    let mut child = start(command, "tool");
     let mut input = child.stdin.take().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut ask = |request: Value| -> Value {
+    let ask = move |request: Value| -> Value {
         writeln!(input, "{request}").unwrap();
         serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap()
     };
+    (child, ask)
+}
+
+#[track_caller]
+fn ends_well(mut child: Child) {
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn the_tool_answers_a_line_with_a_line() {
+    let (_folder, command) = place();
+    let (child, mut ask) = asked(command(BEX));
     let run = ask(
         json!({"id": 1, "tool": "bex_run", "arguments": {"shell": "echo {}", "items": ["a", "b"], "wait_s": 30}}),
     );
@@ -246,6 +257,14 @@ fn the_tool_answers_a_line_with_a_line() {
         (&line["is_error"], &line["structured"]["field"]),
         (&json!(true), &json!("command"))
     );
+    drop(ask);
+    ends_well(child);
+}
+
+#[test]
+fn the_tool_takes_calls_as_agents_write_them() {
+    let (_folder, command) = place();
+    let (child, mut ask) = asked(command(BEX));
     // By its action alone, also where the task has a name.
     let added = ask(
         json!({"action": "add", "name": "x", "function": "shell", "params": {"script": "true"}}),
@@ -294,8 +313,8 @@ fn the_tool_answers_a_line_with_a_line() {
     }
     let none = ask(json!({"id": 6, "arguments": {}}));
     assert_eq!(none["structured"]["field"], "tool", "{none}");
-    drop(input);
-    assert!(child.wait().unwrap().success());
+    drop(ask);
+    ends_well(child);
 }
 
 #[test]

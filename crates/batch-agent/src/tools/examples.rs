@@ -276,7 +276,7 @@ impl Wrong<'_> {
     }
 
     fn executor(self, there: &There) -> Value {
-        let call = match self.action {
+        match self.action {
             "add_batch" => json!({ "action": "add_batch", "tasks": self.tasks() }),
             "start" => json!({ "action": "start", "max_concurrent": 4, "timeout": 600 }),
             "status" => json!({ "action": "status", "detailed": true }),
@@ -297,8 +297,7 @@ impl Wrong<'_> {
             }
             action @ ("stop" | "clear") => json!({ "action": action }),
             _ => json!({ "action": "status" }),
-        };
-        call
+        }
     }
 }
 
