@@ -158,9 +158,8 @@ impl Agent {
 
     /// The answer to a wrong call.
     fn mistaken(&self, tool: &str, arguments: &Map<String, Value>, mistake: Mistake) -> Answer {
-        let field = mistake.field.as_deref();
         let example = match mistake.example {
-            None => tools::example(self, tool, arguments, field),
+            None => tools::example(self, tool, arguments, &mistake),
             Some(_) => None,
         };
         match example {

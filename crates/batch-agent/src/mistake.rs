@@ -16,6 +16,8 @@ pub(crate) const LONGEST: usize = 1_800;
 pub(crate) struct Mistake {
     /// The argument, where it is one.
     pub(crate) field: Option<String>,
+    /// The field of a task in that argument, where it is one.
+    pub(crate) inner: Option<String>,
     /// What is wrong.
     pub(crate) message: String,
     /// A right call.
@@ -50,6 +52,7 @@ impl Mistake {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self {
             field: None,
+            inner: None,
             message: message.into(),
             example: None,
         }
@@ -65,6 +68,14 @@ impl Mistake {
     pub(crate) fn with_example(self, example: Example) -> Self {
         Self {
             example: Some(example),
+            ..self
+        }
+    }
+
+    /// The same mistake, in this field of a task.
+    pub(crate) fn in_task(self, inner: &str) -> Self {
+        Self {
+            inner: Some(inner.to_owned()),
             ..self
         }
     }

@@ -17,15 +17,17 @@ use crate::tools::control::CHOICE;
 use crate::tools::executor;
 use crate::tools::schema::known;
 
-/// A right call in place of one that is wrong in this field; `None` for a tool that there is not.
+/// A right call in place of one in which something is wrong; `None` for a tool that there is not.
 pub(crate) fn example(
     agent: &Agent,
     tool: &str,
     arguments: &Map<String, Value>,
-    field: Option<&str>,
+    mistake: &Mistake,
 ) -> Option<Example> {
     let known = known(tool)?;
-    let (field, inner) = split(field.unwrap_or_default());
+    let (field, inner) = split(mistake.field.as_deref().unwrap_or_default());
+    let told = mistake.inner.as_deref().map(|inner| split(inner).0);
+    let inner = told.unwrap_or(inner);
     let is_known = known.iter().any(|name| name == field) || tool == "batch_executor";
     // An unknown argument is shown by the one that may have been meant.
     let field = match is_known {
@@ -204,6 +206,12 @@ impl Wrong<'_> {
                 task["depends_on"] = json!(["first"]);
                 return json!([first, task]);
             }
+            // The short forms stand for a function.
+            "shell" => task = json!({ "shell": "wc -l a.txt" }),
+            "command" => task = json!({ "command": ["wc", "-l", "a.txt"] }),
+            "python" => task = json!({ "python": "print(1)" }),
+            "node" => task = json!({ "node": "console.log(1)" }),
+            "http" => task = json!({ "http": { "url": "https://example.org/" } }),
             inner => {
                 if let Some(value) = of_task(inner) {
                     task[inner] = value;
@@ -283,6 +291,8 @@ impl Wrong<'_> {
             "results" => {
                 json!({ "action": "results", "format": "text", "filter_status": "failed", "limit": 20 })
             }
+            // There is nothing to be exported yet.
+            "export" if self.field.is_empty() && there.task.is_none() => added(sample(self.limits)),
             "export" => {
                 json!({ "action": "export", "format": "json", "output_file": "results.json" })
             }
@@ -295,7 +305,6 @@ impl Wrong<'_> {
                 }
                 task
             }
-            action @ ("stop" | "clear") => json!({ "action": action }),
             _ => json!({ "action": "status" }),
         }
     }
@@ -346,6 +355,9 @@ fn of_task(field: &str) -> Option<Value> {
         "tags" => json!(["slow"]),
         "cwd" => json!("."),
         "env" => json!({ "LANG": "C" }),
+        "retry" => json!({ "backoff": "fixed", "initial": 1 }),
+        "grace" => json!(5),
+        "on_interrupt" => json!("rerun"),
         _ => return None,
     })
 }

@@ -102,7 +102,10 @@ impl Source {
             message = format!("{shown} of {all} problems are shown: {message}");
         }
         match self {
-            Self::Tasks => Mistake::of("tasks", message),
+            Self::Tasks => {
+                let first = problems.first().map_or("", |problem| &problem.field);
+                Mistake::of("tasks", message).in_task(first)
+            }
             Self::File => Mistake::of("file", message),
             Self::Items(way) => Mistake::of(way, message),
             Self::Call => {

@@ -231,6 +231,35 @@ fn a_right_run_has_the_argument_that_was_wrong() {
 }
 
 #[test]
+fn a_right_task_has_the_field_that_was_wrong() {
+    let place = Place::new();
+    for (field, value) in [
+        ("cwd", json!(7)),
+        ("priority", json!("urgent")),
+        ("timeout", json!("soon")),
+        ("env", json!(7)),
+        ("tags", json!(7)),
+        ("grace", json!("x")),
+        ("retry", json!({ "backoff": "x" })),
+        ("on_interrupt", json!("x")),
+        ("depends_on", json!(["none"])),
+        ("shell", json!(7)),
+    ] {
+        let mut task = json!({ "shell": "true" });
+        task[field] = value;
+        let call = json!({ "tasks": [{ "shell": "true" }, task] });
+        let right = place.right("bex_run", call, "tasks");
+        let tasks = right["tasks"].as_array().unwrap();
+        assert!(tasks.last().unwrap().get(field).is_some(), "{right}");
+        let mut plan = right.clone();
+        plan["plan"] = true.into();
+        place.call("bex_run", plan);
+    }
+    let right = place.answer("batch_executor", &json!({ "action": "export" }));
+    assert_eq!(right.structured["example"]["action"], "add");
+}
+
+#[test]
 fn a_right_look_has_the_argument_that_was_wrong() {
     all_are_shown_right(
         "bex_wait",
