@@ -138,7 +138,7 @@ where
     }
 }
 
-/// The answer to a line that is no message.
+/// The answer to a line that is no message. Without an id it has none, as the protocol wants it, and not that of null.
 fn answer(wrong: Wrong) -> TxJsonRpcMessage<RoleServer> {
     match wrong {
         Wrong::NoJson(why) => {

@@ -22,30 +22,36 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn since(&self, time: Time) -> Result<Since, StoreError> {
-        let read = || -> rusqlite::Result<Since> {
-            let after = micros(time);
-            let (finished, failed) = self
-                .connection
-                .prepare_cached(
-                    "SELECT count(*), coalesce(sum(status = ?2), 0) FROM states WHERE completed_us > ?1",
-                )?
-                .query_row((after, Status::Failed.name()), |row| {
+        let count =
+            "SELECT count(*), coalesce(sum(status = ?2), 0) FROM states WHERE completed_us > ?1";
+        let read = || {
+            self.connection
+                .prepare_cached(count)?
+                .query_row((micros(time), Status::Failed.name()), |row| {
                     Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
-                })?;
-            let causes = self
-                .connection
-                .prepare_cached(
-                    "SELECT cause FROM states WHERE cause IS NOT NULL
-                     GROUP BY cause HAVING min(completed_us) > ?1",
-                )?
-                .query_map([after], |row| row.get(0))?
+                })
+        };
+        let (finished, failed) = read().map_err(|error| self.error(error))?;
+        Ok(Since {
+            finished: u64::try_from(finished).unwrap_or_default(),
+            failed: u64::try_from(failed).unwrap_or_default(),
+            causes: self.causes_since(time)?,
+        })
+    }
+
+    /// The causes of [`Since`] alone. Looks at the tasks that are failed.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn causes_since(&self, time: Time) -> Result<Vec<CauseId>, StoreError> {
+        let causes = "SELECT cause FROM states WHERE cause IS NOT NULL
+             GROUP BY cause HAVING min(completed_us) > ?1";
+        let read = || {
+            self.connection
+                .prepare_cached(causes)?
+                .query_map([micros(time)], |row| row.get(0))?
                 .filter_map(|id| id.map(CauseId::new).transpose())
-                .collect::<Result<_, _>>()?;
-            Ok(Since {
-                finished: u64::try_from(finished).unwrap_or_default(),
-                failed: u64::try_from(failed).unwrap_or_default(),
-                causes,
-            })
+                .collect::<rusqlite::Result<_>>()
         };
         read().map_err(|error| self.error(error))
     }

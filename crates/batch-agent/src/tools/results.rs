@@ -148,7 +148,10 @@ fn find(
     room = room.saturating_sub(100);
     // What a task gets on a page of its own. One that finds less room left begins the next page and is not cut more.
     let most = match request.shown {
-        Shown::Full => page.room().min(room.saturating_sub(1_400)) - 600,
+        Shown::Full => {
+            let room = page.room().min(room.saturating_sub(1_400));
+            room.saturating_sub(600)
+        }
         _ => 2_000,
     };
     store.for_each_task::<Mistake>(&resolved.selection, |record| {

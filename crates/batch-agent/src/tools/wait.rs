@@ -173,7 +173,7 @@ fn is_reached(waiting: &Waiting<'_>, status: &BatchStatus, store: &Store) -> Res
 /// The causes that came since a cursor, where it takes the file to tell them from old ones.
 fn came(before: &Cursor, status: &BatchStatus, store: &Store) -> Result<Vec<CauseId>, Mistake> {
     match before.time(status.created) {
-        Some(time) if !before.names_all() => Ok(store.since(time)?.causes),
+        Some(time) if !before.names_all() => Ok(store.causes_since(time)?),
         _ => Ok(Vec::new()),
     }
 }

@@ -185,7 +185,7 @@ async fn a_line_that_is_no_message_is_answered() {
         client.write(line).await;
         let answer = client.hear().await;
         assert_eq!(answer["error"]["code"], -32700, "{answer}");
-        assert_eq!(answer["id"], Value::Null, "{answer}");
+        assert!(answer.get("id").is_none(), "{answer}");
     }
     let mut long = br#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":""#.to_vec();
     long.resize(17 << 20, b'x');
