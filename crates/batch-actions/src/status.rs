@@ -81,6 +81,9 @@ pub struct BatchStatus {
     pub created: Time,
     /// The same as text.
     pub created_at: String,
+    /// When the last task finished.
+    #[serde(skip)]
+    pub last_end: Option<Time>,
     /// When its last run began.
     pub started_at: Option<String>,
     /// When its last run ended.
@@ -217,6 +220,7 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         }),
         created: info.created_at,
         created_at: text(info.created_at),
+        last_end: overview.last_end(),
         started_at: overview.run.as_ref().map(|run| text(run.started_at)),
         ended_at: overview.run.as_ref().and_then(|run| run.ended_at).map(text),
         file: store.file().path().to_owned(),

@@ -38,6 +38,11 @@ impl<'a> Args<'a> {
         Self { values }
     }
 
+    /// All of them, as they were given.
+    pub(crate) const fn all(&self) -> &'a Map<String, Value> {
+        self.values
+    }
+
     /// An argument that is there and not null.
     pub(crate) fn get(&self, name: &str) -> Option<&'a Value> {
         self.values.get(name).filter(|value| !value.is_null())
@@ -54,22 +59,12 @@ impl<'a> Args<'a> {
     }
 
     pub(crate) fn number(&self, name: &str) -> Result<Option<u64>, Mistake> {
-        // Some models write numbers as texts.
-        let read = |value: &Value| {
-            value
-                .as_u64()
-                .or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()))
-        };
-        self.read(name, "a whole number, 0 or more", read)
+        self.read(name, "a whole number, 0 or more", whole)
     }
 
     pub(crate) fn slots(&self, name: &str) -> Result<Option<NonZeroU32>, Mistake> {
-        let Some(number) = self.number(name)? else {
-            return Ok(None);
-        };
-        let slots = u32::try_from(number).ok().and_then(NonZeroU32::new);
-        let slots = slots.ok_or_else(|| Mistake::of(name, "it must be 1 or more"))?;
-        Ok(Some(slots))
+        let read = |value: &Value| NonZeroU32::new(u32::try_from(whole(value)?).ok()?);
+        self.read(name, "a whole number, 1 or more", read)
     }
 
     /// Seconds, or a text such as `1m30s`.
@@ -135,6 +130,16 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// Refuses choices that are given and empty: whoever computed a list of tasks and found none means none of them,
+    /// and not all as if it had not been given.
+    pub(crate) fn refuse_empty(&self, names: &[&str], all: &str) -> Result<(), Mistake> {
+        let is_empty = |name: &&&str| self.get(name).is_some_and(names_nothing);
+        match names.iter().find(is_empty) {
+            Some(name) => Err(Mistake::of(name, format!("it is empty; {all}"))),
+            None => Ok(()),
+        }
+    }
+
     pub(crate) fn statuses(&self, name: &str) -> Result<Vec<Status>, Mistake> {
         self.texts(name)?
             .iter()
@@ -192,6 +197,36 @@ pub(crate) fn resolve(choice: &Choice, store: &Store) -> Result<Resolved, Mistak
         ActionError::Refused(message) => Mistake::of("cause", message),
         other => other.into(),
     })
+}
+
+/// A whole number. Some models write numbers as texts, or with a point.
+fn whole(value: &Value) -> Option<u64> {
+    // Beyond it not every whole number is one with a point.
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    let with_point = |number: f64| {
+        let is_whole = number.fract() == 0.0 && (0.0..MOST).contains(&number);
+        is_whole.then_some(number as u64)
+    };
+    match value {
+        Value::Number(number) => number
+            .as_u64()
+            .or_else(|| number.as_f64().and_then(with_point)),
+        Value::String(text) => {
+            let text = text.trim();
+            let number = text.parse::<u64>().ok();
+            number.or_else(|| text.parse().ok().and_then(with_point))
+        }
+        _ => None,
+    }
+}
+
+/// An empty list or text, or a list of such texts.
+fn names_nothing(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.trim().is_empty(),
+        Value::Array(list) => list.iter().all(names_nothing),
+        _ => false,
+    }
 }
 
 fn shown(value: &Value) -> String {

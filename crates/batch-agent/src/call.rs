@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use batch_actions::{ActionError, Home};
 use batch_core::{BatchId, nearest};
@@ -50,6 +51,8 @@ pub struct CallContext {
     cancelled: Arc<AtomicBool>,
     /// Told now and then while a call waits.
     pub progress: Option<Progress>,
+    /// How long `bex_run` waits where the call does not say it.
+    pub usual_wait: Option<Duration>,
 }
 
 impl CallContext {
@@ -124,6 +127,11 @@ impl Agent {
         tools::tools()
     }
 
+    /// The tool that an action belongs to where no tool is named: prompts for the former tool give it alone.
+    pub fn tool_of_action(&self, action: &str) -> Option<&'static str> {
+        tools::is_executor_action(action).then_some("batch_executor")
+    }
+
     /// What an agent should know before it calls anything, in a few lines.
     pub fn instructions(&self) -> &'static str {
         INSTRUCTIONS
@@ -145,10 +153,19 @@ impl Agent {
             "batch_executor" => tools::executor(self, arguments, context),
             other => Err(self.unknown_tool(other)),
         };
-        answer.unwrap_or_else(|mistake| match tools::example(tool) {
+        answer.unwrap_or_else(|mistake| self.mistaken(tool, arguments, mistake))
+    }
+
+    /// The answer to a wrong call.
+    fn mistaken(&self, tool: &str, arguments: &Map<String, Value>, mistake: Mistake) -> Answer {
+        let example = match mistake.example {
+            None => tools::example(self, tool, arguments, &mistake),
+            Some(_) => None,
+        };
+        match example {
             Some(example) => mistake.with_example(example).answer(),
             None => mistake.answer(),
-        })
+        }
     }
 
     fn unknown_tool(&self, tool: &str) -> Mistake {
@@ -217,7 +234,7 @@ fn unknown_batch(home: &Home, batch: BatchId) -> Mistake {
     let help = match near.zip(there.last()) {
         Some((near, latest)) if near == latest => format!("; the nearest and latest is {near}"),
         Some((near, latest)) => format!("; the nearest is {near}, the latest {latest}"),
-        None => "; there is none yet".to_owned(),
+        None => "; there is none yet, bex_run makes one".to_owned(),
     };
     let message = format!("there is no batch {batch}{help}");
     Mistake::of("batch", message)

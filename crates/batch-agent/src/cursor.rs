@@ -1,7 +1,9 @@
 //! What an agent has seen of a batch, in a short text that any later process understands: [`Cursor`].
 
+use std::time::Duration;
+
 use batch_actions::{BatchStatus, CauseStatus};
-use batch_core::BatchId;
+use batch_core::{BatchId, CauseId, Time};
 
 /// How a batch stood when it was last looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,14 +16,8 @@ pub(crate) struct Cursor {
     causes_in_all: u64,
     /// The most frequent ones of them.
     causes: Vec<String>,
-}
-
-/// The causes that came since.
-pub(crate) struct NewCauses<'a> {
-    /// How many.
-    pub(crate) count: u64,
-    /// Which; empty where there were too many before to tell.
-    pub(crate) named: Vec<&'a CauseStatus>,
+    /// When the last task had finished, counted from when the batch was made.
+    last_end: Option<Duration>,
 }
 
 /// No more causes are kept in a cursor. A cursor passes through the model, so it stays short.
@@ -40,23 +36,29 @@ impl Cursor {
                 .take(CAUSES)
                 .map(|cause| cause.cause.clone())
                 .collect(),
+            last_end: status.last_end.map(|end| end.since(status.created)),
         }
     }
 
-    /// Reads `BATCH-FINISHED-FAILED-CAUSES-CAUSE.CAUSE…`.
+    /// Reads `BATCH-FINISHED-FAILED-CAUSES-CAUSE.CAUSE…-MICROSECONDS`. The time is left out where nothing has finished.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.splitn(5, '-');
+        let mut parts = text.splitn(6, '-');
         let batch = parts.next()?.parse().ok()?;
         let finished = parts.next()?.parse().ok()?;
         let failed = parts.next()?.parse().ok()?;
         let causes_in_all = parts.next()?.parse().ok()?;
         let causes = parts.next()?.split('.').filter(|cause| !cause.is_empty());
+        let last_end = match parts.next() {
+            Some(micros) => Some(Duration::from_micros(micros.parse().ok()?)),
+            None => None,
+        };
         Some(Self {
             batch: Some(batch),
             finished,
             failed,
             causes_in_all,
             causes: causes.map(str::to_owned).collect(),
+            last_end,
         })
     }
 
@@ -64,30 +66,48 @@ impl Cursor {
         let batch = self
             .batch
             .map_or_else(String::new, |batch| batch.to_string());
-        format!(
+        let mut text = format!(
             "{batch}-{}-{}-{}-{}",
             self.finished,
             self.failed,
             self.causes_in_all,
             self.causes.join(".")
-        )
+        );
+        if let Some(last_end) = self.last_end {
+            text.push_str(&format!("-{}", last_end.as_micros()));
+        }
+        text
     }
 
-    /// The causes that were not known yet.
-    pub(crate) fn new_causes<'a>(&self, now: &'a [CauseStatus]) -> NewCauses<'a> {
-        if self.causes_in_all > self.causes.len() as u64 {
-            // Those that the cursor does not name may be old or new. How many there are is certain.
-            return NewCauses {
-                count: (now.len() as u64).saturating_sub(self.causes_in_all),
-                named: Vec::new(),
-            };
+    /// When the batch, made at this time, was looked at; `None` where nobody has looked, or the cursor does not tell.
+    pub(crate) fn time(&self, created: Time) -> Option<Time> {
+        self.batch?;
+        match (self.last_end, self.finished) {
+            (Some(last_end), _) => Some(created.after(last_end)),
+            (None, 0) => Some(created),
+            (None, _) => None,
         }
-        let is_new = |cause: &&CauseStatus| !self.causes.contains(&cause.cause);
-        let named: Vec<_> = now.iter().filter(is_new).collect();
-        NewCauses {
-            count: named.len() as u64,
-            named,
-        }
+    }
+
+    /// Whether the cursor names all causes that there were.
+    pub(crate) fn names_all(&self) -> bool {
+        self.causes_in_all <= self.causes.len() as u64
+    }
+
+    /// The causes that were not known yet. Of those that the cursor has no room to name, these came since.
+    pub(crate) fn new_causes<'a>(
+        &self,
+        now: &'a [CauseStatus],
+        since: &[CauseId],
+    ) -> Vec<&'a CauseStatus> {
+        let came_since = |cause: &CauseStatus| {
+            let id = cause.cause.parse::<CauseId>();
+            id.is_ok_and(|id| since.contains(&id))
+        };
+        let is_new = |cause: &&CauseStatus| {
+            !self.causes.contains(&cause.cause) && (self.names_all() || came_since(cause))
+        };
+        now.iter().filter(is_new).collect()
     }
 }
 
@@ -97,7 +117,7 @@ mod tests {
 
     fn causes(count: usize) -> Vec<CauseStatus> {
         let cause = |n: usize| CauseStatus {
-            cause: format!("c{n:07x}"),
+            cause: format!("c{n:06x}"),
             count: 1,
             label: String::new(),
             sample: String::new(),
@@ -116,6 +136,7 @@ mod tests {
                 .into_iter()
                 .map(|cause| cause.cause)
                 .collect(),
+            last_end: Some(Duration::from_micros(1_234_567)),
         }
     }
 
@@ -127,26 +148,42 @@ mod tests {
             assert!(text.len() < 400, "{text}");
             assert_eq!(Cursor::parse(&text), Some(cursor));
         }
-        for wrong in ["", "x", "b7", "b7-1-2-3", "7-1-2-3-", "b7-1-x-3-"] {
+        for wrong in [
+            "",
+            "x",
+            "b7",
+            "b7-1-2-3",
+            "7-1-2-3-",
+            "b7-1-x-3-",
+            "b7-1-2-3--x",
+        ] {
             assert_eq!(Cursor::parse(wrong), None, "{wrong}");
         }
     }
 
     #[test]
-    fn new_causes_are_named_while_a_cursor_can_hold_the_old_ones() {
-        let now = causes(3);
-        let new = knowing(1).new_causes(&now);
-        let names: Vec<_> = new.named.iter().map(|cause| &*cause.cause).collect();
-        assert_eq!((new.count, names), (2, vec!["c0000001", "c0000002"]));
-        assert_eq!(Cursor::default().new_causes(&now).count, 3);
+    fn a_time_is_known_where_something_had_finished_or_nothing_could_have() {
+        let created = Time::from_micros(10);
+        let time = |text: &str| Cursor::parse(text).unwrap().time(created);
+        assert_eq!(time("b7-2-1-1-c000001-5"), Some(Time::from_micros(15)));
+        assert_eq!(time("b7-0-0-0-"), Some(created));
+        assert_eq!(time("b7-2-1-1-c000001"), None);
+        assert_eq!(Cursor::default().time(created), None);
     }
 
     #[test]
-    fn causes_that_a_cursor_cannot_hold_are_not_taken_for_new() {
+    fn causes_that_are_not_known_yet_are_named() {
+        let now = causes(3);
+        let names = |cursor: &Cursor, now: &[CauseStatus], since: &[CauseId]| -> Vec<String> {
+            let new = cursor.new_causes(now, since).into_iter();
+            new.map(|cause| cause.cause.clone()).collect()
+        };
+        assert_eq!(names(&knowing(1), &now, &[]), ["c000001", "c000002"]);
+        assert_eq!(names(&Cursor::default(), &now, &[]).len(), 3);
+        // Those that a cursor has no room for are new only where they came since.
         let many = knowing(1_000);
-        assert_eq!(many.new_causes(&causes(1_000)).count, 0);
-        let now = causes(1_002);
-        let new = many.new_causes(&now);
-        assert_eq!((new.count, new.named.len()), (2, 0));
+        assert_eq!(names(&many, &causes(1_002), &[]).len(), 0);
+        let since = ["c0003e8", "c000001"].map(|id| id.parse().unwrap());
+        assert_eq!(names(&many, &causes(1_002), &since), ["c0003e8"]);
     }
 }

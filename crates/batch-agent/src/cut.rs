@@ -34,40 +34,65 @@ pub(crate) enum End {
     Tail,
 }
 
-/// One end of a text as lines that begin with `| `, at most so many bytes of them, and how many characters of the
-/// text they stand for. A line break at the end of the text is not shown.
-pub(crate) fn quoted(text: &str, end: End, most: usize) -> (String, usize) {
-    const MARK: &str = "| ";
+/// One end of a text that takes no more than so many bytes, neither as lines that begin with `| ` nor in JSON, and how
+/// many characters of the text it stands for. A line break at the end of the text is not shown.
+pub(crate) fn part(text: &str, end: End, most: usize) -> (&str, usize) {
     let (text, last) = match text.strip_suffix('\n') {
         Some(text) => (text, 1),
         None => (text, 0),
     };
     let mut room = most.saturating_sub(MARK.len());
     let mut fits = |c: char| {
-        let cost = match c {
-            '\n' => 1 + MARK.len(),
-            c => Visible(c.encode_utf8(&mut [0; 4])).to_string().len(),
-        };
+        let cost = quoted_len(c).max(json_len(c));
         let is_room = cost <= room;
         room = room.saturating_sub(cost);
         is_room
     };
-    let taken: Vec<char> = match end {
-        End::Head => text.chars().take_while(|c| fits(*c)).collect(),
-        End::Tail => text.chars().rev().take_while(|c| fits(*c)).collect(),
+    let (mut bytes, mut characters) = (0, 0);
+    let mut take = |c: char| {
+        bytes += c.len_utf8();
+        characters += 1;
     };
-    let bytes = taken.iter().copied().map(char::len_utf8).sum::<usize>();
+    match end {
+        End::Head => text.chars().take_while(|c| fits(*c)).for_each(&mut take),
+        End::Tail => (text.chars().rev())
+            .take_while(|c| fits(*c))
+            .for_each(&mut take),
+    }
     let part = match end {
         End::Head => &text[..bytes],
         End::Tail => &text[text.len() - bytes..],
     };
-    let lines: Vec<String> = part
-        .split('\n')
+    let is_last_shown = end == End::Tail || bytes == text.len();
+    (part, characters + if is_last_shown { last } else { 0 })
+}
+
+/// A text as lines that begin with `| `.
+pub(crate) fn quote(text: &str) -> String {
+    let lines = text.split('\n');
+    let lines: Vec<String> = lines
         .map(|line| format!("{MARK}{}", Visible(line)))
         .collect();
-    let is_last_shown = end == End::Tail || bytes == text.len();
-    let characters = taken.len() + if is_last_shown { last } else { 0 };
-    (lines.join("\n"), characters)
+    lines.join("\n")
+}
+
+const MARK: &str = "| ";
+
+/// The bytes that a character takes in a quote.
+fn quoted_len(c: char) -> usize {
+    match c {
+        '\n' => 1 + MARK.len(),
+        c => Visible(c.encode_utf8(&mut [0; 4])).to_string().len(),
+    }
+}
+
+/// The bytes that a character takes in a text of JSON.
+fn json_len(c: char) -> usize {
+    match c {
+        '"' | '\\' | '\n' | '\r' | '\t' => 2,
+        c if c < ' ' => 6,
+        c => c.len_utf8(),
+    }
 }
 
 /// A JSON value that takes no more than so many bytes, and a word on what is missing: its long texts are cut, and
@@ -109,11 +134,7 @@ fn told(text: &str, most: usize) -> String {
     let head: String = text
         .chars()
         .take_while(|c| {
-            let cost = match c {
-                '"' | '\\' => 2,
-                c if c.is_control() => 6,
-                c => c.len_utf8(),
-            };
+            let cost = json_len(*c);
             let is_room = cost <= room;
             room = room.saturating_sub(cost);
             is_room
@@ -155,25 +176,25 @@ mod tests {
     #[test]
     fn an_end_of_a_text_is_quoted_line_by_line() {
         let text = "one\ntwo\nthree";
-        assert_eq!(
-            quoted(text, End::Head, 100),
-            ("| one\n| two\n| three".to_owned(), 13)
-        );
-        assert_eq!(quoted(text, End::Head, 10), ("| one\n| tw".to_owned(), 6));
-        assert_eq!(quoted(text, End::Tail, 12), ("| wo\n| three".to_owned(), 8));
-        assert_eq!(quoted("a\n", End::Head, 10), ("| a".to_owned(), 2));
+        assert_eq!(quote(text), "| one\n| two\n| three");
+        assert_eq!(part(text, End::Head, 100), (text, 13));
+        assert_eq!(part(text, End::Head, 10), ("one\ntw", 6));
+        assert_eq!(part(text, End::Tail, 12), ("wo\nthree", 8));
+        assert_eq!(part("a\n", End::Head, 10), ("a", 2));
     }
 
     proptest! {
         #[test]
         fn no_text_breaks_a_limit_or_its_quotes(text in r"(\PC|[\x00-\x1f\n\n\u{202e}\\]){0,200}", most in 50_usize..400) {
             for end in [End::Head, End::Tail] {
-                let (shown, taken) = quoted(&text, end, most);
-                let whole = text.chars().count();
-                prop_assert!(shown.len() <= most && taken <= whole);
+                let (part, taken) = part(&text, end, most);
+                let (shown, whole) = (quote(part), text.chars().count());
+                let as_json = Value::from(part).to_string().len();
+                prop_assert!(shown.len() <= most && as_json <= most && taken <= whole);
                 prop_assert!(shown.split('\n').all(|line| line.starts_with("| ")));
                 prop_assert!(!shown.chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
-                prop_assert!(taken == whole || shown.len() + 12 > most);
+                // No character takes more than twice the room in JSON that it takes here.
+                prop_assert!(taken == whole || 2 * shown.len() + 12 > most);
             }
             prop_assert!(visible(&text, most).len() <= most);
             let nested = json!({ "a": [text.clone(), { "b": text }] });

@@ -1,6 +1,6 @@
 //! How a batch stands, for programs: what the text says, as an object that is no longer than the text may be.
 
-use batch_actions::{BatchStatus, CauseStatus};
+use batch_actions::{BatchStatus, CauseStatus, State};
 use serde_json::{Value, json};
 
 use crate::cut::{shorten, visible};
@@ -17,7 +17,13 @@ pub(crate) fn facts<'a>(
 ) -> Value {
     let running = status.running_tasks.as_ref().map(|running| {
         let shown = running.iter().map(|task| {
-            json!({ "task": task.task, "label": visible(&task.label, 60), "attempt": task.attempt, "seconds": task.seconds })
+            let mut facts = json!({ "task": task.task, "label": visible(&task.label, 60), "attempt": task.attempt });
+            match status.state {
+                // Nothing runs any more, and nobody knows how long it did.
+                State::Interrupted => facts["cut_off"] = true.into(),
+                _ => facts["seconds"] = task.seconds.into(),
+            }
+            facts
         });
         within(shown, RUNNING)
     });
@@ -29,7 +35,39 @@ pub(crate) fn facts<'a>(
         ..status.clone()
     };
     let mut facts = serde_json::to_value(light).expect("a status is JSON");
-    let shown = causes.into_iter().take(CAUSES_SHOWN).map(|cause| {
+    facts["causes"] = told(causes.into_iter().take(CAUSES_SHOWN));
+    facts["causes_in_all"] = status.causes.len().into();
+    if let Some(running) = running {
+        facts["running_tasks"] = running;
+    }
+    facts
+}
+
+/// The counts of a batch and nothing else of it: what the first sentence says.
+pub(crate) fn counts(status: &BatchStatus) -> Value {
+    let mut counts = json!({
+        "batch": status.batch,
+        "state": status.state,
+        "total": status.total,
+        "queued": status.queued,
+        "running": status.running,
+        "completed": status.completed,
+        "failed": status.failed,
+        "cancelled": status.cancelled,
+        "flaky": status.flaky,
+    });
+    if let Some(name) = &status.name {
+        counts["name"] = shorten(name, 60).into();
+    }
+    if let Some(reason) = reason(status) {
+        counts["reason"] = reason.into();
+    }
+    counts
+}
+
+/// Causes of failures, as the text tells them.
+pub(crate) fn told<'a>(causes: impl Iterator<Item = &'a CauseStatus>) -> Value {
+    let causes = causes.map(|cause| {
         json!({
             "cause": cause.cause,
             "count": cause.count,
@@ -38,16 +76,11 @@ pub(crate) fn facts<'a>(
             "sample_task": cause.sample_task,
         })
     });
-    facts["causes"] = within(shown, CAUSES);
-    facts["causes_in_all"] = status.causes.len().into();
-    if let Some(running) = running {
-        facts["running_tasks"] = running;
-    }
-    facts
+    within(causes, CAUSES)
 }
 
 /// The first of some values that take no more than so many bytes together.
-fn within(values: impl Iterator<Item = Value>, most: usize) -> Value {
+pub(crate) fn within(values: impl Iterator<Item = Value>, most: usize) -> Value {
     let mut room = most;
     let fitting = values.take_while(|value| {
         let length = value.to_string().len() + 1;

@@ -28,7 +28,7 @@ pub struct Limits {
     pub environment: Option<BTreeSet<String>>,
     /// The most tasks of a batch.
     pub max_tasks: Option<u64>,
-    /// The most bytes of a task's parameters.
+    /// The most bytes of a task: its parameters, name, tags and variables.
     pub max_bytes: Option<u64>,
     /// The functions that stand for a tool of an MCP server. What is allowed of `tool` holds for them, and what is
     /// allowed of them for the same call by `tool`.
@@ -42,6 +42,30 @@ pub struct NamedTool {
     pub server: String,
     /// The name that the tool has there.
     pub tool: String,
+}
+
+/// What of which task is not allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// The task; `None` where it is their number.
+    pub(crate) index: Option<usize>,
+    /// Its field; empty where it is the task as a whole.
+    pub(crate) field: &'static str,
+    pub(crate) message: String,
+}
+
+/// The field of a task, and what is wrong with it.
+type Wrong = (&'static str, String);
+
+impl From<Refused> for Mistake {
+    fn from(refused: Refused) -> Self {
+        let field = match (refused.index, refused.field) {
+            (None, _) => "tasks".to_owned(),
+            (Some(index), "") => format!("tasks[{index}]"),
+            (Some(index), field) => format!("tasks[{index}].{field}"),
+        };
+        Self::of(&field, refused.message)
+    }
 }
 
 /// The function that calls any tool.
@@ -61,39 +85,60 @@ impl Limits {
         }
     }
 
+    /// Whether tasks may name this function.
+    pub(crate) fn allows(&self, function: &str) -> bool {
+        let is_allowed =
+            self.allowed_functions.is_empty() || self.allowed_functions.contains(function);
+        is_allowed && !self.denied_functions.contains(function)
+    }
+
     /// Checks tasks that are to come to so many in a batch, and lowers what may be lowered.
     pub(crate) fn apply(
         &self,
         tasks: &mut [TaskSpec],
         there: u64,
         notes: &mut Vec<String>,
-    ) -> Result<(), Mistake> {
+    ) -> Result<(), Refused> {
         let in_all = there + tasks.len() as u64;
         if let Some(most) = self.max_tasks.filter(|most| in_all > *most) {
             let message = format!("{in_all} tasks are more than the operator allows ({most})");
-            return Err(Mistake::of("tasks", message));
+            return Err(Refused {
+                index: None,
+                field: "",
+                message,
+            });
         }
-        let mut lowered = 0;
+        let (mut timeouts, mut graces) = (0, 0);
         for (index, task) in tasks.iter_mut().enumerate() {
-            self.check_function(index, task)?;
-            self.check_size(index, task)?;
-            self.check_surroundings(index, task)?;
-            lowered += u64::from(self.lower_timeout(task));
+            let at = |(field, message)| Refused {
+                index: Some(index),
+                field,
+                message,
+            };
+            self.check_function(task).map_err(at)?;
+            self.check_size(task).map_err(at)?;
+            self.check_surroundings(task).map_err(at)?;
+            timeouts += u64::from(self.lower_timeout(task));
+            graces += u64::from(self.lower_grace(task));
         }
-        if lowered > 0 {
-            let most = self.max_timeout.unwrap_or_default().as_secs_f64();
-            notes.push(format!(
-                "the timeout of {lowered} tasks is {most} s, the operator's limit"
-            ));
-        }
+        let mut note = |what: &str, count: u64, most: Duration| {
+            if count > 0 {
+                let most = most.as_secs_f64();
+                notes.push(format!(
+                    "the {what} of {count} tasks is {most} s, the operator's limit"
+                ));
+            }
+        };
+        note("timeout", timeouts, self.max_timeout.unwrap_or_default());
+        note("grace", graces, self.max_grace().unwrap_or_default());
         Ok(())
     }
 
-    fn check_function(&self, index: usize, task: &TaskSpec) -> Result<(), Mistake> {
+    fn check_function(&self, task: &TaskSpec) -> Result<(), Wrong> {
         if self.allowed_functions.is_empty() && self.denied_functions.is_empty() {
             return Ok(());
         }
-        let names = self.names(index, task)?;
+        let names = self.names(task)?;
         let is_in = |set: &BTreeSet<String>| names.iter().any(|name| set.contains(*name));
         let is_allowed = self.allowed_functions.is_empty() || is_in(&self.allowed_functions);
         if is_allowed && !is_in(&self.denied_functions) {
@@ -111,17 +156,15 @@ impl Limits {
             let allowed: Vec<&str> = self.allowed_functions.iter().map(String::as_str).collect();
             message.push_str(&format!("; allowed are {}", allowed.join(", ")));
         }
-        Err(Mistake::of(&format!("tasks[{index}].function"), message))
+        Err(("function", message))
     }
 
     /// All functions that a task is a call of: a tool can be called by `tool` and by names of its own.
-    fn names<'a>(&'a self, index: usize, task: &'a TaskSpec) -> Result<Vec<&'a str>, Mistake> {
+    fn names<'a>(&'a self, task: &'a TaskSpec) -> Result<Vec<&'a str>, Wrong> {
         let mut names = vec![&*task.function];
         let called = match self.tool_functions.get(&*task.function) {
             Some(called) => called.clone(),
-            None if &*task.function == TOOL && !self.tool_functions.is_empty() => {
-                called(index, task)?
-            }
+            None if &*task.function == TOOL && !self.tool_functions.is_empty() => called(task)?,
             None => return Ok(names),
         };
         names.push(TOOL);
@@ -133,33 +176,33 @@ impl Limits {
         Ok(names)
     }
 
-    fn check_size(&self, index: usize, task: &TaskSpec) -> Result<(), Mistake> {
-        let size = task.params.as_str().len() as u64;
-        match self.max_bytes {
-            Some(most) if size > most => Err(Mistake::of(
-                &format!("tasks[{index}].params"),
-                format!("{size} bytes are more than the operator allows ({most})"),
-            )),
-            _ => Ok(()),
+    fn check_size(&self, task: &TaskSpec) -> Result<(), Wrong> {
+        let Some(most) = self.max_bytes else {
+            return Ok(());
+        };
+        let params = task.params.as_str().len() as u64;
+        let size = params + size_beside_params(task);
+        let field = if params > most { "params" } else { "" };
+        match size > most {
+            true => {
+                let message = format!("{size} bytes are more than the operator allows ({most})");
+                Err((field, message))
+            }
+            false => Ok(()),
         }
     }
 
-    fn check_surroundings(&self, index: usize, task: &TaskSpec) -> Result<(), Mistake> {
+    fn check_surroundings(&self, task: &TaskSpec) -> Result<(), Wrong> {
         if self.root.is_none() && self.environment.is_none() {
             return Ok(());
         }
         let params = task.params.to_value();
-        self.check_folder(index, task, params.get("cwd"))?;
-        self.check_environment(index, task, params.get("env"))
+        self.check_folder(task, params.get("cwd"))?;
+        self.check_environment(task, params.get("env"))
     }
 
-    fn check_folder(
-        &self,
-        index: usize,
-        task: &TaskSpec,
-        own: Option<&Value>,
-    ) -> Result<(), Mistake> {
-        let wrong = |message: String| Mistake::of(&format!("tasks[{index}].cwd"), message);
+    fn check_folder(&self, task: &TaskSpec, own: Option<&Value>) -> Result<(), Wrong> {
+        let wrong = |message: String| ("cwd", message);
         if self.root.is_none() {
             return Ok(());
         }
@@ -179,16 +222,11 @@ impl Limits {
         }
     }
 
-    fn check_environment(
-        &self,
-        index: usize,
-        task: &TaskSpec,
-        own: Option<&Value>,
-    ) -> Result<(), Mistake> {
+    fn check_environment(&self, task: &TaskSpec, own: Option<&Value>) -> Result<(), Wrong> {
         let Some(allowed) = &self.environment else {
             return Ok(());
         };
-        let wrong = |message: String| Mistake::of(&format!("tasks[{index}].env"), message);
+        let wrong = |message: String| ("env", message);
         let own = match own {
             None | Some(Value::Null) => None,
             Some(Value::Object(own)) => Some(own),
@@ -222,6 +260,25 @@ impl Limits {
         true
     }
 
+    /// The longest time between asking a task to end and killing it: it comes on top of the timeout.
+    fn max_grace(&self) -> Option<Duration> {
+        let most = self.max_timeout?;
+        Some(most.min(TaskOptions::DEFAULT_GRACE))
+    }
+
+    /// Lowers the time of grace, and says whether somebody asked for more than is usual.
+    fn lower_grace(&self, task: &mut TaskSpec) -> bool {
+        let grace = task.options.grace;
+        let Some(most) = self.max_grace().filter(|most| grace > *most) else {
+            return false;
+        };
+        task.options = Arc::new(TaskOptions {
+            grace: most,
+            ..TaskOptions::clone(&task.options)
+        });
+        grace > TaskOptions::DEFAULT_GRACE
+    }
+
     /// Whether a path lies below the root, wherever its links lead.
     pub(crate) fn below_root(&self, path: &Path) -> Result<PathBuf, String> {
         let Some(root) = &self.root else {
@@ -249,30 +306,48 @@ impl Limits {
                 root.display()
             ));
         }
-        Ok(real.join(rest))
+        // Joined with nothing it would end in a slash, as only folders do.
+        Ok(match rest.as_os_str().is_empty() {
+            true => real,
+            false => real.join(rest),
+        })
     }
 }
 
+/// What a task takes beside its parameters, in bytes. Its folder may be one that was put there by us.
+fn size_beside_params(task: &TaskSpec) -> u64 {
+    let options = &task.options;
+    let texts = task.id.iter().chain(&task.name).chain(&task.depends_on);
+    let lengths = texts
+        .map(|text| text.len())
+        .chain(options.tags.iter().map(String::len))
+        .chain(
+            options
+                .env
+                .iter()
+                .map(|(name, value)| name.len() + value.len()),
+        )
+        .chain(options.limit.iter().map(String::len));
+    task.function.len() as u64 + lengths.sum::<usize>() as u64
+}
+
 /// The tool that a task of the function `tool` calls. What is missing is told by the check of the task itself.
-fn called(index: usize, task: &TaskSpec) -> Result<NamedTool, Mistake> {
+fn called(task: &TaskSpec) -> Result<NamedTool, Wrong> {
     let params = task.params.to_value();
-    let text = |field: &str| {
-        let text = params
-            .get(field)
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+    let text = |name: &str, field: &'static str| {
+        let text = params.get(name).and_then(Value::as_str).unwrap_or_default();
         // What is filled in when the task starts cannot be checked here.
         match text.contains("{{") {
-            true => Err(Mistake::of(
-                &format!("tasks[{index}].params.{field}"),
-                "within the operator's limits it must be a plain text",
-            )),
+            true => {
+                let message = "within the operator's limits it must be a plain text";
+                Err((field, message.to_owned()))
+            }
             false => Ok(text.to_owned()),
         }
     };
     Ok(NamedTool {
-        server: text("server")?,
-        tool: text("tool")?,
+        server: text("server", "params.server")?,
+        tool: text("tool", "params.tool")?,
     })
 }
 
@@ -309,6 +384,34 @@ mod tests {
     }
 
     #[test]
+    fn a_path_below_the_root_is_that_of_the_file_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        std::fs::create_dir(root.join("sub")).unwrap();
+        std::fs::write(root.join("sub/t.json"), "[]").unwrap();
+        std::os::unix::fs::symlink("sub/t.json", root.join("link.json")).unwrap();
+        std::os::unix::fs::symlink("sub", root.join("link")).unwrap();
+        let limits = Limits {
+            root: Some(root.clone()),
+            ..Limits::default()
+        };
+        let absolute = root.join("sub/t.json");
+        for (path, real) in [
+            ("sub/t.json", "sub/t.json"),
+            (absolute.to_str().unwrap(), "sub/t.json"),
+            ("link.json", "sub/t.json"),
+            ("link/t.json", "sub/t.json"),
+            ("link/new.json", "sub/new.json"),
+            ("sub", "sub"),
+            ("new/deep.json", "new/deep.json"),
+        ] {
+            let found = limits.below_root(Path::new(path)).unwrap();
+            // As texts, as paths with and without a slash at the end are equal and do not open the same.
+            assert_eq!(found.as_os_str(), root.join(real).as_os_str(), "{path}");
+        }
+    }
+
+    #[test]
     fn what_is_too_much_is_lowered_and_told() {
         let limits = Limits {
             max_concurrent: NonZeroU32::new(4),
@@ -330,6 +433,70 @@ mod tests {
     }
 
     #[test]
+    fn the_time_of_grace_stretches_no_timeout() {
+        let lowered = |most: u64, grace: Duration| {
+            let limits = Limits {
+                max_timeout: Some(Duration::from_secs(most)),
+                ..Limits::default()
+            };
+            let mut task = TaskSpec::new("shell").with_timeout(Duration::from_secs(1));
+            task.options = Arc::new(TaskOptions {
+                grace,
+                ..TaskOptions::clone(&task.options)
+            });
+            let (mut tasks, mut notes) = ([task], Vec::new());
+            limits.apply(&mut tasks, 0, &mut notes).unwrap();
+            (tasks[0].options.grace.as_secs(), notes)
+        };
+        let hour = Duration::from_secs(3_600);
+        let note = |most| {
+            vec![format!(
+                "the grace of 1 tasks is {most} s, the operator's limit"
+            )]
+        };
+        assert_eq!(lowered(60, hour), (5, note(5)));
+        assert_eq!(lowered(2, hour), (2, note(2)));
+        // Nobody asked for the usual one.
+        assert_eq!(lowered(2, TaskOptions::DEFAULT_GRACE), (2, vec![]));
+        assert_eq!(lowered(60, Duration::from_secs(1)), (1, vec![]));
+    }
+
+    #[test]
+    fn all_of_a_task_counts() {
+        let limits = Limits {
+            max_bytes: Some(100),
+            ..Limits::default()
+        };
+        let long = "x".repeat(100);
+        let with = |options: TaskOptions| TaskSpec {
+            options: Arc::new(options),
+            ..TaskSpec::new("shell")
+        };
+        let tasks = [
+            TaskSpec {
+                name: Some(long.as_str().into()),
+                ..TaskSpec::new("shell")
+            },
+            TaskSpec::new("shell").after(long.as_str()),
+            with(TaskOptions {
+                tags: vec![long.clone()],
+                ..TaskOptions::default()
+            }),
+            with(TaskOptions {
+                env: BTreeMap::from([("A".to_owned(), long)]),
+                ..TaskOptions::default()
+            }),
+        ];
+        for task in tasks {
+            let refused = limits.apply(&mut [task], 0, &mut Vec::new()).unwrap_err();
+            assert_eq!(Mistake::from(refused).field.as_deref(), Some("tasks[0]"));
+        }
+        limits
+            .apply(&mut [TaskSpec::new("shell")], 0, &mut Vec::new())
+            .unwrap();
+    }
+
+    #[test]
     fn denied_functions_are_refused_by_name() {
         let limits = Limits {
             denied_functions: BTreeSet::from(["shell".to_owned()]),
@@ -338,7 +505,7 @@ mod tests {
         let error = limits
             .apply(&mut [TaskSpec::new("shell")], 0, &mut Vec::new())
             .unwrap_err();
-        assert_eq!(error.field.as_deref(), Some("tasks[0].function"));
+        assert_eq!((error.index, error.field), (Some(0), "function"));
     }
 
     #[test]
@@ -364,7 +531,9 @@ mod tests {
         };
         let wrong = |limits: &Limits, task: TaskSpec| {
             let checked = limits.apply(&mut [task], 0, &mut Vec::new());
-            checked.err().and_then(|mistake| mistake.field)
+            checked
+                .err()
+                .and_then(|refused| Mistake::from(refused).field)
         };
         let function = Some("tasks[0].function".to_owned());
         for denied in [limits(&[], &["tool"]), limits(&["shell"], &[])] {
@@ -402,7 +571,9 @@ mod tests {
                 ..TaskSpec::new("shell")
             };
             let checked = limits.apply(&mut [task], 0, &mut Vec::new());
-            checked.err().and_then(|mistake| mistake.field)
+            checked
+                .err()
+                .and_then(|refused| Mistake::from(refused).field)
         };
         let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
         assert_eq!(field(json(r#"{"cwd": "sub", "env": {"LANG": "C"}}"#)), None);

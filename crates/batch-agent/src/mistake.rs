@@ -3,29 +3,56 @@
 use std::fmt;
 
 use batch_actions::ActionError;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::call::Answer;
 use crate::cut::visible;
 
 /// A message is no longer, in bytes.
-const LONGEST: usize = 1_800;
+pub(crate) const LONGEST: usize = 1_800;
 
 /// Something wrong with a call, or a reason why it was not done.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Mistake {
     /// The argument, where it is one.
     pub(crate) field: Option<String>,
+    /// The field of a task in that argument, where it is one.
+    pub(crate) inner: Option<String>,
     /// What is wrong.
     pub(crate) message: String,
     /// A right call.
-    pub(crate) example: Option<Value>,
+    pub(crate) example: Option<Example>,
+}
+
+/// A right call.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Example {
+    /// The tool, where it is another one than was called.
+    tool: Option<&'static str>,
+    arguments: Value,
+}
+
+impl Example {
+    pub(crate) const fn of(arguments: Value) -> Self {
+        Self {
+            tool: None,
+            arguments,
+        }
+    }
+
+    pub(crate) const fn of_tool(tool: &'static str, arguments: Value) -> Self {
+        Self {
+            tool: Some(tool),
+            arguments,
+        }
+    }
 }
 
 impl Mistake {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self {
             field: None,
+            inner: None,
             message: message.into(),
             example: None,
         }
@@ -38,9 +65,27 @@ impl Mistake {
         }
     }
 
-    pub(crate) fn with_example(mut self, example: Value) -> Self {
-        self.example.get_or_insert(example);
-        self
+    pub(crate) fn with_example(self, example: Example) -> Self {
+        Self {
+            example: Some(example),
+            ..self
+        }
+    }
+
+    /// The same mistake, in this field of a task.
+    pub(crate) fn in_task(self, inner: &str) -> Self {
+        Self {
+            inner: Some(inner.to_owned()),
+            ..self
+        }
+    }
+
+    /// The same mistake, in another argument.
+    pub(crate) fn in_field(self, field: &str) -> Self {
+        Self {
+            field: Some(field.to_owned()),
+            ..self
+        }
     }
 
     /// The answer. What is quoted in it comes from the call, so it is cut and escaped as everything foreign is.
@@ -53,7 +98,10 @@ impl Mistake {
             structured.insert("field".to_owned(), field.clone().into());
         }
         if let Some(example) = &self.example {
-            structured.insert("example".to_owned(), example.clone());
+            structured.insert("example".to_owned(), example.arguments.clone());
+            if let Some(tool) = example.tool {
+                structured.insert("example_tool".to_owned(), tool.into());
+            }
         }
         Answer {
             text: self.to_string(),
@@ -70,7 +118,10 @@ impl fmt::Display for Mistake {
             None => write!(f, "Not done: {}", self.message)?,
         }
         match &self.example {
-            Some(example) => write!(f, "\nA right call: {example}"),
+            Some(Example { tool, arguments }) => {
+                let tool = tool.map(|tool| format!("{tool} ")).unwrap_or_default();
+                write!(f, "\nA right call: {tool}{arguments}")
+            }
             None => Ok(()),
         }
     }
@@ -79,7 +130,7 @@ impl fmt::Display for Mistake {
 impl From<ActionError> for Mistake {
     fn from(error: ActionError) -> Self {
         match &error {
-            ActionError::NoBatch => Self::of("batch", "there is no batch yet; bex_run makes one"),
+            ActionError::NoBatch => Self::new("there is no batch yet; make one with bex_run"),
             ActionError::UnknownBatch { .. } => Self::of("batch", error.to_string()),
             ActionError::UnknownTask { .. } => Self::of("tasks", error.to_string()),
             ActionError::OtherBatch { batch, task } => Self::of(
@@ -90,22 +141,7 @@ impl From<ActionError> for Mistake {
                 ),
             ),
             ActionError::KeyTaken { .. } => Self::of("key", error.to_string()),
-            ActionError::Filter(_) => Self::of("filter", error.to_string())
-                .with_example(json!({ "filter": "status:failed time>10" })),
-            ActionError::Invalid(problems) => {
-                let texts: Vec<String> = problems
-                    .iter()
-                    .take(10)
-                    .map(|problem| {
-                        let help = problem.help.as_deref().unwrap_or_default();
-                        let (index, field) = (problem.index, &problem.field);
-                        format!("tasks[{index}].{field}: {} {help}", problem.message)
-                            .trim_end()
-                            .to_owned()
-                    })
-                    .collect();
-                Self::of("tasks", texts.join("; "))
-            }
+            ActionError::Filter(_) => Self::of("filter", error.to_string()),
             _ => Self::new(error.to_string()),
         }
     }

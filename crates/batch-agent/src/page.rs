@@ -5,7 +5,7 @@
 
 use batch_actions::{BatchStatus, CauseStatus, State};
 use batch_core::ShortDuration;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::cut::{shorten, visible};
 
@@ -73,43 +73,56 @@ impl Page {
 
     /// Says at the end what to call next.
     pub(crate) fn next(&mut self, tool: &str, arguments: &Value, what: &str) {
+        self.add_next(&format!("{tool} {arguments}  ({what})"));
+    }
+
+    fn add_next(&mut self, call: &str) {
         let lead = if self.next.is_empty() {
             "Next:"
         } else {
             "  or:"
         };
-        let line = format!("\n{lead} {tool} {arguments}  ({what})");
+        let line = format!("\n{lead} {call}");
         if self.notes.len() + self.next.len() + line.len() + 200 <= END {
             self.next.push_str(&line);
         }
     }
 
-    /// Says at the end to call the same again with some arguments changed: all of it where that is short, else
-    /// the changes alone.
+    /// Says at the end to call the same again with some arguments changed, or left out where they are null: all of it
+    /// where that is short, else in words, as a call with the changes alone would be another one. Gives the same for
+    /// programs.
     pub(crate) fn again(
         &mut self,
         tool: &str,
         arguments: &Map<String, Value>,
         changes: &Value,
         what: &str,
-    ) {
-        let changed = changes.as_object().cloned().unwrap_or_default();
+    ) -> Value {
+        let changes = changes.as_object().cloned().unwrap_or_default();
         let mut whole = arguments.clone();
-        for (name, value) in changed {
+        for (name, value) in &changes {
             match value.is_null() {
-                true => whole.remove(&name),
-                false => whole.insert(name, value),
+                true => whole.remove(name),
+                false => whole.insert(name.clone(), value.clone()),
             };
         }
         let whole = Value::Object(whole);
-        match whole.to_string().len() <= CALL {
-            true => self.next(tool, &whole, what),
-            false => self.next(
-                tool,
-                changes,
-                &format!("the same call, but with this: {what}"),
-            ),
+        if whole.to_string().len() <= CALL {
+            self.next(tool, &whole, what);
+            return json!({ "tool": tool, "arguments": whole });
         }
+        let (without, with): (Map<_, _>, Map<_, _>) =
+            changes.into_iter().partition(|(_, value)| value.is_null());
+        let mut words = "send the same call".to_owned();
+        if !without.is_empty() {
+            let names: Vec<&str> = without.keys().map(String::as_str).collect();
+            words.push_str(&format!(" without {}", names.join(", ")));
+        }
+        if !with.is_empty() {
+            words.push_str(&format!(" with {}", Value::Object(with)));
+        }
+        self.add_next(&format!("{tool}: {words}  ({what})"));
+        json!({ "tool": tool, "words": words })
     }
 
     /// The text.

@@ -40,7 +40,10 @@ pub(crate) fn quiet(written: io::Result<()>) -> Result<(), CliError> {
 
 /// Prints a line to standard error. When that takes nothing, as on a full disk, there is nobody to tell.
 pub(crate) fn tell(text: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    // In one piece: standard error is not buffered, and others write to it too.
+    let _ = io::stderr()
+        .lock()
+        .write_all(format!("{text}\n").as_bytes());
 }
 
 /// `1 task`, `2 tasks`.

@@ -3,7 +3,7 @@
 //! The SDKs lie where `.ci/run` puts them, below `target/sdk`. Without them these tests say so, and fail where `CI`
 //! is set.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -207,16 +207,27 @@ fn ten_thousand_malformed_lines_do_not_end_the_tool() {
     assert_eq!(answer["is_error"], false, "{answer}");
 }
 
-#[test]
-fn the_tool_answers_a_line_with_a_line() {
-    let (_folder, command) = place();
-    let mut child = start(command(BEX), "tool");
+/// A tool that is asked a line and answers a line.
+fn asked(command: Command) -> (Child, impl FnMut(Value) -> Value) {
+    let mut child = start(command, "tool");
     let mut input = child.stdin.take().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut ask = |request: Value| -> Value {
+    let ask = move |request: Value| -> Value {
         writeln!(input, "{request}").unwrap();
         serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap()
     };
+    (child, ask)
+}
+
+#[track_caller]
+fn ends_well(mut child: Child) {
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn the_tool_answers_a_line_with_a_line() {
+    let (_folder, command) = place();
+    let (child, mut ask) = asked(command(BEX));
     let run = ask(
         json!({"id": 1, "tool": "bex_run", "arguments": {"shell": "echo {}", "items": ["a", "b"], "wait_s": 30}}),
     );
@@ -246,8 +257,64 @@ fn the_tool_answers_a_line_with_a_line() {
         (&line["is_error"], &line["structured"]["field"]),
         (&json!(true), &json!("command"))
     );
-    drop(input);
-    assert!(child.wait().unwrap().success());
+    drop(ask);
+    ends_well(child);
+}
+
+#[test]
+fn the_tool_takes_calls_as_agents_write_them() {
+    let (_folder, command) = place();
+    let (child, mut ask) = asked(command(BEX));
+    // By its action alone, also where the task has a name.
+    let added = ask(
+        json!({"action": "add", "name": "x", "function": "shell", "params": {"script": "true"}}),
+    );
+    assert_eq!(added["structured"]["added"], 1, "{added}");
+    let results = ask(json!({"action": "results", "format": "summary", "id": 5}));
+    assert_eq!(
+        (&results["id"], &results["is_error"]),
+        (&json!(5), &json!(false)),
+        "{results}"
+    );
+    let control = ask(json!({"name": "bex_control", "action": "stop"}));
+    assert!(
+        control["text"]
+            .as_str()
+            .unwrap()
+            .starts_with("Nothing was running."),
+        "{control}"
+    );
+    let text = ask(json!({"tool": "bex_status", "arguments": "{\"batch\":\"b1\"}"}));
+    assert_eq!(
+        (&text["is_error"], &text["structured"]["batch"]),
+        (&json!(false), &json!("b1")),
+        "{text}"
+    );
+    for (name, wrong) in [
+        ("arguments", json!([])),
+        ("tool_args", json!("x")),
+        ("args", json!(7)),
+    ] {
+        let mut request = json!({"tool": "bex_status"});
+        request[name] = wrong;
+        let wrong = ask(request);
+        assert_eq!(
+            (&wrong["is_error"], &wrong["structured"]["field"]),
+            (&json!(true), &json!(name)),
+            "{wrong}"
+        );
+        assert!(
+            wrong["text"]
+                .as_str()
+                .unwrap()
+                .contains("must be an object"),
+            "{wrong}"
+        );
+    }
+    let none = ask(json!({"id": 6, "arguments": {}}));
+    assert_eq!(none["structured"]["field"], "tool", "{none}");
+    drop(ask);
+    ends_well(child);
 }
 
 #[test]
@@ -328,6 +395,15 @@ fn a_batch_is_a_task_to_clients_that_know_tasks() {
         "{found}"
     );
     let shell = "until [ -e go ]; do sleep 0.05; done; echo {}";
+    let plan = json!({"shell": "echo {}", "items": ["a"], "plan": true});
+    let plan = ask_once(
+        command(BEX),
+        "tools/call",
+        json!({"name": "bex_run", "arguments": plan}),
+    );
+    let text = plan["result"]["content"][0]["text"].as_str().unwrap();
+    let next = "\nNext: bex_run {\"items\":[\"a\"],\"shell\":\"echo {}\"}  (runs them)";
+    assert!(text.ends_with(next), "{text}");
     let arguments = json!({"shell": shell, "items": ["a"], "wait_s": 0});
     let call = json!({"name": "bex_run", "arguments": arguments});
     let made = ask_once(command(BEX), "tools/call", call.clone());
@@ -377,6 +453,34 @@ fn other_machines_need_a_token_that_they_know() {
     assert_eq!(refused.status.code(), Some(2), "{refused:?}");
     let told = String::from_utf8(refused.stderr).unwrap();
     assert!(told.contains("BEX_MCP_TOKEN"), "{told}");
+}
+
+#[test]
+fn a_host_may_be_given_by_name_and_is_told_in_one_piece() {
+    let (_folder, command) = place();
+    let mut child = command(BEX)
+        .args(["mcp", "--http", "localhost:0"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 1_000];
+    let read = child.stderr.take().unwrap().read(&mut first).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let told = std::str::from_utf8(&first[..read]).unwrap();
+    assert!(
+        told.starts_with("bex: serving http://127.0.0.1:") && told.ends_with('\n'),
+        "{told}"
+    );
+    for wrong in ["localhost", "no such host:1", ":7438"] {
+        let refused = command(BEX)
+            .args(["mcp", "--http", wrong])
+            .output()
+            .unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+        let told = String::from_utf8(refused.stderr).unwrap();
+        assert!(told.contains("such as 127.0.0.1:7438"), "{told}");
+    }
 }
 
 /// A server that a client of an older revision has opened, with the end to write to.

@@ -170,8 +170,22 @@ where
             return Box::pin(async { Ok(refused()) });
         }
         let inner = self.inner.clone();
-        Box::pin(async move { Ok(inner.handle(request).await) })
+        let is_json = is_json(&request);
+        Box::pin(async move {
+            let mut response = inner.handle(request).await;
+            // The type of what was sent is right, so it is what was sent that cannot be read.
+            if is_json && response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+                *response.status_mut() = StatusCode::BAD_REQUEST;
+            }
+            Ok(response)
+        })
     }
+}
+
+fn is_json<B>(request: &Request<B>) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("application/json"))
 }
 
 fn refused() -> Response<Body> {

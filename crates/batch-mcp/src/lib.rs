@@ -9,6 +9,7 @@
 mod http;
 mod line;
 mod server;
+mod sieve;
 mod tasks;
 
 pub use http::{HttpOptions, ServeHttpError, new_token, serve_http};

@@ -2,20 +2,22 @@
 //!
 //! `rmcp` ends a conversation that begins with anything but a request, and waits for calls when the client has
 //! closed its side. A server for agents does neither: it passes over what nothing can begin with, and at the end
-//! tells each waiting call to answer with what it knows.
+//! tells each waiting call to answer with what it knows. A line that is no message is answered as well.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use batch_agent::Agent;
-use rmcp::ServiceExt;
 use rmcp::service::{RoleServer, RxJsonRpcMessage, ServerInitializeError, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use rmcp::transport::async_rw::AsyncRwTransport;
+use rmcp::{ErrorData, ServiceExt};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::server::Server;
+use crate::sieve::{LONGEST, Sieve, Wrong};
 
 /// Why the server ended.
 #[derive(Debug, thiserror::Error)]
@@ -42,9 +44,7 @@ where
 {
     let (closed, closing) = watch::channel(false);
     let server = Server::new(agent, Closing(Some(closing)));
-    let shelf = Arc::new(Mutex::new(Some(AsyncRwTransport::new_server(
-        input, output,
-    ))));
+    let shelf = Arc::new(Mutex::new(Some(Streams::new(input, output))));
     loop {
         let line = Line::take(&shelf, closed.clone());
         match server.clone().serve(line).await {
@@ -81,21 +81,96 @@ impl Closing {
     }
 }
 
-/// Where a transport lies while no conversation has it. Its bytes read ahead belong to the next one.
-type Shelf<R, W> = Arc<Mutex<Option<AsyncRwTransport<RoleServer, R, W>>>>;
+/// The two streams of a client.
+struct Streams<R, W>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite,
+{
+    messages: AsyncRwTransport<RoleServer, Sieve<R>, W>,
+    wrong: mpsc::UnboundedReceiver<Wrong>,
+    /// The answer to a line that is no message. It lies here while it is written, as whoever receives may be called
+    /// off at any moment.
+    reply: Option<Reply>,
+}
+
+type Reply = Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>>;
+
+impl<R, W> Streams<R, W>
+where
+    R: AsyncRead + Send + Unpin,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    fn new(input: R, output: W) -> Self {
+        let (sieve, wrong) = Sieve::new(input);
+        // Longer lines do not come through the sieve.
+        let messages = AsyncRwTransport::new_server(sieve, output);
+        Self {
+            messages: messages.with_max_line_length(usize::MAX),
+            wrong,
+            reply: None,
+        }
+    }
+
+    /// The next message; what is none is answered meanwhile.
+    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        loop {
+            if let Some(reply) = &mut self.reply {
+                // Who does not listen any more needs no telling.
+                let _ = reply.await;
+                self.reply = None;
+            }
+            let wrong = tokio::select! {
+                biased;
+                Some(wrong) = self.wrong.recv() => wrong,
+                message = self.messages.receive() => match (message, self.wrong.try_recv()) {
+                    // The last line was none, and is answered before the end.
+                    (None, Ok(wrong)) => wrong,
+                    (message, Err(_)) => return message,
+                    (message, Ok(wrong)) => {
+                        self.reply = Some(Box::pin(self.messages.send(answer(wrong))));
+                        return message;
+                    }
+                },
+            };
+            self.reply = Some(Box::pin(self.messages.send(answer(wrong))));
+        }
+    }
+}
+
+/// The answer to a line that is no message. Without an id it has none, as the protocol wants it, and not that of null.
+fn answer(wrong: Wrong) -> TxJsonRpcMessage<RoleServer> {
+    match wrong {
+        Wrong::NoJson(why) => {
+            let message = format!("the line is no JSON: {why}");
+            TxJsonRpcMessage::<RoleServer>::error(ErrorData::parse_error(message, None), None)
+        }
+        Wrong::TooLong(id) => {
+            let most = LONGEST >> 20;
+            let message = format!(
+                "the message is longer than {most} MiB; give many tasks to bex_run in a file, by its argument file"
+            );
+            let id = id.and_then(|id| serde_json::from_value(id).ok());
+            TxJsonRpcMessage::<RoleServer>::error(ErrorData::invalid_request(message, None), id)
+        }
+    }
+}
+
+/// Where streams lie while no conversation has them. What was read ahead belongs to the next one.
+type Shelf<R, W> = Arc<Mutex<Option<Streams<R, W>>>>;
 
 /// The streams of one client, lent to a conversation: they go back to the shelf if it does not come about.
 struct Line<R, W>
 where
-    R: AsyncRead,
+    R: AsyncRead + Unpin,
     W: AsyncWrite,
 {
-    streams: Option<AsyncRwTransport<RoleServer, R, W>>,
+    streams: Option<Streams<R, W>>,
     shelf: Shelf<R, W>,
     closed: watch::Sender<bool>,
 }
 
-impl<R: AsyncRead, W: AsyncWrite> Line<R, W> {
+impl<R: AsyncRead + Unpin, W: AsyncWrite> Line<R, W> {
     fn take(shelf: &Shelf<R, W>, closed: watch::Sender<bool>) -> Self {
         let streams = shelf.lock().unwrap_or_else(PoisonError::into_inner).take();
         Self {
@@ -105,14 +180,14 @@ impl<R: AsyncRead, W: AsyncWrite> Line<R, W> {
         }
     }
 
-    fn streams(&mut self) -> &mut AsyncRwTransport<RoleServer, R, W> {
+    fn streams(&mut self) -> &mut Streams<R, W> {
         self.streams
             .as_mut()
             .expect("the conversation before gave them back")
     }
 }
 
-impl<R: AsyncRead, W: AsyncWrite> Drop for Line<R, W> {
+impl<R: AsyncRead + Unpin, W: AsyncWrite> Drop for Line<R, W> {
     fn drop(&mut self) {
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         *shelf = self.streams.take();
@@ -130,7 +205,7 @@ where
         &mut self,
         message: TxJsonRpcMessage<RoleServer>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
-        self.streams().send(message)
+        self.streams().messages.send(message)
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
@@ -142,6 +217,6 @@ where
     }
 
     async fn close(&mut self) -> Result<(), Self::Error> {
-        self.streams().close().await
+        self.streams().messages.close().await
     }
 }

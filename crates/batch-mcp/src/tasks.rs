@@ -2,6 +2,8 @@
 //!
 //! Nothing of a task is kept in memory, so any later server answers for it, and it does not end with a time to live.
 
+use std::time::Duration;
+
 use rmcp::ErrorData;
 use rmcp::model::{
     CallToolResponse, CreateTaskResult, DetailedTask, GetTaskResult, JsonObject, Task, TaskPayload,
@@ -10,23 +12,21 @@ use rmcp::model::{
 use rmcp::service::{RequestContext, RoleServer};
 use serde_json::{Map, Value, json};
 
-use crate::server::{Server, result};
+use crate::server::{Call, Server, result};
 
 /// A batch that is done by then is answered at once.
-const SHORT_WAIT: f64 = 2.0;
+const SHORT_WAIT: Duration = Duration::from_secs(2);
 
 const POLL_MS: u64 = 2_000;
 
 /// Runs a batch for a client that knows tasks: what takes longer becomes a task.
 pub(crate) async fn run(
     server: &Server,
-    mut arguments: Map<String, Value>,
+    arguments: Map<String, Value>,
     context: &RequestContext<RoleServer>,
 ) -> Result<CallToolResponse, ErrorData> {
-    arguments
-        .entry("wait_s")
-        .or_insert_with(|| json!(SHORT_WAIT));
-    let answer = server.call("bex_run", arguments, context).await?;
+    let call = Call::new("bex_run", arguments).waiting(SHORT_WAIT);
+    let answer = server.call(call, context).await?;
     let goes_on = !answer.is_error && answer.structured["pid"].is_u64();
     match task(&answer.structured, &answer.text).filter(|_| goes_on) {
         Some(task) => Ok(CallToolResponse::Task(CreateTaskResult::new(task))),
@@ -43,7 +43,9 @@ pub(crate) async fn get(
     let mut arguments = Map::new();
     arguments.insert("batch".to_owned(), id.into());
     arguments.insert("timeout_s".to_owned(), 0.into());
-    let answer = server.call("bex_wait", arguments, context).await?;
+    let answer = server
+        .call(Call::new("bex_wait", arguments), context)
+        .await?;
     let task = task(&answer.structured, &answer.text).filter(|_| !answer.is_error);
     let Some(task) = task else {
         return Err(ErrorData::invalid_params(
@@ -77,7 +79,9 @@ pub(crate) async fn cancel(
     let Value::Object(arguments) = arguments else {
         unreachable!("it is written as an object");
     };
-    let answer = server.call("bex_control", arguments, context).await?;
+    let answer = server
+        .call(Call::new("bex_control", arguments), context)
+        .await?;
     match answer.is_error {
         true => Err(ErrorData::invalid_params(answer.text, None)),
         false => Ok(()),

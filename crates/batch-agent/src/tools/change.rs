@@ -4,14 +4,14 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use batch_actions::{
-    BatchStatus, Control, ControlReply, Until, ask, start, status as read_status, wait,
+    BatchStatus, Control, ControlReply, Stop, Until, ask, start, status as read_status, wait,
 };
 use batch_store::{BatchFile, Durability, Store};
 use serde_json::json;
 
 use crate::call::{Agent, block_on};
 use crate::cut::visible;
-use crate::mistake::Mistake;
+use crate::mistake::{Example, Mistake};
 use crate::page::sentence;
 
 /// A call changes things for so long. Whoever works on the batch may be stuck, and clients cut off a call that does
@@ -55,6 +55,20 @@ impl<'a> Change<'a> {
         }
     }
 
+    /// Stops the run, and says whether there was one.
+    pub(crate) fn stop(&self, how: Stop) -> Result<bool, Mistake> {
+        let is_running = || Ok::<_, Mistake>(read_status(&self.file, false)?.pid.is_some());
+        if !is_running()? {
+            return Ok(false);
+        }
+        match self.ask(Control::Stop { how }, "stopped") {
+            Ok(_) => Ok(true),
+            // It ended by itself meanwhile.
+            Err(_) if !is_running()? => Ok(false),
+            Err(mistake) => Err(mistake),
+        }
+    }
+
     fn no_answer(&self) -> Result<Mistake, Mistake> {
         let status = read_status(&self.file, false)?;
         let batch = &status.batch;
@@ -73,7 +87,7 @@ impl<'a> Change<'a> {
             "{who}; the request was taken back, unless it is being obeyed already. {} Look with bex_status {look}.{help}",
             sentence(&status)
         ));
-        Ok(mistake.with_example(resume))
+        Ok(mistake.with_example(Example::of_tool("bex_control", resume)))
     }
 
     /// Starts an executor for what is not finished, unless one is at work.

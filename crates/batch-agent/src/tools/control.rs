@@ -1,9 +1,10 @@
 //! `bex_control`: changing a batch.
 
+use std::num::NonZeroU32;
 use std::time::Instant;
 
 use batch_actions::{Choice, Control, State, Stop, status as read_status};
-use batch_core::{QueuedReason, Reason, Status, TaskId};
+use batch_core::{Priority, QueuedReason, Reason, Status, TaskId};
 use batch_export::TaskRecord;
 use batch_store::{BatchFile, Store};
 use serde_json::{Map, Value, json};
@@ -30,6 +31,9 @@ const KNOWN: [&str; 11] = [
     "dry_run",
 ];
 
+/// What chooses tasks.
+pub(crate) const CHOICE: [&str; 5] = ["tasks", "status", "cause", "filter", "all"];
+
 const ACTIONS: [&str; 7] = [
     "cancel", "retry", "pause", "resume", "stop", "set", "remove",
 ];
@@ -48,7 +52,7 @@ pub(crate) fn control(agent: &Agent, arguments: &Map<String, Value>) -> Result<A
     // Here a wrong choice has its argument to be told by; an executor could only answer in words.
     resolve(&choice, &Store::open_read(file.clone())?)?;
     if args.flag("dry_run")? {
-        return dry_run(action, &file, &choice, arguments);
+        return dry_run(action, agent, &args, &file, &choice);
     }
     let mut change = Change::new(agent, file, began);
     let done = done(action, &args, choice, agent, &mut change)?;
@@ -80,8 +84,11 @@ fn done(
                 true => Stop::Now,
                 false => Stop::Graceful,
             };
-            change.ask(Control::Stop { how }, "stopped")?;
-            Ok("Stopping: what is queued stays queued.".to_owned())
+            Ok(match change.stop(how)? {
+                true => "Stopping: what is queued stays queued.",
+                false => "Nothing was running.",
+            }
+            .to_owned())
         }
         "set" => set(agent, args, tasks, change),
         _ => change.ask(Control::Clear { tasks }, "removed"),
@@ -90,7 +97,6 @@ fn done(
 
 /// Arguments that an action would ignore are refused: an agent that names tasks to pause must not pause all.
 fn check_together(action: &str, args: &Args<'_>) -> Result<(), Mistake> {
-    const CHOICE: [&str; 5] = ["tasks", "status", "cause", "filter", "all"];
     if action != "set" {
         args.refuse(&["max_concurrent", "priority"], "it goes with action set")?;
     }
@@ -101,14 +107,12 @@ fn check_together(action: &str, args: &Args<'_>) -> Result<(), Mistake> {
         let why = format!("{action} is about a whole batch; leave it out");
         args.refuse(&CHOICE, &why)?;
     }
+    let all = format!("to {action} all tasks give all: true in its place");
+    args.refuse_empty(&CHOICE[..4], &all)?;
     let is_chosen = CHOICE[..4].iter().any(|name| args.get(name).is_some()) || args.flag("all")?;
     if matches!(action, "cancel" | "remove") && !is_chosen {
         let message = "which tasks? give tasks, status, cause, filter, or all";
-        let mut example = json!({ "action": action, "all": true });
-        if let Some(batch) = args.text("batch")? {
-            example["batch"] = batch.into();
-        }
-        return Err(Mistake::of("tasks", message).with_example(example));
+        return Err(Mistake::of("tasks", message));
     }
     Ok(())
 }
@@ -154,13 +158,7 @@ fn set(
     tasks: Choice,
     change: &mut Change<'_>,
 ) -> Result<String, Mistake> {
-    let slots = args.slots("max_concurrent")?;
-    let priority = args.priority("priority")?;
-    if slots.is_none() && priority.is_none() {
-        let message = "nothing to set; give max_concurrent or priority";
-        let example = json!({ "action": "set", "max_concurrent": 8 });
-        return Err(Mistake::of("max_concurrent", message).with_example(example));
-    }
+    let (slots, priority) = setting(args)?;
     let mut done = Vec::new();
     if let Some(asked) = slots {
         let max_concurrent = agent.limits().concurrency(asked, &mut change.notes);
@@ -174,47 +172,99 @@ fn set(
     Ok(done.join(" "))
 }
 
+/// What is to be set.
+fn setting(args: &Args<'_>) -> Result<(Option<NonZeroU32>, Option<Priority>), Mistake> {
+    let slots = args.slots("max_concurrent")?;
+    let priority = args.priority("priority")?;
+    if slots.is_none() && priority.is_none() {
+        let message = "nothing to set; give max_concurrent or priority";
+        return Err(Mistake::of("max_concurrent", message));
+    }
+    Ok((slots, priority))
+}
+
 /// What an action would change.
 fn dry_run(
     action: &str,
+    agent: &Agent,
+    args: &Args<'_>,
     file: &BatchFile,
     choice: &Choice,
-    arguments: &Map<String, Value>,
 ) -> Result<Answer, Mistake> {
-    const NAMED: usize = 20;
     if matches!(action, "pause" | "resume" | "stop") {
         let message = "it goes with cancel, retry, set and remove";
         return Err(Mistake::of("dry_run", message));
     }
+    let mut notes = Vec::new();
+    let slots = match action {
+        "set" => setting(args)?.0,
+        _ => None,
+    };
+    let slots = slots.map(|asked| agent.limits().concurrency(asked, &mut notes));
     let store = Store::open_read(file.clone())?;
-    let tasks = would_change(action, &store, choice)?;
+    let tasks = match (action, args.get("priority")) {
+        // Only how many run at once.
+        ("set", None) => Vec::new(),
+        _ => would_change(action, &store, choice)?,
+    };
     let batch = store.batch();
     let named = tasks.iter().take(NAMED);
     let names: Vec<String> = named.map(|task| batch.task(*task).to_string()).collect();
-    let count = tasks.len();
-    let mut list = names.join(", ");
-    if count > NAMED {
-        list.push_str(&format!(" and {} more", count - NAMED));
+    let mut what = Vec::new();
+    if let Some(slots) = slots {
+        let now = store.info()?.settings.max_concurrent;
+        what.push(format!("how many tasks run at once, from {now} to {slots}"));
     }
-    let what = match list.is_empty() {
-        true => "no task".to_owned(),
-        false => format!("{count} tasks: {list}"),
-    };
+    if slots.is_none() || !tasks.is_empty() {
+        what.push(in_words(&tasks, &names));
+    }
+    let what = what.join(", and ");
     let sentence = format!("{action} would change {what}. Nothing was changed.");
     let mut page = Page::new(USUAL, &sentence);
-    let batch = batch.to_string();
-    match count {
-        0 => page.next("bex_status", &json!({ "batch": batch }), "shows the batch"),
-        _ => {
-            let changes = json!({ "batch": batch, "dry_run": null });
-            page.again("bex_control", arguments, &changes, "does it");
-        }
+    for note in &notes {
+        page.note(note);
     }
+    let batch = batch.to_string();
+    let next = match slots.is_none() && tasks.is_empty() {
+        true => {
+            let look = json!({ "batch": batch });
+            page.next("bex_status", &look, "shows the batch");
+            json!({ "tool": "bex_status", "arguments": look })
+        }
+        false => {
+            let changes = json!({ "batch": batch, "dry_run": null });
+            page.again("bex_control", args.all(), &changes, "does it")
+        }
+    };
     Ok(Answer {
         text: page.finish("name fewer tasks"),
-        structured: json!({ "batch": batch, "action": action, "tasks": count, "first": names, "dry_run": true }),
+        structured: json!({
+            "batch": batch,
+            "action": action,
+            "tasks": tasks.len(),
+            "first": names,
+            "max_concurrent": slots,
+            "dry_run": true,
+            "next": next,
+            "notes": notes,
+        }),
         is_error: false,
     })
+}
+
+/// So many tasks are named in a trial.
+const NAMED: usize = 20;
+
+/// Tasks, of which the first are named.
+fn in_words(tasks: &[TaskId], names: &[String]) -> String {
+    let more = match tasks.len().saturating_sub(names.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    match tasks.len() {
+        0 => "no task".to_owned(),
+        count => format!("{count} tasks: {}{more}", names.join(", ")),
+    }
 }
 
 /// The tasks that an action would change: of those chosen, the ones whose state allows it.

@@ -10,21 +10,22 @@ use batch_actions::{
     ActionError, AddReply, AddRequest, BatchRequest, BatchStatus, Choice, Control, Stop, Target,
     add, create, place_tasks, status as read_status,
 };
-use batch_core::{BatchSettings, Plan, Status, Surroundings, TaskSpec};
+use batch_core::{BatchSettings, FullTaskId, Plan, Status, Surroundings, TaskId};
 use batch_store::{BatchFile, Durability, Origin, Store};
 use serde_json::{Map, Value, json};
 
 use crate::args::{Args, resolve};
 use crate::call::{Agent, Answer, CallContext};
 use crate::cursor::Cursor;
-use crate::facts::facts;
+use crate::facts::{facts, within};
 use crate::mistake::Mistake;
 use crate::page::{Page, USUAL, add_causes, sentence};
 use crate::tools::change::Change;
+use crate::tools::examples::first_task;
 use crate::tools::executor_call::{ExecutorCall, TASKS, given};
 use crate::tools::executor_results::{export, results};
+use crate::tools::problems::{Source, Wanted};
 use crate::tools::run::slots;
-use crate::tools::schema;
 use crate::tools::status::add_running;
 use crate::tools::wait::{Until, Waiting, wait_for};
 use crate::tools::wanted::from_json;
@@ -45,10 +46,10 @@ pub(crate) fn executor(
         notes,
     } = ExecutorCall::read(arguments)?;
     let args = Args::of(&arguments);
-    let done = match action {
+    match action {
         // A task given by the fields of the call itself.
-        "add" => add_tasks(agent, &[arguments.clone().into()], notes),
-        "add_batch" => add_tasks(agent, task_list(&args)?, notes),
+        "add" => add_tasks(agent, &[arguments.clone().into()], Source::Call, notes),
+        "add_batch" => add_tasks(agent, task_list(&args)?, Source::Tasks, notes),
         "start" => start(agent, &args, notes, context),
         "stop" => stop(agent, &notes),
         "status" => status(agent, args.flag("detailed")?, &notes),
@@ -56,23 +57,6 @@ pub(crate) fn executor(
         "export" => export(agent, &args, &notes),
         "clear" => clear(agent, &notes),
         _ => cancel(agent, &args, &notes),
-    };
-    done.map_err(|mistake| mistake.with_example(right(action)))
-}
-
-/// A right call of an action.
-fn right(action: &str) -> Value {
-    match action {
-        "add" => schema::example(KEY).unwrap_or_default(),
-        "add_batch" => {
-            let task = json!({ "name": "a", "function": "shell", "params": { "script": "ls" } });
-            json!({ "action": action, "tasks": [task] })
-        }
-        "start" => json!({ "action": action, "max_concurrent": 4, "timeout": 600 }),
-        "results" => json!({ "action": action, "format": "text", "filter_status": "failed" }),
-        "export" => json!({ "action": action, "format": "json", "output_file": "results.json" }),
-        "cancel" => json!({ "action": action, "task_id": "b1.1" }),
-        _ => json!({ "action": action }),
     }
 }
 
@@ -89,7 +73,7 @@ pub(crate) fn queue(agent: &Agent) -> Result<Option<BatchFile>, Mistake> {
 }
 
 /// Makes the queue for the first tasks. They are checked before, so that wrong ones leave nothing behind.
-fn new_queue(agent: &Agent, tasks: &[TaskSpec]) -> Result<BatchFile, Mistake> {
+fn new_queue(agent: &Agent, wanted: &Wanted) -> Result<BatchFile, Mistake> {
     let request = BatchRequest {
         settings: BatchSettings {
             key: Some(KEY.to_owned()),
@@ -104,38 +88,72 @@ fn new_queue(agent: &Agent, tasks: &[TaskSpec]) -> Result<BatchFile, Mistake> {
         },
         ..BatchRequest::default()
     };
-    let surroundings = Surroundings {
+    wanted.plan(&Surroundings {
         catalog: agent.registry(),
         limits: &request.settings.limits,
         submitted: &|_| None,
-    };
-    Plan::check_in(tasks.to_vec(), &surroundings).map_err(ActionError::Invalid)?;
+    })?;
     // Made empty, so that another call that makes it at the same time gets the same one.
     let made = create(agent.home(), &request, &Plan::default())?;
     Ok(BatchFile::new(made.file))
 }
 
-fn add_tasks(agent: &Agent, tasks: &[Value], mut notes: Vec<String>) -> Result<Answer, Mistake> {
+fn add_tasks(
+    agent: &Agent,
+    tasks: &[Value],
+    source: Source,
+    mut notes: Vec<String>,
+) -> Result<Answer, Mistake> {
     let tasks: Vec<Value> = tasks.iter().map(given).collect();
-    let mut wanted = from_json(&tasks, &batch_input::ReadOptions::default())?;
-    place_tasks(&mut wanted.tasks, agent.folder());
+    let mut wanted = from_json(&tasks, source, &batch_input::ReadOptions::default())?;
+    if !wanted.file.problems.is_empty() {
+        return Err(wanted.invalid(Vec::new()));
+    }
+    place_tasks(&mut wanted.file.tasks, agent.folder());
     let file = queue(agent)?;
     let there = match &file {
         Some(file) => read_status(file, false)?.total,
         None => 0,
     };
-    agent.limits().apply(&mut wanted.tasks, there, &mut notes)?;
-    if wanted.tasks.is_empty() {
-        return told(file.as_ref(), "No task was given.", &notes);
+    let limited = agent
+        .limits()
+        .apply(&mut wanted.file.tasks, there, &mut notes);
+    limited.map_err(|refused| wanted.refused(refused))?;
+    if wanted.file.tasks.is_empty() {
+        return told(agent, file.as_ref(), "No task was given.", &notes);
     }
-    let file = file.map_or_else(|| new_queue(agent, &wanted.tasks), Ok)?;
+    let file = file.map_or_else(|| new_queue(agent, &wanted), Ok)?;
     let request = AddRequest {
-        tasks: wanted.tasks,
+        tasks: wanted.file.tasks.clone(),
         target: Target::Batch(file.clone()),
         catalog: agent.registry(),
     };
-    let added = add(agent.home(), request)?;
-    told(Some(&file), &added_text(&added), &notes)
+    let added = add(agent.home(), request).map_err(|error| match error {
+        ActionError::Invalid(found) => wanted.invalid(found),
+        other => other.into(),
+    })?;
+    let mut answer = told(agent, Some(&file), &added_text(&added), &notes)?;
+    answer.structured["added"] = added.added.into();
+    answer.structured["ids"] = ids(&added);
+    answer.structured["first"] = added.first.into();
+    answer.structured["last"] = added.last.into();
+    Ok(answer)
+}
+
+/// The first of the ids of tasks that were added one after the other.
+fn ids(added: &AddReply) -> Value {
+    const BYTES: usize = 1_000;
+    let number = |name: &Option<String>| name.as_deref()?.parse::<FullTaskId>().ok();
+    let (Some(first), Some(last)) = (number(&added.first), number(&added.last)) else {
+        return json!([]);
+    };
+    // Some that were there already lie anywhere.
+    let tasks = match added.existing {
+        0 => first.task.index()..=last.task.index(),
+        _ => return json!([]),
+    };
+    let name = |index| first.batch.task(TaskId::from_index(index)).to_string();
+    within(tasks.map(|index| name(index).into()), BYTES)
 }
 
 fn added_text(added: &AddReply) -> String {
@@ -162,7 +180,7 @@ fn start(
     let asked = args.slots("max_concurrent")?;
     let timeout = args.duration("timeout")?;
     let Some(file) = queue(agent)? else {
-        return told(None, "", &notes);
+        return told(agent, None, "", &notes);
     };
     let mut change = Change::new(agent, file, began);
     let is_running = read_status(&change.file, false)?.pid.is_some();
@@ -186,7 +204,7 @@ fn start(
         "Started."
     };
     notes.append(&mut change.notes);
-    told(Some(&change.file), done, &notes)
+    told(agent, Some(&change.file), done, &notes)
 }
 
 /// The settings of the run that comes. A time limit holds for the run that it was given for, and for no later one.
@@ -224,60 +242,55 @@ fn adjust(
 fn stop(agent: &Agent, notes: &[String]) -> Result<Answer, Mistake> {
     let nothing = "Nothing was running.";
     let Some(file) = queue(agent)? else {
-        return told(None, nothing, notes);
+        return told(agent, None, nothing, notes);
     };
-    if read_status(&file, false)?.pid.is_none() {
-        return told(Some(&file), nothing, notes);
-    }
-    let change = Change::new(agent, file.clone(), Instant::now());
-    match change.ask(Control::Stop { how: Stop::Now }, "stopped") {
-        Ok(_) => told(Some(&file), "Stopped.", notes),
-        // It ended by itself meanwhile.
-        Err(_) if read_status(&file, false)?.pid.is_none() => {
-            told(Some(&file), "Nothing was running any more.", notes)
-        }
-        Err(mistake) => Err(mistake),
-    }
+    let change = Change::new(agent, file, Instant::now());
+    let done = match change.stop(Stop::Now)? {
+        true => "Stopped.",
+        false => nothing,
+    };
+    told(agent, Some(&change.file), done, notes)
 }
 
 fn status(agent: &Agent, detailed: bool, notes: &[String]) -> Result<Answer, Mistake> {
     match queue(agent)? {
         Some(file) => answer(&read_status(&file, detailed)?, "", notes),
-        None => told(None, "", notes),
+        None => told(agent, None, "", notes),
     }
 }
 
 fn clear(agent: &Agent, notes: &[String]) -> Result<Answer, Mistake> {
     let Some(file) = queue(agent)? else {
-        return told(None, "0 tasks cleared.", notes);
+        return told(agent, None, "0 tasks cleared.", notes);
     };
     let tasks = Choice::default();
     let change = Change::new(agent, file, Instant::now());
     let done = change.ask(Control::Clear { tasks }, "cleared")?;
-    told(Some(&change.file), &done, notes)
+    told(agent, Some(&change.file), &done, notes)
 }
 
 /// What was done, and how the queue stands.
 pub(crate) fn told(
+    agent: &Agent,
     file: Option<&BatchFile>,
     done: &str,
     notes: &[String],
 ) -> Result<Answer, Mistake> {
     match file {
         Some(file) => answer(&read_status(file, false)?, done, notes),
-        None => Ok(empty(done, notes)),
+        None => Ok(empty(agent, done, notes)),
     }
 }
 
 /// The answer while there is no queue.
-fn empty(done: &str, notes: &[String]) -> Answer {
+fn empty(agent: &Agent, done: &str, notes: &[String]) -> Answer {
     let first = format!("{done} Nothing was added yet: 0 of 0 tasks finished.");
     let mut page = Page::new(USUAL, first.trim_start());
     page.line("Progress: 100.0%");
     for note in notes {
         page.note(note);
     }
-    let add = schema::example(KEY).unwrap_or_default();
+    let add = first_task(agent);
     page.next(KEY, &add, "adds a task");
     Answer {
         text: page.finish("there is no more"),
@@ -336,13 +349,17 @@ fn shown_progress(status: &BatchStatus) -> f64 {
 fn cancel(agent: &Agent, args: &Args<'_>, notes: &[String]) -> Result<Answer, Mistake> {
     let mut named = Vec::new();
     for name in TASKS {
-        named.extend(args.texts(name)?);
+        let texts = args.texts(name)?.into_iter();
+        named.extend(texts.filter(|text| !text.trim().is_empty()));
+    }
+    if named.is_empty() {
+        args.refuse_empty(&TASKS, "leave it out to cancel all that waits or runs")?;
     }
     let field = TASKS.into_iter().find(|name| args.get(name).is_some());
     let field = field.unwrap_or("task_id");
     let Some(file) = queue(agent)? else {
         return match named.is_empty() {
-            true => told(None, "0 tasks cancelled.", notes),
+            true => told(agent, None, "0 tasks cancelled.", notes),
             false => Err(Mistake::of(field, "there is no task yet")),
         };
     };
@@ -363,5 +380,5 @@ fn cancel(agent: &Agent, args: &Args<'_>, notes: &[String]) -> Result<Answer, Mi
     })?;
     let change = Change::new(agent, file, Instant::now());
     let done = change.ask(Control::Cancel { tasks }, "cancelled")?;
-    told(Some(&change.file), &done, notes)
+    told(agent, Some(&change.file), &done, notes)
 }

@@ -19,6 +19,11 @@ const ACTIONS: [(&str, &[&str]); 9] = [
     ("cancel", &TASKS),
 ];
 
+/// Whether it is one of the nine.
+pub(crate) fn is_executor_action(name: &str) -> bool {
+    ACTIONS.iter().any(|(action, _)| *action == name)
+}
+
 /// What a task says of itself.
 const TASK: [&str; 16] = [
     "id",
@@ -68,7 +73,9 @@ impl ExecutorCall {
             match value {
                 // Not given, whatever it is called.
                 Value::Null => {}
-                Value::String(text) if text.is_empty() => ignored.push(name.as_str()),
+                Value::String(text) if text.is_empty() && *action != "cancel" => {
+                    ignored.push(name.as_str());
+                }
                 _ if !takes.contains(&name.as_str()) => ignored.push(name),
                 _ => drop(call.arguments.insert(name.clone(), value.clone())),
             }

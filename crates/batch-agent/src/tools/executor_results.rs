@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use batch_actions::{Choice, status_of, summary_of_chosen};
-use batch_core::Status;
+use batch_core::{Status, UnknownName};
 use batch_export::{Filter, Format, UnknownFormat};
 use batch_store::{BatchFile, Store};
 use serde_json::{Map, json};
@@ -28,8 +28,9 @@ pub(crate) fn results(agent: &Agent, args: &Args<'_>, notes: &[String]) -> Resul
     ];
     let mut call = Map::new();
     let wanted = wanted_status(args)?;
-    if let Some(status) = wanted {
-        call.insert("status".to_owned(), json!([status.name()]));
+    if !wanted.is_empty() {
+        let names: Vec<&str> = wanted.iter().map(|status| status.name()).collect();
+        call.insert("status".to_owned(), json!(names));
     }
     let limit = args.number("limit")?.unwrap_or(50);
     call.insert("limit".to_owned(), limit.into());
@@ -43,7 +44,7 @@ pub(crate) fn results(agent: &Agent, args: &Args<'_>, notes: &[String]) -> Resul
         }
     }
     let Some(file) = queue(agent)? else {
-        return told(None, "", notes);
+        return told(agent, None, "", notes);
     };
     if format == "summary" {
         return summary(&file, wanted, notes);
@@ -53,20 +54,31 @@ pub(crate) fn results(agent: &Agent, args: &Args<'_>, notes: &[String]) -> Resul
     noted_results(agent, &call, notes)
 }
 
-/// The status asked for, by the name that it has here.
-fn wanted_status(args: &Args<'_>) -> Result<Option<Status>, Mistake> {
-    match args.text("filter_status")? {
-        None | Some("all") => Ok(None),
-        Some("pending") => Ok(Some(Status::Queued)),
-        Some(_) => Ok(args.statuses("filter_status")?.first().copied()),
+/// The statuses asked for, by the names that they have here: a list, or one text with commas.
+fn wanted_status(args: &Args<'_>) -> Result<Vec<Status>, Mistake> {
+    let texts = args.texts("filter_status")?;
+    let names = texts.iter().flat_map(|text| text.split(','));
+    let names = names.map(|name| name.trim().to_lowercase());
+    let mut wanted = Vec::new();
+    for name in names.filter(|name| !name.is_empty()) {
+        match name.as_str() {
+            "all" => return Ok(Vec::new()),
+            "pending" => wanted.push(Status::Queued),
+            name => {
+                wanted.push(name.parse().map_err(|error: UnknownName| {
+                    Mistake::of("filter_status", error.to_string())
+                })?)
+            }
+        }
     }
+    Ok(wanted)
 }
 
-/// The sums of all tasks, or of those with a status.
-fn summary(file: &BatchFile, wanted: Option<Status>, notes: &[String]) -> Result<Answer, Mistake> {
+/// The sums of all tasks, or of those with some statuses.
+fn summary(file: &BatchFile, wanted: Vec<Status>, notes: &[String]) -> Result<Answer, Mistake> {
     let store = Store::open_read(file.clone())?;
     let tasks = Choice {
-        statuses: wanted.into_iter().collect(),
+        statuses: wanted,
         ..Choice::default()
     };
     let summary = summary_of_chosen(&store, &tasks, &Filter::default())?;

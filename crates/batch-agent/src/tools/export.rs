@@ -1,12 +1,13 @@
 //! Results into a file: the `path` of `bex_results`, and the export of the former tool.
 
-use batch_actions::{Choice, ResultsRequest, export};
+use batch_actions::{ActionError, Choice, ResultsRequest, export, status as read_status};
 use batch_export::{Filter, Format, WriterOptions};
 use batch_store::{BatchFile, Store};
 use serde_json::json;
 
 use crate::args::resolve;
 use crate::call::{Agent, Answer};
+use crate::facts::counts;
 use crate::mistake::Mistake;
 use crate::page::{Page, USUAL};
 use crate::tools::run::in_folder;
@@ -32,11 +33,7 @@ pub(crate) fn export_to(
         Some(format) => format,
         None => return Err(no_format()),
     };
-    let batch = {
-        let store = Store::open_read(file.clone())?;
-        resolve(&wanted.tasks, &store)?;
-        store.batch().to_string()
-    };
+    resolve(&wanted.tasks, &Store::open_read(file.clone())?)?;
     let request = ResultsRequest {
         tasks: wanted.tasks,
         more: Filter::default(),
@@ -44,7 +41,11 @@ pub(crate) fn export_to(
         offset: 0,
         limit: wanted.limit,
     };
-    let (summary, written) = export(file, &request, &target)?;
+    let (summary, written) = export(file, &request, &target).map_err(|error| match error {
+        ActionError::Export(error) => Mistake::of("path", error.to_string()),
+        other => other.into(),
+    })?;
+    let status = read_status(file, false)?;
     let shown = target.display().to_string();
     let summary = summary.to_string();
     let first = summary.lines().next().unwrap_or_default();
@@ -57,17 +58,23 @@ pub(crate) fn export_to(
     }
     page.next(
         "bex_status",
-        &json!({ "batch": batch }),
+        &json!({ "batch": status.batch }),
         "shows the whole batch",
     );
+    let mut structured = counts(&status);
+    structured["path"] = shown.into();
+    structured["format"] = format.name().into();
+    structured["tasks"] = written.into();
+    structured["summary"] = first.into();
+    structured["notes"] = json!(wanted.notes);
     Ok(Answer {
         text: page.finish("the file has all"),
-        structured: json!({ "batch": batch, "path": shown, "format": format.name(), "tasks": written, "notes": wanted.notes }),
+        structured,
         is_error: false,
     })
 }
 
 fn no_format() -> Mistake {
     let message = "its ending gives the format: .json, .jsonl, .csv or .txt";
-    Mistake::of("path", message).with_example(json!({ "path": "results.json" }))
+    Mistake::of("path", message)
 }

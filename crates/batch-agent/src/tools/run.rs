@@ -13,11 +13,13 @@ use crate::args::Args;
 use crate::call::{Agent, Answer, CallContext};
 use crate::cursor::Cursor;
 use crate::cut::visible;
+use crate::facts::within;
 use crate::mistake::Mistake;
 use crate::page::{Page, USUAL};
 use crate::tools::change::Change;
+use crate::tools::problems::Wanted;
 use crate::tools::wait::{Until, Waiting, answer, limited, wait_for};
-use crate::tools::wanted::{Wanted, wanted};
+use crate::tools::wanted::wanted;
 
 const KNOWN: [&str; 14] = [
     "tasks",
@@ -46,7 +48,8 @@ pub(crate) fn run(
     let began = Instant::now();
     let args = Args::new(arguments, &KNOWN)?;
     let mut notes = Vec::new();
-    let wait_s = limited(&args, "wait_s", USUAL_WAIT, &mut notes)?;
+    let usual = context.usual_wait.unwrap_or(USUAL_WAIT);
+    let wait_s = limited(&args, "wait_s", usual, &mut notes)?;
     let wanted = wanted(agent, &args)?;
     let (settings, plan) = checked(agent, &args, wanted, &mut notes)?;
     if args.flag("plan")? {
@@ -81,7 +84,7 @@ pub(crate) fn run(
         timeout: wait_s.saturating_sub(began.elapsed()),
     };
     let waited = wait_for(&change.file, &waiting, context)?;
-    Ok(answer(&waited.status, &before, &notes, None))
+    Ok(answer(&waited, &before, &notes, None))
 }
 
 /// An empty list is done as soon as it is given. It leaves no batch behind, which would be the latest one then.
@@ -115,9 +118,13 @@ fn checked(
     mut wanted: Wanted,
     notes: &mut Vec<String>,
 ) -> Result<(BatchSettings, Plan), Mistake> {
-    place_tasks(&mut wanted.tasks, agent.folder());
-    agent.limits().apply(&mut wanted.tasks, 0, notes)?;
-    let from = &wanted.settings;
+    place_tasks(&mut wanted.file.tasks, agent.folder());
+    // Broken tasks stand in for what was meant; the operator's limits are about what may run.
+    if wanted.file.problems.is_empty() {
+        let applied = agent.limits().apply(&mut wanted.file.tasks, 0, notes);
+        applied.map_err(|refused| wanted.refused(refused))?;
+    }
+    let from = &wanted.file.settings;
     let asked = args.slots("max_concurrent")?.or(from.max_concurrent);
     let settings = BatchSettings {
         name: args
@@ -138,8 +145,7 @@ fn checked(
         limits: &settings.limits,
         submitted: &|_| None,
     };
-    let plan = Plan::check_in(wanted.tasks, &surroundings);
-    let plan = plan.map_err(|found| Mistake::from(batch_actions::ActionError::Invalid(found)))?;
+    let plan = wanted.plan(&surroundings)?;
     Ok((settings, plan))
 }
 
@@ -180,7 +186,7 @@ fn show_plan(
             true => page.line(&format!("  {function} {params}")),
             false => page.line(&format!("  {name}: {function} {params}")),
         }
-        shown.push(json!({ "name": name, "function": function }));
+        shown.push(json!({ "name": name, "function": function, "params": params }));
     }
     if count > SHOWN {
         page.line(&format!("  … and {} more", count - SHOWN));
@@ -188,10 +194,17 @@ fn show_plan(
     for note in notes {
         page.note(note);
     }
-    page.again("bex_run", arguments, &json!({ "plan": null }), "runs them");
+    let next = page.again("bex_run", arguments, &json!({ "plan": null }), "runs them");
     Answer {
         text: page.finish("the plan has more of the same"),
-        structured: json!({ "plan": true, "tasks": count, "max_concurrent": slots.get(), "first": shown, "notes": notes }),
+        structured: json!({
+            "plan": true,
+            "tasks": count,
+            "max_concurrent": slots.get(),
+            "first": within(shown.into_iter(), 4_000),
+            "notes": notes,
+            "next": next,
+        }),
         is_error: false,
     }
 }

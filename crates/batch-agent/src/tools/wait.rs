@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use batch_actions::{BatchStatus, State, now};
-use batch_core::Time;
-use batch_store::{BatchFile, Overview, Store};
+use batch_core::{CauseId, Time};
+use batch_store::{BatchFile, Overview, Since, Store};
 use serde_json::{Map, Value, json};
 
 use crate::args::Args;
@@ -45,6 +45,8 @@ pub(crate) struct Waiting<'a> {
 pub(crate) struct Waited {
     pub(crate) status: BatchStatus,
     pub(crate) reached: bool,
+    /// What has happened since the cursor, where there is one that tells its time.
+    since: Option<Since>,
 }
 
 pub(crate) fn wait(
@@ -64,12 +66,8 @@ pub(crate) fn wait(
         timeout,
     };
     let waited = wait_for(&file, &waiting, context)?;
-    let mut answer = answer(
-        &waited.status,
-        &before,
-        &notes,
-        until.outcome(waited.reached),
-    );
+    let outcome = until.outcome(waited.reached);
+    let mut answer = answer(&waited, &before, &notes, outcome);
     answer.structured["reached"] = waited.reached.into();
     Ok(answer)
 }
@@ -91,27 +89,20 @@ fn cursor(args: &Args<'_>) -> Result<Cursor, Mistake> {
 
 fn until(args: &Args<'_>) -> Result<Until, Mistake> {
     let number = args.number("n")?;
-    let wrong = |field, message, example| Err(Mistake::of(field, message).with_example(example));
+    let wrong = |field, message| Err(Mistake::of(field, message));
     match (args.text("until")?, number) {
         (None | Some("n"), Some(n)) => Ok(Until::Finished(n)),
-        (Some("n"), None) => wrong(
-            "n",
-            "until n needs n, the number of finished tasks",
-            json!({ "until": "n", "n": 100 }),
-        ),
+        (Some("n"), None) => wrong("n", "until n needs n, the number of finished tasks"),
         (None | Some("done"), None) => Ok(Until::Done),
         (Some("first_failure"), None) => Ok(Until::FirstFailure),
         (Some("new_cause"), None) => Ok(Until::NewCause),
         (Some("stalled"), None) => Ok(Until::Stalled),
-        (Some("done" | "first_failure" | "new_cause" | "stalled"), Some(_)) => wrong(
-            "n",
-            "it goes with until n only",
-            json!({ "until": "n", "n": 100 }),
-        ),
+        (Some("done" | "first_failure" | "new_cause" | "stalled"), Some(_)) => {
+            wrong("n", "it goes with until n only")
+        }
         (Some(_), _) => wrong(
             "until",
             "it is one of done, first_failure, new_cause, n, stalled",
-            json!({ "until": "done" }),
         ),
     }
 }
@@ -151,7 +142,15 @@ pub(crate) fn wait_for(
     };
     let waited = batch_actions::wait_for(file, Some(waiting.timeout), enough);
     let (_, status) = block_on(waited)??;
-    Ok(Waited { status, reached })
+    let since = match waiting.before.time(status.created) {
+        Some(time) => Some(Store::open_read(file.clone())?.since(time)?),
+        None => None,
+    };
+    Ok(Waited {
+        status,
+        reached,
+        since,
+    })
 }
 
 fn is_done(status: &BatchStatus) -> bool {
@@ -163,10 +162,20 @@ fn is_reached(waiting: &Waiting<'_>, status: &BatchStatus, store: &Store) -> Res
     Ok(match waiting.until {
         Until::Done => is_done(status),
         Until::FirstFailure => status.failed > before.failed,
-        Until::NewCause => before.new_causes(&status.causes).count > 0,
+        Until::NewCause => !before
+            .new_causes(&status.causes, &came(before, status, store)?)
+            .is_empty(),
         Until::Finished(count) => status.finished() >= count,
         Until::Stalled => !is_done(status) && is_stalled(&store.overview()?, now()),
     })
+}
+
+/// The causes that came since a cursor, where it takes the file to tell them from old ones.
+fn came(before: &Cursor, status: &BatchStatus, store: &Store) -> Result<Vec<CauseId>, Mistake> {
+    match before.time(status.created) {
+        Some(time) if !before.names_all() => Ok(store.causes_since(time)?),
+        _ => Ok(Vec::new()),
+    }
 }
 
 /// Whether nothing has finished for a while, as the file tells: whoever asks may just have been started.
@@ -194,11 +203,12 @@ impl Until {
 
 /// What has changed, and what to call next.
 pub(crate) fn answer(
-    status: &BatchStatus,
+    waited: &Waited,
     before: &Cursor,
     notes: &[String],
     outcome: Option<&str>,
 ) -> Answer {
+    let status = &waited.status;
     let cursor = Cursor::of(status).text();
     let mut page = Page::new(USUAL, &sentence(status));
     if let Some(outcome) = outcome {
@@ -206,24 +216,25 @@ pub(crate) fn answer(
     }
     let since = before.batch.is_some();
     if since {
-        page.line(&changes(status, before));
+        page.line(&changes(waited, before));
     }
-    let new = before.new_causes(&status.causes);
-    if new.count > 0 {
+    let came = waited.since.as_ref().map(|since| since.causes.as_slice());
+    let new = before.new_causes(&status.causes, came.unwrap_or_default());
+    if !new.is_empty() {
         let what = if since { "new cause" } else { "cause" };
-        let plural = if new.count == 1 { "" } else { "s" };
-        let what = format!("{} {what}{plural} of failures", new.count);
-        match new.named.is_empty() {
-            true => page.line(&format!("{what}; bex_status has the most frequent ones.")),
-            false => add_cause_lines(&mut page, &what, &new.named, CAUSES_SHOWN),
-        }
+        let plural = if new.len() == 1 { "" } else { "s" };
+        let what = format!("{} {what}{plural} of failures", new.len());
+        add_cause_lines(&mut page, &what, &new, CAUSES_SHOWN);
     }
     for note in notes {
         page.note(note);
     }
     add_next(&mut page, status, &cursor);
-    let mut structured = facts(status, new.named.iter().copied());
-    structured["new_causes"] = new.count.into();
+    let mut structured = facts(status, new.iter().copied());
+    structured["new_causes"] = new.len().into();
+    if let Some(since) = &waited.since {
+        structured["since"] = json!({ "finished": since.finished, "failed": since.failed });
+    }
     structured["cursor"] = cursor.into();
     structured["notes"] = json!(notes);
     Answer {
@@ -233,16 +244,21 @@ pub(crate) fn answer(
     }
 }
 
-fn changes(status: &BatchStatus, before: &Cursor) -> String {
-    let finished = status.finished();
-    match finished.checked_sub(before.finished) {
-        Some(more) => {
-            let failed = status.failed.saturating_sub(before.failed);
-            format!("Since the cursor: {more} finished, {failed} of them failed.")
-        }
+fn changes(waited: &Waited, before: &Cursor) -> String {
+    let finished = waited.status.finished();
+    let (more, failed) = match &waited.since {
+        Some(since) => (since.finished, since.failed),
         None => {
-            let again = before.finished - finished;
-            format!("Since the cursor: {again} tasks were queued again or removed.")
+            let failed = waited.status.failed.saturating_sub(before.failed);
+            (finished.saturating_sub(before.finished), failed)
         }
+    };
+    let mut text = format!("Since the cursor: {more} finished, {failed} of them failed");
+    // Some that had finished may have finished once more meanwhile, and are told with those that did for the first time.
+    let again = (before.finished + more).saturating_sub(finished);
+    if again > 0 {
+        text.push_str(&format!("; {again} were queued again or removed"));
     }
+    text.push('.');
+    text
 }

@@ -5,21 +5,16 @@ use std::sync::Arc;
 
 use batch_core::{TaskOptions, TaskSpec};
 use batch_input::{
-    CommandTemplate, FileSettings, Format, ItemTemplate, Items, Problem, ReadOptions,
-    ShellTemplate, TaskFile, TaskStream, TemplateFolder, read_task_file, read_tasks,
+    CommandTemplate, FileSettings, Format, ItemTemplate, Items, ReadOptions, ShellTemplate,
+    TaskFile, TaskStream, TemplateFolder, read_task_file, read_tasks,
 };
 use serde_json::{Map, Value, json};
 
 use crate::args::Args;
 use crate::call::Agent;
 use crate::mistake::Mistake;
+use crate::tools::problems::{Source, Wanted};
 use crate::tools::run::in_folder;
-
-/// What is to be run.
-pub(crate) struct Wanted {
-    pub(crate) tasks: Vec<TaskSpec>,
-    pub(crate) settings: FileSettings,
-}
 
 /// Reads what is to be run from whichever argument says it.
 pub(crate) fn wanted(agent: &Agent, args: &Args<'_>) -> Result<Wanted, Mistake> {
@@ -39,17 +34,17 @@ pub(crate) fn wanted(agent: &Agent, args: &Args<'_>) -> Result<Wanted, Mistake> 
         ["tasks"] => {
             args.refuse(&["items"], "it goes with shell, command or template")?;
             let list = args.list("tasks")?.expect("it was given");
-            from_json(list, &options)
+            from_json(list, Source::Tasks, &options)
         }
         ["file"] => {
             args.refuse(&["items"], "it goes with shell, command or template")?;
             let path = args.text("file")?.unwrap_or_default();
             let path = in_folder(agent, path).map_err(|message| Mistake::of("file", message))?;
             let file = read_task_file(&path, None, &options);
-            whole(
-                file.map_err(|error| Mistake::of("file", error.to_string()))?,
-                "file",
-            )
+            Ok(Wanted {
+                file: file.map_err(|error| Mistake::of("file", error.to_string()))?,
+                source: Source::File,
+            })
         }
         ["template"] => from_template(agent, args, &options),
         ["shell"] | ["command"] => from_items(args, &options),
@@ -69,37 +64,29 @@ pub(crate) fn wanted(agent: &Agent, args: &Args<'_>) -> Result<Wanted, Mistake> 
 }
 
 /// Tasks as JSON, read as a task file is.
-pub(crate) fn from_json(tasks: &[Value], options: &ReadOptions) -> Result<Wanted, Mistake> {
+pub(crate) fn from_json(
+    tasks: &[Value],
+    source: Source,
+    options: &ReadOptions,
+) -> Result<Wanted, Mistake> {
     let text = json!({ "tasks": tasks }).to_string();
     let file = read_tasks(text.as_bytes(), "tasks", Format::Json, options);
-    whole(
-        file.map_err(|error| Mistake::of("tasks", error.to_string()))?,
-        "tasks",
-    )
+    let file = file.map_err(|error| Mistake::of("tasks", error.to_string()))?;
+    Ok(Wanted { file, source })
 }
 
-fn whole(file: TaskFile, field: &str) -> Result<Wanted, Mistake> {
-    if !file.problems.is_empty() {
-        return Err(Mistake::of(field, problems(&file.problems)));
+/// Tasks that were made and not read from a file.
+fn made(tasks: Vec<TaskSpec>, way: &'static str) -> Wanted {
+    Wanted {
+        file: TaskFile {
+            name: way.into(),
+            settings: FileSettings::default(),
+            tasks,
+            lines: Vec::new(),
+            problems: Vec::new(),
+        },
+        source: Source::Items(way),
     }
-    Ok(Wanted {
-        tasks: file.tasks,
-        settings: file.settings,
-    })
-}
-
-/// The first problems in one text.
-fn problems(problems: &[Problem]) -> String {
-    const SHOWN: usize = 10;
-    let mut texts: Vec<String> = problems
-        .iter()
-        .take(SHOWN)
-        .map(ToString::to_string)
-        .collect();
-    if problems.len() > SHOWN {
-        texts.push(format!("and {} more", problems.len() - SHOWN));
-    }
-    texts.join("; ")
 }
 
 fn from_template(agent: &Agent, args: &Args<'_>, options: &ReadOptions) -> Result<Wanted, Mistake> {
@@ -109,10 +96,7 @@ fn from_template(agent: &Agent, args: &Args<'_>, options: &ReadOptions) -> Resul
         .map_err(|error| Mistake::of("template", error.to_string()))?;
     let none = vec![Value::Object(Map::new())];
     let items = args.list("items")?.unwrap_or(&none);
-    let mut all = Wanted {
-        tasks: Vec::new(),
-        settings: FileSettings::default(),
-    };
+    let mut all = made(Vec::new(), "template");
     for (index, item) in items.iter().enumerate() {
         let field = format!("items[{index}]");
         let values = item.as_object().ok_or_else(|| {
@@ -123,14 +107,14 @@ fn from_template(agent: &Agent, args: &Args<'_>, options: &ReadOptions) -> Resul
         })?;
         let file = template
             .expand_json(values, options)
-            .map_err(|found| Mistake::of(&field, problems(&found)))?;
+            .map_err(|found| Source::Items("items").mistake(&found).in_field(&field))?;
         if items.len() > 1 && file.tasks.iter().any(|task| task.id.is_some()) {
             let message =
                 "this template gives its tasks ids, so it can be run with one item at a time";
             return Err(Mistake::of("items", message));
         }
-        all.settings = file.settings;
-        all.tasks.extend(file.tasks);
+        all.file.settings = file.settings;
+        all.file.tasks.extend(file.tasks);
     }
     Ok(all)
 }
@@ -143,13 +127,16 @@ fn from_items(args: &Args<'_>, options: &ReadOptions) -> Result<Wanted, Mistake>
             "it is missing: one task is run for each item",
         ));
     }
-    let template = match args.text("shell")? {
-        Some(script) => ShellTemplate::new(script.into())
-            .map(ItemTemplate::Shell)
-            .map_err(|error| Mistake::of("shell", error.to_string()))?,
+    let (way, template) = match args.text("shell")? {
+        Some(script) => {
+            let template = ShellTemplate::new(script.into()).map(ItemTemplate::Shell);
+            let wrong =
+                |error: batch_input::ShellTemplateError| Mistake::of("shell", error.to_string());
+            ("shell", template.map_err(wrong)?)
+        }
         None => {
             let argv: Vec<OsString> = argv(args)?.into_iter().map(Into::into).collect();
-            ItemTemplate::Command(CommandTemplate::new(argv))
+            ("command", ItemTemplate::Command(CommandTemplate::new(argv)))
         }
     };
     let treated = Arc::new(TaskOptions {
@@ -160,19 +147,13 @@ fn from_items(args: &Args<'_>, options: &ReadOptions) -> Result<Wanted, Mistake>
     let tasks = TaskStream::new(Items::list(items), template, treated)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| Mistake::of("items", error.to_string()))?;
-    Ok(Wanted {
-        tasks,
-        settings: FileSettings::default(),
-    })
+    Ok(made(tasks, way))
 }
 
 /// The program and its arguments. A text of one word is as good as a list of it; of more, nobody guesses where it
 /// would be split.
 fn argv(args: &Args<'_>) -> Result<Vec<String>, Mistake> {
-    let wrong = |message: &str| {
-        let example = json!({ "command": ["wc", "-l", "{}"], "items": ["a.txt"] });
-        Err(Mistake::of("command", message).with_example(example))
-    };
+    let wrong = |message: &str| Err(Mistake::of("command", message));
     let line = args.get("command").and_then(Value::as_str);
     if line.is_some_and(|line| line.contains(char::is_whitespace)) {
         return wrong(

@@ -169,7 +169,8 @@ fn what_an_action_would_ignore_is_refused() {
         json!({ "action": "remove", "batch": batch }),
         "tasks",
     );
-    let right = "A right call: {\"action\":\"remove\",\"all\":true,\"batch\":\"b1\"}";
+    let right =
+        "A right call: {\"action\":\"remove\",\"all\":true,\"batch\":\"b1\",\"dry_run\":true}";
     assert!(text.ends_with(right), "{text}");
     place.mistake(
         "bex_control",
@@ -203,4 +204,98 @@ fn tasks_by_their_full_names_bring_their_batch() {
     place.run(json!({ "shell": "echo two {}", "items": ["a"] }));
     let results = place.call("bex_results", json!({ "tasks": ["b1.1"] }));
     assert!(results.text.contains("| one a"), "{}", results.text);
+}
+
+#[test]
+fn an_empty_choice_is_not_all_tasks() {
+    let place = Place::new();
+    let batch = held(&place);
+    for action in ["cancel", "remove", "retry", "set"] {
+        for (field, nothing) in [
+            ("tasks", json!([])),
+            ("tasks", json!("")),
+            ("tasks", json!([" "])),
+            ("status", json!([])),
+            ("filter", json!("")),
+            ("filter", json!(" ")),
+            ("cause", json!("")),
+        ] {
+            for dry_run in [true, false] {
+                let mut call = json!({ "batch": batch, "action": action, "dry_run": dry_run });
+                call[field] = nothing.clone();
+                if action == "set" {
+                    call["priority"] = "high".into();
+                }
+                let text = place.mistake("bex_control", call, field);
+                assert!(text.contains("all: true"), "{text}");
+            }
+        }
+    }
+    assert_eq!(counts(&place), [5, 1, 0]);
+    place.write("go", "");
+    place.settled(&batch);
+}
+
+#[test]
+fn a_trial_tells_what_would_be_set() {
+    let place = Place::new();
+    let batch = held(&place);
+    let set = json!({ "batch": batch, "action": "set", "max_concurrent": 5, "dry_run": true });
+    let trial = place.call("bex_control", set);
+    let told = "set would change how many tasks run at once, from 1 to 5. Nothing was changed.\nNext: bex_control {";
+    assert!(trial.text.starts_with(told), "{}", trial.text);
+    assert_eq!(
+        (
+            &trial.structured["max_concurrent"],
+            &trial.structured["tasks"]
+        ),
+        (&json!(5), &json!(0))
+    );
+    let both = json!({ "action": "set", "max_concurrent": 5, "priority": "low", "filter": "tag:slow", "dry_run": true });
+    let both = place.call("bex_control", both);
+    let told =
+        "set would change how many tasks run at once, from 1 to 5, and 2 tasks: b1.3, b1.4. ";
+    assert!(both.text.starts_with(told), "{}", both.text);
+    place.mistake(
+        "bex_control",
+        json!({ "action": "set", "dry_run": true }),
+        "max_concurrent",
+    );
+    place.write("go", "");
+    place.settled(&batch);
+}
+
+#[test]
+fn what_was_cut_off_is_not_said_to_run() {
+    let place = Place::new();
+    let batch = held(&place);
+    let running = place.call("bex_status", json!({ "batch": batch }));
+    assert!(
+        running.text.contains("\n  running b1.2 "),
+        "{}",
+        running.text
+    );
+    let pid = running.structured["pid"].to_string();
+    let killed = std::process::Command::new("kill")
+        .args(["-9", &pid])
+        .status();
+    assert!(killed.unwrap().success());
+    let status = loop {
+        let status = place.call("bex_status", json!({ "batch": batch }));
+        if status.structured["state"] == "interrupted" {
+            break status;
+        }
+        std::thread::yield_now();
+    };
+    assert!(status.text.contains("\n  cut off b1.2 "), "{}", status.text);
+    assert!(!status.text.contains("running"), "{}", status.text);
+    let cut = &status.structured["running_tasks"][0];
+    assert_eq!(
+        (&cut["cut_off"], cut.get("seconds")),
+        (&json!(true), None),
+        "{cut}"
+    );
+    place.write("go", "");
+    place.call("bex_control", json!({ "batch": batch, "action": "resume" }));
+    place.settled(&batch);
 }

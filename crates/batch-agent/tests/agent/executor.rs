@@ -99,6 +99,19 @@ fn results_come_in_the_former_formats() {
     let some = json!({ "action": "results", "format": "summary", "filter_status": "failed" });
     let some = call(some).text;
     assert!(some.contains("\n1 task: 1 failed"), "{some}");
+    for several in [
+        json!("failed,cancelled"),
+        json!(["failed", "Cancelled"]),
+        json!("failed, pending ,cancelled"),
+    ] {
+        let results = call(json!({ "action": "results", "filter_status": several }));
+        assert_eq!(
+            results.structured["tasks"].as_array().unwrap().len(),
+            2,
+            "{}",
+            results.text
+        );
+    }
     call(json!({ "action": "export", "format": "csv", "output_file": "out" }));
     assert!(
         place
@@ -181,7 +194,7 @@ fn its_mistakes_name_their_arguments() {
     wrong(json!({ "action": "add_batch" }), "tasks");
     wrong(
         json!({ "action": "add", "function": "shel", "params": {} }),
-        "tasks",
+        "function",
     );
     wrong(json!({ "action": "results", "format": "xml" }), "format");
     wrong(
@@ -196,7 +209,10 @@ fn its_mistakes_name_their_arguments() {
     );
     wrong(json!({ "action": "cancel", "task": "b1.7" }), "task");
     wrong(json!({ "action": "start", "timeout": "soon" }), "timeout");
-    wrong(json!({ "action": "add", "name": "no function" }), "tasks");
+    wrong(
+        json!({ "action": "add", "name": "no function" }),
+        "function",
+    );
     assert!(!place.path("home").exists(), "a wrong call makes no batch");
 }
 
@@ -272,4 +288,29 @@ fn without_a_task_there_is_no_batch() {
     let export = json!({ "action": "export" });
     assert!(place.answer("batch_executor", &export).is_error);
     assert!(!place.path("home").exists());
+}
+
+#[test]
+fn a_cancel_that_names_no_task_in_its_list_cancels_none() {
+    let place = Place::new();
+    let task = json!({ "function": "shell", "params": { "script": "true" } });
+    let add = json!({ "action": "add_batch", "tasks": [task, task] });
+    place.call("batch_executor", add);
+    for (field, nothing) in [
+        ("task_ids", json!([])),
+        ("task_ids", json!([""])),
+        ("tasks", json!([])),
+        ("task_id", json!("")),
+    ] {
+        let mut call = json!({ "action": "cancel" });
+        call[field] = nothing;
+        let text = place.mistake("batch_executor", call, field);
+        assert!(text.contains("leave it out"), "{text}");
+    }
+    let one = json!({ "action": "cancel", "task_id": "", "task_ids": ["b1.2"] });
+    let cancelled = place.call("batch_executor", one);
+    assert_eq!(count(&cancelled, "cancelled"), 1, "{}", cancelled.text);
+    // As with the former tool: without any, everything that waits.
+    let cancelled = place.call("batch_executor", json!({ "action": "cancel" }));
+    assert_eq!(count(&cancelled, "cancelled"), 2, "{}", cancelled.text);
 }

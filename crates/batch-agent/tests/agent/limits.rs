@@ -113,6 +113,41 @@ fn nothing_leaves_the_root() {
 }
 
 #[test]
+fn files_below_the_root_are_read_and_written_over() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.path("sub")).unwrap();
+    place.write("t.json", r#"[{"shell": "echo top"}]"#);
+    place.write("sub/t.json", r#"[{"shell": "echo sub"}]"#);
+    std::os::unix::fs::symlink("sub/t.json", place.path("link.json")).unwrap();
+    let root = place.path("");
+    let absolute = root.join("t.json");
+    let place = place.limited(Limits {
+        root: Some(root),
+        ..Limits::default()
+    });
+    for file in [
+        "t.json",
+        "sub/t.json",
+        "link.json",
+        absolute.to_str().unwrap(),
+    ] {
+        place.run(json!({ "file": file }));
+    }
+    let task = json!({ "action": "add", "function": "shell", "params": { "script": "true" } });
+    place.call("batch_executor", task);
+    // A second time, over what is there.
+    for _ in 0..2 {
+        for path in ["x.json", "sub/x.json"] {
+            place.call("bex_results", json!({ "batch": "b1", "path": path }));
+            assert!(place.read(path).contains("top"), "{path}");
+        }
+        let export = json!({ "action": "export", "output_file": "y.json" });
+        place.call("batch_executor", export);
+        assert!(place.read("y.json").contains("\"tasks\""));
+    }
+}
+
+#[test]
 fn functions_variables_sizes_and_numbers_are_limited() {
     let place = Place::with(Limits {
         denied_functions: names(&["http"]),
@@ -129,7 +164,7 @@ fn functions_variables_sizes_and_numbers_are_limited() {
     let long = task(json!({ "shell": "x".repeat(300) }));
     place.mistake("bex_run", long, "tasks[1].params");
     let many = json!({ "shell": "echo {}", "items": ["a", "b", "c", "d"] });
-    place.mistake("bex_run", many, "tasks");
+    place.mistake("bex_run", many, "items");
     // Bit by bit is not more either.
     let add =
         || json!({ "action": "add_batch", "tasks": [{ "shell": "true" }, { "shell": "true" }] });

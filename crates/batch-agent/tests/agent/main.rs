@@ -4,6 +4,7 @@
 
 mod control;
 mod executor;
+mod facts;
 mod limits;
 mod mistakes;
 mod place;

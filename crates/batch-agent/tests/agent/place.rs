@@ -85,8 +85,20 @@ impl Place {
         assert!(answer.is_error, "{tool} {arguments}: {}", answer.text);
         let told = answer.structured["field"].as_str();
         assert_eq!(told, Some(field), "{tool} {arguments}: {}", answer.text);
-        assert!(answer.text.contains("A right call: {"), "{}", answer.text);
+        assert!(answer.text.contains("A right call: "), "{}", answer.text);
         answer.text
+    }
+
+    /// The right call that is shown for one that is wrong in this argument.
+    #[track_caller]
+    pub(crate) fn right(&self, tool: &str, arguments: Value, field: &str) -> Value {
+        let answer = self.answer(tool, &arguments);
+        let told = answer.structured["field"].as_str();
+        assert_eq!(told, Some(field), "{tool} {arguments}: {}", answer.text);
+        let right = &answer.structured["example"];
+        let line = format!("\nA right call: {right}");
+        assert!(answer.text.ends_with(&line), "{}", answer.text);
+        right.clone()
     }
 
     /// Runs a batch to its end, and gives its id.

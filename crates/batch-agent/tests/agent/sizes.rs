@@ -60,7 +60,7 @@ fn ten_thousand_tasks() {
         json!({ "batch": batch, "tasks": ids(5_000) }),
     );
     assert!(
-        named.text.contains("the same call, but with this"),
+        named.text.contains("send the same call with {"),
         "{}",
         named.text
     );

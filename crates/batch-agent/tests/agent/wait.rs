@@ -48,10 +48,13 @@ fn only_what_changed_is_told() {
     assert_eq!(same.structured["reached"], false);
     // The first line may say how long it still takes.
     let (_, rest) = same.text.split_once('\n').unwrap();
+    // The cursor ends with the time of the last end.
+    let (cause, _) = cursor.as_str().unwrap().rsplit_once('-').unwrap();
+    let rest = rest.replace(cursor.as_str().unwrap(), &format!("{cause}-[time]"));
     insta::assert_snapshot!(rest, @r#"
     Nothing failed for a new cause meanwhile.
     Since the cursor: 0 finished, 0 of them failed.
-    Next: bex_wait {"batch":"b1","cursor":"b1-1-1-1-c86f990","timeout_s":40}  (waits for more)
+    Next: bex_wait {"batch":"b1","cursor":"b1-1-1-1-c86f990-[time]","timeout_s":40}  (waits for more)
       or: bex_results {"batch":"b1","cause":"c86f990","limit":5}  (shows failures of the first cause)
       or: bex_control {"action":"retry","batch":"b1","cause":"c86f990"}  (runs them again)
     "#);
@@ -154,4 +157,77 @@ fn a_cursor_of_another_batch_is_refused() {
         text.contains("it is one of b1, and the call is about b2"),
         "{text}"
     );
+}
+
+#[test]
+fn tasks_that_finish_again_are_counted() {
+    let place = Place::new();
+    let batch = place.run(json!({ "shell": "exit 1; : {}", "items": ["a", "b", "c"] }));
+    let cursor = place.call("bex_wait", json!({ "batch": batch })).structured["cursor"].clone();
+    let again = || place.call("bex_wait", json!({ "cursor": cursor }));
+    let text = again().text;
+    assert!(
+        text.contains("\nSince the cursor: 0 finished, 0 of them failed.\n"),
+        "{text}"
+    );
+    let retry = json!({ "action": "retry", "tasks": ["b1.1", "b1.2"] });
+    place.call("bex_control", retry);
+    place.settled(&batch);
+    let told = again();
+    let line =
+        "\nSince the cursor: 2 finished, 2 of them failed; 2 were queued again or removed.\n";
+    assert!(told.text.contains(line), "{}", told.text);
+    assert_eq!(
+        told.structured["since"],
+        json!({ "finished": 2, "failed": 2 })
+    );
+    // Nothing had finished then.
+    let first = place
+        .call("bex_wait", json!({ "cursor": "b1-0-0-0-" }))
+        .text;
+    assert!(
+        first.contains("\nSince the cursor: 3 finished, 3 of them failed.\n"),
+        "{first}"
+    );
+}
+
+#[test]
+fn a_new_cause_is_shown_however_many_there_are() {
+    let place = Place::new();
+    // Numbers are folded in a cause, letters are not.
+    let letters = |n: usize| {
+        [n / 26, n % 26]
+            .map(|n| char::from(b'a' + n as u8))
+            .iter()
+            .collect::<String>()
+    };
+    let mut tasks: Vec<_> = (0..60)
+        .map(|n| json!({ "shell": format!("echo no module {} >&2; exit 1", letters(n)), "max_retries": 0 }))
+        .collect();
+    tasks.push(json!({ "shell": "while [ ! -e go ]; do sleep 0.02; done; echo a new one >&2; exit 1", "max_retries": 0 }));
+    let run = json!({ "tasks": tasks, "max_concurrent": 1, "wait_s": 0 });
+    let batch = place.call("bex_run", run).structured["batch"].clone();
+    let most = place.call(
+        "bex_wait",
+        json!({ "batch": batch, "n": 60, "timeout_s": WAIT }),
+    );
+    let until =
+        json!({ "cursor": most.structured["cursor"], "until": "new_cause", "timeout_s": 0 });
+    let none = place.call("bex_wait", until.clone());
+    assert_eq!(none.structured["reached"], false, "{}", none.text);
+    place.write("go", "");
+    let mut until = until;
+    until["timeout_s"] = WAIT.into();
+    let new = place.call("bex_wait", until);
+    assert!(
+        new.text.contains("\n1 new cause of failures (") && new.text.contains("a new one"),
+        "{}",
+        new.text
+    );
+    assert_eq!(new.structured["new_causes"], 1);
+    let [cause] = &new.structured["causes"].as_array().unwrap()[..] else {
+        panic!("{}", new.structured);
+    };
+    assert_eq!(cause["sample_task"], "b1.61");
+    place.settled("b1");
 }

@@ -1,7 +1,7 @@
 //! The arguments of what agents use: `bex tool` and `bex mcp`.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -44,7 +44,7 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "N")]
     pub(crate) max_tasks: Option<u64>,
 
-    /// At most so many bytes of parameters for a task
+    /// At most so many bytes for a task: parameters, name, tags, variables
     #[arg(long, value_name = "N")]
     pub(crate) max_bytes: Option<u64>,
 }
@@ -73,12 +73,40 @@ pub(crate) struct ToolArgs {
     pub(crate) limits: LimitArgs,
 }
 
+/// Where HTTP is served.
+#[derive(Clone, Debug)]
+pub(crate) struct HttpAddress {
+    pub(crate) address: SocketAddr,
+    /// The name that it was given by.
+    pub(crate) name: Option<String>,
+}
+
+/// An address, or the name of a host with a port. Of several addresses of a name, one that only this machine reaches
+/// comes first, and the older kind of address.
+fn parse_address(text: &str) -> Result<HttpAddress, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(HttpAddress {
+            address,
+            name: None,
+        });
+    }
+    let help = "give an address and a port, such as 127.0.0.1:7438 or localhost:7438";
+    let found = text.to_socket_addrs();
+    let found = found.map_err(|error| format!("{error}; {help}"))?;
+    let address = found.min_by_key(|found| (!found.ip().is_loopback(), found.is_ipv6()));
+    let name = text.rsplit_once(':').map(|(name, _)| name.to_owned());
+    match address {
+        Some(address) => Ok(HttpAddress { address, name }),
+        None => Err(format!("it has no address; {help}")),
+    }
+}
+
 /// Options of `bex mcp`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct McpArgs {
     /// Serve streamable HTTP at this address, not standard input and output
-    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:7438")]
-    pub(crate) http: Option<SocketAddr>,
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:7438", value_parser = parse_address)]
+    pub(crate) http: Option<HttpAddress>,
 
     /// The token that clients of --http give [default: BEX_MCP_TOKEN, else a new one, printed]
     #[arg(long, value_name = "TOKEN", requires = "http")]

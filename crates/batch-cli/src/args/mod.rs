@@ -12,7 +12,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-pub(crate) use agent::{LimitArgs, McpArgs, ToolArgs};
+pub(crate) use agent::{HttpAddress, LimitArgs, McpArgs, ToolArgs};
 pub(crate) use common::BatchArgs;
 pub(crate) use help::parse;
 pub(crate) use look::{

@@ -3,7 +3,7 @@
 use batch_mcp::{HttpOptions, ServeHttpError, new_token, serve_http, serve_stdio};
 
 use crate::agent::agent;
-use crate::args::McpArgs;
+use crate::args::{HttpAddress, McpArgs};
 use crate::exit::{CliError, Exit};
 use crate::reply::tell;
 
@@ -52,7 +52,7 @@ fn http_options(args: McpArgs) -> Result<(HttpOptions, bool), CliError> {
     };
     let given = args.token.or_else(of_environment);
     let is_new = given.is_none();
-    let address = args.http.expect("only called for HTTP");
+    let HttpAddress { address, name } = args.http.expect("only called for HTTP");
     // Who lets other machines in does so on purpose, and with a token that they know.
     if is_new && !address.ip().is_loopback() {
         return Err(CliError::Usage(format!(
@@ -66,7 +66,7 @@ fn http_options(args: McpArgs) -> Result<(HttpOptions, bool), CliError> {
     let options = HttpOptions {
         address,
         token,
-        hosts: args.host,
+        hosts: args.host.into_iter().chain(name).collect(),
         origins: args.origin,
     };
     Ok((options, is_new))

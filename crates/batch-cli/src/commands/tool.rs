@@ -4,8 +4,8 @@
 //! {"tool": "bex_run", "arguments": {…}, "id": 1}  ─►  {"id": 1, "text": …, "structured": …, "is_error": false}
 //! ```
 //!
-//! The way agents write calls is taken as well: `tool_name` with `tool_args`, and the arguments beside
-//! `tool_name`.
+//! The way agents write calls is taken as well: `tool_name` with `tool_args`, the arguments beside `tool_name`, and
+//! an action of the former tool alone.
 
 use std::io::{self, BufRead, Write};
 
@@ -51,15 +51,14 @@ fn answer(agent: &Agent, line: &[u8]) -> Value {
     let request: Map<String, Value> = match serde_json::from_slice(line) {
         Ok(request) => request,
         Err(error) => {
-            return wrong(
-                &Value::Null,
-                &format!("the line is no JSON object: {error}"),
-            );
+            let what = format!("the line is no JSON object: {error}");
+            return Wrong::of("", what).reply(&Value::Null);
         }
     };
     let id = request.get("id").cloned().unwrap_or_default();
-    let Some((tool, arguments)) = call(&request) else {
-        return wrong(&id, "the request names no tool");
+    let (tool, arguments) = match call(agent, &request) {
+        Ok(call) => call,
+        Err(wrong) => return wrong.reply(&id),
     };
     let answer = agent.call(&tool, &arguments, &CallContext::default());
     json!({
@@ -70,34 +69,79 @@ fn answer(agent: &Agent, line: &[u8]) -> Value {
     })
 }
 
-fn wrong(id: &Value, what: &str) -> Value {
-    let example = json!({ "tool": "bex_status", "arguments": {} });
-    json!({
-        "id": id,
-        "text": format!("{what}\nA right request: {example}"),
-        "structured": { "error": what, "example": example },
-        "is_error": true,
-    })
+/// What is wrong with a request, and where.
+struct Wrong {
+    field: &'static str,
+    what: String,
+}
+
+impl Wrong {
+    fn of(field: &'static str, what: impl Into<String>) -> Self {
+        Self {
+            field,
+            what: what.into(),
+        }
+    }
+
+    fn reply(&self, id: &Value) -> Value {
+        let example = json!({ "tool": "bex_status", "arguments": {} });
+        let mut structured = json!({ "error": self.what, "example": example });
+        if !self.field.is_empty() {
+            structured["field"] = self.field.into();
+        }
+        json!({
+            "id": id,
+            "text": format!("{}\nA right request: {example}", self.what),
+            "structured": structured,
+            "is_error": true,
+        })
+    }
 }
 
 /// The tool that a request names, and its arguments.
-fn call(request: &Map<String, Value>) -> Option<(String, Map<String, Value>)> {
-    const TOOL: [&str; 3] = ["tool", "tool_name", "name"];
-    const ARGUMENTS: [&str; 3] = ["arguments", "args", "tool_args"];
-    let named = TOOL
-        .iter()
-        .find(|name| request.get(**name).is_some_and(Value::is_string))?;
-    let tool = request.get(*named)?.as_str()?.to_owned();
-    let given = ARGUMENTS
-        .iter()
-        .find_map(|name| request.get(*name)?.as_object());
-    let arguments = match given {
-        Some(arguments) => arguments.clone(),
+fn call(
+    agent: &Agent,
+    request: &Map<String, Value>,
+) -> Result<(String, Map<String, Value>), Wrong> {
+    let text = |name: &str| request.get(name)?.as_str();
+    // A task has a name as well.
+    let is_tool = |name: &&str| agent.tools().iter().any(|tool| tool.name == *name);
+    let named = ["tool", "tool_name"]
+        .into_iter()
+        .find_map(|field| Some((field, text(field)?)))
+        .or_else(|| Some(("name", text("name").filter(is_tool)?)))
+        .or_else(|| Some(("", agent.tool_of_action(text("action")?)?)))
+        .or_else(|| Some(("name", text("name")?)));
+    let Some((field, tool)) = named else {
+        return Err(Wrong::of("tool", "the request names no tool"));
+    };
+    let arguments = match arguments(request)? {
+        Some(arguments) => arguments,
         None => request
             .iter()
-            .filter(|(name, _)| *name != named && *name != "id")
+            .filter(|(name, _)| *name != field && *name != "id")
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect(),
     };
-    Some((tool, arguments))
+    Ok((tool.to_owned(), arguments))
+}
+
+/// The arguments, where they stand apart: an object, or the JSON text of one, as some models write it.
+fn arguments(request: &Map<String, Value>) -> Result<Option<Map<String, Value>>, Wrong> {
+    const ARGUMENTS: [&str; 3] = ["arguments", "args", "tool_args"];
+    let given = ARGUMENTS
+        .into_iter()
+        .find_map(|name| Some((name, request.get(name).filter(|value| !value.is_null())?)));
+    let Some((name, value)) = given else {
+        return Ok(None);
+    };
+    let object = match value {
+        Value::Object(object) => Some(object.clone()),
+        Value::String(text) => serde_json::from_str(text).ok(),
+        _ => None,
+    };
+    match object {
+        Some(object) => Ok(Some(object)),
+        None => Err(Wrong::of(name, format!("{name} must be an object"))),
+    }
 }
