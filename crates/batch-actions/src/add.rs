@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::engine::{STOPPING, me};
 use crate::error::ActionError;
 use crate::home::{BatchRequest, Home, now};
-use crate::status::executor_of;
+use crate::standing::executor_of;
 
 /// Tasks to be added.
 pub struct AddRequest<'a> {

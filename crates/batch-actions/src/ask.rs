@@ -30,13 +30,14 @@ const LOOK: Duration = Duration::from_millis(5);
 /// # Errors
 /// When it is refused, or the file cannot be used.
 pub async fn ask(file: &BatchFile, control: Control) -> Result<ControlReply, ActionError> {
+    let began = Instant::now();
     loop {
         if let Some(reply) = ask_executor(file, control.clone()).await? {
             return Ok(reply);
         }
         match alone(file, control.clone()).await {
-            // Somebody was faster; ask them.
-            Err(ActionError::Running { .. }) => {}
+            // Somebody was faster; ask them. A lock that is no executor's keeps us from both.
+            Err(ActionError::Running { .. }) if began.elapsed() < PATIENCE => sleep(LOOK).await,
             done => return done,
         }
     }

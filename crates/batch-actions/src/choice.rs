@@ -6,6 +6,7 @@ use batch_store::{Selection, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ActionError;
+use crate::standing::is_chosen;
 
 /// Which tasks are meant. What is not given does not narrow the choice; the empty one means all tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,9 +104,9 @@ impl Resolved {
         Ok(tasks)
     }
 
-    /// Whether a task that the file gave fits the rest.
+    /// Whether a task that the file gave, as it is shown, fits the rest.
     pub fn matches(&self, record: &TaskRecord) -> bool {
-        self.filter.matches(record)
+        is_chosen(&self.selection, record) && self.filter.matches(record)
     }
 }
 

@@ -27,6 +27,7 @@ mod remove;
 mod results;
 mod retry;
 mod show;
+mod standing;
 mod start;
 mod status;
 mod wait;
@@ -43,9 +44,10 @@ pub use logs::{LogsRequest, logs};
 pub use merge::{Merged, merge};
 pub use naming::Naming;
 pub use place::place_tasks;
-pub use remove::{prune, remove};
+pub use remove::{prune, remove, remove_empty};
 pub use results::{ResultsRequest, export, results, summary_of, summary_of_chosen};
 pub use show::{TaskDetails, show, why};
+pub use standing::Standing;
 pub use start::{StartReply, start, tell_parent};
 pub use status::{
     BatchStatus, CauseStatus, Listed, RunningStatus, State, Unreadable, list, status, status_of,

@@ -25,6 +25,21 @@ pub async fn remove(files: &[BatchFile]) -> Result<(), ActionError> {
     Ok(())
 }
 
+/// Removes a batch that has no task, unless somebody works on it or adds one; whether it did.
+///
+/// # Errors
+/// When it cannot be read or removed.
+pub fn remove_empty(file: &BatchFile) -> Result<bool, ActionError> {
+    let Ok(_lease) = Lease::take(file, &me(0)) else {
+        return Ok(false);
+    };
+    let is_empty = Store::open_read(file.clone())?.info()?.next_task == 1;
+    if is_empty {
+        file.remove()?;
+    }
+    Ok(is_empty)
+}
+
 /// Removes the batches in which everything is finished and nothing happened for a while; with `dry_run` it
 /// only tells which those are.
 ///

@@ -4,17 +4,17 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use batch_core::{QueuedReason, Reason, Status};
+use batch_core::Status;
 use batch_export::{
-    AtomicFile, CauseGroup, Causes, Filter, Format, ResultWriter, Summary, TaskRecord, Totals,
-    WriterOptions, result_writer,
+    AtomicFile, CauseGroup, Causes, Filter, Format, ResultWriter, Summary, Totals, WriterOptions,
+    result_writer,
 };
 use batch_store::{BatchFile, Store};
 
 use crate::choice::Choice;
 use crate::error::ActionError;
 use crate::home::now;
-use crate::status::executor_of;
+use crate::standing::Standing;
 
 /// Which results, and how they are written.
 #[derive(Clone, Debug)]
@@ -71,20 +71,13 @@ fn write(
     writer: &mut dyn ResultWriter,
 ) -> Result<u64, ActionError> {
     let resolved = request.tasks.resolve(store)?;
-    let mut selection = resolved.selection.clone();
+    let standing = Standing::of(store)?;
+    let mut selection = standing.to_read(&resolved.selection);
     selection.without_outputs = request.options.format == Format::None;
     let (mut found, mut written) = (0, 0);
-    let executor = executor_of(store.file())?;
-    let statuses = &resolved.selection.statuses;
-    if executor.is_none() && statuses.contains(&Status::Queued) {
-        selection.statuses.push(Status::Running);
-    }
     store.for_each_task::<ActionError>(&selection, |mut record| {
-        if executor.is_none() {
-            without_executor(&mut record);
-        }
-        let fits = statuses.is_empty() || statuses.contains(&record.status);
-        let wanted = fits && resolved.matches(&record) && request.more.matches(&record);
+        standing.show(&mut record);
+        let wanted = resolved.matches(&record) && request.more.matches(&record);
         found += u64::from(wanted);
         if request.limit.is_some_and(|limit| written >= limit) {
             return Ok(false);
@@ -100,14 +93,6 @@ fn write(
     Ok(written)
 }
 
-/// What a dead executor was running waits to run again, whatever the file still says.
-fn without_executor(record: &mut TaskRecord) {
-    if record.status == Status::Running {
-        record.status = Status::Queued;
-        record.reason = Some(Reason::Queued(QueuedReason::Ready));
-    }
-}
-
 /// The summary of the tasks chosen, which may be all.
 ///
 /// # Errors
@@ -121,10 +106,12 @@ pub fn summary_of_chosen(
         return summary_of(store);
     }
     let resolved = tasks.resolve(store)?;
-    let mut selection = resolved.selection.clone();
+    let standing = Standing::of(store)?;
+    let mut selection = standing.to_read(&resolved.selection);
     selection.without_outputs = true;
     let mut summary = Summary::new(store.batch());
-    store.for_each_task::<ActionError>(&selection, |record| {
+    store.for_each_task::<ActionError>(&selection, |mut record| {
+        standing.show(&mut record);
         if resolved.matches(&record) && more.matches(&record) {
             summary.add(&record);
         }
@@ -138,9 +125,10 @@ pub fn summary_of_chosen(
 /// # Errors
 /// When the file cannot be read.
 pub fn summary_of(store: &Store) -> Result<Summary, ActionError> {
+    let standing = Standing::of(store)?;
     let overview = store.overview()?;
     let batch = store.batch();
-    let counts = Status::ALL.map(|status| (status, overview.count(status)));
+    let counts = Status::ALL.map(|status| (status, standing.count(&overview, status)));
     let mut totals = Totals::from_counts(counts);
     totals.executed = overview.executed();
     totals.total_execution_time = overview.execution_time();

@@ -13,6 +13,7 @@ use crate::choice::find_task;
 use crate::error::ActionError;
 use crate::home::now;
 use crate::naming::Naming;
+use crate::standing::Standing;
 use crate::status::{BatchStatus, State, status_of};
 
 /// One task with all that is known of it.
@@ -22,6 +23,8 @@ pub struct TaskDetails {
     pub record: TaskRecord,
     /// The attempt under way, and when it began.
     pub under_way: Option<(u32, Time)>,
+    /// It was running when its executor died.
+    pub was_cut_off: bool,
     /// The tasks it needs, and how they stand.
     pub needs: Vec<(TaskId, Option<Status>)>,
     /// The batch at this moment.
@@ -35,7 +38,8 @@ pub struct TaskDetails {
 pub fn show(file: &BatchFile, task: &str) -> Result<TaskDetails, ActionError> {
     let store = Store::open_read(file.clone())?;
     let id = find_task(&store, task)?;
-    let record = store.task(id)?.ok_or_else(|| ActionError::UnknownTask {
+    let standing = Standing::of(&store)?;
+    let mut record = store.task(id)?.ok_or_else(|| ActionError::UnknownTask {
         batch: store.batch(),
         task: task.to_owned(),
         help: None,
@@ -45,8 +49,11 @@ pub fn show(file: &BatchFile, task: &str) -> Result<TaskDetails, ActionError> {
         let status = store.task(need)?.map(|record| record.status);
         needs.push((need, status));
     }
+    let was_cut_off = record.status == Status::Running && standing.executor().is_none();
+    standing.show(&mut record);
     Ok(TaskDetails {
         record,
+        was_cut_off,
         under_way: store.under_way(id)?,
         needs,
         batch: status_of(&store)?,
@@ -72,6 +79,10 @@ pub fn why(details: &TaskDetails) -> String {
         (None, None) => id.to_string(),
         _ => format!("{id} ({})", record.spec.label()),
     };
+    if details.was_cut_off {
+        let next = on_resume(record);
+        return format!("{label} was running when the executor died; {next}");
+    }
     match record.status {
         Status::Completed => completed(record, &label),
         Status::Failed => failed(details, &label),
@@ -159,11 +170,6 @@ fn cancelled(details: &TaskDetails, label: &str) -> String {
 }
 
 fn running(details: &TaskDetails, label: &str) -> String {
-    let record = &details.record;
-    if details.batch.state == State::Interrupted {
-        let next = on_resume(record);
-        return format!("{label} was running when the executor died; {next}");
-    }
     match details.under_way {
         Some((attempt, started)) => {
             let time = ShortDuration(now().since(started));

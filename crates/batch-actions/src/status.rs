@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use batch_core::{BatchId, Status, Time};
-use batch_store::{BatchFile, Holder, Lease, Overview, Selection, Store};
+use batch_store::{BatchFile, Holder, Overview, Selection, Store};
 use serde::Serialize;
 
 use crate::engine::STOPPING;
 use crate::error::ActionError;
 use crate::home::{Home, now};
 use crate::naming::Naming;
+use crate::standing::Standing;
 
 /// What a batch is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -90,7 +91,8 @@ pub struct BatchStatus {
     pub ended_at: Option<String>,
     /// Its file.
     pub file: PathBuf,
-    /// Running tasks, where the details were asked for: the first of them.
+    /// Running tasks, where the details were asked for: the first of them. Where the executor has died, those that
+    /// it was running.
     pub running_tasks: Option<Vec<RunningStatus>>,
 }
 
@@ -165,28 +167,18 @@ pub fn list(home: &Home) -> Result<Vec<Listed>, ActionError> {
     Ok(home.batches_there()?.into_iter().map(of).collect())
 }
 
-/// The process that runs the tasks of a batch, if there is one.
-pub(crate) fn executor_of(file: &BatchFile) -> Result<Option<Holder>, ActionError> {
-    Ok(Lease::holder(file)?.filter(|holder| holder.run > 0))
-}
-
 /// How a batch is getting on, read from an open file.
 ///
 /// # Errors
 /// When it cannot be read.
 pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
-    // The holder first: a run that ends in between has written its last word before it lets go.
-    let holder = executor_of(store.file())?;
+    let standing = Standing::of(store)?;
+    let holder = standing.executor();
     let overview = store.overview()?;
     let batch = store.batch();
     let naming = Naming::new(batch, store.file().path());
-    let (state, reason) = state(&overview, holder.as_ref(), &naming);
+    let (state, reason) = state(&overview, holder, &naming);
     let (total, open) = (overview.tasks(), overview.open());
-    let running = overview.count(Status::Running);
-    let (running, interrupted) = match holder {
-        Some(_) => (running, 0),
-        None => (0, running),
-    };
     let live = overview.run.as_ref().filter(|_| holder.is_some());
     let info = &overview.info;
     Ok(BatchStatus {
@@ -196,9 +188,9 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         reason,
         timed_out: state == State::Failed && cut_short(&overview) == Some(CutShort::Time),
         total,
-        queued: overview.count(Status::Queued) + interrupted,
-        running,
-        interrupted,
+        queued: standing.count(&overview, Status::Queued),
+        running: standing.count(&overview, Status::Running),
+        interrupted: standing.interrupted(&overview),
         completed: overview.count(Status::Completed),
         failed: overview.count(Status::Failed),
         cancelled: overview.count(Status::Cancelled),

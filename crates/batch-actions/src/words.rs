@@ -110,6 +110,10 @@ impl fmt::Display for BatchStatus {
         }
         fmt_causes(f, self.failed, &self.causes)?;
         for task in self.running_tasks.iter().flatten() {
+            if self.interrupted > 0 {
+                write!(f, "\n  cut off {}  {}", task.task, Visible(&task.label))?;
+                continue;
+            }
             let time = Duration::try_from_secs_f64(task.seconds).unwrap_or_default();
             write!(
                 f,

@@ -2,12 +2,14 @@
 //! has none.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use batch_actions::Engine;
 use batch_core::TaskSpec;
 use batch_input::TaskStream;
 use batch_runtime::{Gone, RunHandle};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 
 use crate::drive::{Input, room};
 use crate::exit::CliError;
@@ -18,6 +20,9 @@ const WINDOW: usize = 8_192;
 /// So many tasks of a stream are handed over at once; fewer when no more wait.
 const HANDFUL: usize = 256;
 
+/// What follows the first item within this time is looked at together with it.
+const AT_ONCE: Duration = Duration::from_millis(5);
+
 /// Reads items on threads of its own, as standard input may keep us waiting.
 pub(crate) struct Feeder {
     tasks: mpsc::Receiver<Result<Read, CliError>>,
@@ -27,6 +32,21 @@ pub(crate) struct Feeder {
 struct Read {
     task: TaskSpec,
     last: bool,
+}
+
+/// Tasks in a row, and what is wrong with the item behind them.
+type Handful = (Vec<Read>, Option<CliError>);
+
+/// Splits what was read at the error that ends it.
+fn up_to_error(read: Vec<Result<Read, CliError>>) -> Handful {
+    let mut handful = Vec::with_capacity(read.len());
+    for item in read {
+        match item {
+            Ok(read) => handful.push(read),
+            Err(error) => return (handful, Some(error)),
+        }
+    }
+    (handful, None)
 }
 
 impl Feeder {
@@ -50,27 +70,42 @@ impl Feeder {
         Self { tasks }
     }
 
-    /// What waits, at least one task and at most a handful. `None` at the end.
-    fn blocking_handful(&mut self) -> Option<Result<Vec<Read>, CliError>> {
+    /// What comes at once in the beginning. A wrong item among it is found before anything runs, and nothing does then.
+    async fn first_handful(&mut self) -> Result<Vec<Read>, CliError> {
+        let until = Instant::now() + AT_ONCE;
+        let mut handful = Vec::new();
+        while handful.len() < HANDFUL
+            && let Ok(Some(read)) = timeout_at(until, self.tasks.recv()).await
+        {
+            handful.push(read?);
+        }
+        Ok(handful)
+    }
+
+    /// What waits, at most a handful, and the error behind it that ends the input. `None` at the end.
+    fn blocking_handful(&mut self) -> Option<Handful> {
         let mut handful = Vec::with_capacity(HANDFUL);
         match self.tasks.blocking_recv_many(&mut handful, HANDFUL) {
             0 => None,
-            _ => Some(handful.into_iter().collect()),
+            _ => Some(up_to_error(handful)),
         }
     }
 
     /// Writes tasks into the file of a batch, and has the run see them, until there are no more or the run takes
     /// no more.
     pub(crate) async fn feed(mut self, engine: &Engine) -> Result<Input, CliError> {
+        let mut first = Some((self.first_handful().await?, None));
         let adder = engine.adder();
         let (written, mut handfuls) = mpsc::channel(1);
         std::thread::spawn(move || {
-            while let Some(handful) = self.blocking_handful() {
-                let done = handful.and_then(|handful| {
-                    let is_last = handful.last().is_some_and(|read| read.last);
-                    let tasks: Vec<_> = handful.into_iter().map(|read| read.task).collect();
-                    Ok(adder.add(&tasks, is_last)?)
-                });
+            while let Some((handful, error)) = first.take().or_else(|| self.blocking_handful()) {
+                let is_last = handful.last().is_some_and(|read| read.last);
+                let tasks: Vec<_> = handful.into_iter().map(|read| read.task).collect();
+                let added = match tasks.is_empty() {
+                    true => Ok(()),
+                    false => adder.add(&tasks, is_last).map_err(CliError::from),
+                };
+                let done = added.and(error.map_or(Ok(()), Err));
                 let last = done.is_err();
                 if written.blocking_send(done).is_err() || last {
                     return;
@@ -89,15 +124,24 @@ impl Feeder {
 
     /// Hands tasks to a run without a file.
     pub(crate) async fn feed_run(mut self, run: &RunHandle) -> Result<(), CliError> {
+        let mut first = Some((self.first_handful().await?, None));
         loop {
-            let mut handful = Vec::with_capacity(HANDFUL);
-            if self.tasks.recv_many(&mut handful, HANDFUL).await == 0 {
-                return Ok(());
-            }
-            let read: Result<Vec<Read>, CliError> = handful.into_iter().collect();
-            let tasks = read?.into_iter().map(|read| Arc::new(read.task)).collect();
-            if let Err(Gone) = run.feed(tasks, WINDOW).await {
-                return Ok(());
+            let (handful, error) = match first.take() {
+                Some(handful) => handful,
+                None => {
+                    let mut handful = Vec::with_capacity(HANDFUL);
+                    if self.tasks.recv_many(&mut handful, HANDFUL).await == 0 {
+                        return Ok(());
+                    }
+                    up_to_error(handful)
+                }
+            };
+            let tasks = handful.into_iter().map(|read| Arc::new(read.task));
+            let fed = run.feed(tasks.collect(), WINDOW).await;
+            match (error, fed) {
+                (Some(error), _) => return Err(error),
+                (None, Err(Gone)) => return Ok(()),
+                (None, Ok(())) => {}
             }
         }
     }

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use batch_actions::{
-    ActionError, Engine, EngineOptions, Mode, Naming, is_output_closed, summary_of,
+    ActionError, Engine, EngineOptions, Mode, Naming, is_output_closed, remove_empty, summary_of,
 };
 use batch_core::{BatchId, BatchSettings, Status, StopMode};
 use batch_export::Summary;
@@ -116,7 +116,7 @@ impl Foreground {
         let tasks = store.overview().map_err(ActionError::from)?.tasks();
         if tasks == 0 && fed.is_err() {
             // Nothing ran, and there is nothing to come back to.
-            self.store.file().remove().map_err(ActionError::from)?;
+            remove_empty(self.store.file())?;
         }
         let input_ended = end_of_input(fed, tasks, screen)?;
         let unread = store.info().map_err(ActionError::from)?.origin.unread;

@@ -219,12 +219,32 @@ fn the_guardian_of_a_detached_executor_does_not_stop_with_it() {
     let mut fixture =
         Fixture::from(Command::new("setsid").args(["--wait", program, "run", &script]));
     let (executor, _) = fixture.ids();
+    let guardian = parent(executor);
     kill("-STOP", executor);
     until_state(executor, |state| state == 'T');
+    // It has seen that when no signal waits for it any more; had it stopped, it would be stopped then.
+    while pending(guardian) != 0 {
+        std::thread::yield_now();
+    }
+    until_state(guardian, |state| state == 'S' || state == 'T');
+    assert_eq!(state(guardian), Some('S'));
     // Nobody would wake it: it must still see the end of the executor and end what that leaves.
     kill("-KILL", executor);
     line.all_gone();
     fixture.status();
+}
+
+fn parent(pid: i64) -> i64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, rest) = stat.rsplit_once(") ").unwrap();
+    rest.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// The signals that wait for a process to take them.
+fn pending(pid: i64) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let set = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
+    u64::from_str_radix(set.unwrap().trim(), 16).unwrap()
 }
 
 /// `unshare` into a pid namespace of its own, where this machine lets us have one.

@@ -214,7 +214,7 @@ impl Engine {
         let mut store = lock(&self.store);
         if self.mode == Mode::Execute && !on_record {
             let end = match self.killed.into_inner() {
-                true if report.end != RunEnd::Finished => "died",
+                true if report.end == RunEnd::Stopped => "died",
                 _ => end_name(&report),
             };
             store.end_run(self.run_id, end, now(), None)?;

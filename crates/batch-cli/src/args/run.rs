@@ -188,7 +188,7 @@ pub(crate) struct ResumeArgs {
     pub(crate) durability: Durability,
 
     /// Print JSON: the results when it has run to its end here, the reply where it runs in the background
-    #[arg(long, conflicts_with = "format")]
+    #[arg(long, conflicts_with_all = ["format", "output"])]
     pub(crate) json: bool,
 
     // Last, as its heading would go on.

@@ -46,7 +46,9 @@ fn in_foreground(
     let info = store.info().map_err(ActionError::from)?;
     let mut output = output_plan(&args.results, format_of(&info, args.json))?;
     let status = status_of(&store)?;
-    if matches!(status.state, State::Completed | State::Failed) {
+    let is_over = matches!(status.state, State::Completed | State::Failed);
+    // A pause that lasts beyond the last task is taken away by a run.
+    if is_over && info.paused.is_none() {
         return nothing_to_do(&status, store.file(), output, args);
     }
     // Before anything starts a thread.
@@ -193,8 +195,11 @@ impl WholeResults {
     /// Writes them.
     pub(crate) fn write(self, batch: &BatchFile) -> Result<(), CliError> {
         let Some(file) = self.file else {
-            results(batch, &self.request, std::io::stdout(), std::io::stderr())?;
-            return Ok(());
+            return match results(batch, &self.request, std::io::stdout(), std::io::stderr()) {
+                // Who reads has seen enough.
+                Err(ActionError::Export(error)) if error.is_broken_pipe() => Ok(()),
+                done => Ok(done.map(drop)?),
+            };
         };
         results(batch, &self.request, file.handle()?, std::io::sink())?;
         Ok(file.commit()?)

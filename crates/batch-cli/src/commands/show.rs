@@ -69,7 +69,11 @@ fn text(details: &TaskDetails) -> Result<String, CliError> {
         let _ = writeln!(text, "{}", attempt_line(attempt));
     }
     if let Some((attempt, started)) = details.under_way {
-        let _ = writeln!(text, "attempt {attempt}  {}  running", rfc3339(started));
+        let how = match details.was_cut_off {
+            true => "cut off",
+            false => "running",
+        };
+        let _ = writeln!(text, "attempt {attempt}  {}  {how}", rfc3339(started));
     }
     let Some(output) = &record.output else {
         return Ok(text);

@@ -91,6 +91,13 @@ fn what_a_killed_executor_was_running_does_not_read_as_running() {
         |status: &str| live.json(&["results", "--json", "--status", status], 0)["tasks"].clone();
     assert_eq!(of("queued"), results["tasks"]);
     assert_eq!(of("running"), json!([]));
+    let sums = &results["metadata"];
+    assert_eq!((&sums["queued"], &sums["running"]), (&json!(1), &json!(0)));
+    let summary = live.bex(&["results", "--format", "summary", "--status", "queued"], 0);
+    assert_eq!(summary, "1 task: 1 queued\n");
+    assert_eq!(live.json(&["show", "1", "--json"], 0)["status"], "queued");
+    let status = live.bex(&["status", "--detailed"], 0);
+    assert!(status.ends_with("\n  cut off b1.1  shell\n"), "{status}");
 }
 
 #[test]

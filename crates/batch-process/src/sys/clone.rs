@@ -134,7 +134,7 @@ fn become_program(plan: &Plan<'_>) -> io::Error {
 
 /// The signals that children get at their default: SIGPIPE, and all that are not ignored. An exec does the same
 /// with the latter, but until then they would run handlers of ours. Of those beyond the standard ones only who has
-/// a handler when the first process starts.
+/// a handler when the first process starts, and so SIGABRT, for which C libraries take a lock.
 fn signals_to_reset() -> &'static [c_int] {
     static SIGNALS: OnceLock<Vec<c_int>> = OnceLock::new();
     const STANDARD: c_int = 31;
@@ -142,7 +142,7 @@ fn signals_to_reset() -> &'static [c_int] {
         let resets = |signal: &c_int| match *signal {
             libc::SIGKILL | libc::SIGSTOP => false,
             libc::SIGPIPE => true,
-            1..=STANDARD => !is_ignored(*signal),
+            1..=STANDARD if *signal != libc::SIGABRT => !is_ignored(*signal),
             other => !matches!(action(other), None | Some(libc::SIG_IGN | libc::SIG_DFL)),
         };
         (1..=LAST_SIGNAL).filter(resets).collect()

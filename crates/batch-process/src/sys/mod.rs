@@ -2,7 +2,8 @@
 //!
 //! This is the only module of the project with `unsafe` code. Every function here is a thin wrapper:
 //! it takes and gives owned or borrowed Rust types, turns `errno` into [`io::Error`], and decides
-//! nothing.
+//! nothing. The exception is [`spawn`], of which each system has a file of its own: what happens between the start
+//! of a child and its program is decided there.
 
 #![expect(unsafe_code, reason = "the one module that calls the C library")]
 

@@ -1,0 +1,84 @@
+//! How a batch stands for whoever looks: [`Standing`].
+//!
+//! What an executor was running when it died is `running` in the file until somebody takes the batch up again. But
+//! nothing runs it, so to whoever looks it is queued.
+
+use batch_core::{OnInterrupt, QueuedReason, Reason, Status};
+use batch_export::TaskRecord;
+use batch_store::{BatchFile, Holder, Lease, Overview, Selection, Store};
+
+use crate::error::ActionError;
+
+/// How the tasks of a batch are to be shown at a moment.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    executor: Option<Holder>,
+}
+
+/// The process that runs the tasks of a batch, if there is one.
+pub(crate) fn executor_of(file: &BatchFile) -> Result<Option<Holder>, ActionError> {
+    Ok(Lease::holder(file)?.filter(|holder| holder.run > 0))
+}
+
+impl Standing {
+    /// Looks who works on the batch. To be asked before the file is read: a run that ends in between has written its
+    /// last word before it lets go.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    pub fn of(store: &Store) -> Result<Self, ActionError> {
+        let executor = executor_of(store.file())?;
+        Ok(Self { executor })
+    }
+
+    pub(crate) fn executor(&self) -> Option<&Holder> {
+        self.executor.as_ref()
+    }
+
+    /// How many tasks have a status.
+    pub fn count(&self, overview: &Overview, status: Status) -> u64 {
+        match status {
+            Status::Queued => overview.count(status) + self.interrupted(overview),
+            Status::Running => overview.count(status) - self.interrupted(overview),
+            status => overview.count(status),
+        }
+    }
+
+    /// How many of the queued tasks a dead executor was running.
+    pub fn interrupted(&self, overview: &Overview) -> u64 {
+        match self.executor {
+            Some(_) => 0,
+            None => overview.count(Status::Running),
+        }
+    }
+
+    /// Makes of a task as the file has it the task that is shown.
+    pub fn show(&self, record: &mut TaskRecord) {
+        if self.executor.is_some() || record.status != Status::Running {
+            return;
+        }
+        record.status = Status::Queued;
+        let reason = match record.spec.options.on_interrupt {
+            OnInterrupt::Rerun => Some(QueuedReason::Ready),
+            OnInterrupt::Hold => Some(QueuedReason::Held),
+            // It will have failed as soon as somebody takes it up.
+            OnInterrupt::Fail => None,
+        };
+        record.reason = reason.map(Reason::Queued);
+    }
+
+    /// What to read from the file so that the tasks chosen are among it.
+    #[must_use]
+    pub fn to_read(&self, chosen: &Selection) -> Selection {
+        let mut selection = chosen.clone();
+        if self.executor.is_none() && selection.statuses.contains(&Status::Queued) {
+            selection.statuses.push(Status::Running);
+        }
+        selection
+    }
+}
+
+/// Whether a task that is shown is one of those chosen by their status.
+pub(crate) fn is_chosen(chosen: &Selection, record: &TaskRecord) -> bool {
+    chosen.statuses.is_empty() || chosen.statuses.contains(&record.status)
+}
