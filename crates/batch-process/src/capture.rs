@@ -74,7 +74,7 @@ pub(crate) enum Filled {
 #[derive(Debug)]
 pub(crate) struct Capture {
     /// `None` once it is closed, on whichever side.
-    pipe: Option<AsyncFd<PipeReader>>,
+    pipe: Option<Pipe>,
     /// What is not on its way to the file.
     held: Vec<u8>,
     /// Whether everything goes to the file as it comes.
@@ -83,6 +83,23 @@ pub(crate) struct Capture {
     limits: CaptureTarget,
     error: Option<io::Error>,
     error_told: bool,
+}
+
+/// The read end of a pipe, which does not block.
+#[derive(Debug)]
+enum Pipe {
+    /// Nobody is told when there is something to read.
+    Unwatched(PipeReader),
+    Watched(AsyncFd<PipeReader>),
+}
+
+impl Pipe {
+    fn reader(&self) -> &PipeReader {
+        match self {
+            Self::Unwatched(reader) => reader,
+            Self::Watched(reader) => reader.get_ref(),
+        }
+    }
 }
 
 /// Where one output may spill to.
@@ -96,17 +113,17 @@ pub(crate) struct CaptureTarget {
 }
 
 impl Capture {
-    /// Begins to read a pipe, whose read end must not block.
-    pub(crate) fn new(pipe: PipeReader, limits: CaptureTarget) -> io::Result<Self> {
-        Ok(Self {
-            pipe: Some(sys::watch_readable(pipe)?),
+    /// Takes a pipe to read, whose read end must not block.
+    pub(crate) fn new(pipe: PipeReader, limits: CaptureTarget) -> Self {
+        Self {
+            pipe: Some(Pipe::Unwatched(pipe)),
             held: Vec::new(),
             live: false,
             spill: None,
             limits,
             error: None,
             error_told: false,
-        })
+        }
     }
 
     /// Whether there is nothing more to read.
@@ -144,7 +161,8 @@ impl Capture {
             if self.live && self.holds() && self.poll_write(cx).is_ready() {
                 continue;
             }
-            let Some(pipe) = &self.pipe else {
+            self.watch();
+            let Some(Pipe::Watched(pipe)) = &self.pipe else {
                 // What is still held waits for the file, and wakes us.
                 return if self.is_done() {
                     Poll::Ready(Filled::Closed)
@@ -174,7 +192,7 @@ impl Capture {
             && total < FINAL_READ
         {
             let read = SCRATCH.with_borrow_mut(|scratch| {
-                let len = pipe.get_ref().read(scratch)?;
+                let len = pipe.reader().read(scratch)?;
                 Ok(keep(&mut self.held, self.error.is_some(), &scratch[..len]))
             });
             match read {
@@ -211,6 +229,20 @@ impl Capture {
             }
             (None, Some(spill)) => spill.keep(),
         }
+    }
+
+    /// Has the runtime tell when there is something to read.
+    fn watch(&mut self) {
+        self.pipe = match self.pipe.take() {
+            Some(Pipe::Unwatched(reader)) => match sys::watch_readable(reader) {
+                Ok(watched) => Some(Pipe::Watched(watched)),
+                Err(error) => {
+                    self.fail(error);
+                    None
+                }
+            },
+            pipe => pipe,
+        };
     }
 
     /// Whether so much is held that it must go before more is read.
@@ -305,7 +337,7 @@ mod tests {
             prefix: "b1.1-".into(),
             suffix: ".stdout",
         };
-        (Capture::new(reader, target).unwrap(), writer)
+        (Capture::new(reader, target), writer)
     }
 
     async fn fill(capture: &mut Capture) -> Filled {

@@ -27,17 +27,17 @@ impl Outputs {
         stderr: PipeReader,
         task: &str,
         limits: &Arc<CaptureLimits>,
-    ) -> io::Result<Self> {
+    ) -> Self {
         let target = |suffix| CaptureTarget {
             limits: limits.clone(),
             prefix: file_prefix(task),
             suffix,
         };
-        Ok(Self {
-            stdout: Capture::new(stdout, target(".stdout"))?,
-            stderr: Capture::new(stderr, target(".stderr"))?,
+        Self {
+            stdout: Capture::new(stdout, target(".stdout")),
+            stderr: Capture::new(stderr, target(".stderr")),
             live: limits.live_after.map(|after| Box::pin(sleep(after))),
-        })
+        }
     }
 
     /// Whether there is nothing more to read from either.

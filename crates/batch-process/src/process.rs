@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use batch_core::{ProcessEnd, Stream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::capture::Filled;
 use crate::output::{Outputs, output_pipe};
@@ -21,6 +21,10 @@ use crate::sweep::Leftover;
 
 /// How long the outputs are read on when the process has ended and another one holds them.
 const LEAK_WAIT: Duration = Duration::from_millis(200);
+
+/// A process that is gone before this leaves what it wrote in its pipes, from where it is read at once: to be told
+/// of each write would cost more.
+const MOMENT: Duration = Duration::from_millis(5);
 
 /// A started process. Call [`Process::run`]; dropping it kills everything the process started.
 #[derive(Debug)]
@@ -72,7 +76,7 @@ impl Process {
             Some(file) => file.as_fd(),
             None => dev_null().map_err(early)?,
         };
-        let outputs = Outputs::new(stdout, stderr, &spec.task, &spec.capture).map_err(early)?;
+        let outputs = Outputs::new(stdout, stderr, &spec.task, &spec.capture);
         let leader = start(spec, [stdin, stdout_end.as_fd(), stderr_end.as_fd()])?;
         Ok(Self {
             leader,
@@ -124,6 +128,13 @@ impl Process {
         mut kill: Pin<&mut impl Future<Output = ()>>,
     ) -> Option<Stop> {
         let mut end = pin!(end);
+        tokio::select! {
+            biased;
+            _ = self.leader.watch.exited() => return None,
+            () = kill.as_mut() => return Some(Stop::Kill),
+            () = &mut end => return Some(Stop::Ask),
+            () = sleep(MOMENT) => {}
+        }
         loop {
             let open = self.outputs.have_work();
             tokio::select! {
