@@ -23,7 +23,7 @@ use crate::sweep::Leftover;
 const LEAK_WAIT: Duration = Duration::from_millis(200);
 
 /// A process that is gone before this leaves what it wrote in its pipes, from where it is read at once: to be told
-/// of each write would cost more.
+/// of each write would cost more. One that fills a pipe sooner waits until then.
 const MOMENT: Duration = Duration::from_millis(5);
 
 /// A started process. Call [`Process::run`]; dropping it kills everything the process started.
