@@ -87,7 +87,7 @@ pub async fn wait_for<E: From<ActionError>>(
 }
 
 fn is_reached(until: Until, status: &BatchStatus) -> bool {
-    let done = matches!(status.state, State::Completed | State::Failed);
+    let done = status.state.is_done();
     match until {
         Until::Done => done,
         Until::FirstFailure => done || status.failed > 0,

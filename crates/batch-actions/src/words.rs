@@ -31,6 +31,11 @@ impl State {
         }
     }
 
+    /// Whether every task is finished.
+    pub const fn is_done(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed)
+    }
+
     /// Whether nothing more will happen by itself.
     pub const fn is_at_rest(self) -> bool {
         !matches!(self, Self::Running | Self::Paused)

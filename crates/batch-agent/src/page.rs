@@ -232,7 +232,7 @@ pub(crate) fn add_next(page: &mut Page, status: &BatchStatus, cursor: &str) {
         page.next("bex_results", &see, "shows failures of the first cause");
         let retry = serde_json::json!({ "batch": batch, "action": "retry", "cause": cause });
         page.next("bex_control", &retry, "runs them again");
-    } else if matches!(status.state, State::Completed | State::Failed) {
+    } else if status.state.is_done() {
         let see = serde_json::json!({ "batch": batch });
         page.next("bex_results", &see, "shows the results");
     }

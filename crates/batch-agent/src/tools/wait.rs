@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use batch_actions::{BatchStatus, State, now};
+use batch_actions::{BatchStatus, now};
 use batch_core::{CauseId, Time};
 use batch_store::{BatchFile, Overview, Since, Store};
 use serde_json::{Map, Value, json};
@@ -153,20 +153,16 @@ pub(crate) fn wait_for(
     })
 }
 
-fn is_done(status: &BatchStatus) -> bool {
-    matches!(status.state, State::Completed | State::Failed)
-}
-
 fn is_reached(waiting: &Waiting<'_>, status: &BatchStatus, store: &Store) -> Result<bool, Mistake> {
     let before = waiting.before;
     Ok(match waiting.until {
-        Until::Done => is_done(status),
+        Until::Done => status.state.is_done(),
         Until::FirstFailure => status.failed > before.failed,
         Until::NewCause => !before
             .new_causes(&status.causes, &came(before, status, store)?)
             .is_empty(),
         Until::Finished(count) => status.finished() >= count,
-        Until::Stalled => !is_done(status) && is_stalled(&store.overview()?, now()),
+        Until::Stalled => !status.state.is_done() && is_stalled(&store.overview()?, now()),
     })
 }
 

@@ -14,6 +14,7 @@ use batch_store::{BatchFile, BatchInfo, Durability, Store};
 use crate::args::{ResumeArgs, RunArgs};
 use crate::commands::run::runtime;
 use crate::commands::start::in_background;
+use crate::commands::wanted::print_results;
 use crate::exit::{CliError, Exit};
 use crate::foreground::{Foreground, Onlooker};
 use crate::output::OutputPlan;
@@ -46,7 +47,7 @@ fn in_foreground(
     let info = store.info().map_err(ActionError::from)?;
     let mut output = output_plan(&args.results, format_of(&info, args.json))?;
     let status = status_of(&store)?;
-    let is_over = matches!(status.state, State::Completed | State::Failed);
+    let is_over = status.state.is_done();
     // A pause that lasts beyond the last task is taken away by a run.
     if is_over && info.paused.is_none() {
         return nothing_to_do(&status, store.file(), output, args);
@@ -195,11 +196,7 @@ impl WholeResults {
     /// Writes them.
     pub(crate) fn write(self, batch: &BatchFile) -> Result<(), CliError> {
         let Some(file) = self.file else {
-            return match results(batch, &self.request, std::io::stdout(), std::io::stderr()) {
-                // Who reads has seen enough.
-                Err(ActionError::Export(error)) if error.is_broken_pipe() => Ok(()),
-                done => Ok(done.map(drop)?),
-            };
+            return print_results(batch, &self.request).map(drop);
         };
         results(batch, &self.request, file.handle()?, std::io::sink())?;
         Ok(file.commit()?)

@@ -204,7 +204,7 @@ fn existing(added: &AddReply, args: &RunArgs, mut onlooker: Onlooker) -> Result<
     let file = BatchFile::new(&added.file);
     let status = status(&file, false)?;
     let is_wanted = args.results.format.is_some() || args.results.output.is_some();
-    if is_wanted && matches!(status.state, State::Completed | State::Failed) {
+    if is_wanted && status.state.is_done() {
         WholeResults::new(&mut onlooker.output, &args.results).write(&file)?;
     }
     let (batch, naming) = (&status.batch, Naming::new(&status.batch, &status.file));

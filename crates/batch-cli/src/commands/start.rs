@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::process::Command;
 
-use batch_actions::{BatchStatus, Home, StartReply, State, start, status};
+use batch_actions::{BatchStatus, Home, StartReply, start, status};
 use batch_store::BatchFile;
 use serde_json::json;
 
@@ -29,7 +29,7 @@ pub(crate) fn in_background(
     json: bool,
 ) -> Result<Exit, CliError> {
     let status = status(file, false)?;
-    if status.pid.is_none() && matches!(status.state, State::Completed | State::Failed) {
+    if status.pid.is_none() && status.state.is_done() {
         return nothing_to_do(&status, json);
     }
     let reply = start(file, executor(file, max_concurrent, durability)?)?;

@@ -6,8 +6,8 @@ use batch_actions::{
     ActionError, Choice, Home, ResultsRequest, export, results, status, summary_of_chosen,
 };
 use batch_core::Status;
-use batch_export::{Filter, Format, WriterOptions};
-use batch_store::Store;
+use batch_export::{Filter, Format, Summary, WriterOptions};
+use batch_store::{BatchFile, Store};
 use serde_json::json;
 
 use crate::args::{ExportArgs, ResultsArgs, WantedArgs};
@@ -40,17 +40,24 @@ pub(crate) fn show(args: &ResultsArgs) -> Result<Exit, CliError> {
         print(false, &(), || summary.to_string())?;
         return Ok(Exit::Completed);
     }
-    let (summary, _) = match results(&file, &request, io::stdout(), io::stderr()) {
-        // Who reads has seen enough.
-        Err(ActionError::Export(error)) if error.is_broken_pipe() => {
-            return Ok(Exit::Completed);
-        }
-        done => done?,
+    let Some(summary) = print_results(&file, &request)? else {
+        return Ok(Exit::Completed);
     };
     if format == Format::Text && terminal {
         tell(format_args!("{summary}"));
     }
     Ok(Exit::Completed)
+}
+
+/// Prints results and gives the summary; `None` when who reads has seen enough.
+pub(crate) fn print_results(
+    file: &BatchFile,
+    request: &ResultsRequest,
+) -> Result<Option<Summary>, CliError> {
+    match results(file, request, io::stdout(), io::stderr()) {
+        Err(ActionError::Export(error)) if error.is_broken_pipe() => Ok(None),
+        done => Ok(Some(done?.0)),
+    }
 }
 
 /// `bex export`.
