@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use batch_core::Visible;
 use batch_input::Problem;
 
 /// The exit codes.
@@ -83,7 +84,7 @@ impl CliError {
 fn list(problems: &[Problem]) -> String {
     let lines: Vec<String> = problems
         .iter()
-        .map(|problem| format!("  {problem}"))
+        .map(|problem| format!("  {}", Visible(&problem.to_string())))
         .collect();
     let count = match problems.len() {
         1 => "1 problem".to_owned(),

@@ -16,6 +16,8 @@ mod signals;
 
 use std::process::ExitCode;
 
+use batch_core::Visible;
+
 use crate::args::{Command, parse, split_items};
 use crate::exit::{CliError, Exit};
 use crate::reply::tell;
@@ -25,14 +27,14 @@ fn main() -> ExitCode {
     let cli = match parse(args) {
         Ok(cli) => cli,
         Err(error) => {
+            if error.use_stderr() {
+                // It repeats arguments as they are.
+                tell(format_args!("{}", error.to_string().trim_end()));
+                return Exit::Usage.into();
+            }
             // Help and version are no mistakes.
-            let exit = if error.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Completed
-            };
             let _ = error.print();
-            return exit.into();
+            return Exit::Completed.into();
         }
     };
     // Whoever drives these may not read their standard error, and wait for nothing as soon as it is full.
@@ -85,6 +87,10 @@ fn show_warnings() {
 }
 
 fn report(error: &CliError) -> Exit {
-    tell(format_args!("bex: {error}"));
+    match error {
+        CliError::Input(_) | CliError::Config(_) => tell(format_args!("bex: {error}")),
+        // One line, whatever line ends the names in it have.
+        other => tell(format_args!("bex: {}", Visible(&other.to_string()))),
+    }
     error.exit()
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use batch_core::{BatchId, ShortDuration, Status};
+use batch_core::{BatchId, ShortDuration, Status, Visible};
 use batch_runtime::{RunHandle, Snapshot};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -106,13 +106,7 @@ fn draw(bar: &ProgressBar, snapshot: &Snapshot, batch: BatchId, mut message: Str
     bar.set_position(snapshot.stats.finished());
     for task in snapshot.running.iter().take(SLOWEST) {
         let running = ShortDuration(snapshot.at.since(task.started));
-        let label: String = task
-            .spec
-            .label()
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(40)
-            .collect();
+        let label = Visible(task.spec.label()).cut(40);
         let _ = write!(message, "\n  {} {label} {running}", batch.task(task.task));
     }
     bar.set_message(message);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use batch_core::VisibleLines;
 use serde::Serialize;
 
 use crate::exit::CliError;
@@ -15,7 +16,7 @@ pub(crate) fn print(
 ) -> Result<(), CliError> {
     let line = match json {
         true => serde_json::to_string(reply).expect("replies are JSON"),
-        false => text(),
+        false => VisibleLines(&text()).to_string(),
     };
     print_line(&line).map(|_| ())
 }
@@ -38,12 +39,12 @@ pub(crate) fn quiet(written: io::Result<()>) -> Result<(), CliError> {
     }
 }
 
-/// Prints a line to standard error. When that takes nothing, as on a full disk, there is nobody to tell.
+/// Prints a line to standard error, with what is hidden in it made visible. When that takes nothing, as on a full disk, there is nobody to tell.
 pub(crate) fn tell(text: fmt::Arguments<'_>) {
     // In one piece: standard error is not buffered, and others write to it too.
     let _ = io::stderr()
         .lock()
-        .write_all(format!("{text}\n").as_bytes());
+        .write_all(format!("{}\n", VisibleLines(&text.to_string())).as_bytes());
 }
 
 /// `1 task`, `2 tasks`.

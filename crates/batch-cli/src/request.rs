@@ -281,8 +281,9 @@ fn usage(message: impl Into<String>) -> CliError {
 }
 
 fn item_template(args: &RunArgs, registry: &Registry) -> Result<ItemTemplate, CliError> {
+    let allow_code = args.attempt.allow_code;
     if let Some(script) = &args.shell {
-        let template = ShellTemplate::new(script.clone());
+        let template = ShellTemplate::new(script.clone(), allow_code);
         return template
             .map(ItemTemplate::Shell)
             .map_err(|error| usage(format!("--shell: {error}")));
@@ -296,15 +297,17 @@ fn item_template(args: &RunArgs, registry: &Registry) -> Result<ItemTemplate, Cl
         };
         Plan::check(vec![spec], registry).map_err(|problems| usage(texts(&problems)))?;
         let handler = registry.get(function).expect("the plan found the function");
-        let template =
-            FunctionTemplate::new(function, &params, &|path| handler.encoding(&params, path));
+        let handler = Arc::clone(handler);
+        let template = FunctionTemplate::new(function, &params, move |params, place| {
+            handler.encoding(params, place).allowing(allow_code)
+        });
         return template
             .map(ItemTemplate::Function)
             .map_err(|error| usage(format!("--params: {error}")));
     }
-    Ok(ItemTemplate::Command(CommandTemplate::new(
-        args.command.clone(),
-    )))
+    CommandTemplate::new(args.command.clone(), allow_code)
+        .map(ItemTemplate::Command)
+        .map_err(|error| usage(error.to_string()))
 }
 
 /// Problems of a function given on the command line, in one line.
@@ -321,6 +324,7 @@ fn item_options(args: &RunArgs) -> Result<Arc<TaskOptions>, CliError> {
     Ok(Arc::new(TaskOptions {
         max_retries: args.attempt.max_retries.unwrap_or(0),
         timeout: args.attempt.timeout,
+        allow_code: args.attempt.allow_code,
         cwd: Some(current_folder()?),
         ..TaskOptions::default()
     }))

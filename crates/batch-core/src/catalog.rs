@@ -1,6 +1,6 @@
 //! What functions there are, as far as checking a plan needs to know.
 
-use crate::json::Json;
+use crate::spec::TaskSpec;
 
 /// The functions that tasks may name, and the check of their parameters.
 ///
@@ -13,7 +13,7 @@ pub trait Catalog {
     ///
     /// # Errors
     /// All problems found.
-    fn check(&self, function: &str, params: &Json) -> Result<(), Vec<ParamProblem>>;
+    fn check(&self, task: &TaskSpec) -> Result<(), Vec<ParamProblem>>;
 
     /// How to come by a function that is not there, for the help of that mistake.
     fn help(&self) -> Option<&str> {
@@ -55,7 +55,7 @@ impl Catalog for [&str] {
         self.to_vec()
     }
 
-    fn check(&self, _function: &str, _params: &Json) -> Result<(), Vec<ParamProblem>> {
+    fn check(&self, _task: &TaskSpec) -> Result<(), Vec<ParamProblem>> {
         Ok(())
     }
 }

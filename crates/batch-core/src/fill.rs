@@ -9,9 +9,10 @@ use std::ops::Range;
 use serde_json::Value;
 
 use crate::catalog::ParamProblem;
-use crate::code_words::{refused_in_javascript, refused_in_python};
+use crate::code_words::{Refusal, refused_in_javascript, refused_in_python};
+use crate::interpreters::Code;
 use crate::json::Json;
-use crate::shell_words::{Quoting, quote_for_shell, quoting_at};
+use crate::shell_words::{Quoting, ShellRules, ShellScan, quote_for_shell};
 use crate::template::{Part, Placeholder, Segment, Template, TemplateError};
 
 /// How a filled-in value is written inside a longer text, so that data never becomes code.
@@ -20,11 +21,31 @@ pub enum Encoding {
     /// A text as it is, other values as JSON.
     Text,
     /// As one word for a POSIX shell. The placeholder must not stand in quotes.
-    Shell,
+    Shell(ShellRules),
     /// As a literal of Python. The placeholder must not stand in quotes.
     Python,
     /// As a literal of JavaScript. The placeholder must not stand in quotes.
     JavaScript,
+    /// Not at all: the text is code for which there is no safe way.
+    Code(Code),
+}
+
+/// Says how the text at a place of a document, such as `argv[1]`, takes its values.
+pub type EncodingAt<'a> = dyn Fn(&Json, &str) -> Encoding + 'a;
+
+impl Encoding {
+    /// The same, where its author said whether values may become code.
+    #[must_use]
+    pub const fn allowing(self, code: bool) -> Self {
+        match self {
+            Self::Code(_) if code => Self::Text,
+            Self::Shell(rules) => Self::Shell(ShellRules {
+                allow_code: code,
+                ..rules
+            }),
+            other => other,
+        }
+    }
 }
 
 /// All placeholders of a document, each with its `place`.
@@ -59,8 +80,11 @@ pub fn placeholders(params: &Json) -> Result<Vec<Placeholder>, Vec<ParamProblem>
 /// how the text at a place, such as `argv[1]`, takes its values. A string that is one placeholder and
 /// nothing else takes the value with its JSON type, where the encoding is [`Encoding::Text`].
 ///
+/// `encoding` is asked once more about the filled document: a value that is the name of an interpreter turns the
+/// arguments behind it into code.
+///
 /// # Errors
-/// All problems: syntax, missing values, values that cannot be encoded, placeholders inside quotes.
+/// All problems: syntax, missing values, values that cannot be encoded, placeholders inside quotes or in code.
 ///
 /// ```
 /// use batch_core::{Encoding, Json, fill};
@@ -69,22 +93,24 @@ pub fn placeholders(params: &Json) -> Result<Vec<Placeholder>, Vec<ParamProblem>
 /// let filled = fill(
 ///     &params,
 ///     &|placeholder| batch_core::follow(&row, &placeholder.path).cloned(),
-///     &|_place| Encoding::Text,
+///     &|_params, _place| Encoding::Text,
 /// );
 /// assert_eq!(filled.unwrap().as_str(), r#"{"argv": ["echo", "Ann", "n=7"]}"#);
 /// ```
 pub fn fill(
     params: &Json,
     lookup: &dyn Fn(&Placeholder) -> Result<Value, String>,
-    encoding: &dyn Fn(&str) -> Encoding,
+    encoding: &EncodingAt<'_>,
 ) -> Result<Json, Vec<ParamProblem>> {
-    rewrite(params, &|template, place| {
+    let filled = rewrite(params, &|template, place| {
         let parts = values(template, place, &|_| true, lookup)?;
-        Ok(match (&parts[..], encoding(place)) {
+        Ok(match (&parts[..], encoding(params, place)) {
             ([Filled::Value(_, value)], Encoding::Text) => value.clone(),
             (parts, encoding) => join(parts, place, encoding, false)?.into(),
         })
-    })
+    })?;
+    check_filled(params, &filled, &|_| true, encoding)?;
+    Ok(filled)
 }
 
 /// Fills in the placeholders with a given root, and leaves the others for later.
@@ -97,16 +123,90 @@ pub fn fill_root(
     params: &Json,
     root: &str,
     lookup: &dyn Fn(&Placeholder) -> Result<Value, String>,
-    encoding: &dyn Fn(&str) -> Encoding,
+    encoding: &EncodingAt<'_>,
 ) -> Result<Json, Vec<ParamProblem>> {
-    rewrite(params, &|template, place| {
-        let wanted = |placeholder: &Placeholder| placeholder.root == root;
+    let wanted = |placeholder: &Placeholder| placeholder.root == root;
+    let filled = rewrite(params, &|template, place| {
         let parts = values(template, place, &wanted, lookup)?;
-        Ok(match (&parts[..], encoding(place)) {
+        Ok(match (&parts[..], encoding(params, place)) {
             ([Filled::Value(_, value)], Encoding::Text) => escaped_value(value),
             (parts, encoding) => join(parts, place, encoding, true)?.into(),
         })
-    })
+    })?;
+    check_filled(params, &filled, &wanted, encoding)?;
+    Ok(filled)
+}
+
+/// Refuses values that turned out to be code: by what was filled in elsewhere, or inside a list that they brought.
+fn check_filled(
+    params: &Json,
+    filled: &Json,
+    wanted: &dyn Fn(&Placeholder) -> bool,
+    encoding: &EncodingAt<'_>,
+) -> Result<(), Vec<ParamProblem>> {
+    if !may_have_placeholders(params) {
+        return Ok(());
+    }
+    let mut problems = Vec::new();
+    let tree = filled.to_value();
+    each_template(params.as_str(), |place, template, _| {
+        let Ok(template) = template else { return };
+        let Some(placeholder) = template
+            .placeholders()
+            .find(|placeholder| wanted(placeholder))
+        else {
+            return;
+        };
+        let written = encoding(params, place);
+        each_text(&tree, "", &mut |text_place| {
+            let is_there = text_place.strip_prefix(place).is_some_and(|rest| {
+                place.is_empty() || rest.is_empty() || rest.starts_with(['.', '['])
+            });
+            if !is_there {
+                return;
+            }
+            let found = encoding(filled, text_place);
+            let is_same = text_place == place && found == written;
+            if found != Encoding::Text && !is_same {
+                problems.push(code_problem(text_place, placeholder, found));
+            }
+        });
+    });
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems)
+    }
+}
+
+/// The problem that a value would become code once it is filled in.
+fn code_problem(place: &str, placeholder: &Placeholder, encoding: Encoding) -> ParamProblem {
+    let name = placeholder.to_string();
+    match encoding {
+        Encoding::Code(code) => ParamProblem::new(place, format!("{name} {}", code.refusal()))
+            .with_help(code.help(&name)),
+        _ => ParamProblem::new(place, format!("{name} brings code along")).with_help(
+            "write the code itself into the task, and a placeholder for each value in it",
+        ),
+    }
+}
+
+/// Calls `visit` with the place of each text of a document that is no name of a field.
+fn each_text(value: &Value, place: &str, visit: &mut dyn FnMut(&str)) {
+    match value {
+        Value::Array(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                each_text(element, &format!("{place}{}", Segment::Index(index)), visit);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let inner = format!("{place}{}", Segment::Field(name.clone()));
+                each_text(value, inner.trim_start_matches('.'), visit);
+            }
+        }
+        _ => visit(place),
+    }
 }
 
 /// Writes a text so that it is a template for itself: two braces become `{{ "{{" }}`.
@@ -221,14 +321,21 @@ fn check_quotes(parts: &[Filled<'_>], place: &str, encoding: Encoding) -> Result
         }
     }
     let offsets: Vec<usize> = places.iter().map(|(at, _)| *at).collect();
-    let refusals: Vec<Option<(&str, &str)>> = match encoding {
+    let refusals: Vec<Option<(String, String)>> = match encoding {
         Encoding::Text => return Ok(()),
-        Encoding::Shell => {
-            let quoting = quoting_at(code.as_bytes(), &offsets);
-            quoting.into_iter().map(Quoting::refusal).collect()
+        Encoding::Shell(rules) => {
+            let scan = ShellScan::new(code.as_bytes(), &offsets, rules);
+            check_values(parts, place, &scan)?;
+            scan.quoting.into_iter().map(Quoting::refusal).collect()
         }
-        Encoding::Python => refused_in_python(&code, &offsets),
-        Encoding::JavaScript => refused_in_javascript(&code, &offsets),
+        Encoding::Python => in_words(refused_in_python(&code, &offsets)),
+        Encoding::JavaScript => in_words(refused_in_javascript(&code, &offsets)),
+        Encoding::Code(_) => {
+            return match places.first() {
+                Some((_, placeholder)) => Err(code_problem(place, placeholder, encoding)),
+                None => Ok(()),
+            };
+        }
     };
     for ((_, placeholder), refusal) in places.iter().zip(refusals) {
         if let Some((what, help)) = refusal {
@@ -238,15 +345,46 @@ fn check_quotes(parts: &[Filled<'_>], place: &str, encoding: Encoding) -> Result
     Ok(())
 }
 
+/// Refuses values that a command of the script would run as code, as perl does with `-eCODE`.
+fn check_values(parts: &[Filled<'_>], place: &str, scan: &ShellScan) -> Result<(), ParamProblem> {
+    let filled: Vec<(&Placeholder, String)> = parts
+        .iter()
+        .filter_map(|part| match part {
+            Filled::Text(_) => None,
+            Filled::Value(placeholder, value) => Some((*placeholder, plain_text(value))),
+            Filled::Kept(placeholder) => Some((*placeholder, String::new())),
+        })
+        .collect();
+    let values: Vec<&[u8]> = filled.iter().map(|(_, value)| value.as_bytes()).collect();
+    match scan.code_in(&values) {
+        Some((index, code)) => Err(code_problem(place, filled[index].0, Encoding::Code(code))),
+        None => Ok(()),
+    }
+}
+
+/// A text as it is, other values as JSON.
+fn plain_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn in_words(refusals: Vec<Refusal>) -> Vec<Option<(String, String)>> {
+    let in_words = |(what, help): (&str, &str)| (what.to_owned(), help.to_owned());
+    refusals
+        .into_iter()
+        .map(|refusal| refusal.map(in_words))
+        .collect()
+}
+
 fn encode(value: &Value, encoding: Encoding, to: &mut String) -> Result<(), String> {
     match (encoding, value) {
-        (Encoding::Text, Value::String(text)) => to.push_str(text),
-        (Encoding::Text, other) => to.push_str(&other.to_string()),
-        (Encoding::Shell, value) => {
-            let text = match value {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
+        (Encoding::Text, value) => to.push_str(&plain_text(value)),
+        // No place with a placeholder got here.
+        (Encoding::Code(_), _) => {}
+        (Encoding::Shell(_), value) => {
+            let text = plain_text(value);
             if text.contains('\0') {
                 return Err("a word of a shell cannot hold a NUL byte".to_owned());
             }
@@ -433,12 +571,17 @@ mod tests {
     use crate::filter::follow;
     use serde_json::json;
 
+    const SHELL: Encoding = Encoding::Shell(ShellRules {
+        is_zsh: false,
+        allow_code: false,
+    });
+
     fn filled(params: &str, data: &Value, encoding: Encoding) -> Result<String, String> {
         let lookup = |placeholder: &Placeholder| match placeholder.root.as_str() {
             "row" => follow(data, &placeholder.path).cloned(),
             root => Err(format!("no {root} here")),
         };
-        fill(&Json::parse(params).unwrap(), &lookup, &|_| encoding)
+        fill(&Json::parse(params).unwrap(), &lookup, &|_, _| encoding)
             .map(|json| json.as_str().to_owned())
             .map_err(|problems| {
                 let text = |p: &ParamProblem| format!("{}: {}", p.path, p.message);
@@ -487,7 +630,7 @@ mod tests {
     #[test]
     fn code_takes_words_and_literals() {
         let data = json!({"s": "a'b\n\"", "yes": true, "no": null, "o": {"k": [1, false]}});
-        let shell = |text: &str| filled(&json!([text]).to_string(), &data, Encoding::Shell);
+        let shell = |text: &str| filled(&json!([text]).to_string(), &data, SHELL);
         assert_eq!(
             shell("echo {{ row.s }}"),
             Ok(json!(["echo 'a'\\''b\n\"'"]).to_string())
@@ -528,9 +671,9 @@ mod tests {
             "{{ row.brace }}{x"
         ]);
         let row = |placeholder: &Placeholder| follow(&data, &placeholder.path).cloned();
-        let first = fill_root(&Json::from(&params), "row", &row, &|_| Encoding::Text).unwrap();
+        let first = fill_root(&Json::from(&params), "row", &row, &|_, _| Encoding::Text).unwrap();
         let tasks = |placeholder: &Placeholder| Ok(json!(placeholder.task_id()));
-        let second = fill(&first, &tasks, &|_| Encoding::Text).unwrap();
+        let second = fill(&first, &tasks, &|_, _| Encoding::Text).unwrap();
         assert_eq!(
             second.to_value(),
             json!([
@@ -540,6 +683,77 @@ mod tests {
                 "{{x"
             ])
         );
+    }
+
+    /// Fills with what the standard functions say of their places.
+    fn filled_for(function: &str, params: &Value, data: &Value) -> Result<Value, String> {
+        let lookup = |placeholder: &Placeholder| follow(data, &placeholder.path).cloned();
+        let encoding =
+            |params: &Json, place: &str| crate::encoding_of(function, &params.to_value(), place);
+        let filled = fill(&Json::from(params), &lookup, &encoding);
+        filled
+            .map(|json| json.to_value())
+            .map_err(|problems| problems[0].message.clone())
+    }
+
+    #[test]
+    fn data_that_would_be_code_is_refused_once_it_is_known() {
+        let data = json!({"sh": "bash", "c": "-c", "x": "id", "e": "-eexec id", "argv": ["sh", "-c", "id"],
+            "all": {"script": "id"}, "p": "perl", "pipe": "id |"});
+        for (function, params, message) in [
+            (
+                "command",
+                json!({"argv": ["{{ r.sh }}", "-c", "{{ r.x }}"]}),
+                "{{ r.x }} stands in code that bash runs",
+            ),
+            (
+                "command",
+                json!({"argv": ["bash", "{{ r.c }}", "{{ r.x }}"]}),
+                "{{ r.x }} stands in code that bash runs",
+            ),
+            (
+                "command",
+                json!({"argv": ["perl", "{{ r.e }}"]}),
+                "{{ r.e }} stands in code that perl runs",
+            ),
+            (
+                "command",
+                json!({"argv": ["perl", "-ne", "print", "{{ r.pipe }}"]}),
+                "{{ r.pipe }} stands in code that perl runs",
+            ),
+            (
+                "command",
+                json!({"argv": "{{ r.argv }}"}),
+                "{{ r.argv }} stands in code that sh runs",
+            ),
+            (
+                "shell",
+                json!({"script": "perl {{ r.e }}"}),
+                "{{ r.e }} stands in code that perl runs",
+            ),
+            (
+                "shell",
+                json!({"script": "x={{ r.x }}; eval $x"}),
+                "{{ r.x }} stands in code that the shell runs",
+            ),
+        ] {
+            assert_eq!(
+                filled_for(function, &params, &data),
+                Err(message.to_owned()),
+                "{params}"
+            );
+        }
+        let whole = filled(r#""{{ row.all }}""#, &data, SHELL);
+        assert!(whole.is_ok_and(|text| text.contains("script")));
+        for params in [
+            json!({"argv": ["{{ r.sh }}", "x.sh", "{{ r.x }}"]}),
+            json!({"argv": ["{{ r.sh }}"]}),
+            json!({"argv": ["echo", "{{ r.e }}", "{{ r.pipe }}"]}),
+        ] {
+            assert!(filled_for("command", &params, &data).is_ok(), "{params}");
+        }
+        let brought = filled_for("shell", &json!("{{ r.all }}"), &data);
+        assert_eq!(brought, Err("{{ r.all }} brings code along".to_owned()));
     }
 
     #[test]
@@ -553,7 +767,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn data_comes_back_from_a_shell_line_unchanged(data: String) {
-            let result = filled(r#"["echo {{ row.x }} end"]"#, &json!({"x": &data}), Encoding::Shell);
+            let result = filled(r#"["echo {{ row.x }} end"]"#, &json!({"x": &data}), SHELL);
             if data.contains('\0') {
                 proptest::prop_assert!(result.is_err());
             } else {
@@ -567,7 +781,7 @@ mod tests {
         fn escaped_text_stands_for_itself(text in "[{}\" a]{0,12}") {
             let params = Json::from(json!([escape_braces(&text)]));
             let none = |_: &Placeholder| Err("none".to_owned());
-            let back = fill(&params, &none, &|_| Encoding::Text).unwrap();
+            let back = fill(&params, &none, &|_, _| Encoding::Text).unwrap();
             proptest::prop_assert_eq!(back.to_value(), json!([text]));
         }
     }

@@ -52,15 +52,18 @@ mod ids;
 mod interpreters;
 mod json;
 mod outcome;
+mod places;
 mod plan;
 mod retry;
 mod settings;
+mod shell_commands;
 mod shell_words;
 mod spec;
 mod stats;
 mod status;
 mod template;
 mod time;
+mod visible;
 
 pub use batch::{
     Batch, CancelError, CancelRequest, Carried, Claim, ClaimToken, Past, PastState, ReleaseError,
@@ -70,21 +73,23 @@ pub use catalog::{Catalog, ParamProblem, nearest};
 pub use cause::{Cause, CauseId, ParseCauseIdError};
 pub use duration::{ParseDurationError, ShortDuration, duration_from_seconds, parse_duration};
 pub use event::{Event, Then};
-pub use fill::{Encoding, escape_braces, fill, fill_root, placeholders};
+pub use fill::{Encoding, EncodingAt, escape_braces, fill, fill_root, placeholders};
 pub use filter::{Filter, follow};
 pub use ids::{BatchId, FullTaskId, ParseIdError, RunId, TaskId};
 pub use interpreters::{Code, CommandCode, Language, UNKNOWN, code_in_command};
 pub use json::Json;
 pub use outcome::{Failure, Outcome, Output, ProcessEnd, Stream};
+pub use places::encoding_of;
 pub use plan::{Plan, PlanProblem, Surroundings};
 pub use retry::{Backoff, Condition, ParseConditionError, RetrySpec, UnknownBackoff};
 pub use settings::BatchSettings;
-pub use shell_words::{Quoting, quote_for_shell, quoting_at};
+pub use shell_words::{Quoting, ShellRules, ShellScan, quote_for_shell};
 pub use spec::{OnInterrupt, TaskOptions, TaskSpec};
 pub use stats::{Distribution, Stats};
 pub use status::{CancelReason, FailureKind, Priority, QueuedReason, Reason, Status, UnknownName};
 pub use template::{Placeholder, Segment, Template, TemplateError};
 pub use time::Time;
+pub use visible::{Visible, VisibleLines};
 
 /// The policy that never retries.
 pub fn no_retries(_: &TaskSpec, _: &Failure, _: u32) -> Option<std::time::Duration> {

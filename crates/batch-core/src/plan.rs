@@ -239,12 +239,7 @@ fn check_function<C: Catalog + ?Sized>(
             Some(help),
         );
     }
-    for problem in around
-        .catalog
-        .check(&task.function, &task.params)
-        .err()
-        .unwrap_or_default()
-    {
+    for problem in around.catalog.check(task).err().unwrap_or_default() {
         add_param_problem(problem, report);
     }
 }

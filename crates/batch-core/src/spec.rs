@@ -61,6 +61,8 @@ pub struct TaskOptions {
     pub grace: Duration,
     /// What becomes of it when a shutdown or a crash cuts it off.
     pub on_interrupt: OnInterrupt,
+    /// Values may be filled into the code of an interpreter, as after `bash -c`.
+    pub allow_code: bool,
 }
 
 /// What becomes of a task whose attempt was cut off by a shutdown or a crash of the executor.
@@ -91,6 +93,7 @@ impl Default for TaskOptions {
             limit: None,
             grace: Self::DEFAULT_GRACE,
             on_interrupt: OnInterrupt::default(),
+            allow_code: false,
         }
     }
 }

@@ -13,7 +13,7 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 use crate::record::TaskRecord;
 use crate::stream;
 use crate::summary::Grouped;
-use crate::visible::Visible;
+use batch_core::Visible;
 
 /// How many bytes of standard error are looked at for the cause.
 const ERROR_BYTES: usize = 4 * 1024;

@@ -55,10 +55,10 @@ mod stream;
 mod summary;
 mod task_json;
 mod text;
-mod visible;
 mod writer;
 
 pub use atomic_file::AtomicFile;
+pub use batch_core::{Visible, VisibleLines};
 pub use causes::{CauseGroup, Causes, cause_of};
 pub use error::ExportError;
 pub use filter::{Filter, FilterError};
@@ -69,5 +69,4 @@ pub use scalar::rfc3339;
 pub use stream::copy_stream;
 pub use summary::{Summary, Totals};
 pub use task_json::TaskJson;
-pub use visible::Visible;
 pub use writer::{ResultWriter, WriterOptions, result_writer};

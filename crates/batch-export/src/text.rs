@@ -19,7 +19,7 @@ use crate::error::ExportError;
 use crate::record::TaskRecord;
 use crate::stream;
 use crate::summary::Grouped;
-use crate::visible::Visible;
+use batch_core::Visible;
 
 /// How many lines of standard error are shown.
 const ERROR_LINES: usize = 10;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use batch_core::{Encoding, Failure, FailureKind, Json, Output, ParamProblem};
+use batch_core::{Encoding, Failure, FailureKind, Json, Output, ParamProblem, encoding_of};
 use batch_process::{CaptureLimits, Spec};
 use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext};
 use serde_json::Value;
@@ -80,12 +80,7 @@ impl Handler for CodeHandler {
     }
 
     fn encoding(&self, params: &Json, path: &str) -> Encoding {
-        let params = params.to_value();
-        let runtime = params.get("runtime").and_then(Value::as_str);
-        match runtime.and_then(Language::of) {
-            Some(language) if path == "code" => language.encoding(),
-            _ => Encoding::Text,
-        }
+        encoding_of("code_execution", &params.to_value(), path)
     }
 }
 
@@ -127,12 +122,8 @@ impl Handler for FunctionHandler {
         OnCancel::Cooperate
     }
 
-    fn encoding(&self, _params: &Json, path: &str) -> Encoding {
-        if path == "code" {
-            Encoding::Python
-        } else {
-            Encoding::Text
-        }
+    fn encoding(&self, params: &Json, path: &str) -> Encoding {
+        encoding_of("custom_function", &params.to_value(), path)
     }
 }
 

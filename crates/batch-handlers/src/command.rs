@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use batch_core::{Encoding, Json, Output, ParamProblem};
+use batch_core::{Encoding, Json, Output, ParamProblem, encoding_of};
 use batch_process::{CaptureLimits, MAX_ARGUMENT_BYTES};
 use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext};
 use serde_json::Value;
@@ -56,6 +56,10 @@ impl Handler for CommandHandler {
     fn on_cancel(&self) -> OnCancel {
         OnCancel::Cooperate
     }
+
+    fn encoding(&self, params: &Json, path: &str) -> Encoding {
+        encoding_of("command", &params.to_value(), path)
+    }
 }
 
 /// Whether parameters are nothing but arguments that are right beyond doubt: most of a million tasks are, and
@@ -104,11 +108,7 @@ impl Handler for ShellHandler {
         OnCancel::Cooperate
     }
 
-    fn encoding(&self, _params: &Json, path: &str) -> Encoding {
-        if path == "script" {
-            Encoding::Shell
-        } else {
-            Encoding::Text
-        }
+    fn encoding(&self, params: &Json, path: &str) -> Encoding {
+        encoding_of("shell", &params.to_value(), path)
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use batch_core::{Encoding, Failure, FailureKind};
+use batch_core::{Failure, FailureKind};
 use batch_process::find_program;
 use batch_runtime::TaskContext;
 
@@ -52,14 +52,6 @@ impl Language {
         match self {
             Self::Python => &["-u"],
             Self::Node | Self::Terminal => &[],
-        }
-    }
-
-    pub(crate) const fn encoding(self) -> Encoding {
-        match self {
-            Self::Python => Encoding::Python,
-            Self::Node => Encoding::JavaScript,
-            Self::Terminal => Encoding::Shell,
         }
     }
 

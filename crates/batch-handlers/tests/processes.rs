@@ -5,7 +5,9 @@ mod common;
 
 use std::time::Duration;
 
-use batch_core::{Catalog, Encoding, FailureKind, Json, Stream, TaskOptions, TaskSpec, Urgency};
+use batch_core::{
+    Catalog, Encoding, FailureKind, Json, ShellRules, Stream, TaskOptions, TaskSpec, Urgency,
+};
 use batch_handlers::{HandlerConfig, standard_registry};
 use common::{Handlers, attempt, failure, task, text};
 use serde_json::{Value, json};
@@ -420,13 +422,14 @@ fn values_inside_a_script_are_quoted() {
             .unwrap()
             .encoding(&Json::from(params), path)
     };
-    assert_eq!(encoding("shell", json!({}), "script"), Encoding::Shell);
+    let shell = Encoding::Shell(ShellRules::default());
+    assert_eq!(encoding("shell", json!({}), "script"), shell);
     assert_eq!(encoding("shell", json!({}), "stdin"), Encoding::Text);
     assert_eq!(encoding("command", json!({}), "argv[1]"), Encoding::Text);
     for (runtime, expected) in [
         ("python", Encoding::Python),
         ("nodejs", Encoding::JavaScript),
-        ("terminal", Encoding::Shell),
+        ("terminal", shell),
     ] {
         assert_eq!(
             encoding("code_execution", json!({"runtime": runtime}), "code"),

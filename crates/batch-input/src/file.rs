@@ -40,6 +40,8 @@ pub struct ReadOptions {
     pub timeout: Option<Duration>,
     /// The retries of tasks that give none themselves, in place of the file's default.
     pub max_retries: Option<u32>,
+    /// Values may be filled into the code of interpreters, in tasks that do not say so themselves.
+    pub allow_code: bool,
     /// The template for the rows of a CSV file.
     pub template: Option<PathBuf>,
 }

@@ -1,9 +1,9 @@
 //! The template of `bex run --function F --params JSON`: a function of each item: [`FunctionTemplate`].
 
-use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
-use batch_core::{Encoding, Json, ParamProblem, Placeholder, Segment, fill_root, placeholders};
+use batch_core::{Encoding, Json, ParamProblem, Placeholder, Segment, fill_root};
 use serde_json::Value;
 
 use crate::item_template::{Part, Piece, pieces};
@@ -18,9 +18,18 @@ pub struct FunctionTemplate {
     function: Arc<str>,
     /// With `{{ item[0] }}` for the first of the parts, and so on.
     params: Json,
-    /// The places that take values in another way than as text.
-    code: HashMap<String, Encoding>,
+    encoding: EncodingOf,
     is_fixed: bool,
+}
+
+/// How the text at a place of the parameters takes values.
+#[derive(Clone)]
+struct EncodingOf(Arc<dyn Fn(&Json, &str) -> Encoding + Send + Sync>);
+
+impl fmt::Debug for EncodingOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EncodingOf")
+    }
 }
 
 /// Parameters in which an item cannot be replaced.
@@ -43,7 +52,7 @@ impl FunctionTemplate {
     pub fn new(
         function: &str,
         params: &Json,
-        encoding: &dyn Fn(&str) -> Encoding,
+        encoding: impl Fn(&Json, &str) -> Encoding + Send + Sync + 'static,
     ) -> Result<Self, FunctionTemplateError> {
         let mut value = params.to_value();
         if !value.is_object() {
@@ -52,18 +61,10 @@ impl FunctionTemplate {
         let mut is_fixed = true;
         mark(&mut value, &mut is_fixed);
         let params = Json::from(value);
-        let found = placeholders(&params).unwrap_or_default();
-        let code = found.into_iter().map(|placeholder| {
-            let encoding = encoding(&placeholder.place);
-            (placeholder.place, encoding)
-        });
-        let code = code
-            .filter(|(_, encoding)| *encoding != Encoding::Text)
-            .collect();
         let template = Self {
             function: function.into(),
             params,
-            code,
+            encoding: EncodingOf(Arc::new(encoding)),
             is_fixed,
         };
         template
@@ -102,8 +103,7 @@ impl FunctionTemplate {
             }
             Ok(Value::from(String::from_utf8_lossy(&bytes)))
         };
-        let encoding = |place: &str| self.code.get(place).copied().unwrap_or(Encoding::Text);
-        fill_root(&self.params, "item", &lookup, &encoding)
+        fill_root(&self.params, "item", &lookup, &*self.encoding.0)
             .map_err(|problems| in_own_words(problems.into_iter().next()))
     }
 }
@@ -113,6 +113,7 @@ fn in_own_words(problem: Option<ParamProblem>) -> ParamProblem {
     let mut problem = problem.unwrap_or_else(|| ParamProblem::new("", "cannot be filled in"));
     for (index, (_, name)) in Part::ALL.iter().enumerate() {
         problem.message = problem.message.replace(&marker(index), name);
+        problem.help = problem.help.map(|help| help.replace(&marker(index), name));
     }
     problem
 }
@@ -161,13 +162,13 @@ mod tests {
 
     /// The parameters as the handler would see them.
     fn made(params: Value, item: &str, encoding: Encoding) -> Result<Value, String> {
-        let template = FunctionTemplate::new("f", &Json::from(params), &|_| encoding);
+        let template = FunctionTemplate::new("f", &Json::from(params), move |_, _| encoding);
         let template = template.map_err(|error| error.to_string())?;
         let params = template
             .params(item.as_bytes(), 3)
             .map_err(|error| error.to_string())?;
         let none = |_: &Placeholder| Err("none".to_owned());
-        Ok(batch_core::fill(&params, &none, &|_| Encoding::Text)
+        Ok(batch_core::fill(&params, &none, &|_, _| Encoding::Text)
             .unwrap()
             .to_value())
     }

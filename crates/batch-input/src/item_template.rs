@@ -7,7 +7,10 @@ use std::ffi::OsString;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use batch_core::{Json, Quoting, escape_braces, quote_for_shell, quoting_at};
+use batch_core::{
+    Code, Json, Quoting, ShellRules, ShellScan, UNKNOWN, code_in_command, escape_braces,
+    quote_for_shell,
+};
 use serde_json::value::RawValue;
 
 use crate::item_function::FunctionTemplate;
@@ -28,12 +31,25 @@ pub enum ItemTemplate {
 #[derive(Clone, Debug)]
 pub struct CommandTemplate {
     arguments: Vec<Argument>,
+    /// An interpreter takes part: each item is looked at, whether it makes itself code, as `-eCODE` of perl.
+    is_open: bool,
+}
+
+/// A command in which an item would be code.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{placeholder} {}; {}", code.refusal(), code.help(placeholder))]
+pub struct CommandTemplateError {
+    /// Such as `{}`.
+    pub placeholder: &'static str,
+    /// The code in which it stands.
+    pub code: Code,
 }
 
 /// A shell script in which an item is replaced, quoted.
 #[derive(Clone, Debug)]
 pub struct ShellTemplate {
     pieces: Vec<Piece>,
+    scan: ShellScan,
 }
 
 /// A script in which a replacement would not be safe.
@@ -45,9 +61,11 @@ pub enum ShellTemplateError {
         /// Such as `{}`.
         placeholder: &'static str,
         /// Where it stands.
-        what: &'static str,
+        what: String,
         /// How to mend it.
-        help: &'static str,
+        help: String,
+        /// It stands in quotes or the like, and not in code.
+        is_quoted: bool,
     },
     /// The script has no placeholder, and its end is no place for one.
     #[error(
@@ -66,7 +84,7 @@ pub(crate) struct Scratch {
 /// An argument: the same for all items, as JSON, or made of each.
 #[derive(Clone, Debug)]
 enum Argument {
-    Fixed(String),
+    Fixed { json: String, bytes: Vec<u8> },
     Made(Vec<Piece>),
 }
 
@@ -128,39 +146,45 @@ impl CommandTemplate {
     /// A template of these arguments, the first of which is the program.
     ///
     /// Where none of them holds a placeholder, the item becomes a further argument at the end.
-    pub fn new(argv: Vec<OsString>) -> Self {
-        let pieces = argv
+    ///
+    /// # Errors
+    /// When an item would stand in the code of an interpreter, as in `bash -c 'echo {}'`, unless its author allows
+    /// that.
+    pub fn new(argv: Vec<OsString>, allow_code: bool) -> Result<Self, CommandTemplateError> {
+        let mut all: Vec<Vec<Piece>> = argv
             .iter()
-            .map(|argument| pieces(argument.as_encoded_bytes()));
-        let mut arguments: Vec<Argument> = pieces
-            .map(|pieces| match &pieces[..] {
-                [] => Argument::Fixed("\"\"".to_owned()),
-                [Piece::Literal(bytes)] => {
-                    let mut json = String::new();
-                    push_text(bytes, &mut json);
-                    Argument::Fixed(json)
-                }
-                _ => Argument::Made(pieces),
-            })
+            .map(|argument| pieces(argument.as_encoded_bytes()))
             .collect();
-        if arguments
-            .iter()
-            .all(|argument| matches!(argument, Argument::Fixed(_)))
-        {
-            arguments.push(Argument::Made(vec![Piece::Part(Part::Item)]));
+        let is_made = |pieces: &Vec<Piece>| pieces.iter().any(|piece| piece.part().is_some());
+        if !all.iter().any(is_made) {
+            all.push(vec![Piece::Part(Part::Item)]);
         }
-        Self { arguments }
+        let known: Vec<Vec<u8>> = all.iter().map(|pieces| known(pieces)).collect();
+        let found = code_in_command(&known);
+        for (at, code) in found.arguments {
+            let mut parts = all[at].iter().filter_map(Piece::part);
+            if let (Some(part), false) = (parts.next(), allow_code) {
+                let placeholder = part.name();
+                return Err(CommandTemplateError { placeholder, code });
+            }
+        }
+        let arguments = all.into_iter().map(|pieces| match &pieces[..] {
+            [] => Argument::fixed(b""),
+            [Piece::Literal(bytes)] => Argument::fixed(bytes),
+            _ => Argument::Made(pieces),
+        });
+        Ok(Self {
+            arguments: arguments.collect(),
+            is_open: found.is_open && !allow_code,
+        })
     }
 
     /// A template of these arguments as they stand: no placeholder is looked for, and no item added.
     pub fn literal(argv: Vec<OsString>) -> Self {
-        let fixed = |argument: &OsString| {
-            let mut json = String::new();
-            push_text(argument.as_encoded_bytes(), &mut json);
-            Argument::Fixed(json)
-        };
+        let fixed = |argument: &OsString| Argument::fixed(argument.as_encoded_bytes());
         Self {
             arguments: argv.iter().map(fixed).collect(),
+            is_open: false,
         }
     }
 
@@ -178,13 +202,16 @@ impl CommandTemplate {
         number: u64,
         scratch: &mut Scratch,
     ) -> Result<Json, ItemProblem> {
+        if self.is_open {
+            self.check(item, number)?;
+        }
         let Scratch { bytes, json } = scratch;
         json.clear();
         json.push_str("{\"argv\":[");
         for (index, argument) in self.arguments.iter().enumerate() {
             json.push_str(if index == 0 { "" } else { "," });
             match argument {
-                Argument::Fixed(fixed) => json.push_str(fixed),
+                Argument::Fixed { json: fixed, .. } => json.push_str(fixed),
                 Argument::Made(pieces) => {
                     bytes.clear();
                     for piece in pieces {
@@ -201,16 +228,72 @@ impl CommandTemplate {
         json.push_str("]}");
         document(json)
     }
+
+    /// Refuses an item that turns itself, or another part of it, into code.
+    fn check(&self, item: &[u8], number: u64) -> Result<(), ItemProblem> {
+        let arguments = self.arguments.iter();
+        let argv: Vec<Vec<u8>> = arguments
+            .map(|argument| argument.made(item, number))
+            .collect();
+        let is_made = |at: usize| matches!(self.arguments[at], Argument::Made(_));
+        let mut found = code_in_command(&argv).arguments.into_iter();
+        match found.find(|(at, _)| is_made(*at)) {
+            Some((_, code)) => Err(ItemProblem::Code(code)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Argument {
+    fn fixed(bytes: &[u8]) -> Self {
+        let mut json = String::new();
+        push_text(bytes, &mut json);
+        Self::Fixed {
+            json,
+            bytes: bytes.to_vec(),
+        }
+    }
+
+    /// Its bytes for an item.
+    fn made(&self, item: &[u8], number: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match self {
+            Self::Fixed { bytes: fixed, .. } => bytes.extend_from_slice(fixed),
+            Self::Made(pieces) => {
+                for piece in pieces {
+                    match piece {
+                        Piece::Literal(literal) => bytes.extend_from_slice(literal),
+                        Piece::Part(part) => part.push(item, number, &mut bytes),
+                    }
+                }
+            }
+        }
+        bytes
+    }
+}
+
+impl Piece {
+    fn part(&self) -> Option<Part> {
+        match self {
+            Self::Part(part) => Some(*part),
+            Self::Literal(_) => None,
+        }
+    }
 }
 
 impl ShellTemplate {
     /// A template of a script.
     ///
     /// Each replacement is quoted as one word. Where the script holds no placeholder, the item is appended.
+    /// `allow_code` lets items stand where the script makes code of its words, as in `sh -c {}`.
     ///
     /// # Errors
     /// When a placeholder stands where a quoted word is not read as one: in quotes, in a here-document, …
-    pub fn new(script: OsString) -> Result<Self, ShellTemplateError> {
+    pub fn new(script: OsString, allow_code: bool) -> Result<Self, ShellTemplateError> {
+        let rules = ShellRules {
+            allow_code,
+            ..ShellRules::default()
+        };
         let mut found = pieces(script.as_encoded_bytes());
         if !found.iter().any(|piece| matches!(piece, Piece::Part(_))) {
             let script = script.as_encoded_bytes().trim_ascii_end();
@@ -224,12 +307,38 @@ impl ShellTemplate {
                 Piece::Literal([script, b" "].concat()),
                 Piece::Part(Part::Item),
             ];
-            if check_quotes(&found).is_err() {
+            if let Err(ShellTemplateError::Refused {
+                is_quoted: true, ..
+            }) = check_quotes(&found, rules)
+            {
                 return Err(ShellTemplateError::NoPlace);
             }
         }
-        check_quotes(&found)?;
-        Ok(Self { pieces: found })
+        let scan = check_quotes(&found, rules)?;
+        Ok(Self {
+            pieces: found,
+            scan,
+        })
+    }
+
+    /// Refuses an item that a command of the script would run as code.
+    fn check(&self, item: &[u8], number: u64) -> Result<(), ItemProblem> {
+        if !self.scan.is_open() {
+            return Ok(());
+        }
+        let parts = self.pieces.iter().filter_map(Piece::part);
+        let values: Vec<Vec<u8>> = parts
+            .map(|part| {
+                let mut value = Vec::new();
+                part.push(item, number, &mut value);
+                value
+            })
+            .collect();
+        let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
+        match self.scan.code_in(&values) {
+            Some((_, code)) => Err(ItemProblem::Code(code)),
+            None => Ok(()),
+        }
     }
 
     /// The parameters of the function `shell` for an item, the `number`th, from 1.
@@ -246,6 +355,7 @@ impl ShellTemplate {
         number: u64,
         scratch: &mut Scratch,
     ) -> Result<Json, ItemProblem> {
+        self.check(item, number)?;
         let Scratch { bytes, json } = scratch;
         bytes.clear();
         let mut word = Vec::new();
@@ -269,7 +379,7 @@ impl ShellTemplate {
 }
 
 /// Refuses placeholders that stand in quotes and the like.
-fn check_quotes(pieces: &[Piece]) -> Result<(), ShellTemplateError> {
+fn check_quotes(pieces: &[Piece], rules: ShellRules) -> Result<ShellScan, ShellTemplateError> {
     let mut script = Vec::new();
     let mut places = Vec::new();
     let mut parts = Vec::new();
@@ -284,20 +394,33 @@ fn check_quotes(pieces: &[Piece]) -> Result<(), ShellTemplateError> {
             }
         }
     }
-    let quoting = quoting_at(&script, &places);
-    let refused = parts
-        .into_iter()
-        .zip(quoting.into_iter().map(Quoting::refusal));
-    for (part, refusal) in refused {
-        if let Some((what, help)) = refusal {
+    let scan = ShellScan::new(&script, &places, rules);
+    for (part, quoting) in parts.into_iter().zip(&scan.quoting) {
+        if let Some((what, help)) = quoting.refusal() {
             return Err(ShellTemplateError::Refused {
                 placeholder: part.name(),
                 what,
                 help,
+                is_quoted: !matches!(
+                    quoting,
+                    Quoting::Code(_) | Quoting::Calculated | Quoting::Evaluated
+                ),
             });
         }
     }
-    Ok(())
+    Ok(scan)
+}
+
+/// What is known of an argument before there is an item.
+fn known(pieces: &[Piece]) -> Vec<u8> {
+    let mut known = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Literal(literal) => known.extend_from_slice(literal),
+            Piece::Part(_) => known.push(UNKNOWN),
+        }
+    }
+    known
 }
 
 /// Takes a text apart at its placeholders.
@@ -405,7 +528,7 @@ mod tests {
     use super::*;
 
     fn command(argv: &[&str], item: &str) -> String {
-        let template = CommandTemplate::new(argv.iter().map(Into::into).collect());
+        let template = CommandTemplate::new(argv.iter().map(Into::into).collect(), false).unwrap();
         template
             .params(item.as_bytes(), 7)
             .unwrap()
@@ -414,7 +537,7 @@ mod tests {
     }
 
     fn shell(script: &str, item: &str) -> Result<String, String> {
-        let template = ShellTemplate::new(script.into()).map_err(|e| e.to_string())?;
+        let template = ShellTemplate::new(script.into(), false).map_err(|e| e.to_string())?;
         let params: serde_json::Value = template.params(item.as_bytes(), 7).unwrap().to_value();
         Ok(params["script"].as_str().unwrap().to_owned())
     }
@@ -454,7 +577,7 @@ mod tests {
             "{{ tasks.a.result }}",
         );
         let none = |_: &batch_core::Placeholder| Err("none".to_owned());
-        let filled = batch_core::fill(&Json::parse(&params).unwrap(), &none, &|_| {
+        let filled = batch_core::fill(&Json::parse(&params).unwrap(), &none, &|_, _| {
             batch_core::Encoding::Text
         });
         assert_eq!(

@@ -55,6 +55,11 @@ pub enum ItemProblem {
     /// Parameters of functions are text.
     #[error("it is not UTF-8, and parameters of a function are text")]
     NotUtf8,
+    /// It would be run as code.
+    #[error(
+        "it becomes code that {0} runs, as an option or the name of an interpreter does; --allow-code lets it through"
+    )]
+    Code(batch_core::Code),
     /// A value cannot be put where the placeholder is.
     #[error("{0}")]
     Params(String),

@@ -39,7 +39,9 @@ pub use file::{
     FileSettings, Format, ReadError, ReadOptions, TaskFile, read_task_file, read_tasks,
 };
 pub use item_function::{FunctionTemplate, FunctionTemplateError};
-pub use item_template::{CommandTemplate, ItemTemplate, ShellTemplate, ShellTemplateError};
+pub use item_template::{
+    CommandTemplate, CommandTemplateError, ItemTemplate, ShellTemplate, ShellTemplateError,
+};
 pub use items::{ItemError, ItemProblem, Items, MAX_ARGUMENT};
 pub use problem::{Problem, TaskLabel};
 pub use row_template::RowTemplate;

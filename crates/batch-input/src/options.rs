@@ -9,7 +9,7 @@ use crate::fields::{is_null, plain_text};
 use crate::scope::{Scope, suggestion};
 
 /// The names of the fields.
-pub(crate) const OPTION_FIELDS: [&str; 10] = [
+pub(crate) const OPTION_FIELDS: [&str; 11] = [
     "priority",
     "max_retries",
     "timeout",
@@ -20,6 +20,7 @@ pub(crate) const OPTION_FIELDS: [&str; 10] = [
     "limit",
     "grace",
     "on_interrupt",
+    "allow_code",
 ];
 
 /// The fields of `retry`.
@@ -75,6 +76,9 @@ pub(crate) fn read_option(
             if let Some(folder) = scope.text(raw, field) {
                 options.cwd = Some(folder.as_ref().into());
             }
+        }
+        "allow_code" => {
+            options.allow_code = scope.bool(raw, field).unwrap_or(options.allow_code);
         }
         "env" => read_env(scope, options, field, raw),
         "limit" => {

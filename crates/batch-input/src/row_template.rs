@@ -139,8 +139,15 @@ impl RowTemplate {
     }
 
     /// The JSON text of the task for a row.
-    pub(crate) fn fill(&self, row: &Row<'_>) -> Result<String, Vec<ParamProblem>> {
-        let filling = self.task.fill("row", &|placeholder| row.value(placeholder));
+    ///
+    /// `allow_code` is what the defaults say of values in code.
+    pub(crate) fn fill(
+        &self,
+        row: &Row<'_>,
+        allow_code: bool,
+    ) -> Result<String, Vec<ParamProblem>> {
+        let lookup = |placeholder: &Placeholder| row.value(placeholder);
+        let filling = self.task.fill("row", allow_code, &lookup);
         if !filling.problems.is_empty() {
             return Err(filling.problems);
         }

@@ -84,7 +84,7 @@ impl RowReader<'_> {
             columns: &self.columns,
         };
         let first = report.problems.len();
-        match self.template.fill(&row) {
+        match self.template.fill(&row, self.reader.allows_code()) {
             Ok(text) => {
                 let Ok(raw) = serde_json::from_str::<&RawValue>(&text) else {
                     return;

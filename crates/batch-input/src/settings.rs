@@ -23,6 +23,7 @@ pub(crate) fn base_options() -> TaskOptions {
 pub(crate) fn overridden(mut defaults: TaskOptions, options: &ReadOptions) -> TaskOptions {
     defaults.timeout = options.timeout.or(defaults.timeout);
     defaults.max_retries = options.max_retries.unwrap_or(defaults.max_retries);
+    defaults.allow_code |= options.allow_code;
     defaults
 }
 

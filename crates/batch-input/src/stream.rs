@@ -13,7 +13,7 @@ use crate::items::{ItemError, Items};
 ///
 /// ```
 /// use batch_input::{CommandTemplate, ItemTemplate, Items, TaskStream};
-/// let template = ItemTemplate::Command(CommandTemplate::new(vec!["gzip".into(), "-k".into()]));
+/// let template = ItemTemplate::Command(CommandTemplate::new(vec!["gzip".into(), "-k".into()], false).unwrap());
 /// let items = Items::lines(std::io::Cursor::new("a b\nc"));
 /// let tasks: Result<Vec<_>, _> = TaskStream::new(items, template, Default::default()).collect();
 /// assert_eq!(tasks.unwrap()[0].params.as_str(), r#"{"argv":["gzip","-k","a b"]}"#);
@@ -109,7 +109,8 @@ mod tests {
     #[test]
     fn what_was_peeked_at_comes_next_and_once() {
         let items = Items::list(vec!["a".into(), "b".into()]);
-        let template = ItemTemplate::Command(CommandTemplate::new(vec!["echo".into()]));
+        let template =
+            ItemTemplate::Command(CommandTemplate::new(vec!["echo".into()], false).unwrap());
         let mut stream = TaskStream::new(items, template, Arc::default());
         let params =
             |task: &Result<TaskSpec, ItemError>| task.as_ref().unwrap().params.as_str().to_owned();

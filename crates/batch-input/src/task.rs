@@ -14,7 +14,7 @@ use crate::scope::{Report, Scope, suggestion};
 use crate::source::Source;
 
 /// The fields of a task.
-pub(crate) const TASK_FIELDS: [&str; 21] = [
+pub(crate) const TASK_FIELDS: [&str; 22] = [
     "id",
     "name",
     "command",
@@ -36,6 +36,7 @@ pub(crate) const TASK_FIELDS: [&str; 21] = [
     "limit",
     "grace",
     "on_interrupt",
+    "allow_code",
 ];
 
 /// The settings of a file, which are sometimes looked for in a task.
@@ -70,6 +71,11 @@ impl TaskReader {
             key: String::new(),
             count: 0,
         }
+    }
+
+    /// What the defaults say of values in code.
+    pub(crate) fn allows_code(&self) -> bool {
+        self.defaults.allow_code
     }
 
     /// Reads one task. What is wrong is reported, and the rest still makes a task.

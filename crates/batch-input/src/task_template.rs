@@ -5,7 +5,9 @@
 //! value goes into code, it is written as a word or literal of that language, and braces in it never become a
 //! placeholder.
 
-use batch_core::{Encoding, Json, ParamProblem, Placeholder, fill, fill_root, placeholders};
+use batch_core::{
+    Encoding, Json, ParamProblem, Placeholder, encoding_of, fill, fill_root, placeholders,
+};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -29,8 +31,12 @@ pub(crate) struct TemplateField {
     pub(crate) value: Json,
     pub(crate) line: u32,
     pub(crate) placeholders: Vec<Placeholder>,
-    /// Where in the value code stands, and in which language.
-    code: Option<(&'static str, Encoding)>,
+}
+
+/// What a task does, as its template says it.
+struct Work<'t> {
+    function: &'t str,
+    params: serde_json::Map<String, Value>,
 }
 
 /// The fields of a task with their gaps filled, in their order, and what went wrong. A field that could not be
@@ -53,7 +59,7 @@ impl TaskTemplate {
                     .fields
                     .extend(TemplateField::read(name, raw, source, report));
             }
-            template.find_code(report);
+            template.check_code(report);
         }
         template
     }
@@ -67,20 +73,29 @@ impl TaskTemplate {
     }
 
     /// Fills in the placeholders with the given root. Those with other roots stay in parameters, where they are
-    /// filled in when the task starts; elsewhere `lookup` is asked for them, too.
+    /// filled in when the task starts; elsewhere `lookup` is asked for them, too. `allow_code` is what the defaults
+    /// say of values in code.
     pub(crate) fn fill(
         &self,
         root: &str,
+        allow_code: bool,
         lookup: &dyn Fn(&Placeholder) -> Result<Value, String>,
     ) -> Filling<'_> {
         let mut filling = Filling {
             fields: Vec::with_capacity(self.fields.len()),
             problems: Vec::new(),
         };
+        let works = self.works();
+        let allow_code = self.allows_code().unwrap_or(allow_code);
         for field in &self.fields {
-            let encoding = |place: &str| match field.code {
-                Some((code, encoding)) if code == place => encoding,
-                _ => Encoding::Text,
+            let encoding = |value: &Json, place: &str| {
+                let in_works = works
+                    .iter()
+                    .map(|work| work.encoding(&field.name, value, place));
+                let code = in_works
+                    .into_iter()
+                    .find(|encoding| *encoding != Encoding::Text);
+                code.unwrap_or(Encoding::Text).allowing(allow_code)
             };
             let filled = if is_kept(&field.name) {
                 fill_root(&field.value, root, lookup, &encoding)
@@ -111,28 +126,111 @@ impl TaskTemplate {
         self.field_of(place).map_or(self.line, |field| field.line)
     }
 
-    /// Finds the places in which a value would become code, and refuses placeholders where its language is not
-    /// known.
-    fn find_code(&mut self, report: &mut Report) {
+    /// What it may do: one thing, or any of the functions where its own is a placeholder.
+    fn works(&self) -> Vec<Work<'_>> {
+        const ANY: [&str; 4] = ["command", "shell", "code_execution", "custom_function"];
+        let value = |name: &str| {
+            let field = self.fields.iter().find(|field| field.name == name);
+            field.map(|field| field.value.to_value())
+        };
+        let with = |function, fields: Vec<(&str, Value)>| {
+            let fields = fields
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value));
+            vec![Work {
+                function,
+                params: fields.collect(),
+            }]
+        };
+        if let Some(argv) = value("command") {
+            return with("command", vec![("argv", argv)]);
+        }
+        if let Some(script) = value("shell") {
+            return with("shell", vec![("script", script)]);
+        }
+        for (form, runtime) in [("python", "python"), ("node", "nodejs")] {
+            if let Some(code) = value(form) {
+                return with(
+                    "code_execution",
+                    vec![("runtime", runtime.into()), ("code", code)],
+                );
+            }
+        }
+        let field = self.fields.iter().find(|field| field.name == "function");
+        let params = match value("params") {
+            Some(Value::Object(params)) => params,
+            _ => serde_json::Map::new(),
+        };
+        let work = |function| Work {
+            function,
+            params: params.clone(),
+        };
+        let any_function = field.is_some_and(|field| !field.placeholders.is_empty());
+        let name = value("function");
+        let is_its = |known: &&str| any_function || name.as_ref().is_some_and(|name| name == known);
+        ANY.into_iter().filter(is_its).map(work).collect()
+    }
+
+    /// What the task itself says of values in code.
+    fn allows_code(&self) -> Option<bool> {
+        self.field_of("allow_code")?.value.get().ok()
+    }
+
+    /// Refuses placeholders in code whose language is not known, and in what must be known beforehand.
+    fn check_code(&self, report: &mut Report) {
         let function = self.fields.iter().find(|field| field.name == "function");
         let any_function = function.is_some_and(|field| !field.placeholders.is_empty());
         let function = function.and_then(|field| field.value.get::<String>().ok());
-        for field in &mut self.fields {
-            field.code = match field.name.as_str() {
-                "shell" => Some(("", Encoding::Shell)),
-                "python" => Some(("", Encoding::Python)),
-                "node" => Some(("", Encoding::JavaScript)),
-                "params" if any_function => field.refuse_unknown_code(report),
-                "params" => match function.as_deref() {
-                    Some("shell") => Some(("script", Encoding::Shell)),
-                    Some("custom_function") => Some(("code", Encoding::Python)),
-                    Some("code_execution") => field.code_language(report),
-                    _ => None,
-                },
-                _ => None,
-            };
-            field.refuse_encoded_code(report);
+        let works = self.works();
+        for field in &self.fields {
+            match (field.name.as_str(), function.as_deref()) {
+                ("allow_code", _) if !field.placeholders.is_empty() => {
+                    let help = "write true or false";
+                    let message = "allow_code takes no placeholders: data would let itself through";
+                    report.add(field.line, message, Some(help));
+                }
+                ("params", _) if any_function => field.refuse_unknown_code(report),
+                ("params", Some("code_execution")) => field.refuse_unknown_runtime(report),
+                _ => {}
+            }
+            field.refuse_encoded_code(&works, report);
         }
+    }
+
+    /// Whether one of its parameters is code, so that a value cannot stand for all of them.
+    pub(crate) fn has_code(&self, field: &TemplateField) -> bool {
+        const PLACES: [&str; 2] = ["script", "code"];
+        let works = self.works();
+        let is_code = |work: &Work<'_>| {
+            let mut places = PLACES.iter();
+            places.any(|place| encoding_of(work.function, &Value::Null, place) != Encoding::Text)
+        };
+        field.name == "params" && works.iter().any(is_code)
+    }
+}
+
+impl Work<'_> {
+    /// How a place in a field of the task takes values, when the field has this value.
+    fn encoding(&self, field: &str, value: &Json, place: &str) -> Encoding {
+        let parent = match field {
+            "command" => "argv",
+            "shell" => "script",
+            "python" | "node" => "code",
+            "stdin" | "env" => field,
+            "params" => "",
+            _ => return Encoding::Text,
+        };
+        let mut params = self.params.clone();
+        match (parent, value.to_value()) {
+            ("", Value::Object(fields)) => params = fields,
+            ("", _) => {}
+            (parent, value) => drop(params.insert(parent.to_owned(), value)),
+        }
+        let place = match parent {
+            "" => place.to_owned(),
+            parent => place_in(parent, place),
+        };
+        encoding_of(self.function, &Value::Object(params), &place)
     }
 }
 
@@ -153,7 +251,6 @@ impl TemplateField {
                 value,
                 line,
                 placeholders,
-                code: None,
             }),
             Err(problems) => {
                 for problem in problems {
@@ -171,48 +268,42 @@ impl TemplateField {
         self.placeholders.iter().any(|p| p.root == root)
     }
 
-    /// Where code stands in it, if it holds code.
-    pub(crate) fn code_place(&self) -> Option<&'static str> {
-        self.code.map(|(place, _)| place)
-    }
-
-    /// The language of the `code` in parameters, by the `runtime` beside it.
-    fn code_language(&self, report: &mut Report) -> Option<(&'static str, Encoding)> {
-        let fields = self.value.get::<serde_json::Map<String, Value>>().ok()?;
-        match fields.get("runtime").and_then(Value::as_str) {
-            Some("python") => Some(("code", Encoding::Python)),
-            Some("nodejs") => Some(("code", Encoding::JavaScript)),
-            Some("terminal") => Some(("code", Encoding::Shell)),
-            _ => {
-                if self.placeholders.iter().any(|p| p.place == "code") {
-                    let help =
-                        "write python, nodejs or terminal, so that cells are written in its way";
-                    let message = "the code has placeholders and no known runtime";
-                    report.add(self.line, message, Some(help));
-                }
-                None
-            }
+    /// Refuses placeholders in `code` without a `runtime` that says how they are written.
+    fn refuse_unknown_runtime(&self, report: &mut Report) {
+        let fields = self.value.get::<serde_json::Map<String, Value>>();
+        let fields = fields.unwrap_or_default();
+        let runtime = fields.get("runtime").and_then(Value::as_str);
+        let is_known = matches!(runtime, Some("python" | "nodejs" | "terminal"));
+        if !is_known && self.placeholders.iter().any(|p| p.place == "code") {
+            let help = "write python, nodejs or terminal, so that cells are written in its way";
+            let message = "the code has placeholders and no known runtime";
+            report.add(self.line, message, Some(help));
         }
     }
 
-    fn refuse_unknown_code(&self, report: &mut Report) -> Option<(&'static str, Encoding)> {
+    fn refuse_unknown_code(&self, report: &mut Report) {
         let mut places = self.placeholders.iter().map(|p| p.place.as_str());
         if places.any(|place| matches!(place, "script" | "code")) {
             let help = "write the function's name, so that values are written in its way";
             let message = "the code has placeholders and its function is one, too";
             report.add(self.line, message, Some(help));
         }
-        None
     }
 
     /// In base64 a value could not be written as a word.
-    fn refuse_encoded_code(&self, report: &mut Report) {
-        let Some((code, _)) = self.code else {
-            return;
+    fn refuse_encoded_code(&self, works: &[Work<'_>], report: &mut Report) {
+        let is_code = |placeholder: &Placeholder| {
+            let place = placeholder.place.as_str();
+            let Some(around) = place.strip_suffix("base64") else {
+                return false;
+            };
+            works.iter().any(|work| {
+                let around = around.trim_end_matches('.');
+                let encoding = work.encoding(&self.name, &self.value, around);
+                !matches!(encoding, Encoding::Text | Encoding::Code(_))
+            })
         };
-        let encoded = place_in(code, "base64");
-        let encoded = encoded.trim_start_matches('.');
-        if self.placeholders.iter().any(|p| p.place == encoded) {
+        if self.placeholders.iter().any(is_code) {
             let message = format!("{}: code in base64 takes no placeholders", self.name);
             report.add(self.line, message, Some("write the code as a text"));
         }

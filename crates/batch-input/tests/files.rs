@@ -431,7 +431,7 @@ proptest::proptest! {
     #[test]
     fn any_field_may_hold_any_value(
         field in proptest::sample::select(vec!["id", "name", "function", "params", "stdin", "command", "shell", "python",
-            "node", "http", "depends_on", "priority", "max_retries", "timeout", "retry", "tags", "cwd", "env", "limit", "grace", "on_interrupt"]),
+            "node", "http", "depends_on", "priority", "max_retries", "timeout", "retry", "tags", "cwd", "env", "limit", "grace", "on_interrupt", "allow_code"]),
         value in proptest::sample::select(vec!["null", "true", "-1", "1e30", "\"\"", "\"\\ud800\"", "[]", "[[]]", "[null]", "{}", "{\"\\ud800\":1}", "{\"a\":[]}"]),
     ) {
         let file = parse(&format!("[{{\"{field}\": {value}}}]"), "t.json");

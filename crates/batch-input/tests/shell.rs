@@ -6,14 +6,14 @@ use batch_input::{ItemTemplate, Items, ShellTemplate, TaskStream};
 
 /// What `sh -c` prints for the script made of an item.
 fn run(template: &str, item: &str) -> Vec<u8> {
-    let template = ItemTemplate::Shell(ShellTemplate::new(template.into()).unwrap());
+    let template = ItemTemplate::Shell(ShellTemplate::new(template.into(), false).unwrap());
     let items = Items::list(vec![item.into()]);
     let task = TaskStream::new(items, template, Default::default())
         .next()
         .unwrap()
         .unwrap();
     let none = |_: &batch_core::Placeholder| Err("none".to_owned());
-    let params = batch_core::fill(&task.params, &none, &|_| batch_core::Encoding::Text).unwrap();
+    let params = batch_core::fill(&task.params, &none, &|_, _| batch_core::Encoding::Text).unwrap();
     let script = params.to_value()["script"].as_str().unwrap().to_owned();
     let output = Command::new("sh")
         .args(["-c", &script])

@@ -412,10 +412,13 @@ fn what_is_wrong_with_rows_is_told_with_their_lines() {
 /// Every value comes back as it was given once the task starts, whatever stands around it.
 fn comes_back(data: &str, file: &TaskFile) {
     let tasks = |placeholder: &Placeholder| Ok(json!(placeholder.task_id()));
-    let command = fill(&file.tasks[0].params, &tasks, &|_| Encoding::Text).unwrap();
+    let command = fill(&file.tasks[0].params, &tasks, &|_, _| Encoding::Text).unwrap();
     let expected = json!({"argv": [data, format!("<{data}>a{data}")]});
     assert_eq!(command.to_value(), expected);
-    let shell = fill(&file.tasks[1].params, &tasks, &|_| Encoding::Shell).unwrap();
+    let shell = fill(&file.tasks[1].params, &tasks, &|_, _| {
+        Encoding::Shell(batch_core::ShellRules::default())
+    })
+    .unwrap();
     let shell = shell.to_value();
     let words = shlex::split(shell["script"].as_str().unwrap()).unwrap();
     assert_eq!(words, ["echo", data, "a"]);

@@ -10,7 +10,7 @@ use batch_core::{
 use serde_json::{Value, json};
 
 use crate::durable::{SharedSource, SourceError};
-use crate::handler::Handler;
+use crate::handler::{Handler, encoding_for};
 
 /// The results a task uses.
 pub(crate) type Inputs = Vec<Input>;
@@ -179,13 +179,12 @@ pub(crate) fn look_for(inputs: &[Input], source: &SharedSource) -> Result<(), Fa
 
 /// Fills results into parameters.
 pub(crate) fn fill_in(
-    params: &Json,
+    task: &TaskSpec,
     inputs: &[Input],
     handler: &dyn Handler,
 ) -> Result<Json, Failure> {
-    let encoding = |path: &str| handler.encoding(params, path);
     let lookup = |placeholder: &Placeholder| look_up(placeholder, inputs);
-    fill(params, &lookup, &encoding).map_err(|problems| {
+    fill(&task.params, &lookup, &encoding_for(handler, task)).map_err(|problems| {
         let texts: Vec<String> = problems
             .iter()
             .map(|problem| match problem.path.as_str() {

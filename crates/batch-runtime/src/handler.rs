@@ -157,12 +157,12 @@ impl Catalog for Registry {
         self.handlers.keys().map(AsRef::as_ref).collect()
     }
 
-    fn check(&self, function: &str, params: &Json) -> Result<(), Vec<ParamProblem>> {
-        let Some(handler) = self.get(function) else {
+    fn check(&self, task: &TaskSpec) -> Result<(), Vec<ParamProblem>> {
+        let Some(handler) = self.get(&task.function) else {
             return Ok(());
         };
-        handler.check(params)?;
-        check_places(handler.as_ref(), params)
+        handler.check(&task.params)?;
+        check_places(handler.as_ref(), task)
     }
 
     fn help(&self) -> Option<&str> {
@@ -172,14 +172,23 @@ impl Catalog for Registry {
 
 /// Refuses results of other tasks where they could not be put in, as inside the quotes of a script. What is wrong with
 /// them otherwise is told elsewhere.
-fn check_places(handler: &dyn Handler, params: &Json) -> Result<(), Vec<ParamProblem>> {
+fn check_places(handler: &dyn Handler, task: &TaskSpec) -> Result<(), Vec<ParamProblem>> {
+    let params = &task.params;
     if !params.as_str().contains("{{") || placeholders(params).is_err() {
         return Ok(());
     }
     // No placeholder has this root: all are left as they are, and only their places are looked at.
     let nothing = |_: &Placeholder| Err(String::new());
-    let encoding = |path: &str| handler.encoding(params, path);
-    fill_root(params, "", &nothing, &encoding).map(drop)
+    fill_root(params, "", &nothing, &encoding_for(handler, task)).map(drop)
+}
+
+/// How the parameters of a task take values, as its handler and its author say.
+pub(crate) fn encoding_for(
+    handler: &dyn Handler,
+    task: &TaskSpec,
+) -> impl Fn(&Json, &str) -> Encoding {
+    let allow_code = task.options.allow_code;
+    move |params, place| handler.encoding(params, place).allowing(allow_code)
 }
 
 struct FnHandler<F>(F);

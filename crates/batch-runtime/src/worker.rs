@@ -197,7 +197,7 @@ async fn prepare(job: &Job, source: Option<&SharedSource>) -> Result<Json, Ended
         // If that panicked, the result is not at hand, and the task fails with this.
         looked.await.unwrap_or(Ok(())).map_err(failed)?;
     }
-    chain::fill_in(&job.spec.params, inputs, job.handler.as_ref()).map_err(failed)
+    chain::fill_in(&job.spec, inputs, job.handler.as_ref()).map_err(failed)
 }
 
 fn failed(failure: Failure) -> Ended {

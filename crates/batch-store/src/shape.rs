@@ -33,6 +33,8 @@ pub(crate) struct StoredOptions {
     grace_us: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     on_interrupt: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    allow_code: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
@@ -67,6 +69,7 @@ impl From<&TaskOptions> for StoredOptions {
             grace_us: micros(options.grace),
             on_interrupt: (options.on_interrupt != OnInterrupt::default())
                 .then(|| options.on_interrupt.name().to_owned()),
+            allow_code: options.allow_code,
         }
     }
 }
@@ -92,6 +95,7 @@ impl StoredOptions {
             limit: self.limit,
             grace: Duration::from_micros(self.grace_us),
             on_interrupt,
+            allow_code: self.allow_code,
         })
     }
 }

@@ -358,6 +358,7 @@ fn of_task(field: &str) -> Option<Value> {
         "retry" => json!({ "backoff": "fixed", "initial": 1 }),
         "grace" => json!(5),
         "on_interrupt" => json!("rerun"),
+        "allow_code" => json!(false),
         _ => return None,
     })
 }

@@ -28,6 +28,7 @@ pub(crate) fn wanted(agent: &Agent, args: &Args<'_>) -> Result<Wanted, Mistake> 
         max_retries: args
             .number("max_retries")?
             .map(|retries| u32::try_from(retries).unwrap_or(u32::MAX)),
+        allow_code: false,
         template: None,
     };
     match given.as_slice() {
@@ -129,14 +130,16 @@ fn from_items(args: &Args<'_>, options: &ReadOptions) -> Result<Wanted, Mistake>
     }
     let (way, template) = match args.text("shell")? {
         Some(script) => {
-            let template = ShellTemplate::new(script.into()).map(ItemTemplate::Shell);
+            let template = ShellTemplate::new(script.into(), false).map(ItemTemplate::Shell);
             let wrong =
                 |error: batch_input::ShellTemplateError| Mistake::of("shell", error.to_string());
             ("shell", template.map_err(wrong)?)
         }
         None => {
             let argv: Vec<OsString> = argv(args)?.into_iter().map(Into::into).collect();
-            ("command", ItemTemplate::Command(CommandTemplate::new(argv)))
+            let template = CommandTemplate::new(argv, false);
+            let template = template.map_err(|error| Mistake::of("command", error.to_string()))?;
+            ("command", ItemTemplate::Command(template))
         }
     };
     let treated = Arc::new(TaskOptions {

@@ -242,6 +242,7 @@ fn a_right_task_has_the_field_that_was_wrong() {
         ("grace", json!("x")),
         ("retry", json!({ "backoff": "x" })),
         ("on_interrupt", json!("x")),
+        ("allow_code", json!("x")),
         ("depends_on", json!(["none"])),
         ("shell", json!(7)),
     ] {

@@ -67,6 +67,10 @@ pub(crate) struct AttemptArgs {
     /// How often a failed task is tried again [default: 3 in files, 0 for commands]
     #[arg(long, value_name = "N", help_heading = "How to run")]
     pub(crate) max_retries: Option<u32>,
+
+    /// Let values be filled into code, as in: bash -c 'echo {}'; data then runs as code
+    #[arg(long, help_heading = "How to run")]
+    pub(crate) allow_code: bool,
 }
 
 impl AttemptArgs {
@@ -75,6 +79,7 @@ impl AttemptArgs {
         ReadOptions {
             timeout: self.timeout,
             max_retries: self.max_retries,
+            allow_code: self.allow_code,
             template,
         }
     }

@@ -116,6 +116,7 @@ fn dress(task: &mut TaskSpec, args: &AddArgs) {
         max_retries: args.attempt.max_retries.unwrap_or(0),
         timeout: args.attempt.timeout,
         tags: args.tag.clone(),
+        allow_code: args.attempt.allow_code,
         ..TaskOptions::default()
     }
     .into();

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 
-use batch_core::{BatchId, Json, TaskId, TaskSpec};
+use batch_core::{BatchId, Json, TaskId, TaskSpec, Visible};
 use serde_json::Value;
 
 use crate::exit::{CliError, Exit};
@@ -45,11 +45,11 @@ fn show_task(
         out,
         "{id}  {:8}  {}  {}",
         spec.options.priority,
-        spec.function,
-        what(spec)
+        Visible(&spec.function),
+        Visible(&what(spec))
     )?;
     if let Some(name) = spec.name.as_deref().or(spec.id.as_deref()) {
-        write!(out, "  # {name}")?;
+        write!(out, "  # {}", Visible(name))?;
     }
     if !after.is_empty() {
         let shown: Vec<String> = after.iter().take(5).map(TaskId::to_string).collect();
@@ -78,10 +78,10 @@ fn what(spec: &TaskSpec) -> String {
         "command" => argv()
             .and_then(|argv| shlex::try_join(argv).ok())
             .unwrap_or_else(|| spec.params.to_string()),
-        "shell" => params.get("script").and_then(Value::as_str).map_or_else(
-            || Json::to_string(&spec.params),
-            |script| script.replace('\n', "\\n"),
-        ),
+        "shell" => params
+            .get("script")
+            .and_then(Value::as_str)
+            .map_or_else(|| Json::to_string(&spec.params), ToOwned::to_owned),
         _ => spec.params.to_string(),
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 
 use batch_actions::{Home, TaskDetails, show, why};
 use batch_core::{Priority, ShortDuration, Stream, TaskOptions, TaskSpec};
-use batch_export::{AttemptEnd, AttemptRecord, TaskJson, Visible, rfc3339};
+use batch_export::{AttemptEnd, AttemptRecord, TaskJson, Visible, VisibleLines, rfc3339};
 use serde_json::{Value, json};
 
 use crate::args::TaskArgs;
@@ -19,7 +19,8 @@ const SHOWN: usize = 2_000;
 pub(crate) fn run(args: &TaskArgs) -> Result<Exit, CliError> {
     let details = details(args)?;
     if !args.json {
-        quiet(io::stdout().write_all(text(&details)?.as_bytes()))?;
+        let text = VisibleLines(&text(&details)?).to_string();
+        quiet(io::stdout().write_all(text.as_bytes()))?;
         return Ok(Exit::Completed);
     }
     let mut document = Vec::new();
@@ -142,6 +143,9 @@ fn treated(spec: &TaskSpec, priority: Priority) -> Vec<(&'static str, String)> {
     }
     if options.on_interrupt != usual.on_interrupt {
         lines.push(("if cut off", options.on_interrupt.to_string()));
+    }
+    if options.allow_code {
+        lines.push(("code", "values are allowed in it".to_owned()));
     }
     if let Some(cwd) = &options.cwd {
         lines.push(("folder", cwd.display().to_string()));

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use batch_actions::{BatchStatus, Home, Until, Waited, status, wait};
+use batch_core::VisibleLines;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::WatchArgs;
@@ -75,7 +76,7 @@ impl View {
                 *last = line;
                 match json {
                     true => print_line(&serde_json::to_string(status).expect("replies are JSON")),
-                    false => print_line(last),
+                    false => print_line(&VisibleLines(last).to_string()),
                 }
             }
         }

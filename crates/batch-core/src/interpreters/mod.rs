@@ -109,9 +109,9 @@ fn read_command(argv: &[&[u8]], at: usize, found: &mut CommandCode) {
         found.is_open = true;
     }
     match find(name) {
-        Some(program) => {
+        Some((program, name)) => {
             found.is_open = true;
-            Reader::new(program, argv, at).read(found);
+            Reader::new(program, name, argv, at).read(found);
         }
         None => read_unknown(argv, at + 1, found),
     }
@@ -120,9 +120,9 @@ fn read_command(argv: &[&[u8]], at: usize, found: &mut CommandCode) {
 /// An unknown program may start what stands among its arguments.
 fn read_unknown(argv: &[&[u8]], from: usize, found: &mut CommandCode) {
     for at in from..argv.len() {
-        if let Some(program) = find(argv[at]).filter(|program| program.anywhere) {
+        if let Some((program, name)) = find(argv[at]).filter(|(program, _)| program.anywhere) {
             found.is_open = true;
-            Reader::new(program, argv, at).read(found);
+            Reader::new(program, name, argv, at).read(found);
         }
     }
 }
@@ -130,6 +130,7 @@ fn read_unknown(argv: &[&[u8]], from: usize, found: &mut CommandCode) {
 /// Reads the arguments of a program that is known.
 struct Reader<'a> {
     program: &'static Program,
+    name: &'static str,
     argv: &'a [&'a [u8]],
     /// The next argument.
     at: usize,
@@ -145,9 +146,10 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(program: &'static Program, argv: &'a [&'a [u8]], at: usize) -> Self {
+    fn new(program: &'static Program, name: &'static str, argv: &'a [&'a [u8]], at: usize) -> Self {
         Self {
             program,
+            name,
             argv,
             at: at + 1,
             operands: Vec::new(),
@@ -442,7 +444,7 @@ impl<'a> Reader<'a> {
     fn read_remote(&mut self, host: Option<usize>, found: &mut CommandCode) {
         let Some(host) = host else { return };
         // Options may follow the host once more.
-        let mut rest = Reader::new(self.program, self.argv, host);
+        let mut rest = Reader::new(self.program, self.name, self.argv, host);
         while rest
             .argv
             .get(rest.at)

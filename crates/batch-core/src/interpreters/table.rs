@@ -2,7 +2,7 @@
 
 /// A program that runs code, or starts another program that may.
 pub(super) struct Program {
-    /// Its names, without folder and version; the first is for messages.
+    /// Its names, without folder and version.
     pub(super) names: &'static [&'static str],
     pub(super) language: Language,
     /// Short options whose value is code.
@@ -719,15 +719,16 @@ const PROGRAMS: &[Program] = &[
     },
 ];
 
-/// The program with this name, which may have a folder before it and a version after it.
-pub(super) fn find(name: &[u8]) -> Option<&'static Program> {
+/// The program with this name, which may have a folder before it and a version after it; and the name without them.
+pub(super) fn find(name: &[u8]) -> Option<(&'static Program, &'static str)> {
     let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
     let base = std::str::from_utf8(base).ok()?;
     let base = base.strip_suffix(".exe").unwrap_or(base);
     let known = |name: &str| {
-        PROGRAMS
-            .iter()
-            .find(|program| program.names.contains(&name))
+        PROGRAMS.iter().find_map(|program| {
+            let name = program.names.iter().find(|known| **known == name)?;
+            Some((program, *name))
+        })
     };
     let bare = base.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '_'));
     // A shell that begins a session has a hyphen before its name.

@@ -49,7 +49,11 @@ impl Handlers {
 
     /// What is wrong with parameters, as `path: message`.
     pub(crate) fn problems(&self, function: &str, params: Value) -> Vec<String> {
-        let problems = self.registry.check(function, &Json::from(params));
+        let task = TaskSpec {
+            params: Json::from(params),
+            ..TaskSpec::new(function)
+        };
+        let problems = self.registry.check(&task);
         let show = |problem: ParamProblem| {
             let help = problem
                 .help

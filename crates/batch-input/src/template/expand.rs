@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use batch_core::Placeholder;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -64,7 +65,8 @@ impl SavedTemplate {
         file.settings = self.settings.clone();
         let mut reader = TaskReader::new(overridden(self.defaults.clone(), options));
         for task in &self.tasks {
-            let filling = task.fill("params", &|placeholder| values.lookup(placeholder));
+            let lookup = |placeholder: &Placeholder| values.lookup(placeholder);
+            let filling = task.fill("params", reader.allows_code(), &lookup);
             for problem in filling.problems {
                 let line = task.line_of(&problem.path);
                 let message = format!("{}: {}", problem.path, problem.message);

@@ -90,7 +90,7 @@ fn same_id(task: &TaskTemplate) -> Option<String> {
         return None;
     }
     let none = |_: &Placeholder| Err(String::new());
-    let value = fill(&field.value, &none, &|_| Encoding::Text).ok()?;
+    let value = fill(&field.value, &none, &|_, _| Encoding::Text).ok()?;
     let raw = serde_json::from_str(value.as_str()).ok()?;
     plain_text(raw).map(Cow::into_owned)
 }

@@ -172,7 +172,7 @@ impl SavedTemplate {
     fn check_placeholders(&self, task: &TaskTemplate, report: &mut Report) {
         let mut told = HashSet::new();
         for (field, placeholder) in task.placeholders() {
-            if let Some((message, help)) = self.refusal(field, placeholder)
+            if let Some((message, help)) = self.refusal(task, field, placeholder)
                 && told.insert(message.clone())
             {
                 let place = place_in(&field.name, &placeholder.place);
@@ -183,11 +183,12 @@ impl SavedTemplate {
 
     fn refusal(
         &self,
+        task: &TaskTemplate,
         field: &TemplateField,
         placeholder: &Placeholder,
     ) -> Option<(String, String)> {
         let place = place_in(&field.name, &placeholder.place);
-        let around_code = field.code_place().is_some_and(|code| !code.is_empty());
+        let around_code = task.has_code(field);
         match (placeholder.root.as_str(), &placeholder.path[..]) {
             ("tasks", _) if is_kept(&field.name) => None,
             ("params", _) if around_code && placeholder.place.is_empty() => Some((
@@ -241,7 +242,8 @@ impl SavedTemplate {
         // What stands for nothing was told; the rest of its text is still to be checked.
         let any =
             |placeholder: &Placeholder| sample.lookup(placeholder).or_else(|_| Ok("x".into()));
-        let filling = task.fill("params", &any);
+        // Whether values may be code is known when the template is used.
+        let filling = task.fill("params", true, &any);
         for problem in filling.problems {
             // Only mistakes of the template, such as quotes around a placeholder, come with help.
             if problem.help.is_some() {

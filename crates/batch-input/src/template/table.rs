@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
+use batch_core::Placeholder;
 use csv::StringRecord;
 use serde_json::value::RawValue;
 
@@ -147,7 +148,8 @@ impl Rows<'_> {
         report: &mut Report,
         file: &mut TaskFile,
     ) {
-        let filling = task.fill("params", &|placeholder| values.lookup(placeholder));
+        let lookup = |placeholder: &Placeholder| values.lookup(placeholder);
+        let filling = task.fill("params", self.reader.allows_code(), &lookup);
         let broken = !filling.problems.is_empty();
         for problem in filling.problems {
             let message = format!("{}: {}", problem.path, problem.message);

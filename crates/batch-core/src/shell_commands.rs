@@ -1,0 +1,701 @@
+//! The commands of a shell script, and where they make code of their words: [`Commands`].
+//!
+//! A quoted word is safe as an argument, and no more than that: `eval`, `sh -c`, `let`, `[[ x -eq 1 ]]` and others
+//! read their words once more. The scanner of [`shell_words`](crate::shell_words) feeds this module with words; when
+//! the script has ended, [`Commands::refused`] tells which of the places stand in such a word. Variables are followed
+//! by their names: what was put into one from a place is as good as the place itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::interpreters::{Code, Language, UNKNOWN, VARIABLE, code_in_command, is_code_variable};
+use crate::shell_words::{Quoting, ShellRules};
+
+/// A word of a command: what is known of its text, and what of it is data.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Word {
+    /// Without its quotes; [`UNKNOWN`] for places and expansions.
+    text: Vec<u8>,
+    is_quoted: bool,
+    /// For each [`UNKNOWN`] the place it stands for, if it is one.
+    unknown: Vec<Option<usize>>,
+    /// The places in it, also inside its `$(…)`.
+    places: Vec<usize>,
+    /// The variables that are expanded in it.
+    variables: BTreeSet<Vec<u8>>,
+    /// An expansion in it stands outside quotes, so that it can become several words.
+    is_split: bool,
+    role: Role,
+}
+
+/// What a word is for its command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Role {
+    #[default]
+    Argument,
+    /// The file of a redirection.
+    File,
+    /// The text after `<<<`.
+    Input,
+}
+
+/// A simple command, or a part of `[[ … ]]`.
+#[derive(Clone, Debug, Default)]
+struct Command {
+    words: Vec<Word>,
+    /// Commands with the same number are joined by pipes.
+    pipeline: usize,
+}
+
+/// Collects the words of a script.
+#[derive(Default)]
+pub(crate) struct Commands {
+    all: Vec<Command>,
+    words: Vec<Word>,
+    word: Option<Word>,
+    next_role: Role,
+    pipeline: usize,
+    pipelines: usize,
+    /// What is around the current `(…)`, from the outside in.
+    outer: Vec<Outer>,
+    /// Names that are calculated with.
+    calculated: BTreeSet<Vec<u8>>,
+    has_function: bool,
+}
+
+/// What was found in the commands of a script.
+pub(crate) struct Checked {
+    /// Why places cannot be filled in safely, for those that cannot.
+    pub(crate) refused: BTreeMap<usize, Quoting>,
+    pub(crate) open: Vec<OpenCommand>,
+}
+
+/// A command that may read a value as code, as perl does with `-eCODE`.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenCommand {
+    words: Vec<OpenWord>,
+}
+
+#[derive(Clone, Debug)]
+struct OpenWord {
+    text: Vec<u8>,
+    /// For each unknown byte the place that it stands for, if it is one.
+    unknown: Vec<Option<usize>>,
+}
+
+impl OpenCommand {
+    /// The first value, by place, that is code.
+    pub(crate) fn code_in(&self, values: &[&[u8]]) -> Option<(usize, Code)> {
+        let fill = |word: &OpenWord| {
+            let mut places = word.unknown.iter();
+            let mut text = Vec::new();
+            for byte in &word.text {
+                let place = (*byte == UNKNOWN).then(|| places.next()).flatten();
+                match place.and_then(|place| values.get((*place)?)) {
+                    Some(value) => text.extend_from_slice(value),
+                    None => text.push(*byte),
+                }
+            }
+            text
+        };
+        let argv: Vec<Vec<u8>> = self.words.iter().map(fill).collect();
+        let code = code_in_command(&argv).arguments.into_iter();
+        let place = |at: usize| self.words[at].unknown.iter().flatten().next().copied();
+        let mut code = code.filter_map(|(at, code)| Some((place(at)?, code)));
+        code.next()
+    }
+}
+
+/// What goes on after a `)`.
+struct Outer {
+    is_process: bool,
+    words: Vec<Word>,
+    word: Option<Word>,
+    next_role: Role,
+    pipeline: usize,
+    first: usize,
+}
+
+impl Commands {
+    /// A byte of the current word.
+    pub(crate) fn byte(&mut self, byte: u8) {
+        self.current().text.push(byte);
+    }
+
+    /// Bytes of the current word that were in quotes.
+    pub(crate) fn quoted(&mut self, bytes: &[u8]) {
+        let word = self.current();
+        word.is_quoted = true;
+        let unknown = bytes.iter().filter(|byte| **byte == UNKNOWN);
+        word.unknown.extend(unknown.map(|_| None));
+        word.text.extend_from_slice(bytes);
+    }
+
+    /// A place, the `index`th of the script.
+    pub(crate) fn place(&mut self, index: usize) {
+        let word = self.current();
+        word.text.push(UNKNOWN);
+        word.unknown.push(Some(index));
+        word.places.push(index);
+    }
+
+    /// An expansion, with the name of its variable if it has one, and whether it stands outside quotes.
+    pub(crate) fn expansion(&mut self, name: &[u8], is_split: bool) {
+        let word = self.current();
+        word.text.push(UNKNOWN);
+        word.unknown.push(None);
+        word.is_split |= is_split;
+        if !name.is_empty() {
+            word.variables.insert(name.to_vec());
+        }
+    }
+
+    /// A name that is calculated with, as in `$((x + 1))` or `${a[x]}`.
+    pub(crate) fn calculated(&mut self, name: &[u8]) {
+        self.calculated.insert(name.to_vec());
+    }
+
+    /// The current word ends.
+    pub(crate) fn end_word(&mut self) {
+        if let Some(mut word) = self.word.take() {
+            word.role = std::mem::take(&mut self.next_role);
+            self.words.push(word);
+        }
+    }
+
+    /// The next word is the file of a redirection, or what is read after `<<<`.
+    pub(crate) fn redirect(&mut self, is_input: bool) {
+        // A number before it belongs to it.
+        if self
+            .word
+            .as_ref()
+            .is_some_and(|word| word.text.iter().all(u8::is_ascii_digit))
+        {
+            self.word = None;
+        }
+        self.end_word();
+        self.next_role = if is_input { Role::Input } else { Role::File };
+    }
+
+    /// The current command ends, with `|` after it or something else.
+    pub(crate) fn end_command(&mut self, is_piped: bool) {
+        self.end_word();
+        let words = std::mem::take(&mut self.words);
+        if !words.is_empty() {
+            self.all.push(Command {
+                words,
+                pipeline: self.pipeline,
+            });
+        }
+        if !is_piped {
+            self.pipelines += 1;
+            self.pipeline = self.pipelines;
+        }
+    }
+
+    /// A here-document begins after this line. Gives the number of the pipeline that reads it.
+    pub(crate) fn here_document(&mut self) -> usize {
+        self.next_role = Role::default();
+        self.pipeline
+    }
+
+    /// A line of a here-document in which variables are expanded.
+    pub(crate) fn here_line(&mut self, line: &[u8], pipeline: usize) {
+        let mut word = Word {
+            role: Role::Input,
+            ..Word::default()
+        };
+        let mut rest = line;
+        while let Some(dollar) = rest.iter().position(|byte| *byte == b'$') {
+            rest = &rest[dollar + 1..];
+            let name = rest.strip_prefix(b"{").unwrap_or(rest);
+            let length = name
+                .iter()
+                .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_')
+                .count();
+            word.variables.insert(name[..length].to_vec());
+        }
+        if !word.variables.is_empty() {
+            self.all.push(Command {
+                words: vec![word],
+                pipeline,
+            });
+        }
+    }
+
+    /// A `(` or `$(`, or `<(` of a process: other commands begin, inside the current word.
+    pub(crate) fn open(&mut self, is_process: bool) {
+        self.pipelines += 1;
+        self.outer.push(Outer {
+            is_process,
+            words: std::mem::take(&mut self.words),
+            word: self.word.take(),
+            next_role: std::mem::take(&mut self.next_role),
+            pipeline: std::mem::replace(&mut self.pipeline, self.pipelines),
+            first: self.all.len(),
+        });
+    }
+
+    /// The `)` that belongs to the last opening, and whether it stands outside quotes.
+    pub(crate) fn close(&mut self, is_split: bool) {
+        self.end_command(false);
+        let Some(outer) = self.outer.pop() else {
+            return;
+        };
+        let inner = self.all[outer.first..]
+            .iter()
+            .flat_map(|command| &command.words);
+        let (mut places, mut variables) = (Vec::<usize>::new(), BTreeSet::new());
+        for word in inner {
+            places.extend(&word.places);
+            variables.extend(word.variables.iter().cloned());
+        }
+        self.words = outer.words;
+        self.word = outer.word;
+        self.next_role = outer.next_role;
+        self.pipeline = outer.pipeline;
+        self.has_function |= self.word.is_some() && self.all.len() == outer.first;
+        let word = self.current();
+        if outer.is_process {
+            word.text.extend_from_slice(STDIN);
+        } else {
+            word.text.push(UNKNOWN);
+            word.unknown.push(None);
+            word.is_split |= is_split;
+        }
+        word.places.extend(places);
+        word.variables.extend(variables);
+    }
+
+    fn current(&mut self) -> &mut Word {
+        self.word.get_or_insert_default()
+    }
+
+    /// Looks through all commands, at the end of the script.
+    pub(crate) fn check(mut self, rules: ShellRules) -> Checked {
+        while !self.outer.is_empty() {
+            self.close(true);
+        }
+        self.end_command(false);
+        let mut check = Check {
+            sources: BTreeMap::new(),
+            integers: BTreeSet::new(),
+            all: BTreeSet::new(),
+            rules,
+            refused: BTreeMap::new(),
+            open: Vec::new(),
+        };
+        let words = self.all.iter().flat_map(|command| &command.words);
+        check.all = words.flat_map(|word| word.places.iter().copied()).collect();
+        if self.has_function {
+            check.add_positional(&check.all.clone());
+        }
+        check.follow_variables(&self.all);
+        for name in &self.calculated {
+            check.refuse_name(name, Quoting::Calculated);
+        }
+        check.pipelines(&self.all);
+        for command in &self.all {
+            check.command(&command.words);
+        }
+        Checked {
+            refused: check.refused,
+            open: check.open,
+        }
+    }
+}
+
+/// Looks at the commands of a script.
+struct Check {
+    /// The places that a variable's value came from.
+    sources: BTreeMap<Vec<u8>, BTreeSet<usize>>,
+    /// Variables whose values are calculated when they are set.
+    integers: BTreeSet<Vec<u8>>,
+    /// All places that stand in words.
+    all: BTreeSet<usize>,
+    rules: ShellRules,
+    refused: BTreeMap<usize, Quoting>,
+    open: Vec<OpenCommand>,
+}
+
+impl Check {
+    /// The places whose data is in a word.
+    fn data(&self, word: &Word) -> BTreeSet<usize> {
+        let from_variables = word
+            .variables
+            .iter()
+            .filter_map(|name| self.sources.get(name));
+        word.places
+            .iter()
+            .chain(from_variables.flatten())
+            .copied()
+            .collect()
+    }
+
+    fn has_data(&self, word: &Word) -> bool {
+        !self.data(word).is_empty()
+    }
+
+    fn refuse(&mut self, word: &Word, why: Quoting) {
+        for place in self.data(word) {
+            self.refused.entry(place).or_insert(why);
+        }
+    }
+
+    fn refuse_all(&mut self, words: &[Word], why: Quoting) {
+        words.iter().for_each(|word| self.refuse(word, why));
+    }
+
+    fn refuse_name(&mut self, name: &[u8], why: Quoting) {
+        for place in self.sources.get(name).cloned().unwrap_or_default() {
+            self.refused.entry(place).or_insert(why);
+        }
+    }
+
+    /// Finds which variables hold data, until nothing new is found.
+    fn follow_variables(&mut self, commands: &[Command]) {
+        loop {
+            let before: usize = self.sources.values().map(BTreeSet::len).sum();
+            for command in commands {
+                self.follow(&command.words);
+            }
+            if before == self.sources.values().map(BTreeSet::len).sum::<usize>() {
+                return;
+            }
+        }
+    }
+
+    fn follow(&mut self, words: &[Word]) {
+        for word in words {
+            if let Some((name, _)) = assignment(word) {
+                let (name, data) = (name.to_vec(), self.data(word));
+                self.add_source(name, data);
+            }
+        }
+        let words = without_lead(words);
+        let Some(first) = words.first() else { return };
+        let rest: BTreeSet<usize> = words
+            .iter()
+            .skip(1)
+            .flat_map(|word| self.data(word))
+            .collect();
+        match &*first.text {
+            b"for" | b"select" => {
+                if let Some(name) = words.get(1) {
+                    self.add_source(name.text.clone(), rest);
+                }
+            }
+            b"set" => {
+                self.add_positional(&rest);
+            }
+            b"read" | b"mapfile" | b"readarray" => {
+                // Whatever the script reads: a pipe or a redirection may stand around a loop.
+                for word in words.iter().skip(1) {
+                    self.add_source(word.text.clone(), self.all.clone());
+                }
+                self.add_source(b"REPLY".to_vec(), self.all.clone());
+            }
+            b"declare" | b"typeset" | b"local" | b"integer" | b"export" | b"readonly" => {
+                let is_integer = first.text == b"integer"
+                    || words.iter().any(|word| matches!(&*word.text, [b'-', flags @ ..] if flags.contains(&b'i') || flags.contains(&b'n')));
+                if is_integer {
+                    let names = words
+                        .iter()
+                        .skip(1)
+                        .filter(|word| !word.text.starts_with(b"-"));
+                    self.integers
+                        .extend(names.map(|word| name_of(&word.text).to_vec()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn add_positional(&mut self, places: &BTreeSet<usize>) {
+        for name in b"@*123456789" {
+            self.add_source(vec![*name], places.clone());
+        }
+    }
+
+    fn add_source(&mut self, name: Vec<u8>, places: BTreeSet<usize>) {
+        if !places.is_empty() {
+            self.sources.entry(name).or_default().extend(places);
+        }
+    }
+
+    /// What one command of a pipeline writes, another may run.
+    fn pipelines(&mut self, commands: &[Command]) {
+        for (index, command) in commands.iter().enumerate() {
+            let words = arguments(&command.words);
+            let is_source = words
+                .first()
+                .is_some_and(|word| matches!(&*word.text, b"." | b"source"));
+            let reads_stdin = words.iter().skip(1).any(|word| word.text == STDIN);
+            let code = match is_source {
+                true => reads_stdin.then_some(SHELL),
+                false => code_in_command(&texts(&words)).stdin,
+            };
+            let Some(code) = code else { continue };
+            for (other_index, other) in commands.iter().enumerate() {
+                let is_before = other_index < index && other.pipeline == command.pipeline;
+                for word in &other.words {
+                    let is_input = word.role == Role::Input && other.pipeline == command.pipeline;
+                    if is_before || is_input {
+                        self.refuse(word, Quoting::Code(code));
+                    }
+                }
+            }
+            for word in words.iter().filter(|word| word.text == STDIN) {
+                self.refuse(word, Quoting::Code(code));
+            }
+        }
+    }
+
+    fn command(&mut self, words: &[Word]) {
+        for word in words {
+            self.assigned(word);
+        }
+        self.compared(words);
+        let words = arguments(words);
+        if !words.iter().any(|word| self.has_data(word)) {
+            return;
+        }
+        for at in 0..words.len() {
+            // `command`, `builtin` and an assignment may stand before it.
+            if at == 0 || is_lead(&words[at - 1]) {
+                self.builtin(&words[at..]);
+            }
+        }
+        let code = code_in_command(&texts(&words));
+        for (at, code) in &code.arguments {
+            self.refuse(&words[*at], Quoting::Code(*code));
+        }
+        for (at, word) in words.iter().enumerate() {
+            // Split up, a value could be a program and its arguments, or an option and its code.
+            if word.is_split && (at == 0 || code.is_open) {
+                self.refuse(word, Quoting::Code(SHELL));
+            }
+        }
+        if code.is_open && words.iter().any(|word| !word.places.is_empty()) {
+            let words = words.into_iter().map(|word| OpenWord {
+                text: word.text,
+                unknown: word.unknown,
+            });
+            self.open.push(OpenCommand {
+                words: words.collect(),
+            });
+        }
+    }
+
+    /// `x[DATA]=…`, `PS4=DATA`, and `x=DATA` where `x` is an integer.
+    fn assigned(&mut self, word: &Word) {
+        if in_subscript(word) {
+            return self.refuse(word, Quoting::Calculated);
+        }
+        let Some((name, _)) = assignment(word) else {
+            return;
+        };
+        if is_code_variable(name) {
+            self.refuse(word, Quoting::Code(VARIABLE));
+        } else if self.integers.contains(name) || is_integer_variable(name) {
+            self.refuse(word, Quoting::Calculated);
+        }
+    }
+
+    /// `DATA -eq 1`, which `[[` calculates, and in some shells `[` as well.
+    fn compared(&mut self, words: &[Word]) {
+        const OPERATORS: [&[u8]; 6] = [b"-eq", b"-ne", b"-lt", b"-le", b"-gt", b"-ge"];
+        let single = words
+            .iter()
+            .any(|word| matches!(&*word.text, b"[" | b"test"));
+        for (at, word) in words.iter().enumerate() {
+            let is_operator = OPERATORS.contains(&&*word.text);
+            if is_operator && (self.rules.is_zsh || !single) {
+                let sides = words
+                    .get(at.wrapping_sub(1))
+                    .into_iter()
+                    .chain(words.get(at + 1));
+                let sides: Vec<Word> = sides.cloned().collect();
+                self.refuse_all(&sides, Quoting::Calculated);
+            }
+            let names = matches!(&*word.text, b"-v" | b"-R")
+                && words
+                    .iter()
+                    .any(|w| matches!(&*w.text, b"[" | b"[[" | b"test"));
+            if let (true, Some(name)) = (names, words.get(at + 1)) {
+                self.refuse(name, Quoting::Evaluated);
+            }
+        }
+    }
+
+    /// Builtins that read their words once more.
+    fn builtin(&mut self, words: &[Word]) {
+        let Some((first, rest)) = words.split_first() else {
+            return;
+        };
+        if first.text.contains(&UNKNOWN) {
+            return;
+        }
+        match &*first.text {
+            b"eval" => self.refuse_all(rest, Quoting::Code(SHELL)),
+            b"trap" | b"alias" | b"compgen" | b"complete" | b"bind" | b"fc" | b"zmodload"
+            | b"sched" | b"zle" => {
+                self.refuse_all(rest, Quoting::Code(SHELL));
+            }
+            b"let" | b"((" => self.refuse_all(rest, Quoting::Calculated),
+            b"unset" | b"read" | b"getopts" | b"mapfile" | b"readarray" | b"wait" | b"vared"
+            | b"unalias" => {
+                self.refuse_all(rest, Quoting::Evaluated);
+            }
+            b"printf" | b"print" if self.rules.is_zsh => self.refuse_all(rest, Quoting::Evaluated),
+            b"printf" | b"print" => {
+                // The name after `-v`, and what could be a `-v` with its name.
+                let name = rest.iter().skip_while(|word| word.text != b"-v").nth(1);
+                let format = rest
+                    .first()
+                    .filter(|word| word.text.starts_with(&[UNKNOWN]));
+                let names: Vec<Word> = name.into_iter().chain(format).cloned().collect();
+                self.refuse_all(&names, Quoting::Evaluated);
+            }
+            b"declare" | b"typeset" | b"local" | b"export" | b"readonly" | b"integer"
+            | b"float" => {
+                self.declared(first, rest);
+            }
+            b"set"
+                if rest
+                    .first()
+                    .is_some_and(|word| matches!(&*word.text, b"-A" | b"+A")) =>
+            {
+                self.refuse_all(rest, Quoting::Evaluated);
+            }
+            b"shift" | b"return" | b"break" | b"continue" | b"exit" | b"repeat" | b"test"
+            | b"[" | b"[[" | b"ulimit"
+                if self.rules.is_zsh =>
+            {
+                self.refuse_all(rest, Quoting::Calculated);
+            }
+            _ => {}
+        }
+    }
+
+    /// A declaration takes data as the value of a plain variable, and nowhere else.
+    fn declared(&mut self, first: &Word, rest: &[Word]) {
+        let has_flags = rest.iter().any(|word| {
+            matches!(&*word.text, [b'-' | b'+', flags @ ..] if flags.iter().any(|flag| b"aAinEFTUZLR\0".contains(flag)))
+        });
+        let is_number = matches!(&*first.text, b"integer" | b"float");
+        for word in rest {
+            let is_value = assignment(word).is_some();
+            if has_flags || is_number || !is_value {
+                self.refuse(word, Quoting::Evaluated);
+            }
+        }
+    }
+}
+
+/// The text of a word that stands for a process, as in `<(…)`.
+const STDIN: &[u8] = b"/dev/stdin";
+
+/// The shell that runs the script.
+const SHELL: Code = Code {
+    program: "the shell",
+    language: Language::Shell,
+};
+
+fn texts(words: &[Word]) -> Vec<&[u8]> {
+    words.iter().map(|word| &*word.text).collect()
+}
+
+/// The words that are arguments, from the program on.
+fn arguments(words: &[Word]) -> Vec<Word> {
+    let words = words.iter().filter(|word| word.role == Role::Argument);
+    let words: Vec<Word> = words.cloned().collect();
+    without_lead(&words).to_vec()
+}
+
+/// The command without what may stand before it: reserved words and assignments.
+fn without_lead(words: &[Word]) -> &[Word] {
+    const RESERVED: [&[u8]; 14] = [
+        b"if",
+        b"then",
+        b"elif",
+        b"else",
+        b"do",
+        b"while",
+        b"until",
+        b"!",
+        b"{",
+        b"time",
+        b"coproc",
+        b"-p",
+        b"function",
+        b"always",
+    ];
+    let is_before = |word: &&Word| {
+        (!word.is_quoted && RESERVED.contains(&&*word.text)) || assignment(word).is_some()
+    };
+    &words[words.iter().take_while(is_before).count()..]
+}
+
+/// Whether a command may begin after a word.
+fn is_lead(word: &Word) -> bool {
+    matches!(
+        &*word.text,
+        b"command" | b"builtin" | b"exec" | b"nocorrect" | b"noglob" | b"--" | b"-p" | b"{" | b"!"
+    )
+}
+
+/// The name and the value of an assignment such as `x=1`, `x+=1` or `x[1]=2`.
+fn assignment(word: &Word) -> Option<(&[u8], &[u8])> {
+    let name = name_of(&word.text);
+    let mut rest = word.text.get(name.len()..)?;
+    if name.is_empty() {
+        return None;
+    }
+    if rest.starts_with(b"[") {
+        let end = rest
+            .windows(2)
+            .position(|pair| pair == b"]=" || pair == b"]+")?;
+        rest = &rest[end + 1..];
+    }
+    let rest = rest.strip_prefix(b"+").unwrap_or(rest);
+    Some((name, rest.strip_prefix(b"=")?))
+}
+
+fn name_of(text: &[u8]) -> &[u8] {
+    let is_name = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
+    let length = text.iter().take_while(is_name).count();
+    if text.first().is_some_and(u8::is_ascii_digit) {
+        b""
+    } else {
+        &text[..length]
+    }
+}
+
+/// Whether something that is not known stands between `[` and `]` of `x[…]` or `[…]=`.
+fn in_subscript(word: &Word) -> bool {
+    let rest = &word.text[name_of(&word.text).len()..];
+    let has_name = rest.len() < word.text.len();
+    let Some(inner) = rest.strip_prefix(b"[") else {
+        return false;
+    };
+    let end = inner.iter().position(|byte| *byte == b']');
+    let closes = end.is_some_and(|end| {
+        has_name || inner[end + 1..].starts_with(b"=") || inner[end + 1..].starts_with(b"+=")
+    });
+    closes && inner[..end.unwrap_or(0)].contains(&UNKNOWN)
+}
+
+/// Variables of bash that calculate what is put into them.
+fn is_integer_variable(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"RANDOM"
+            | b"SRANDOM"
+            | b"SECONDS"
+            | b"LINENO"
+            | b"OPTIND"
+            | b"HISTCMD"
+            | b"EPOCHSECONDS"
+            | b"BASHPID"
+    )
+}
