@@ -4,7 +4,7 @@
 //! counts more tokens than there are, so a limit holds for them too.
 
 use batch_actions::{BatchStatus, CauseStatus, State};
-use batch_core::ShortDuration;
+use batch_core::{ShortDuration, VisibleLines};
 use serde_json::{Map, Value, json};
 
 use crate::cut::{shorten, visible};
@@ -40,7 +40,7 @@ impl Page {
     /// A page that begins with a sentence.
     pub(crate) fn new(limit: usize, sentence: &str) -> Self {
         Self {
-            text: shorten(sentence, SENTENCE),
+            text: shorten(&VisibleLines(sentence).to_string(), SENTENCE),
             limit,
             cut: 0,
             notes: String::new(),
@@ -50,12 +50,13 @@ impl Page {
 
     /// Adds a line if there is room, else counts it.
     pub(crate) fn line(&mut self, line: &str) {
+        let line = VisibleLines(line).to_string();
         if self.cut > 0 || line.len() + 1 > self.room() {
             self.cut += 1;
             return;
         }
         self.text.push('\n');
-        self.text.push_str(line);
+        self.text.push_str(&line);
     }
 
     /// How many bytes still fit.
@@ -65,7 +66,7 @@ impl Page {
 
     /// Says something before the next call.
     pub(crate) fn note(&mut self, note: &str) {
-        let line = format!("\nNote: {}", shorten(note, 300));
+        let line = format!("\nNote: {}", visible(note, 300));
         if self.notes.len() + self.next.len() + line.len() + CALL <= END {
             self.notes.push_str(&line);
         }

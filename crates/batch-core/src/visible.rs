@@ -78,7 +78,7 @@ fn push(to: &mut impl Write, c: char) -> fmt::Result {
 }
 
 /// Whether a character is of the categories Cc, Cf, Zl or Zp; a tab is let through.
-const fn is_hidden(c: char) -> bool {
+fn is_hidden(c: char) -> bool {
     if c == '\t' || (c >= ' ' && c <= '~') {
         return false;
     }

@@ -588,10 +588,10 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_text_are_kept() {
-        let template = CommandTemplate::new(vec!["cat".into(), "x{}".into()]);
+        let template = CommandTemplate::new(vec!["cat".into(), "x{}".into()], false).unwrap();
         let params = template.params(b"\xff{{", 1).unwrap();
         assert_eq!(params.as_str(), r#"{"argv":["cat",{"base64":"eP97ew=="}]}"#);
-        let template = ShellTemplate::new("cat {}".into()).unwrap();
+        let template = ShellTemplate::new("cat {}".into(), false).unwrap();
         let params = template.params(b"\xff", 1).unwrap();
         assert_eq!(params.as_str(), r#"{"script":{"base64":"Y2F0ICf/Jw=="}}"#);
     }
@@ -671,7 +671,7 @@ mod tests {
 
     #[test]
     fn what_becomes_too_long_is_refused() {
-        let template = CommandTemplate::new(vec!["echo".into(), "{}{}".into()]);
+        let template = CommandTemplate::new(vec!["echo".into(), "{}{}".into()], false).unwrap();
         let item = vec![b'x'; MAX_ARGUMENT / 2 + 1];
         assert!(matches!(
             template.params(&item, 1),

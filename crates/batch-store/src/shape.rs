@@ -276,6 +276,7 @@ mod tests {
             limit: Some("api".to_owned()),
             grace: Duration::from_secs(1),
             on_interrupt: OnInterrupt::Hold,
+            allow_code: true,
         };
         for options in [options, TaskOptions::default()] {
             let json = serde_json::to_string(&StoredOptions::from(&options)).unwrap();
