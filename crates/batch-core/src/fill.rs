@@ -572,7 +572,7 @@ mod tests {
     use serde_json::json;
 
     const SHELL: Encoding = Encoding::Shell(ShellRules {
-        is_zsh: false,
+        is_eager: false,
         allow_code: false,
     });
 

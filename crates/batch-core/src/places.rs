@@ -60,12 +60,13 @@ fn in_script(params: &Value) -> Encoding {
     let shell = text_of(params, "shell").unwrap_or("sh");
     let name = shell.rsplit('/').next().unwrap_or(shell);
     match name.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-')) {
-        "zsh" | "rzsh" => Encoding::Shell(ShellRules {
-            is_zsh: true,
-            ..ShellRules::default()
-        }),
-        "sh" | "bash" | "rbash" | "dash" | "ash" | "ksh" | "mksh" | "pdksh" | "lksh" | "oksh"
-        | "yash" => Encoding::Shell(ShellRules::default()),
+        "zsh" | "rzsh" | "ksh" | "mksh" | "pdksh" | "lksh" | "oksh" => {
+            Encoding::Shell(ShellRules {
+                is_eager: true,
+                ..ShellRules::default()
+            })
+        }
+        "sh" | "bash" | "rbash" | "dash" | "ash" | "yash" => Encoding::Shell(ShellRules::default()),
         _ => Encoding::Code(OTHER_SHELL),
     }
 }
@@ -194,6 +195,6 @@ mod tests {
         ));
         assert!(!code("http", json!({}), "env.BASH_ENV"));
         let zsh = encoding_of("shell", &json!({"shell": "/bin/zsh-5.9"}), "script");
-        assert!(matches!(zsh, Encoding::Shell(rules) if rules.is_zsh));
+        assert!(matches!(zsh, Encoding::Shell(rules) if rules.is_eager));
     }
 }

@@ -270,8 +270,9 @@ impl Commands {
         self.word.get_or_insert_default()
     }
 
-    /// Looks through all commands, at the end of the script.
-    pub(crate) fn check(mut self, rules: ShellRules) -> Checked {
+    /// Looks through all commands, at the end of the script. With `has_arguments`, those of the script are data as
+    /// well, as if they were a place.
+    pub(crate) fn check(mut self, rules: ShellRules, has_arguments: bool) -> Checked {
         while !self.outer.is_empty() {
             self.close(true);
         }
@@ -286,7 +287,11 @@ impl Commands {
         };
         let words = self.all.iter().flat_map(|command| &command.words);
         check.all = words.flat_map(|word| word.places.iter().copied()).collect();
-        if self.has_function {
+        if has_arguments {
+            check.all.insert(0);
+        }
+        let is_function = |command: &Command| command.words[0].text == b"function";
+        if self.has_function || has_arguments || self.all.iter().any(is_function) {
             check.add_positional(&check.all.clone());
         }
         check.follow_variables(&self.all);
@@ -345,6 +350,36 @@ impl Check {
         words.iter().for_each(|word| self.refuse(word, why));
     }
 
+    /// Refuses what came into variables that are named in a text, from its first bracket on if `in_brackets`.
+    fn refuse_names_in(&mut self, text: &[u8], in_brackets: bool, why: Quoting) {
+        let bracket = text.iter().position(|byte| *byte == b'[');
+        let from = if in_brackets {
+            bracket.unwrap_or(text.len())
+        } else {
+            0
+        };
+        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        for name in text[from..].split(|byte| !is_name(byte)) {
+            self.refuse_name(name, why);
+        }
+    }
+
+    /// Refuses words that are calculated, and the variables in them, which need no `$` there.
+    fn refuse_calculated(&mut self, words: &[Word]) {
+        for word in words {
+            self.refuse(word, Quoting::Calculated);
+            self.refuse_names_in(&word.text, false, Quoting::Calculated);
+        }
+    }
+
+    /// Refuses words that are read as names, and the variables in their subscripts.
+    fn refuse_evaluated(&mut self, words: &[Word]) {
+        for word in words {
+            self.refuse(word, Quoting::Evaluated);
+            self.refuse_names_in(&word.text, true, Quoting::Calculated);
+        }
+    }
+
     fn refuse_name(&mut self, name: &[u8], why: Quoting) {
         for place in self.sources.get(name).cloned().unwrap_or_default() {
             self.refused.entry(place).or_insert(why);
@@ -381,7 +416,10 @@ impl Check {
         match &*first.text {
             b"for" | b"select" => {
                 if let Some(name) = words.get(1) {
-                    self.add_source(name.text.clone(), rest);
+                    let arguments = self.sources.get(&b"@"[..]).cloned();
+                    let has_list = words.iter().any(|word| word.text == b"in");
+                    let arguments = arguments.filter(|_| !has_list).unwrap_or_default();
+                    self.add_source(name.text.clone(), &rest | &arguments);
                 }
             }
             b"set" => {
@@ -411,7 +449,7 @@ impl Check {
     }
 
     fn add_positional(&mut self, places: &BTreeSet<usize>) {
-        for name in b"@*123456789" {
+        for name in b"@*0123456789" {
             self.add_source(vec![*name], places.clone());
         }
     }
@@ -438,7 +476,12 @@ impl Check {
             for (other_index, other) in commands.iter().enumerate() {
                 let is_before = other_index < index && other.pipeline == command.pipeline;
                 for word in &other.words {
-                    let is_input = word.role == Role::Input && other.pipeline == command.pipeline;
+                    let is_read = match word.role {
+                        Role::Input => true,
+                        Role::File => word.text == STDIN,
+                        Role::Argument => false,
+                    };
+                    let is_input = is_read && other.pipeline == command.pipeline;
                     if is_before || is_input {
                         self.refuse(word, Quoting::Code(code));
                     }
@@ -456,7 +499,7 @@ impl Check {
         }
         self.compared(words);
         let words = arguments(words);
-        if !words.iter().any(|word| self.has_data(word)) {
+        if self.all.is_empty() {
             return;
         }
         for at in 0..words.len() {
@@ -488,8 +531,11 @@ impl Check {
 
     /// `x[DATA]=…`, `PS4=DATA`, and `x=DATA` where `x` is an integer.
     fn assigned(&mut self, word: &Word) {
-        if in_subscript(word) {
-            return self.refuse(word, Quoting::Calculated);
+        if let Some(inner) = subscript(word) {
+            self.refuse_names_in(inner, false, Quoting::Calculated);
+            if inner.contains(&UNKNOWN) {
+                return self.refuse(word, Quoting::Calculated);
+            }
         }
         let Some((name, _)) = assignment(word) else {
             return;
@@ -497,7 +543,7 @@ impl Check {
         if is_code_variable(name) {
             self.refuse(word, Quoting::Code(VARIABLE));
         } else if self.integers.contains(name) || is_integer_variable(name) {
-            self.refuse(word, Quoting::Calculated);
+            self.refuse_calculated(std::slice::from_ref(word));
         }
     }
 
@@ -509,20 +555,21 @@ impl Check {
             .any(|word| matches!(&*word.text, b"[" | b"test"));
         for (at, word) in words.iter().enumerate() {
             let is_operator = OPERATORS.contains(&&*word.text);
-            if is_operator && (self.rules.is_zsh || !single) {
+            if is_operator && (self.rules.is_eager || !single) {
                 let sides = words
                     .get(at.wrapping_sub(1))
                     .into_iter()
                     .chain(words.get(at + 1));
                 let sides: Vec<Word> = sides.cloned().collect();
-                self.refuse_all(&sides, Quoting::Calculated);
+                self.refuse_calculated(&sides);
             }
             let names = matches!(&*word.text, b"-v" | b"-R")
                 && words
                     .iter()
                     .any(|w| matches!(&*w.text, b"[" | b"[[" | b"test"));
             if let (true, Some(name)) = (names, words.get(at + 1)) {
-                self.refuse(name, Quoting::Evaluated);
+                let name = name.clone();
+                self.refuse_evaluated(&[name]);
             }
         }
     }
@@ -541,12 +588,12 @@ impl Check {
             | b"sched" | b"zle" => {
                 self.refuse_all(rest, Quoting::Code(SHELL));
             }
-            b"let" | b"((" => self.refuse_all(rest, Quoting::Calculated),
+            b"let" => self.refuse_calculated(rest),
             b"unset" | b"read" | b"getopts" | b"mapfile" | b"readarray" | b"wait" | b"vared"
             | b"unalias" => {
-                self.refuse_all(rest, Quoting::Evaluated);
+                self.refuse_evaluated(rest);
             }
-            b"printf" | b"print" if self.rules.is_zsh => self.refuse_all(rest, Quoting::Evaluated),
+            b"printf" | b"print" if self.rules.is_eager => self.refuse_evaluated(rest),
             b"printf" | b"print" => {
                 // The name after `-v`, and what could be a `-v` with its name.
                 let name = rest.iter().skip_while(|word| word.text != b"-v").nth(1);
@@ -554,7 +601,7 @@ impl Check {
                     .first()
                     .filter(|word| word.text.starts_with(&[UNKNOWN]));
                 let names: Vec<Word> = name.into_iter().chain(format).cloned().collect();
-                self.refuse_all(&names, Quoting::Evaluated);
+                self.refuse_evaluated(&names);
             }
             b"declare" | b"typeset" | b"local" | b"export" | b"readonly" | b"integer"
             | b"float" => {
@@ -569,7 +616,7 @@ impl Check {
             }
             b"shift" | b"return" | b"break" | b"continue" | b"exit" | b"repeat" | b"test"
             | b"[" | b"[[" | b"ulimit"
-                if self.rules.is_zsh =>
+                if self.rules.is_eager =>
             {
                 self.refuse_all(rest, Quoting::Calculated);
             }
@@ -671,18 +718,15 @@ fn name_of(text: &[u8]) -> &[u8] {
     }
 }
 
-/// Whether something that is not known stands between `[` and `]` of `x[…]` or `[…]=`.
-fn in_subscript(word: &Word) -> bool {
+/// What stands between the brackets of `x[…]=` or `[…]=`.
+fn subscript(word: &Word) -> Option<&[u8]> {
     let rest = &word.text[name_of(&word.text).len()..];
     let has_name = rest.len() < word.text.len();
-    let Some(inner) = rest.strip_prefix(b"[") else {
-        return false;
-    };
-    let end = inner.iter().position(|byte| *byte == b']');
-    let closes = end.is_some_and(|end| {
-        has_name || inner[end + 1..].starts_with(b"=") || inner[end + 1..].starts_with(b"+=")
-    });
-    closes && inner[..end.unwrap_or(0)].contains(&UNKNOWN)
+    let inner = rest.strip_prefix(b"[")?;
+    let end = inner.iter().position(|byte| *byte == b']')?;
+    let after = &inner[end + 1..];
+    let is_assigned = after.starts_with(b"=") || after.starts_with(b"+=");
+    (is_assigned || has_name && inner[..end].contains(&UNKNOWN)).then_some(&inner[..end])
 }
 
 /// Variables of bash that calculate what is put into them.

@@ -11,8 +11,8 @@ use crate::shell_commands::{Commands, OpenCommand};
 /// How a shell reads a script, where shells differ, and what its author allows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShellRules {
-    /// It is zsh, whose builtins calculate more of their arguments.
-    pub is_zsh: bool,
+    /// It is zsh or of the family of ksh, whose builtins calculate more of their arguments, as `[ x -eq 1 ]`.
+    pub is_eager: bool,
     /// Values may stand where the script makes code of its words.
     pub allow_code: bool,
 }
@@ -117,7 +117,7 @@ impl ShellScan {
         // A place past the end is in no script.
         scanner.note(usize::MAX, Quoting::Unclear);
         let mut quoting = scanner.found;
-        let checked = scanner.commands.check(rules);
+        let checked = scanner.commands.check(rules, false);
         if rules.allow_code {
             return Self {
                 quoting,
@@ -133,6 +133,16 @@ impl ShellScan {
             quoting,
             open: checked.open,
         }
+    }
+
+    /// Whether a script makes code of its arguments, `$1` and so on.
+    pub(crate) fn runs_arguments(script: &[u8]) -> bool {
+        let mut scanner = Scanner::new(script, &[]);
+        while scanner.at < script.len() {
+            scanner.step();
+        }
+        let checked = scanner.commands.check(ShellRules::default(), true);
+        !checked.refused.is_empty()
     }
 
     /// Whether [`code_in`](Self::code_in) can find anything.

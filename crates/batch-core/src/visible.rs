@@ -79,7 +79,7 @@ fn push(to: &mut impl Write, c: char) -> fmt::Result {
 
 /// Whether a character is of the categories Cc, Cf, Zl or Zp; a tab is let through.
 fn is_hidden(c: char) -> bool {
-    if c == '\t' || (c >= ' ' && c <= '~') {
+    if c == '\t' || (' '..='~').contains(&c) {
         return false;
     }
     c.is_control()

@@ -23,8 +23,11 @@ pub struct FunctionTemplate {
 }
 
 /// How the text at a place of the parameters takes values.
+type EncodingAt = dyn Fn(&Json, &str) -> Encoding + Send + Sync;
+
+/// An [`EncodingAt`] that is shared.
 #[derive(Clone)]
-struct EncodingOf(Arc<dyn Fn(&Json, &str) -> Encoding + Send + Sync>);
+struct EncodingOf(Arc<EncodingAt>);
 
 impl fmt::Debug for EncodingOf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

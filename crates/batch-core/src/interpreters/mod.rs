@@ -14,6 +14,8 @@ pub use table::Language;
 pub(crate) use table::is_code_variable;
 use table::{Operands, Program, find};
 
+use crate::shell_words::ShellScan;
+
 /// In the text of an argument: something that is not known yet.
 pub const UNKNOWN: u8 = 0;
 
@@ -363,70 +365,74 @@ impl<'a> Reader<'a> {
         let nth = |n: usize| operands.get(n).copied();
         match self.program.operands {
             Operands::Data => {}
-            Operands::Shell if self.shell_flags.0 => self.add(nth(0).unwrap_or(end), found),
+            Operands::Shell if self.shell_flags.0 => self.read_shell_code(&operands, found),
             Operands::Shell if self.shell_flags.1 => found.stdin = Some(self.code()),
-            Operands::Shell | Operands::Script => {
-                if !self.has_code
-                    && !self.is_over
-                    && nth(0).is_some_and(|at| is_stdin(self.argv[at]))
-                {
-                    found.stdin = Some(self.code());
-                }
-                // The files that perl reads may be commands.
-                let is_pipe = |at: &&usize| is_pipe(self.argv[**at]);
-                if self.program.language == Language::Perl {
-                    let pipes: Vec<usize> = operands.iter().filter(is_pipe).copied().collect();
-                    pipes.into_iter().for_each(|at| self.add(at, found));
-                }
-            }
+            Operands::Shell | Operands::Script => self.read_script(&operands, found),
             Operands::Program if self.has_code || self.has_file() => {}
             Operands::Program => self.add(nth(0).unwrap_or(end), found),
-            Operands::Code(skip) => {
-                let ends = |at: &usize| self.argv[*at].starts_with(b":::");
-                let count = operands
-                    .iter()
-                    .position(|at| ends(at))
-                    .unwrap_or(operands.len());
-                for at in operands.iter().take(count).skip(skip) {
-                    self.add(*at, found);
-                }
-                if operands.len() >= skip && count == operands.len() {
-                    found.appended = found.appended.or(Some(self.code()));
-                }
-            }
-            Operands::Command(skip) => {
-                if let Some(at) = nth(skip) {
-                    read_command(self.argv, at, found);
-                }
-            }
-            Operands::Environment => {
-                if let Some(at) = nth(0) {
-                    read_environment(self.argv, at, found);
-                }
-            }
+            Operands::Code(skip) => self.read_code(&operands, skip, found),
+            Operands::Command(skip) => read_command(self.argv, nth(skip).unwrap_or(end), found),
+            Operands::Environment => read_environment(self.argv, nth(0).unwrap_or(end), found),
             Operands::Remote => self.read_remote(nth(0), found),
             Operands::Appending => self.read_appending(nth(0), found),
             Operands::Find => self.read_find(found),
             Operands::Assignments => {
-                for at in operands.iter().filter(|at| self.argv[**at].contains(&b'=')) {
-                    self.add(*at, found);
-                }
+                let argv = self.argv;
+                let assigned = operands.iter().filter(|at| argv[**at].contains(&b'='));
+                assigned.for_each(|at| self.add(*at, found));
             }
             Operands::Subcommand => {
                 if nth(0).is_some_and(|at| matches!(self.argv[at], b"eval" | b"exec" | b"repl")) {
-                    let code = operands.iter().skip(1);
-                    code.for_each(|at| self.add(*at, found));
+                    operands[1..].iter().for_each(|at| self.add(*at, found));
                     found.appended = Some(self.code());
                 }
             }
         }
-        let has_own = matches!(
-            self.program.operands,
-            Operands::Remote | Operands::Code(1) | Operands::Data | Operands::Command(1)
-        );
-        let takes_stdin = operands.len() <= usize::from(has_own);
-        if self.program.reads_stdin && !self.has_code && takes_stdin {
+        let own = match self.program.operands {
+            Operands::Remote | Operands::Code(1) | Operands::Data | Operands::Command(1) => 1,
+            _ => 0,
+        };
+        if self.program.reads_stdin && !self.has_code && operands.len() <= own {
             found.stdin = found.stdin.or(Some(self.code()));
+        }
+    }
+
+    /// Code for a shell, and its arguments, which that code may run.
+    fn read_shell_code(&mut self, operands: &[usize], found: &mut CommandCode) {
+        let Some((code, arguments)) = operands.split_first() else {
+            return self.add(self.argv.len(), found);
+        };
+        self.add(*code, found);
+        let code = self.argv[*code];
+        if !code.contains(&UNKNOWN) && ShellScan::runs_arguments(code) {
+            arguments.iter().for_each(|at| self.add(*at, found));
+            found.appended = Some(self.code());
+        }
+    }
+
+    /// A script and its arguments.
+    fn read_script(&mut self, operands: &[usize], found: &mut CommandCode) {
+        let script = operands.first().filter(|_| !self.has_code && !self.is_over);
+        if script.is_some_and(|at| is_stdin(self.argv[*at])) {
+            found.stdin = Some(self.code());
+        }
+        // The files that perl reads may be commands.
+        if self.program.language == Language::Perl {
+            let argv = self.argv;
+            let pipes = operands.iter().filter(|at| is_pipe(argv[**at]));
+            pipes.for_each(|at| self.add(*at, found));
+        }
+    }
+
+    /// Code after some operands, up to the `:::` of parallel.
+    fn read_code(&mut self, operands: &[usize], skip: usize, found: &mut CommandCode) {
+        let argv = self.argv;
+        let is_code = |at: &&usize| !argv[**at].starts_with(b":::");
+        let count = operands.iter().take_while(is_code).count();
+        let code = operands[..count].iter().skip(skip);
+        code.for_each(|at| self.add(*at, found));
+        if operands.len() >= skip && count == operands.len() {
+            found.appended = found.appended.or(Some(self.code()));
         }
     }
 
