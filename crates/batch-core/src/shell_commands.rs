@@ -336,10 +336,6 @@ impl Check {
             .collect()
     }
 
-    fn has_data(&self, word: &Word) -> bool {
-        !self.data(word).is_empty()
-    }
-
     fn refuse(&mut self, word: &Word, why: Quoting) {
         for place in self.data(word) {
             self.refused.entry(place).or_insert(why);

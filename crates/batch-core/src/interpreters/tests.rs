@@ -55,6 +55,14 @@ fn the_code_of_an_interpreter_is_found() {
         ("lua5.4 -e @", vec![2]),
         ("Rscript --vanilla -e @", vec![3]),
         ("osascript -e @", vec![2]),
+    ] {
+        assert_eq!(places(line), expected, "{line}");
+    }
+}
+
+#[test]
+fn the_code_of_other_programs_is_found() {
+    for (line, expected) in [
         ("awk '/@/ {print}' f", vec![1]),
         ("gawk -F, -v x=1 '@' f", vec![4]),
         ("sed 's/a/@/' f", vec![1]),
@@ -72,8 +80,7 @@ fn the_code_of_an_interpreter_is_found() {
         ("rsync -e @ a b", vec![2]),
         ("git -c core.pager=@ log", vec![2]),
     ] {
-        let found = places(line);
-        assert_eq!(found, expected, "{line}");
+        assert_eq!(places(line), expected, "{line}");
     }
 }
 

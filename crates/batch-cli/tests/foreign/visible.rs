@@ -1,8 +1,6 @@
 //! What is shown to a person is what is there: no text from outside steers the terminal or hides a part of itself.
 
-mod common;
-
-use common::{Ended, Place};
+use crate::common::{Ended, Place};
 use serde_json::json;
 
 /// An escape sequence, a carriage return, a right-to-left override, a zero width space, a line separator, a tag, a

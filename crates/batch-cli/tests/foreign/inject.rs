@@ -3,9 +3,7 @@
 //! Each payload makes the file `PWN` when it is run. A form is right when it is refused with exit code 2, or runs and
 //! leaves no such file.
 
-mod common;
-
-use common::{Ended, Place};
+use crate::common::{Ended, Place};
 use serde_json::{Value, json};
 
 /// What makes `PWN` when it is read as code, or as the operand of a calculation.
