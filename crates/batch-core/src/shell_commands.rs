@@ -253,7 +253,13 @@ impl Commands {
         self.word = outer.word;
         self.next_role = outer.next_role;
         self.pipeline = outer.pipeline;
-        self.has_function |= self.word.is_some() && self.all.len() == outer.first;
+        if self.all.len() == outer.first && self.word.as_ref().is_some_and(is_function_name) {
+            // `name()`: what follows is the body.
+            self.has_function = true;
+            self.word = None;
+            self.words.clear();
+            return;
+        }
         let word = self.current();
         if outer.is_process {
             word.text.extend_from_slice(STDIN);
@@ -290,7 +296,8 @@ impl Commands {
         if has_arguments {
             check.all.insert(0);
         }
-        let is_function = |command: &Command| command.words[0].text == b"function";
+        let is_function =
+            |command: &Command| command.words.iter().any(|word| word.text == b"function");
         if self.has_function || has_arguments || self.all.iter().any(is_function) {
             check.add_positional(&check.all.clone());
         }
@@ -637,6 +644,10 @@ impl Check {
 
 /// The text of a word that stands for a process, as in `<(…)`.
 const STDIN: &[u8] = b"/dev/stdin";
+
+fn is_function_name(word: &Word) -> bool {
+    assignment(word).is_none() && !word.text.ends_with(b"=") && !word.text.contains(&UNKNOWN)
+}
 
 /// The shell that runs the script.
 const SHELL: Code = Code {

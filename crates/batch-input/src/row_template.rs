@@ -47,10 +47,7 @@ impl RowTemplate {
             name: name.to_owned(),
             settings: FileSettings::default(),
             defaults: base_options(),
-            task: TaskTemplate {
-                fields: Vec::new(),
-                line: 1,
-            },
+            task: TaskTemplate::default(),
             problems: Vec::new(),
         };
         let mut report = Report::new(name);

@@ -8,8 +8,8 @@
 use batch_core::{
     Encoding, Json, ParamProblem, Placeholder, encoding_of, fill, fill_root, placeholders,
 };
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use crate::fields::Fields;
 use crate::problem::Problem;
@@ -23,6 +23,8 @@ pub(crate) struct TaskTemplate {
     pub(crate) fields: Vec<TemplateField>,
     /// The line of the task.
     pub(crate) line: u32,
+    /// What it may do: one thing, or any of the functions where its own is a placeholder.
+    works: Vec<Work>,
 }
 
 #[derive(Clone, Debug)]
@@ -34,9 +36,10 @@ pub(crate) struct TemplateField {
 }
 
 /// What a task does, as its template says it.
-struct Work<'t> {
-    function: &'t str,
-    params: serde_json::Map<String, Value>,
+#[derive(Clone, Debug)]
+struct Work {
+    function: &'static str,
+    params: Value,
 }
 
 /// The fields of a task with their gaps filled, in their order, and what went wrong. A field that could not be
@@ -52,6 +55,7 @@ impl TaskTemplate {
         let mut template = Self {
             fields: Vec::new(),
             line: source.line(task.get()),
+            works: Vec::new(),
         };
         if let Ok(Fields(fields)) = serde_json::from_str::<Fields<'_>>(task.get()) {
             for (name, raw) in &fields {
@@ -59,6 +63,7 @@ impl TaskTemplate {
                     .fields
                     .extend(TemplateField::read(name, raw, source, report));
             }
+            template.works = template.find_works();
             template.check_code(report);
         }
         template
@@ -85,16 +90,12 @@ impl TaskTemplate {
             fields: Vec::with_capacity(self.fields.len()),
             problems: Vec::new(),
         };
-        let works = self.works();
         let allow_code = self.allows_code().unwrap_or(allow_code);
         for field in &self.fields {
             let encoding = |value: &Json, place: &str| {
-                let in_works = works
-                    .iter()
-                    .map(|work| work.encoding(&field.name, value, place));
-                let code = in_works
-                    .into_iter()
-                    .find(|encoding| *encoding != Encoding::Text);
+                let works = self.works.iter();
+                let mut found = works.map(|work| work.encoding(&field.name, value, place));
+                let code = found.find(|encoding| *encoding != Encoding::Text);
                 code.unwrap_or(Encoding::Text).allowing(allow_code)
             };
             let filled = if is_kept(&field.name) {
@@ -126,49 +127,31 @@ impl TaskTemplate {
         self.field_of(place).map_or(self.line, |field| field.line)
     }
 
-    /// What it may do: one thing, or any of the functions where its own is a placeholder.
-    fn works(&self) -> Vec<Work<'_>> {
+    fn find_works(&self) -> Vec<Work> {
         const ANY: [&str; 4] = ["command", "shell", "code_execution", "custom_function"];
-        let value = |name: &str| {
-            let field = self.fields.iter().find(|field| field.name == name);
-            field.map(|field| field.value.to_value())
-        };
-        let with = |function, fields: Vec<(&str, Value)>| {
-            let fields = fields
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value));
-            vec![Work {
-                function,
-                params: fields.collect(),
-            }]
-        };
+        let find = |name: &str| self.fields.iter().find(|field| field.name == name);
+        let value = |name: &str| find(name).map(|field| field.value.to_value());
+        let work = |function, params| vec![Work { function, params }];
         if let Some(argv) = value("command") {
-            return with("command", vec![("argv", argv)]);
+            return work("command", json!({ "argv": argv }));
         }
-        if let Some(script) = value("shell") {
-            return with("shell", vec![("script", script)]);
+        if find("shell").is_some() {
+            return work("shell", json!({}));
         }
         for (form, runtime) in [("python", "python"), ("node", "nodejs")] {
-            if let Some(code) = value(form) {
-                return with(
-                    "code_execution",
-                    vec![("runtime", runtime.into()), ("code", code)],
-                );
+            if find(form).is_some() {
+                return work("code_execution", json!({ "runtime": runtime }));
             }
         }
-        let field = self.fields.iter().find(|field| field.name == "function");
-        let params = match value("params") {
-            Some(Value::Object(params)) => params,
-            _ => serde_json::Map::new(),
-        };
-        let work = |function| Work {
+        let any_function = find("function").is_some_and(|field| !field.placeholders.is_empty());
+        let (name, params) = (value("function"), value("params").unwrap_or_default());
+        let is_its = |known: &&str| any_function || name.as_ref().is_some_and(|name| name == known);
+        let functions = ANY.into_iter().filter(is_its);
+        let its = |function| Work {
             function,
             params: params.clone(),
         };
-        let any_function = field.is_some_and(|field| !field.placeholders.is_empty());
-        let name = value("function");
-        let is_its = |known: &&str| any_function || name.as_ref().is_some_and(|name| name == known);
-        ANY.into_iter().filter(is_its).map(work).collect()
+        functions.map(its).collect()
     }
 
     /// What the task itself says of values in code.
@@ -181,7 +164,6 @@ impl TaskTemplate {
         let function = self.fields.iter().find(|field| field.name == "function");
         let any_function = function.is_some_and(|field| !field.placeholders.is_empty());
         let function = function.and_then(|field| field.value.get::<String>().ok());
-        let works = self.works();
         for field in &self.fields {
             match (field.name.as_str(), function.as_deref()) {
                 ("allow_code", _) if !field.placeholders.is_empty() => {
@@ -193,44 +175,35 @@ impl TaskTemplate {
                 ("params", Some("code_execution")) => field.refuse_unknown_runtime(report),
                 _ => {}
             }
-            field.refuse_encoded_code(&works, report);
+            field.refuse_encoded_code(&self.works, report);
         }
     }
 
     /// Whether one of its parameters is code, so that a value cannot stand for all of them.
     pub(crate) fn has_code(&self, field: &TemplateField) -> bool {
         const PLACES: [&str; 2] = ["script", "code"];
-        let works = self.works();
-        let is_code = |work: &Work<'_>| {
+        let is_code = |work: &Work| {
             let mut places = PLACES.iter();
             places.any(|place| encoding_of(work.function, &Value::Null, place) != Encoding::Text)
         };
-        field.name == "params" && works.iter().any(is_code)
+        field.name == "params" && self.works.iter().any(is_code)
     }
 }
 
-impl Work<'_> {
+impl Work {
     /// How a place in a field of the task takes values, when the field has this value.
     fn encoding(&self, field: &str, value: &Json, place: &str) -> Encoding {
-        let parent = match field {
-            "command" => "argv",
-            "shell" => "script",
-            "python" | "node" => "code",
-            "stdin" | "env" => field,
-            "params" => "",
-            _ => return Encoding::Text,
+        let own = |params: &Value, parent: &str| {
+            encoding_of(self.function, params, &place_in(parent, place))
         };
-        let mut params = self.params.clone();
-        match (parent, value.to_value()) {
-            ("", Value::Object(fields)) => params = fields,
-            ("", _) => {}
-            (parent, value) => drop(params.insert(parent.to_owned(), value)),
+        match field {
+            "params" => encoding_of(self.function, &value.to_value(), place),
+            "command" => own(&json!({ "argv": value.to_value() }), "argv"),
+            "shell" => own(&self.params, "script"),
+            "python" | "node" => own(&self.params, "code"),
+            "stdin" | "env" => own(&self.params, field),
+            _ => Encoding::Text,
         }
-        let place = match parent {
-            "" => place.to_owned(),
-            parent => place_in(parent, place),
-        };
-        encoding_of(self.function, &Value::Object(params), &place)
     }
 }
 
@@ -291,7 +264,7 @@ impl TemplateField {
     }
 
     /// In base64 a value could not be written as a word.
-    fn refuse_encoded_code(&self, works: &[Work<'_>], report: &mut Report) {
+    fn refuse_encoded_code(&self, works: &[Work], report: &mut Report) {
         let is_code = |placeholder: &Placeholder| {
             let place = placeholder.place.as_str();
             let Some(around) = place.strip_suffix("base64") else {
