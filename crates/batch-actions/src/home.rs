@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use batch_core::{BatchId, BatchSettings, Time};
-use batch_store::{BatchFile, ContentHash, Durability, NewBatch, Origin, Store, private_folder};
+use batch_store::{
+    BatchFile, ContentHash, Durability, NewBatch, Origin, Store, first_key_name, private_folder,
+};
 
 use crate::error::ActionError;
 
@@ -176,11 +178,20 @@ impl Home {
     /// # Errors
     /// When that cannot be found out.
     pub fn of_key(&self, key: &str) -> Result<Option<BatchFile>, ActionError> {
-        let path = self.key_path(key);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(ActionError::io("read", path, error)),
+        let names = [ContentHash::of_name(key).to_string(), first_key_name(key)];
+        let mut found = None;
+        for path in names.map(|name| self.key_path(&name)) {
+            match fs::read(&path) {
+                Ok(bytes) => {
+                    found = Some(bytes);
+                    break;
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(ActionError::io("read", path, error)),
+            }
+        }
+        let Some(bytes) = found else {
+            return Ok(None);
         };
         let mut lines = bytes.splitn(2, |byte| *byte == b'\n');
         let number = lines.next().unwrap_or_default();
@@ -197,7 +208,7 @@ impl Home {
 
     /// Notes the batch of a key: its number, and its file where that lies elsewhere.
     pub(crate) fn set_key(&self, key: &str, store: &Store) -> Result<(), ActionError> {
-        let path = self.key_path(key);
+        let path = self.key_path(&ContentHash::of_name(key).to_string());
         let folder = self.batches().join("keys");
         let write = || {
             private_folder(&folder)?;
@@ -218,9 +229,7 @@ impl Home {
         write().map_err(|error| ActionError::io("write", &path, error))
     }
 
-    fn key_path(&self, key: &str) -> PathBuf {
-        let spec = batch_core::TaskSpec::new(key);
-        let name = ContentHash::of_task(&spec, []).to_string();
+    fn key_path(&self, name: &str) -> PathBuf {
         self.batches().join("keys").join(name)
     }
 }
