@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use batch_core::{BatchId, Catalog, Plan, PlanProblem, Surroundings, TaskId, TaskSpec};
+use batch_core::{
+    BatchId, Catalog, Plan, PlanProblem, Surroundings, TaskId, TaskSpec, shown_params,
+};
 use batch_store::{Adding, BatchFile, ContentHash, Durability, Lease, Store};
 use serde::Serialize;
 
@@ -345,7 +347,10 @@ fn difference(old: &TaskSpec, new: &TaskSpec) -> Option<String> {
         return differs("function", &old.function, &new.function);
     }
     if old.params.as_str() != new.params.as_str() {
-        return differs("params", old.params.as_str(), new.params.as_str());
+        return match (shown_params(old), shown_params(new)) {
+            (old, new) if old == new => Some("params hold another secret".to_owned()),
+            (old, new) => differs("params", &old, &new),
+        };
     }
     if old.id != new.id {
         let text = |id: &Option<Box<str>>| id.as_deref().unwrap_or("none").to_owned();
