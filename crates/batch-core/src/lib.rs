@@ -55,6 +55,7 @@ mod json;
 mod outcome;
 mod plan;
 mod retry;
+mod secrets;
 mod settings;
 mod shell_words;
 mod spec;
@@ -62,6 +63,7 @@ mod stats;
 mod status;
 mod template;
 mod time;
+mod variables;
 
 pub use batch::{
     Batch, CancelError, CancelRequest, Carried, Claim, ClaimToken, Past, PastState, ReleaseError,
@@ -80,6 +82,7 @@ pub use json::Json;
 pub use outcome::{Failure, Outcome, Output, ProcessEnd, Stream};
 pub use plan::{Plan, PlanProblem, Surroundings};
 pub use retry::{Backoff, Condition, ParseConditionError, RetrySpec, UnknownBackoff};
+pub use secrets::{MASK, Secrets, is_secret_name, shown_params, shown_result, shown_url};
 pub use settings::BatchSettings;
 pub use shell_words::{Quoting, quote_for_shell, quoting_at};
 pub use spec::{OnInterrupt, TaskOptions, TaskSpec};
@@ -87,6 +90,7 @@ pub use stats::{Distribution, Stats};
 pub use status::{CancelReason, FailureKind, Priority, QueuedReason, Reason, Status, UnknownName};
 pub use template::{Placeholder, Segment, Template, TemplateError};
 pub use time::Time;
+pub use variables::{VARIABLE_ROOT, fill_variables, variable_of, variables};
 
 /// The policy that never retries.
 pub fn no_retries(_: &TaskSpec, _: &Failure, _: u32) -> Option<std::time::Duration> {

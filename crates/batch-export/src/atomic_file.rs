@@ -11,7 +11,8 @@ use crate::error::ExportError;
 /// A file written beside its place under another name, and renamed by [`commit`](Self::commit).
 ///
 /// Dropped without that, it leaves nothing, and an older file of the name stays as it was. A link is
-/// followed. What is no plain file (`/dev/stdout`, a named pipe) is written to directly.
+/// followed. What is no plain file (`/dev/stdout`, a named pipe) is written to directly. A new file is readable by
+/// its owner alone; one that is replaced keeps its permissions.
 #[derive(Debug)]
 pub struct AtomicFile {
     path: PathBuf,
@@ -106,13 +107,12 @@ fn open(path: &Path) -> io::Result<Target> {
     let mut prefix = std::ffi::OsString::from(".");
     prefix.push(name);
     prefix.push(".tmp-");
-    // Made here and not by `tempfile`, whose files are private: results are as readable as other new files.
-    // Its errors would also name the temporary file, which is of no use to anybody.
+    // Made here and not by `tempfile`: its errors would name the temporary file, which is of no use to anybody.
     let mut code = None;
     let file = tempfile::Builder::new()
         .prefix(&prefix)
         .make_in(folder_of(&place), |beside| {
-            let made = OpenOptions::new().write(true).create_new(true).open(beside);
+            let made = private(OpenOptions::new().write(true).create_new(true)).open(beside);
             made.inspect_err(|error| code = error.raw_os_error())
         })
         .map_err(|error| code.map_or(error, io::Error::from_raw_os_error))?;
@@ -120,6 +120,13 @@ fn open(path: &Path) -> io::Result<Target> {
         file.as_file().set_permissions(old.permissions())?;
     }
     Ok(Target::Beside(file))
+}
+
+/// Results may hold anything, so a new file is for its owner alone.
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
 }
 
 /// The file itself, where the path is a link to it.

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use batch_core::{Encoding, Failure, FailureKind, Json, Output, ParamProblem};
 use batch_process::{CaptureLimits, Spec};
-use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext};
+use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext, apart};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::check::{Fields, is_placeholder};
 use crate::language::{Language, Workshop};
 use crate::params::{Params, bad_params};
-use crate::process::{run, spec};
+use crate::process::{is_variable, run, spec};
 
 /// The Python side of `custom_function`: calls `process(**args)` and hands back what it returns.
 const HARNESS: &str = include_str!("harness.py");
@@ -38,7 +38,7 @@ pub(crate) struct FunctionHandler {
 #[async_trait]
 impl Handler for CodeHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let params = Params::of(task)?;
+        let params = Params::of(task).await?;
         let runtime = params.required_text("runtime")?;
         let language = Language::of(&runtime)
             .ok_or_else(|| bad_params(format!("params.runtime: must be {}", Language::NAMES)))?;
@@ -79,6 +79,10 @@ impl Handler for CodeHandler {
         OnCancel::Cooperate
     }
 
+    fn takes_variables(&self, path: &str) -> bool {
+        is_variable(path)
+    }
+
     fn encoding(&self, params: &Json, path: &str) -> Encoding {
         let params = params.to_value();
         let runtime = params.get("runtime").and_then(Value::as_str);
@@ -92,7 +96,7 @@ impl Handler for CodeHandler {
 #[async_trait]
 impl Handler for FunctionHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let params = Params::of(task)?;
+        let params = Params::of(task).await?;
         let code = params.required_text("code")?;
         let args = match params.get("args") {
             None => "{}".to_owned(),
@@ -111,7 +115,9 @@ impl Handler for FunctionHandler {
             answer.clone().into(),
         ];
         let ended = run(task, &spec(task, &params, argv, &self.capture)?).await;
-        judge(ended, read_answer(&answer))
+        let len = fs::metadata(&answer).map_or(0, |found| found.len().min(MAX_ANSWER));
+        let read = apart(len as usize, move || read_answer(&answer)).await;
+        judge(ended, read)
     }
 
     fn check(&self, params: &Json) -> Result<(), Vec<ParamProblem>> {
@@ -125,6 +131,10 @@ impl Handler for FunctionHandler {
 
     fn on_cancel(&self) -> OnCancel {
         OnCancel::Cooperate
+    }
+
+    fn takes_variables(&self, path: &str) -> bool {
+        is_variable(path)
     }
 
     fn encoding(&self, _params: &Json, path: &str) -> Encoding {
