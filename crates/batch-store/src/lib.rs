@@ -65,7 +65,7 @@ mod totals;
 
 pub use add::{Added, Adding};
 pub use content::ContentHash;
-pub use error::StoreError;
+pub use error::{Obstacle, StoreError};
 pub use file::{BatchFile, private_folder};
 pub use journal::{Journal, lock};
 pub use lease::{Holder, Lease, LeaseError, LeftInLease, Notice, Started};
