@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use batch_core::BatchId;
+use batch_process::remove_dead_scratch;
 use batch_store::{BatchFile, Lease, Store};
 
-use crate::engine::{me, take_lease};
+use crate::engine::take_lease_to_remove;
 use crate::error::ActionError;
 use crate::home::{Home, now};
 use crate::status::{State, status_of};
@@ -17,11 +18,12 @@ use crate::status::{State, status_of};
 pub async fn remove(files: &[BatchFile]) -> Result<(), ActionError> {
     let mut leases = Vec::new();
     for file in files {
-        leases.push(take_lease(file).await?);
+        leases.push(take_lease_to_remove(file).await?);
     }
     for file in files {
         file.remove()?;
     }
+    remove_dead_scratch();
     Ok(())
 }
 
@@ -30,7 +32,7 @@ pub async fn remove(files: &[BatchFile]) -> Result<(), ActionError> {
 /// # Errors
 /// When it cannot be read or removed.
 pub fn remove_empty(file: &BatchFile) -> Result<bool, ActionError> {
-    let Ok(_lease) = Lease::take(file, &me(0)) else {
+    let Ok(_lease) = Lease::take_unsigned(file) else {
         return Ok(false);
     };
     let is_empty = Store::open_read(file.clone())?.info()?.next_task == 1;
@@ -51,6 +53,9 @@ pub fn prune(
     dry_run: bool,
 ) -> Result<Vec<BatchId>, ActionError> {
     let mut removed = Vec::new();
+    if !dry_run {
+        remove_dead_scratch();
+    }
     for batch in home.batches_there()? {
         let file = home.file(batch);
         if !is_over(&file, older_than) {
@@ -58,7 +63,7 @@ pub fn prune(
         }
         if !dry_run {
             // Held until it is gone, so that nobody begins to work on it; and looked at again, as somebody may have.
-            let Ok(_lease) = Lease::take(&file, &me(0)) else {
+            let Ok(_lease) = Lease::take_unsigned(&file) else {
                 continue;
             };
             if !is_over(&file, older_than) {

@@ -66,7 +66,7 @@ mod totals;
 
 pub use add::{Added, Adding};
 pub use content::{ContentHash, Identity};
-pub use error::StoreError;
+pub use error::{Obstacle, StoreError};
 pub use file::{BatchFile, private_folder};
 pub use first_content::{first_fingerprint, first_key_name};
 pub use journal::{Journal, lock};
