@@ -66,7 +66,7 @@ mod totals;
 pub use add::{Added, Adding};
 pub use content::ContentHash;
 pub use error::{Obstacle, StoreError};
-pub use file::{BatchFile, private_folder};
+pub use file::{BatchFile, private_folder, remove_dead_files};
 pub use journal::{Journal, lock};
 pub use lease::{Holder, Lease, LeaseError, LeftInLease, Notice, Started};
 pub use load::LeftBehind;
