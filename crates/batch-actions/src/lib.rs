@@ -46,7 +46,7 @@ pub use logs::{LogsRequest, logs};
 pub use merge::{Merged, merge};
 pub use naming::Naming;
 pub use place::place_tasks;
-pub use remove::{prune, remove, remove_empty};
+pub use remove::{Pruned, prune, remove, remove_empty};
 pub use results::{ResultsRequest, export, results, summary_of, summary_of_chosen};
 pub use show::{TaskDetails, show, why};
 pub use standing::Standing;

@@ -43,7 +43,9 @@ pub struct Room {
 
 #[derive(Debug, Default)]
 struct State {
-    /// How many wait for room on the disk.
+    /// How many outputs wait for room on the disk, and with them their tasks.
+    outputs: usize,
+    /// How many writers of the batch file or of the results do.
     without_room: usize,
     /// How many wait for another program to let go of the file.
     locked_out: usize,
@@ -57,7 +59,12 @@ struct State {
 
 impl State {
     const fn is_waiting(&self) -> bool {
-        self.without_room + self.locked_out > 0
+        self.outputs + self.without_room + self.locked_out > 0
+    }
+
+    /// Whether the run is to end, and waits for tasks that cannot end by themselves.
+    const fn are_tasks_stuck(&self) -> bool {
+        self.outputs > 0 && self.give_up_at.is_some()
     }
 
     const fn waiters(&mut self, obstacle: Obstacle) -> &mut usize {
@@ -75,15 +82,14 @@ impl State {
     }
 
     const fn to_say(&self) -> &'static str {
-        match self {
-            Self { stopping: true, .. } => STOPPING,
-            Self {
-                without_room: 1.., ..
-            } => DISK_FULL,
-            Self {
-                locked_out: 1.., ..
-            } => FILE_BUSY,
-            _ => "",
+        if self.stopping {
+            STOPPING
+        } else if self.outputs + self.without_room > 0 {
+            DISK_FULL
+        } else if self.locked_out > 0 {
+            FILE_BUSY
+        } else {
+            ""
         }
     }
 }
@@ -202,6 +208,11 @@ impl Room {
         let mut state = self.lock();
         let was_waiting = state.is_waiting();
         change(&mut state);
+        if state.are_tasks_stuck()
+            && let Some(run) = self.run.get()
+        {
+            run.stop(StopMode::End);
+        }
         match (was_waiting, state.is_waiting(), self.run.get()) {
             (false, true, Some(run)) => run.hold(),
             (true, false, Some(run)) => run.let_go(),
@@ -241,11 +252,11 @@ impl Room {
 /// Outputs wait in their processes' pipes, and tell here that they do.
 impl OutputRoom for Room {
     fn wanted(&self) {
-        self.change(|state| state.without_room += 1);
+        self.change(|state| state.outputs += 1);
     }
 
     fn found(&self) {
-        self.change(|state| state.without_room -= 1);
+        self.change(|state| state.outputs -= 1);
     }
 }
 

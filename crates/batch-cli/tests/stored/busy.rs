@@ -76,7 +76,10 @@ fn a_run_can_be_stopped_while_the_file_is_held() {
     live.let_go(1);
     live.bex(&["resume", "--progress", "none"], 0);
     let status = live.status();
-    assert_eq!((&status["completed"], &status["failed"]), (&2.into(), &0.into()));
+    assert_eq!(
+        (&status["completed"], &status["failed"]),
+        (&2.into(), &0.into())
+    );
 }
 
 #[test]

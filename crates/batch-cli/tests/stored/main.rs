@@ -17,6 +17,10 @@ mod busy;
 mod change;
 #[cfg(target_os = "linux")]
 mod crash;
+#[cfg(target_os = "linux")]
+mod debris;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod identity;
 mod live;
 mod look;
