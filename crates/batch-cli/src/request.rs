@@ -325,7 +325,7 @@ fn item_options(args: &RunArgs) -> Result<Arc<TaskOptions>, CliError> {
         max_retries: args.attempt.max_retries.unwrap_or(0),
         timeout: args.attempt.timeout,
         allow_code: args.attempt.allow_code,
-        cwd: Some(current_folder()?),
+        folder: Some(current_folder()?),
         ..TaskOptions::default()
     }))
 }

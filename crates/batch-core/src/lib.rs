@@ -40,6 +40,7 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod canonical;
 mod catalog;
 mod cause;
 mod code_words;
@@ -55,6 +56,7 @@ mod outcome;
 mod places;
 mod plan;
 mod retry;
+mod secrets;
 mod settings;
 mod shell_commands;
 mod shell_words;
@@ -63,17 +65,21 @@ mod stats;
 mod status;
 mod template;
 mod time;
+mod variables;
 mod visible;
 
 pub use batch::{
     Batch, CancelError, CancelRequest, Carried, Claim, ClaimToken, Past, PastState, ReleaseError,
     Remaining, Reopen, ReopenError, RetryPolicy, StaleClaim, StopMode, TaskView, Urgency,
 };
+pub use canonical::canonical_params;
 pub use catalog::{Catalog, ParamProblem, nearest};
 pub use cause::{Cause, CauseId, ParseCauseIdError};
 pub use duration::{ParseDurationError, ShortDuration, duration_from_seconds, parse_duration};
 pub use event::{Event, Then};
-pub use fill::{Encoding, EncodingAt, escape_braces, fill, fill_root, placeholders};
+pub use fill::{
+    Encoding, EncodingAt, escape_braces, fill, fill_root, may_have_placeholders, placeholders,
+};
 pub use filter::{Filter, follow};
 pub use ids::{BatchId, FullTaskId, ParseIdError, RunId, TaskId};
 pub use interpreters::{Code, CommandCode, Language, UNKNOWN, code_in_command};
@@ -82,6 +88,7 @@ pub use outcome::{Failure, Outcome, Output, ProcessEnd, Stream};
 pub use places::encoding_of;
 pub use plan::{Plan, PlanProblem, Surroundings};
 pub use retry::{Backoff, Condition, ParseConditionError, RetrySpec, UnknownBackoff};
+pub use secrets::{MASK, Secrets, is_secret_name, shown_params, shown_result, shown_url};
 pub use settings::BatchSettings;
 pub use shell_words::{Quoting, ShellRules, ShellScan, quote_for_shell};
 pub use spec::{OnInterrupt, TaskOptions, TaskSpec};
@@ -89,6 +96,7 @@ pub use stats::{Distribution, Stats};
 pub use status::{CancelReason, FailureKind, Priority, QueuedReason, Reason, Status, UnknownName};
 pub use template::{Placeholder, Segment, Template, TemplateError};
 pub use time::Time;
+pub use variables::{VARIABLE_ROOT, fill_variables, variable_of, variables};
 pub use visible::{Visible, VisibleLines};
 
 /// The policy that never retries.

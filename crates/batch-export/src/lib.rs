@@ -55,6 +55,7 @@ mod stream;
 mod summary;
 mod task_json;
 mod text;
+mod unnamed;
 mod writer;
 
 pub use atomic_file::AtomicFile;

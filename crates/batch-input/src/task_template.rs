@@ -6,7 +6,8 @@
 //! placeholder.
 
 use batch_core::{
-    Encoding, Json, ParamProblem, Placeholder, encoding_of, fill, fill_root, placeholders,
+    Encoding, Json, ParamProblem, Placeholder, VARIABLE_ROOT, encoding_of, fill, fill_root,
+    placeholders,
 };
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -77,9 +78,9 @@ impl TaskTemplate {
         })
     }
 
-    /// Fills in the placeholders with the given root. Those with other roots stay in parameters, where they are
-    /// filled in when the task starts; elsewhere `lookup` is asked for them, too. `allow_code` is what the defaults
-    /// say of values in code.
+    /// Fills in the placeholders with the given root. Those with other roots stay in parameters and variables, where
+    /// they are filled in when the task starts; elsewhere `lookup` is asked for them, too. `allow_code` is what the
+    /// defaults say of values in code.
     pub(crate) fn fill(
         &self,
         root: &str,
@@ -98,7 +99,7 @@ impl TaskTemplate {
                 let code = found.find(|encoding| *encoding != Encoding::Text);
                 code.unwrap_or(Encoding::Text).allowing(allow_code)
             };
-            let filled = if is_kept(&field.name) {
+            let filled = if is_kept(&field.name) || field.name == ENVIRONMENT {
                 fill_root(&field.value, root, lookup, &encoding)
             } else {
                 fill(&field.value, lookup, &encoding)
@@ -280,6 +281,18 @@ impl TemplateField {
             let message = format!("{}: code in base64 takes no placeholders", self.name);
             report.add(self.line, message, Some("write the code as a text"));
         }
+    }
+}
+
+/// The field with the variables of a task, into which variables of the executor are filled when it starts.
+const ENVIRONMENT: &str = "env";
+
+/// Whether placeholders with a root stay in a field until the task starts.
+pub(crate) fn is_for_later(field: &str, root: &str) -> bool {
+    match root {
+        "tasks" => is_kept(field),
+        VARIABLE_ROOT => is_kept(field) || field == ENVIRONMENT,
+        _ => false,
     }
 }
 
