@@ -226,7 +226,7 @@ impl Limits {
         if self.root.is_none() {
             return Ok(());
         }
-        let folder = task.options.cwd.as_deref();
+        let folder = task.options.working_folder();
         if let Some(own) = own.filter(|own| !own.is_null()) {
             // What is filled in when the task starts cannot be checked here.
             let plain = own.as_str().filter(|cwd| !cwd.contains("{{"));

@@ -229,6 +229,19 @@ impl<'de> Visitor<'de> for CheckedVisitor {
     }
 }
 
+/// The place after the text that begins at `at` in a JSON document.
+pub(crate) fn string_end(document: &[u8], at: usize) -> usize {
+    let mut at = at + 1;
+    while at < document.len() {
+        match document[at] {
+            b'\\' => at += 2,
+            b'"' => return at + 1,
+            _ => at += 1,
+        }
+    }
+    document.len()
+}
+
 impl From<&Value> for Json {
     fn from(value: &Value) -> Self {
         Self(value.to_string().into())

@@ -40,6 +40,7 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod canonical;
 mod catalog;
 mod cause;
 mod code_words;
@@ -49,6 +50,7 @@ mod event;
 mod fill;
 mod filter;
 mod ids;
+mod interpreters;
 mod json;
 mod outcome;
 mod plan;
@@ -67,13 +69,15 @@ pub use batch::{
     Batch, CancelError, CancelRequest, Carried, Claim, ClaimToken, Past, PastState, ReleaseError,
     Remaining, Reopen, ReopenError, RetryPolicy, StaleClaim, StopMode, TaskView, Urgency,
 };
+pub use canonical::canonical_params;
 pub use catalog::{Catalog, ParamProblem, nearest};
 pub use cause::{Cause, CauseId, ParseCauseIdError};
 pub use duration::{ParseDurationError, ShortDuration, duration_from_seconds, parse_duration};
 pub use event::{Event, Then};
-pub use fill::{Encoding, escape_braces, fill, fill_root, placeholders};
+pub use fill::{Encoding, escape_braces, fill, fill_root, may_have_placeholders, placeholders};
 pub use filter::{Filter, follow};
 pub use ids::{BatchId, FullTaskId, ParseIdError, RunId, TaskId};
+pub use interpreters::{Code, CommandCode, Language, UNKNOWN, code_in_command};
 pub use json::Json;
 pub use outcome::{Failure, Outcome, Output, ProcessEnd, Stream};
 pub use plan::{Plan, PlanProblem, Surroundings};

@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::fill::string_end;
-use crate::json::Json;
+use crate::json::{Json, string_end};
 use crate::spec::TaskSpec;
 use crate::template::{Part, Template};
 

@@ -40,9 +40,11 @@ pub(crate) fn spec(
     ];
     let marks = marks.map(|(name, value)| (name.into(), value.into()));
     // A relative one is meant in the folder of the task, not in that of whoever runs it.
-    let cwd = match (&options.cwd, params.text("cwd")?) {
+    let cwd = match (options.working_folder(), params.text("cwd")?) {
         (Some(folder), Some(below)) => Some(folder.join(below)),
-        (folder, below) => below.map(PathBuf::from).or_else(|| folder.clone()),
+        (folder, below) => below
+            .map(PathBuf::from)
+            .or_else(|| folder.map(Path::to_owned)),
     };
     Ok(Spec {
         argv,

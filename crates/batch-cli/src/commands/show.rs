@@ -149,8 +149,8 @@ fn treated(spec: &TaskSpec, priority: Priority) -> Vec<(&'static str, String)> {
     if options.on_interrupt != usual.on_interrupt {
         lines.push(("if cut off", options.on_interrupt.to_string()));
     }
-    if let Some(cwd) = &options.cwd {
-        lines.push(("folder", cwd.display().to_string()));
+    if let Some(folder) = options.working_folder() {
+        lines.push(("folder", folder.display().to_string()));
     }
     lines
 }
