@@ -13,7 +13,8 @@ use std::time::SystemTime;
 
 use batch_core::{BatchId, BatchSettings, Time};
 use batch_store::{
-BatchFile, ContentHash, Durability, NewBatch, Origin, Store, first_key_name, private_folder, remove_dead_files,
+    BatchFile, ContentHash, Durability, NewBatch, Origin, Store, first_key_name, private_folder,
+    remove_dead_files,
 };
 
 use crate::error::ActionError;

@@ -81,13 +81,13 @@ impl Secrets {
     }
 
     fn crossing(&self, bytes: &[u8], border: usize) -> Option<usize> {
-        let crossing = |form: &Box<str>| {
-            let form = form.as_bytes();
+        let crossing = |form: &[u8]| {
             let from = border.saturating_sub(form.len() - 1);
             let to = (border + form.len() - 1).min(bytes.len());
             find(&bytes[from..to], form).map(|at| from + at)
         };
-        let found = self.forms.iter().filter_map(crossing);
+        let forms = self.forms.iter().map(|form| form.as_bytes());
+        let found = forms.filter_map(crossing);
         found.filter(|begin| *begin < border).min()
     }
 
