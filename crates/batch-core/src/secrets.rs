@@ -69,6 +69,28 @@ impl Secrets {
         self.forms.first().map_or(0, |form| form.len())
     }
 
+    /// The last place up to `at` where the bytes can be cut and no secret with them. Behind `at` there should be as
+    /// many bytes as the longest form has.
+    pub fn border(&self, bytes: &[u8], at: usize) -> usize {
+        let mut border = at;
+        // A secret that crosses the border moves it to the front, where another one may cross it.
+        while let Some(begin) = self.crossing(bytes, border) {
+            border = begin;
+        }
+        border
+    }
+
+    fn crossing(&self, bytes: &[u8], border: usize) -> Option<usize> {
+        let crossing = |form: &[u8]| {
+            let from = border.saturating_sub(form.len() - 1);
+            let to = (border + form.len() - 1).min(bytes.len());
+            find(&bytes[from..to], form).map(|at| from + at)
+        };
+        let forms = self.forms.iter().map(|form| form.as_bytes());
+        let found = forms.filter_map(crossing);
+        found.filter(|begin| *begin < border).min()
+    }
+
     /// The text, with `***` in the place of each secret.
     pub fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut masked = Cow::Borrowed(text);
@@ -78,6 +100,19 @@ impl Secrets {
             }
         }
         masked
+    }
+
+    /// A JSON document, with `***` in the place of each secret: it stays one, also where a number held it.
+    ///
+    /// ```
+    /// let secrets = batch_core::Secrets::of(["8080"]);
+    /// assert_eq!(secrets.mask_json(r#"{"port": 80801, "at": "h:8080"}"#), r#"{"port": "***", "at": "h:***"}"#);
+    /// ```
+    pub fn mask_json<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match self.mask(text) {
+            Cow::Borrowed(text) => Cow::Borrowed(text),
+            Cow::Owned(masked) => Cow::Owned(quote_masks(&masked)),
+        }
     }
 
     /// The bytes, with `***` in the place of each secret.
@@ -161,6 +196,29 @@ fn lower_case_escapes(encoded: &str) -> String {
         rest = &rest[end..];
     }
     text + rest
+}
+
+/// Puts quotes around the mask where it stands in no text.
+fn quote_masks(masked: &str) -> String {
+    let bytes = masked.as_bytes();
+    let mut quoted = String::with_capacity(masked.len() + 16);
+    let (mut copied, mut at) = (0, 0);
+    while at < bytes.len() {
+        if bytes[at] == b'"' {
+            at = string_end(bytes, at);
+            continue;
+        }
+        let is_part = |byte: &u8| !byte.is_ascii_whitespace() && !b"{}[],:\"".contains(byte);
+        let len = bytes[at..].iter().take_while(|byte| is_part(byte)).count();
+        if masked[at..at + len].contains(MASK) {
+            quoted.push_str(&masked[copied..at]);
+            quoted.push_str("\"***\"");
+            copied = at + len;
+        }
+        at += len.max(1);
+    }
+    quoted.push_str(&masked[copied..]);
+    quoted
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {

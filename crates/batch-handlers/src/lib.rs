@@ -19,6 +19,7 @@ mod code;
 mod command;
 mod http;
 mod language;
+mod masked_file;
 mod params;
 mod process;
 mod simulate;

@@ -6,10 +6,11 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use batch_core::{Failure, FailureKind, Output, Stream, Urgency};
+use batch_core::{Failure, FailureKind, Output, Secrets, Stream, Urgency};
 use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec, signal_name};
-use batch_runtime::{AttemptError, TaskContext};
+use batch_runtime::{AttemptError, TaskContext, apart};
 
+use crate::masked_file::mask_file;
 use crate::params::Params;
 
 /// At most so many characters of the last line of standard error become part of the message.
@@ -74,7 +75,30 @@ pub(crate) async fn run(task: &TaskContext, spec: &Spec) -> Result<Output, Attem
             "could not be killed"
         );
     }
+    let ended = match task.secrets.is_empty() {
+        true => ended,
+        false => without_secrets(ended, &task.secrets).await,
+    };
     judge(ended, &spec.capture.folder)
+}
+
+/// Masks secrets in outputs that lie in files; the runtime does it where they lie in memory.
+async fn without_secrets(mut ended: Ended, secrets: &Secrets) -> Ended {
+    for stream in [&mut ended.stdout, &mut ended.stderr] {
+        let Stream::File { path, len } = stream else {
+            continue;
+        };
+        let (file, secrets) = (path.clone(), secrets.clone());
+        match apart(usize::MAX, move || mask_file(&file, &secrets)).await {
+            Ok(masked) => *len = masked,
+            Err(error) => {
+                let _ = std::fs::remove_file(path);
+                *stream = Stream::default();
+                ended.output_error.get_or_insert(error);
+            }
+        }
+    }
+    ended
 }
 
 fn not_started(error: &SpawnError) -> AttemptError {

@@ -22,6 +22,10 @@ struct Seen {
 fn serve(answers: Vec<Vec<u8>>) -> (SocketAddr, mpsc::Receiver<Seen>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
+    (address, serve_at(listener, answers))
+}
+
+fn serve_at(listener: TcpListener, answers: Vec<Vec<u8>>) -> mpsc::Receiver<Seen> {
     let (tell, seen) = mpsc::channel();
     std::thread::spawn(move || {
         for answer in answers {
@@ -30,7 +34,7 @@ fn serve(answers: Vec<Vec<u8>>) -> (SocketAddr, mpsc::Receiver<Seen>) {
             (&stream).write_all(&answer).unwrap();
         }
     });
-    (address, seen)
+    seen
 }
 
 fn read_request(stream: &TcpStream) -> Seen {
@@ -296,6 +300,200 @@ async fn redirects_are_followed_but_not_for_ever() {
         "{}",
         failed.message
     );
+}
+
+/// Headers and a body that are not for everybody.
+fn confidential(address: SocketAddr, method: &str) -> Value {
+    json!({
+        "url": url(address), "method": method, "body": {"card": 4711},
+        "headers": {
+            "Authorization": "Bearer a-1", "Cookie": "c-1", "X-Api-Key": "k-1", "X-Own": "o-1",
+            "Referer": "http://r-1/", "Accept": "text/x",
+        },
+    })
+}
+
+#[tokio::test]
+async fn another_origin_is_told_nothing_of_a_request() {
+    for (method, status, sent) in [
+        ("GET", "302 Found", "get"),
+        ("POST", "303 See Other", "get"),
+        ("POST", "307 Temporary Redirect", "post"),
+        ("PUT", "308 Permanent Redirect", "put"),
+    ] {
+        let (other, seen) = serve(vec![answer("200 OK", "", b"there")]);
+        let location = format!("Location: http://{other}/new?token=t-1#part\r\n");
+        let (address, _seen) = serve(vec![answer(status, &location, b"")]);
+        let params = confidential(address, method);
+        let value = Handlers::new().output("http", params).await.value.unwrap();
+        let value = value.to_value();
+        assert_eq!(value["url"], format!("http://{other}/new?token=***"));
+        assert_eq!(value["body"], "there");
+        let seen = seen.recv().unwrap();
+        let first = format!("{sent} /new?token=t-1 http/1.1\r\n");
+        assert!(seen.head.starts_with(&first), "{}", seen.head);
+        for hidden in [
+            "a-1",
+            "c-1",
+            "k-1",
+            "o-1",
+            "referer",
+            "content-type",
+            "secret=1",
+        ] {
+            assert!(!seen.head.contains(hidden), "{hidden}: {}", seen.head);
+        }
+        assert!(seen.head.contains("accept: text/x"), "{}", seen.head);
+        assert_eq!(seen.body, "");
+    }
+}
+
+#[tokio::test]
+async fn the_same_origin_gets_all_of_a_request_but_no_referer_of_ours() {
+    let moved = answer("307 Temporary Redirect", "Location: /new\r\n", b"");
+    let (address, seen) = serve(vec![moved, answer("200 OK", "", b"")]);
+    let mut params = confidential(address, "POST");
+    params["headers"].as_object_mut().unwrap().remove("Referer");
+    Handlers::new().output("http", params).await;
+    let seen = seen.iter().nth(1).unwrap();
+    assert!(seen.head.starts_with("post /new "), "{}", seen.head);
+    for kept in ["bearer a-1", "c-1", "k-1", "o-1", "application/json"] {
+        assert!(seen.head.contains(kept), "{kept}: {}", seen.head);
+    }
+    assert!(!seen.head.contains("referer"), "{}", seen.head);
+    assert_eq!(seen.body, "{\"card\":4711}");
+}
+
+#[tokio::test]
+async fn what_was_dropped_on_the_way_does_not_come_back() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let first = listener.local_addr().unwrap();
+    let back = format!("Location: http://{first}/back\r\n");
+    let (other, _seen) = serve(vec![answer("307 Temporary Redirect", &back, b"")]);
+    let away = format!("Location: http://{other}/\r\n");
+    let answers = vec![
+        answer("307 Temporary Redirect", &away, b""),
+        answer("200 OK", "", b""),
+    ];
+    let seen = serve_at(listener, answers);
+    Handlers::new()
+        .output("http", confidential(first, "POST"))
+        .await;
+    let seen = seen.iter().nth(1).unwrap();
+    assert!(!seen.head.contains("k-1"), "{}", seen.head);
+    assert_eq!(seen.body, "");
+}
+
+#[tokio::test]
+async fn a_redirect_can_be_the_answer() {
+    for redirects in [json!(false), json!(0)] {
+        let moved = answer("302 Found", "Location: /next\r\n", b"moved");
+        let (address, seen) = serve(vec![moved]);
+        let params = json!({"url": url(address), "redirects": redirects});
+        let value = Handlers::new().output("http", params).await.value.unwrap();
+        let value = value.to_value();
+        assert_eq!(
+            (&value["status"], &value["headers"]["location"]),
+            (&json!(302), &json!("/next"))
+        );
+        assert_eq!(seen.iter().count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn so_many_redirects_are_followed_and_no_more() {
+    let moved = |to: u32| answer("302 Found", &format!("Location: /{to}\r\n"), b"");
+    let answers = || vec![moved(1), moved(2), answer("200 OK", "", b"")];
+    let (address, _seen) = serve(answers());
+    let params = json!({"url": url(address), "redirects": 2});
+    Handlers::new().output("http", params).await;
+    let (address, seen) = serve(answers());
+    let params = json!({"url": url(address), "redirects": 1});
+    let failed = Handlers::new().failure("http", params).await;
+    assert!(failed.permanent);
+    let said = "redirects more than 1 times; allow more with \"redirects\": N";
+    assert!(failed.message.contains(said), "{}", failed.message);
+    drop(seen);
+
+    let (address, _seen) = serve(vec![moved(1), moved(2), moved(1)]);
+    let failed = Handlers::new()
+        .failure("http", json!({"url": url(address)}))
+        .await;
+    assert!(failed.message.contains("in a circle"), "{}", failed.message);
+    let problems = |redirects: Value| {
+        let params = json!({"url": "http://h/", "redirects": redirects});
+        Handlers::new().problems("http", params).len()
+    };
+    for right in [json!(false), json!(0), json!(50), json!(null)] {
+        assert_eq!(problems(right.clone()), 0, "{right}");
+    }
+    for wrong in [json!(true), json!(51), json!(-1), json!(1.5), json!("3")] {
+        assert_eq!(problems(wrong.clone()), 1, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn a_json_answer_is_kept_as_its_text_in_one_line() {
+    let kind = "Content-Type: application/json\r\n";
+    let body =
+        b"{\n  \"n\": 1.50,\r\n\t\"big\": 123456789012345678901234567890, \"a b\": \" \\n \"\n}\n";
+    let (address, _seen) = serve(vec![answer("200 OK", kind, body)]);
+    let output = Handlers::new()
+        .output("http", json!({"url": url(address)}))
+        .await;
+    let value = output.value.unwrap();
+    let kept = r#""body":{"n":1.50,"big":123456789012345678901234567890,"a b":" \n "}}"#;
+    assert!(value.as_str().ends_with(kept), "{value}");
+    // What is nested too deeply to be read again is text.
+    let deep = "[".repeat(127) + &"]".repeat(127);
+    let (address, _seen) = serve(vec![answer("200 OK", kind, deep.as_bytes())]);
+    let output = Handlers::new()
+        .output("http", json!({"url": url(address)}))
+        .await;
+    assert_eq!(output.value.unwrap().to_value()["body"], deep);
+}
+
+#[tokio::test]
+async fn a_large_answer_arrives_whole() {
+    let kind = "Content-Type: application/json\r\n";
+    let body = format!("[{}1]", "1, ".repeat(1_000_000));
+    let (address, _seen) = serve(vec![answer("200 OK", kind, body.as_bytes())]);
+    let output = Handlers::new()
+        .output("http", json!({"url": url(address)}))
+        .await;
+    let value = output.value.unwrap();
+    let path = [batch_core::Segment::Field("body".into())];
+    let kept = value.part(&path);
+    assert_eq!(kept, Ok(&*body.replace(' ', "")));
+}
+
+#[tokio::test]
+async fn secrets_are_masked_in_what_comes_back_encoded() {
+    let secret = "s3cr/t+\"x";
+    let secrets = batch_core::Secrets::of([secret]);
+    for body in [
+        [b"\xff ".as_slice(), secret.as_bytes(), b" \xff"].concat(),
+        json!([secret]).to_string().into_bytes(),
+    ] {
+        let (address, _seen) = serve(vec![answer("200 OK", "", &body)]);
+        let mut task = common::task("http", json!({"url": format!("http://{address}/")}));
+        task.secrets = secrets.clone();
+        let value = Handlers::new()
+            .run_task(&task)
+            .await
+            .unwrap()
+            .value
+            .unwrap();
+        let value = value.to_value();
+        assert!(value["body"].as_str().unwrap().contains("***"), "{value}");
+        if let Some(encoded) = value["body_base64"].as_str() {
+            use base64::Engine as _;
+            let bytes = base64::engine::general_purpose::STANDARD
+                .decode(encoded)
+                .unwrap();
+            assert_eq!(bytes, b"\xff *** \xff");
+        }
+    }
 }
 
 #[tokio::test]

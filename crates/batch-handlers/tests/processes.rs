@@ -13,6 +13,21 @@ use common::{Handlers, attempt, failure, task, text};
 use serde_json::{Value, json};
 
 #[tokio::test]
+async fn a_large_output_is_kept_without_secrets() {
+    let script = "seq 1 100000; echo s3cr3t; seq 1 100000";
+    let mut task = common::task("shell", json!({"script": script}));
+    task.secrets = batch_core::Secrets::of(["s3cr3t"]);
+    let handlers = Handlers::new();
+    let output = handlers.run_task(&task).await.unwrap();
+    let Stream::File { path, len } = &output.stdout else {
+        panic!("it is large")
+    };
+    let kept = std::fs::read_to_string(path).unwrap();
+    assert_eq!(kept.len() as u64, *len);
+    assert!(kept.contains("100000\n***\n1\n") && !kept.contains("s3cr3t"));
+}
+
+#[tokio::test]
 async fn arguments_reach_the_program_as_they_are() {
     let handlers = Handlers::new();
     let argv = json!(["printf", "%s|", "$(id)", "a b", "'", "", {"base64": "/w=="}]);

@@ -1,5 +1,6 @@
 //! What an attempt left, made fit to keep: secrets masked, messages short.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use batch_core::{Failure, Json, Outcome, Output, Secrets, Stream};
@@ -57,10 +58,10 @@ fn mask_output(output: Arc<Output>, secrets: &Secrets) -> Arc<Output> {
 }
 
 fn mask_value(value: Json, secrets: &Secrets) -> Json {
-    match secrets.mask(value.as_str()) {
-        std::borrow::Cow::Borrowed(_) => value,
-        // Where the secret was a number, what is left is no document any more.
-        std::borrow::Cow::Owned(masked) => {
+    match secrets.mask_json(value.as_str()) {
+        Cow::Borrowed(_) => value,
+        // Where the secret began with what was escaped, what is left is no document any more.
+        Cow::Owned(masked) => {
             Json::compact(masked).unwrap_or_else(|masked| Json::from(Value::from(masked)))
         }
     }

@@ -22,7 +22,7 @@ pub(crate) fn outcome(result: CallToolResult) -> Result<Output, Failure> {
     let failed = result.is_error == Some(true);
     let message = failed.then(|| error_text(&result));
     let output = match value(result) {
-        Some(value) => Output::from_value(Json::from(value)),
+        Some(value) => Output::from_value(value),
         None => Output::default(),
     };
     match message {
@@ -31,25 +31,27 @@ pub(crate) fn outcome(result: CallToolResult) -> Result<Output, Failure> {
     }
 }
 
-fn value(result: CallToolResult) -> Option<Value> {
+fn value(mut result: CallToolResult) -> Option<Json> {
     if let Some(structured) = result.structured_content {
-        return Some(structured);
+        return Some(Json::from(structured));
     }
-    match result.content.as_slice() {
+    match result.content.as_mut_slice() {
         [] => None,
-        [ContentBlock::Text(only)] => Some(parsed(&only.text)),
+        [ContentBlock::Text(only)] => Some(parsed(std::mem::take(&mut only.text))),
         // What was read from JSON is written as JSON.
         several => serde_json::to_value(several)
             .ok()
-            .map(|content| json!({ "content": content })),
+            .map(|content| Json::from(json!({ "content": content }))),
     }
 }
 
 /// Many servers give their objects as text. A text that is a number or a word stays a text.
-fn parsed(text: &str) -> Value {
-    let begins = text.trim_start().starts_with(['{', '[']);
-    let document = begins.then(|| Json::parse(text).ok()).flatten();
-    document.map_or_else(|| Value::from(text), |document| document.to_value())
+fn parsed(text: String) -> Json {
+    let document = match text.trim_start().starts_with(['{', '[']) {
+        true => Json::compact(text),
+        false => Err(text),
+    };
+    document.unwrap_or_else(|text| Json::from(Value::from(text)))
 }
 
 /// What the tool says went wrong.
@@ -290,7 +292,7 @@ mod tests {
                 (FailureKind::Error, false)
             );
             let kept = failure.output.unwrap().value.clone();
-            assert_eq!(kept.map(|value| value.to_value()), value(result(content)));
+            assert_eq!(kept, value(result(content)));
         }
     }
 

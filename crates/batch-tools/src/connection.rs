@@ -22,8 +22,8 @@ use crate::config::{Endpoint, ServerConfig};
 use crate::http::{self, HttpError};
 use crate::stdio::{self, Attendant, StdioError};
 
-/// The longest message that is taken; it is held in memory.
-pub(crate) const MAX_MESSAGE: usize = 64 * 1024 * 1024;
+/// The longest message that is taken; it is held in memory, as a tree that can take eighty times as much.
+pub(crate) const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(2);

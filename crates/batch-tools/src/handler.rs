@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use batch_core::{Json, Output, ParamProblem};
-use batch_runtime::{AttemptError, Handler, Registry, TaskContext};
+use batch_runtime::{AttemptError, Handler, Registry, TaskContext, apart};
 
 use crate::params::{Call, check, check_args, object};
 use crate::servers::ToolServers;
@@ -46,7 +46,9 @@ struct ToolHandler {
 #[async_trait]
 impl Handler for ToolHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let Call { server, tool, args } = Call::of(&task.params)?;
+        let params = task.params.clone();
+        let call = apart(params.as_str().len(), move || Call::of(&params)).await;
+        let Call { server, tool, args } = call?;
         self.servers.call(&server, &tool, args).await
     }
 
@@ -65,7 +67,9 @@ struct NamedTool {
 #[async_trait]
 impl Handler for NamedTool {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let args = object(task.params.to_value(), "params")?;
+        let params = task.params.clone();
+        let read = move || object(params.to_value(), "params");
+        let args = apart(task.params.as_str().len(), read).await?;
         self.servers.call(&self.server, &self.tool, args).await
     }
 

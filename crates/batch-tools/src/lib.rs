@@ -28,6 +28,7 @@ mod params;
 mod server;
 mod servers;
 mod stdio;
+mod talk;
 
 pub use config::{ConfigError, ConfigProblem, RESERVED, default_path};
 pub use handler::with_tools;

@@ -13,6 +13,7 @@ use tokio::task::AbortHandle;
 use crate::backoff::Backoff;
 use crate::config::ServerConfig;
 use crate::connection::{Connection, StartError};
+use crate::talk;
 
 type Opened = Result<Arc<Connection>, StartError>;
 
@@ -65,8 +66,15 @@ impl Server {
             .await
             .expect("the slots are never closed");
         let connection = self.connection().await?;
-        let output = connection.call(tool, args, self.config.timeout).await?;
-        Ok(output)
+        let (tool, timeout) = (tool.to_owned(), self.config.timeout);
+        let call = talk::spawn(async move { connection.call(&tool, args, timeout).await });
+        match call.await {
+            Ok(answered) => Ok(answered?),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(Failure::error("the call was ended").into()),
+            },
+        }
     }
 
     /// Ends the server. A later call starts it again.
@@ -110,7 +118,7 @@ impl Server {
 
     fn open(&self, backoff: Backoff) -> Opening {
         let (name, config) = (Arc::clone(&self.name), Arc::clone(&self.config));
-        let task = tokio::spawn(async move {
+        let task = talk::spawn(async move {
             tokio::time::sleep(backoff.pause()).await;
             Connection::open(&name, &config).await.map(Arc::new)
         });

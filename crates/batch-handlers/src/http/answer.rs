@@ -31,7 +31,8 @@ pub(super) async fn read(
     mut response: Response,
     secrets: &Secrets,
 ) -> Result<Json, Failure> {
-    let mut body = Vec::new();
+    let told = response.content_length().unwrap_or_default();
+    let mut body = Vec::with_capacity(usize::try_from(told).unwrap_or(MAX_BODY).min(MAX_BODY));
     while let Some(chunk) = response
         .chunk()
         .await
@@ -65,18 +66,13 @@ impl Answer {
             Value::from(shown_url(self.url.as_str())),
             Value::from(headers(&self.headers)),
         );
-        let is_json = says_json(&self.headers);
-        let body = match secrets.is_empty() {
-            true => self.body,
-            false => secrets.mask_bytes(&self.body).into_owned(),
-        };
-        match String::from_utf8(body) {
-            Ok(text) if is_json => with_document(head, &text),
-            Ok(text) => with_text(head, &text, ""),
-            Err(error) => {
-                let bytes = error.as_bytes();
-                let encoded = format!(",\"body_base64\":\"{}\"", BASE64.encode(bytes));
-                with_text(head, &String::from_utf8_lossy(bytes), &encoded)
+        match std::str::from_utf8(&self.body) {
+            Ok(text) if says_json(&self.headers) => with_document(head, &secrets.mask_json(text)),
+            Ok(text) => with_text(head, &secrets.mask(text), ""),
+            Err(_) => {
+                let bytes = secrets.mask_bytes(&self.body);
+                let encoded = format!(",\"body_base64\":\"{}\"", BASE64.encode(&bytes));
+                with_text(head, &String::from_utf8_lossy(&bytes), &encoded)
             }
         }
     }
