@@ -6,7 +6,12 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use batch_process::is_mounted;
+use tempfile::TempPath;
+
 use crate::error::StoreError;
+use crate::inode::Inode;
+use crate::lease::{Holder, Lease};
 
 /// The database of a batch and the names of what lies beside it.
 ///
@@ -71,22 +76,53 @@ impl BatchFile {
             .collect()
     }
 
+    /// SQLite's own: the write-ahead log, and the memory that its users share.
+    pub(crate) fn log_and_memory(&self) -> (PathBuf, PathBuf) {
+        (self.beside("-wal"), self.beside("-shm"))
+    }
+
     fn beside(&self, ending: &str) -> PathBuf {
         let mut path = OsString::from(&self.path);
         path.push(ending);
         path.into()
     }
 
-    /// Puts a whole database into its place, for its owner only. There is all of it or none, also after a crash.
+    /// Opens the database past SQLite.
+    ///
+    /// # Errors
+    /// When there is none, or what is in it does not lie here alone: a file with several names, or one that is
+    /// mounted without its folder.
+    pub(crate) fn open_inode(&self) -> Result<Inode, StoreError> {
+        let path = &self.path;
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => StoreError::Missing(path.clone()),
+            _ => StoreError::io("open", path, error),
+        };
+        let inode = Inode::open(path).map_err(failed)?;
+        match inode.links().map_err(failed)? {
+            links @ 2.. => Err(StoreError::Linked { path: path.clone(), links }),
+            _ if is_mounted(path).map_err(failed)? => {
+                Err(StoreError::MountedAlone(path.clone()))
+            }
+            _ => Ok(inode),
+        }
+    }
+
+    /// Puts a whole database into its place, for its owner only, and gives its lease: from its first moment on it is
+    /// being worked on. There is all of it or none, also after a crash.
     ///
     /// # Errors
     /// When there is a file already, or it cannot be made.
-    pub(crate) fn create(&self, database: &[u8]) -> Result<(), StoreError> {
+    pub(crate) fn create(&self, database: &[u8], holder: &Holder) -> Result<Lease, StoreError> {
         let folder = match self.path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        let write = || -> io::Result<()> {
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::AlreadyExists => StoreError::Exists(self.path.clone()),
+            _ => StoreError::io("create", &self.path, error),
+        };
+        let write = || -> io::Result<(File, TempPath)> {
             let mut file = tempfile::Builder::new()
                 .prefix(".new-")
                 .tempfile_in(folder)?;
@@ -98,13 +134,19 @@ impl BatchFile {
                     remove_if_there(&self.beside(stale))?;
                 }
             }
-            file.persist_noclobber(&self.path)?;
+            Ok(file.into_parts())
+        };
+        if self.path.exists() {
+            return Err(StoreError::Exists(self.path.clone()));
+        }
+        let (file, path) = write().map_err(failed)?;
+        let lease = Lease::take_new(self, Inode::of_new(file).map_err(failed)?, holder)?;
+        let place = || -> io::Result<()> {
+            path.persist_noclobber(&self.path)?;
             File::open(folder)?.sync_all()
         };
-        write().map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => StoreError::Exists(self.path.clone()),
-            _ => StoreError::io("create", &self.path, error),
-        })
+        place().map_err(failed)?;
+        Ok(lease)
     }
 
     /// Makes the folder of large outputs, for its owner only.
