@@ -32,11 +32,12 @@ impl Store {
         new: &NewBatch,
         durability: Durability,
     ) -> Result<Self, StoreError> {
-        let path = file.path();
-        let image = schema::image(path, |connection| settings::write_new(connection, new))?;
+        let image = schema::image(file.path(), |connection| {
+            settings::write_new(connection, new)
+        })?;
         file.create(&image)?;
         Ok(Self {
-            connection: schema::open(path, true, durability)?,
+            connection: schema::open(&file, true, durability)?,
             file,
             batch: new.batch,
         })
@@ -59,7 +60,7 @@ impl Store {
     }
 
     fn open_as(file: BatchFile, write: bool, durability: Durability) -> Result<Self, StoreError> {
-        let connection = schema::open(file.path(), write, durability)?;
+        let connection = schema::open(&file, write, durability)?;
         let mut store = Self {
             connection,
             file,
