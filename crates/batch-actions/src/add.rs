@@ -163,7 +163,7 @@ fn write_new(
         added: added.count,
         existing: 0,
         running: false,
-        file: store.file().path().to_owned(),
+        file: store.file().shown().to_owned(),
     })
 }
 
@@ -210,7 +210,7 @@ fn add_to(
         added: added.count,
         existing: u32::try_from(places.iter().flatten().count()).unwrap_or(u32::MAX),
         running: added.live && is_executed(&file)?,
-        file: file.path().to_owned(),
+        file: file.shown().to_owned(),
     })
 }
 
@@ -283,7 +283,7 @@ fn existing(store: &Store, key: &str, tasks: &[&TaskSpec]) -> Result<AddReply, A
         added: 0,
         existing: u32::try_from(tasks.len()).unwrap_or(u32::MAX),
         running: is_executed(store.file())?,
-        file: store.file().path().to_owned(),
+        file: store.file().shown().to_owned(),
     })
 }
 

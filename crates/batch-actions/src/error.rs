@@ -170,7 +170,7 @@ impl ActionError {
                 Self::Running {
                     batch,
                     holder: Box::new(holder),
-                    naming: Naming::new(batch, file.path()),
+                    naming: Naming::new(batch, file.shown()),
                 }
             }
             LeaseError::Store(error) => Self::Store(error),

@@ -209,9 +209,8 @@ impl Home {
                 .open(&path)?;
             let mut text = store.batch().to_string().into_bytes();
             if *store.file() != self.file(store.batch()) {
-                let elsewhere = std::path::absolute(store.file().path())?;
                 text.push(b'\n');
-                text.extend_from_slice(elsewhere.as_os_str().as_bytes());
+                text.extend_from_slice(store.file().path().as_os_str().as_bytes());
             }
             file.write_all(&text)
         };
@@ -256,10 +255,7 @@ pub(crate) fn refuse_network(path: &Path) -> Result<(), ActionError> {
     if env::var_os("BEX_ALLOW_NETWORK_FS").is_some_and(|value| value == "1") {
         return Ok(());
     }
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = path.parent().unwrap_or(path);
     match batch_process::network_file_system(folder) {
         Ok(Some(kind)) => Err(ActionError::NetworkFileSystem {
             path: folder.to_owned(),

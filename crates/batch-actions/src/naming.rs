@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
+use batch_store::BatchFile;
+
 use crate::home::Home;
 
 /// The option by which a command finds a batch: `-b b7` where it lies in the state folder, `--store FILE`
@@ -21,9 +23,8 @@ impl Naming {
     }
 
     fn in_home(home: &Home, batch: String, file: &Path) -> Self {
-        let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let usual = batch.parse().ok().map(|id| home.file(id));
-        let is_usual = usual.is_some_and(|usual| whole(usual.path()) == whole(file));
+        let is_usual = usual.is_some_and(|usual| usual == BatchFile::new(file));
         let elsewhere = (!is_usual).then(|| {
             let name = file.to_string_lossy();
             shlex::try_quote(&name).map_or_else(|_| name.to_string(), |quoted| quoted.into_owned())

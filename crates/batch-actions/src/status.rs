@@ -176,7 +176,7 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
     let holder = standing.executor();
     let overview = store.overview()?;
     let batch = store.batch();
-    let naming = Naming::new(batch, store.file().path());
+    let naming = Naming::new(batch, store.file().shown());
     let (state, reason) = state(&overview, holder, &naming);
     let (total, open) = (overview.tasks(), overview.open());
     let live = overview.run.as_ref().filter(|_| holder.is_some());
@@ -215,7 +215,7 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         last_end: overview.last_end(),
         started_at: overview.run.as_ref().map(|run| text(run.started_at)),
         ended_at: overview.run.as_ref().and_then(|run| run.ended_at).map(text),
-        file: store.file().path().to_owned(),
+        file: store.file().shown().to_owned(),
         running_tasks: None,
     })
 }

@@ -125,7 +125,7 @@ impl Foreground {
         }
         if finished.open > 0 {
             let held = store.held().map_err(ActionError::from)?;
-            let naming = Naming::new(store.batch(), self.store.file().path());
+            let naming = Naming::new(store.batch(), self.store.file().shown());
             tell_left(screen, &naming, held, finished.open);
         }
         let exit = exit(

@@ -209,6 +209,14 @@ impl Adding<'_> {
         settings::remove(&self.transaction, "unread").map_err(|error| self.error(error))
     }
 
+    /// Notes with them that these are the tasks that the batch was made for.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn note_complete(&mut self) -> Result<(), StoreError> {
+        settings::remove(&self.transaction, "missing").map_err(|error| self.error(error))
+    }
+
     /// Writes with them a row of `settings` in which others of this project keep something.
     ///
     /// # Errors

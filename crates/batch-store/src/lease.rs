@@ -104,20 +104,8 @@ impl Lease {
         Ok(Self::sign_in(batch, lock, holder)?)
     }
 
-    /// Takes the lease of a database that has no name yet: it has it from its first moment on.
-    pub(crate) fn take_new(
-        batch: &BatchFile,
-        database: Inode,
-        holder: &Holder,
-    ) -> Result<Self, StoreError> {
-        let locked = database
-            .try_lock()
-            .map_err(|error| StoreError::io("lock", batch.path(), error))?;
-        let lock = locked.expect("nobody knows of the file");
-        Ok(Self::sign_in(batch, lock, holder)?.0)
-    }
-
-    fn sign_in(
+    /// Makes a lease of the lock on a database, and gives what a dead holder left in it.
+    pub(crate) fn sign_in(
         batch: &BatchFile,
         lock: InodeLock,
         holder: &Holder,
@@ -349,7 +337,7 @@ pub(crate) fn wait_until_here(batch: &BatchFile, database: &Inode) -> Result<(),
             return Ok(());
         }
         if Instant::now() >= until {
-            return Err(StoreError::Elsewhere(batch.path().to_owned()));
+            return Err(StoreError::Elsewhere(batch.shown().to_owned()));
         }
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -442,7 +430,7 @@ mod tests {
             mark: "7-99".to_owned(),
             boot: "b".to_owned(),
             run,
-            note: None,
+            ..Holder::default()
         }
     }
 

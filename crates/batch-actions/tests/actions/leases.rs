@@ -13,7 +13,7 @@ fn dead(run: u32) -> Holder {
         mark: "1-1".to_owned(),
         boot: "another boot".to_owned(),
         run,
-        note: None,
+        ..Holder::default()
     }
 }
 

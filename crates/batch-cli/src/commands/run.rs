@@ -1,7 +1,6 @@
 //! `bex run`: a batch from its first task to its exit code.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use batch_actions::{AddReply, BatchRequest, Home, Naming, State, create_open, status};
 use batch_core::BatchSettings;
@@ -222,9 +221,4 @@ fn existing(added: &AddReply, args: &RunArgs, mut onlooker: Onlooker) -> Result<
         status.counts()
     ));
     Ok(wait::exit_now(&status))
-}
-
-/// A path as an absolute one.
-pub(crate) fn absolute(path: &std::path::Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

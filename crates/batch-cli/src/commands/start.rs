@@ -58,9 +58,7 @@ fn executor(
     let program = std::env::current_exe()
         .map_err(|error| CliError::System("find the program itself", error))?;
     let mut command = Command::new(program);
-    command
-        .arg("execute")
-        .arg(super::run::absolute(file.path()));
+    command.arg("execute").arg(file.path());
     if let Some(slots) = max_concurrent {
         command.arg("--max-concurrent").arg(slots.to_string());
     }
