@@ -6,21 +6,25 @@
 
 use std::time::Duration;
 
-use batch_process::{Signal, signal_process};
+use batch_process::{Signal, boot_id, end_run, signal_process};
 use batch_runtime::Registry;
 use batch_store::{Asked, BatchFile, Durability, Holder, Lease, Store, StoreError};
 use tokio::time::{Instant, sleep};
 
 use crate::control::{Answer, Control, ControlReply, Stop};
-use crate::engine::{DISK_FULL, Engine, EngineOptions, Mode};
+use crate::engine::{Claim, DISK_FULL, Engine, EngineOptions, Mode};
 use crate::error::ActionError;
 use crate::home::now;
+use crate::naming::Naming;
 
 /// How long an executor may take to answer. It needs some seconds to load a batch with millions of tasks.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long it may take before we look whether it is for want of room on the disk.
 const NO_ROOM_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the end of a process may take that was killed.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -57,11 +61,15 @@ pub async fn ask_executor(
             None => return Ok(None),
             // Another one who obeys a request of their own has it for a moment.
             Some(holder) if holder.run == 0 => sleep(LOOK).await,
-            Some(holder) => {
-                if let Some(reply) = ask_holder(file, &control, &holder).await? {
-                    return reply.map(Some).map_err(ActionError::Refused);
+            Some(holder) => match holder.silence() {
+                // What it keeps of the file it keeps from us as well: nothing is written.
+                Some(silence) => return without_life(file, &control, holder, silence).await,
+                None => {
+                    if let Some(reply) = ask_holder(file, &control, &holder).await? {
+                        return reply.map(Some).map_err(ActionError::Refused);
+                    }
                 }
-            }
+            },
         }
         if began.elapsed() > PATIENCE {
             return Err(no_answer(file, Lease::holder(file)?.unwrap_or_default()));
@@ -69,18 +77,27 @@ pub async fn ask_executor(
     }
 }
 
-/// Asks by the file. `None` when the executor ended before it answered: nothing was done then.
+/// Asks by the file. `None` when the executor ended or fell silent before it answered: nothing was done then.
 async fn ask_holder(
     file: &BatchFile,
     control: &Control,
     holder: &Holder,
 ) -> Result<Option<Answer>, ActionError> {
     let began = Instant::now();
-    let mut request = match Request::put(file, control) {
-        Err(ActionError::Store(error)) if error.is_full() => {
-            return without_room(file, control, holder, false).map(Some);
+    let mut request = loop {
+        match Request::put(file, control) {
+            Err(ActionError::Store(error)) if error.is_full() => {
+                return without_room(file, control, holder, false).map(Some);
+            }
+            // Others write, or the executor stands still in the middle of it.
+            Err(ActionError::Store(StoreError::Busy(_)))
+                if began.elapsed() < PATIENCE && !is_silent_or_gone(file)? => {}
+            Err(ActionError::Store(StoreError::Busy(_))) if began.elapsed() < PATIENCE => {
+                return Ok(None);
+            }
+            put => break put?,
         }
-        put => put?,
+        sleep(LOOK).await;
     };
     loop {
         match request.store.asked(request.number)? {
@@ -93,11 +110,14 @@ async fn ask_holder(
             Asked::Dropped => return Ok(None),
             Asked::Open => {}
         }
-        let now = Lease::holder(file)?;
-        let gone = now.is_none();
-        let is_full = now.is_some_and(|holder| holder.note.as_deref() == Some(DISK_FULL));
+        let now_there = Lease::holder(file)?;
+        let gone = now_there.is_none();
+        let is_full = now_there
+            .as_ref()
+            .is_some_and(|holder| holder.note.as_deref() == Some(DISK_FULL));
+        let silent = now_there.is_some_and(|holder| holder.silence().is_some());
         let no_room = is_full && began.elapsed() > NO_ROOM_PATIENCE;
-        if gone || no_room || began.elapsed() > PATIENCE {
+        if gone || silent || no_room || began.elapsed() > PATIENCE {
             match request.take_back()? {
                 // It has just been answered or dropped: the next look tells.
                 TakenBack::TooLate => {}
@@ -105,13 +125,49 @@ async fn ask_holder(
                     let waits = request.waits;
                     return without_room(file, control, holder, waits).map(Some);
                 }
-                TakenBack::Done if gone => return Ok(None),
-                TakenBack::Done => return Err(no_answer(file, holder.clone())),
+                TakenBack::Done | TakenBack::NotNow if gone || silent => return Ok(None),
+                TakenBack::Done | TakenBack::NotNow => {
+                    return Err(no_answer(file, holder.clone()));
+                }
                 TakenBack::NoRoom => return Err(StoreError::Full(file.path().to_owned()).into()),
             }
         }
         sleep(LOOK).await;
     }
+}
+
+fn is_silent_or_gone(file: &BatchFile) -> Result<bool, ActionError> {
+    Ok(Lease::holder(file)?.is_none_or(|holder| holder.silence().is_some()))
+}
+
+/// An executor that stands still obeys nothing. It can be killed, and what it has left running with it.
+async fn without_life(
+    file: &BatchFile,
+    control: &Control,
+    holder: Holder,
+    silence: Duration,
+) -> Result<Option<ControlReply>, ActionError> {
+    let is_kill = matches!(control, Control::Stop { how: Stop::Kill });
+    let killed = is_kill && holder.boot == boot_id() && {
+        let killed = signal_process(&holder.mark, Signal::Kill);
+        killed.map_err(|error| ActionError::io("kill the executor of", file.shown(), error))?
+    };
+    if !killed {
+        let batch = Store::open_read(file.clone())?.batch();
+        return Err(ActionError::Silent {
+            holder: Box::new(holder),
+            silence,
+            naming: Naming::new(batch, file.shown()),
+        });
+    }
+    // Its guardian ends what it leaves, unless that stands still as well.
+    let until = Instant::now() + KILL_PATIENCE;
+    while Lease::holder(file)?.is_some_and(|now| now.mark == holder.mark) && Instant::now() < until
+    {
+        sleep(LOOK).await;
+    }
+    end_run(&holder.mark, Duration::ZERO).await;
+    Ok(Some(ControlReply::default()))
 }
 
 /// A request that waits in the file. Taken back when nobody waits for the answer any more.
@@ -124,6 +180,7 @@ struct Request {
 impl Request {
     fn put(file: &BatchFile, control: &Control) -> Result<Self, ActionError> {
         let mut store = Store::open(file.clone(), Durability::Full)?;
+        store.wait_briefly()?;
         let body = serde_json::to_string(control).expect("requests are JSON");
         let number = store.ask(&body, now())?;
         Ok(Self {
@@ -137,6 +194,8 @@ impl Request {
     fn take_back(&mut self) -> Result<TakenBack, ActionError> {
         match self.store.take_back(self.number) {
             Err(error) if error.is_full() => Ok(TakenBack::NoRoom),
+            // Somebody writes, or stands still in the middle of it. What stays is dropped with the run.
+            Err(StoreError::Busy(_)) => Ok(TakenBack::NotNow),
             Ok(false) => Ok(TakenBack::TooLate),
             done => {
                 done?;
@@ -152,6 +211,7 @@ enum TakenBack {
     /// It waited no more.
     TooLate,
     NoRoom,
+    NotNow,
 }
 
 impl Drop for Request {
@@ -194,8 +254,35 @@ async fn alone(file: &BatchFile, control: Control) -> Result<ControlReply, Actio
         let batch = Store::open_read(file.clone())?.batch();
         return Err(ActionError::Refused(format!("nothing runs {batch}")));
     }
-    let engine = Engine::start(EngineOptions {
-        file: file.clone(),
+    let claim = Claim::take(file, Durability::Full, Mode::Control).await?;
+    let engine = control_engine(claim).await?;
+    let reply = engine.obey(control).await;
+    engine.run().close();
+    match engine.finish().await?.lost {
+        Some(lost) => Err(lost.into()),
+        None => reply,
+    }
+}
+
+/// Obeys requests on a batch that this process has claimed, one after the other.
+pub(crate) async fn obey_claimed(
+    mut claim: Claim,
+    controls: impl IntoIterator<Item = Control>,
+) -> Result<Claim, ActionError> {
+    for control in controls {
+        let engine = control_engine(claim).await?;
+        let reply = engine.obey(control).await;
+        engine.run().close();
+        claim = engine.finish_claimed(Durability::Full).await?;
+        reply?;
+    }
+    Ok(claim)
+}
+
+/// An engine that starts nothing, and obeys.
+async fn control_engine(claim: Claim) -> Result<Engine, ActionError> {
+    let options = EngineOptions {
+        file: claim.file().clone(),
         durability: Durability::Full,
         mode: Mode::Control,
         registry: &|_, _| Registry::new(),
@@ -204,12 +291,8 @@ async fn alone(file: &BatchFile, control: Control) -> Result<ControlReply, Actio
         feeding: false,
         max_concurrent: None,
         unpause: false,
-    })
-    .await?;
-    let reply = engine.obey(control).await;
-    engine.run().close();
-    engine.finish().await?;
-    reply
+    };
+    Engine::start_claimed(claim, options).await
 }
 
 fn no_answer(file: &BatchFile, holder: Holder) -> ActionError {

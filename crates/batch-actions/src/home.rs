@@ -11,8 +11,11 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use batch_core::{BatchId, BatchSettings, Time};
-use batch_store::{BatchFile, ContentHash, Durability, NewBatch, Origin, Store, private_folder};
+use batch_store::{
+    BatchFile, ContentHash, Durability, LeftInLease, NewBatch, Origin, Store, private_folder,
+};
 
+use crate::engine::{Claim, me};
 use crate::error::ActionError;
 
 /// The state folder.
@@ -125,15 +128,29 @@ impl Home {
     /// # Errors
     /// When its file cannot be made.
     pub fn create(&self, request: &BatchRequest) -> Result<Store, ActionError> {
-        let mut ids = self.lock_ids()?;
-        self.create_locked(&mut ids, request)
+        let claim = self.create_claimed(request)?;
+        let file = claim.file().clone();
+        // Nobody else has heard of it yet.
+        claim.release()?;
+        Ok(Store::open(file, request.durability)?)
     }
 
+    /// Makes a batch without tasks, with the next number, that nobody else works on before this process does.
+    ///
+    /// # Errors
+    /// When its file cannot be made.
+    pub fn create_claimed(&self, request: &BatchRequest) -> Result<Claim, ActionError> {
+        let mut ids = self.lock_ids()?;
+        self.create_locked(&mut ids, request, 1)
+    }
+
+    /// `run` is the run that is to begin, 0 for none.
     pub(crate) fn create_locked(
         &self,
         ids: &mut Ids,
         request: &BatchRequest,
-    ) -> Result<Store, ActionError> {
+        run: u32,
+    ) -> Result<Claim, ActionError> {
         let batch = ids.next(&self.batches_there()?)?;
         let file = match &request.file {
             Some(path) => BatchFile::new(path),
@@ -146,7 +163,31 @@ impl Home {
             origin: request.origin.clone(),
             created_at: now(),
         };
-        Ok(Store::create(file, &new, request.durability)?)
+        let (store, lease) = Store::create_held(file, &new, request.durability, &me(run))?;
+        Ok(Claim {
+            store,
+            lease,
+            left: LeftInLease::default(),
+        })
+    }
+
+    /// The last batch that was made of the same task file, or the one in the file that is asked for.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn last_of(&self, request: &BatchRequest) -> Result<Option<BatchFile>, ActionError> {
+        if let Some(path) = &request.file {
+            return Ok(path.exists().then(|| BatchFile::new(path)));
+        }
+        for batch in self.batches_there()?.into_iter().rev() {
+            let file = self.file(batch);
+            let info = Store::open_read(file.clone()).and_then(|store| store.info());
+            // One that cannot be read is none that could go on.
+            if info.is_ok_and(|info| info.origin.file == request.origin.file) {
+                return Ok(Some(file));
+            }
+        }
+        Ok(None)
     }
 
     pub(crate) fn lock_ids(&self) -> Result<Ids, ActionError> {

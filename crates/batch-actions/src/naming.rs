@@ -25,10 +25,7 @@ impl Naming {
     fn in_home(home: &Home, batch: String, file: &Path) -> Self {
         let usual = batch.parse().ok().map(|id| home.file(id));
         let is_usual = usual.is_some_and(|usual| usual == BatchFile::new(file));
-        let elsewhere = (!is_usual).then(|| {
-            let name = file.to_string_lossy();
-            shlex::try_quote(&name).map_or_else(|_| name.to_string(), |quoted| quoted.into_owned())
-        });
+        let elsewhere = (!is_usual).then(|| quoted(&file.to_string_lossy()));
         Self { batch, elsewhere }
     }
 
@@ -39,6 +36,11 @@ impl Naming {
             Some(_) => format!("{task} {self}"),
         }
     }
+}
+
+/// A text as a shell takes it.
+pub(crate) fn quoted(text: &str) -> String {
+    shlex::try_quote(text).map_or_else(|_| text.to_owned(), |quoted| quoted.into_owned())
 }
 
 impl fmt::Display for Naming {

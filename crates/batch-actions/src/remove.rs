@@ -17,7 +17,7 @@ use crate::status::{State, status_of};
 pub async fn remove(files: &[BatchFile]) -> Result<(), ActionError> {
     let mut leases = Vec::new();
     for file in files {
-        leases.push(take_lease(file).await?);
+        leases.push(take_lease(file, 0).await?);
     }
     for file in files {
         file.remove()?;
@@ -83,7 +83,11 @@ fn is_over(file: &BatchFile, older_than: Duration) -> bool {
             .as_ref()
             .map_or(overview.info.created_at, |run| run.seen_at);
         // One whose input was not read to its end is stopped, and has nothing left to do either.
-        let ended = matches!(state, State::Completed | State::Failed | State::Stopped);
+        // Nor has one whose tasks never came.
+        let ended = matches!(
+            state,
+            State::Completed | State::Failed | State::Stopped | State::Incomplete
+        );
         Ok(ended && overview.open() == 0 && now().since(last) >= older_than)
     };
     look().unwrap_or(false)

@@ -136,7 +136,11 @@ impl Inode {
         let mut bytes = [0; N];
         let mut filled = 0;
         while filled < N {
-            match self.handle().file.read_at(&mut bytes[filled..], filled as u64)? {
+            match self
+                .handle()
+                .file
+                .read_at(&mut bytes[filled..], filled as u64)?
+            {
                 0 => break,
                 read => filled += read,
             }
@@ -187,7 +191,10 @@ impl Drop for Inode {
         let mut open = lock_open();
         self.handle = None;
         let open = open.get_or_insert_default();
-        if open.get(&self.id).is_some_and(|handle| Arc::strong_count(handle) == 1) {
+        if open
+            .get(&self.id)
+            .is_some_and(|handle| Arc::strong_count(handle) == 1)
+        {
             open.remove(&self.id);
         }
     }
@@ -225,7 +232,10 @@ mod tests {
         fs::rename(&path, &other).unwrap();
         let second = Inode::open(&other).unwrap();
         assert!(Arc::ptr_eq(first.handle(), second.handle()));
-        assert_eq!(second.current_path(), Some(fs::canonicalize(&other).unwrap()));
+        assert_eq!(
+            second.current_path(),
+            Some(fs::canonicalize(&other).unwrap())
+        );
         assert_eq!(second.first_bytes::<4>().unwrap(), *b"0123");
         let id = first.id();
         let lock = first.try_lock().unwrap().unwrap();

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! byte 0    pid, mark, boot and run of the holder and the number of the database file, as text
-//! byte 496  when the holder last gave a sign of life, in microseconds, little endian; 0 while it gives none
+//! byte 496  when the holder last gave a sign of life, in microseconds that the system was awake, little endian; 0 while it gives none
 //! byte 512  a note: why the batch stands still
 //! byte 1024 eight bytes for each slot: task and attempt, little endian
 //! ```
@@ -19,12 +19,14 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use batch_core::{TaskId, Time};
+use batch_core::TaskId;
+use batch_process::awake_time;
 
 use crate::error::StoreError;
 use crate::file::BatchFile;
 use crate::inode::{FileId, Inode, InodeLock};
 use crate::loss::Watch;
+use crate::store::Store;
 
 const BEAT: u64 = 496;
 const NOTE: u64 = 512;
@@ -61,14 +63,14 @@ pub struct Holder {
     pub run: u32,
     /// Why the batch stands still, as it noted it; see [`Notice`].
     pub note: Option<Box<str>>,
-    /// When it last gave a sign of life; `None` while it begins or ends.
-    pub beat: Option<Time>,
+    /// When it last gave a sign of life, as time that the system was awake; `None` while it begins or ends.
+    pub beat: Option<Duration>,
 }
 
 impl Holder {
     /// How long it has given no sign of life, where that is too long.
-    pub fn silence(&self, now: Time) -> Option<Duration> {
-        let silence = now.since(self.beat?);
+    pub fn silence(&self) -> Option<Duration> {
+        let silence = awake_time().saturating_sub(self.beat?);
         (silence >= SILENT).then_some(silence)
     }
 }
@@ -139,6 +141,11 @@ impl Lease {
         }
     }
 
+    /// Whether it is that of the file that a store has open.
+    pub fn is_of(&self, store: &Store) -> bool {
+        self.lock.inode().id() == store.inode.id()
+    }
+
     /// Watches the files that the lease is about.
     ///
     /// # Errors
@@ -148,12 +155,15 @@ impl Lease {
             .map_err(|error| StoreError::io("look at", self.batch.path(), error))
     }
 
-    /// Gives a sign of life; `None` says that none is to be expected for now.
+    /// Gives a sign of life, or says that none is to be expected from now on.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn beat(&self, now: Option<Time>) -> io::Result<()> {
-        let micros = now.map_or(0, Time::as_micros);
+    pub fn beat(&self, is_expected: bool) -> io::Result<()> {
+        let micros = match is_expected {
+            true => u64::try_from(awake_time().as_micros()).unwrap_or(u64::MAX),
+            false => 0,
+        };
         self.file.write_all_at(&micros.to_le_bytes(), BEAT)
     }
 
@@ -320,7 +330,9 @@ fn holder_of(batch: &BatchFile, database: &Inode) -> Result<Option<Holder>, Stor
             // One that has signed nothing yet, or lets go just now, is nobody in particular.
             let signed = read_signed(&file).ok().flatten();
             let of_this = signed.filter(|signed| signed.database == database.id().to_string());
-            Ok(Some(of_this.map(|signed| signed.holder).unwrap_or_default()))
+            Ok(Some(
+                of_this.map(|signed| signed.holder).unwrap_or_default(),
+            ))
         }
         (_, Err(TryLockError::Error(error))) => Err(failed(error)),
     }
@@ -369,12 +381,14 @@ fn read_signed(file: &File) -> io::Result<Option<Signed>> {
     let length = file.read_at(&mut bytes, 0)?;
     let (signed, note) = bytes[..length].split_at(length.min(NOTE as usize));
     let (signed, beat) = signed.split_at(signed.len().min(BEAT as usize));
-    let beat = beat.first_chunk().map_or(0, |beat| u64::from_le_bytes(*beat));
-    let beat = (beat > 0).then(|| Time::from_micros(beat));
+    let beat = beat
+        .first_chunk()
+        .map_or(0, |beat| u64::from_le_bytes(*beat));
+    let beat = (beat > 0).then(|| Duration::from_micros(beat));
     Ok(parse(&text(signed), text(note), beat))
 }
 
-fn parse(signed: &str, note: String, beat: Option<Time>) -> Option<Signed> {
+fn parse(signed: &str, note: String, beat: Option<Duration>) -> Option<Signed> {
     let mut lines = signed.lines();
     let holder = Holder {
         pid: lines.next()?.parse().ok()?,

@@ -28,6 +28,16 @@ impl Loss {
     }
 }
 
+impl BatchFile {
+    /// The error of an executor that lost its batch.
+    pub fn lost(&self, loss: Loss) -> StoreError {
+        StoreError::Lost {
+            path: self.shown().to_owned(),
+            loss,
+        }
+    }
+}
+
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -124,9 +134,8 @@ impl Watch {
 impl Header {
     fn of(inode: &Inode) -> io::Result<Self> {
         let bytes = inode.first_bytes::<100>()?;
-        let number = |at: usize| {
-            u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
-        };
+        let number =
+            |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
         Ok(Self {
             is_database: bytes.starts_with(b"SQLite format 3\0"),
             changes: number(24),

@@ -239,7 +239,7 @@ fn wait_a_millisecond(tries: i32) -> bool {
 }
 
 /// Has a connection wait for others that write for a tenth of a second.
-pub(crate) fn wait_briefly(connection: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn wait_briefly(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.busy_handler(Some(|tries| wait_a_millisecond(tries) && tries < 100))
 }
 

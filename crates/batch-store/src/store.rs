@@ -21,7 +21,7 @@ use crate::shape;
 pub struct Store {
     pub(crate) connection: Connection,
     /// Closed after the connection; see [`Inode`].
-    _inode: Inode,
+    pub(crate) inode: Inode,
     pub(crate) file: BatchFile,
     pub(crate) batch: BatchId,
 }
@@ -83,7 +83,7 @@ impl Store {
         let connection = schema::open(&file, write, durability)?;
         let mut store = Self {
             connection,
-            _inode: inode,
+            inode,
             file,
             batch: BatchId::default(),
         };
@@ -95,8 +95,9 @@ impl Store {
     ///
     /// # Errors
     /// When SQLite refuses.
-    pub fn wait_briefly(&self) -> Result<(), StoreError> {
-        schema::wait_briefly(&self.connection).map_err(|error| self.error(error))
+    pub fn wait_briefly(&mut self) -> Result<(), StoreError> {
+        schema::wait_briefly(&mut self.connection)
+            .map_err(|error| StoreError::sqlite(self.file.path(), error))
     }
 
     /// The file and what lies beside it.

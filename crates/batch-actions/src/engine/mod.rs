@@ -20,5 +20,5 @@ mod take_up;
 
 pub(crate) use room::{DISK_FULL, STOPPING};
 pub use start::{Adder, Engine, EngineOptions, Finished, Mode, is_output_closed};
-pub use take_up::LeftoverProcess;
+pub use take_up::{Claim, LeftoverProcess};
 pub(crate) use take_up::{me, take_lease};

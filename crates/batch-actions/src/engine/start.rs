@@ -4,7 +4,7 @@ use std::io;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use batch_core::{Batch, ClaimToken, Event, Output, RunId, StopMode, TaskId, TaskSpec};
 use batch_export::ExportError;
@@ -12,13 +12,14 @@ use batch_runtime::{
     Executor, Registry, ResultSource, RunEnd, RunHandle, RunReport, Sink, SourceError, StartLog,
 };
 use batch_store::{
-    BatchFile, BatchInfo, Durability, Journal, Lease, Started, Store, StoreError, lock,
+    BatchFile, BatchInfo, Durability, Journal, Lease, LeftInLease, Loss, Started, Store,
+    StoreError, Watch, lock,
 };
 
 use super::attend::Seen;
 use super::journal_sink::JournalSink;
 use super::room::Room;
-use super::take_up::{LeftoverProcess, restore, take_up};
+use super::take_up::{Claim, LeftoverProcess, restore, take_up};
 use crate::error::ActionError;
 use crate::home::now;
 
@@ -62,6 +63,9 @@ pub struct Engine {
     pub(super) reader: Arc<Mutex<Store>>,
     pub(super) file: BatchFile,
     pub(super) lease: Lease,
+    pub(super) watch: Mutex<Watch>,
+    /// A request is being obeyed, which may take long.
+    pub(super) is_serving: AtomicBool,
     pub(super) run_id: u32,
     pub(super) mode: Mode,
     pub(super) room: Arc<Room>,
@@ -80,6 +84,8 @@ pub struct Finished {
     pub report: Arc<RunReport>,
     /// Tasks that are not finished.
     pub open: u64,
+    /// The batch was taken away while it was worked on; what has become of it is not all kept.
+    pub lost: Option<StoreError>,
 }
 
 impl Engine {
@@ -88,9 +94,21 @@ impl Engine {
     /// # Errors
     /// When another process works on it, or the file cannot be used.
     pub async fn start(options: EngineOptions<'_>) -> Result<Self, ActionError> {
+        let claim = Claim::take(&options.file, options.durability, options.mode).await?;
+        Self::start_claimed(claim, options).await
+    }
+
+    /// Takes up the work on a batch that this process has claimed; the file and its durability are those of the claim.
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    pub async fn start_claimed(
+        claim: Claim,
+        options: EngineOptions<'_>,
+    ) -> Result<Self, ActionError> {
         let EngineOptions {
-            file,
-            durability,
+            file: _,
+            durability: _,
             mode,
             registry,
             observe,
@@ -99,8 +117,10 @@ impl Engine {
             max_concurrent,
             unpause,
         } = options;
-        let taken = take_up(&file, durability, mode, unpause).await?;
+        let taken = take_up(claim, mode, unpause).await?;
         let (store, mut info, mut lease) = (taken.store, taken.info, taken.lease);
+        let file = store.file().clone();
+        let watch = Mutex::new(lease.watch()?);
         let run_id = taken.run_id;
         if let Some(slots) = max_concurrent {
             info.settings.max_concurrent = slots;
@@ -135,6 +155,8 @@ impl Engine {
             reader,
             file,
             lease,
+            watch,
+            is_serving: AtomicBool::new(false),
             run_id,
             mode,
             room,
@@ -208,6 +230,32 @@ impl Engine {
     /// # Errors
     /// When the end cannot be written; the batch is whole all the same.
     pub async fn finish(self) -> Result<Finished, ActionError> {
+        let lease_path = self.file.lease_path();
+        let (finished, lease) = self.end().await?;
+        lease
+            .release()
+            .map_err(|error| ActionError::io("release", lease_path, error))?;
+        Ok(finished)
+    }
+
+    /// Lays down the work once the run is over, and keeps the batch claimed.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub(crate) async fn finish_claimed(self, durability: Durability) -> Result<Claim, ActionError> {
+        let file = self.file.clone();
+        let (finished, lease) = self.end().await?;
+        match finished.lost {
+            Some(lost) => Err(lost.into()),
+            None => Ok(Claim {
+                store: Store::open(file, durability)?,
+                lease,
+                left: LeftInLease::default(),
+            }),
+        }
+    }
+
+    async fn end(self) -> Result<(Finished, Lease), ActionError> {
         let report = self.run.wait().await;
         // That a run is finished is on record already, unless it was stopped meanwhile.
         let on_record = self.seen.into_inner().ended && report.end == RunEnd::Finished;
@@ -220,14 +268,23 @@ impl Engine {
             store.end_run(self.run_id, end, now(), None)?;
         }
         let open = store.overview()?.open();
+        let lost = lock_watch(&self.watch).loss()?;
+        if lost.as_ref().is_some_and(Loss::is_whole) {
+            // The log may lie elsewhere than the file.
+            store.checkpoint()?;
+        }
         drop(store);
-        // Gone again where nothing large came in.
-        let _ = std::fs::remove_dir(self.file.folder());
-        self.lease
-            .release()
-            .map_err(|error| ActionError::io("release", self.file.lease_path(), error))?;
-        Ok(Finished { report, open })
+        if lost.is_none() {
+            // Gone again where nothing large came in.
+            let _ = std::fs::remove_dir(self.file.folder());
+        }
+        let lost = lost.map(|loss| self.file.lost(loss));
+        Ok((Finished { report, open, lost }, self.lease))
     }
+}
+
+pub(super) fn lock_watch(watch: &Mutex<Watch>) -> MutexGuard<'_, Watch> {
+    watch.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Adds tasks to the batch that an [`Engine`] works on, from a thread that may wait for the disk.

@@ -158,7 +158,7 @@ fn new_batch(args: &AddArgs, file: Option<&TaskFile>, key: Option<String>) -> Ba
             way: "add".to_owned(),
             file: args.file.as_deref().and_then(name_of),
             format: Some("text".to_owned()),
-            unread: false,
+            ..Origin::default()
         },
         ..BatchRequest::default()
     }

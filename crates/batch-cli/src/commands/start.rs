@@ -3,11 +3,12 @@
 use std::num::NonZeroU32;
 use std::process::Command;
 
-use batch_actions::{BatchStatus, Home, StartReply, start, status};
+use batch_actions::{BatchStatus, Home, StartReply, start, status, until_complete};
 use batch_store::BatchFile;
 use serde_json::json;
 
 use crate::args::{Durability, StartArgs};
+use crate::commands::run::runtime;
 use crate::exit::{CliError, Exit};
 use crate::reply::{count, print};
 
@@ -28,6 +29,7 @@ pub(crate) fn in_background(
     durability: Durability,
     json: bool,
 ) -> Result<Exit, CliError> {
+    runtime()?.block_on(until_complete(file))?;
     let status = status(file, false)?;
     if status.pid.is_none() && status.state.is_done() {
         return nothing_to_do(&status, json);
