@@ -178,6 +178,8 @@ impl ActionError {
                     StoreError::Missing(_)
                         | StoreError::Exists(_)
                         | StoreError::NotABatch(_)
+                        | StoreError::Linked { .. }
+                        | StoreError::MountedAlone(_)
                         | StoreError::Newer { .. }
                 )
         )
@@ -251,7 +253,8 @@ pub(crate) fn incomplete(missing: u32, origin: Option<&str>, naming: &Naming) ->
         |file| format!("give them again with: bex run --resume {}", quoted(file)),
     );
     format!(
-        "{them} not written before the process that made it ended, so none can run; {again}, or remove it with: bex rm {naming}"
+        "{them} not written before the process that made it ended, so none can run; {again}, or remove it with: {}",
+        naming.removal()
     )
 }
 

@@ -29,6 +29,14 @@ impl Naming {
         Self { batch, elsewhere }
     }
 
+    /// What removes the batch.
+    pub(crate) fn removal(&self) -> String {
+        match &self.elsewhere {
+            None => format!("bex rm {}", self.batch),
+            Some(file) => format!("rm {file} {file}.lease"),
+        }
+    }
+
     /// A task for a verb that takes tasks: its full name says the batch, too.
     pub fn task(&self, task: impl fmt::Display) -> String {
         match &self.elsewhere {

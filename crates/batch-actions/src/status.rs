@@ -183,7 +183,7 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
     let overview = store.overview()?;
     let batch = store.batch();
     let naming = Naming::new(batch, store.file().shown());
-    let (state, reason) = state(&overview, holder, &naming);
+    let (state, reason) = state(&overview, standing.holder(), &naming);
     let (total, open) = (overview.tasks(), overview.open());
     let live = overview.run.as_ref().filter(|_| holder.is_some());
     let info = &overview.info;
@@ -202,6 +202,7 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         failed: overview.count(Status::Failed),
         cancelled: overview.count(Status::Cancelled),
         progress: match total {
+            0 if state == State::Incomplete => 0.0,
             0 => 100.0,
             total => (total - open) as f64 * 100.0 / total as f64,
         },
@@ -231,9 +232,10 @@ fn state(overview: &Overview, holder: Option<&Holder>, naming: &Naming) -> (Stat
     if let Some(missing) = overview.info.origin.missing {
         return (
             State::Incomplete,
-            Some(missing_text(overview, missing, naming)),
+            Some(missing_text(overview, missing, holder, naming)),
         );
     }
+    let holder = holder.filter(|holder| holder.run > 0);
     let paused = overview.info.paused.clone();
     let died_text = || format!("its executor died; go on with: bex resume {naming}");
     if let Some(holder) = holder {
@@ -293,7 +295,15 @@ fn state(overview: &Overview, holder: Option<&Holder>, naming: &Naming) -> (Stat
 }
 
 /// What is said of a batch whose tasks are not in it.
-fn missing_text(overview: &Overview, missing: u32, naming: &Naming) -> String {
+fn missing_text(
+    overview: &Overview,
+    missing: u32,
+    writer: Option<&Holder>,
+    naming: &Naming,
+) -> String {
+    if let Some(Holder { pid, .. }) = writer {
+        return format!("process {pid} is writing its {missing} tasks");
+    }
     incomplete(missing, overview.info.origin.file.as_deref(), naming)
 }
 

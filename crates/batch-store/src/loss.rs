@@ -11,7 +11,7 @@ use crate::inode::{FileId, Inode};
 /// What an executor lost while it worked on a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// The batch file was removed, and with it all of the batch.
+    /// The batch file was removed, or another one put in its place, and with it all of the batch has gone.
     Removed,
     /// The batch file was moved; where to, as far as that is known. All that is known of the batch is in it.
     Moved(Option<PathBuf>),
@@ -42,7 +42,7 @@ impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Removed => {
-                f.write_str("was removed while it ran, so the run was stopped; nothing of the batch is kept")
+                f.write_str("was removed or replaced while it ran, so the run was stopped; nothing of that batch is kept")
             }
             Self::Moved(None) => f.write_str(
                 "was moved while it ran, so the run was stopped; what has finished is in the moved file, which can be resumed",

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use batch_core::{Batch, TaskId};
-use batch_store::{EndRun, Pulse, Store, StoredRequest, lock};
+use batch_store::{EndRun, Pulse, Store, StoreError, StoredRequest, lock};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::start::{Engine, Mode, lock_watch};
@@ -65,15 +65,24 @@ impl Engine {
         };
         // What follows has no end that could be told.
         let _ = self.lease.beat(false);
-        attended
+        match attended {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.loss()?.map_or(error, ActionError::from)),
+        }
+    }
+
+    /// What was taken away of the batch, if anything.
+    pub(super) fn loss(&self) -> Result<Option<StoreError>, ActionError> {
+        let loss = lock_watch(&self.watch).loss()?;
+        Ok(loss.map(|loss| self.file.lost(loss)))
     }
 
     /// Gives signs of life for as long as the thread of the run and the disk answer, and looks whether the batch is
     /// still there; returns when it is not.
     async fn show_life(&self) -> Result<(), ActionError> {
         loop {
-            if let Some(loss) = lock_watch(&self.watch).loss()? {
-                return Err(self.file.lost(loss).into());
+            if let Some(lost) = self.loss()? {
+                return Err(lost.into());
             }
             if !self.is_serving.load(Ordering::Relaxed) {
                 on_store(&self.store, |_| Ok(())).await?;

@@ -257,29 +257,37 @@ impl Engine {
 
     async fn end(self) -> Result<(Finished, Lease), ActionError> {
         let report = self.run.wait().await;
-        // That a run is finished is on record already, unless it was stopped meanwhile.
-        let on_record = self.seen.into_inner().ended && report.end == RunEnd::Finished;
-        let mut store = lock(&self.store);
-        if self.mode == Mode::Execute && !on_record {
-            let end = match self.killed.into_inner() {
-                true if report.end == RunEnd::Stopped => "died",
-                _ => end_name(&report),
-            };
-            store.end_run(self.run_id, end, now(), None)?;
-        }
-        let open = store.overview()?.open();
-        let lost = lock_watch(&self.watch).loss()?;
-        if lost.as_ref().is_some_and(Loss::is_whole) {
-            // The log may lie elsewhere than the file.
-            store.checkpoint()?;
-        }
-        drop(store);
-        if lost.is_none() {
+        let loss = lock_watch(&self.watch).loss()?;
+        let open = match &loss {
+            // Nobody reads what would be written, or it would harm what was put there.
+            Some(loss) if !loss.is_whole() => 0,
+            _ => self.note_end(&report, loss.is_some()).await?,
+        };
+        if loss.is_none() {
             // Gone again where nothing large came in.
             let _ = std::fs::remove_dir(self.file.folder());
         }
-        let lost = lost.map(|loss| self.file.lost(loss));
+        let lost = loss.map(|loss| self.file.lost(loss));
         Ok((Finished { report, open, lost }, self.lease))
+    }
+
+    /// Puts the end of the run on record, and gives the number of tasks that are open. With `alone`, the file is to be
+    /// the whole batch: its log may lie elsewhere.
+    async fn note_end(&self, report: &RunReport, alone: bool) -> Result<u64, ActionError> {
+        // That a run is finished is on record already, unless it was stopped meanwhile.
+        let on_record = self.seen.lock().await.ended && report.end == RunEnd::Finished;
+        let mut store = lock(&self.store);
+        if self.mode == Mode::Execute && !on_record {
+            let end = match self.killed.load(Ordering::Relaxed) {
+                true if report.end == RunEnd::Stopped => "died",
+                _ => end_name(report),
+            };
+            store.end_run(self.run_id, end, now(), None)?;
+        }
+        if alone {
+            store.checkpoint()?;
+        }
+        Ok(store.overview()?.open())
     }
 }
 
