@@ -1,8 +1,9 @@
 //! Noticing that a batch is taken away while it is worked on: [`Watch`], and what was lost, [`Loss`].
 
 use std::fmt;
+use std::fs::{self, OpenOptions};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::StoreError;
 use crate::file::BatchFile;
@@ -53,7 +54,7 @@ impl fmt::Display for Loss {
                 path.display()
             ),
             Self::Overwritten => f.write_str(
-                "was overwritten while it ran, so the run was stopped; the file may be damaged: remove its -wal and -shm files, and put the copy there again",
+                "was overwritten while it ran, so the run was stopped; what was put there may be damaged: put it there again, without -wal and -shm files beside it",
             ),
             Self::Beside(path) => write!(
                 f,
@@ -98,6 +99,23 @@ impl Watch {
             beside,
             header,
         })
+    }
+
+    /// Takes the log of a batch away that is gone: it would be taken for that of whatever lies in its place.
+    pub fn remove_log(&self) {
+        let (log, memory) = self.batch.log_and_memory();
+        let is_ours = |path: &Path| {
+            let ours = self.beside.iter().find(|(known, _)| known == path);
+            ours.is_some_and(|(_, id)| FileId::at(path).is_ok_and(|there| there == Some(*id)))
+        };
+        if is_ours(&log) {
+            // Emptied, nothing of it gets into the file when SQLite closes it.
+            let _ = OpenOptions::new().write(true).truncate(true).open(&log);
+            let _ = fs::remove_file(&log);
+        }
+        if is_ours(&memory) {
+            let _ = fs::remove_file(&memory);
+        }
     }
 
     /// What of it is lost now.

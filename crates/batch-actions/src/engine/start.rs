@@ -260,7 +260,10 @@ impl Engine {
         let loss = lock_watch(&self.watch).loss()?;
         let open = match &loss {
             // Nobody reads what would be written, or it would harm what was put there.
-            Some(loss) if !loss.is_whole() => 0,
+            Some(loss) if !loss.is_whole() => {
+                lock_watch(&self.watch).remove_log();
+                0
+            }
             _ => self.note_end(&report, loss.is_some()).await?,
         };
         if loss.is_none() {

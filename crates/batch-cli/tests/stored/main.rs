@@ -1,5 +1,6 @@
 //! The verbs over stored batches from outside. Without an executor: `add`, `look`, `change`, `templates`. With one:
-//! `live`, `states`, `background`, `resume`, `crash`.
+//! `live`, `states`, `background`, `resume`, `crash`, `ownership`, `silent`. What goes wrong between commands:
+//! `incomplete`, `races`.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -15,8 +16,14 @@ mod background;
 mod change;
 #[cfg(target_os = "linux")]
 mod crash;
+mod incomplete;
 mod live;
 mod look;
+#[cfg(target_os = "linux")]
+mod ownership;
+mod races;
 mod resume;
+#[cfg(target_os = "linux")]
+mod silent;
 mod states;
 mod templates;
