@@ -18,7 +18,7 @@ pub enum Loss {
     Moved(Option<PathBuf>),
     /// The content of the batch file was overwritten.
     Overwritten,
-    /// A file beside it was removed or replaced. All that is known of the batch is in the batch file.
+    /// A file or folder beside it was removed or replaced. All else that is known of the batch is in the batch file.
     Beside(PathBuf),
 }
 
@@ -58,7 +58,7 @@ impl fmt::Display for Loss {
             ),
             Self::Beside(path) => write!(
                 f,
-                "lost {} while it ran, so the run was stopped; what has finished is kept: go on with bex resume",
+                "lost {} while it ran, so the run was stopped; what is left of the batch is kept: go on with bex resume",
                 path.display()
             ),
         }
@@ -87,7 +87,7 @@ impl Watch {
     pub(crate) fn new(batch: BatchFile, inode: Inode) -> io::Result<Self> {
         let mut beside = Vec::new();
         let (log, memory) = batch.log_and_memory();
-        for path in [batch.lease_path(), log, memory] {
+        for path in [batch.lease_path(), log, memory, batch.folder()] {
             if let Some(id) = FileId::at(&path)? {
                 beside.push((path, id));
             }

@@ -224,3 +224,11 @@ fn a_log_that_is_removed_costs_nothing_that_has_finished() {
         (&json!(1), &json!(1))
     );
 }
+
+#[test]
+fn kept_outputs_that_are_removed_end_the_run() {
+    let live = Live::new();
+    let run = begun(&live, 1);
+    fs::remove_dir_all(live.place.path("b1.db.files")).unwrap();
+    assert_lost(run, "b1.db.files while it ran");
+}

@@ -9,6 +9,10 @@ pub(super) fn try_lock(file: BorrowedFd<'_>) -> io::Result<bool> {
     match sys::set_record_lock(file, RecordLock::Write) {
         Ok(()) => Ok(true),
         Err(error) if is_held(&error) => Ok(false),
+        // Only who may write to a file may keep others from it.
+        Err(error) if error.raw_os_error() == Some(libc::EBADF) => {
+            Err(io::ErrorKind::PermissionDenied.into())
+        }
         Err(error) => Err(error),
     }
 }

@@ -1,6 +1,7 @@
 //! Locks of open file descriptions on one byte of a file, far behind what SQLite locks and any file reaches.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::check;
@@ -25,17 +26,15 @@ pub(crate) fn record_lock_in_the_way(file: BorrowedFd<'_>) -> io::Result<RecordL
 }
 
 fn control(file: BorrowedFd<'_>, command: i32, lock: RecordLock) -> io::Result<RecordLock> {
-    let mut record = libc::flock {
-        l_type: match lock {
-            RecordLock::None => libc::F_UNLCK,
-            RecordLock::Write => libc::F_WRLCK,
-        } as _,
-        l_whence: libc::SEEK_SET as _,
-        l_start: BYTE,
-        l_len: 1,
-        // Must be 0 for these locks.
-        l_pid: 0,
-    };
+    // SAFETY: zeroes are a value of the type; the number of the process must be 0 for these locks.
+    let mut record: libc::flock = unsafe { MaybeUninit::zeroed().assume_init() };
+    record.l_type = match lock {
+        RecordLock::None => libc::F_UNLCK,
+        RecordLock::Write => libc::F_WRLCK,
+    } as _;
+    record.l_whence = libc::SEEK_SET as _;
+    record.l_start = BYTE;
+    record.l_len = 1;
     // SAFETY: the handle is open and the pointer to live memory of the right type.
     check(unsafe { libc::fcntl(file.as_raw_fd(), command, &raw mut record) })?;
     Ok(match record.l_type == libc::F_UNLCK as libc::c_short {
