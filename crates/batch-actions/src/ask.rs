@@ -84,20 +84,14 @@ async fn ask_holder(
     holder: &Holder,
 ) -> Result<Option<Answer>, ActionError> {
     let began = Instant::now();
-    let mut request = loop {
-        match Request::put(file, control) {
-            Err(ActionError::Store(error)) if error.is_full() => {
-                return without_room(file, control, holder, false).map(Some);
-            }
-            // Others write, or the executor stands still in the middle of it.
-            Err(ActionError::Store(StoreError::Busy(_)))
-                if began.elapsed() < PATIENCE && !is_silent_or_gone(file)? => {}
-            Err(ActionError::Store(StoreError::Busy(_))) if began.elapsed() < PATIENCE => {
-                return Ok(None);
-            }
-            put => break put?,
+    let mut request = match put_while_it_lives(file, control).await {
+        Err(ActionError::Store(error)) if error.is_full() => {
+            return without_room(file, control, holder, false).map(Some);
         }
-        sleep(LOOK).await;
+        put => match put? {
+            Some(request) => request,
+            None => return Ok(None),
+        },
     };
     loop {
         match request.store.asked(request.number)? {
@@ -131,6 +125,24 @@ async fn ask_holder(
                 }
                 TakenBack::NoRoom => return Err(StoreError::Full(file.path().to_owned()).into()),
             }
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Writes a request down; `None` when the executor ended or fell silent before there was a turn to write.
+async fn put_while_it_lives(
+    file: &BatchFile,
+    control: &Control,
+) -> Result<Option<Request>, ActionError> {
+    let began = Instant::now();
+    loop {
+        match Request::put(file, control) {
+            Err(ActionError::Store(StoreError::Busy(_))) if began.elapsed() < PATIENCE => {}
+            put => return put.map(Some),
+        }
+        if is_silent_or_gone(file)? {
+            return Ok(None);
         }
         sleep(LOOK).await;
     }

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use batch_process::is_mounted;
 
 use crate::error::StoreError;
+use crate::holder::Holder;
 use crate::inode::{Inode, InodeLock};
-use crate::lease::{Holder, Lease};
+use crate::lease::Lease;
 
 /// The database of a batch and the names of what lies beside it.
 ///

@@ -7,8 +7,9 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::error::StoreError;
 use crate::file::BatchFile;
+use crate::holder::Holder;
 use crate::inode::Inode;
-use crate::lease::{Holder, Lease, wait_until_here};
+use crate::lease::{Lease, wait_until_here};
 use crate::schema::{self, Durability};
 use crate::settings::{self, BatchInfo, NewBatch};
 use crate::shape;
