@@ -38,7 +38,7 @@ pub use ask::{ask, ask_executor};
 pub use choice::{Choice, Resolved, find_task};
 pub use control::{Control, ControlReply, Refused, Removed, Stop};
 pub use engine::{
-    Adder, Claim, Engine, EngineOptions, Finished, LeftoverProcess, Mode, is_output_closed,
+    Adder, Claim, Engine, EngineOptions, Finished, LeftoverProcess, Mode, Room, is_output_closed,
 };
 pub use error::ActionError;
 pub use home::{BatchRequest, Home, default_slots, now};
@@ -46,7 +46,7 @@ pub use logs::{LogsRequest, logs};
 pub use merge::{Merged, merge};
 pub use naming::Naming;
 pub use place::place_tasks;
-pub use remove::{prune, remove, remove_empty};
+pub use remove::{Pruned, prune, remove, remove_empty};
 pub use results::{ResultsRequest, export, results, summary_of, summary_of_chosen};
 pub use show::{TaskDetails, show, why};
 pub use standing::Standing;

@@ -72,30 +72,51 @@ impl Lease {
     /// # Errors
     /// When another process has it, there is no such batch, or the file cannot be used.
     pub fn take(batch: &BatchFile, holder: &Holder) -> Result<(Self, LeftInLease), LeaseError> {
-        let lock = lock_database(batch)?;
-        Ok(Self::sign_in(batch, lock, holder)?)
+        let mut lease = Self::take_unsigned(batch)?;
+        let left = lease.sign_first(holder)?;
+        Ok((lease, left))
     }
 
-    /// Makes a lease of the lock on a database, and gives what a dead holder left in it.
-    pub(crate) fn sign_in(
+    /// Takes the lease of a batch that is to go: nothing is written for that, so it works on a full disk.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub fn take_unsigned(batch: &BatchFile) -> Result<Self, LeaseError> {
+        let lock = lock_database(batch)?;
+        Ok(Self::of_lock(batch, lock)?)
+    }
+
+    /// Makes a lease of the lock on a new database.
+    pub(crate) fn of_new(
         batch: &BatchFile,
         lock: InodeLock,
         holder: &Holder,
-    ) -> Result<(Self, LeftInLease), StoreError> {
+    ) -> Result<Self, StoreError> {
+        let mut lease = Self::of_lock(batch, lock)?;
+        lease.sign(holder)?;
+        Ok(lease)
+    }
+
+    fn of_lock(batch: &BatchFile, lock: InodeLock) -> Result<Self, StoreError> {
         let path = batch.lease_path();
         let failed = |error| StoreError::io("open", &path, error);
         let file = open_to_lock(&path).map_err(failed)?;
         // Ours, as the database is; it may take a moment.
         lock_briefly(&file).map_err(|error| failed(error.into()))?;
-        let left = read_left(&file).map_err(failed)?;
-        let mut lease = Self {
+        Ok(Self {
             lock,
             file,
             path,
             batch: batch.clone(),
-        };
-        lease.sign(holder)?;
-        Ok((lease, left))
+        })
+    }
+
+    /// Signs it, and gives what a dead holder left in it.
+    fn sign_first(&mut self, holder: &Holder) -> Result<LeftInLease, StoreError> {
+        let left = read_left(&self.file);
+        let left = left.map_err(|error| StoreError::io("read", &self.path, error))?;
+        self.sign(holder)?;
+        Ok(left)
     }
 
     /// Whether somebody works on a batch, and who. One that does so under another name, or whose lease was removed,

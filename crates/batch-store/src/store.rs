@@ -92,7 +92,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Waits for a moment only where others write, and not for a minute.
+    /// From now on waits only for some tenths of a second for others that write, as whoever uses it tries again by
+    /// itself.
     ///
     /// # Errors
     /// When SQLite refuses.

@@ -1,6 +1,6 @@
 //! The verbs over stored batches from outside. Without an executor: `add`, `look`, `change`, `templates`. With one:
-//! `live`, `states`, `background`, `resume`, `crash`, `ownership`, `silent`. What goes wrong between commands:
-//! `incomplete`, `races`.
+//! `live`, `states`, `background`, `resume`, `crash`, `busy`, `debris`, `full_disk`, `ownership`, `silent`. What goes wrong
+//! between commands: `incomplete`, `races`.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -13,9 +13,16 @@ mod harness;
 mod add;
 #[cfg(target_os = "linux")]
 mod background;
+#[cfg(target_os = "linux")]
+mod busy;
 mod change;
 #[cfg(target_os = "linux")]
 mod crash;
+#[cfg(target_os = "linux")]
+mod debris;
+#[cfg(target_os = "linux")]
+mod full_disk;
+mod identity;
 mod incomplete;
 mod live;
 mod look;
