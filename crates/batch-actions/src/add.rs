@@ -8,9 +8,9 @@ use batch_store::{
 };
 use serde::Serialize;
 
-use crate::engine::STOPPING;
+use crate::engine::{Claim, STOPPING};
 use crate::error::ActionError;
-use crate::home::{BatchRequest, Home, now};
+use crate::home::{BatchRequest, Home, Ids, now};
 use crate::standing::executor_of;
 
 /// Tasks to be added.
@@ -84,31 +84,75 @@ pub fn add(home: &Home, request: AddRequest<'_>) -> Result<AddReply, ActionError
 /// # Errors
 /// When the key belongs to other tasks, or the batch cannot be written; there is none then.
 pub fn create(home: &Home, new: &BatchRequest, plan: &Plan) -> Result<AddReply, ActionError> {
-    Ok(create_open(home, new, plan)?.0)
+    let mut ids = home.lock_ids()?;
+    if let Some(known) = known(home, new, plan)? {
+        return Ok(known);
+    }
+    let (added, claim) = create_locked(home, &mut ids, new, plan, 0)?;
+    claim.release()?;
+    Ok(added)
 }
 
-/// Does what [`create`] does; of a batch that is new it also gives the open file, for who works on it next.
+/// A batch to run.
+#[derive(Debug)]
+pub enum ToRun {
+    /// A new one, that nobody else works on before this process does.
+    New(Claim),
+    /// One with the same key and tasks.
+    Known(AddReply),
+    /// The last one of the same task file, where that was asked for.
+    OfFile(BatchFile),
+}
+
+/// Makes a batch of checked tasks to run them, or finds the one there is: by its key, or with `of_file` by its task
+/// file. Two that ask at one moment get one batch.
 ///
 /// # Errors
 /// As [`create`].
-pub fn create_open(
+pub fn create_to_run(
     home: &Home,
     new: &BatchRequest,
     plan: &Plan,
-) -> Result<(AddReply, Option<Store>), ActionError> {
+    of_file: bool,
+) -> Result<ToRun, ActionError> {
     let mut ids = home.lock_ids()?;
-    if let Some(key) = &new.settings.key
-        && let Some(store) = batch_of_key(home, key)?
-    {
-        let specs: Vec<&TaskSpec> = plan.tasks().map(|(spec, _)| &**spec).collect();
-        return Ok((existing(&store, key, &specs)?, None));
+    if of_file && let Some(file) = home.last_of(new)? {
+        return Ok(ToRun::OfFile(file));
     }
-    let mut store = home.create_locked(&mut ids, new)?;
-    match write_new(home, &mut store, plan, new) {
-        Ok(added) => Ok((added, Some(store))),
+    if let Some(known) = known(home, new, plan)? {
+        return Ok(ToRun::Known(known));
+    }
+    let (_, claim) = create_locked(home, &mut ids, new, plan, 1)?;
+    Ok(ToRun::New(claim))
+}
+
+/// The batch that has the key of another one and the same tasks.
+fn known(home: &Home, new: &BatchRequest, plan: &Plan) -> Result<Option<AddReply>, ActionError> {
+    let Some(key) = &new.settings.key else {
+        return Ok(None);
+    };
+    let Some(store) = batch_of_key(home, key)? else {
+        return Ok(None);
+    };
+    let specs: Vec<&TaskSpec> = plan.tasks().map(|(spec, _)| &**spec).collect();
+    existing(&store, key, &specs).map(Some)
+}
+
+fn create_locked(
+    home: &Home,
+    ids: &mut Ids,
+    new: &BatchRequest,
+    plan: &Plan,
+    run: u32,
+) -> Result<(AddReply, Claim), ActionError> {
+    let mut new = new.clone();
+    new.origin.missing = Some(u32::try_from(plan.len()).unwrap_or(u32::MAX));
+    let mut claim = home.create_locked(ids, &new, run)?;
+    match write_new(home, &mut claim.store, plan, &new) {
+        Ok(added) => Ok((added, claim)),
         Err(error) => {
             // Nothing half done: a batch whose tasks cannot be written is none.
-            let _ = store.file().remove();
+            let _ = claim.file().remove();
             Err(error)
         }
     }
@@ -155,6 +199,7 @@ fn write_new(
         let content = ContentHash::of_all(plan.tasks().map(|(spec, _)| &**spec));
         adding.set_extra("content", &content.to_string())?;
     }
+    adding.note_complete()?;
     let added = adding.commit()?;
     let last = added.first.index() + added.count as usize;
     let name = |index: usize| batch.task(TaskId::from_index(index)).to_string();
@@ -165,7 +210,7 @@ fn write_new(
         added: added.count,
         existing: 0,
         running: false,
-        file: store.file().path().to_owned(),
+        file: store.file().shown().to_owned(),
     })
 }
 
@@ -180,9 +225,10 @@ fn add_to(
     tasks: Vec<TaskSpec>,
     catalog: &dyn Catalog,
 ) -> Result<AddReply, ActionError> {
-    let info = store.info()?;
     let (batch, file) = (store.batch(), store.file().clone());
     let mut adding = store.adding(now())?;
+    let info = adding.info()?;
+    ActionError::refuse_incomplete(&file, &info)?;
     let Sorted { places, new } = sort(&adding, batch, info.identity, tasks)?;
     let plan = {
         let submitted = |id: &str| adding.find(id).ok().flatten();
@@ -212,7 +258,7 @@ fn add_to(
         added: added.count,
         existing: u32::try_from(places.iter().flatten().count()).unwrap_or(u32::MAX),
         running: added.live && is_executed(&file)?,
-        file: file.path().to_owned(),
+        file: file.shown().to_owned(),
     })
 }
 
@@ -290,7 +336,7 @@ fn existing(store: &Store, key: &str, tasks: &[&TaskSpec]) -> Result<AddReply, A
         added: 0,
         existing: u32::try_from(tasks.len()).unwrap_or(u32::MAX),
         running: is_executed(store.file())?,
-        file: store.file().path().to_owned(),
+        file: store.file().shown().to_owned(),
     })
 }
 

@@ -6,15 +6,16 @@
 
 use std::time::Duration;
 
-use batch_process::{Signal, signal_process};
+use batch_process::{Signal, boot_id, end_run, signal_process};
 use batch_runtime::{Registry, RunReport};
 use batch_store::{Asked, BatchFile, Durability, Holder, Lease, Obstacle, Store, StoreError};
 use tokio::time::{Instant, sleep};
 
 use crate::control::{Answer, Control, ControlReply, Stop};
-use crate::engine::{DISK_FULL, Engine, EngineOptions, FILE_BUSY, Mode};
+use crate::engine::{Claim, DISK_FULL, Engine, EngineOptions, FILE_BUSY, Mode};
 use crate::error::ActionError;
 use crate::home::now;
+use crate::naming::Naming;
 
 /// How long an executor may take to answer. It needs some seconds to load a batch with millions of tasks.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,6 +28,9 @@ const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Whoever asks for anything else waits so long for that program.
 const BUSY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the end of a process may take that was killed.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -63,11 +67,15 @@ pub async fn ask_executor(
             None => return Ok(None),
             // Another one who obeys a request of their own has it for a moment.
             Some(holder) if holder.run == 0 => sleep(LOOK).await,
-            Some(holder) => {
-                if let Some(reply) = ask_holder(file, &control, &holder).await? {
-                    return reply.map(Some).map_err(ActionError::Refused);
+            Some(holder) => match holder.silence() {
+                // What it keeps of the file it keeps from us as well: nothing is written.
+                Some(silence) => return without_life(file, &control, holder, silence).await,
+                None => {
+                    if let Some(reply) = ask_holder(file, &control, &holder).await? {
+                        return reply.map(Some).map_err(ActionError::Refused);
+                    }
                 }
-            }
+            },
         }
         if began.elapsed() > PATIENCE {
             return Err(no_answer(file, Lease::holder(file)?.unwrap_or_default()));
@@ -75,7 +83,7 @@ pub async fn ask_executor(
     }
 }
 
-/// Asks by the file. `None` when the executor ended before it answered: nothing was done then.
+/// Asks by the file. `None` when the executor ended or fell silent before it answered: nothing was done then.
 async fn ask_holder(
     file: &BatchFile,
     control: &Control,
@@ -84,6 +92,8 @@ async fn ask_holder(
     let began = Instant::now();
     let mut request = match Request::put(file, control).await? {
         Ok(request) => request,
+        // It may stand still in the middle of writing.
+        Err(_) if is_silent_or_gone(file)? => return Ok(None),
         Err(obstacle) => return by_signal(file, control, holder, obstacle, false).map(Some),
     };
     loop {
@@ -97,12 +107,14 @@ async fn ask_holder(
             Asked::Dropped => return Ok(None),
             Asked::Open => {}
         }
-        let now = Lease::holder(file)?;
-        let gone = now.is_none();
-        let told = now.and_then(|holder| obstacle_in(&holder));
-        let told = told.filter(|_| began.elapsed() > OBSTACLE_PATIENCE);
-        if gone || told.is_some() || began.elapsed() > PATIENCE {
+        let there = Lease::holder(file)?;
+        let gone = there.is_none();
+        let silent = there.as_ref().is_some_and(|now| now.silence().is_some());
+        let told = there.and_then(|holder| obstacle_in(&holder));
+        let told = told.filter(|_| !silent && began.elapsed() > OBSTACLE_PATIENCE);
+        if gone || silent || told.is_some() || began.elapsed() > PATIENCE {
             match (request.take_back()?, told) {
+                (TakenBack::Done | TakenBack::NotNow(_), _) if silent => return Ok(None),
                 // It has just been answered or dropped: the next look tells.
                 (TakenBack::TooLate, _) => {}
                 (_, Some(obstacle)) => {
@@ -122,6 +134,40 @@ async fn ask_holder(
         }
         sleep(LOOK).await;
     }
+}
+
+fn is_silent_or_gone(file: &BatchFile) -> Result<bool, ActionError> {
+    Ok(Lease::holder(file)?.is_none_or(|holder| holder.silence().is_some()))
+}
+
+/// An executor that stands still obeys nothing. It can be killed, and what it has left running with it.
+async fn without_life(
+    file: &BatchFile,
+    control: &Control,
+    holder: Holder,
+    silence: Duration,
+) -> Result<Option<ControlReply>, ActionError> {
+    let is_kill = matches!(control, Control::Stop { how: Stop::Kill });
+    let killed = is_kill && holder.boot == boot_id() && {
+        let killed = signal_process(&holder.mark, Signal::Kill);
+        killed.map_err(|error| ActionError::io("kill the executor of", file.shown(), error))?
+    };
+    if !killed {
+        let batch = Store::open_read(file.clone())?.batch();
+        return Err(ActionError::Silent {
+            holder: Box::new(holder),
+            silence,
+            naming: Naming::new(batch, file.shown()),
+        });
+    }
+    // Its guardian ends what it leaves, unless that stands still as well.
+    let until = Instant::now() + KILL_PATIENCE;
+    while Lease::holder(file)?.is_some_and(|now| now.mark == holder.mark) && Instant::now() < until
+    {
+        sleep(LOOK).await;
+    }
+    end_run(&holder.mark, Duration::ZERO).await;
+    Ok(Some(ControlReply::default()))
 }
 
 /// What an executor says that it waits for.
@@ -167,7 +213,9 @@ impl Request {
             };
             match error.obstacle() {
                 None => return Err(error.into()),
-                Some(Obstacle::Busy) if began.elapsed() < patience => sleep(LOOK).await,
+                Some(Obstacle::Busy) if began.elapsed() < patience && !is_silent_or_gone(file)? => {
+                    sleep(LOOK).await;
+                }
                 Some(obstacle) => return Ok(Err(obstacle)),
             }
         }
@@ -239,8 +287,44 @@ async fn alone(file: &BatchFile, control: Control) -> Result<ControlReply, Actio
         let batch = Store::open_read(file.clone())?.batch();
         return Err(ActionError::Refused(format!("nothing runs {batch}")));
     }
-    let engine = Engine::start(EngineOptions {
-        file: file.clone(),
+    let claim = Claim::take(file, Durability::Full, Mode::Control).await?;
+    let engine = control_engine(claim).await?;
+    let reply = engine.obey(control).await;
+    engine.run().close();
+    let finished = engine.finish().await?;
+    // What stood in the way of the journal is why the request was not obeyed.
+    match (finished.lost, obstacle_of(&finished.report)) {
+        (Some(lost), _) => Err(lost.into()),
+        (None, Some(obstacle)) => Err(obstacle.error(file.path()).into()),
+        (None, None) => reply,
+    }
+}
+
+/// What kept a run from writing what happened.
+fn obstacle_of(report: &RunReport) -> Option<Obstacle> {
+    let error = report.sink_error.as_ref()?;
+    error.0.downcast_ref::<StoreError>()?.obstacle()
+}
+
+/// Obeys requests on a batch that this process has claimed, one after the other.
+pub(crate) async fn obey_claimed(
+    mut claim: Claim,
+    controls: impl IntoIterator<Item = Control>,
+) -> Result<Claim, ActionError> {
+    for control in controls {
+        let engine = control_engine(claim).await?;
+        let reply = engine.obey(control).await;
+        engine.run().close();
+        claim = engine.finish_claimed(Durability::Full).await?;
+        reply?;
+    }
+    Ok(claim)
+}
+
+/// An engine that starts nothing, and obeys.
+async fn control_engine(claim: Claim) -> Result<Engine, ActionError> {
+    let options = EngineOptions {
+        file: claim.file().clone(),
         durability: Durability::Full,
         mode: Mode::Control,
         registry: &|_, _| Registry::new(),
@@ -249,22 +333,8 @@ async fn alone(file: &BatchFile, control: Control) -> Result<ControlReply, Actio
         feeding: false,
         max_concurrent: None,
         unpause: false,
-    })
-    .await?;
-    let reply = engine.obey(control).await;
-    engine.run().close();
-    let finished = engine.finish().await?;
-    // What stood in the way of the journal is why the request was not obeyed.
-    match obstacle_of(&finished.report) {
-        Some(obstacle) => Err(obstacle.error(file.path()).into()),
-        None => reply,
-    }
-}
-
-/// What kept a run from writing what happened.
-fn obstacle_of(report: &RunReport) -> Option<Obstacle> {
-    let error = report.sink_error.as_ref()?;
-    error.0.downcast_ref::<StoreError>()?.obstacle()
+    };
+    Engine::start_claimed(claim, options).await
 }
 
 fn no_answer(file: &BatchFile, holder: Holder) -> ActionError {

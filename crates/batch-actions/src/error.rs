@@ -2,12 +2,13 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use batch_core::{BatchId, FullTaskId, PlanProblem};
+use batch_core::{BatchId, FullTaskId, PlanProblem, ShortDuration};
 use batch_export::{ExportError, FilterError};
-use batch_store::{BatchFile, Holder, LeaseError, Obstacle, Store, StoreError};
+use batch_store::{BatchFile, BatchInfo, Holder, LeaseError, Obstacle, Store, StoreError};
 
-use crate::naming::Naming;
+use crate::naming::{Naming, quoted};
 
 /// Why an action was not done. Nothing has changed then, unless it says so.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +58,7 @@ pub enum ActionError {
         difference: String,
     },
     /// An executor works on the batch.
-    #[error("{batch} is being run by process {} (run {}); stop it with: bex stop {naming}", holder.pid, holder.run)]
+    #[error("{batch} {}", running(holder, naming))]
     Running {
         /// The batch.
         batch: BatchId,
@@ -102,6 +103,28 @@ pub enum ActionError {
         obstacle: Obstacle,
         /// The request is in the file already, and cannot be taken back.
         waits: bool,
+    },
+    /// Whoever works on the batch gives no sign of life.
+    #[error("{}; end it with: bex stop --kill {naming}", silent(holder, *silence))]
+    Silent {
+        /// The process.
+        holder: Box<Holder>,
+        /// For how long.
+        silence: Duration,
+        /// How a command names the batch.
+        naming: Naming,
+    },
+    /// The batch is not all there.
+    #[error("{batch} is incomplete: {}", incomplete(*missing, origin.as_deref(), naming))]
+    Incomplete {
+        /// The batch.
+        batch: BatchId,
+        /// How many tasks were to be written.
+        missing: u32,
+        /// The task file they come from.
+        origin: Option<String>,
+        /// How a command names the batch.
+        naming: Naming,
     },
     /// A background executor could not be started.
     #[error("the executor did not start: {0}")]
@@ -162,9 +185,24 @@ impl ActionError {
                     StoreError::Missing(_)
                         | StoreError::Exists(_)
                         | StoreError::NotABatch(_)
+                        | StoreError::Linked { .. }
+                        | StoreError::MountedAlone(_)
                         | StoreError::Newer { .. }
                 )
         )
+    }
+
+    /// A batch whose tasks are not all written is none that anything can be done with.
+    pub(crate) fn refuse_incomplete(file: &BatchFile, info: &BatchInfo) -> Result<(), Self> {
+        match info.origin.missing {
+            None => Ok(()),
+            Some(missing) => Err(Self::Incomplete {
+                batch: info.batch,
+                missing,
+                origin: info.origin.file.clone(),
+                naming: Naming::new(info.batch, file.shown()),
+            }),
+        }
     }
 
     /// Whether the same can be done a while later: the disk is full, or another program holds the batch file.
@@ -182,12 +220,54 @@ impl ActionError {
                 Self::Running {
                     batch,
                     holder: Box::new(holder),
-                    naming: Naming::new(batch, file.path()),
+                    naming: Naming::new(batch, file.shown()),
                 }
             }
             LeaseError::Store(error) => Self::Store(error),
         }
     }
+}
+
+fn running(holder: &Holder, naming: &Naming) -> String {
+    let pid = holder.pid;
+    if let Some(silence) = holder.silence() {
+        let silent = silent(holder, silence);
+        return format!("is being run, and {silent}; end it with: bex stop --kill {naming}");
+    }
+    match holder.run {
+        0 => format!("is being changed by process {pid}; try again"),
+        run => {
+            format!("is being run by process {pid} (run {run}); stop it with: bex stop {naming}")
+        }
+    }
+}
+
+/// The sentence on an executor that gives no sign of life.
+pub(crate) fn silent(holder: &Holder, silence: Duration) -> String {
+    let silence = match silence.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        _ => ShortDuration(silence).to_string(),
+    };
+    format!(
+        "process {} has given no sign of life for {silence}",
+        holder.pid
+    )
+}
+
+/// What is missing in a batch, and what can be done.
+pub(crate) fn incomplete(missing: u32, origin: Option<&str>, naming: &Naming) -> String {
+    let them = match missing {
+        1 => "its task was".to_owned(),
+        count => format!("its {count} tasks were"),
+    };
+    let again = origin.map_or_else(
+        || "give them again as a new batch".to_owned(),
+        |file| format!("give them again with: bex run --resume {}", quoted(file)),
+    );
+    format!(
+        "{them} not written before the process that made it ended, so none can run; {again}, or remove it with: {}",
+        naming.removal()
+    )
 }
 
 fn hint(help: Option<&String>) -> String {

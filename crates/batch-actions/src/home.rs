@@ -13,10 +13,11 @@ use std::time::SystemTime;
 
 use batch_core::{BatchId, BatchSettings, Time};
 use batch_store::{
-    BatchFile, ContentHash, Durability, NewBatch, Origin, Store, first_key_name, private_folder,
-    remove_dead_files,
+    BatchFile, ContentHash, Durability, LeftInLease, NewBatch, Origin, Store, first_key_name,
+    private_folder, remove_dead_files,
 };
 
+use crate::engine::{Claim, me};
 use crate::error::ActionError;
 
 /// The state folder.
@@ -165,15 +166,29 @@ impl Home {
     /// # Errors
     /// When its file cannot be made.
     pub fn create(&self, request: &BatchRequest) -> Result<Store, ActionError> {
-        let mut ids = self.lock_ids()?;
-        self.create_locked(&mut ids, request)
+        let claim = self.create_claimed(request)?;
+        let file = claim.file().clone();
+        // Nobody else has heard of it yet.
+        claim.release()?;
+        Ok(Store::open(file, request.durability)?)
     }
 
+    /// Makes a batch without tasks, with the next number, that nobody else works on before this process does.
+    ///
+    /// # Errors
+    /// When its file cannot be made.
+    pub fn create_claimed(&self, request: &BatchRequest) -> Result<Claim, ActionError> {
+        let mut ids = self.lock_ids()?;
+        self.create_locked(&mut ids, request, 1)
+    }
+
+    /// `run` is the run that is to begin, 0 for none.
     pub(crate) fn create_locked(
         &self,
         ids: &mut Ids,
         request: &BatchRequest,
-    ) -> Result<Store, ActionError> {
+        run: u32,
+    ) -> Result<Claim, ActionError> {
         let batch = ids.next(&self.batches_there()?)?;
         let file = match &request.file {
             Some(path) => BatchFile::new(path),
@@ -186,7 +201,31 @@ impl Home {
             origin: request.origin.clone(),
             created_at: now(),
         };
-        Ok(Store::create(file, &new, request.durability)?)
+        let (store, lease) = Store::create_held(file, &new, request.durability, &me(run))?;
+        Ok(Claim {
+            store,
+            lease,
+            left: LeftInLease::default(),
+        })
+    }
+
+    /// The last batch that was made of the same task file, or the one in the file that is asked for.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn last_of(&self, request: &BatchRequest) -> Result<Option<BatchFile>, ActionError> {
+        if let Some(path) = &request.file {
+            return Ok(path.exists().then(|| BatchFile::new(path)));
+        }
+        for batch in self.batches_there()?.into_iter().rev() {
+            let file = self.file(batch);
+            let info = Store::open_read(file.clone()).and_then(|store| store.info());
+            // One that cannot be read is none that could go on.
+            if info.is_ok_and(|info| info.origin.file == request.origin.file) {
+                return Ok(Some(file));
+            }
+        }
+        Ok(None)
     }
 
     pub(crate) fn lock_ids(&self) -> Result<Ids, ActionError> {
@@ -258,9 +297,8 @@ impl Home {
                 .open(&path)?;
             let mut text = store.batch().to_string().into_bytes();
             if *store.file() != self.file(store.batch()) {
-                let elsewhere = std::path::absolute(store.file().path())?;
                 text.push(b'\n');
-                text.extend_from_slice(elsewhere.as_os_str().as_bytes());
+                text.extend_from_slice(store.file().path().as_os_str().as_bytes());
             }
             file.write_all(&text)
         };
@@ -303,10 +341,7 @@ pub(crate) fn refuse_network(path: &Path) -> Result<(), ActionError> {
     if env::var_os("BEX_ALLOW_NETWORK_FS").is_some_and(|value| value == "1") {
         return Ok(());
     }
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = path.parent().unwrap_or(path);
     match batch_process::network_file_system(folder) {
         Ok(Some(kind)) => Err(ActionError::NetworkFileSystem {
             path: folder.to_owned(),

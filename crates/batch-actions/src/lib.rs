@@ -33,12 +33,12 @@ mod status;
 mod wait;
 mod words;
 
-pub use add::{AddReply, AddRequest, Target, add, create, create_open};
+pub use add::{AddReply, AddRequest, Target, ToRun, add, create, create_to_run};
 pub use ask::{ask, ask_executor};
 pub use choice::{Choice, Resolved, find_task};
 pub use control::{Control, ControlReply, Refused, Removed, Stop};
 pub use engine::{
-    Adder, Engine, EngineOptions, Finished, LeftoverProcess, Mode, Room, is_output_closed,
+    Adder, Claim, Engine, EngineOptions, Finished, LeftoverProcess, Mode, Room, is_output_closed,
 };
 pub use error::ActionError;
 pub use home::{BatchRequest, Home, default_slots, now};
@@ -54,4 +54,4 @@ pub use start::{StartReply, start, tell_parent};
 pub use status::{
     BatchStatus, CauseStatus, Listed, RunningStatus, State, Unreadable, list, status, status_of,
 };
-pub use wait::{Until, Waited, wait, wait_for};
+pub use wait::{Until, Waited, until_complete, wait, wait_for};

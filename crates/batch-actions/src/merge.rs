@@ -11,10 +11,10 @@ use batch_core::{BatchId, BatchSettings, Plan, Status, TaskId, TaskSpec, may_hav
 use batch_store::{Adding, BatchFile, ContentHash, Durability, Identity, Selection, Store};
 use serde::Serialize;
 
-use crate::ask::ask;
+use crate::ask::obey_claimed;
 use crate::choice::Choice;
 use crate::control::Control;
-use crate::engine::take_lease;
+use crate::engine::{Claim, Mode};
 use crate::error::ActionError;
 use crate::home::now;
 
@@ -65,7 +65,7 @@ fn as_given(task: TaskId, spec: Arc<TaskSpec>) -> (Arc<TaskSpec>, bool) {
 }
 
 /// Brings the tasks and the settings of a batch into line with a plan, and says what that comes to. The key stays.
-/// Nothing is started.
+/// Nothing is started; the batch is claimed for that, so that nobody else runs it in between.
 ///
 /// # Errors
 /// When somebody works on the batch, or its file cannot be used.
@@ -73,10 +73,11 @@ pub async fn merge(
     file: &BatchFile,
     plan: &Plan,
     settings: &BatchSettings,
-) -> Result<Merged, ActionError> {
-    // Held until the new tasks are in the batch: another one who does the same would add them as well.
-    let (lease, _) = take_lease(file).await?;
-    let mut store = Store::open(file.clone(), Durability::Full)?;
+    durability: Durability,
+) -> Result<(Merged, Claim), ActionError> {
+    // Held until the run: another one who does the same would add and run them as well.
+    let mut claim = Claim::take(file, durability, Mode::Execute).await?;
+    let store = &mut claim.store;
     let batch = store.batch();
     store.change_settings(|old| {
         let key = old.key.take();
@@ -84,21 +85,22 @@ pub async fn merge(
         old.key = key;
     })?;
     let identity = store.info()?.identity;
-    let old = old_tasks(&store, identity)?;
+    let old = old_tasks(store, identity)?;
     let matched = match_up(&old, plan, identity);
     let used: HashSet<TaskId> = matched.iter().flatten().map(|old| old.task).collect();
     let gone: Vec<&Old> = old.iter().filter(|old| !used.contains(&old.task)).collect();
-    let new = add_new(&mut store, plan, &matched, &gone)?;
-    drop((store, lease));
-    take_away(file, batch, &gone).await?;
+    let new = add_new(store, plan, &matched, &gone)?;
     let kept = || matched.iter().flatten().copied();
     let again = kept().filter(|old| matches!(old.status, Status::Failed | Status::Cancelled));
-    ask_for(file, batch, again, |tasks| Control::Retry { tasks }).await?;
-    Ok(Merged {
+    let [cancel, clear] = take_away(batch, &gone);
+    let retry = about(batch, again, |tasks| Control::Retry { tasks });
+    let claim = obey_claimed(claim, [cancel, clear, retry].into_iter().flatten()).await?;
+    let merged = Merged {
         new,
         gone: gone.len() as u64,
         ..Merged::of(batch, kept())
-    })
+    };
+    Ok((merged, claim))
 }
 
 impl Merged {
@@ -120,27 +122,25 @@ impl Merged {
 }
 
 /// Removes the tasks that the file does not ask for any more, but for those that completed: results stay.
-async fn take_away(file: &BatchFile, batch: BatchId, gone: &[&Old]) -> Result<(), ActionError> {
+fn take_away(batch: BatchId, gone: &[&Old]) -> [Option<Control>; 2] {
     let gone = || gone.iter().copied();
     let open = gone().filter(|old| !old.status.is_final());
-    ask_for(file, batch, open, |tasks| Control::Cancel { tasks }).await?;
     // A failure of what the file does not ask for any more is none.
     let unwanted = gone().filter(|old| old.status != Status::Completed);
-    ask_for(file, batch, unwanted, |tasks| Control::Clear { tasks }).await
+    [
+        about(batch, open, |tasks| Control::Cancel { tasks }),
+        about(batch, unwanted, |tasks| Control::Clear { tasks }),
+    ]
 }
 
-/// Has something done to tasks, where there are any.
-async fn ask_for<'o>(
-    file: &BatchFile,
+/// What is to be done to tasks, where there are any.
+fn about<'o>(
     batch: BatchId,
     tasks: impl Iterator<Item = &'o Old>,
     what: impl FnOnce(Choice) -> Control,
-) -> Result<(), ActionError> {
+) -> Option<Control> {
     let names: Vec<String> = tasks.map(|old| batch.task(old.task).to_string()).collect();
-    if !names.is_empty() {
-        ask(file, what(Choice::of(names))).await?;
-    }
-    Ok(())
+    (!names.is_empty()).then(|| what(Choice::of(names)))
 }
 
 fn old_tasks(store: &Store, identity: Identity) -> Result<Vec<Old>, ActionError> {
@@ -284,6 +284,7 @@ fn add_new(
                 (&**spec, needs)
             }),
     )?;
+    adding.note_complete()?;
     Ok(adding.commit()?.count.into())
 }
 

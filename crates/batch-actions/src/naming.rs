@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
+use batch_store::BatchFile;
+
 use crate::home::Home;
 
 /// The option by which a command finds a batch: `-b b7` where it lies in the state folder, `--store FILE`
@@ -21,14 +23,18 @@ impl Naming {
     }
 
     fn in_home(home: &Home, batch: String, file: &Path) -> Self {
-        let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let usual = batch.parse().ok().map(|id| home.file(id));
-        let is_usual = usual.is_some_and(|usual| whole(usual.path()) == whole(file));
-        let elsewhere = (!is_usual).then(|| {
-            let name = file.to_string_lossy();
-            shlex::try_quote(&name).map_or_else(|_| name.to_string(), |quoted| quoted.into_owned())
-        });
+        let is_usual = usual.is_some_and(|usual| usual == BatchFile::new(file));
+        let elsewhere = (!is_usual).then(|| quoted(&file.to_string_lossy()));
         Self { batch, elsewhere }
+    }
+
+    /// What removes the batch.
+    pub(crate) fn removal(&self) -> String {
+        match &self.elsewhere {
+            None => format!("bex rm {}", self.batch),
+            Some(file) => format!("rm {file} {file}.lease"),
+        }
     }
 
     /// A task for a verb that takes tasks: its full name says the batch, too.
@@ -38,6 +44,11 @@ impl Naming {
             Some(_) => format!("{task} {self}"),
         }
     }
+}
+
+/// A text as a shell takes it.
+pub(crate) fn quoted(text: &str) -> String {
+    shlex::try_quote(text).map_or_else(|_| text.to_owned(), |quoted| quoted.into_owned())
 }
 
 impl fmt::Display for Naming {

@@ -108,7 +108,11 @@ fn is_over(file: &BatchFile, older_than: Duration) -> Result<bool, ActionError> 
             .as_ref()
             .map_or(overview.info.created_at, |run| run.seen_at);
         // One whose input was not read to its end is stopped, and has nothing left to do either.
-        let ended = matches!(state, State::Completed | State::Failed | State::Stopped);
+        // Nor has one whose tasks never came.
+        let ended = matches!(
+            state,
+            State::Completed | State::Failed | State::Stopped | State::Incomplete
+        );
         Ok(ended && overview.open() == 0 && now().since(last) >= older_than)
     };
     match look() {

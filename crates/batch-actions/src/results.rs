@@ -70,6 +70,7 @@ fn write(
     request: &ResultsRequest,
     writer: &mut dyn ResultWriter,
 ) -> Result<u64, ActionError> {
+    ActionError::refuse_incomplete(store.file(), &store.info()?)?;
     let resolved = request.tasks.resolve(store)?;
     let standing = Standing::of(store)?;
     let mut selection = standing.to_read(&resolved.selection);

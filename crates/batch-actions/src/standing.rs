@@ -12,7 +12,8 @@ use crate::error::ActionError;
 /// How the tasks of a batch are to be shown at a moment.
 #[derive(Clone, Debug)]
 pub struct Standing {
-    executor: Option<Holder>,
+    /// Who works on the batch, be it for a moment.
+    holder: Option<Holder>,
 }
 
 /// The process that runs the tasks of a batch, if there is one.
@@ -27,12 +28,16 @@ impl Standing {
     /// # Errors
     /// When that cannot be told.
     pub fn of(store: &Store) -> Result<Self, ActionError> {
-        let executor = executor_of(store.file())?;
-        Ok(Self { executor })
+        let holder = Lease::holder(store.file())?;
+        Ok(Self { holder })
+    }
+
+    pub(crate) fn holder(&self) -> Option<&Holder> {
+        self.holder.as_ref()
     }
 
     pub(crate) fn executor(&self) -> Option<&Holder> {
-        self.executor.as_ref()
+        self.holder().filter(|holder| holder.run > 0)
     }
 
     /// How many tasks have a status.
@@ -46,7 +51,7 @@ impl Standing {
 
     /// How many of the queued tasks a dead executor was running.
     pub fn interrupted(&self, overview: &Overview) -> u64 {
-        match self.executor {
+        match self.executor() {
             Some(_) => 0,
             None => overview.count(Status::Running),
         }
@@ -54,7 +59,7 @@ impl Standing {
 
     /// Makes of a task as the file has it the task that is shown.
     pub fn show(&self, record: &mut TaskRecord) {
-        if self.executor.is_some() || record.status != Status::Running {
+        if self.executor().is_some() || record.status != Status::Running {
             return;
         }
         record.status = Status::Queued;
@@ -71,7 +76,7 @@ impl Standing {
     #[must_use]
     pub fn to_read(&self, chosen: &Selection) -> Selection {
         let mut selection = chosen.clone();
-        if self.executor.is_none() && selection.statuses.contains(&Status::Queued) {
+        if self.executor().is_none() && selection.statuses.contains(&Status::Queued) {
             selection.statuses.push(Status::Running);
         }
         selection

@@ -1,13 +1,14 @@
 //! How a batch is getting on: [`status`] and [`list`].
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use batch_core::{BatchId, Status, Time};
 use batch_store::{BatchFile, Holder, Overview, Selection, Store};
 use serde::Serialize;
 
 use crate::engine::STOPPING;
-use crate::error::ActionError;
+use crate::error::{ActionError, incomplete, silent};
 use crate::home::{Home, now};
 use crate::naming::Naming;
 use crate::standing::Standing;
@@ -18,6 +19,8 @@ use crate::standing::Standing;
 pub enum State {
     /// It has tasks, and nobody has run it yet.
     New,
+    /// The tasks that it was made for are not in it.
+    Incomplete,
     /// An executor works on it.
     Running,
     /// Nothing more starts until it is resumed.
@@ -46,6 +49,9 @@ pub struct BatchStatus {
     /// Its time was up before its end. One that a failure ended, as it asked for, ran to its end.
     #[serde(skip)]
     pub timed_out: bool,
+    /// How long its executor has given no sign of life, where that is too long.
+    #[serde(skip)]
+    pub silence: Option<Duration>,
     /// How many tasks there are.
     pub total: u64,
     /// Tasks of each status.
@@ -176,8 +182,8 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
     let holder = standing.executor();
     let overview = store.overview()?;
     let batch = store.batch();
-    let naming = Naming::new(batch, store.file().path());
-    let (state, reason) = state(&overview, holder, &naming);
+    let naming = Naming::new(batch, store.file().shown());
+    let (state, reason) = state(&overview, standing.holder(), &naming);
     let (total, open) = (overview.tasks(), overview.open());
     let live = overview.run.as_ref().filter(|_| holder.is_some());
     let info = &overview.info;
@@ -186,6 +192,7 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         name: info.settings.name.clone(),
         state,
         reason,
+        silence: holder.and_then(Holder::silence),
         timed_out: state == State::Failed && cut_short(&overview) == Some(CutShort::Time),
         total,
         queued: standing.count(&overview, Status::Queued),
@@ -195,6 +202,7 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         failed: overview.count(Status::Failed),
         cancelled: overview.count(Status::Cancelled),
         progress: match total {
+            0 if state == State::Incomplete => 0.0,
             0 => 100.0,
             total => (total - open) as f64 * 100.0 / total as f64,
         },
@@ -215,15 +223,27 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         last_end: overview.last_end(),
         started_at: overview.run.as_ref().map(|run| text(run.started_at)),
         ended_at: overview.run.as_ref().and_then(|run| run.ended_at).map(text),
-        file: store.file().path().to_owned(),
+        file: store.file().shown().to_owned(),
         running_tasks: None,
     })
 }
 
 fn state(overview: &Overview, holder: Option<&Holder>, naming: &Naming) -> (State, Option<String>) {
+    if let Some(missing) = overview.info.origin.missing {
+        return (
+            State::Incomplete,
+            Some(missing_text(overview, missing, holder, naming)),
+        );
+    }
+    let holder = holder.filter(|holder| holder.run > 0);
     let paused = overview.info.paused.clone();
     let died_text = || format!("its executor died; go on with: bex resume {naming}");
     if let Some(holder) = holder {
+        if let Some(silence) = holder.silence() {
+            let silent = silent(holder, silence);
+            let why = format!("{silent}; end it with: bex stop --kill {naming}");
+            return (State::Running, Some(why));
+        }
         return match (holder.note.as_deref().map(str::to_owned), paused) {
             (Some(note), _) if note == STOPPING => (State::Running, Some(note)),
             (Some(note), _) => (State::Paused, Some(note)),
@@ -272,6 +292,19 @@ fn state(overview: &Overview, holder: Option<&Holder>, naming: &Naming) -> (Stat
             (State::Stopped, Some(why))
         }
     }
+}
+
+/// What is said of a batch whose tasks are not in it.
+fn missing_text(
+    overview: &Overview,
+    missing: u32,
+    writer: Option<&Holder>,
+    naming: &Naming,
+) -> String {
+    if let Some(Holder { pid, .. }) = writer {
+        return format!("process {pid} is writing its {missing} tasks");
+    }
+    incomplete(missing, overview.info.origin.file.as_deref(), naming)
 }
 
 /// What ended the last run of a batch before all of its tasks had run.

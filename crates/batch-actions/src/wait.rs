@@ -35,6 +35,8 @@ pub enum Waited {
     TimedOut,
     /// Nothing works on the batch, so it will not come by itself.
     AtRest,
+    /// What works on the batch gives no sign of life.
+    Silent,
 }
 
 /// Waits for a batch, and says how it stands then.
@@ -65,9 +67,11 @@ pub async fn wait_for<E: From<ActionError>>(
     let mut last: Option<BatchStatus> = None;
     loop {
         let now = store.version().map_err(ActionError::from)?;
-        let nobody = Lease::holder(file).map_err(ActionError::from)?.is_none();
+        let holder = Lease::holder(file).map_err(ActionError::from)?;
+        let nobody = holder.is_none();
+        let silent = holder.is_some_and(|holder| holder.silence().is_some());
         let status = match last.take() {
-            Some(status) if version == Some(now) && !nobody => status,
+            Some(status) if version == Some(now) && !nobody && !silent => status,
             _ => status_of(&store)?,
         };
         version = Some(now);
@@ -75,8 +79,17 @@ pub async fn wait_for<E: From<ActionError>>(
             return Ok((Waited::Reached, status));
         }
         // A paused batch that somebody works on goes on some time.
-        if status.state.is_at_rest() || (status.state == State::Paused && status.pid.is_none()) {
+        let is_at_rest = match status.state {
+            State::Paused => status.pid.is_none(),
+            // Somebody may be writing its tasks.
+            State::Incomplete => nobody,
+            state => state.is_at_rest(),
+        };
+        if is_at_rest {
             return Ok((Waited::AtRest, status));
+        }
+        if silent {
+            return Ok((Waited::Silent, status));
         }
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
@@ -85,6 +98,22 @@ pub async fn wait_for<E: From<ActionError>>(
         last = Some(status);
         sleep(left.map_or(LOOK, |left| left.min(LOOK))).await;
     }
+}
+
+/// Waits until whoever makes a batch has written its tasks.
+///
+/// # Errors
+/// When nobody writes them any more, or the file cannot be read.
+pub async fn until_complete(file: &BatchFile) -> Result<(), ActionError> {
+    let store = Store::open_read(file.clone())?;
+    while store.info()?.origin.missing.is_some() {
+        if Lease::holder(file)?.is_none() {
+            // They may have come in between.
+            return ActionError::refuse_incomplete(file, &store.info()?);
+        }
+        sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 fn is_reached(until: Until, status: &BatchStatus) -> bool {

@@ -14,6 +14,7 @@ impl State {
     pub const fn name(self) -> &'static str {
         match self {
             Self::New => "new",
+            Self::Incomplete => "incomplete",
             Self::Running => "running",
             Self::Paused => "paused",
             Self::Stopped => "stopped",
@@ -38,7 +39,7 @@ impl State {
 
     /// Whether nothing more will happen by itself.
     pub const fn is_at_rest(self) -> bool {
-        !matches!(self, Self::Running | Self::Paused)
+        !matches!(self, Self::Running | Self::Paused | Self::Incomplete)
     }
 }
 

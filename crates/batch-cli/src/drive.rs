@@ -26,6 +26,8 @@ pub(crate) struct Driven {
     pub(crate) finished: Finished,
     /// The signal that ended it.
     pub(crate) signal: Option<u8>,
+    /// The file could not be read or written, or was taken away.
+    pub(crate) broken: Option<ActionError>,
     /// How the input ended.
     pub(crate) fed: Result<Input, CliError>,
 }
@@ -75,9 +77,10 @@ pub(crate) async fn drive(
     functions.close().await;
     say_leftovers(screen).await;
     let engine = Arc::into_inner(engine).expect("nobody else has the engine any more");
-    let finished = engine.finish().await?;
-    attended?;
+    let mut finished = engine.finish().await?;
+    let lost = finished.lost.take().map(ActionError::from);
     Ok(Driven {
+        broken: attended.err().or(lost),
         finished,
         signal: ended_by.get(),
         fed,

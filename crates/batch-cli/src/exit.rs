@@ -74,6 +74,7 @@ impl CliError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) | Self::Input(_) | Self::Read(_) | Self::Config(_) => Exit::Usage,
+            Self::Action(batch_actions::ActionError::Incomplete { .. }) => Exit::Stopped,
             Self::Action(error) if error.is_usage() => Exit::Usage,
             Self::Action(_) => Exit::Broken,
             Self::Export(_) | Self::System(..) => Exit::Broken,

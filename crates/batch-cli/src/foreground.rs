@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use batch_actions::{
-    ActionError, Engine, EngineOptions, Mode, Naming, Room, is_output_closed, remove_empty,
+    ActionError, Claim, Engine, EngineOptions, Mode, Naming, Room, is_output_closed, remove_empty,
     summary_of,
 };
 use batch_core::{BatchId, BatchSettings, Status, StopMode};
@@ -34,9 +34,9 @@ pub(crate) struct Onlooker {
 
 /// A stored batch that is run to its end before somebody's eyes.
 pub(crate) struct Foreground {
+    pub(crate) claim: Claim,
     /// Open throughout: whenever nobody has a file open any more, SQLite clears up, which takes a while.
     pub(crate) store: Store,
-    pub(crate) durability: Durability,
     pub(crate) max_concurrent: Option<NonZeroU32>,
     pub(crate) fail_fast: bool,
     /// Write the results of the whole batch at the end, from the batch file.
@@ -57,59 +57,102 @@ impl Foreground {
         let batch = self.store.batch();
         let (sink, results) = output.open(batch, &screen)?;
         let functions = Functions::of_environment()?;
-        let engine = self.take_up(&functions, sink, feeder.is_some()).await?;
+        let Self {
+            claim,
+            store: kept,
+            max_concurrent,
+            fail_fast,
+            whole_at_end,
+        } = self;
+        let engine = take_up(claim, &functions, sink, feeder.is_some(), max_concurrent).await?;
         results.set_room(Arc::clone(engine.room()));
         let name = engine.info().settings.name.clone();
         let store = Arc::clone(engine.store());
         let driven = drive(engine, &functions, feeder, signals, &screen).await?;
-        let summary = summary_of(&lock(&store))?;
-        let counts = lock(&store).overview().map_err(ActionError::from)?;
-        let failed = counts.count(Status::Failed) + counts.count(Status::Cancelled) > 0;
-        let report = &driven.finished.report;
-        conclude(report, results, name, Some(summary), failed, &screen)?;
-        self.end(driven, &lock(&store), failed, &screen)
+        let shown = conclude_stored(&driven, &lock(&store), results, name, &screen);
+        if let Some(broken) = driven.broken {
+            // What was asked to be written elsewhere has been, as far as it came.
+            return Err(broken.into());
+        }
+        let end = End {
+            driven,
+            failed: shown?,
+            fail_fast,
+            whole_at_end,
+        };
+        let exit = end.tell(&lock(&store), &screen);
+        drop(kept);
+        exit
     }
+}
 
-    /// Takes up the work on the batch, with its results going to a sink.
-    async fn take_up(
-        &self,
-        functions: &Functions,
-        sink: ResultSink,
-        feeding: bool,
-    ) -> Result<Engine, ActionError> {
-        let mut observer = sink.clone();
-        Engine::start(EngineOptions {
-            file: self.store.file().clone(),
-            durability: self.durability,
-            mode: Mode::Execute,
-            registry: &|folder, room| functions.stored(folder, room),
-            observe: &mut |_, events| {
-                // A writer that fails says so again at the end.
-                let _ = observer.on_events(events);
-            },
-            sinks: vec![Box::new(sink)],
-            feeding,
-            max_concurrent: self.max_concurrent,
-            unpause: true,
-        })
-        .await
-    }
+/// Takes up the work on a batch, with its results going to a sink.
+async fn take_up(
+    claim: Claim,
+    functions: &Functions,
+    sink: ResultSink,
+    feeding: bool,
+    max_concurrent: Option<NonZeroU32>,
+) -> Result<Engine, ActionError> {
+    let mut observer = sink.clone();
+    let options = EngineOptions {
+        file: claim.file().clone(),
+        durability: Durability::default(),
+        mode: Mode::Execute,
+        registry: &|folder, room| functions.stored(folder, room),
+        observe: &mut |_, events| {
+            // A writer that fails says so again at the end.
+            let _ = observer.on_events(events);
+        },
+        sinks: vec![Box::new(sink)],
+        feeding,
+        max_concurrent,
+        unpause: true,
+    };
+    Engine::start_claimed(claim, options).await
+}
 
+/// Closes the results of a stored batch and shows its summary; whether some tasks failed.
+fn conclude_stored(
+    driven: &Driven,
+    store: &Store,
+    results: Results,
+    name: Option<String>,
+    screen: &Screen,
+) -> Result<bool, CliError> {
+    let summary = summary_of(store)?;
+    let counts = store.overview().map_err(ActionError::from)?;
+    let failed = counts.count(Status::Failed) + counts.count(Status::Cancelled) > 0;
+    let report = &driven.finished.report;
+    conclude(report, results, name, Some(summary), failed, screen)?;
+    Ok(failed)
+}
+
+/// A run that is over.
+struct End {
+    driven: Driven,
+    failed: bool,
+    fail_fast: bool,
+    whole_at_end: Option<WholeResults>,
+}
+
+impl End {
     /// Writes what is written at the end, and tells what is left to do.
-    fn end(
-        self,
-        driven: Driven,
-        store: &Store,
-        failed: bool,
-        screen: &Screen,
-    ) -> Result<Exit, CliError> {
+    fn tell(self, store: &Store, screen: &Screen) -> Result<Exit, CliError> {
+        let Self {
+            driven,
+            failed,
+            fail_fast,
+            whole_at_end,
+        } = self;
         let Driven {
             finished,
             signal,
             fed,
+            broken: _,
         } = driven;
-        if let Some(whole) = self.whole_at_end {
-            whole.write(self.store.file())?;
+        if let Some(whole) = whole_at_end {
+            whole.write(store.file())?;
         }
         if let (Some(error), None) = (&finished.unwritten, &finished.report.sink_error) {
             screen.say(&error.to_string());
@@ -121,7 +164,7 @@ impl Foreground {
         let tasks = store.overview().map_err(ActionError::from)?.tasks();
         if tasks == 0 && fed.is_err() {
             // Nothing ran, and there is nothing to come back to.
-            remove_empty(self.store.file())?;
+            remove_empty(store.file())?;
         }
         let input_ended = end_of_input(fed, tasks, screen)?;
         let unread = store.info().map_err(ActionError::from)?.origin.unread;
@@ -130,21 +173,15 @@ impl Foreground {
         }
         if finished.open > 0 {
             let held = store.held().map_err(ActionError::from)?;
-            let naming = Naming::new(store.batch(), self.store.file().path());
+            let naming = Naming::new(store.batch(), store.file().shown());
             tell_left(screen, &naming, held, finished.open);
         }
         let on_record = finished.unwritten.is_none();
-        let exit = exit(
-            &finished.report,
-            self.fail_fast,
-            failed,
-            signal,
-            finished.open,
-        );
+        let exit = exit(&finished.report, fail_fast, failed, signal, finished.open);
         Ok(match exit {
             Exit::Completed | Exit::SomeFailed | Exit::Stopped if !on_record => Exit::Broken,
             // There is more to do than the batch has tasks for.
-            Exit::Completed | Exit::SomeFailed if unread && !self.fail_fast => Exit::Stopped,
+            Exit::Completed | Exit::SomeFailed if unread && !fail_fast => Exit::Stopped,
             Exit::Completed | Exit::SomeFailed if !input_ended => Exit::Stopped,
             exit => exit,
         })

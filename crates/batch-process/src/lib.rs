@@ -14,7 +14,8 @@
 //!
 //! For stored batches, which outlive their executor: [`own_mark`] names an executor for later,
 //! [`process_alive`], [`signal_process`] and [`end_run`] ask and act by that name; [`new_session`] and
-//! [`close_stdio`] leave the terminal; [`network_file_system`] tells where not to store. What a process needs only while it
+//! [`close_stdio`] leave the terminal; [`network_file_system`] and [`is_mounted`] tell where not to store;
+//! [`try_lock_file`] keeps a file for one executor, by whatever name it is opened. What a process needs only while it
 //! runs lies in its [`Scratch`].
 
 #[cfg(not(unix))]
@@ -24,6 +25,7 @@ mod capture;
 mod control;
 mod detach;
 mod environment;
+mod file_lock;
 mod file_system;
 pub mod guard;
 mod leaders;
@@ -56,10 +58,11 @@ mod sys;
 pub use capture::CaptureLimits;
 pub use control::{ControlSignal, ControlSignals, suspend};
 pub use detach::{close_inherited, close_stdio, new_session};
-pub use file_system::network_file_system;
+pub use file_lock::{is_file_locked, try_lock_file, unlock_file};
+pub use file_system::{is_mounted, network_file_system};
 pub use leaders::{reap_orphans, signal_all};
 pub use limits::{OpenFiles, raise_open_files};
-pub use mark::{boot_id, own_mark, process_alive, signal_process};
+pub use mark::{awake_time, boot_id, own_mark, process_alive, signal_process};
 pub use piped::{PipedProcess, Pipes};
 pub use process::{Ended, Process};
 pub use program::find_program;

@@ -5,6 +5,7 @@
 //! [`end_run`](crate::end_run).
 
 use std::io;
+use std::time::Duration;
 
 use crate::platform;
 use crate::signal::Signal;
@@ -23,6 +24,13 @@ pub fn own_mark() -> &'static str {
 /// A mark of another boot names nobody: all its processes are gone.
 pub fn boot_id() -> String {
     platform::boot_id()
+}
+
+/// How long this system has been awake since it started: the same clock for all processes, that no one sets, and that
+/// stands still while the computer sleeps.
+pub fn awake_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::try_from(now).unwrap_or_default()
 }
 
 /// Whether the process that is called so still runs. One that has ended and was not waited for (a zombie)

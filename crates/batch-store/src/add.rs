@@ -8,7 +8,7 @@ use batch_core::{TaskId, TaskOptions, TaskSpec, Time};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use crate::error::StoreError;
-use crate::settings;
+use crate::settings::{self, BatchInfo};
 use crate::shape::StoredOptions;
 use crate::spec_rows::{RowError, SPEC_COLUMNS, SpecReader};
 use crate::store::{Store, begin, micros};
@@ -81,6 +81,17 @@ impl Adding<'_> {
     /// The position of the first task to be added, from 0: what a plan is resolved with.
     pub fn first_index(&self) -> usize {
         self.first as usize - 1
+    }
+
+    /// What the file says of the batch as a whole.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn info(&self) -> Result<BatchInfo, StoreError> {
+        settings::read(&self.transaction).map_err(|error| match error {
+            Ok(what) => StoreError::corrupt(self.path, what),
+            Err(error) => self.error(error),
+        })
     }
 
     /// The task of the batch with an author's id, these included.
@@ -207,6 +218,14 @@ impl Adding<'_> {
     /// When the file cannot be written.
     pub fn note_all_read(&mut self) -> Result<(), StoreError> {
         settings::remove(&self.transaction, "unread").map_err(|error| self.error(error))
+    }
+
+    /// Notes with them that these are the tasks that the batch was made for.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn note_complete(&mut self) -> Result<(), StoreError> {
+        settings::remove(&self.transaction, "missing").map_err(|error| self.error(error))
     }
 
     /// Writes with them a row of `settings` in which others of this project keep something.

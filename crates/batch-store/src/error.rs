@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
+use crate::loss::Loss;
+
 /// Why a batch file could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -21,6 +23,37 @@ pub enum StoreError {
     /// The file exists, and it is something else.
     #[error("{} is not a batch file of bex", .0.display())]
     NotABatch(PathBuf),
+    /// The file has several names, and the data beside it belongs to one of them.
+    #[error(
+        "{} has {links} names (hard links), and what lies beside a batch belongs to one name; remove the others, or copy the file",
+        path.display()
+    )]
+    Linked {
+        /// The file.
+        path: PathBuf,
+        /// How many names it has.
+        links: u64,
+    },
+    /// The file alone is mounted here, without the data beside it.
+    #[error(
+        "{} is mounted without the files beside it; mount its folder in place of the file",
+        .0.display()
+    )]
+    MountedAlone(PathBuf),
+    /// Somebody works on the file under another name, or with a lease that was removed.
+    #[error(
+        "{} is being worked on under another name, or its lease was removed; wait for that run to stop",
+        .0.display()
+    )]
+    Elsewhere(PathBuf),
+    /// An executor lost the batch that it worked on.
+    #[error("{} {loss}", path.display())]
+    Lost {
+        /// The file.
+        path: PathBuf,
+        /// What it lost.
+        loss: Loss,
+    },
     /// The file was written by a later version.
     #[error(
         "{} has the format {found} and this version of bex knows up to {known}; use a newer bex",

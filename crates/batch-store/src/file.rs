@@ -6,9 +6,18 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use batch_process::is_mounted;
+
 use crate::error::StoreError;
+use crate::holder::Holder;
+use crate::inode::{Inode, InodeLock};
+use crate::lease::Lease;
 
 /// The database of a batch and the names of what lies beside it.
+///
+/// The name that it was made with is kept to be shown. Everything else goes by one absolute path, found when the value
+/// is made, without links: whatever a link to the batch or the present folder says later, the files beside the batch
+/// are the same, and two names of one batch are equal.
 ///
 /// | file | what |
 /// |---|---|
@@ -18,20 +27,43 @@ use crate::error::StoreError;
 /// | `b7.db.files/` | outputs too large for the database |
 /// | `b7.db.log` | what a background executor had to say |
 /// | `b7.db.v1` | a copy from before the file was brought up from version 1 |
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct BatchFile {
     path: PathBuf,
+    given: PathBuf,
 }
 
+impl PartialEq for BatchFile {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+}
+
+impl Eq for BatchFile {}
+
 impl BatchFile {
-    /// The batch in a database.
+    /// The batch in a database, whether there is one or not. A relative path is meant in the present folder.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        let given = path.into();
+        Self {
+            path: absolute(&given),
+            given,
+        }
     }
 
-    /// The database.
+    /// The database: an absolute path without links.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The database as it was named, to be shown.
+    pub fn shown(&self) -> &Path {
+        &self.given
+    }
+
+    /// The folder that the database and all that belongs to it lie in.
+    pub(crate) fn place(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
     }
 
     /// The file that the executor locks.
@@ -51,10 +83,6 @@ impl BatchFile {
 
     /// The copies of older versions of the file.
     fn copies(&self) -> Vec<PathBuf> {
-        let folder = match self.path.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        };
         let mut before = OsString::from(self.path.file_name().unwrap_or_default());
         before.push(".v");
         let is_copy = |name: &OsStr| {
@@ -64,11 +92,16 @@ impl BatchFile {
             version
                 .is_some_and(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
         };
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let entries = fs::read_dir(self.place()).into_iter().flatten().flatten();
         entries
             .filter(|entry| is_copy(&entry.file_name()))
             .map(|entry| entry.path())
             .collect()
+    }
+
+    /// SQLite's own: the write-ahead log, and the memory that its users share.
+    pub(crate) fn log_and_memory(&self) -> (PathBuf, PathBuf) {
+        (self.beside("-wal"), self.beside("-shm"))
     }
 
     fn beside(&self, ending: &str) -> PathBuf {
@@ -77,34 +110,60 @@ impl BatchFile {
         path.into()
     }
 
-    /// Puts a whole database into its place, for its owner only. There is all of it or none, also after a crash.
+    /// Opens the database past SQLite.
+    ///
+    /// # Errors
+    /// When there is none, or what is in it does not lie here alone: a file with several names, or one that is
+    /// mounted without its folder.
+    pub(crate) fn open_inode(&self) -> Result<Inode, StoreError> {
+        let path = &self.path;
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => StoreError::Missing(self.given.clone()),
+            _ => StoreError::io("open", &self.given, error),
+        };
+        let inode = Inode::open(path).map_err(failed)?;
+        match inode.links().map_err(failed)? {
+            links @ 2.. => Err(StoreError::Linked {
+                path: self.given.clone(),
+                links,
+            }),
+            _ if is_mounted(path).map_err(failed)? => {
+                Err(StoreError::MountedAlone(self.given.clone()))
+            }
+            _ => Ok(inode),
+        }
+    }
+
+    /// Puts a whole database into its place, for its owner only, and gives its lease: it is locked from its first
+    /// moment on. There is all of it or none, also after a crash.
     ///
     /// # Errors
     /// When there is a file already, or it cannot be made.
-    pub(crate) fn create(&self, database: &[u8]) -> Result<(), StoreError> {
-        let folder = match self.path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
+    pub(crate) fn create(&self, database: &[u8], holder: &Holder) -> Result<Lease, StoreError> {
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::AlreadyExists => StoreError::Exists(self.given.clone()),
+            _ => StoreError::io("create", &self.given, error),
         };
-        let write = || -> io::Result<()> {
+        let place = || -> io::Result<InodeLock> {
             let mut file = tempfile::Builder::new()
                 .prefix(".new-")
-                .tempfile_in(folder)?;
+                .tempfile_in(self.place())?;
             file.write_all(database)?;
             file.as_file().sync_all()?;
+            let (file, path) = file.into_parts();
+            let lock = Inode::of_new(file)?.try_lock()?;
             // The log and the lease of a database that is gone would be taken for those of this one.
             for stale in ["-wal", "-shm", ".lease"] {
                 if !self.path.exists() {
                     remove_if_there(&self.beside(stale))?;
                 }
             }
-            file.persist_noclobber(&self.path)?;
-            File::open(folder)?.sync_all()
+            path.persist_noclobber(&self.path)?;
+            File::open(self.place())?.sync_all()?;
+            Ok(lock.expect("nobody knew of the file"))
         };
-        write().map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => StoreError::Exists(self.path.clone()),
-            _ => StoreError::io("create", &self.path, error),
-        })
+        let lock = place().map_err(failed)?;
+        Lease::of_new(self, lock, holder)
     }
 
     /// Makes the folder of large outputs, for its owner only.
@@ -161,6 +220,21 @@ impl BatchFile {
     }
 }
 
+/// A path from the root on, with links resolved as far as there is something to resolve.
+fn absolute(path: &Path) -> PathBuf {
+    // In a folder that is gone, a name is still no more than a name: SQLite takes some for commands.
+    let whole = std::path::absolute(path).unwrap_or_else(|_| Path::new(".").join(path));
+    resolved(&whole)
+}
+
+fn resolved(path: &Path) -> PathBuf {
+    match (path.canonicalize(), path.parent(), path.file_name()) {
+        (Ok(real), ..) => real,
+        (Err(_), Some(folder), Some(name)) => resolved(folder).join(name),
+        (Err(_), ..) => path.to_owned(),
+    }
+}
+
 /// Whether somebody holds a lock on a file.
 fn is_locked(path: &Path) -> bool {
     let Ok(file) = File::open(path) else {
@@ -203,6 +277,32 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_batch_has_one_path_however_it_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().canonicalize().unwrap();
+        fs::create_dir(place.join("real")).unwrap();
+        std::os::unix::fs::symlink("real", place.join("linked")).unwrap();
+        let real = BatchFile::new(place.join("real/b1.db"));
+        assert_eq!(real.path(), place.join("real/b1.db"));
+        for name in ["linked/b1.db", "linked/../real/./b1.db"] {
+            let named = BatchFile::new(place.join(name));
+            assert_eq!(named, real, "{name}");
+            assert_eq!(named.shown(), place.join(name));
+        }
+        fs::write(real.path(), "").unwrap();
+        std::os::unix::fs::symlink("real/b1.db", place.join("b.db")).unwrap();
+        let link = BatchFile::new(place.join("b.db"));
+        assert_eq!(link.folder(), place.join("real/b1.db.files"));
+        // What is not there yet has the path that it will have.
+        let new = BatchFile::new(place.join("linked/new/b2.db"));
+        assert_eq!(new.path(), place.join("real/new/b2.db"));
+        for name in ["x.db", ":memory:", "file:x.db?mode=memory"] {
+            let here = std::env::current_dir().unwrap().canonicalize().unwrap();
+            assert_eq!(BatchFile::new(name).path(), here.join(name));
+        }
+    }
 
     #[test]
     fn a_batch_goes_with_its_copies_and_nothing_else() {

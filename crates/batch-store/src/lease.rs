@@ -1,12 +1,13 @@
 //! Who works on a batch: the [`Lease`], an OS lock that ends with its process.
 //!
-//! The lock is on a file beside the database, since closing any handle on the database would drop SQLite's
-//! own locks. The file says who holds it, why the batch stands still (a full disk cannot be told in the
-//! database), and which attempts were started: that is one write into a place of its own before a task
-//! begins, so that a task that kills its executor at once is known all the same.
+//! The lock is on the database itself, so it is the same by every name. The file beside it says who holds it, why
+//! the batch stands still (a full disk cannot be told in the database), and which attempts were started: that is
+//! one write into a place of its own before a task begins, so that a task that kills its executor at once is known
+//! all the same. It is locked as well, for systems that have no lock on the database.
 //!
 //! ```text
-//! byte 0    pid, mark, boot and run of the holder, as text
+//! byte 0    pid, mark, boot and run of the holder and the number of the database file, as text
+//! byte 496  when the holder last gave a sign of life, in microseconds that the system was awake, little endian; 0 while it gives none
 //! byte 512  a note: why the batch stands still
 //! byte 1024 eight bytes for each slot: task and attempt, little endian
 //! ```
@@ -14,41 +15,34 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use batch_core::TaskId;
+use batch_process::awake_time;
 
 use crate::error::StoreError;
 use crate::file::BatchFile;
+use crate::holder::{BEAT, Holder, NOTE, SLOTS, read_signed};
+use crate::inode::{FileId, Inode, InodeLock};
+use crate::loss::Watch;
+use crate::store::Store;
 
-const NOTE: u64 = 512;
-const SLOTS: u64 = 1_024;
 const SLOT: usize = 8;
 /// No more slots are read than this many bytes hold.
 const MOST: u64 = 8 << 20;
 
+/// So long one waits for somebody who works on a batch under another name to notice it and stop.
+const ELSEWHERE: Duration = Duration::from_secs(10);
+
 /// The right to work on a batch. Given up when dropped, and by the end of the process in any case.
 #[derive(Debug)]
 pub struct Lease {
+    lock: InodeLock,
     file: File,
     path: PathBuf,
-}
-
-/// A process that holds a lease, or held it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Holder {
-    /// Its number.
-    pub pid: u32,
-    /// Its number and start time: `PID-START`.
-    pub mark: String,
-    /// The start of the system it ran on.
-    pub boot: String,
-    /// Its run; 0 for one that only obeyed a request.
-    pub run: u32,
-    /// Why the batch stands still, as it noted it; see [`Notice`].
-    pub note: Option<Box<str>>,
+    batch: BatchFile,
 }
 
 /// The lease was not given.
@@ -79,9 +73,7 @@ impl Lease {
     /// When another process has it, there is no such batch, or the file cannot be used.
     pub fn take(batch: &BatchFile, holder: &Holder) -> Result<(Self, LeftInLease), LeaseError> {
         let mut lease = Self::take_unsigned(batch)?;
-        let left =
-            read_left(&lease.file).map_err(|error| StoreError::io("open", &lease.path, error))?;
-        lease.sign(holder)?;
+        let left = lease.sign_first(holder)?;
         Ok((lease, left))
     }
 
@@ -90,42 +82,80 @@ impl Lease {
     /// # Errors
     /// As [`take`](Self::take).
     pub fn take_unsigned(batch: &BatchFile) -> Result<Self, LeaseError> {
-        let path = batch.lease_path();
-        let failed = |error| StoreError::io("open", &path, error);
-        let file = loop {
-            if !batch.path().exists() {
-                return Err(StoreError::Missing(batch.path().to_owned()).into());
-            }
-            let file = open_to_lock(&path).map_err(failed)?;
-            match lock(&file) {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(LeaseError::Held(read_holder(&file))),
-                Err(TryLockError::Error(error)) => return Err(failed(error).into()),
-            }
-            // Whoever removed the batch meanwhile has removed this file too; the lock on it is worth nothing.
-            if is_at(&file, &path).map_err(failed)? {
-                break file;
-            }
-        };
-        Ok(Self { file, path })
+        let lock = lock_database(batch)?;
+        Ok(Self::of_lock(batch, lock)?)
     }
 
-    /// Whether somebody works on a batch, and who.
+    /// Makes a lease of the lock on a new database.
+    pub(crate) fn of_new(
+        batch: &BatchFile,
+        lock: InodeLock,
+        holder: &Holder,
+    ) -> Result<Self, StoreError> {
+        let mut lease = Self::of_lock(batch, lock)?;
+        lease.sign(holder)?;
+        Ok(lease)
+    }
+
+    fn of_lock(batch: &BatchFile, lock: InodeLock) -> Result<Self, StoreError> {
+        let path = batch.lease_path();
+        let failed = |error| StoreError::io("open", &path, error);
+        let file = open_to_lock(&path).map_err(failed)?;
+        // Ours, as the database is; it may take a moment.
+        lock_briefly(&file).map_err(|error| failed(error.into()))?;
+        Ok(Self {
+            lock,
+            file,
+            path,
+            batch: batch.clone(),
+        })
+    }
+
+    /// Signs it, and gives what a dead holder left in it.
+    fn sign_first(&mut self, holder: &Holder) -> Result<LeftInLease, StoreError> {
+        let left = read_left(&self.file);
+        let left = left.map_err(|error| StoreError::io("read", &self.path, error))?;
+        self.sign(holder)?;
+        Ok(left)
+    }
+
+    /// Whether somebody works on a batch, and who. One that does so under another name, or whose lease was removed,
+    /// is nobody in particular, and will notice it.
     ///
     /// # Errors
-    /// When the file cannot be read; there need not be one.
+    /// When the files cannot be read; there need not be any.
     pub fn holder(batch: &BatchFile) -> Result<Option<Holder>, StoreError> {
-        let path = batch.lease_path();
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(StoreError::io("open", &path, error)),
-        };
-        match file.try_lock_shared() {
-            Ok(()) => Ok(None),
-            Err(TryLockError::WouldBlock) => Ok(Some(read_holder(&file))),
-            Err(TryLockError::Error(error)) => Err(StoreError::io("lock", &path, error)),
+        match Inode::open(batch.path()) {
+            Ok(database) => holder_of(batch, &database),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::io("open", batch.path(), error)),
         }
+    }
+
+    /// Whether it is that of the file that a store has open.
+    pub fn is_of(&self, store: &Store) -> bool {
+        self.lock.inode().id() == store.inode.id()
+    }
+
+    /// Watches the files that the lease is about.
+    ///
+    /// # Errors
+    /// When they cannot be looked at.
+    pub fn watch(&self) -> Result<Watch, StoreError> {
+        Watch::new(self.batch.clone(), self.lock.inode().clone())
+            .map_err(|error| StoreError::io("look at", self.batch.path(), error))
+    }
+
+    /// Gives a sign of life, or says that none is to be expected from now on.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn beat(&self, is_expected: bool) -> io::Result<()> {
+        let micros = match is_expected {
+            true => u64::try_from(awake_time().as_micros()).unwrap_or(u64::MAX),
+            false => 0,
+        };
+        self.file.write_all_at(&micros.to_le_bytes(), BEAT)
     }
 
     /// Writes down who holds the lease from now on, without a note.
@@ -139,11 +169,13 @@ impl Lease {
             boot,
             run,
             note: _,
+            beat: _,
         } = holder;
-        let text = format!("{pid}\n{mark}\n{boot}\n{run}\n");
+        let database = self.lock.inode().id();
+        let text = format!("{pid}\n{mark}\n{boot}\n{run}\n{database}\n");
         // Up to the slots: what a dead holder noted is no longer true.
         let mut bytes = [0; SLOTS as usize];
-        let length = text.len().min(NOTE as usize);
+        let length = text.len().min(BEAT as usize);
         bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
         self.file
             .write_all_at(&bytes, 0)
@@ -179,12 +211,6 @@ impl Lease {
             file: self.file.try_clone()?,
             buffer: Vec::new(),
         })
-    }
-
-    /// Gives the lease up and leaves no trace of it, as the file it was taken for turned out to be no batch.
-    pub fn discard(self) {
-        // Under the lock, and whoever waits for it sees that the file has gone.
-        let _ = std::fs::remove_file(&self.path);
     }
 
     /// Gives the lease up after a good end: nothing is left to tell.
@@ -257,19 +283,72 @@ fn open_to_lock(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Whether a file still lies at its path.
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    let here = file.metadata()?;
-    match std::fs::metadata(path) {
-        Ok(there) => Ok((here.dev(), here.ino()) == (there.dev(), there.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
+/// Locks the database at the path of a batch.
+fn lock_database(batch: &BatchFile) -> Result<InodeLock, LeaseError> {
+    loop {
+        let database = batch.open_inode()?;
+        let id = database.id();
+        let failed = |error| StoreError::io("lock", batch.path(), error);
+        match database.try_lock().map_err(failed)? {
+            // Whoever removed the batch meanwhile, or put another one there, has made this lock worth nothing.
+            Ok(_) if FileId::at(batch.path()).map_err(failed)? != Some(id) => {}
+            Ok(lock) => return Ok(lock),
+            Err(database) => {
+                // It may have been let go just now.
+                if let Some(holder) = holder_of(batch, &database)? {
+                    return Err(LeaseError::Held(holder));
+                }
+            }
+        }
     }
 }
 
-/// Locks the file. Who only looks for the holder has it locked for some microseconds as well, so one refusal
-/// says nothing yet.
-fn lock(file: &File) -> Result<(), TryLockError> {
+fn holder_of(batch: &BatchFile, database: &Inode) -> Result<Option<Holder>, StoreError> {
+    let path = batch.lease_path();
+    let failed = |error| StoreError::io("read", &path, error);
+    let is_locked = database.is_locked().map_err(failed)?;
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(is_locked.then(Holder::default));
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    match (is_locked, file.try_lock_shared()) {
+        (false, Ok(())) => Ok(None),
+        (true, Ok(())) => Ok(Some(Holder::default())),
+        (_, Err(TryLockError::WouldBlock)) => {
+            // One that has signed nothing yet, or lets go just now, is nobody in particular.
+            let signed = read_signed(&file).ok().flatten();
+            let of_this = signed.filter(|signed| signed.database == database.id().to_string());
+            Ok(Some(
+                of_this.map(|signed| signed.holder).unwrap_or_default(),
+            ))
+        }
+        (_, Err(TryLockError::Error(error))) => Err(failed(error)),
+    }
+}
+
+/// Waits until nobody works on a batch under another name, or with a lease that was removed: what that process
+/// knows of the batch is not in the files here.
+pub(crate) fn wait_until_here(batch: &BatchFile, database: &Inode) -> Result<(), StoreError> {
+    let until = Instant::now() + ELSEWHERE;
+    loop {
+        let is_ours = database.is_ours();
+        let elsewhere = |holder: &Holder| !is_ours && *holder == Holder::default();
+        if !holder_of(batch, database)?.as_ref().is_some_and(elsewhere) {
+            return Ok(());
+        }
+        if Instant::now() >= until {
+            return Err(StoreError::Elsewhere(batch.shown().to_owned()));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Locks the file of a lease. Who only looks for the holder has it locked for some microseconds as well, so one
+/// refusal says nothing yet.
+fn lock_briefly(file: &File) -> Result<(), TryLockError> {
     for _ in 0..10 {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
@@ -279,39 +358,8 @@ fn lock(file: &File) -> Result<(), TryLockError> {
     file.try_lock()
 }
 
-/// One that has signed nothing yet, or lets go just now, is nobody in particular.
-fn read_holder(file: &File) -> Holder {
-    read_signed(file).ok().flatten().unwrap_or_default()
-}
-
-/// Who signed, and what it noted. Read at once: a holder that lets go meanwhile is there with its note, or not at
-/// all.
-fn read_signed(file: &File) -> io::Result<Option<Holder>> {
-    let mut bytes = [0; SLOTS as usize];
-    let length = file.read_at(&mut bytes, 0)?;
-    let (signed, note) = bytes[..length].split_at(length.min(NOTE as usize));
-    Ok(parse_holder(&text(signed), text(note)))
-}
-
-fn parse_holder(signed: &str, note: String) -> Option<Holder> {
-    let mut lines = signed.lines();
-    Some(Holder {
-        pid: lines.next()?.parse().ok()?,
-        mark: lines.next()?.to_owned(),
-        boot: lines.next()?.to_owned(),
-        run: lines.next()?.parse().ok()?,
-        note: (!note.is_empty()).then(|| note.into()),
-    })
-}
-
-/// A text that ends with a zero byte or with its place.
-fn text(bytes: &[u8]) -> String {
-    let text = bytes.split(|byte| *byte == 0).next();
-    String::from_utf8_lossy(text.unwrap_or_default()).into_owned()
-}
-
 fn read_left(file: &File) -> io::Result<LeftInLease> {
-    let holder = read_signed(file)?;
+    let holder = read_signed(file)?.map(|signed| signed.holder);
     let mut bytes = Vec::new();
     let length = file.metadata()?.len();
     if length > SLOTS {
@@ -344,7 +392,7 @@ mod tests {
             mark: "7-99".to_owned(),
             boot: "b".to_owned(),
             run,
-            note: None,
+            ..Holder::default()
         }
     }
 

@@ -60,10 +60,7 @@ fn copy(path: &Path, connection: &Connection, version: i64) -> Result<(), StoreE
         return Ok(());
     }
     let failed = |error| StoreError::io("copy to", &target, error);
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
+    let folder = path.parent().unwrap_or(path);
     let made = tempfile::Builder::new().prefix(".bex-").tempfile_in(folder);
     // SQLite writes into an empty file as it is; one that it made itself would be readable by all.
     let (lock, made) = made.map_err(failed)?.into_parts();

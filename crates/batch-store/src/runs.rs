@@ -6,7 +6,7 @@ use batch_core::Time;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::error::StoreError;
-use crate::lease::Holder;
+use crate::holder::Holder;
 use crate::settings;
 use crate::shape::{column, duration, micros as span, time};
 use crate::store::{Store, micros};

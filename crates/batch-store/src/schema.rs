@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, MAIN_DB, OpenFlags, OptionalExtension};
 
 use crate::error::StoreError;
+use crate::file::BatchFile;
 
 /// Marks a database as a batch file: "bexb".
 pub const APPLICATION_ID: i64 = 0x6265_7862;
@@ -192,12 +193,13 @@ const WITH_LOG: u8 = 2;
 
 /// Opens a file to read and write, or to read only; brings an older one up to date first.
 pub(crate) fn open(
-    path: &Path,
+    file: &BatchFile,
     write: bool,
     durability: Durability,
 ) -> Result<Connection, StoreError> {
+    let path = file.path();
     if !path.exists() {
-        return Err(StoreError::Missing(path.to_owned()));
+        return Err(StoreError::Missing(file.shown().to_owned()));
     }
     // A reader too must be able to make the shared memory of the write-ahead log.
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, durability)?;
@@ -280,6 +282,11 @@ pub(crate) fn wait_briefly(connection: &mut Connection) -> rusqlite::Result<()> 
 fn wait_a_millisecond(tries: i32, most: i32) -> bool {
     std::thread::sleep(Duration::from_millis(1));
     tries < most
+}
+
+/// Has a connection wait for others that write for a tenth of a second.
+pub(crate) fn wait_briefly(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.busy_handler(Some(|tries| wait_a_millisecond(tries) && tries < 100))
 }
 
 enum Outdated {

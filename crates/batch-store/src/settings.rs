@@ -33,6 +33,8 @@ pub struct Origin {
     pub format: Option<String>,
     /// Its items come one by one, and have not been read to their end.
     pub unread: bool,
+    /// So many tasks are to be written before it is a batch; until then it is incomplete. `None` once they are there.
+    pub missing: Option<u32>,
 }
 
 /// What a batch file says of the batch as a whole.
@@ -98,6 +100,9 @@ pub(crate) fn write_new(connection: &Connection, new: &NewBatch) -> rusqlite::Re
     if new.origin.unread {
         put(connection, "unread", &true)?;
     }
+    if let Some(missing) = new.origin.missing {
+        put(connection, "missing", &missing)?;
+    }
     write_settings(connection, &new.settings)
 }
 
@@ -156,6 +161,7 @@ pub(crate) fn read(connection: &Connection) -> Result<BatchInfo, Result<String, 
             file: text("file")?,
             format: text("format")?,
             unread: number("unread")?.unwrap_or_default() != 0,
+            missing: number("missing")?.map(|count| u32::try_from(count).unwrap_or(u32::MAX)),
         },
         created_at: shape::time(number("created_us")?.unwrap_or_default()),
         paused: text("paused")?,

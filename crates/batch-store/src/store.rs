@@ -7,6 +7,9 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::error::StoreError;
 use crate::file::BatchFile;
+use crate::holder::Holder;
+use crate::inode::Inode;
+use crate::lease::{Lease, wait_until_here};
 use crate::schema::{self, Durability};
 use crate::settings::{self, BatchInfo, NewBatch};
 use crate::shape;
@@ -18,6 +21,8 @@ use crate::shape;
 #[derive(Debug)]
 pub struct Store {
     pub(crate) connection: Connection,
+    /// Closed after the connection; see [`Inode`].
+    pub(crate) inode: Inode,
     pub(crate) file: BatchFile,
     pub(crate) batch: BatchId,
 }
@@ -32,14 +37,28 @@ impl Store {
         new: &NewBatch,
         durability: Durability,
     ) -> Result<Self, StoreError> {
-        let path = file.path();
-        let image = schema::image(path, |connection| settings::write_new(connection, new))?;
-        file.create(&image)?;
-        Ok(Self {
-            connection: schema::open(path, true, durability)?,
-            file,
-            batch: new.batch,
-        })
+        let (store, lease) = Self::create_held(file, new, durability, &Holder::default())?;
+        let released = lease.release();
+        released.map_err(|error| StoreError::io("release", store.path(), error))?;
+        Ok(store)
+    }
+
+    /// Makes a new batch file with its lease: nobody else works on it before whoever made it.
+    ///
+    /// # Errors
+    /// When there is a file already, or it cannot be made.
+    pub fn create_held(
+        file: BatchFile,
+        new: &NewBatch,
+        durability: Durability,
+        holder: &Holder,
+    ) -> Result<(Self, Lease), StoreError> {
+        let image = schema::image(file.path(), |connection| {
+            settings::write_new(connection, new)
+        })?;
+        let lease = file.create(&image, holder)?;
+        let store = Self::open_as(file, true, durability)?;
+        Ok((store, lease))
     }
 
     /// Opens a batch file to read and write.
@@ -59,9 +78,13 @@ impl Store {
     }
 
     fn open_as(file: BatchFile, write: bool, durability: Durability) -> Result<Self, StoreError> {
-        let connection = schema::open(file.path(), write, durability)?;
+        // Before SQLite opens it, and closed after that.
+        let inode = file.open_inode()?;
+        wait_until_here(&file, &inode)?;
+        let connection = schema::open(&file, write, durability)?;
         let mut store = Self {
             connection,
+            inode,
             file,
             batch: BatchId::default(),
         };
@@ -75,7 +98,8 @@ impl Store {
     /// # Errors
     /// When SQLite refuses.
     pub fn wait_briefly(&mut self) -> Result<(), StoreError> {
-        schema::wait_briefly(&mut self.connection).map_err(|error| self.error(error))
+        schema::wait_briefly(&mut self.connection)
+            .map_err(|error| StoreError::sqlite(self.file.path(), error))
     }
 
     /// The file and what lies beside it.

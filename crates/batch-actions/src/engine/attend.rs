@@ -4,13 +4,14 @@
 //! works on every system; see decision 10.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use batch_core::{Batch, TaskId};
-use batch_store::{EndRun, Pulse, Store, StoredRequest, lock};
+use batch_store::{EndRun, Pulse, Store, StoreError, StoredRequest, lock};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::start::{Engine, Mode, make_room};
+use super::start::{Engine, Mode, lock_watch, make_room};
 use crate::control::{Answer, Control, obey, on_its_thread, on_store};
 use crate::error::ActionError;
 use crate::home::now;
@@ -20,6 +21,9 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Between two notes of how the run is getting on.
 const PULSE: Duration = Duration::from_secs(1);
+
+/// Between two signs of life.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// So many new tasks are read at once.
 const HANDFUL: u32 = 1_024;
@@ -56,8 +60,45 @@ impl Engine {
     /// closes the run when everything is done. Returns when the run is over.
     ///
     /// # Errors
-    /// When the file cannot be read or written.
+    /// When the file cannot be read or written, or somebody has taken it away.
     pub async fn attend(&self) -> Result<(), ActionError> {
+        let attended = tokio::select! {
+            biased;
+            lost = self.show_life() => lost,
+            over = self.look_until_over() => over,
+        };
+        // What follows has no end that could be told.
+        let _ = self.lease.beat(false);
+        match attended {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.loss()?.map_or(error, ActionError::from)),
+        }
+    }
+
+    /// What was taken away of the batch, if anything.
+    pub(super) fn loss(&self) -> Result<Option<StoreError>, ActionError> {
+        let loss = lock_watch(&self.watch).loss()?;
+        Ok(loss.map(|loss| self.file.lost(loss)))
+    }
+
+    /// Gives signs of life for as long as the thread of the run and the disk answer, and looks whether the batch is
+    /// still there; returns when it is not.
+    async fn show_life(&self) -> Result<(), ActionError> {
+        loop {
+            if let Some(lost) = self.loss()? {
+                return Err(lost.into());
+            }
+            if !self.is_serving.load(Ordering::Relaxed) {
+                on_store(&self.store, |_| Ok(())).await?;
+            }
+            if let Err(error) = self.lease.beat(true) {
+                tracing::warn!(%error, "the lease could not be written");
+            }
+            tokio::time::sleep(BEAT).await;
+        }
+    }
+
+    async fn look_until_over(&self) -> Result<(), ActionError> {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let over = self.run.wait();
@@ -122,7 +163,9 @@ impl Engine {
             }
             for request in requests {
                 seen.last_request = request.request;
+                self.is_serving.store(true, Ordering::Relaxed);
                 let answer = self.serve(&request).await;
+                self.is_serving.store(false, Ordering::Relaxed);
                 seen.unanswered.push_back((request.request, answer));
                 self.answer(&mut seen).await?;
             }

@@ -4,7 +4,7 @@ use std::io;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use batch_core::{Batch, ClaimToken, Event, Output, RunId, StopMode, TaskId, TaskSpec};
 use batch_export::ExportError;
@@ -13,13 +13,14 @@ use batch_runtime::{
     Executor, Registry, ResultSource, RunEnd, RunHandle, RunReport, Sink, SourceError, StartLog,
 };
 use batch_store::{
-    BatchFile, BatchInfo, Durability, Journal, Lease, Started, Store, StoreError, lock,
+    BatchFile, BatchInfo, Durability, Journal, Lease, LeftInLease, Loss, Started, Store,
+    StoreError, Watch, lock,
 };
 
 use super::attend::Seen;
 use super::journal_sink::JournalSink;
 use super::room::Room;
-use super::take_up::{LeftoverProcess, restore, take_up};
+use super::take_up::{Claim, LeftoverProcess, restore, take_up};
 use crate::error::ActionError;
 use crate::home::now;
 
@@ -64,6 +65,9 @@ pub struct Engine {
     pub(super) reader: Arc<Mutex<Store>>,
     pub(super) file: BatchFile,
     pub(super) lease: Lease,
+    pub(super) watch: Mutex<Watch>,
+    /// A request is being obeyed, which may take long.
+    pub(super) is_serving: AtomicBool,
     pub(super) run_id: u32,
     pub(super) mode: Mode,
     pub(super) room: Arc<Room>,
@@ -82,6 +86,8 @@ pub struct Finished {
     pub report: Arc<RunReport>,
     /// Tasks that are not finished.
     pub open: u64,
+    /// The batch was taken away while it was worked on; what has become of it is not all kept.
+    pub lost: Option<StoreError>,
     /// Why the end of the run is not on record: the disk is full, or another program holds the file. What ran last
     /// and is not on record either runs again.
     pub unwritten: Option<StoreError>,
@@ -93,9 +99,21 @@ impl Engine {
     /// # Errors
     /// When another process works on it, or the file cannot be used.
     pub async fn start(options: EngineOptions<'_>) -> Result<Self, ActionError> {
+        let claim = Claim::take(&options.file, options.durability, options.mode).await?;
+        Self::start_claimed(claim, options).await
+    }
+
+    /// Takes up the work on a batch that this process has claimed; the file and its durability are those of the claim.
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    pub async fn start_claimed(
+        claim: Claim,
+        options: EngineOptions<'_>,
+    ) -> Result<Self, ActionError> {
         let EngineOptions {
-            file,
-            durability,
+            file: _,
+            durability: _,
             mode,
             registry,
             observe,
@@ -104,8 +122,10 @@ impl Engine {
             max_concurrent,
             unpause,
         } = options;
-        let taken = take_up(&file, durability, mode, unpause).await?;
+        let taken = take_up(claim, mode, unpause).await?;
         let (store, mut info, mut lease) = (taken.store, taken.info, taken.lease);
+        let file = store.file().clone();
+        let watch = Mutex::new(lease.watch()?);
         let run_id = taken.run_id;
         if let Some(slots) = max_concurrent {
             info.settings.max_concurrent = slots;
@@ -148,6 +168,8 @@ impl Engine {
             reader,
             file,
             lease,
+            watch,
+            is_serving: AtomicBool::new(false),
             run_id,
             mode,
             room,
@@ -227,14 +249,71 @@ impl Engine {
     /// When the end cannot be written, and not for want of room or as another program holds the file; the batch is
     /// whole all the same.
     pub async fn finish(self) -> Result<Finished, ActionError> {
+        let lease_path = self.file.lease_path();
+        let (finished, lease) = self.end().await?;
+        lease
+            .release()
+            .map_err(|error| ActionError::io("release", lease_path, error))?;
+        Ok(finished)
+    }
+
+    /// Lays down the work once the run is over, and keeps the batch claimed.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub(crate) async fn finish_claimed(self, durability: Durability) -> Result<Claim, ActionError> {
+        let file = self.file.clone();
+        let (finished, lease) = self.end().await?;
+        match finished.lost {
+            Some(lost) => Err(lost.into()),
+            None => Ok(Claim {
+                store: Store::open(file, durability)?,
+                lease,
+                left: LeftInLease::default(),
+            }),
+        }
+    }
+
+    async fn end(self) -> Result<(Finished, Lease), ActionError> {
         let report = self.run.wait().await;
-        // That a run is finished is on record already, unless it was stopped meanwhile.
-        let on_record = self.seen.into_inner().ended && report.end == RunEnd::Finished;
+        let loss = lock_watch(&self.watch).loss()?;
+        let (open, unwritten) = match &loss {
+            // Nobody reads what would be written, or it would harm what was put there.
+            Some(loss) if !loss.is_whole() => {
+                lock_watch(&self.watch).remove_log();
+                (0, None)
+            }
+            _ => self.note_end(&report, loss.is_some()).await?,
+        };
+        if loss.is_none() {
+            // Gone again where nothing large came in.
+            let _ = std::fs::remove_dir(self.file.folder());
+        }
+        let lost = loss.map(|loss| self.file.lost(loss));
+        let finished = Finished {
+            report,
+            open,
+            lost,
+            unwritten,
+        };
+        Ok((finished, self.lease))
+    }
+
+    /// Puts the end of the run on record, and gives the number of tasks that are open, and why the end is
+    /// not on record. With `alone`, the file is to be
+    /// the whole batch: its log may lie elsewhere.
+    async fn note_end(
+        &self,
+        report: &RunReport,
+        alone: bool,
+    ) -> Result<(u64, Option<StoreError>), ActionError> {
         let mut unwritten = None;
+        // That a run is finished is on record already, unless it was stopped meanwhile.
+        let on_record = self.seen.lock().await.ended && report.end == RunEnd::Finished;
         if self.mode == Mode::Execute && !on_record {
-            let end = match self.killed.into_inner() {
+            let end = match self.killed.load(Ordering::Relaxed) {
                 true if report.end == RunEnd::Stopped => "died",
-                _ => end_name(&report),
+                _ => end_name(report),
             };
             // What holds up its end held up the run before, and that was told to stop.
             self.room.give_up(StopMode::End);
@@ -245,18 +324,16 @@ impl Engine {
                 written => written.map(|_| None)?,
             };
         }
+        if alone {
+            lock(&self.store).checkpoint()?;
+        }
         let open = lock(&self.store).overview()?.open();
-        // Gone again where nothing large came in.
-        let _ = std::fs::remove_dir(self.file.folder());
-        self.lease
-            .release()
-            .map_err(|error| ActionError::io("release", self.file.lease_path(), error))?;
-        Ok(Finished {
-            report,
-            open,
-            unwritten,
-        })
+        Ok((open, unwritten))
     }
+}
+
+pub(super) fn lock_watch(watch: &Mutex<Watch>) -> MutexGuard<'_, Watch> {
+    watch.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Adds tasks to the batch that an [`Engine`] works on, from a thread that may wait for the disk.

@@ -34,7 +34,69 @@ pub struct LeftoverProcess {
     pub task: Option<String>,
 }
 
-/// A batch whose lease is ours, before its tasks are read.
+/// The right to work on a batch, with its open file. Given up when dropped.
+#[derive(Debug)]
+pub struct Claim {
+    pub(crate) store: Store,
+    pub(crate) lease: Lease,
+    /// What a dead executor left in the lease.
+    pub(crate) left: LeftInLease,
+}
+
+impl Claim {
+    /// Claims a batch, as soon as nobody has it for a moment only.
+    ///
+    /// # Errors
+    /// When an executor has it, there is no such batch, or the file cannot be used.
+    pub(crate) async fn take(
+        file: &BatchFile,
+        durability: Durability,
+        mode: Mode,
+    ) -> Result<Self, ActionError> {
+        refuse_network(file.path())?;
+        loop {
+            // Opened first: what is no batch gets no lease.
+            let store = Store::open(file.clone(), durability)?;
+            let run = match mode {
+                Mode::Execute => store.last_run()?.map_or(0, |run| run.run) + 1,
+                Mode::Control => 0,
+            };
+            let (lease, left) = take_lease(file, run).await?;
+            if lease.is_of(&store) {
+                return Ok(Self { store, lease, left });
+            }
+        }
+    }
+
+    /// Claims a batch to run it, once its tasks are written.
+    ///
+    /// # Errors
+    /// When an executor has it, there is no such batch, its tasks are missing, or the file cannot be used.
+    pub async fn to_run(file: &BatchFile, durability: Durability) -> Result<Self, ActionError> {
+        let claim = Self::take(file, durability, Mode::Execute).await?;
+        ActionError::refuse_incomplete(file, &claim.store.info()?)?;
+        Ok(claim)
+    }
+
+    /// The batch.
+    pub fn file(&self) -> &BatchFile {
+        self.store.file()
+    }
+
+    /// Gives it up after a good end.
+    ///
+    /// # Errors
+    /// When the lease cannot be written.
+    pub(crate) fn release(self) -> Result<(), ActionError> {
+        let Self { store, lease, .. } = self;
+        let path = store.file().lease_path();
+        lease
+            .release()
+            .map_err(|error| ActionError::io("release", path, error))
+    }
+}
+
+/// A batch that is ours, before its tasks are read.
 pub(super) struct TakenUp {
     pub(super) store: Store,
     pub(super) info: BatchInfo,
@@ -44,26 +106,20 @@ pub(super) struct TakenUp {
     pub(super) run_id: u32,
 }
 
-/// Takes the lease, and ends what a dead executor left.
+/// Begins to work on a batch, and ends what a dead executor left.
 pub(super) async fn take_up(
-    file: &BatchFile,
-    durability: Durability,
+    claim: Claim,
     mode: Mode,
     unpause: bool,
 ) -> Result<TakenUp, ActionError> {
-    refuse_network(file.path())?;
-    // The lease first: what is read after that, nobody else changes.
-    let (mut lease, in_lease) = take_lease(file).await?;
-    let mut store = match Store::open(file.clone(), durability) {
-        Ok(store) => store,
-        Err(error) => {
-            if in_lease == LeftInLease::default() {
-                lease.discard();
-            }
-            return Err(error.into());
-        }
-    };
+    let Claim {
+        mut store,
+        mut lease,
+        left: in_lease,
+    } = claim;
+    let file = store.file().clone();
     let mut info = store.info()?;
+    ActionError::refuse_incomplete(&file, &info)?;
     let leftovers = end_leftovers(&store, &in_lease).await?;
     if in_lease != LeftInLease::default() {
         remove_dead_scratch();
@@ -99,12 +155,15 @@ pub(super) async fn take_up(
     })
 }
 
-/// Takes the lease as soon as nobody has it for a moment only.
+/// Takes the lease as soon as nobody has it for a moment only; `run` is the run that is to begin, 0 for none.
 ///
 /// # Errors
 /// When an executor has it, there is no such batch, or the file cannot be used.
-pub(crate) async fn take_lease(file: &BatchFile) -> Result<(Lease, LeftInLease), ActionError> {
-    when_free(file, || Lease::take(file, &me(0))).await
+pub(crate) async fn take_lease(
+    file: &BatchFile,
+    run: u32,
+) -> Result<(Lease, LeftInLease), ActionError> {
+    when_free(file, || Lease::take(file, &me(run))).await
 }
 
 /// Takes the lease of a batch that is to go, as soon as nobody has it for a moment only.
@@ -137,7 +196,7 @@ pub(super) fn me(run: u32) -> Holder {
         mark: own_mark().to_owned(),
         boot: boot_id(),
         run,
-        note: None,
+        ..Holder::default()
     }
 }
 

@@ -13,7 +13,7 @@ fn dead(run: u32) -> Holder {
         mark: "1-1".to_owned(),
         boot: "another boot".to_owned(),
         run,
-        note: None,
+        ..Holder::default()
     }
 }
 
@@ -150,16 +150,22 @@ fn a_run_that_is_being_stopped_says_so_whoever_stops_it() {
 }
 
 #[test]
-fn two_who_bring_a_batch_into_line_with_its_file_add_what_is_new_once() {
+fn one_who_brings_a_batch_into_line_with_its_file_has_it_until_its_run() {
     on_one_thread(async {
         let place = Place::new();
         let file = place.batch(vec![task("fine")]);
         let plan = place.plan(vec![task("fine"), task("bad")]);
         let mut settings = place.request(None).settings;
         settings.fail_fast = true;
-        let both = || merge(&file, &plan, &settings);
+        let both = || merge(&file, &plan, &settings, Durability::Fast);
         let (one, other) = tokio::join!(both(), both());
-        assert_eq!(one.unwrap().new + other.unwrap().new, 1);
+        let (merged, claim) = one.unwrap();
+        assert_eq!(merged.new, 1);
+        let refused = other.unwrap_err();
+        assert!(matches!(refused, ActionError::Running { .. }), "{refused}");
+        assert_eq!(status(&file, false).unwrap().state, State::Running);
+        drop(claim);
+        assert_eq!(both().await.unwrap().0.new, 0);
         let store = Store::open_read(file.clone()).unwrap();
         assert_eq!(store.overview().unwrap().tasks(), 2);
         assert!(store.info().unwrap().settings.fail_fast);

@@ -84,7 +84,7 @@ fn new_queue(agent: &Agent, wanted: &Wanted) -> Result<BatchFile, Mistake> {
             way: KEY.to_owned(),
             file: None,
             format: Some("text".to_owned()),
-            unread: false,
+            ..Origin::default()
         },
         ..BatchRequest::default()
     };

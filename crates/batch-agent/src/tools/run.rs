@@ -64,7 +64,7 @@ pub(crate) fn run(
             way: "agent".to_owned(),
             file: args.text("file")?.map(str::to_owned),
             format: Some("text".to_owned()),
-            unread: false,
+            ..Origin::default()
         },
         ..BatchRequest::default()
     };

@@ -159,7 +159,7 @@ fn new_batch(args: &AddArgs, file: Option<&TaskFile>, key: Option<String>) -> Ba
             way: "add".to_owned(),
             file: args.file.as_deref().and_then(name_of),
             format: Some("text".to_owned()),
-            unread: false,
+            ..Origin::default()
         },
         ..BatchRequest::default()
     }
@@ -212,7 +212,13 @@ fn sentence(reply: &AddReply) -> Result<String, CliError> {
     let them = if reply.added == 1 { "it" } else { "them" };
     let next = match (reply.running, reply.added) {
         (_, 0) => String::new(),
-        (true, _) => format!("; the batch is running and takes {them} up"),
+        (true, _) => match status(&BatchFile::new(&reply.file), false)? {
+            silent if silent.silence.is_some() => {
+                let why = silent.reason.unwrap_or_default();
+                format!("; the batch is running, but {why}")
+            }
+            _ => format!("; the batch is running and takes {them} up"),
+        },
         (false, _) if is_worked_on(reply)? => format!(
             "; its run is being stopped and takes up nothing more; when it has ended, start {them} with: bex start {naming}"
         ),

@@ -32,6 +32,9 @@ pub(crate) fn run(args: ExecuteArgs) -> Result<Exit, CliError> {
         let batch = engine.info().batch;
         let screen = Screen::new(Progress::None);
         let driven = drive(engine, &functions, None, signals, &screen).await?;
+        if let Some(broken) = driven.broken {
+            return Err(broken.into());
+        }
         let stats = &driven.finished.report.stats;
         let failed = stats.count(Status::Failed) + stats.count(Status::Cancelled);
         let finished = &driven.finished;

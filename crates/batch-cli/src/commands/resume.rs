@@ -4,8 +4,8 @@
 use std::num::NonZeroU32;
 
 use batch_actions::{
-    ActionError, BatchRequest, BatchStatus, Choice, Control, ControlReply, Home, ResultsRequest,
-    State, Until, ask_executor, merge, results, status, status_of, wait,
+    ActionError, BatchRequest, BatchStatus, Choice, Claim, Control, ControlReply, Home,
+    ResultsRequest, State, Until, ask_executor, merge, results, status, status_of, wait,
 };
 use batch_export::{AtomicFile, Format};
 use batch_process::{ControlSignals, guard, raise_open_files};
@@ -43,14 +43,16 @@ fn in_foreground(
     durability: Durability,
     args: &ResumeArgs,
 ) -> Result<Exit, CliError> {
-    let store = Store::open_read(file).map_err(ActionError::from)?;
-    let info = store.info().map_err(ActionError::from)?;
+    // Closed again before the process splits in two: SQLite allows nothing else.
+    let (info, status) = {
+        let store = Store::open_read(file.clone()).map_err(ActionError::from)?;
+        (store.info().map_err(ActionError::from)?, status_of(&store)?)
+    };
     let mut output = output_plan(&args.results, format_of(&info, args.json))?;
-    let status = status_of(&store)?;
     let is_over = status.state.is_done();
     // A pause that lasts beyond the last task is taken away by a run.
     if is_over && info.paused.is_none() {
-        return nothing_to_do(&status, store.file(), output, args);
+        return nothing_to_do(&status, &file, output, args);
     }
     // Before anything starts a thread.
     let guarded = guard::enter().unwrap_or_else(|_| guard::Guarded::alone());
@@ -64,8 +66,8 @@ fn in_foreground(
         let signals = ControlSignals::new(guarded)
             .map_err(|error| CliError::System("listen to signals", error))?;
         let foreground = Foreground {
-            store,
-            durability,
+            claim: Claim::to_run(&file, durability).await?,
+            store: Store::open_read(file).map_err(ActionError::from)?,
             max_concurrent,
             fail_fast: info.settings.fail_fast,
             whole_at_end,
@@ -214,34 +216,14 @@ pub(crate) async fn run_file(
     let Work::Plan(plan) = work else {
         unreachable!("--resume goes with a task file");
     };
-    let merged = merge(&file, &plan, &request.settings).await?;
+    let (merged, claim) = merge(&file, &plan, &request.settings, request.durability).await?;
     onlooker.screen.say(&merged.to_string());
     let foreground = Foreground {
+        claim,
         store: Store::open_read(file).map_err(ActionError::from)?,
-        durability: request.durability,
         max_concurrent: args.max_concurrent,
         fail_fast: request.settings.fail_fast,
         whole_at_end: WholeResults::of(&mut onlooker.output, &args.results),
     };
     foreground.run(None, onlooker).await
-}
-
-/// The last batch that was made of the same task file, or the one named by `--store`.
-pub(crate) fn last_batch_of(
-    home: &Home,
-    request: &BatchRequest,
-) -> Result<Option<BatchFile>, CliError> {
-    if let Some(path) = &request.file {
-        let file = BatchFile::new(path);
-        return Ok(path.exists().then_some(file));
-    }
-    for batch in home.batches_there()?.into_iter().rev() {
-        let file = home.file(batch);
-        let info = Store::open_read(file.clone()).and_then(|store| store.info());
-        // One that cannot be read is none that could go on.
-        if info.is_ok_and(|info| info.origin.file == request.origin.file) {
-            return Ok(Some(file));
-        }
-    }
-    Ok(None)
 }

@@ -1,13 +1,14 @@
 //! `bex run`: a batch from its first task to its exit code.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
-use batch_actions::{AddReply, BatchRequest, Home, Naming, State, create_open, status};
+use batch_actions::{
+    ActionError, AddReply, BatchRequest, Home, Naming, State, ToRun, create_to_run, status,
+};
 use batch_core::{BatchSettings, TaskSpec, variables};
 use batch_export::Format;
 use batch_process::{ControlSignal, ControlSignals, guard, raise_open_files, suspend};
-use batch_store::{BatchFile, Durability, Origin};
+use batch_store::{BatchFile, Durability, Origin, Store};
 use tokio::sync::oneshot;
 
 use crate::args::RunArgs;
@@ -71,7 +72,7 @@ async fn run_kept(
         Ahead::Ended(signal) => return Ok(Exit::Signal(signal)),
     };
     if args.resume {
-        if let Some(file) = resume::last_batch_of(&Home::of_environment(), &request)? {
+        if let Some(file) = Home::of_environment().last_of(&request)? {
             return resume::run_file(file, args, request, work, onlooker).await;
         }
         onlooker
@@ -111,7 +112,7 @@ fn request(
             way: "run".to_owned(),
             file: source_file(args),
             format: Some(format.name().to_owned()),
-            unread: false,
+            ..Origin::default()
         },
         durability,
         file: args.store.clone(),
@@ -195,21 +196,25 @@ async fn run_stored(
     onlooker: Onlooker,
 ) -> Result<Exit, CliError> {
     let home = Home::of_environment();
-    let (store, feeder) = match work {
-        Work::Plan(plan) => match create_open(&home, &request, &plan)? {
-            (_, Some(store)) => (store, None),
-            (known, None) => return existing(&known, args, onlooker),
+    let (claim, feeder) = match work {
+        Work::Plan(plan) => match create_to_run(&home, &request, &plan, args.resume)? {
+            ToRun::New(claim) => (claim, None),
+            ToRun::Known(known) => return existing(&known, args, onlooker),
+            // Another one with the same file was faster by a moment.
+            ToRun::OfFile(file) => {
+                return resume::run_file(file, args, request, Work::Plan(plan), onlooker).await;
+            }
         },
         Work::Stream(stream) => {
             let mut request = request.clone();
             request.origin.unread = true;
-            (home.create(&request)?, Some(Feeder::start(stream)))
+            (home.create_claimed(&request)?, Some(Feeder::start(stream)))
         }
     };
     let fail_fast = request.settings.fail_fast;
     let foreground = Foreground {
-        store,
-        durability: request.durability,
+        store: Store::open_read(claim.file().clone()).map_err(ActionError::from)?,
+        claim,
         max_concurrent: args.max_concurrent,
         fail_fast,
         whole_at_end: None,
@@ -241,9 +246,4 @@ fn existing(added: &AddReply, args: &RunArgs, mut onlooker: Onlooker) -> Result<
         status.counts()
     ));
     Ok(wait::exit_now(&status))
-}
-
-/// A path as an absolute one.
-pub(crate) fn absolute(path: &std::path::Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -3,11 +3,12 @@
 use std::num::NonZeroU32;
 use std::process::Command;
 
-use batch_actions::{BatchStatus, Home, StartReply, start, status};
+use batch_actions::{BatchStatus, Home, StartReply, start, status, until_complete};
 use batch_store::BatchFile;
 use serde_json::json;
 
 use crate::args::{Durability, StartArgs};
+use crate::commands::run::runtime;
 use crate::exit::{CliError, Exit};
 use crate::reply::{count, print};
 
@@ -28,6 +29,7 @@ pub(crate) fn in_background(
     durability: Durability,
     json: bool,
 ) -> Result<Exit, CliError> {
+    runtime()?.block_on(until_complete(file))?;
     let status = status(file, false)?;
     if status.pid.is_none() && status.state.is_done() {
         return nothing_to_do(&status, json);
@@ -58,9 +60,7 @@ fn executor(
     let program = std::env::current_exe()
         .map_err(|error| CliError::System("find the program itself", error))?;
     let mut command = Command::new(program);
-    command
-        .arg("execute")
-        .arg(super::run::absolute(file.path()));
+    command.arg("execute").arg(file.path());
     if let Some(slots) = max_concurrent {
         command.arg("--max-concurrent").arg(slots.to_string());
     }

@@ -48,6 +48,10 @@ pub(crate) fn run(args: &StopArgs) -> Result<Exit, CliError> {
             format!("{batch} is stopping: {tasks} (at once with: bex stop --now {naming})")
         }
         (Some(Waited::TimedOut), _) => format!("{batch} is stopping still"),
+        (Some(Waited::Silent), _) => {
+            let why = status.reason.as_deref().unwrap_or_default();
+            format!("{batch} was told to stop, but {why}")
+        }
         _ => {
             let left = count(status.queued, "task");
             format!(
@@ -57,7 +61,7 @@ pub(crate) fn run(args: &StopArgs) -> Result<Exit, CliError> {
         }
     })?;
     Ok(match waited {
-        Some(Waited::TimedOut) => Exit::WaitLimit,
+        Some(Waited::TimedOut | Waited::Silent) => Exit::WaitLimit,
         _ => Exit::Completed,
     })
 }

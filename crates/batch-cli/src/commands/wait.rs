@@ -36,8 +36,18 @@ fn sentence(waited: Waited, status: &BatchStatus) -> String {
         }
         Waited::Reached => format!("{batch} is {}: {counts}", status.state.in_words()),
         Waited::TimedOut => format!("{batch} is still {}: {counts}", status.state),
+        Waited::AtRest if status.state == State::Incomplete => {
+            format!(
+                "{batch} is incomplete: {}",
+                status.reason.as_deref().unwrap_or_default()
+            )
+        }
         Waited::AtRest => {
             format!("nothing runs {batch}, which is {}: {counts}", status.state)
+        }
+        Waited::Silent => {
+            let why = status.reason.as_deref().unwrap_or_default();
+            format!("{batch} is still {}: {counts}; {why}", status.state)
         }
     }
 }
@@ -55,7 +65,7 @@ pub(crate) fn exit_now(status: &BatchStatus) -> Exit {
 /// The exit code for a batch as it stands after waiting.
 pub(crate) fn exit(waited: Waited, status: &BatchStatus) -> Exit {
     match (waited, status.state) {
-        (Waited::TimedOut, _) => Exit::WaitLimit,
+        (Waited::TimedOut | Waited::Silent, _) => Exit::WaitLimit,
         (_, State::Completed) => Exit::Completed,
         (_, State::Failed) if status.timed_out => Exit::Stopped,
         (_, State::Failed) => Exit::SomeFailed,

@@ -1,5 +1,6 @@
 //! The verbs over stored batches from outside. Without an executor: `add`, `look`, `change`, `templates`. With one:
-//! `live`, `states`, `background`, `resume`, `crash`, `busy`, `debris`, `full_disk`.
+//! `live`, `states`, `background`, `resume`, `crash`, `busy`, `debris`, `full_disk`, `ownership`, `silent`. What goes wrong
+//! between commands: `incomplete`, `races`.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -22,8 +23,14 @@ mod debris;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod identity;
+mod incomplete;
 mod live;
 mod look;
+#[cfg(target_os = "linux")]
+mod ownership;
+mod races;
 mod resume;
+#[cfg(target_os = "linux")]
+mod silent;
 mod states;
 mod templates;

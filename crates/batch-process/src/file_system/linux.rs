@@ -72,6 +72,12 @@ pub(super) fn network_file_system(path: &Path) -> io::Result<Option<&'static str
     Ok(by_mount(&String::from_utf8_lossy(&mounts), device))
 }
 
+pub(super) fn is_mounted(file: &Path) -> io::Result<bool> {
+    use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+    let found = statx(CWD, file, AtFlags::empty(), StatxFlags::TYPE)?;
+    Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
 fn by_magic(magic: u32) -> Option<&'static str> {
     let known = NETWORK.iter().find(|(number, _)| *number == magic);
     known.map(|(_, name)| *name)

@@ -1,4 +1,4 @@
-//! Where a file lies: [`network_file_system`], asked before a batch is stored.
+//! Where a file lies: [`network_file_system`] and [`is_mounted`], asked before a batch is stored.
 //!
 //! A file that several programs lock and share needs a file system that keeps these promises. Those of
 //! the network often do not.
@@ -25,4 +25,15 @@ use std::path::Path;
 /// ask about its folder.
 pub fn network_file_system(path: &Path) -> io::Result<Option<&'static str>> {
     imp::network_file_system(path)
+}
+
+/// Whether a file is a mount of its own, as by `mount --bind` or a container's volume for a single file: what lies
+/// beside it by this name is not what lies beside it by its other one.
+///
+/// Linux only: on other systems always `false`.
+///
+/// # Errors
+/// When there is nothing at that path, or the system does not tell.
+pub fn is_mounted(file: &Path) -> io::Result<bool> {
+    imp::is_mounted(file)
 }

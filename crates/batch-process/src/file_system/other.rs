@@ -7,3 +7,8 @@ pub(super) fn network_file_system(path: &Path) -> io::Result<Option<&'static str
     path.metadata()?;
     Ok(None)
 }
+
+pub(super) fn is_mounted(file: &Path) -> io::Result<bool> {
+    file.metadata()?;
+    Ok(false)
+}

@@ -13,6 +13,8 @@ mod clone;
 mod linux;
 #[cfg(any(not(target_os = "linux"), test))]
 mod posix_spawn;
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+mod record_lock;
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::io::{self, PipeReader};
@@ -32,6 +34,8 @@ pub(crate) use libc::pid_t as Pid;
 pub(crate) use linux::*;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use posix_spawn::spawn;
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+pub(crate) use record_lock::{RecordLock, record_lock_in_the_way, set_record_lock};
 
 /// Turns the result of a call that gives -1 on error into a `Result`.
 fn check(result: c_int) -> io::Result<c_int> {

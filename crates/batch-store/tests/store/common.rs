@@ -318,7 +318,7 @@ pub(crate) fn holder() -> Holder {
         mark: "1-1".to_owned(),
         boot: "boot".to_owned(),
         run: 1,
-        note: None,
+        ..Holder::default()
     }
 }
 

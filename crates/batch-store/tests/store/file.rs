@@ -69,7 +69,9 @@ fn a_new_file_takes_no_other_ones_place_and_no_other_ones_log() {
     assert!(there.has_task(task(1)).unwrap());
     drop(there);
     let left = std::fs::read_dir(folder.path()).unwrap().count();
-    assert_eq!(left, 1, "nothing but the database");
+    assert_eq!(left, 2, "nothing but the database and its lease");
+    let lease = std::fs::metadata(folder.path().join("b7.db.lease")).unwrap();
+    assert_eq!(lease.len(), 0);
 }
 
 #[test]
