@@ -30,6 +30,7 @@ ATTACKS = [
     ("few processes, files, bytes", "limits", 48, 6),
     ("system calls that fail", "errors", 260, 16),
     ("damaged files", "corrupt", 264, 12),
+    ("data that wants to be code", "inject", 6000, 150),
 ]
 
 

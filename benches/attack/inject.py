@@ -103,7 +103,7 @@ class Case:
                 return "ran"
             if ended.returncode not in (0, 1, 2) or b"panicked" in ended.stderr:
                 return f"ended with {ended.returncode}: {ended.stderr[-300:]!r}"
-            if self.safe and ended.returncode != 0:
+            if self.safe and ended.returncode != 0 and b"becomes code" not in ended.stderr:
                 return f"is no code and was not taken: {ended.stderr[-300:]!r}"
             return "refused" if ended.returncode == 2 else "data"
 
@@ -213,27 +213,42 @@ def main():
     args = parser.parse_args()
     bex, chance = os.path.abspath(args.bex), random.Random(args.seed)
     counts, bad = {"data": 0, "refused": 0}, 0
-
-    def attack(case):
-        # A payload that would be refused alone must not keep the others from being tried.
-        ended = case.run(bex, PAYLOADS)
-        if ended != "refused":
-            return [(case, "", ended)]
-        one_by_one = PAYLOADS[:1] if case.run(bex, ["x"]) == "refused" else PAYLOADS
-        return [(case, payload, case.run(bex, [payload])) for payload in one_by_one]
-
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        for outcome in pool.map(attack, cases(args.small, chance)):
-            for case, payload, ended in outcome:
-                weight = 1 if payload and len(outcome) > 1 else len(PAYLOADS)
+        for outcome in pool.map(lambda case: attack(bex, case), cases(args.small, chance)):
+            for name, weight, ended in outcome:
                 if ended in counts:
                     counts[ended] += weight
-                elif not (case.safe and payload and "becomes code" in ended):
+                else:
                     bad += 1
-                    print(f"{case.name} {payload!r}: {ended}", flush=True)
+                    print(f"{name}: {ended}", flush=True)
     total = sum(counts.values()) + bad
     print(f"{total} injections: {counts['refused']} refused, {counts['data']} stayed data, {bad} wrong (seed {args.seed})")
     return 1 if bad else 0
+
+
+def attack(bex, case):
+    """Tries all payloads at once, and one by one where one of them would keep the others from being tried."""
+    ended = case.run(bex, PAYLOADS)
+    if ended != "refused" and (ended != "data" or not case.safe):
+        return [(case.name, len(PAYLOADS), ended)]
+    if ended == "refused" and case.run(bex, ["x"]) == "refused":
+        return [(case.name, len(PAYLOADS), ended)]
+    return [(f"{case.name} {payload!r}", 1, case.run(bex, [payload])) for payload in PAYLOADS]
+
+
+def run(bex, tries, rng):
+    """As one of the attacks of benches/attack.py: each try is a case with all payloads."""
+    from place import each
+
+    bex = os.path.abspath(bex)
+    all_cases = list(cases(False, rng))
+
+    def one(case, tally):
+        for name, _, ended in attack(bex, case):
+            if ended not in ("data", "refused"):
+                tally.fault("other", f"{name}: {ended}")
+
+    return each(rng.sample(all_cases, min(tries, len(all_cases))), one)
 
 
 if __name__ == "__main__":

@@ -2,34 +2,35 @@
 //!
 //! A quoted word is safe as an argument, and no more than that: `eval`, `sh -c`, `let`, `[[ x -eq 1 ]]` and others
 //! read their words once more. The scanner of [`shell_words`](crate::shell_words) feeds this module with words; when
-//! the script has ended, [`Commands::refused`] tells which of the places stand in such a word. Variables are followed
+//! the script has ended, [`Commands::check`] tells which of the places stand in such a word. Variables are followed
 //! by their names: what was put into one from a place is as good as the place itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use crate::interpreters::{Code, Language, UNKNOWN, VARIABLE, code_in_command, is_code_variable};
-use crate::shell_words::{Quoting, ShellRules};
+use crate::interpreters::UNKNOWN;
+use crate::shell_check::{Check, Checked};
+use crate::shell_words::ShellRules;
 
 /// A word of a command: what is known of its text, and what of it is data.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Word {
     /// Without its quotes; [`UNKNOWN`] for places and expansions.
-    text: Vec<u8>,
-    is_quoted: bool,
+    pub(crate) text: Vec<u8>,
+    pub(crate) is_quoted: bool,
     /// For each [`UNKNOWN`] the place it stands for, if it is one.
-    unknown: Vec<Option<usize>>,
+    pub(crate) unknown: Vec<Option<usize>>,
     /// The places in it, also inside its `$(…)`.
-    places: Vec<usize>,
+    pub(crate) places: Vec<usize>,
     /// The variables that are expanded in it.
-    variables: BTreeSet<Vec<u8>>,
+    pub(crate) variables: BTreeSet<Vec<u8>>,
     /// An expansion in it stands outside quotes, so that it can become several words.
-    is_split: bool,
-    role: Role,
+    pub(crate) is_split: bool,
+    pub(crate) role: Role,
 }
 
 /// What a word is for its command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Role {
+pub(crate) enum Role {
     #[default]
     Argument,
     /// The file of a redirection.
@@ -40,10 +41,10 @@ enum Role {
 
 /// A simple command, or a part of `[[ … ]]`.
 #[derive(Clone, Debug, Default)]
-struct Command {
-    words: Vec<Word>,
+pub(crate) struct Command {
+    pub(crate) words: Vec<Word>,
     /// Commands with the same number are joined by pipes.
-    pipeline: usize,
+    pub(crate) pipeline: usize,
 }
 
 /// Collects the words of a script.
@@ -60,49 +61,6 @@ pub(crate) struct Commands {
     /// Names that are calculated with.
     calculated: BTreeSet<Vec<u8>>,
     has_function: bool,
-}
-
-/// What was found in the commands of a script.
-pub(crate) struct Checked {
-    /// Why places cannot be filled in safely, for those that cannot.
-    pub(crate) refused: BTreeMap<usize, Quoting>,
-    pub(crate) open: Vec<OpenCommand>,
-}
-
-/// A command that may read a value as code, as perl does with `-eCODE`.
-#[derive(Clone, Debug)]
-pub(crate) struct OpenCommand {
-    words: Vec<OpenWord>,
-}
-
-#[derive(Clone, Debug)]
-struct OpenWord {
-    text: Vec<u8>,
-    /// For each unknown byte the place that it stands for, if it is one.
-    unknown: Vec<Option<usize>>,
-}
-
-impl OpenCommand {
-    /// The first value, by place, that is code.
-    pub(crate) fn code_in(&self, values: &[&[u8]]) -> Option<(usize, Code)> {
-        let fill = |word: &OpenWord| {
-            let mut places = word.unknown.iter();
-            let mut text = Vec::new();
-            for byte in &word.text {
-                let place = (*byte == UNKNOWN).then(|| places.next()).flatten();
-                match place.and_then(|place| values.get((*place)?)) {
-                    Some(value) => text.extend_from_slice(value),
-                    None => text.push(*byte),
-                }
-            }
-            text
-        };
-        let argv: Vec<Vec<u8>> = self.words.iter().map(fill).collect();
-        let code = code_in_command(&argv).arguments.into_iter();
-        let place = |at: usize| self.words[at].unknown.iter().flatten().next().copied();
-        let mut code = code.filter_map(|(at, code)| Some((place(at)?, code)));
-        code.next()
-    }
 }
 
 /// What goes on after a `)`.
@@ -283,14 +241,7 @@ impl Commands {
             self.close(true);
         }
         self.end_command(false);
-        let mut check = Check {
-            sources: BTreeMap::new(),
-            integers: BTreeSet::new(),
-            all: BTreeSet::new(),
-            rules,
-            refused: BTreeMap::new(),
-            open: Vec::new(),
-        };
+        let mut check = Check::new(rules);
         let words = self.all.iter().flat_map(|command| &command.words);
         check.all = words.flat_map(|word| word.places.iter().copied()).collect();
         if has_arguments {
@@ -301,405 +252,19 @@ impl Commands {
         if self.has_function || has_arguments || self.all.iter().any(is_function) {
             check.add_positional(&check.all.clone());
         }
-        check.follow_variables(&self.all);
-        for name in &self.calculated {
-            check.refuse_name(name, Quoting::Calculated);
-        }
-        check.pipelines(&self.all);
-        for command in &self.all {
-            check.command(&command.words);
-        }
-        Checked {
-            refused: check.refused,
-            open: check.open,
-        }
-    }
-}
-
-/// Looks at the commands of a script.
-struct Check {
-    /// The places that a variable's value came from.
-    sources: BTreeMap<Vec<u8>, BTreeSet<usize>>,
-    /// Variables whose values are calculated when they are set.
-    integers: BTreeSet<Vec<u8>>,
-    /// All places that stand in words.
-    all: BTreeSet<usize>,
-    rules: ShellRules,
-    refused: BTreeMap<usize, Quoting>,
-    open: Vec<OpenCommand>,
-}
-
-impl Check {
-    /// The places whose data is in a word.
-    fn data(&self, word: &Word) -> BTreeSet<usize> {
-        let from_variables = word
-            .variables
-            .iter()
-            .filter_map(|name| self.sources.get(name));
-        word.places
-            .iter()
-            .chain(from_variables.flatten())
-            .copied()
-            .collect()
-    }
-
-    fn refuse(&mut self, word: &Word, why: Quoting) {
-        for place in self.data(word) {
-            self.refused.entry(place).or_insert(why);
-        }
-    }
-
-    fn refuse_all(&mut self, words: &[Word], why: Quoting) {
-        words.iter().for_each(|word| self.refuse(word, why));
-    }
-
-    /// Refuses what came into variables that are named in a text, from its first bracket on if `in_brackets`.
-    fn refuse_names_in(&mut self, text: &[u8], in_brackets: bool, why: Quoting) {
-        let bracket = text.iter().position(|byte| *byte == b'[');
-        let from = if in_brackets {
-            bracket.unwrap_or(text.len())
-        } else {
-            0
-        };
-        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-        for name in text[from..].split(|byte| !is_name(byte)) {
-            self.refuse_name(name, why);
-        }
-    }
-
-    /// Refuses words that are calculated, and the variables in them, which need no `$` there.
-    fn refuse_calculated(&mut self, words: &[Word]) {
-        for word in words {
-            self.refuse(word, Quoting::Calculated);
-            self.refuse_names_in(&word.text, false, Quoting::Calculated);
-        }
-    }
-
-    /// Refuses words that are read as names, and the variables in their subscripts.
-    fn refuse_evaluated(&mut self, words: &[Word]) {
-        for word in words {
-            self.refuse(word, Quoting::Evaluated);
-            self.refuse_names_in(&word.text, true, Quoting::Calculated);
-        }
-    }
-
-    fn refuse_name(&mut self, name: &[u8], why: Quoting) {
-        for place in self.sources.get(name).cloned().unwrap_or_default() {
-            self.refused.entry(place).or_insert(why);
-        }
-    }
-
-    /// Finds which variables hold data, until nothing new is found.
-    fn follow_variables(&mut self, commands: &[Command]) {
-        loop {
-            let before: usize = self.sources.values().map(BTreeSet::len).sum();
-            for command in commands {
-                self.follow(&command.words);
-            }
-            if before == self.sources.values().map(BTreeSet::len).sum::<usize>() {
-                return;
-            }
-        }
-    }
-
-    fn follow(&mut self, words: &[Word]) {
-        for word in words {
-            if let Some((name, _)) = assignment(word) {
-                let (name, data) = (name.to_vec(), self.data(word));
-                self.add_source(name, data);
-            }
-        }
-        let words = without_lead(words);
-        let Some(first) = words.first() else { return };
-        let rest: BTreeSet<usize> = words
-            .iter()
-            .skip(1)
-            .flat_map(|word| self.data(word))
-            .collect();
-        match &*first.text {
-            b"for" | b"select" => {
-                if let Some(name) = words.get(1) {
-                    let arguments = self.sources.get(&b"@"[..]).cloned();
-                    let has_list = words.iter().any(|word| word.text == b"in");
-                    let arguments = arguments.filter(|_| !has_list).unwrap_or_default();
-                    self.add_source(name.text.clone(), &rest | &arguments);
-                }
-            }
-            b"set" => {
-                self.add_positional(&rest);
-            }
-            b"read" | b"mapfile" | b"readarray" => {
-                // Whatever the script reads: a pipe or a redirection may stand around a loop.
-                for word in words.iter().skip(1) {
-                    self.add_source(word.text.clone(), self.all.clone());
-                }
-                self.add_source(b"REPLY".to_vec(), self.all.clone());
-            }
-            b"declare" | b"typeset" | b"local" | b"integer" | b"export" | b"readonly" => {
-                let is_integer = first.text == b"integer"
-                    || words.iter().any(|word| matches!(&*word.text, [b'-', flags @ ..] if flags.contains(&b'i') || flags.contains(&b'n')));
-                if is_integer {
-                    let names = words
-                        .iter()
-                        .skip(1)
-                        .filter(|word| !word.text.starts_with(b"-"));
-                    self.integers
-                        .extend(names.map(|word| name_of(&word.text).to_vec()));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn add_positional(&mut self, places: &BTreeSet<usize>) {
-        for name in b"@*0123456789" {
-            self.add_source(vec![*name], places.clone());
-        }
-    }
-
-    fn add_source(&mut self, name: Vec<u8>, places: BTreeSet<usize>) {
-        if !places.is_empty() {
-            self.sources.entry(name).or_default().extend(places);
-        }
-    }
-
-    /// What one command of a pipeline writes, another may run.
-    fn pipelines(&mut self, commands: &[Command]) {
-        for (index, command) in commands.iter().enumerate() {
-            let words = arguments(&command.words);
-            let is_source = words
-                .first()
-                .is_some_and(|word| matches!(&*word.text, b"." | b"source"));
-            let reads_stdin = words.iter().skip(1).any(|word| word.text == STDIN);
-            let code = match is_source {
-                true => reads_stdin.then_some(SHELL),
-                false => code_in_command(&texts(&words)).stdin,
-            };
-            let Some(code) = code else { continue };
-            for (other_index, other) in commands.iter().enumerate() {
-                let is_before = other_index < index && other.pipeline == command.pipeline;
-                for word in &other.words {
-                    let is_read = match word.role {
-                        Role::Input => true,
-                        Role::File => word.text == STDIN,
-                        Role::Argument => false,
-                    };
-                    let is_input = is_read && other.pipeline == command.pipeline;
-                    if is_before || is_input {
-                        self.refuse(word, Quoting::Code(code));
-                    }
-                }
-            }
-            for word in words.iter().filter(|word| word.text == STDIN) {
-                self.refuse(word, Quoting::Code(code));
-            }
-        }
-    }
-
-    fn command(&mut self, words: &[Word]) {
-        for word in words {
-            self.assigned(word);
-        }
-        self.compared(words);
-        let words = arguments(words);
-        if self.all.is_empty() {
-            return;
-        }
-        for at in 0..words.len() {
-            // `command`, `builtin` and an assignment may stand before it.
-            if at == 0 || is_lead(&words[at - 1]) {
-                self.builtin(&words[at..]);
-            }
-        }
-        let code = code_in_command(&texts(&words));
-        for (at, code) in &code.arguments {
-            self.refuse(&words[*at], Quoting::Code(*code));
-        }
-        for (at, word) in words.iter().enumerate() {
-            // Split up, a value could be a program and its arguments, or an option and its code.
-            if word.is_split && (at == 0 || code.is_open) {
-                self.refuse(word, Quoting::Code(SHELL));
-            }
-        }
-        if code.is_open && words.iter().any(|word| !word.places.is_empty()) {
-            let words = words.into_iter().map(|word| OpenWord {
-                text: word.text,
-                unknown: word.unknown,
-            });
-            self.open.push(OpenCommand {
-                words: words.collect(),
-            });
-        }
-    }
-
-    /// `x[DATA]=…`, `PS4=DATA`, and `x=DATA` where `x` is an integer.
-    fn assigned(&mut self, word: &Word) {
-        if let Some(inner) = subscript(word) {
-            self.refuse_names_in(inner, false, Quoting::Calculated);
-            if inner.contains(&UNKNOWN) {
-                return self.refuse(word, Quoting::Calculated);
-            }
-        }
-        let Some((name, _)) = assignment(word) else {
-            return;
-        };
-        if is_code_variable(name) {
-            self.refuse(word, Quoting::Code(VARIABLE));
-        } else if self.integers.contains(name) || is_integer_variable(name) {
-            self.refuse_calculated(std::slice::from_ref(word));
-        }
-    }
-
-    /// `DATA -eq 1`, which `[[` calculates, and in some shells `[` as well.
-    fn compared(&mut self, words: &[Word]) {
-        const OPERATORS: [&[u8]; 6] = [b"-eq", b"-ne", b"-lt", b"-le", b"-gt", b"-ge"];
-        let single = words
-            .iter()
-            .any(|word| matches!(&*word.text, b"[" | b"test"));
-        for (at, word) in words.iter().enumerate() {
-            let is_operator = OPERATORS.contains(&&*word.text);
-            if is_operator && (self.rules.is_eager || !single) {
-                let sides = words
-                    .get(at.wrapping_sub(1))
-                    .into_iter()
-                    .chain(words.get(at + 1));
-                let sides: Vec<Word> = sides.cloned().collect();
-                self.refuse_calculated(&sides);
-            }
-            let names = matches!(&*word.text, b"-v" | b"-R")
-                && words
-                    .iter()
-                    .any(|w| matches!(&*w.text, b"[" | b"[[" | b"test"));
-            if let (true, Some(name)) = (names, words.get(at + 1)) {
-                let name = name.clone();
-                self.refuse_evaluated(&[name]);
-            }
-        }
-    }
-
-    /// Builtins that read their words once more.
-    fn builtin(&mut self, words: &[Word]) {
-        let Some((first, rest)) = words.split_first() else {
-            return;
-        };
-        if first.text.contains(&UNKNOWN) {
-            return;
-        }
-        match &*first.text {
-            b"eval" => self.refuse_all(rest, Quoting::Code(SHELL)),
-            b"trap" | b"alias" | b"compgen" | b"complete" | b"bind" | b"fc" | b"zmodload"
-            | b"sched" | b"zle" => {
-                self.refuse_all(rest, Quoting::Code(SHELL));
-            }
-            b"let" => self.refuse_calculated(rest),
-            b"unset" | b"read" | b"getopts" | b"mapfile" | b"readarray" | b"wait" | b"vared"
-            | b"unalias" => {
-                self.refuse_evaluated(rest);
-            }
-            b"printf" | b"print" if self.rules.is_eager => self.refuse_evaluated(rest),
-            b"printf" | b"print" => {
-                // The name after `-v`, and what could be a `-v` with its name.
-                let name = rest.iter().skip_while(|word| word.text != b"-v").nth(1);
-                let format = rest
-                    .first()
-                    .filter(|word| word.text.starts_with(&[UNKNOWN]));
-                let names: Vec<Word> = name.into_iter().chain(format).cloned().collect();
-                self.refuse_evaluated(&names);
-            }
-            b"declare" | b"typeset" | b"local" | b"export" | b"readonly" | b"integer"
-            | b"float" => {
-                self.declared(first, rest);
-            }
-            b"set"
-                if rest
-                    .first()
-                    .is_some_and(|word| matches!(&*word.text, b"-A" | b"+A")) =>
-            {
-                self.refuse_all(rest, Quoting::Evaluated);
-            }
-            b"shift" | b"return" | b"break" | b"continue" | b"exit" | b"repeat" | b"test"
-            | b"[" | b"[[" | b"ulimit"
-                if self.rules.is_eager =>
-            {
-                self.refuse_all(rest, Quoting::Calculated);
-            }
-            _ => {}
-        }
-    }
-
-    /// A declaration takes data as the value of a plain variable, and nowhere else.
-    fn declared(&mut self, first: &Word, rest: &[Word]) {
-        let has_flags = rest.iter().any(|word| {
-            matches!(&*word.text, [b'-' | b'+', flags @ ..] if flags.iter().any(|flag| b"aAinEFTUZLR\0".contains(flag)))
-        });
-        let is_number = matches!(&*first.text, b"integer" | b"float");
-        for word in rest {
-            let is_value = assignment(word).is_some();
-            if has_flags || is_number || !is_value {
-                self.refuse(word, Quoting::Evaluated);
-            }
-        }
+        check.run(&self.all, &self.calculated)
     }
 }
 
 /// The text of a word that stands for a process, as in `<(…)`.
-const STDIN: &[u8] = b"/dev/stdin";
+pub(crate) const STDIN: &[u8] = b"/dev/stdin";
 
 fn is_function_name(word: &Word) -> bool {
     assignment(word).is_none() && !word.text.ends_with(b"=") && !word.text.contains(&UNKNOWN)
 }
 
-/// The shell that runs the script.
-const SHELL: Code = Code {
-    program: "the shell",
-    language: Language::Shell,
-};
-
-fn texts(words: &[Word]) -> Vec<&[u8]> {
-    words.iter().map(|word| &*word.text).collect()
-}
-
-/// The words that are arguments, from the program on.
-fn arguments(words: &[Word]) -> Vec<Word> {
-    let words = words.iter().filter(|word| word.role == Role::Argument);
-    let words: Vec<Word> = words.cloned().collect();
-    without_lead(&words).to_vec()
-}
-
-/// The command without what may stand before it: reserved words and assignments.
-fn without_lead(words: &[Word]) -> &[Word] {
-    const RESERVED: [&[u8]; 14] = [
-        b"if",
-        b"then",
-        b"elif",
-        b"else",
-        b"do",
-        b"while",
-        b"until",
-        b"!",
-        b"{",
-        b"time",
-        b"coproc",
-        b"-p",
-        b"function",
-        b"always",
-    ];
-    let is_before = |word: &&Word| {
-        (!word.is_quoted && RESERVED.contains(&&*word.text)) || assignment(word).is_some()
-    };
-    &words[words.iter().take_while(is_before).count()..]
-}
-
-/// Whether a command may begin after a word.
-fn is_lead(word: &Word) -> bool {
-    matches!(
-        &*word.text,
-        b"command" | b"builtin" | b"exec" | b"nocorrect" | b"noglob" | b"--" | b"-p" | b"{" | b"!"
-    )
-}
-
 /// The name and the value of an assignment such as `x=1`, `x+=1` or `x[1]=2`.
-fn assignment(word: &Word) -> Option<(&[u8], &[u8])> {
+pub(crate) fn assignment(word: &Word) -> Option<(&[u8], &[u8])> {
     let name = name_of(&word.text);
     let mut rest = word.text.get(name.len()..)?;
     if name.is_empty() {
@@ -715,7 +280,8 @@ fn assignment(word: &Word) -> Option<(&[u8], &[u8])> {
     Some((name, rest.strip_prefix(b"=")?))
 }
 
-fn name_of(text: &[u8]) -> &[u8] {
+/// The name that a text begins with.
+pub(crate) fn name_of(text: &[u8]) -> &[u8] {
     let is_name = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
     let length = text.iter().take_while(is_name).count();
     if text.first().is_some_and(u8::is_ascii_digit) {
@@ -723,30 +289,4 @@ fn name_of(text: &[u8]) -> &[u8] {
     } else {
         &text[..length]
     }
-}
-
-/// What stands between the brackets of `x[…]=` or `[…]=`.
-fn subscript(word: &Word) -> Option<&[u8]> {
-    let rest = &word.text[name_of(&word.text).len()..];
-    let has_name = rest.len() < word.text.len();
-    let inner = rest.strip_prefix(b"[")?;
-    let end = inner.iter().position(|byte| *byte == b']')?;
-    let after = &inner[end + 1..];
-    let is_assigned = after.starts_with(b"=") || after.starts_with(b"+=");
-    (is_assigned || has_name && inner[..end].contains(&UNKNOWN)).then_some(&inner[..end])
-}
-
-/// Variables of bash that calculate what is put into them.
-fn is_integer_variable(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"RANDOM"
-            | b"SRANDOM"
-            | b"SECONDS"
-            | b"LINENO"
-            | b"OPTIND"
-            | b"HISTCMD"
-            | b"EPOCHSECONDS"
-            | b"BASHPID"
-    )
 }
