@@ -284,11 +284,6 @@ fn wait_a_millisecond(tries: i32, most: i32) -> bool {
     tries < most
 }
 
-/// Has a connection wait for others that write for a tenth of a second.
-pub(crate) fn wait_briefly(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.busy_handler(Some(|tries| wait_a_millisecond(tries) && tries < 100))
-}
-
 enum Outdated {
     Error(StoreError),
     Old(i64),
