@@ -55,7 +55,8 @@ impl Foreground {
         } = onlooker;
         let batch = self.store.batch();
         let (sink, results) = output.open(batch, &screen)?;
-        let functions = Functions::of_environment()?;
+        let functions = Functions::of_environment();
+        functions.check_batch(&self.store)?;
         let engine = self.take_up(&functions, sink, feeder.is_some()).await?;
         let name = engine.info().settings.name.clone();
         let store = Arc::clone(engine.store());

@@ -23,7 +23,7 @@ use crate::request::{Source, Work, output_plan};
 pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, CliError> {
     let spill = tempfile::Builder::new().prefix("bex-").tempdir();
     let spill = spill.map_err(|error| CliError::System("make a temporary folder", error))?;
-    let functions = Functions::in_folder(spill.path().to_owned())?;
+    let functions = Functions::in_folder(spill.path().to_owned());
     let registry = functions.registry();
     let source = Source::of(&args, items, &registry)?;
     let format = default_format(&args);

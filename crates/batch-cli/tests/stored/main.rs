@@ -15,6 +15,7 @@ mod background;
 mod change;
 #[cfg(target_os = "linux")]
 mod crash;
+mod extremes;
 mod identity;
 mod live;
 mod look;
