@@ -8,7 +8,7 @@ use batch_store::{
 };
 use serde::Serialize;
 
-use crate::engine::{STOPPING, me};
+use crate::engine::STOPPING;
 use crate::error::ActionError;
 use crate::home::{BatchRequest, Home, now};
 use crate::standing::executor_of;
@@ -132,7 +132,7 @@ fn batch_of_key(home: &Home, key: &str) -> Result<Option<Store>, ActionError> {
     if info.next_task > 1 {
         return Ok(None);
     }
-    let lease = Lease::take(store.file(), &me(0));
+    let lease = Lease::take_unsigned(store.file());
     lease.map_err(|error| ActionError::of_lease(store.file(), error))?;
     store.file().remove()?;
     Ok(None)

@@ -1,5 +1,6 @@
 //! Where batches lie: [`Home`], the state folder.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
@@ -13,6 +14,7 @@ use std::time::SystemTime;
 use batch_core::{BatchId, BatchSettings, Time};
 use batch_store::{
     BatchFile, ContentHash, Durability, NewBatch, Origin, Store, first_key_name, private_folder,
+    remove_dead_files,
 };
 
 use crate::error::ActionError;
@@ -120,6 +122,42 @@ impl Home {
                 Err(ActionError::UnknownBatch { batch, help })
             }
         }
+    }
+
+    /// The file of a batch that is to be removed: as [`find`](Self::find), or one that is half removed already.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn find_to_remove(&self, batch: BatchId) -> Result<BatchFile, ActionError> {
+        let file = self.file(batch);
+        match file.is_half_removed() {
+            true => Ok(file),
+            false => self.find(Some(batch)),
+        }
+    }
+
+    /// Batches that are half removed, as whoever did it was killed.
+    pub(crate) fn half_removed(&self) -> Vec<BatchFile> {
+        let entries = fs::read_dir(self.batches()).into_iter().flatten().flatten();
+        let batches: BTreeSet<BatchId> = entries
+            .filter_map(|entry| {
+                let name = entry.file_name();
+                name.to_str()?.split_once(".db")?.0.parse().ok()
+            })
+            .collect();
+        let files = batches.into_iter().map(|batch| self.file(batch));
+        files.filter(BatchFile::is_half_removed).collect()
+    }
+
+    /// Removes what processes left here that were killed: files that were to become batches, copies and templates. What
+    /// a living process makes stays.
+    pub(crate) fn remove_debris(&self) {
+        // Batches are made under this lock, and nobody locks them one by one.
+        if let Ok(_ids) = self.lock_ids() {
+            remove_dead_files(&self.batches(), ".new-");
+        }
+        remove_dead_files(&self.batches(), ".bex-");
+        remove_dead_files(&self.templates(), ".tmp");
     }
 
     /// Makes a batch without tasks, with the next number.

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_core::{TaskOptions, TaskSpec};
+use batch_core::{TaskOptions, TaskSpec, variables};
 use serde_json::Value;
 
 use crate::mistake::Mistake;
@@ -193,12 +193,32 @@ impl Limits {
     }
 
     fn check_surroundings(&self, task: &TaskSpec) -> Result<(), Wrong> {
+        self.check_variables(task)?;
         if self.root.is_none() && self.environment.is_none() {
             return Ok(());
         }
         let params = task.params.to_value();
         self.check_folder(task, params.get("cwd"))?;
         self.check_environment(task, params.get("env"))
+    }
+
+    /// Checks which variables of the executor a task names. Where functions are limited there may be no other way to
+    /// read them, so then none may be named that the operator does not.
+    fn check_variables(&self, task: &TaskSpec) -> Result<(), Wrong> {
+        let names = variables(task);
+        let is_open = self.allowed_functions.is_empty() && self.denied_functions.is_empty();
+        let refused = match &self.environment {
+            Some(allowed) => names.iter().find(|name| !allowed.contains(*name)),
+            None if is_open => None,
+            None => names.first(),
+        };
+        match refused {
+            Some(name) => Err((
+                "",
+                format!("the operator does not allow the variable {name:?} (--env)"),
+            )),
+            None => Ok(()),
+        }
     }
 
     fn check_folder(&self, task: &TaskSpec, own: Option<&Value>) -> Result<(), Wrong> {

@@ -4,7 +4,7 @@
 //! the service of agents, whose limits name functions. Everything else goes on with a warning.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use batch_actions::ActionError;
 use batch_agent::NamedTool;
 use batch_core::Status;
 use batch_handlers::{HandlerConfig, standard_registry};
+use batch_process::{OutputRoom, Scratch};
 use batch_runtime::Registry;
 use batch_store::{Selection, Store};
 use batch_tools::{ConfigError, ToolServers, with_tools};
@@ -24,7 +25,7 @@ const LIVE_AFTER: Duration = Duration::from_secs(1);
 /// All functions, with the servers of tools behind some of them.
 pub(crate) struct Functions {
     servers: Arc<ToolServers>,
-    folder: PathBuf,
+    scratch: Scratch,
     /// Why the configuration cannot be used.
     unusable: Option<ConfigError>,
 }
@@ -32,11 +33,6 @@ pub(crate) struct Functions {
 impl Functions {
     /// Ours, and those of the configuration file; with a warning where that cannot be used. Nothing is started.
     pub(crate) fn of_environment() -> Self {
-        Self::in_folder(std::env::temp_dir())
-    }
-
-    /// As `of_environment`, with a private folder for large outputs of a run in memory.
-    pub(crate) fn in_folder(folder: PathBuf) -> Self {
         let (servers, unusable) = match ToolServers::of_environment() {
             Ok(servers) => (servers, None),
             Err(error) => {
@@ -46,7 +42,7 @@ impl Functions {
         };
         Self {
             servers: Arc::new(servers),
-            folder,
+            scratch: Scratch::default(),
             unusable,
         }
     }
@@ -64,7 +60,7 @@ impl Functions {
         let Some(error) = &self.unusable else {
             return Ok(());
         };
-        let ours = standard_registry(&HandlerConfig::new(self.folder.clone()));
+        let ours = standard_registry(&HandlerConfig::new(std::env::temp_dir()));
         let open = Selection {
             statuses: vec![Status::Queued, Status::Running],
             without_outputs: true,
@@ -80,9 +76,18 @@ impl Functions {
         })
     }
 
-    /// The handlers for checking tasks, and for a run in memory.
+    /// The handlers for checking tasks.
     pub(crate) fn registry(&self) -> Registry {
-        self.with_servers(&HandlerConfig::new(self.folder.clone()))
+        self.with_servers(HandlerConfig::new(std::env::temp_dir()))
+    }
+
+    /// The handlers of a run in memory, whose large outputs lie in a private folder; who hears when those find no room.
+    pub(crate) fn in_memory(&self, room: Arc<dyn OutputRoom>) -> std::io::Result<Registry> {
+        let config = HandlerConfig::new(self.scratch.folder()?);
+        Ok(self.with_servers(HandlerConfig {
+            room: Some(room),
+            ..config
+        }))
     }
 
     /// The functions that stand for a tool of a server.
@@ -96,10 +101,11 @@ impl Functions {
             .collect()
     }
 
-    /// The handlers of a stored batch, given the folder for its large outputs.
-    pub(crate) fn stored(&self, folder: &Path) -> Registry {
-        self.with_servers(&HandlerConfig {
+    /// The handlers of a stored batch, given the folder for its large outputs, and who hears when those find no room.
+    pub(crate) fn stored(&self, folder: &Path, room: Arc<dyn OutputRoom>) -> Registry {
+        self.with_servers(HandlerConfig {
             live_after: Some(LIVE_AFTER),
+            room: Some(room),
             ..HandlerConfig::new(folder.to_owned())
         })
     }
@@ -109,8 +115,12 @@ impl Functions {
         self.servers.close().await;
     }
 
-    fn with_servers(&self, config: &HandlerConfig) -> Registry {
-        with_tools(standard_registry(config), Arc::clone(&self.servers))
+    fn with_servers(&self, config: HandlerConfig) -> Registry {
+        let config = HandlerConfig {
+            scratch: self.scratch.clone(),
+            ..config
+        };
+        with_tools(standard_registry(&config), Arc::clone(&self.servers))
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn spec(
     argv: Vec<OsString>,
     capture: &Arc<CaptureLimits>,
 ) -> Result<Spec, Failure> {
-    let options = &task.spec.options;
+    let options = &task.options;
     let defaults = options.env.iter();
     let defaults = defaults.map(|(name, value)| (name.into(), value.into()));
     let own = params.pairs("env")?.into_iter();
@@ -54,6 +54,11 @@ pub(crate) fn spec(
         grace: options.grace,
         capture: Arc::clone(capture),
     })
+}
+
+/// Whether a place of the parameters is the value of a variable that the process is given.
+pub(crate) fn is_variable(path: &str) -> bool {
+    path.starts_with("env.") || path.starts_with("env[")
 }
 
 /// Runs a process to its end, or ends it when the attempt is cancelled.

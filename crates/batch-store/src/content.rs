@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
-use batch_core::{TaskSpec, canonical_params};
+use batch_core::{TaskSpec, canonical_params, shown_params};
 
 /// Which rule the tasks of a batch file are compared by: what the file keeps of them decides. The file says it in
 /// its setting `identity`.
@@ -46,8 +46,11 @@ impl Identity {
             return Some(differs("function", &old.function, &new.function));
         }
         if canonical_params(&old.params) != canonical_params(&new.params) {
-            let (old, new) = (old.params.as_str(), new.params.as_str());
-            return Some(differs("params", old, new));
+            let (old, new) = (shown_params(old), shown_params(new));
+            return Some(match old == new {
+                true => "params hold another secret".to_owned(),
+                false => differs("params", &old, &new),
+            });
         }
         if old.id != new.id {
             let text = |id: &Option<Box<str>>| id.as_deref().unwrap_or("none").to_owned();

@@ -1,7 +1,7 @@
 //! Where a batch lies: [`BatchFile`], the database and the files beside it.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -118,20 +118,36 @@ impl BatchFile {
         Ok(folder)
     }
 
+    /// Whether the batch itself is gone and something that lay beside it is not: whoever removed it was killed.
+    ///
+    /// Nothing is said of a batch whose executor still works on it, which holds its lease.
+    pub fn is_half_removed(&self) -> bool {
+        let is_there = |path: PathBuf| path.symlink_metadata().is_ok();
+        !is_there(self.path.clone())
+            && (self.parts().into_iter().any(is_there) || is_there(self.folder()))
+            && !is_locked(&self.lease_path())
+    }
+
+    /// The files beside the database.
+    fn parts(&self) -> Vec<PathBuf> {
+        let mut parts = vec![
+            self.beside("-wal"),
+            self.beside("-shm"),
+            self.log_path(),
+            self.lease_path(),
+        ];
+        parts.extend(self.copies());
+        parts
+    }
+
     /// Removes the batch with all that lies beside it. What is gone already is no error.
     ///
     /// # Errors
     /// At the first file that cannot be removed; the database goes first, so that what is left of a
     /// batch half removed is no batch.
     pub fn remove(&self) -> Result<(), StoreError> {
-        let mut files = vec![
-            self.path.clone(),
-            self.beside("-wal"),
-            self.beside("-shm"),
-            self.log_path(),
-            self.lease_path(),
-        ];
-        files.extend(self.copies());
+        let mut files = vec![self.path.clone()];
+        files.extend(self.parts());
         let gone = |path: &Path, result: io::Result<()>| match result {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(StoreError::io("remove", path, error))
@@ -142,6 +158,30 @@ impl BatchFile {
             gone(file, fs::remove_file(file))?;
         }
         gone(&self.folder(), fs::remove_dir_all(self.folder()))
+    }
+}
+
+/// Whether somebody holds a lock on a file.
+fn is_locked(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else {
+        return false;
+    };
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+/// Removes files of a folder that were to get another name, and whose owners were killed before that: those that begin
+/// with `prefix` and that nobody holds locked.
+pub fn remove_dead_files(folder: &Path, prefix: &str) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let begun = entries.filter(|entry| {
+        let name = entry.file_name();
+        name.as_encoded_bytes().starts_with(prefix.as_bytes())
+            && entry.file_type().is_ok_and(|kind| kind.is_file())
+            && !is_locked(&entry.path())
+    });
+    for file in begun {
+        // Else the next one who looks for it does it.
+        let _ = fs::remove_file(file.path());
     }
 }
 

@@ -66,8 +66,8 @@ mod totals;
 
 pub use add::{Added, Adding};
 pub use content::{ContentHash, Identity};
-pub use error::StoreError;
-pub use file::{BatchFile, private_folder};
+pub use error::{Obstacle, StoreError};
+pub use file::{BatchFile, private_folder, remove_dead_files};
 pub use first_content::{first_fingerprint, first_key_name};
 pub use journal::{Journal, lock};
 pub use lease::{Holder, Lease, LeaseError, LeftInLease, Notice, Started};

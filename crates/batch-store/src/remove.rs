@@ -79,9 +79,15 @@ impl Store {
         for entry in entries.flatten() {
             let name = entry.file_name();
             let kept = known(&name.to_string_lossy()).map_err(|error| self.error(error))?;
-            if !kept && entry.file_type().is_ok_and(|kind| kind.is_file()) {
-                removed += usize::from(fs::remove_file(entry.path()).is_ok());
-            }
+            let gone = match entry.file_type() {
+                Ok(kind) if !kept && kind.is_file() => fs::remove_file(entry.path()),
+                // Code lay here while it ran.
+                Ok(kind) if kind.is_dir() && name.as_encoded_bytes().starts_with(b"code-") => {
+                    fs::remove_dir_all(entry.path())
+                }
+                _ => continue,
+            };
+            removed += usize::from(gone.is_ok());
         }
         Ok(removed)
     }

@@ -17,8 +17,22 @@ pub const APPLICATION_ID: i64 = 0x6265_7862;
 /// The version of the tables written here.
 pub const VERSION: i64 = 1;
 
-/// How long one waits for others that write.
-const BUSY_TRIES: i32 = 60_000;
+/// How long a command waits for others that write: so many milliseconds.
+const BUSY_TRIES: i32 = 30_000;
+
+/// How long an executor does, which comes back by itself and must hear of a stop in between.
+const BRIEF_TRIES: i32 = 200;
+
+/// The write-ahead log goes into the file when it has so many pages,
+const LOG_PAGES: u64 = 4_096;
+
+/// or fewer where its size is more than this part of the free disk: it is room that a full disk has not,
+const LOG_SHARE: u64 = 16;
+
+/// but not fewer than these.
+const LEAST_LOG_PAGES: u64 = 64;
+
+const PAGE: u64 = 4_096;
 
 /// How much of what happened survives what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -189,6 +203,10 @@ pub(crate) fn open(
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, durability)?;
     let connection = match check(&connection, path) {
         Ok(()) => connection,
+        Err(Outdated::Error(error)) if error.is_full() && !write => {
+            drop(connection);
+            connect_alone(path)?
+        }
         Err(Outdated::Error(error)) => return Err(error),
         Err(Outdated::Old(version)) => {
             crate::migrate::bring_up_to_date(path, &connection, version)?;
@@ -203,6 +221,19 @@ pub(crate) fn open(
     Ok(connection)
 }
 
+/// Opens a file to read it alone, where the disk has no room for the memory that its users share.
+fn connect_alone(path: &Path) -> Result<Connection, StoreError> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, Durability::Full)?;
+    connection
+        .execute_batch("PRAGMA locking_mode = EXCLUSIVE")
+        .map_err(|error| StoreError::sqlite(path, error))?;
+    match check(&connection, path) {
+        Ok(()) => Ok(connection),
+        Err(Outdated::Error(error)) => Err(error),
+        Err(Outdated::Old(_)) => Err(StoreError::Full(path.to_owned())),
+    }
+}
+
 fn connect(
     path: &Path,
     flags: OpenFlags,
@@ -211,7 +242,7 @@ fn connect(
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || {
         let mut connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_handler(Some(wait_a_millisecond))?;
+        connection.busy_handler(Some(|tries| wait_a_millisecond(tries, BUSY_TRIES)))?;
         connection.set_prepared_statement_cache_capacity(64);
         let synchronous = match durability {
             Durability::Full => "FULL",
@@ -221,19 +252,34 @@ fn connect(
             "PRAGMA synchronous = {synchronous};
              PRAGMA temp_store = MEMORY;
              PRAGMA cache_size = -16384;
-             PRAGMA wal_autocheckpoint = 4096;
-             PRAGMA journal_size_limit = 67108864;"
+             PRAGMA wal_autocheckpoint = {};
+             PRAGMA journal_size_limit = 67108864;",
+            log_pages(path)
         ))?;
         Ok(connection)
     };
     open().map_err(|error| StoreError::sqlite(path, error))
 }
 
+/// How many pages the log of a file may have, given how much room its disk has.
+fn log_pages(path: &Path) -> u64 {
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    let free = rustix::fs::statvfs(folder.unwrap_or(Path::new(".")));
+    // Where nobody knows, there is enough.
+    let free = free.map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    (free / LOG_SHARE / PAGE).clamp(LEAST_LOG_PAGES, LOG_PAGES)
+}
+
+/// Has a connection wait only briefly for others, as its owner tries again.
+pub(crate) fn wait_briefly(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.busy_handler(Some(|tries| wait_a_millisecond(tries, BRIEF_TRIES)))
+}
+
 /// SQLite's own waiting backs off to a tenth of a second; a writer that commits every few milliseconds
 /// would then leave others no chance.
-fn wait_a_millisecond(tries: i32) -> bool {
+fn wait_a_millisecond(tries: i32, most: i32) -> bool {
     std::thread::sleep(Duration::from_millis(1));
-    tries < BUSY_TRIES
+    tries < most
 }
 
 enum Outdated {
