@@ -17,7 +17,7 @@ use crate::request::current_folder;
 pub(crate) fn agent(limits: &LimitArgs) -> Result<Agent, CliError> {
     let program = std::env::current_exe()
         .map_err(|error| CliError::System("find the program itself", error))?;
-    let functions = Functions::of_environment()?;
+    let functions = Functions::of_environment().usable()?;
     let limits = Limits {
         tool_functions: functions.named_tools(),
         ..limits.limits()

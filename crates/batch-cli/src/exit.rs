@@ -82,17 +82,26 @@ impl CliError {
     }
 }
 
+/// So many problems are printed, and the number of the rest.
+const MOST_SHOWN: usize = 100;
+
+/// The first of many problems as text, and how many there are besides.
+pub(crate) fn first_of<T>(problems: &[T], text: impl Fn(&T) -> String, between: &str) -> String {
+    let shown: Vec<String> = problems.iter().take(MOST_SHOWN).map(text).collect();
+    let shown = shown.join(between);
+    match problems.len().saturating_sub(MOST_SHOWN) {
+        0 => shown,
+        1 => format!("{shown}{between}… and 1 more problem"),
+        more => format!("{shown}{between}… and {more} more problems"),
+    }
+}
+
 fn list(problems: &[Problem]) -> String {
-    let lines: Vec<String> = problems
-        .iter()
-        .map(|problem| format!("  {}", Visible(&problem.to_string())))
-        .collect();
     let count = match problems.len() {
         1 => "1 problem".to_owned(),
         n => format!("{n} problems"),
     };
-    format!(
-        "{count} in the input; nothing was run\n{}",
-        lines.join("\n")
-    )
+    let line = |problem: &Problem| format!("  {}", Visible(&problem.to_string()));
+    let lines = first_of(problems, line, "\n");
+    format!("{count} in the input; nothing was run\n{lines}")
 }

@@ -56,7 +56,8 @@ impl Foreground {
         } = onlooker;
         let batch = self.store.batch();
         let (sink, results) = output.open(batch, &screen)?;
-        let functions = Functions::of_environment()?;
+        let functions = Functions::of_environment();
+        functions.check_batch(&self.store)?;
         let Self {
             claim,
             store: kept,

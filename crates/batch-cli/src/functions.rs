@@ -1,15 +1,23 @@
 //! The functions that tasks may name: [`Functions`], ours and the tools that the configuration names.
+//!
+//! A configuration that cannot be used stops only what needs it: a run with a task of another function than ours, and
+//! the service of agents, whose limits name functions. Everything else goes on with a warning.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use batch_actions::ActionError;
 use batch_agent::NamedTool;
+use batch_core::Status;
 use batch_handlers::{HandlerConfig, standard_registry};
 use batch_process::{OutputRoom, Scratch};
 use batch_runtime::Registry;
+use batch_store::{Selection, Store};
 use batch_tools::{ConfigError, ToolServers, with_tools};
+
+use crate::reply::tell;
 
 /// A task that has run for so long writes its output where `bex logs` finds it.
 const LIVE_AFTER: Duration = Duration::from_secs(1);
@@ -18,14 +26,54 @@ const LIVE_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Functions {
     servers: Arc<ToolServers>,
     scratch: Scratch,
+    /// Why the configuration cannot be used.
+    unusable: Option<ConfigError>,
 }
 
 impl Functions {
-    /// Ours, and those of the configuration file. Nothing is started.
-    pub(crate) fn of_environment() -> Result<Self, ConfigError> {
-        let servers = Arc::new(ToolServers::of_environment()?);
-        let scratch = Scratch::default();
-        Ok(Self { servers, scratch })
+    /// Ours, and those of the configuration file; with a warning where that cannot be used. Nothing is started.
+    pub(crate) fn of_environment() -> Self {
+        let (servers, unusable) = match ToolServers::of_environment() {
+            Ok(servers) => (servers, None),
+            Err(error) => {
+                warn(&error);
+                (ToolServers::unusable(&error), Some(error))
+            }
+        };
+        Self {
+            servers: Arc::new(servers),
+            scratch: Scratch::default(),
+            unusable,
+        }
+    }
+
+    /// These, unless the configuration cannot be used.
+    pub(crate) fn usable(self) -> Result<Self, ConfigError> {
+        match self.unusable {
+            Some(error) => Err(error),
+            None => Ok(self),
+        }
+    }
+
+    /// Refuses to run a stored batch with open tasks that need a configuration which cannot be used.
+    pub(crate) fn check_batch(&self, store: &Store) -> Result<(), ActionError> {
+        let Some(error) = &self.unusable else {
+            return Ok(());
+        };
+        let ours = standard_registry(&HandlerConfig::new(std::env::temp_dir()));
+        let open = Selection {
+            statuses: vec![Status::Queued, Status::Running],
+            without_outputs: true,
+            ..Selection::default()
+        };
+        store.for_each_task(&open, |task| match ours.get(&task.spec.function) {
+            Some(_) => Ok(true),
+            None => {
+                let (task, function) = (store.batch().task(task.task), &task.spec.function);
+                let needed = format!("{task} needs the configuration for {function:?}: {error}");
+                Err(ActionError::Refused(needed))
+            }
+        })
     }
 
     /// The handlers for checking tasks.
@@ -74,4 +122,14 @@ impl Functions {
         };
         with_tools(standard_registry(&config), Arc::clone(&self.servers))
     }
+}
+
+/// Says, once, that the configuration cannot be used.
+fn warn(error: &ConfigError) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        tell(format_args!(
+            "bex: going on without the servers and functions of the configuration: {error}"
+        ));
+    });
 }

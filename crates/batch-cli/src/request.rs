@@ -17,7 +17,7 @@ use batch_input::{
 use batch_runtime::Registry;
 
 use crate::args::{ResultArgs, RunArgs};
-use crate::exit::CliError;
+use crate::exit::{CliError, first_of};
 use crate::output::OutputPlan;
 
 /// Where tasks come from.
@@ -310,13 +310,13 @@ fn item_template(args: &RunArgs, registry: &Registry) -> Result<ItemTemplate, Cl
         .map_err(|error| usage(error.to_string()))
 }
 
-/// Problems of a function given on the command line, in one line.
-fn texts(problems: &[PlanProblem]) -> String {
+/// Problems of tasks given on the command line, in one line.
+pub(crate) fn texts(problems: &[PlanProblem]) -> String {
     let text = |problem: &PlanProblem| match &problem.help {
         Some(help) => format!("{}: {}; {help}", problem.field, problem.message),
         None => format!("{}: {}", problem.field, problem.message),
     };
-    problems.iter().map(text).collect::<Vec<_>>().join("; ")
+    first_of(problems, text, "; ")
 }
 
 /// How tasks made of items are treated.
@@ -387,16 +387,13 @@ fn plan(
         limits: &settings.limits,
         submitted: &|_| None,
     };
+    let found = match Plan::check_in(file.tasks.clone(), &surroundings) {
+        Ok(plan) if file.problems.is_empty() => return Ok(plan),
+        Ok(_) => Vec::new(),
+        Err(found) => file.problems_of(found),
+    };
     let mut problems = std::mem::take(&mut file.problems);
-    match Plan::check_in(file.tasks.clone(), &surroundings) {
-        Ok(plan) if problems.is_empty() => return Ok(plan),
-        Ok(_) => {}
-        Err(found) => problems.extend(
-            found
-                .into_iter()
-                .map(|p| file.problem(p.index, &p.field, p.message, p.help)),
-        ),
-    }
+    problems.extend(found);
     problems.sort_by_key(|problem| problem.line);
     Err(CliError::Input(problems))
 }

@@ -50,6 +50,35 @@ impl ParamProblem {
     }
 }
 
+/// Finds near names for a list of mistakes, as far as that takes no long time: each look goes through all names that
+/// are known, so that with many mistakes only the first ones get a suggestion.
+#[derive(Debug)]
+pub struct Suggestions {
+    /// So many names may still be compared; a first look is always taken.
+    left: usize,
+}
+
+impl Default for Suggestions {
+    fn default() -> Self {
+        Self { left: 100_000 }
+    }
+}
+
+impl Suggestions {
+    /// What [`nearest`] finds among so many names, as long as there is time for it.
+    pub fn nearest<'a>(
+        &mut self,
+        name: &str,
+        known: impl ExactSizeIterator<Item = &'a str>,
+    ) -> Option<&'a str> {
+        if self.left == 0 {
+            return None;
+        }
+        self.left = self.left.saturating_sub(known.len().max(1));
+        nearest(name, known)
+    }
+}
+
 impl Catalog for [&str] {
     fn functions(&self) -> Vec<&str> {
         self.to_vec()
@@ -60,6 +89,9 @@ impl Catalog for [&str] {
     }
 }
 
+/// Bytes of a name up to which it is compared with others: what it takes grows with the square of the length.
+const LONGEST_NAME: usize = 200;
+
 /// The known name nearest to a mistyped one, if one is near enough to suggest.
 ///
 /// ```
@@ -67,8 +99,10 @@ impl Catalog for [&str] {
 /// assert_eq!(batch_core::nearest("xyz", ["command", "shell"]), None);
 /// ```
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let is_short = |name: &str| name.len() <= LONGEST_NAME;
     known
         .into_iter()
+        .filter(|candidate| is_short(name) && is_short(candidate))
         .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))

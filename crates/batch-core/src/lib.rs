@@ -75,7 +75,7 @@ pub use batch::{
     Remaining, Reopen, ReopenError, RetryPolicy, StaleClaim, StopMode, TaskView, Urgency,
 };
 pub use canonical::canonical_params;
-pub use catalog::{Catalog, ParamProblem, nearest};
+pub use catalog::{Catalog, ParamProblem, Suggestions, nearest};
 pub use cause::{Cause, CauseId, ParseCauseIdError};
 pub use duration::{ParseDurationError, ShortDuration, duration_from_seconds, parse_duration};
 pub use event::{Event, Then};

@@ -3,11 +3,11 @@
 //! A plan stands between what an author wrote and a batch: functions are known, parameters make sense,
 //! ids are unique, every dependency exists and no cycle remains. A batch takes it without a further check.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::catalog::{Catalog, ParamProblem, nearest};
+use crate::catalog::{Catalog, ParamProblem, Suggestions};
 use crate::fill::placeholders;
 use crate::ids::TaskId;
 use crate::spec::TaskSpec;
@@ -103,20 +103,18 @@ impl Plan {
         tasks: Vec<TaskSpec>,
         around: &Surroundings<'_, C>,
     ) -> Result<Self, Vec<PlanProblem>> {
-        let mut problems = Vec::new();
-        let ids = index_ids(&tasks, around, &mut problems);
+        let mut report = Reporter::default();
+        let ids = index_ids(&tasks, around, &mut report);
         let mut after = Vec::with_capacity(tasks.len());
-        let known = around.catalog.functions();
+        let known = around.catalog.functions().into_iter().collect();
         for (index, task) in tasks.iter().enumerate() {
-            let mut report = Reporter {
-                index,
-                problems: &mut problems,
-            };
+            report.index = index;
             check_function(task, &known, around, &mut report);
             check_limit(task, around, &mut report);
             check_environment(task, &mut report);
             after.push(resolve(task, &ids, around, &mut report));
         }
+        let mut problems = report.problems;
         if let Some(cycle) = find_cycle(&after) {
             problems.push(cycle_problem(&cycle, &tasks));
         }
@@ -170,13 +168,16 @@ impl Plan {
     }
 }
 
-/// Adds problems of one task.
-struct Reporter<'a> {
+/// Adds problems of one task after the other.
+#[derive(Default)]
+struct Reporter {
+    /// The task that is looked at.
     index: usize,
-    problems: &'a mut Vec<PlanProblem>,
+    problems: Vec<PlanProblem>,
+    suggestions: Suggestions,
 }
 
-impl Reporter<'_> {
+impl Reporter {
     fn add(&mut self, field: &str, message: String, help: Option<String>) {
         self.problems.push(PlanProblem {
             index: self.index,
@@ -184,6 +185,14 @@ impl Reporter<'_> {
             message,
             help,
         });
+    }
+
+    fn suggest<'n>(
+        &mut self,
+        name: &str,
+        known: impl ExactSizeIterator<Item = &'n str>,
+    ) -> Option<String> {
+        did_you_mean(self.suggestions.nearest(name, known))
     }
 }
 
@@ -194,7 +203,7 @@ fn did_you_mean(name: Option<&str>) -> Option<String> {
 fn index_ids<C: Catalog + ?Sized>(
     tasks: &[TaskSpec],
     around: &Surroundings<'_, C>,
-    problems: &mut Vec<PlanProblem>,
+    report: &mut Reporter,
 ) -> HashMap<Box<str>, usize> {
     let mut ids: HashMap<Box<str>, usize> = HashMap::new();
     for (index, task) in tasks.iter().enumerate() {
@@ -208,11 +217,12 @@ fn index_ids<C: Catalog + ?Sized>(
             None => {
                 ids.insert(id.clone(), index);
             }
-            Some(first) => Reporter { index, problems }.add(
-                "id",
-                format!("the id {id:?} is taken by {first}"),
-                Some("give each task an id of its own".to_owned()),
-            ),
+            Some(first) => {
+                report.index = index;
+                let message = format!("the id {id:?} is taken by {first}");
+                let help = "give each task an id of its own".to_owned();
+                report.add("id", message, Some(help));
+            }
         }
     }
     ids
@@ -220,33 +230,30 @@ fn index_ids<C: Catalog + ?Sized>(
 
 fn check_function<C: Catalog + ?Sized>(
     task: &TaskSpec,
-    known: &[&str],
+    known: &BTreeSet<&str>,
     around: &Surroundings<'_, C>,
-    report: &mut Reporter<'_>,
+    report: &mut Reporter,
 ) {
-    // A reader that found no function has said so already.
-    if task.function.is_empty() {
-        return;
-    }
-    if !known.contains(&task.function.as_ref()) {
-        let near = did_you_mean(nearest(&task.function, known.iter().copied()));
+    if !known.contains(&*task.function) {
+        let near = report.suggest(&task.function, known.iter().copied());
         let help = near.unwrap_or_else(|| {
             let more = around.catalog.help();
             let more = more.map_or_else(String::new, |help| format!("; {help}"));
-            format!("known functions: {}{more}", known.join(", "))
+            let names = Vec::from_iter(known.iter().copied());
+            format!("known functions: {}{more}", names.join(", "))
         });
-        return report.add(
-            "function",
-            format!("unknown function {:?}", task.function),
-            Some(help),
-        );
+        let message = match &*task.function {
+            "" => "the function is empty".to_owned(),
+            other => format!("unknown function {other:?}"),
+        };
+        return report.add("function", message, Some(help));
     }
     for problem in around.catalog.check(task).err().unwrap_or_default() {
         add_param_problem(problem, report);
     }
 }
 
-fn add_param_problem(problem: ParamProblem, report: &mut Reporter<'_>) {
+fn add_param_problem(problem: ParamProblem, report: &mut Reporter) {
     let field = match problem.path.as_str() {
         "" => "params".to_owned(),
         path => format!("params.{path}"),
@@ -257,13 +264,14 @@ fn add_param_problem(problem: ParamProblem, report: &mut Reporter<'_>) {
 fn check_limit<C: Catalog + ?Sized>(
     task: &TaskSpec,
     around: &Surroundings<'_, C>,
-    report: &mut Reporter<'_>,
+    report: &mut Reporter,
 ) {
     if let Some(limit) = &task.options.limit
         && !around.limits.contains_key(limit)
     {
         let known = around.limits.keys().map(String::as_str);
-        let help = did_you_mean(nearest(limit, known))
+        let help = report
+            .suggest(limit, known)
             .unwrap_or_else(|| format!("declare it: \"limits\": {{{limit:?}: 2}}"));
         report.add("limit", format!("unknown limit {limit:?}"), Some(help));
     }
@@ -282,21 +290,20 @@ fn resolve<C: Catalog + ?Sized>(
     task: &TaskSpec,
     ids: &HashMap<Box<str>, usize>,
     around: &Surroundings<'_, C>,
-    report: &mut Reporter<'_>,
+    report: &mut Reporter,
 ) -> Vec<Dependency> {
     let mut after = Vec::new();
     let mut seen = HashSet::new();
-    let mut add = |id: &str, field: &str, report: &mut Reporter<'_>| {
+    let mut add = |id: &str, field: &str, report: &mut Reporter| {
         let in_plan = ids.get(id).copied().map(Dependency::InPlan);
         let found = in_plan.or_else(|| (around.submitted)(id).map(Dependency::Submitted));
         match found {
             Some(dependency) if seen.insert(dependency) => after.push(dependency),
             Some(_) => {}
-            None => report.add(
-                field,
-                format!("no task has the id {id:?}"),
-                did_you_mean(nearest(id, ids.keys().map(AsRef::as_ref))),
-            ),
+            None => {
+                let help = report.suggest(id, ids.keys().map(AsRef::as_ref));
+                report.add(field, format!("no task has the id {id:?}"), help);
+            }
         }
     };
     for id in &task.depends_on {
@@ -382,9 +389,15 @@ fn find_cycle(after: &[Vec<Dependency>]) -> Option<Vec<usize>> {
     None
 }
 
+/// So many tasks of a cycle are named.
+const LONGEST_CYCLE: usize = 20;
+
 fn cycle_problem(cycle: &[usize], tasks: &[TaskSpec]) -> PlanProblem {
     let name = |index: &usize| tasks[*index].id.as_deref().unwrap_or("?").to_owned();
-    let mut names: Vec<String> = cycle.iter().map(name).collect();
+    let mut names: Vec<String> = cycle.iter().take(LONGEST_CYCLE).map(name).collect();
+    if cycle.len() > LONGEST_CYCLE {
+        names.push(format!("… ({} tasks in all)", cycle.len()));
+    }
     names.push(names[0].clone());
     PlanProblem {
         index: cycle[0],

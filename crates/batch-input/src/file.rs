@@ -1,6 +1,6 @@
 //! Whole files of tasks: [`read_task_file`], [`read_tasks`], and what comes out, a [`TaskFile`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::num::NonZeroU32;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_core::TaskSpec;
+use batch_core::{PlanProblem, TaskSpec};
 use serde_json::value::RawValue;
 
 use crate::jsonl;
@@ -211,6 +211,24 @@ impl TaskFile {
             lines: Vec::new(),
             problems: Vec::new(),
         }
+    }
+
+    /// What a plan found, as problems of this file. Where the reader could not tell what a task does, it has said why,
+    /// and the plan need not say so again.
+    pub fn problems_of(&self, found: Vec<PlanProblem>) -> Vec<Problem> {
+        let labels = self
+            .problems
+            .iter()
+            .filter_map(|problem| problem.task.as_ref());
+        let told: HashSet<u32> = labels.map(|label| label.number).collect();
+        let is_told = |found: &PlanProblem| {
+            let function = self.tasks.get(found.index).map(|task| &*task.function);
+            let number = u32::try_from(found.index + 1).unwrap_or(u32::MAX);
+            found.field == "function" && function == Some("") && told.contains(&number)
+        };
+        let new = found.into_iter().filter(|found| !is_told(found));
+        new.map(|new| self.problem(new.index, &new.field, new.message, new.help))
+            .collect()
     }
 
     /// A problem with the task at `index`, found after reading, as by a plan.

@@ -1,5 +1,6 @@
 //! How tasks are to be treated: the fields of [`TaskOptions`], in a task or in the defaults of a file.
 
+use std::collections::HashSet;
 use std::str::FromStr;
 
 use batch_core::{Backoff, Condition, OnInterrupt, Priority, RetrySpec, TaskOptions};
@@ -110,12 +111,13 @@ fn read_word<T: FromStr>(
 }
 
 fn read_tags(scope: &mut Scope<'_, '_>, options: &mut TaskOptions, field: &str, raw: &RawValue) {
+    let mut known: HashSet<String> = options.tags.iter().cloned().collect();
     for tag in scope
         .array(raw, field, "a list of texts")
         .unwrap_or_default()
     {
         match plain_text(tag) {
-            Some(tag) if options.tags.iter().any(|known| **known == *tag) => {}
+            Some(tag) if !known.insert(tag.clone().into_owned()) => {}
             Some(tag) => options.tags.push(tag.into_owned()),
             None => scope.wrong(tag, field, "a list of texts"),
         }

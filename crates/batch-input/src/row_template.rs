@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use batch_core::{ParamProblem, Placeholder, Segment, TaskOptions, escape_braces, nearest};
+use batch_core::{ParamProblem, Placeholder, Segment, Suggestions, TaskOptions, escape_braces};
 use csv::StringRecord;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -102,20 +102,17 @@ impl RowTemplate {
     /// Reports placeholders for columns that the table does not have, once each.
     pub(crate) fn check_columns(&self, header: &StringRecord, report: &mut Report) {
         let mut told = HashSet::new();
+        let columns: HashSet<&str> = header.iter().collect();
+        let mut suggestions = Suggestions::default();
         for (field, placeholder) in self.task.placeholders() {
             let place = place_in(&field.name, &placeholder.place);
             let (message, help) = match (placeholder.root.as_str(), &placeholder.path[..]) {
                 ("row", []) => continue,
-                ("row", [Segment::Field(name)]) if header.iter().any(|column| column == name) => {
-                    continue;
-                }
+                ("row", [Segment::Field(name)]) if columns.contains(&**name) => continue,
                 ("row", [Segment::Field(name)]) => {
-                    let help = match nearest(name, header) {
+                    let help = match suggestions.nearest(name, columns.iter().copied()) {
                         Some(near) => format!("did you mean {near:?}?"),
-                        None => format!(
-                            "the columns are {}",
-                            header.iter().collect::<Vec<_>>().join(", ")
-                        ),
+                        None => format!("the columns are {}", some_of(header)),
                     };
                     (format!("the table has no column {name:?}"), help)
                 }
@@ -167,6 +164,16 @@ impl RowTemplate {
     pub(crate) fn line_of(&self, place: &str) -> u32 {
         self.task.line_of(place)
     }
+}
+
+/// The names of the columns, the first ones of many.
+fn some_of(header: &StringRecord) -> String {
+    const SHOWN: usize = 20;
+    let mut names: Vec<&str> = header.iter().take(SHOWN).collect();
+    if header.len() > SHOWN {
+        names.push("…");
+    }
+    names.join(", ")
 }
 
 /// The cells of a row.

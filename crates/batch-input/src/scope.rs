@@ -1,6 +1,7 @@
 //! Where a value is being read, so that what is wrong with it can be told: [`Scope`], [`Report`].
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,8 +121,11 @@ impl Scope<'_, '_> {
         } else {
             format!("{parent}.{name}")
         };
-        let help = suggestion(name, known)
-            .unwrap_or_else(|| format!("the fields are {}", known.join(", ")));
+        // Nobody reads the help of so many.
+        let help = (self.report.problems.len() < Report::ENOUGH).then(|| {
+            suggestion(name, known)
+                .unwrap_or_else(|| format!("the fields are {}", known.join(", ")))
+        });
         let inside = if parent.is_empty() {
             String::new()
         } else {
@@ -131,7 +135,7 @@ impl Scope<'_, '_> {
             raw.get(),
             &field,
             format!("unknown field {name:?}{inside}"),
-            Some(help),
+            help,
         );
     }
 
@@ -147,28 +151,25 @@ impl Scope<'_, '_> {
 
     /// Reports fields that occur twice, and takes away all but the first.
     pub(crate) fn check_twice(&mut self, fields: &mut Fields<'_>, parent: &str) {
-        let list = &mut fields.0;
-        let mut index = 1;
-        // Objects here have few fields: a set would cost more than looking through them.
-        while index < list.len() && list.len() <= 64 {
-            if list[..index].iter().any(|(name, _)| *name == list[index].0) {
-                let (name, raw) = list.remove(index);
-                let inside = if parent.is_empty() {
-                    String::new()
-                } else {
-                    format!(" in {parent}")
-                };
-                let message = format!("the field {name:?} is given twice{inside}");
-                self.problem(
-                    raw.get(),
-                    &name,
-                    message,
-                    Some("remove one of them".to_owned()),
-                );
-            } else {
-                index += 1;
-            }
+        let twice = given_twice(&fields.0);
+        if twice.is_empty() {
+            return;
         }
+        let inside = if parent.is_empty() {
+            String::new()
+        } else {
+            format!(" in {parent}")
+        };
+        for (name, raw) in twice.iter().map(|index| &fields.0[*index]) {
+            let message = format!("the field {name:?} is given twice{inside}");
+            let help = "remove one of them".to_owned();
+            self.problem(raw.get(), name, message, Some(help));
+        }
+        let mut index = 0;
+        fields.0.retain(|_| {
+            index += 1;
+            twice.binary_search(&(index - 1)).is_err()
+        });
     }
 
     pub(crate) fn array<'r>(
@@ -240,6 +241,24 @@ impl Scope<'_, '_> {
         }
         Some(found)
     }
+}
+
+/// The places of fields whose name is given before them.
+fn given_twice(fields: &[(Cow<'_, str>, &RawValue)]) -> Vec<usize> {
+    // Most objects have few fields: a set would cost more than looking through them.
+    const FEW: usize = 16;
+    let indices = 0..fields.len();
+    if fields.len() <= FEW {
+        let is_before = |index: &usize| {
+            let (name, _) = &fields[*index];
+            fields[..*index].iter().any(|(before, _)| before == name)
+        };
+        return indices.filter(is_before).collect();
+    }
+    let mut seen = HashSet::with_capacity(fields.len());
+    indices
+        .filter(|index| !seen.insert(&*fields[*index].0))
+        .collect()
 }
 
 /// "did you mean", when there is something near.

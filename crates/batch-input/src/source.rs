@@ -13,6 +13,8 @@ pub(crate) struct Source<'a> {
     lines: Lines,
     /// An offset whose line is known: that of the task being read.
     anchor: Cell<(usize, u32)>,
+    /// The offset whose line was asked for last: what is asked for next mostly lies behind it.
+    last: Cell<(usize, u32)>,
 }
 
 /// How the lines of a text are known.
@@ -31,6 +33,7 @@ impl<'a> Source<'a> {
             text,
             lines,
             anchor: Cell::new((0, 1)),
+            last: Cell::new((0, 1)),
         }
     }
 
@@ -44,11 +47,12 @@ impl<'a> Source<'a> {
                 after.checked_sub(1).map_or(1, |index| marks[index].1)
             }
             Lines::Counted => {
-                let (from, line) = match self.anchor.get() {
-                    (from, line) if from <= offset => (from, line),
-                    _ => (0, 1),
-                };
-                line + count_lines(&self.text.as_bytes()[from..offset])
+                let known = [self.anchor.get(), self.last.get()].into_iter();
+                let before = known.filter(|(from, _)| *from <= offset);
+                let (from, line) = before.max().unwrap_or((0, 1));
+                let line = line.saturating_add(count_lines(&self.text.as_bytes()[from..offset]));
+                self.last.set((offset, line));
+                line
             }
         }
     }

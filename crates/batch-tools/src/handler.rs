@@ -21,12 +21,7 @@ use crate::servers::ToolServers;
 /// assert_eq!(registry.functions(), ["tool"]);
 /// ```
 pub fn with_tools(registry: Registry, servers: Arc<ToolServers>) -> Registry {
-    let help = format!(
-        "a tool of an MCP server becomes a function by its name in `tools` or [functions] beside \
-         [mcp_servers] in {}",
-        servers.file()
-    );
-    let mut registry = registry.with_help(help);
+    let mut registry = registry.with_help(servers.help());
     for (name, server, tool) in servers.functions() {
         let handler = NamedTool {
             servers: Arc::clone(&servers),

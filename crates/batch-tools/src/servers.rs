@@ -21,12 +21,23 @@ pub struct ToolServers {
     functions: BTreeMap<String, ToolName>,
     /// The file they come from.
     path: Option<PathBuf>,
+    /// That file says what they are, and cannot be used.
+    is_unusable: bool,
 }
 
 impl ToolServers {
     /// No servers.
     pub fn none() -> Self {
         Self::default()
+    }
+
+    /// No servers, as the configuration cannot be used: a task that names one is told so.
+    pub fn unusable(error: &ConfigError) -> Self {
+        Self {
+            path: Some(error.path().to_owned()),
+            is_unusable: true,
+            ..Self::default()
+        }
     }
 
     /// Reads a configuration file. Environment variables that it names are looked up when a server starts.
@@ -43,6 +54,7 @@ impl ToolServers {
             servers: servers.collect(),
             functions: config.functions,
             path: Some(path.to_owned()),
+            is_unusable: false,
         })
     }
 
@@ -111,6 +123,7 @@ impl ToolServers {
         let message = format!("there is no MCP server {server:?}");
         let help = match nearest(server, self.names()) {
             Some(near) => format!("did you mean {near:?}?"),
+            None if self.is_unusable => self.help(),
             None if self.servers.is_empty() => {
                 format!("servers stand under [mcp_servers] in {}", self.file())
             }
@@ -120,6 +133,19 @@ impl ToolServers {
             }
         };
         (message, help)
+    }
+
+    /// How a task comes by a function that is not there.
+    pub(crate) fn help(&self) -> String {
+        let file = self.file();
+        match self.is_unusable {
+            true => format!(
+                "the configuration {file} cannot be used, so its servers and functions are not known; mend it"
+            ),
+            false => format!(
+                "a tool of an MCP server becomes a function by its name in `tools` or [functions] beside [mcp_servers] in {file}"
+            ),
+        }
     }
 
     /// The file to write a server into.

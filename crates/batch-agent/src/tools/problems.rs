@@ -45,12 +45,8 @@ impl Wanted {
 
     /// What was found while the tasks were read, and what a check of them found.
     pub(crate) fn invalid(&self, found: Vec<PlanProblem>) -> Mistake {
-        let found = found.into_iter().map(|found| {
-            self.file
-                .problem(found.index, &found.field, found.message, found.help)
-        });
         let mut problems = self.file.problems.clone();
-        problems.extend(found);
+        problems.extend(self.file.problems_of(found));
         let place = |problem: &Problem| {
             let task = problem.task.as_ref().map_or(0, |task| task.number);
             (problem.line, task)

@@ -15,11 +15,11 @@ use crate::args::AddArgs;
 use crate::exit::{CliError, Exit};
 use crate::functions::Functions;
 use crate::reply::{count, print, tell};
-use crate::request::{current_folder, read_file, settings_of, tell_problems};
+use crate::request::{current_folder, read_file, settings_of, tell_problems, texts};
 
 pub(crate) fn run(args: AddArgs) -> Result<Exit, CliError> {
     let home = Home::of_environment();
-    let registry = Functions::of_environment()?.registry();
+    let registry = Functions::of_environment().registry();
     let (mut tasks, file) = tasks(&args, &registry)?;
     place_tasks(&mut tasks, &current_folder()?);
     let target = target(&home, &args, file.as_ref())?;
@@ -174,22 +174,8 @@ fn name_of(file: &Path) -> Option<String> {
 /// Names the lines of what is wrong in a file.
 fn explain(error: ActionError, file: Option<TaskFile>) -> CliError {
     match (error, file) {
-        (ActionError::Invalid(problems), Some(file)) => CliError::Input(
-            problems
-                .into_iter()
-                .map(|p| file.problem(p.index, &p.field, p.message, p.help))
-                .collect(),
-        ),
-        (ActionError::Invalid(problems), None) => CliError::Usage(
-            problems
-                .iter()
-                .map(|p| match &p.help {
-                    Some(help) => format!("{}: {}; {help}", p.field, p.message),
-                    None => format!("{}: {}", p.field, p.message),
-                })
-                .collect::<Vec<_>>()
-                .join("; "),
-        ),
+        (ActionError::Invalid(problems), Some(file)) => CliError::Input(file.problems_of(problems)),
+        (ActionError::Invalid(problems), None) => CliError::Usage(texts(&problems)),
         (error, _) => error.into(),
     }
 }

@@ -5,7 +5,7 @@ use batch_core::Status;
 use batch_process::{
     ControlSignals, close_inherited, close_stdio, guard, new_session, raise_open_files,
 };
-use batch_store::{BatchFile, Durability, lock};
+use batch_store::{BatchFile, Durability, Store, lock};
 
 use crate::args::{ExecuteArgs, Progress};
 use crate::commands::run::runtime;
@@ -56,9 +56,10 @@ pub(crate) fn run(args: ExecuteArgs) -> Result<Exit, CliError> {
 /// Takes up the work, and tells the parent.
 async fn begin(args: ExecuteArgs) -> Result<(Engine, Functions), ActionError> {
     let functions = Functions::of_environment();
-    let functions = functions.map_err(|error| ActionError::Refused(error.to_string()))?;
+    let file = BatchFile::new(args.file);
+    functions.check_batch(&Store::open_read(file.clone())?)?;
     let engine = Engine::start(EngineOptions {
-        file: BatchFile::new(args.file),
+        file,
         durability: args.durability.of_store().unwrap_or(Durability::Fast),
         mode: Mode::Execute,
         registry: &|folder, room| functions.stored(folder, room),

@@ -22,7 +22,7 @@ use crate::progress::Screen;
 use crate::request::{Source, Work, output_plan};
 
 pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, CliError> {
-    let functions = Functions::of_environment()?;
+    let functions = Functions::of_environment();
     let registry = functions.registry();
     let source = Source::of(&args, items, &registry)?;
     let format = default_format(&args);

@@ -20,6 +20,7 @@ mod change;
 mod crash;
 #[cfg(target_os = "linux")]
 mod debris;
+mod extremes;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod identity;
