@@ -13,8 +13,8 @@ use batch_runtime::{
     Executor, Registry, ResultSource, RunEnd, RunHandle, RunReport, Sink, SourceError, StartLog,
 };
 use batch_store::{
-    BatchFile, BatchInfo, Durability, Journal, Lease, LeftInLease, Loss, Started, Store,
-    StoreError, Watch, lock,
+    BatchFile, BatchInfo, Durability, Journal, Lease, LeftInLease, Started, Store, StoreError,
+    Watch, lock,
 };
 
 use super::attend::Seen;

@@ -190,7 +190,7 @@ async fn when_free<T>(
 }
 
 /// This process as the holder of a lease; run 0 for one that runs nothing.
-pub(super) fn me(run: u32) -> Holder {
+pub(crate) fn me(run: u32) -> Holder {
     Holder {
         pid: std::process::id(),
         mark: own_mark().to_owned(),
