@@ -158,7 +158,7 @@ fn a_variable_is_sent_and_neither_stored_nor_shown_nor_exported() {
         &["logs", "sh"],
         &["results", "--format", "csv"],
         &["results", "--format", "text"],
-        &["results", "--format", "jsonl", "-o", "out.jsonl"],
+        &["export", "-o", "out.jsonl"],
     ] {
         seen.push(format!("{:?}", place.bex(args)));
     }
@@ -277,7 +277,7 @@ fn a_variable_cannot_stand_in_code_or_arguments() {
         json!({"shell": "echo {{ env.HOME }}"}),
         json!({"python": "print({{ env.HOME }})"}),
         json!({"shell": "cat", "stdin": "{{ env.HOME }}"}),
-        json!({"function": "tool", "params": {"server": "s", "tool": "t", "args": {"a": "{{ env.HOME }}"}}}),
+        json!({"function": "custom_function", "params": {"code": "def process(a):\n    return a", "args": {"a": "{{ env.HOME }}"}}}),
         json!({"http": {"url": "http://h/", "method": "{{ env.HOME }}"}}),
         json!({"shell": "true", "env": {"A": "{{ env.HOME | int }}"}}),
         json!({"http": {"url": "{{ env }}"}}),
@@ -372,15 +372,11 @@ fn exports_are_their_owners_alone() {
     place
         .bex(&["run", "-o", "run.json", "--", "echo", ":::", "a"])
         .expect(0);
-    place
-        .bex(&["results", "--format", "csv", "-o", "results.csv"])
-        .expect(0);
+    place.bex(&["export", "-o", "results.csv"]).expect(0);
     assert_eq!((mode("run.json"), mode("results.csv")), (0o600, 0o600));
     let shared = std::fs::Permissions::from_mode(0o640);
     std::fs::set_permissions(place.path("results.csv"), shared).unwrap();
-    place
-        .bex(&["results", "--format", "csv", "-o", "results.csv"])
-        .expect(0);
+    place.bex(&["export", "-o", "results.csv"]).expect(0);
     assert_eq!(mode("results.csv"), 0o640);
 }
 
@@ -388,7 +384,13 @@ fn exports_are_their_owners_alone() {
 fn tasks_do_not_inherit_what_is_ours() {
     let place = Place::new();
     let mut command = place.command(env!("CARGO_BIN_EXE_bex"));
-    command.args(["run", "--shell", "env | grep ^BEX_ | sort", ":::", "1"]);
+    command.args([
+        "run",
+        "--shell",
+        "env | grep ^BEX_ | sort; true {}",
+        ":::",
+        "1",
+    ]);
     command
         .env("BEX_MCP_TOKEN", "s3cr3t")
         .env("BEX_OTHER", "1")
@@ -419,12 +421,10 @@ fn tasks_do_not_inherit_what_is_ours() {
         "tr '\\0' '\\n' < /proc/$PPID/environ | grep -c TOKEN",
     ]);
     finish(command, b"").expect(0);
-    place.bex(&["wait", "-b", "2"]);
-    let shown = place
-        .bex(&["results", "-b", "2", "--json"])
-        .expect(0)
-        .json();
-    assert_eq!(shown["tasks"][0]["result"]["stdout"], "0\n", "{shown}");
+    place.bex(&["wait"]);
+    let shown = place.bex(&["results", "--json"]).expect(0).json();
+    let last = shown["tasks"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["result"]["stdout"], "0\n", "{shown}");
 }
 
 #[test]
