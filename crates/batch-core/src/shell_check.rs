@@ -238,15 +238,21 @@ impl Check {
             };
             let Some(code) = code else { continue };
             for (other_index, other) in commands.iter().enumerate() {
-                let is_before = other_index < index && other.pipeline == command.pipeline;
+                let is_joined = other.pipeline == command.pipeline;
+                let is_before = other_index < index && is_joined;
+                // `{ …; } | sh`, and `while …; do sh; done < …`: the commands inside are not told apart.
+                let is_end = is_end(&other.words[0]);
+                if is_before && is_end {
+                    let all = self.all.iter().map(|place| (*place, Quoting::Code(code)));
+                    self.refused.extend(all);
+                }
                 for word in &other.words {
                     let is_read = match word.role {
                         Role::Input => true,
                         Role::File => word.text == STDIN,
                         Role::Argument => false,
                     };
-                    let is_input = is_read && other.pipeline == command.pipeline;
-                    if is_before || is_input {
+                    if is_before || is_read && (is_joined || is_end) {
                         self.refuse(word, Quoting::Code(code));
                     }
                 }
@@ -327,7 +333,12 @@ impl Check {
                 let sides: Vec<Word> = sides.cloned().collect();
                 self.refuse_calculated(&sides);
             }
-            let names = matches!(&*word.text, b"-v" | b"-R")
+            let is_name = match &*word.text {
+                b"-v" | b"-R" => true,
+                b"-t" => self.rules.is_eager,
+                _ => false,
+            };
+            let names = is_name
                 && words
                     .iter()
                     .any(|w| matches!(&*w.text, b"[" | b"[[" | b"test"));
@@ -359,13 +370,9 @@ impl Check {
             }
             b"printf" | b"print" if self.rules.is_eager => self.refuse_evaluated(rest),
             b"printf" | b"print" => {
-                // The name after `-v`, and what could be a `-v` with its name.
                 let name = rest.iter().skip_while(|word| word.text != b"-v").nth(1);
-                let format = rest
-                    .first()
-                    .filter(|word| word.text.starts_with(&[UNKNOWN]));
-                let names: Vec<Word> = name.into_iter().chain(format).cloned().collect();
-                self.refuse_evaluated(&names);
+                let name: Vec<Word> = name.into_iter().cloned().collect();
+                self.refuse_evaluated(&name);
             }
             b"declare" | b"typeset" | b"local" | b"export" | b"readonly" | b"integer"
             | b"float" => {
@@ -378,8 +385,7 @@ impl Check {
             {
                 self.refuse_all(rest, Quoting::Evaluated);
             }
-            b"shift" | b"return" | b"break" | b"continue" | b"exit" | b"repeat" | b"test"
-            | b"[" | b"[[" | b"ulimit"
+            b"shift" | b"return" | b"break" | b"continue" | b"exit" | b"repeat" | b"ulimit"
                 if self.rules.is_eager =>
             {
                 self.refuse_all(rest, Quoting::Calculated);
@@ -442,6 +448,11 @@ fn without_lead(words: &[Word]) -> &[Word] {
         (!word.is_quoted && RESERVED.contains(&&*word.text)) || assignment(word).is_some()
     };
     &words[words.iter().take_while(is_before).count()..]
+}
+
+/// Whether a word ends a group of commands.
+fn is_end(word: &Word) -> bool {
+    !word.is_quoted && matches!(&*word.text, b"}" | b"done" | b"fi" | b"esac")
 }
 
 /// Whether a command may begin after a word.

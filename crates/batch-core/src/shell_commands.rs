@@ -63,9 +63,20 @@ pub(crate) struct Commands {
     has_function: bool,
 }
 
+/// What opens with a parenthesis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// `(…)`: commands of their own, or the elements of a list.
+    List,
+    /// `$(…)`: what they write becomes a word.
+    Substitution,
+    /// `<(…)`: what they write is read as a file.
+    Process,
+}
+
 /// What goes on after a `)`.
 struct Outer {
-    is_process: bool,
+    opening: Opening,
     words: Vec<Word>,
     word: Option<Word>,
     next_role: Role,
@@ -181,10 +192,10 @@ impl Commands {
     }
 
     /// A `(` or `$(`, or `<(` of a process: other commands begin, inside the current word.
-    pub(crate) fn open(&mut self, is_process: bool) {
+    pub(crate) fn open(&mut self, opening: Opening) {
         self.pipelines += 1;
         self.outer.push(Outer {
-            is_process,
+            opening,
             words: std::mem::take(&mut self.words),
             word: self.word.take(),
             next_role: std::mem::take(&mut self.next_role),
@@ -218,16 +229,21 @@ impl Commands {
             self.words.clear();
             return;
         }
+        let is_command = outer.opening == Opening::List && self.word.is_none();
         let word = self.current();
-        if outer.is_process {
+        if outer.opening == Opening::Process {
             word.text.extend_from_slice(STDIN);
         } else {
             word.text.push(UNKNOWN);
             word.unknown.push(None);
-            word.is_split |= is_split;
+            word.is_split |= is_split && outer.opening == Opening::Substitution;
         }
         word.places.extend(places);
         word.variables.extend(variables);
+        if is_command {
+            // Of the same pipeline as what follows.
+            self.end_command(true);
+        }
     }
 
     fn current(&mut self) -> &mut Word {

@@ -1,6 +1,6 @@
 //! Reading a shell script: [`Scanner`] says in which quotes its places are, and gives its words to [`Commands`].
 
-use crate::shell_commands::Commands;
+use crate::shell_commands::{Commands, Opening};
 use crate::shell_words::Quoting;
 
 /// What the scanner is inside of.
@@ -165,7 +165,7 @@ impl<'a> Scanner<'a> {
                 self.commands.expansion(b"", true);
                 self.push(2, Frame::Arithmetic(2));
             }
-            b'(' => self.parenthesis(1, false),
+            b'(' => self.parenthesis(1, Opening::List),
             b')' => {
                 self.stack.pop();
                 self.commands.close(!self.is_in_double());
@@ -200,7 +200,7 @@ impl<'a> Scanner<'a> {
             return self.here_operator();
         }
         if self.is_next(b"<(") || self.is_next(b">(") {
-            return self.parenthesis(2, true);
+            return self.parenthesis(2, Opening::Process);
         }
         let length = match byte {
             b' ' | b'\t' => {
@@ -233,8 +233,8 @@ impl<'a> Scanner<'a> {
     }
 
     /// At the `(` of a list of commands, of this length with what belongs to it.
-    fn parenthesis(&mut self, length: usize, is_process: bool) {
-        self.commands.open(is_process);
+    fn parenthesis(&mut self, length: usize, opening: Opening) {
+        self.commands.open(opening);
         self.push(length, Frame::Paren);
         self.word_start = true;
     }
@@ -320,7 +320,7 @@ impl<'a> Scanner<'a> {
             self.commands.expansion(b"", !in_double);
             self.push(2, Frame::Bracket(1));
         } else if self.is_next(b"$(") {
-            self.parenthesis(2, false);
+            self.parenthesis(2, Opening::Substitution);
         } else if self.is_next(b"${") {
             self.brace();
         } else if self.is_next(b"$'") && !in_double {
@@ -359,7 +359,7 @@ impl<'a> Scanner<'a> {
         }
         let mut scanner = Scanner::new(&inner, &[]);
         std::mem::swap(&mut scanner.commands, &mut self.commands);
-        scanner.commands.open(false);
+        scanner.commands.open(Opening::Substitution);
         scanner.read();
         scanner.commands.close(!self.is_in_double());
         std::mem::swap(&mut scanner.commands, &mut self.commands);

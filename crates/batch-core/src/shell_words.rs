@@ -255,7 +255,7 @@ mod tests {
                 vec![Calculated, Bare, Calculated, Bare],
             ),
             ("$((1 << 2)) \n@", vec![Bare]),
-            ("(cd a; ls @) $(ls @) @", vec![Bare, Bare, Bare]),
+            ("(cd a; ls @); echo $(ls @) @", vec![Bare, Bare, Bare]),
             (
                 "case @ in (a) x @;; b) y '@';; esac; @",
                 vec![Bare, Bare, SingleQuotes, Bare],

@@ -9,6 +9,7 @@ const NONE: Program = Program {
     code_long: "",
     value: "",
     value_long: "",
+    is_apart: false,
     operands: Operands::Data,
     permutes: false,
     reads_stdin: false,
@@ -105,6 +106,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         code_long: "eval print import",
         value: "rC",
         value_long: "require loader experimental-loader conditions env-file",
+        is_apart: true,
         ..LANGUAGE
     },
     Program {
@@ -157,6 +159,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         code_long: "cmd ex iex eval-command init-eval-command one-line one-line-before-file",
         value: "SxSp",
         value_long: "args command",
+        is_apart: true,
         permutes: true,
         ..NONE
     },
@@ -227,6 +230,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         code_long: "command session-command",
         value: "sgGwu",
         value_long: "shell group supp-group whitelist-environment user",
+        is_apart: false,
         operands: Operands::Command(1),
         permutes: true,
         reads_stdin: true,
@@ -411,5 +415,11 @@ pub(super) const PROGRAMS: &[Program] = &[
             proxychains uv pipenv poetry conda nix nix-shell npx bundle srun mpirun mpiexec \
             prlimit faketime",
         ..WRAPPER
+    },
+    Program {
+        names: "printf print",
+        language: Language::Shell,
+        code: "v",
+        ..NONE
     },
 ];

@@ -156,7 +156,7 @@ impl<'a> Reader<'a> {
                 continue;
             }
             if is_in(self.program.code) {
-                if self.program.language == Language::JavaScript && !rest.is_empty() {
+                if self.program.is_apart && !rest.is_empty() {
                     continue;
                 }
                 let attached = (!rest.is_empty()).then_some(rest);

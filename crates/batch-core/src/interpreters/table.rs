@@ -15,6 +15,8 @@ pub(super) struct Program {
     pub(super) value: &'static str,
     /// Long options with a value that is no code.
     pub(super) value_long: &'static str,
+    /// Code is never attached to its short option.
+    pub(super) is_apart: bool,
     pub(super) operands: Operands,
     /// Options may follow operands.
     pub(super) permutes: bool,

@@ -107,7 +107,7 @@ fn what_starts_an_interpreter_is_seen_through() {
         ("busybox sh -c @", vec![3]),
         ("xargs -n 1 sh -c @", vec![5]),
         ("find . -name x -exec sh -c @ ;", vec![7]),
-        ("find . -exec echo @ ; -execdir bash -c @ _ +", vec![8]),
+        ("find . -exec echo @ ; -execdir bash -c @ _ +", vec![9]),
         ("chroot /x bash -c @", vec![4]),
         ("docker run --rm -it image bash -lc @", vec![7]),
         ("podman exec c sh -c @", vec![5]),
