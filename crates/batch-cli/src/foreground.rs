@@ -58,7 +58,10 @@ impl Foreground {
         let (sink, results) = output.open(batch, &screen)?;
         let functions = Functions::of_environment()?;
         let engine = self.take_up(&functions, sink, feeder.is_some()).await?;
-        results.set_room(Arc::clone(engine.room()));
+        results.set_room(engine.room());
+        if let Some(whole) = &self.whole_at_end {
+            whole.set_room(engine.room());
+        }
         let name = engine.info().settings.name.clone();
         let store = Arc::clone(engine.store());
         let driven = drive(engine, &functions, feeder, signals, &screen).await?;
@@ -178,7 +181,7 @@ pub(crate) async fn run_in_memory(
         .with_sink(sink)
         .start();
     room.set_run(run.clone());
-    results.set_room(Arc::clone(&room));
+    results.set_room(&room);
     let ended_by = std::cell::Cell::new(None);
     let work = feed(&run, work);
     let stop = |mode| {

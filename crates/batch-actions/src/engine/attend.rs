@@ -10,7 +10,7 @@ use batch_core::{Batch, TaskId};
 use batch_store::{EndRun, Pulse, Store, StoredRequest, lock};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::start::{Engine, Mode, make_room};
+use super::start::{Engine, Mode};
 use crate::control::{Answer, Control, obey, on_its_thread, on_store};
 use crate::error::ActionError;
 use crate::home::now;
@@ -73,9 +73,13 @@ impl Engine {
                     if idle.is_err() {
                         return Ok(());
                     }
-                    if self.end_if_done().await? {
-                        may_end = false;
-                        continue;
+                    match self.end_if_done().await {
+                        // It was told to stop while it could not write that it has ended.
+                        Err(error) if error.is_for_now() => {}
+                        ended => if ended? {
+                            may_end = false;
+                            continue;
+                        },
                     }
                 }
             }
@@ -98,7 +102,7 @@ impl Engine {
             let (store, room) = (self.store.clone(), self.room.clone());
             let note = move || {
                 let write = || lock(&store).note_all_read();
-                room.until_written(write, || make_room(&store))
+                room.until_written(write, || lock(&store).make_room())
             };
             on_its_thread(note).await?;
         }
@@ -151,12 +155,9 @@ impl Engine {
             Ok(control) if self.room.is_stopping() && !matches!(control, Control::Stop { .. }) => {
                 Err(format!("{} is being stopped", self.info.batch))
             }
-            Ok(control) => {
-                let stopping = |mode| self.room.give_up(mode);
-                obey(control, &self.run, &self.store, stopping)
-                    .await
-                    .map_err(|error| error.to_string())
-            }
+            Ok(control) => obey(control, &self.run, &self.store, &self.room)
+                .await
+                .map_err(|error| error.to_string()),
         };
         serde_json::to_string(&answer).expect("answers are JSON")
     }
@@ -207,7 +208,7 @@ impl Engine {
         let (run, store, room) = (self.run_id, self.store.clone(), self.room.clone());
         let end = move || {
             let write = || lock(&store).end_run(run, "finished", now(), Some(known));
-            room.until_written(write, || make_room(&store))
+            room.until_written(write, || lock(&store).make_room())
         };
         let ended = on_its_thread(end).await?;
         if ended == EndRun::Ended {
@@ -223,6 +224,6 @@ impl Engine {
     /// When it cannot be done.
     pub async fn obey(&self, control: Control) -> Result<crate::ControlReply, ActionError> {
         self.look().await?;
-        obey(control, &self.run, &self.store, |_| {}).await
+        obey(control, &self.run, &self.store, &self.room).await
     }
 }
