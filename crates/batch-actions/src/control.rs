@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 
 use crate::choice::Choice;
+use crate::engine::Room;
 use crate::error::ActionError;
 
 /// Something asked of whoever works on a batch.
@@ -152,7 +153,7 @@ impl ControlReply {
     }
 }
 
-/// Carries out what was asked, on the batch that a run owns. `stopping` is called before the run is stopped.
+/// Carries out what was asked, on the batch that a run owns.
 ///
 /// # Errors
 /// When it cannot be done; what the run has done already stays done.
@@ -160,10 +161,10 @@ pub(crate) async fn obey(
     control: Control,
     run: &RunHandle,
     store: &Arc<Mutex<Store>>,
-    stopping: impl Fn(StopMode),
+    room: &Arc<Room>,
 ) -> Result<ControlReply, ActionError> {
     if let Control::Stop { how } = control {
-        stopping(how.into());
+        room.give_up(how.into());
         run.stop(how.into());
         // A stopped run may be over before it could answer anything else.
         return Ok(ControlReply::default());
@@ -185,7 +186,7 @@ pub(crate) async fn obey(
         Control::SetConcurrency { max_concurrent } => {
             run.set_concurrency(max_concurrent);
             let set = move |store: &mut Store| Ok(store.set_concurrency(max_concurrent)?);
-            on_store(store, set).await?;
+            written(store, room, set).await?;
             ControlReply {
                 max_concurrent: Some(max_concurrent),
                 ..ControlReply::default()
@@ -194,7 +195,7 @@ pub(crate) async fn obey(
         Control::SetPriority { tasks, priority } => {
             set_priority(tasks, priority, run, store).await?
         }
-        Control::Clear { tasks } => on_store(store, move |store| clear(&tasks, store)).await?,
+        Control::Clear { tasks } => written(store, room, move |store| clear(&tasks, store)).await?,
     };
     synced(run.sync().await)?;
     Ok(reply)
@@ -281,6 +282,23 @@ pub(crate) async fn on_store<T: Send + 'static>(
 ) -> Result<T, ActionError> {
     let store = Arc::clone(store);
     on_its_thread(move || work(&mut lock(&store))).await
+}
+
+/// Writes into the file as [`Room::until_written`] does.
+async fn written<T: Send + 'static>(
+    store: &Arc<Mutex<Store>>,
+    room: &Arc<Room>,
+    work: impl Fn(&mut Store) -> Result<T, ActionError> + Send + 'static,
+) -> Result<T, ActionError> {
+    let (store, room) = (Arc::clone(store), Arc::clone(room));
+    let write = move || {
+        let write = || match work(&mut lock(&store)) {
+            Err(ActionError::Store(error)) => Err(error),
+            done => Ok(done),
+        };
+        room.until_written(write, || lock(&store).make_room())
+    };
+    on_its_thread(write).await?
 }
 
 /// Does something that may wait for long on another thread.

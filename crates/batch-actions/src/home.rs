@@ -138,7 +138,7 @@ impl Home {
     }
 
     /// Batches that are half removed, as whoever did it was killed.
-    pub(crate) fn half_removed(&self) -> Vec<BatchFile> {
+    pub(crate) fn half_removed(&self) -> Vec<(BatchId, BatchFile)> {
         let entries = fs::read_dir(self.batches()).into_iter().flatten().flatten();
         let batches: BTreeSet<BatchId> = entries
             .filter_map(|entry| {
@@ -146,15 +146,17 @@ impl Home {
                 name.to_str()?.split_once(".db")?.0.parse().ok()
             })
             .collect();
-        let files = batches.into_iter().map(|batch| self.file(batch));
-        files.filter(BatchFile::is_half_removed).collect()
+        let files = batches.into_iter().map(|batch| (batch, self.file(batch)));
+        files.filter(|(_, file)| file.is_half_removed()).collect()
     }
 
     /// Removes what processes left here that were killed: files that were to become batches, copies and templates. What
     /// a living process makes stays.
     pub(crate) fn remove_debris(&self) {
         // Batches are made under this lock, and nobody locks them one by one.
-        if let Ok(_ids) = self.lock_ids() {
+        if self.batches().is_dir()
+            && let Ok(_ids) = self.lock_ids()
+        {
             remove_dead_files(&self.batches(), ".new-");
         }
         remove_dead_files(&self.batches(), ".bex-");

@@ -69,8 +69,10 @@ pub fn prune(home: &Home, older_than: Duration, dry_run: bool) -> Result<Pruned,
         }
     }
     if !dry_run {
-        for file in home.half_removed() {
-            file.remove()?;
+        for (batch, file) in home.half_removed() {
+            if let Err(error) = file.remove() {
+                pruned.failed.push((batch, error.into()));
+            }
         }
         home.remove_debris();
         remove_dead_scratch();

@@ -96,16 +96,16 @@ async fn work(
     let is_fed = feeder.is_some();
     let feed = async {
         let fed = match feeder {
-            Some(feeder) => feeder.feed(engine).await,
+            Some(feeder) => unless_stopped(engine, feeder.feed(engine).await),
             None => Ok(Input::Whole),
         };
         if fed.is_err() {
             // What has run is to be kept, however long that takes.
             engine.run().stop(StopMode::Graceful);
         }
-        engine
-            .all_added(is_fed && fed.as_ref().is_ok_and(|fed| *fed == Input::Whole))
-            .await?;
+        let all_read = is_fed && fed.as_ref().is_ok_and(|fed| *fed == Input::Whole);
+        let added = engine.all_added(all_read).await;
+        unless_stopped(engine, added.map(|()| Input::Whole).map_err(CliError::from))?;
         all_known.set(true);
         fed
     };
@@ -122,6 +122,16 @@ async fn work(
         fed = &mut feed => (attend.await, fed),
         // Stopped before the input ended.
         attended = &mut attend => (attended, Ok(Input::Cut)),
+    }
+}
+
+/// Takes what could not be written for now, as a run that was stopped gives that up, for the end of the input.
+fn unless_stopped(engine: &Engine, fed: Result<Input, CliError>) -> Result<Input, CliError> {
+    match fed {
+        Err(CliError::Action(error)) if error.is_for_now() && engine.is_stopping() => {
+            Ok(Input::Cut)
+        }
+        fed => fed,
     }
 }
 

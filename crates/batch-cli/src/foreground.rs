@@ -66,7 +66,10 @@ impl Foreground {
             whole_at_end,
         } = self;
         let engine = take_up(claim, &functions, sink, feeder.is_some(), max_concurrent).await?;
-        results.set_room(Arc::clone(engine.room()));
+        results.set_room(engine.room());
+        if let Some(whole) = &whole_at_end {
+            whole.set_room(engine.room());
+        }
         let name = engine.info().settings.name.clone();
         let store = Arc::clone(engine.store());
         let driven = drive(engine, &functions, feeder, signals, &screen).await?;
@@ -216,7 +219,7 @@ pub(crate) async fn run_in_memory(
         .with_sink(sink)
         .start();
     room.set_run(run.clone());
-    results.set_room(Arc::clone(&room));
+    results.set_room(&room);
     let ended_by = std::cell::Cell::new(None);
     let work = feed(&run, work);
     let stop = |mode| {

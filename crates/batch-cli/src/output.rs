@@ -15,6 +15,7 @@ use batch_export::{
 use batch_runtime::{Sink, SinkError};
 
 use crate::progress::Screen;
+use crate::signals::give_up_on_signal;
 
 /// What is written, and where.
 pub(crate) struct OutputPlan {
@@ -37,17 +38,32 @@ pub(crate) struct Results {
 }
 
 /// Whom to ask for room on the disk, once there is a run.
-type SharedRoom = Arc<OnceLock<Arc<Room>>>;
+#[derive(Clone, Default)]
+pub(crate) struct SharedRoom(Arc<OnceLock<Arc<Room>>>);
+
+impl SharedRoom {
+    pub(crate) fn set(&self, room: &Arc<Room>) {
+        // There is one run, and it is told here once.
+        let _ = self.0.set(Arc::clone(room));
+    }
+
+    /// The run is over: a signal has nothing more to stop but the waiting for room.
+    pub(crate) fn run_is_over(&self) {
+        if let Some(room) = self.0.get() {
+            give_up_on_signal(Arc::clone(room));
+        }
+    }
+}
 
 /// The file of the results: while its disk is full, it waits as the run does.
-struct PatientFile {
-    file: File,
-    room: SharedRoom,
+pub(crate) struct PatientFile {
+    pub(crate) file: File,
+    pub(crate) room: SharedRoom,
 }
 
 impl Write for PatientFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.room.get() {
+        match self.room.0.get() {
             Some(room) => room.until_room(|| self.file.write(bytes)),
             None => self.file.write(bytes),
         }
@@ -89,7 +105,7 @@ impl OutputPlan {
         let out: Box<dyn Write + Send> = match &file {
             Some(file) => Box::new(PatientFile {
                 file: file.handle()?,
-                room: Arc::clone(&room),
+                room: room.clone(),
             }),
             None => Box::new(screen.writer(io::stdout())),
         };
@@ -137,9 +153,8 @@ impl State {
 
 impl Results {
     /// Has the file wait for room as the run does.
-    pub(crate) fn set_room(&self, room: Arc<Room>) {
-        // There is one run, and it is told here once.
-        let _ = self.room.set(room);
+    pub(crate) fn set_room(&self, room: &Arc<Room>) {
+        self.room.set(room);
     }
 
     /// Writes what is not finished too, closes the results and gives the summary: the one of the whole batch
@@ -161,6 +176,9 @@ impl Results {
             mut writer,
             file,
         } = state.expect("finished once");
+        if file.is_some() {
+            self.room.run_is_over();
+        }
         for record in records.unfinished() {
             summary.add(&record);
             if filter.matches(&record) {

@@ -1,8 +1,12 @@
 //! What Ctrl-C and its like do to a run.
 
+use std::sync::Arc;
+
+use batch_actions::Room;
 use batch_core::StopMode;
 use batch_process::{ControlSignal, ControlSignals, suspend};
 use batch_runtime::RunHandle;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::progress::Screen;
 
@@ -49,6 +53,28 @@ pub(crate) async fn obey(
             ControlSignal::Continue => {}
         }
     }
+}
+
+/// Has nobody wait for room on the disk any more as soon as a signal comes. For the end of a run, when the last results are
+/// written and there is no run to stop.
+pub(crate) fn give_up_on_signal(room: Arc<Room>) {
+    // A runtime of its own, as this thread is the one that waits. Where there can be none, only the end of the process helps.
+    let listen = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            let mut terminate = signal(SignalKind::terminate())?;
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            room.give_up(StopMode::Kill);
+            std::io::Result::Ok(())
+        })
+    };
+    let _ = std::thread::Builder::new().spawn(listen);
 }
 
 /// What Ctrl-C does, the so-manieth time.

@@ -27,11 +27,11 @@ const BRIEF_TRIES: i32 = 200;
 /// The write-ahead log goes into the file when it has so many pages,
 const LOG_PAGES: u64 = 4_096;
 
-/// or fewer where its size is more than this part of the free disk: it is room that a full disk has not,
+/// or fewer where that would be more than this part of the free disk,
 const LOG_SHARE: u64 = 16;
 
-/// but not fewer than these.
-const LEAST_LOG_PAGES: u64 = 64;
+/// or after each commit, where these would be.
+const FEW_LOG_PAGES: u64 = 256;
 
 const PAGE: u64 = 4_096;
 
@@ -202,13 +202,12 @@ pub(crate) fn open(
         return Err(StoreError::Missing(file.shown().to_owned()));
     }
     // A reader too must be able to make the shared memory of the write-ahead log.
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, durability)?;
+    let connection = match connect(path, durability, SHARED) {
+        Err(error) if error.is_full() && !write => connect(path, durability, ALONE)?,
+        connected => connected?,
+    };
     let connection = match check(&connection, path) {
         Ok(()) => connection,
-        Err(Outdated::Error(error)) if error.is_full() && !write => {
-            drop(connection);
-            connect_alone(path)?
-        }
         Err(Outdated::Error(error)) => return Err(error),
         Err(Outdated::Old(version)) => {
             crate::migrate::bring_up_to_date(path, &connection, version)?;
@@ -223,25 +222,14 @@ pub(crate) fn open(
     Ok(connection)
 }
 
-/// Opens a file to read it alone, where the disk has no room for the memory that its users share.
-fn connect_alone(path: &Path) -> Result<Connection, StoreError> {
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, Durability::Full)?;
-    connection
-        .execute_batch("PRAGMA locking_mode = EXCLUSIVE")
-        .map_err(|error| StoreError::sqlite(path, error))?;
-    match check(&connection, path) {
-        Ok(()) => Ok(connection),
-        Err(Outdated::Error(error)) => Err(error),
-        Err(Outdated::Old(_)) => Err(StoreError::Full(path.to_owned())),
-    }
-}
+/// How a connection uses a file: as others do, who share its memory beside it,
+const SHARED: &str = "NORMAL";
 
-fn connect(
-    path: &Path,
-    flags: OpenFlags,
-    durability: Durability,
-) -> Result<Connection, StoreError> {
-    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+/// or alone, where the disk has no room for that memory.
+const ALONE: &str = "EXCLUSIVE";
+
+fn connect(path: &Path, durability: Durability, locking: &str) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || {
         let mut connection = Connection::open_with_flags(path, flags)?;
         connection.busy_handler(Some(|tries| wait_a_millisecond(tries, BUSY_TRIES)))?;
@@ -251,7 +239,8 @@ fn connect(
             Durability::Fast => "NORMAL",
         };
         connection.execute_batch(&format!(
-            "PRAGMA synchronous = {synchronous};
+            "PRAGMA locking_mode = {locking};
+             PRAGMA synchronous = {synchronous};
              PRAGMA temp_store = MEMORY;
              PRAGMA cache_size = -16384;
              PRAGMA wal_autocheckpoint = {};
@@ -263,13 +252,17 @@ fn connect(
     open().map_err(|error| StoreError::sqlite(path, error))
 }
 
-/// How many pages the log of a file may have, given how much room its disk has.
+/// How many pages the log of a file may have, given how much room its disk has. What is in the log and not in the file needs
+/// room once more before the log can give any back, and on a full disk there is none.
 fn log_pages(path: &Path) -> u64 {
     let folder = path.parent().filter(|folder| *folder != Path::new(""));
     let free = rustix::fs::statvfs(folder.unwrap_or(Path::new(".")));
     // Where nobody knows, there is enough.
     let free = free.map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-    (free / LOG_SHARE / PAGE).clamp(LEAST_LOG_PAGES, LOG_PAGES)
+    match free / LOG_SHARE / PAGE {
+        few if few < FEW_LOG_PAGES => 1,
+        pages => pages.min(LOG_PAGES),
+    }
 }
 
 /// Has a connection wait only briefly for others, as its owner tries again.

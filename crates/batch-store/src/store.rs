@@ -183,6 +183,15 @@ impl Store {
             .map_err(|error| self.error(error))
     }
 
+    /// Tries to make room on a full disk: what lies in the write-ahead log goes into the file, now and from now on after each
+    /// commit. That may need room itself; nothing is lost where it fails.
+    pub fn make_room(&self) {
+        let _ = self
+            .connection
+            .execute_batch("PRAGMA wal_autocheckpoint = 1");
+        let _ = self.checkpoint();
+    }
+
     /// Lets the file grow to so many pages and no further, as a full disk does; 0 changes nothing. Gives the
     /// number of pages it has.
     ///

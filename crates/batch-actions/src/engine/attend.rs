@@ -114,9 +114,13 @@ impl Engine {
                     if idle.is_err() {
                         return Ok(());
                     }
-                    if self.end_if_done().await? {
-                        may_end = false;
-                        continue;
+                    match self.end_if_done().await {
+                        // It was told to stop while it could not write that it has ended.
+                        Err(error) if error.is_for_now() => {}
+                        ended => if ended? {
+                            may_end = false;
+                            continue;
+                        },
                     }
                 }
             }
@@ -139,7 +143,7 @@ impl Engine {
             let (store, room) = (self.store.clone(), self.room.clone());
             let note = move || {
                 let write = || lock(&store).note_all_read();
-                room.until_written(write, || make_room(&store))
+                room.until_written(write, || lock(&store).make_room())
             };
             on_its_thread(note).await?;
         }
@@ -194,12 +198,9 @@ impl Engine {
             Ok(control) if self.room.is_stopping() && !matches!(control, Control::Stop { .. }) => {
                 Err(format!("{} is being stopped", self.info.batch))
             }
-            Ok(control) => {
-                let stopping = |mode| self.room.give_up(mode);
-                obey(control, &self.run, &self.store, stopping)
-                    .await
-                    .map_err(|error| error.to_string())
-            }
+            Ok(control) => obey(control, &self.run, &self.store, &self.room)
+                .await
+                .map_err(|error| error.to_string()),
         };
         serde_json::to_string(&answer).expect("answers are JSON")
     }
@@ -250,7 +251,7 @@ impl Engine {
         let (run, store, room) = (self.run_id, self.store.clone(), self.room.clone());
         let end = move || {
             let write = || lock(&store).end_run(run, "finished", now(), Some(known));
-            room.until_written(write, || make_room(&store))
+            room.until_written(write, || lock(&store).make_room())
         };
         let ended = on_its_thread(end).await?;
         if ended == EndRun::Ended {
@@ -266,6 +267,6 @@ impl Engine {
     /// When it cannot be done.
     pub async fn obey(&self, control: Control) -> Result<crate::ControlReply, ActionError> {
         self.look().await?;
-        obey(control, &self.run, &self.store, |_| {}).await
+        obey(control, &self.run, &self.store, &self.room).await
     }
 }

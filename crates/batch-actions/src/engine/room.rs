@@ -179,6 +179,10 @@ impl Room {
                 waiting.set(Some(obstacle));
             }
             self.pause(obstacle);
+            if obstacle == Obstacle::DiskFull {
+                // First, or what is written takes the room that the log needs to give back its own.
+                make_room();
+            }
         }
     }
 

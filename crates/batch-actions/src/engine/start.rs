@@ -318,7 +318,9 @@ impl Engine {
             // What holds up its end held up the run before, and that was told to stop.
             self.room.give_up(StopMode::End);
             let write = || lock(&self.store).end_run(self.run_id, end, now(), None);
-            let written = self.room.until_written(write, || make_room(&self.store));
+            let written = self
+                .room
+                .until_written(write, || lock(&self.store).make_room());
             unwritten = match written {
                 Err(error) if error.obstacle().is_some() => Some(error),
                 written => written.map(|_| None)?,
@@ -359,15 +361,10 @@ impl Adder {
             }
             adding.commit()
         };
-        self.room.until_written(write, || make_room(&self.store))?;
+        self.room
+            .until_written(write, || lock(&self.store).make_room())?;
         Ok(())
     }
-}
-
-/// Tries to make room on a full disk: what lies in the write-ahead log goes into the file. That may need room itself;
-/// nothing is lost then.
-pub(super) fn make_room(store: &Mutex<Store>) {
-    let _ = lock(store).checkpoint();
 }
 
 /// The end of a run in a word, as the file keeps it.

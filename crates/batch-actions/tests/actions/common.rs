@@ -8,8 +8,9 @@ use batch_actions::{
     Mode, Target, add,
 };
 use batch_core::{BatchSettings, Failure, Json, Output, Plan, TaskSpec};
+use batch_process::OutputRoom;
 use batch_runtime::Registry;
-use batch_store::{BatchFile, BatchInfo, Durability, Origin};
+use batch_store::{BatchFile, Durability, Origin};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, LocalSet};
@@ -110,7 +111,7 @@ impl Place {
     }
 
     pub(crate) async fn engine(&self, file: &BatchFile, feeding: bool) -> Engine {
-        let registry = |_: &BatchInfo, _: &Path| self.registry();
+        let registry = |_: &Path, _: Arc<dyn OutputRoom>| self.registry();
         let options = EngineOptions {
             file: file.clone(),
             durability: Durability::Fast,

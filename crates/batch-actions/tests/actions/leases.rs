@@ -1,5 +1,6 @@
 //! Whose batch it is: after a death, during the start, and while it is removed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use batch_actions::{ActionError, Choice, Control, State, ask, merge, prune, remove, status};
@@ -61,7 +62,7 @@ fn an_executor_is_seen_from_its_first_moment() {
         let place = Place::new();
         let file = place.batch(vec![task("fine")]);
         let options_seen = std::cell::Cell::new(None);
-        let registry = |_: &batch_store::BatchInfo, _: &std::path::Path| {
+        let registry = |_: &std::path::Path, _: Arc<dyn batch_process::OutputRoom>| {
             options_seen.set(Some(status(&file, false).unwrap().state));
             batch_runtime::Registry::new()
         };

@@ -2,10 +2,11 @@
 //! content.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use batch_actions::{
     ActionError, BatchRequest, BatchStatus, Choice, Claim, Control, ControlReply, Home,
-    ResultsRequest, State, Until, ask_executor, merge, results, status, status_of, wait,
+    ResultsRequest, Room, State, Until, ask_executor, merge, results, status, status_of, wait,
 };
 use batch_export::{AtomicFile, Format};
 use batch_process::{ControlSignals, guard, raise_open_files};
@@ -17,7 +18,7 @@ use crate::commands::start::in_background;
 use crate::commands::wanted::print_results;
 use crate::exit::{CliError, Exit};
 use crate::foreground::{Foreground, Onlooker};
-use crate::output::OutputPlan;
+use crate::output::{OutputPlan, PatientFile, SharedRoom};
 use crate::progress::Screen;
 use crate::reply::{print, tell};
 use crate::request::{Work, output_plan};
@@ -62,6 +63,10 @@ fn in_foreground(
     let slots = max_concurrent.unwrap_or(info.settings.max_concurrent);
     let _ = raise_open_files(slots.get().into());
     let screen = Screen::new(args.results.progress);
+    // On a full disk, one that only reads keeps out everybody else.
+    let file = store.file().clone();
+    drop(store);
+    let store = Store::open(file, durability).map_err(ActionError::from)?;
     runtime()?.block_on(async {
         let signals = ControlSignals::new(guarded)
             .map_err(|error| CliError::System("listen to signals", error))?;
@@ -163,6 +168,7 @@ fn is_stopping(file: &BatchFile) -> Result<bool, CliError> {
 pub(crate) struct WholeResults {
     request: ResultsRequest,
     file: Option<AtomicFile>,
+    room: SharedRoom,
 }
 
 impl WholeResults {
@@ -192,7 +198,13 @@ impl WholeResults {
         Self {
             request,
             file: output.opened.take(),
+            room: SharedRoom::default(),
         }
+    }
+
+    /// Has the file wait for room as the run does.
+    pub(crate) fn set_room(&self, room: &Arc<Room>) {
+        self.room.set(room);
     }
 
     /// Writes them.
@@ -200,7 +212,12 @@ impl WholeResults {
         let Some(file) = self.file else {
             return print_results(batch, &self.request).map(drop);
         };
-        results(batch, &self.request, file.handle()?, std::io::sink())?;
+        self.room.run_is_over();
+        let handle = PatientFile {
+            file: file.handle()?,
+            room: self.room,
+        };
+        results(batch, &self.request, handle, std::io::sink())?;
         Ok(file.commit()?)
     }
 }

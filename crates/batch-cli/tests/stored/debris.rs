@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::json;
 
 use crate::common::{Ended, Place, finish};
-use crate::harness::{Live, kill, parent_of, signal_of, staying, waiting};
+use crate::harness::{Live, kill, parent_of, signal_of, waiting};
 
 /// What lies in the folder for temporary files.
 fn temporary(live: &Live) -> Vec<String> {
@@ -32,7 +32,7 @@ fn bex(live: &Live, args: &[&str]) -> Ended {
 /// A run of code that stays, with nothing taken away from what its files may be; gives the guardian.
 fn run_code(live: &Live, options: &str) -> Child {
     let code = json!({ "tasks": [{ "function": "code_execution", "max_retries": 0,
-        "params": { "runtime": "terminal", "code": staying() } }] });
+        "params": { "runtime": "terminal", "code": "echo begun > marks; sleep 1000" } }] });
     live.place.tasks(&code);
     let run = format!("umask 000; exec $BEX run {options} --progress none tasks.json");
     let mut command = live.place.command("sh");
@@ -79,7 +79,7 @@ fn what_a_killed_guardian_could_not_remove_the_next_verb_does() {
     type Verb = (&'static [&'static str], i32);
     let verbs: [Verb; 3] = [
         (&["prune"], 0),
-        (&["cancel", "-b", "b1"], 0),
+        (&["cancel", "--all", "-b", "b1"], 0),
         (
             &["run", "--durability", "none", "--shell", "true", ":::", "1"],
             0,
@@ -94,7 +94,6 @@ fn what_a_killed_guardian_could_not_remove_the_next_verb_does() {
         live.begun();
         let (guardian, executor) = (run.id(), executor_of(run.id()));
         assert_eq!(parent_of(executor), guardian);
-        let alive = live.alive();
         kill("STOP", guardian);
         assert!(kill("KILL", executor) && kill("KILL", guardian));
         assert_eq!(signal_of(run), Some(9));
@@ -104,7 +103,6 @@ fn what_a_killed_guardian_could_not_remove_the_next_verb_does() {
         assert_eq!(temporary(&live), kept);
         assert!(kill("KILL", executor_of(other.id())));
         signal_of(other);
-        drop(alive);
     }
 }
 
@@ -137,7 +135,7 @@ fn a_killed_run_leaves_nothing_beside_the_file_of_its_results() {
 fn a_batch_that_is_half_removed_is_none_and_is_removed_to_its_end() {
     for verb in [&["rm", "b1"][..], &["prune"]] {
         let place = Place::new();
-        let large = "head -c 400000 /dev/zero";
+        let large = "printf %0400000d {}";
         for _ in 0..2 {
             let run = [
                 "run",

@@ -7,8 +7,8 @@ use std::path::Path;
 use crate::common::{Bench, completed, failed, settings};
 use batch_core::{BatchId, Status, TaskId, TaskSpec, Time};
 use batch_store::{
-    APPLICATION_ID, BatchFile, Durability, NewBatch, Origin, Selection, Store, StoreError, VERSION,
-    lock,
+    APPLICATION_ID, BatchFile, Durability, NewBatch, Obstacle, Origin, Selection, Store,
+    StoreError, VERSION, lock,
 };
 use rusqlite::Connection;
 
@@ -227,6 +227,27 @@ fn a_flush_without_room_keeps_everything_for_the_next() {
         .filter(|status| **status == Status::Completed)
         .count();
     assert_eq!((completed, done), (40, 40));
+}
+
+#[test]
+fn a_write_that_meets_another_program_says_what_to_do_and_succeeds_later() {
+    let bench = Bench::new();
+    let other = Connection::open(bench.file.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut store = lock(&bench.store);
+    store.wait_briefly().unwrap();
+    let error = store.set_paused(Some("by the user")).unwrap_err();
+    assert_eq!(error.obstacle(), Some(Obstacle::Busy));
+    let text = error.to_string();
+    assert!(text.contains("is held by another program"), "{text}");
+    assert!(text.contains("b1.db") && !text.contains("locked"), "{text}");
+    // Who only reads is not held up, and holds up nobody.
+    assert_eq!(store.info().unwrap().paused, None);
+    other
+        .execute_batch("ROLLBACK; BEGIN; SELECT count(*) FROM specs")
+        .unwrap();
+    store.set_paused(Some("by the user")).unwrap();
+    assert!(store.info().unwrap().paused.is_some());
 }
 
 /// `tests/files/vN.db` was written by the version of that number. To make one for a new version, run this test with
