@@ -409,10 +409,10 @@ fn template(input: &[u8]) {
     }
     let words = input.split(|byte| *byte == b' ');
     let words = words.map(|word| OsString::from_vec(word.to_vec()));
-    let command = CommandTemplate::new(words.collect());
-    let shell = ShellTemplate::new(OsString::from_vec(input.to_vec()));
+    let command = CommandTemplate::new(words.collect(), false);
+    let shell = ShellTemplate::new(OsString::from_vec(input.to_vec()), false);
     let made = [
-        Some(ItemTemplate::Command(command)),
+        command.ok().map(ItemTemplate::Command),
         shell.ok().map(ItemTemplate::Shell),
     ];
     for template in made.into_iter().flatten() {

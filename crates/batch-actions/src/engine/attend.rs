@@ -11,7 +11,7 @@ use batch_core::{Batch, TaskId};
 use batch_store::{EndRun, Pulse, Store, StoreError, StoredRequest, lock};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::start::{Engine, Mode, lock_watch, make_room};
+use super::start::{Engine, Mode, lock_watch};
 use crate::control::{Answer, Control, obey, on_its_thread, on_store};
 use crate::error::ActionError;
 use crate::home::now;
