@@ -282,7 +282,7 @@ fn check_limit<C: Catalog + ?Sized>(
     }
 }
 
-fn check_environment(task: &TaskSpec, report: &mut Reporter<'_>) {
+fn check_environment(task: &TaskSpec, report: &mut Reporter) {
     for (name, value) in &task.options.env {
         if let Some((message, help)) = problem_of(value) {
             report.add(&format!("env.{name}"), message, Some(help));
