@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_core::{duration_from_seconds, nearest, parse_duration};
+use batch_core::{Suggestions, duration_from_seconds, nearest, parse_duration};
 use serde_json::value::RawValue;
 
 use crate::fields::{Elements, Fields, kind, text};
@@ -16,6 +16,8 @@ use crate::source::Source;
 pub(crate) struct Report {
     pub(crate) file: Arc<str>,
     pub(crate) problems: Vec<Problem>,
+    /// For names that are not known.
+    pub(crate) suggestions: Suggestions,
 }
 
 impl Report {
@@ -26,6 +28,7 @@ impl Report {
         Self {
             file: file.into(),
             problems: Vec::new(),
+            suggestions: Suggestions::default(),
         }
     }
 

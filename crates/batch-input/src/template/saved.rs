@@ -3,10 +3,10 @@
 //! Parsing tells everything that is wrong with the template itself, whatever the values: the tasks are read once
 //! with a sample value for each parameter, and what depends on the value is left to the expansion.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use batch_core::{Json, Placeholder, Segment, TaskOptions, placeholders};
+use batch_core::{Json, Placeholder, Segment, Suggestions, TaskOptions, placeholders};
 use serde_json::value::RawValue;
 
 use super::declared::read_params;
@@ -171,8 +171,12 @@ impl SavedTemplate {
     /// Reports placeholders that stand for nothing, and those that would bring code along.
     fn check_placeholders(&self, task: &TaskTemplate, report: &mut Report) {
         let mut told = HashSet::new();
+        let declared = self.params.iter().map(|param| (&*param.name, param));
+        let declared: HashMap<&str, &Param> = declared.collect();
         for (field, placeholder) in task.placeholders() {
-            if let Some((message, help)) = self.refusal(task, field, placeholder)
+            let suggestions = &mut report.suggestions;
+            let refusal = self.refusal(task, &declared, field, placeholder, suggestions);
+            if let Some((message, help)) = refusal
                 && told.insert(message.clone())
             {
                 let place = place_in(&field.name, &placeholder.place);
@@ -184,8 +188,10 @@ impl SavedTemplate {
     fn refusal(
         &self,
         task: &TaskTemplate,
+        declared: &HashMap<&str, &Param>,
         field: &TemplateField,
         placeholder: &Placeholder,
+        suggestions: &mut Suggestions,
     ) -> Option<(String, String)> {
         let place = place_in(&field.name, &placeholder.place);
         let around_code = task.has_code(field);
@@ -197,8 +203,8 @@ impl SavedTemplate {
             )),
             ("params", []) => None,
             ("params", [Segment::Field(name), rest @ ..]) => {
-                let Some(param) = self.params.iter().find(|param| param.name == *name) else {
-                    return Some(self.undeclared(name, &place));
+                let Some(param) = declared.get(&**name) else {
+                    return Some(self.undeclared(name, &place, suggestions));
                 };
                 let has_parts = matches!(param.kind, ParamType::List | ParamType::Json);
                 (!rest.is_empty() && !has_parts).then(|| {
@@ -214,8 +220,11 @@ impl SavedTemplate {
                 "write {{ params.NAME }}".to_owned(),
             )),
             (root, _) => {
-                let declared = self.params.iter().any(|param| param.name == root);
-                let name = if declared { root } else { "NAME" };
+                let name = if declared.contains_key(root) {
+                    root
+                } else {
+                    "NAME"
+                };
                 Some((
                     format!("unknown placeholder {root:?} in {place}"),
                     format!("write {{{{ params.{name} }}}} for a parameter"),
@@ -224,8 +233,13 @@ impl SavedTemplate {
         }
     }
 
-    fn undeclared(&self, name: &str, place: &str) -> (String, String) {
-        let near = near_or_all(&self.params, name);
+    fn undeclared(
+        &self,
+        name: &str,
+        place: &str,
+        suggestions: &mut Suggestions,
+    ) -> (String, String) {
+        let near = near_or_all(&self.params, name, suggestions);
         let help = match near.starts_with("did you mean") {
             true => near,
             false => format!("declare it: {{\"params\": {{{name:?}: {{\"type\": \"text\"}}}}}}"),

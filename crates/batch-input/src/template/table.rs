@@ -1,6 +1,6 @@
 //! One expansion for each row of a table: [`SavedTemplate::expand_rows`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
 
 use batch_core::Placeholder;
@@ -48,9 +48,12 @@ impl SavedTemplate {
             self.check_columns(&header, line, &fixed, &mut report);
         }
         if report.problems.is_empty() {
+            let declared = self.params.iter().map(|param| (&*param.name, param));
+            let declared: HashMap<&str, &Param> = declared.collect();
+            let columns = header.iter().filter_map(|name| declared.get(name).copied());
             let mut rows = Rows {
                 template: self,
-                columns: header.iter().filter_map(|name| self.param(name)).collect(),
+                columns: columns.collect(),
                 fixed,
                 ids: RowIds::of(&self.tasks),
                 reader: TaskReader::new(overridden(self.defaults.clone(), options)),
@@ -64,34 +67,32 @@ impl SavedTemplate {
         Ok(file)
     }
 
-    fn param(&self, name: &str) -> Option<&Param> {
-        self.params.iter().find(|param| param.name == name)
-    }
-
     /// Reports columns that are no parameters, and parameters that no row can give.
     fn check_columns(&self, header: &StringRecord, line: u32, fixed: &Values, report: &mut Report) {
+        let declared: HashSet<&str> = self.params.iter().map(|param| &*param.name).collect();
         for (index, name) in header.iter().enumerate() {
-            let (message, help) = match self.param(name) {
-                Some(_) if fixed.has(name) => (
+            let (message, help) = match declared.contains(name) {
+                true if fixed.has(name) => (
                     format!("the parameter {name:?} is given by a column and for all rows, too"),
                     "keep one of them".to_owned(),
                 ),
-                Some(_) => continue,
-                None if name.is_empty() => (
+                true => continue,
+                false if name.is_empty() => (
                     format!("the column {} has no name", index + 1),
                     "name it after a parameter, or take it away".to_owned(),
                 ),
-                None => (
+                false => (
                     format!("the column {name:?} is no parameter of the template"),
-                    near_or_all(&self.params, name),
+                    near_or_all(&self.params, name, &mut report.suggestions),
                 ),
             };
             report.add(line, message, Some(&help));
         }
         let mut given = fixed.clone();
         let missing = given.complete(&self.params).into_iter();
+        let columns: HashSet<&str> = header.iter().collect();
         let missing: Vec<&Param> = missing
-            .filter(|param| !header.iter().any(|name| name == param.name))
+            .filter(|param| !columns.contains(&*param.name))
             .collect();
         report_missing(&missing, as_column, report);
     }

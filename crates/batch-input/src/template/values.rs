@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use batch_core::{Placeholder, Segment, follow, nearest};
+use batch_core::{Placeholder, Segment, Suggestions, follow};
 use serde_json::{Map, Value};
 
 use super::param::{Param, Wrong};
@@ -128,16 +128,24 @@ fn check_known(params: &[Param], name: &str, report: &mut Report) {
     }
     let message = format!("the template has no parameter {name:?}");
     let (file, field) = (report.file.clone(), format!("params.{name}"));
-    let help = Some(near_or_all(params, name));
+    let help = Some(near_or_all(params, name, &mut report.suggestions));
     add(report, &file, 0, &field, message, help);
 }
 
 /// How to mend the name of a parameter that is not there.
-pub(crate) fn near_or_all(params: &[Param], name: &str) -> String {
-    let names: Vec<&str> = params.iter().map(|param| &*param.name).collect();
-    match nearest(name, names.iter().copied()) {
-        Some(near) => format!("did you mean {near:?}?"),
-        None if names.is_empty() => "it declares none".to_owned(),
-        None => format!("the parameters are {}", names.join(", ")),
+pub(crate) fn near_or_all(params: &[Param], name: &str, suggestions: &mut Suggestions) -> String {
+    // Of many the first ones are named.
+    const SHOWN: usize = 20;
+    let names = params.iter().map(|param| &*param.name);
+    if let Some(near) = suggestions.nearest(name, names.clone()) {
+        return format!("did you mean {near:?}?");
+    }
+    let mut shown: Vec<&str> = names.take(SHOWN).collect();
+    if params.len() > SHOWN {
+        shown.push("…");
+    }
+    match shown.is_empty() {
+        true => "it declares none".to_owned(),
+        false => format!("the parameters are {}", shown.join(", ")),
     }
 }
