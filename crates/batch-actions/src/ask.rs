@@ -206,10 +206,14 @@ async fn alone(file: &BatchFile, control: Control) -> Result<ControlReply, Actio
         unpause: false,
     })
     .await?;
+    let leftovers = engine.leftovers().to_vec();
     let reply = engine.obey(control).await;
     engine.run().close();
     engine.finish().await?;
-    reply
+    Ok(ControlReply {
+        leftovers,
+        ..reply?
+    })
 }
 
 fn no_answer(file: &BatchFile, holder: Holder) -> ActionError {

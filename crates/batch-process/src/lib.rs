@@ -19,6 +19,8 @@
 #[cfg(not(unix))]
 compile_error!("batch-process needs a Unix system: Linux, macOS or a BSD");
 
+#[cfg(target_os = "linux")]
+mod attempt_mark;
 mod capture;
 mod control;
 mod detach;
@@ -30,6 +32,8 @@ mod limits;
 #[cfg(target_os = "linux")]
 mod linux;
 mod mark;
+#[cfg(target_os = "linux")]
+mod memory_kills;
 mod output;
 mod piped;
 #[cfg(target_os = "linux")]
@@ -42,6 +46,8 @@ mod process;
 #[cfg(target_os = "linux")]
 mod procfs;
 mod program;
+#[cfg(target_os = "linux")]
+mod scope;
 mod signal;
 mod spawn_error;
 mod spec;
@@ -49,10 +55,12 @@ mod spill;
 mod start;
 mod sweep;
 mod sys;
+#[cfg(target_os = "linux")]
+mod tree;
 
 pub use capture::CaptureLimits;
 pub use control::{ControlSignal, ControlSignals, suspend};
-pub use detach::{close_inherited, close_stdio, new_session};
+pub use detach::{close_inherited, close_stdio, leave_task, new_session};
 pub use file_system::network_file_system;
 pub use leaders::{reap_orphans, signal_all};
 pub use limits::{OpenFiles, raise_open_files};

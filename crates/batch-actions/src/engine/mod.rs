@@ -20,5 +20,4 @@ mod take_up;
 
 pub(crate) use room::{DISK_FULL, STOPPING};
 pub use start::{Adder, Engine, EngineOptions, Finished, Mode, is_output_closed};
-pub use take_up::LeftoverProcess;
-pub(crate) use take_up::{me, take_lease};
+pub(crate) use take_up::{end_leftovers, me, take_lease};

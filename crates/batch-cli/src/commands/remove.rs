@@ -7,6 +7,7 @@ use batch_actions::{Home, prune, remove};
 use crate::args::{PruneArgs, RmArgs};
 use crate::commands::run::runtime;
 use crate::exit::{CliError, Exit};
+use crate::leftovers::tell_outlived;
 use crate::reply::print;
 
 /// `bex rm`.
@@ -18,7 +19,7 @@ pub(crate) fn rm(args: &RmArgs) -> Result<Exit, CliError> {
         .iter()
         .map(|batch| home.find(Some(**batch)))
         .collect::<Result<Vec<_>, _>>()?;
-    runtime()?.block_on(remove(&files))?;
+    tell_outlived(&runtime()?.block_on(remove(&files))?);
     let names: Vec<String> = batches.iter().map(ToString::to_string).collect();
     print(args.json, &names, || {
         format!("{} removed", names.join(", "))
@@ -28,8 +29,10 @@ pub(crate) fn rm(args: &RmArgs) -> Result<Exit, CliError> {
 
 /// `bex prune`.
 pub(crate) fn run_prune(args: &PruneArgs) -> Result<Exit, CliError> {
-    let removed = prune(&Home::of_environment(), args.older_than, args.dry_run)?;
-    let names: Vec<String> = removed.iter().map(ToString::to_string).collect();
+    let home = Home::of_environment();
+    let pruned = runtime()?.block_on(prune(&home, args.older_than, args.dry_run))?;
+    tell_outlived(&pruned.leftovers);
+    let names: Vec<String> = pruned.batches.iter().map(ToString::to_string).collect();
     print(args.json, &names, || match (names.len(), args.dry_run) {
         (0, _) => "nothing to remove".to_owned(),
         (_, true) => format!("would remove {}", names.join(", ")),

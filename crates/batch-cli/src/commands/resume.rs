@@ -17,6 +17,7 @@ use crate::commands::start::in_background;
 use crate::commands::wanted::print_results;
 use crate::exit::{CliError, Exit};
 use crate::foreground::{Foreground, Onlooker};
+use crate::leftovers::tell_not_ended;
 use crate::output::OutputPlan;
 use crate::progress::Screen;
 use crate::reply::{print, tell};
@@ -53,7 +54,7 @@ fn in_foreground(
         return nothing_to_do(&status, store.file(), output, args);
     }
     // Before anything starts a thread.
-    let guarded = guard::enter().unwrap_or_else(|_| guard::Guarded::alone());
+    let guarded = guard::enter(tell_not_ended).unwrap_or_else(|_| guard::Guarded::alone());
     output.open_file()?;
     let whole_at_end = WholeResults::of(&mut output, &args.results);
     let max_concurrent = args.slots.max_concurrent;

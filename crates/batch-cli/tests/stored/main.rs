@@ -1,5 +1,6 @@
 //! The verbs over stored batches from outside. Without an executor: `add`, `look`, `change`, `templates`. With one:
-//! `live`, `states`, `background`, `resume`, `crash`.
+//! `live`, `states`, `background`, `resume`, `crash`, `leftovers`,
+//! `memory`, `other_user`.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -15,8 +16,14 @@ mod background;
 mod change;
 #[cfg(target_os = "linux")]
 mod crash;
+#[cfg(target_os = "linux")]
+mod leftovers;
 mod live;
 mod look;
+#[cfg(target_os = "linux")]
+mod memory;
+#[cfg(target_os = "linux")]
+mod other_user;
 mod resume;
 mod states;
 mod templates;
