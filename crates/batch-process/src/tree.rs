@@ -14,7 +14,7 @@ use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 use crate::attempt_mark::AttemptMark;
 use crate::leaders;
@@ -27,6 +27,9 @@ use crate::sys::{self, Pid};
 
 /// Between two looks at what may end at any time.
 const POLL: Duration = Duration::from_millis(20);
+
+/// How long the last ones killed may take to be gone, when the time to look for more is over.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Processes that are ended together.
 #[derive(Debug)]
@@ -49,6 +52,8 @@ struct State {
 /// What a look found.
 struct Look {
     running: HashSet<Identity>,
+    /// Those of them that were not known.
+    new: Vec<Identity>,
     /// An orphan turned up, or the trace of one.
     has_orphans: bool,
     /// An ended one turned up that was not known while it ran: there may be others.
@@ -93,7 +98,9 @@ impl Tree {
     /// Asks all to end; whether there are any.
     pub(crate) async fn ask_to_end(&self) -> bool {
         // What left the group must be found while its parents, which connect it, are alive.
-        let running = self.look_together().await.running;
+        let look = self.look_together().await;
+        self.note(&look.new);
+        let running = look.running;
         // What is stopped acts on the request only when it goes on.
         for signal in [Signal::Terminate, Signal::Continue] {
             self.send(&running, signal);
@@ -104,7 +111,9 @@ impl Tree {
     /// Waits until none runs.
     pub(crate) async fn ended(&self) {
         for round in 0_u32.. {
-            let running = self.look_together().await.running;
+            let look = self.look_together().await;
+            self.note(&look.new);
+            let running = look.running;
             if running.is_empty() {
                 return;
             }
@@ -130,7 +139,8 @@ impl Tree {
                 Step::Done => return,
             }
         }
-        self.kill_stopped();
+        let killed = self.kill_stopped();
+        let _ = timeout(LAST_WAIT, all_ended(&killed)).await;
     }
 
     /// As [`Tree::kill`], where there is no runtime.
@@ -160,7 +170,9 @@ impl Tree {
 
     /// Those that run still.
     pub(crate) fn left(&self) -> Vec<Leftover> {
-        let running = self.look(Instant::now()).running;
+        let look = self.look(Instant::now());
+        self.note(&look.new);
+        let running = look.running;
         let found = self.report().into_iter();
         let pids: HashSet<Pid> = running.iter().map(|member| member.pid).collect();
         found
@@ -189,6 +201,7 @@ impl Tree {
         let members = self.scope.members(&table, &state.known);
         let mut look = Look {
             running: HashSet::new(),
+            new: Vec::new(),
             has_orphans: false,
             has_traces: false,
         };
@@ -206,10 +219,20 @@ impl Tree {
                 adopters.contains(&member.parent) && !leaders::is_leader(member.pid);
             match member.ended {
                 true => look.has_traces = true,
-                false => state.found.push((identity, describe(member))),
+                false => look.new.push(identity),
             }
         }
         look
+    }
+
+    /// Notes what processes are called, for the report.
+    fn note(&self, new: &[Identity]) {
+        let described = new.iter().filter_map(|identity| {
+            let entry = Entry::read(identity.pid).filter(|entry| entry.identity() == *identity)?;
+            Some((*identity, describe(&entry)))
+        });
+        let described: Vec<_> = described.collect();
+        self.state().found.extend(described);
     }
 
     /// As `look`, but lets the other tasks that are being ended come to the same point first, so that one table
@@ -234,6 +257,8 @@ impl Tree {
         if !further.is_empty() || look.has_traces {
             self.send(&further, Signal::Stop);
             self.state().stopped.extend(&further);
+            // Now that they stand still: to read what they are called takes long.
+            self.note(&look.new);
             if look.has_orphans {
                 self.chase(&self.scope.adopters(&Table::since(moment)));
             }
@@ -299,10 +324,12 @@ impl Tree {
         true
     }
 
-    /// Kills what has been stopped, when there is no time to look for more.
-    fn kill_stopped(&self) {
+    /// Kills what has been stopped, when there is no time to look for more, and gives that.
+    fn kill_stopped(&self) -> HashSet<Identity> {
         let stopped = self.state().stopped.clone();
         self.send(&stopped, Signal::Kill);
+        let state = self.state();
+        stopped.difference(&state.denied).copied().collect()
     }
 
     /// Sends a signal to the group at one stroke, and to these one by one.
