@@ -289,6 +289,7 @@ async fn alone(file: &BatchFile, control: Control) -> Result<ControlReply, Actio
     }
     let claim = Claim::take(file, Durability::Full, Mode::Control).await?;
     let engine = control_engine(claim).await?;
+    let leftovers = engine.leftovers().to_vec();
     let reply = engine.obey(control).await;
     engine.run().close();
     let finished = engine.finish().await?;
@@ -296,7 +297,10 @@ async fn alone(file: &BatchFile, control: Control) -> Result<ControlReply, Actio
     match (finished.lost, obstacle_of(&finished.report)) {
         (Some(lost), _) => Err(lost.into()),
         (None, Some(obstacle)) => Err(obstacle.error(file.path()).into()),
-        (None, None) => reply,
+        (None, None) => Ok(ControlReply {
+            leftovers,
+            ..reply?
+        }),
     }
 }
 

@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
 use batch_core::{BatchId, CancelError, FullTaskId, Priority, Status, StopMode, TaskId};
+use batch_process::Leftover;
 use batch_runtime::{Gone, RunHandle};
 use batch_store::{Store, lock};
 use serde::{Deserialize, Serialize};
@@ -87,6 +88,10 @@ pub struct ControlReply {
     /// What was cleared, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removed: Option<Removed>,
+    /// What a dead executor had left, where nobody worked on the batch: it was ended first. An executor tells of
+    /// that itself.
+    #[serde(skip)]
+    pub leftovers: Vec<Leftover>,
 }
 
 /// How many tasks of each status were removed.

@@ -3,31 +3,43 @@
 use std::time::Duration;
 
 use batch_core::BatchId;
-use batch_process::remove_dead_scratch;
-use batch_store::{BatchFile, Lease, LeaseError, Store};
+use batch_process::{Leftover, remove_dead_scratch};
+use batch_store::{BatchFile, Lease, LeaseError, LeftInLease, Store};
 
-use crate::engine::take_lease_to_remove;
+use crate::engine::{end_leftovers, take_lease_to_remove};
 use crate::error::ActionError;
 use crate::home::{Home, now};
 use crate::status::{State, status_of};
 
 /// Removes batches with all their files, or none where somebody works on one of them. One that is half removed is removed
-/// to its end.
+/// to its end. First ends what dead executors left: with its batch gone, nothing would lead to it any more. Gives what
+/// that was.
 ///
 /// # Errors
 /// When one is being worked on, or files cannot be removed.
-pub async fn remove(files: &[BatchFile]) -> Result<(), ActionError> {
+pub async fn remove(files: &[BatchFile]) -> Result<Vec<Leftover>, ActionError> {
     let mut leases = Vec::new();
     for file in files {
         if !file.is_half_removed() {
-            leases.push(take_lease_to_remove(file).await?);
+            leases.push((file, take_lease_to_remove(file).await?));
         }
+    }
+    let mut leftovers = Vec::new();
+    for (file, lease) in &leases {
+        leftovers.extend(end_leftovers_of(file, &lease.left()?).await);
     }
     for file in files {
         file.remove()?;
     }
     remove_dead_scratch();
-    Ok(())
+    Ok(leftovers)
+}
+
+/// Ends what dead executors left of a batch that is about to go. Where its file cannot be read, the lease still tells
+/// of the last of them.
+async fn end_leftovers_of(file: &BatchFile, left: &LeftInLease) -> Vec<Leftover> {
+    let runs = Store::open_read(file.clone()).and_then(|store| store.unended_runs());
+    end_leftovers(&runs.unwrap_or_default(), left).await
 }
 
 /// Removes a batch that has no task, unless somebody works on it or adds one; whether it did.
@@ -52,19 +64,29 @@ pub struct Pruned {
     pub removed: Vec<BatchId>,
     /// Those that could not be looked at or removed, and why.
     pub failed: Vec<(BatchId, ActionError)>,
+    /// Processes that dead executors had left, and that were ended first.
+    pub leftovers: Vec<Leftover>,
 }
 
 /// Removes the batches in which everything is finished and nothing happened for a while; with `dry_run` it
-/// only tells which those are. What processes left that were killed goes as well.
+/// only tells which those are. What dead executors left of them is ended first, and what killed processes left of files goes
+/// as well.
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub fn prune(home: &Home, older_than: Duration, dry_run: bool) -> Result<Pruned, ActionError> {
+pub async fn prune(
+    home: &Home,
+    older_than: Duration,
+    dry_run: bool,
+) -> Result<Pruned, ActionError> {
     let mut pruned = Pruned::default();
     for batch in home.batches_there()? {
-        match prune_one(&home.file(batch), older_than, dry_run) {
-            Ok(true) => pruned.removed.push(batch),
-            Ok(false) => {}
+        match prune_one(&home.file(batch), older_than, dry_run).await {
+            Ok(Some(leftovers)) => {
+                pruned.removed.push(batch);
+                pruned.leftovers.extend(leftovers);
+            }
+            Ok(None) => {}
             Err(error) => pruned.failed.push((batch, error)),
         }
     }
@@ -80,22 +102,29 @@ pub fn prune(home: &Home, older_than: Duration, dry_run: bool) -> Result<Pruned,
     Ok(pruned)
 }
 
-/// Removes a batch that is over, or only tells; whether it is.
-fn prune_one(file: &BatchFile, older_than: Duration, dry_run: bool) -> Result<bool, ActionError> {
-    let over = is_over(file, older_than)?;
-    if dry_run || !over {
-        return Ok(over);
+/// Removes a batch that is over, or only looks. Gives what dead executors had left of it, `None` when it is not over.
+async fn prune_one(
+    file: &BatchFile,
+    older_than: Duration,
+    dry_run: bool,
+) -> Result<Option<Vec<Leftover>>, ActionError> {
+    if !is_over(file, older_than)? {
+        return Ok(None);
+    }
+    if dry_run {
+        return Ok(Some(Vec::new()));
     }
     // Held until it is gone, so that nobody begins to work on it; and looked at again, as somebody may have.
-    let _lease = match Lease::take_unsigned(file) {
-        Err(LeaseError::Held(_)) => return Ok(false),
+    let lease = match Lease::take_unsigned(file) {
+        Err(LeaseError::Held(_)) => return Ok(None),
         taken => taken.map_err(|error| ActionError::of_lease(file, error))?,
     };
     if !is_over(file, older_than)? {
-        return Ok(false);
+        return Ok(None);
     }
+    let leftovers = end_leftovers_of(file, &lease.left()?).await;
     file.remove()?;
-    Ok(true)
+    Ok(Some(leftovers))
 }
 
 /// Whether everything in a batch is finished and nothing has happened for a while. What is no batch of ours is not over,

@@ -13,6 +13,7 @@ use batch_runtime::{Gone, RunHandle};
 use crate::exit::CliError;
 use crate::feed::Feeder;
 use crate::functions::Functions;
+use crate::leftovers::{left_behind, outlived};
 use crate::progress::Screen;
 use crate::signals;
 
@@ -49,12 +50,8 @@ pub(crate) async fn drive(
     signals: ControlSignals,
     screen: &Screen,
 ) -> Result<Driven, CliError> {
-    for left in engine.leftovers() {
-        let task = left.task.as_deref().unwrap_or("a task");
-        screen.say(&format!(
-            "process {} of {task} outlived its executor ({}); ended",
-            left.pid, left.command
-        ));
+    for line in outlived(engine.leftovers()) {
+        screen.say(&line);
     }
     let engine = Arc::new(engine);
     let run = engine.run().clone();
@@ -137,12 +134,8 @@ fn unless_stopped(engine: &Engine, fed: Result<Input, CliError>) -> Result<Input
 
 /// Ends what the tasks left behind, and tells of it.
 pub(crate) async fn say_leftovers(screen: &Screen) {
-    for left in sweep(SWEEP_GRACE).await {
-        let task = left.task.as_deref().unwrap_or("a task");
-        screen.say(&format!(
-            "{task} left process {} behind ({}); ended",
-            left.pid, left.command
-        ));
+    for line in left_behind(&sweep(SWEEP_GRACE).await) {
+        screen.say(&line);
     }
 }
 

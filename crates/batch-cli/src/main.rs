@@ -8,6 +8,7 @@ mod exit;
 mod feed;
 mod foreground;
 mod functions;
+mod leftovers;
 mod output;
 mod progress;
 mod reply;

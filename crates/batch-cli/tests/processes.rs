@@ -46,6 +46,13 @@ impl Run {
         String::from_utf8_lossy(&fs::read(self.path(name)).unwrap()).into_owned()
     }
 
+    /// Runs another `bex` in the same place.
+    fn bex(&self, args: &[&str]) -> std::process::ExitStatus {
+        let mut bex = Command::new(env!("CARGO_BIN_EXE_bex"));
+        bex.args(args).env("BEX_HOME", self.path("home"));
+        bex.stdout(Stdio::null()).status().unwrap()
+    }
+
     fn signal(&self, name: &str) {
         kill(name, self.bex.id());
     }
@@ -164,6 +171,49 @@ fn a_timeout_leaves_nothing_behind() {
     let mut run = Run::start(&["run", "--timeout", "1", "--shell", &script, ":::", "a"]);
     assert_eq!(run.end(), Some(1), "{}", run.read("stderr"));
     assert_gone(&mark, Duration::ZERO);
+}
+
+/// Neither parents nor group, session or environment lead to it.
+fn escaped_sleep(mark: &str) -> String {
+    format!("(env -i setsid sh -c 'sleep {mark} & exit' &); sleep {mark}; : {{}}")
+}
+
+/// A run of a task that escapes and of one that keeps the run from its end, which would end all below it.
+fn run_escaped(mark: &str, options: &[&str]) -> Run {
+    let keeps = "while [ ! -e over ]; do sleep 0.05; done";
+    let script = format!(
+        "case {{}} in a) {};; b) {keeps};; esac",
+        escaped_sleep(mark)
+    );
+    let items = ["--shell", &script, ":::", "a", "b"];
+    let run = Run::start(&[&["run", "-j", "2"], options, &items].concat());
+    wait_for_sleepers(mark, 2);
+    run
+}
+
+#[test]
+fn a_cancel_ends_what_has_neither_parents_nor_environment() {
+    let mark = mark(98_770);
+    let mut run = run_escaped(&mark, &[]);
+    assert!(run.bex(&["cancel", "1"]).success());
+    wait_for_sleepers(&mark, 0);
+    fs::write(run.path("over"), "").unwrap();
+    assert_eq!(run.end(), Some(1), "{}", run.read("stderr"));
+}
+
+#[test]
+fn a_timeout_ends_what_has_neither_parents_nor_environment() {
+    let mark = mark(98_771);
+    let mut run = run_escaped(&mark, &["--timeout", "5"]);
+    wait_for_sleepers(&mark, 0);
+    fs::write(run.path("over"), "").unwrap();
+    assert_eq!(run.end(), Some(1), "{}", run.read("stderr"));
+    // There was nothing left to end at the end of the run.
+    assert!(
+        !run.read("stderr").contains("left process"),
+        "{}",
+        run.read("stderr")
+    );
 }
 
 #[test]

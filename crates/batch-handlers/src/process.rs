@@ -68,12 +68,7 @@ pub(crate) async fn run(task: &TaskContext, spec: &Spec) -> Result<Output, Attem
     let end = task.cancel.reached(Urgency::End);
     let ended = process.run(end, task.cancel.reached(Urgency::Kill)).await;
     for left in &ended.leftovers {
-        tracing::warn!(
-            task = %task.id,
-            pid = left.pid,
-            command = left.command,
-            "could not be killed"
-        );
+        tracing::warn!("could not be ended: {left}, started by {}", task.id);
     }
     let ended = match task.secrets.is_empty() {
         true => ended,
@@ -133,20 +128,37 @@ fn judge(ended: Ended, folder: &Path) -> Result<Output, AttemptError> {
         (None, Some(0)) if !ended.cancelled => return Ok(output),
         (None, Some(0)) => (FailureKind::Error, "ended when asked to".to_owned()),
         (None, Some(code)) => (FailureKind::ExitCode(code), format!("exit code {code}")),
-        (None, None) => {
-            let number = end.signal.unwrap_or_default();
-            let name = signal_name(number).map_or_else(String::new, |name| format!(" ({name})"));
-            (
-                FailureKind::Signal(number),
-                format!("signal {number}{name}"),
-            )
+        (None, None) => of_signal(end.signal, ended.out_of_memory),
+    };
+    let what = match (kind, ended.out_of_memory) {
+        (FailureKind::ExitCode(_), true) => {
+            format!("{what}, the system killed a process of it for want of memory")
         }
+        _ => what,
     };
     let message = match last_line(&output.stderr) {
         Some(line) => format!("{what}: {line}"),
         None => what,
     };
     Err(Failure::new(kind, message).with_output(output).into())
+}
+
+/// Why a process without an exit code has failed.
+fn of_signal(signal: Option<i32>, out_of_memory: bool) -> (FailureKind, String) {
+    let Some(number) = signal else {
+        return (FailureKind::Error, "it could not be ended".to_owned());
+    };
+    let name = signal_name(number).map_or_else(String::new, |name| format!(" ({name})"));
+    match out_of_memory {
+        true => (
+            FailureKind::OutOfMemory,
+            format!("out of memory: the system killed it by signal {number}{name}"),
+        ),
+        false => (
+            FailureKind::Signal(number),
+            format!("signal {number}{name}"),
+        ),
+    }
 }
 
 /// The last line that is not blank.

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::guard::Guarded;
 use crate::leaders::signal_all;
+use crate::platform::Tree;
 use crate::signal::Signal;
 use crate::sys;
 
@@ -119,18 +120,11 @@ fn watch_parent(mut pipe: io::PipeReader) -> io::Result<oneshot::Receiver<()>> {
         let _ = pipe.read(&mut [0]);
         let _ = tell.send(());
         std::thread::sleep(LAST_GRACE);
-        while end_descendants() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        Tree::below().kill_blocking();
         std::process::exit(128 + libc::SIGKILL);
     };
     std::thread::Builder::new()
         .name("guardian-watch".into())
         .spawn(watch)?;
     Ok(told)
-}
-
-/// Kills what is below this process; whether there was anything.
-fn end_descendants() -> bool {
-    !crate::platform::signal_descendants(Signal::Kill).is_empty()
 }

@@ -1,6 +1,7 @@
-//! Leaving the terminal: [`close_inherited`], [`new_session`] and [`close_stdio`], for an executor in the background.
+//! Leaving the terminal, and the task it was started from: [`close_inherited`], [`leave_task`], [`new_session`] and
+//! [`close_stdio`], for an executor in the background.
 //!
-//! It calls the first two first thing in `main`, before [`guard::enter`](crate::guard::enter), so that its guardian
+//! It calls the first three first thing in `main`, before [`guard::enter`](crate::guard::enter), so that its guardian
 //! is in the new session too.
 
 use std::fs::OpenOptions;
@@ -17,6 +18,12 @@ use crate::platform;
 pub fn new_session() -> io::Result<()> {
     rustix::process::setsid()?;
     Ok(())
+}
+
+/// Makes this process no part of the task that it was started from, if it was: what ends that task does not end it.
+/// Linux only: on other systems it does nothing.
+pub fn leave_task() {
+    platform::leave_attempt();
 }
 
 /// Closes all that whoever started this process left open in it, but for the standard streams: a pipe that stays

@@ -42,6 +42,13 @@ pub(crate) fn take_end(pid: Pid) -> io::Result<Option<Usage>> {
     end
 }
 
+/// Takes the end of an orphan that the system gave to this process; whether it has ended.
+#[cfg(target_os = "linux")]
+pub(crate) fn take_end_of_orphan(pid: Pid) -> bool {
+    let _starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
+    !is_leader(pid) && matches!(sys::wait(pid, false), Ok(Some(_)))
+}
+
 /// Whether a process is one of the leaders.
 pub(crate) fn is_leader(pid: Pid) -> bool {
     leaders().contains(&pid)

@@ -21,6 +21,8 @@
 #[cfg(not(unix))]
 compile_error!("batch-process needs a Unix system: Linux, macOS or a BSD");
 
+#[cfg(target_os = "linux")]
+mod attempt_mark;
 mod capture;
 mod control;
 mod detach;
@@ -33,6 +35,8 @@ mod limits;
 #[cfg(target_os = "linux")]
 mod linux;
 mod mark;
+#[cfg(target_os = "linux")]
+mod memory_kills;
 mod output;
 mod piped;
 #[cfg(target_os = "linux")]
@@ -46,6 +50,8 @@ mod process;
 mod procfs;
 mod program;
 mod room;
+#[cfg(target_os = "linux")]
+mod scope;
 mod scratch;
 mod signal;
 mod spawn_error;
@@ -54,10 +60,12 @@ mod spill;
 mod start;
 mod sweep;
 mod sys;
+#[cfg(target_os = "linux")]
+mod tree;
 
 pub use capture::CaptureLimits;
 pub use control::{ControlSignal, ControlSignals, suspend};
-pub use detach::{close_inherited, close_stdio, new_session};
+pub use detach::{close_inherited, close_stdio, leave_task, new_session};
 pub use file_lock::{is_file_locked, try_lock_file, unlock_file};
 pub use file_system::{is_mounted, network_file_system};
 pub use leaders::{reap_orphans, signal_all};

@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
 use crate::signal::Signal;
+use crate::start::KILL_WAIT;
 use crate::sweep::Leftover;
 use crate::sys::{self, Pid};
 
@@ -68,80 +69,105 @@ impl ExitWatch {
     }
 }
 
-/// The processes of one task.
+/// Marks an attempt: not here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AttemptMark;
+
+impl AttemptMark {
+    pub(crate) const fn next() -> Self {
+        Self
+    }
+
+    /// The limits that would carry it.
+    pub(crate) const fn limits(self) -> Option<(u64, u64)> {
+        None
+    }
+}
+
+/// Nobody counts them here.
+pub(crate) const fn count_memory_kills() {}
+
+/// Not known here.
+pub(crate) const fn was_killed_for_memory() -> bool {
+    false
+}
+
+/// This process carries no mark.
+pub(crate) const fn leave_attempt() {}
+
+/// Processes that are ended together: the group of a leader. What left it, what the run of a dead executor left and
+/// what is below this process are not known here.
 #[derive(Debug)]
 pub(crate) struct Tree {
-    /// Its leader, whose number is also the group's. Not waited for while this is in use.
-    leader: Pid,
+    /// Not waited for while this is in use.
+    leader: Option<Pid>,
 }
 
 impl Tree {
-    /// The group of a leader; the mark of the task finds nobody here.
-    pub(crate) fn new(leader: Pid, _task: &str) -> Self {
-        Self { leader }
-    }
-
-    /// The number of the leader.
-    pub(crate) fn leader(&self) -> Pid {
-        self.leader
-    }
-
-    /// Asks all processes of the group to end.
-    pub(crate) async fn ask_to_end(&self) {
-        // What is stopped acts on the request only when it goes on.
-        for signal in [Signal::Terminate, Signal::Continue] {
-            let _ = sys::kill(-self.leader, signal.number());
+    /// The group of a leader; the marks find nobody here.
+    pub(crate) fn of_attempt(leader: Pid, _task: &str, _mark: AttemptMark) -> Self {
+        Self {
+            leader: Some(leader),
         }
     }
 
+    /// The mark finds nobody here.
+    pub(crate) fn of_run(_mark: &str) -> Self {
+        Self { leader: None }
+    }
+
+    /// They are not known here.
+    pub(crate) fn below() -> Self {
+        Self { leader: None }
+    }
+
+    /// Asks all to end; whether there are any.
+    pub(crate) async fn ask_to_end(&self) -> bool {
+        // What is stopped acts on the request only when it goes on.
+        for signal in [Signal::Terminate, Signal::Continue] {
+            self.send(signal.number());
+        }
+        self.leader.is_some()
+    }
+
     /// Waits until nobody in the group can be signalled. A leader that ended counts as nobody.
-    pub(crate) async fn alone(&self) {
-        while sys::kill(-self.leader, 0).is_ok() {
+    pub(crate) async fn ended(&self) {
+        while self.send(0) {
             tokio::time::sleep(POLL).await;
         }
     }
 
-    /// Kills all processes of the group and waits for their end.
+    /// Kills all and waits for their end, for five seconds at most.
     pub(crate) async fn kill(&self) {
         self.kill_now();
-        self.alone().await;
+        // What does not end hangs in the kernel.
+        let _ = tokio::time::timeout(KILL_WAIT, self.ended()).await;
     }
 
-    /// Kills all processes of the group without waiting for their end.
+    /// As [`Tree::kill`], where there is no runtime.
+    pub(crate) fn kill_blocking(&self) {
+        self.kill_now();
+    }
+
+    /// Kills all without waiting for their end.
     pub(crate) fn kill_now(&self) {
-        let _ = sys::kill(-self.leader, Signal::Kill.number());
+        self.send(Signal::Kill.number());
     }
 
-    /// What is left of the task: not known here.
-    pub(crate) fn leftovers(&self) -> Vec<Leftover> {
+    /// Those that run still: not known here.
+    pub(crate) fn left(&self) -> Vec<Leftover> {
         Vec::new()
     }
-}
 
-/// What the run of a dead executor left: not known here.
-#[derive(Debug)]
-pub(crate) struct DeadRun;
-
-impl DeadRun {
-    /// The mark finds nobody here.
-    pub(crate) fn new(_mark: &str) -> Self {
-        Self
-    }
-
-    /// Asks them all to end; whether there are any.
-    pub(crate) async fn ask_to_end(&mut self) -> bool {
-        false
-    }
-
-    /// Waits until none is running.
-    pub(crate) async fn ended(&mut self) {}
-
-    /// Kills them all.
-    pub(crate) async fn kill(&mut self) {}
-
-    /// All that there were.
-    pub(crate) fn into_found(self) -> Vec<Leftover> {
+    /// All that there were: not known here.
+    pub(crate) fn report(&self) -> Vec<Leftover> {
         Vec::new()
+    }
+
+    /// Whether there was somebody to send it to.
+    fn send(&self, signal: i32) -> bool {
+        self.leader
+            .is_some_and(|leader| sys::kill(-leader, signal).is_ok())
     }
 }
 
@@ -175,11 +201,3 @@ pub(crate) fn signal_process(_mark: &str, _signal: Signal) -> io::Result<bool> {
 pub(crate) fn ended_children() -> Vec<Pid> {
     Vec::new()
 }
-
-/// Sends a signal to all processes below this one: they are not known here.
-pub(crate) fn signal_descendants(_signal: Signal) -> Vec<Leftover> {
-    Vec::new()
-}
-
-/// Waits until no process below this one is running: they are not known here.
-pub(crate) async fn descendants_ended() {}

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::spawn_error::SpawnError;
 use crate::spec::Spec;
-use crate::start::{KILL_WAIT, Leader, start};
+use crate::start::{Leader, start};
 
 /// A started process that serves for longer than one task. Dropping it kills everything it started.
 ///
@@ -65,7 +65,7 @@ impl PipedProcess {
 
     /// The number of the process, which is that of its group too.
     pub fn id(&self) -> u32 {
-        self.leader.tree.leader().unsigned_abs()
+        self.leader.pid.unsigned_abs()
     }
 
     /// Waits until the process has ended. What it started may still run. May be called again.
@@ -77,20 +77,11 @@ impl PipedProcess {
     /// Asks the process and everything it started to end (SIGTERM), kills what is left after the time of
     /// grace, and tells how the process ended. Dropping the future kills everything at once.
     pub async fn end(mut self) -> ProcessEnd {
-        let Leader { tree, watch, .. } = &self.leader;
+        let tree = &self.leader.tree;
         tree.ask_to_end().await;
-        let gone = async {
-            let _ = watch.exited().await;
-            tree.alone().await;
-        };
-        if timeout(self.grace, gone).await.is_err() {
-            let killed = async {
-                tree.kill().await;
-                let _ = watch.exited().await;
-            };
-            // What cannot be killed hangs in the kernel.
-            let _ = timeout(KILL_WAIT, killed).await;
-        }
+        // Whether they are gone is seen next.
+        let _ = timeout(self.grace, tree.ended()).await;
+        tree.kill().await;
         self.leader.take_end(false).await
     }
 }

@@ -16,7 +16,7 @@ use crate::output::{Outputs, output_pipe};
 use crate::platform;
 use crate::spawn_error::SpawnError;
 use crate::spec::Spec;
-use crate::start::{KILL_WAIT, Leader, start};
+use crate::start::{Leader, start};
 use crate::sweep::Leftover;
 
 /// How long the outputs are read on when the process has ended and another one holds them.
@@ -47,8 +47,10 @@ pub struct Ended {
     pub cancelled: bool,
     /// Its output could not be kept, and it was killed for that; the stream is empty then.
     pub output_error: Option<io::Error>,
-    /// Processes it had started that could not be killed.
+    /// Processes of it that could not be ended, as they belong to another user or hang in the kernel.
     pub leftovers: Vec<Leftover>,
+    /// The system killed it, or a process whose end it passed on as exit code 137, for want of memory. Linux only.
+    pub out_of_memory: bool,
 }
 
 impl Process {
@@ -87,7 +89,7 @@ impl Process {
 
     /// The number of the process, which is that of its group too.
     pub fn id(&self) -> u32 {
-        self.leader.tree.leader().unsigned_abs()
+        self.leader.pid.unsigned_abs()
     }
 
     /// Runs the process to its end, or ends it.
@@ -160,44 +162,33 @@ impl Process {
     /// Asks everything to end and waits for it; kills what is left after the time of grace.
     async fn end(&mut self, kill: Pin<&mut impl Future<Output = ()>>) {
         self.leader.tree.ask_to_end().await;
-        if !self.gone_in_time(kill).await {
-            self.kill().await;
-        }
+        self.grace(kill).await;
+        self.kill().await;
     }
 
-    /// Waits, reading on, until everything is gone; `false` when that takes longer than the time of
-    /// grace, or there is a reason not to wait.
-    async fn gone_in_time(&mut self, mut kill: Pin<&mut impl Future<Output = ()>>) -> bool {
-        let Leader { tree, watch, .. } = &self.leader;
-        let gone = async {
-            let _ = watch.exited().await;
-            tree.alone().await;
-        };
-        let mut gone = pin!(timeout(self.grace, gone));
+    /// Waits, reading on, until everything seems to be gone or the time of grace is over, or there is a reason not to
+    /// wait.
+    async fn grace(&mut self, mut kill: Pin<&mut impl Future<Output = ()>>) {
+        let mut gone = pin!(timeout(self.grace, self.leader.tree.ended()));
         loop {
             let open = self.outputs.have_work();
             tokio::select! {
-                result = &mut gone => return result.is_ok(),
-                () = &mut kill => return false,
+                _ = &mut gone => return,
+                () = &mut kill => return,
                 filled = self.outputs.fill(), if open => if filled == Filled::Failed {
-                    return false;
+                    return;
                 },
             }
         }
     }
 
-    /// Kills everything and waits until it is gone, reading on.
+    /// Kills everything and waits until it is gone as far as that can be, reading on.
     async fn kill(&mut self) {
-        let Leader { tree, watch, .. } = &self.leader;
-        let gone = async {
-            tree.kill().await;
-            let _ = watch.exited().await;
-        };
-        let mut gone = pin!(timeout(KILL_WAIT, gone));
+        let mut gone = pin!(self.leader.tree.kill());
         loop {
             let open = self.outputs.have_work();
             tokio::select! {
-                _ = &mut gone => return,
+                () = &mut gone => return,
                 _ = self.outputs.fill(), if open => {}
             }
         }
@@ -211,11 +202,12 @@ impl Process {
     ) -> Ended {
         let leaking = !self.outputs.are_closed();
         let leftovers = if ended_by_us {
-            self.leader.tree.leftovers()
+            self.leader.tree.left()
         } else {
             Vec::new()
         };
         let end = self.leader.take_end(leaking).await;
+        let out_of_memory = !ended_by_us && is_killed(&end) && platform::was_killed_for_memory();
         let (stdout, stderr) = self.outputs.finish(give_up).await;
         let mut output_error = None;
         let mut keep = |stream: io::Result<Stream>| {
@@ -232,6 +224,7 @@ impl Process {
             cancelled,
             output_error,
             leftovers,
+            out_of_memory,
         }
     }
 }
@@ -242,6 +235,11 @@ enum Stop {
     Ask,
     Kill,
     OutputFailed,
+}
+
+/// Whether it, or what a shell ran last in it, was ended by SIGKILL.
+fn is_killed(end: &ProcessEnd) -> bool {
+    end.signal == Some(libc::SIGKILL) || end.exit_code == Some(128 + libc::SIGKILL)
 }
 
 /// `/dev/null`, opened once for all.

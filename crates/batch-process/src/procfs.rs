@@ -7,10 +7,11 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-use crate::leaders;
+use crate::attempt_mark::AttemptMark;
 use crate::sys::{self, Pid};
 
 /// The variable that names the task a process belongs to.
@@ -34,11 +35,12 @@ pub(crate) struct Table {
 pub(crate) struct Entry {
     pub(crate) pid: Pid,
     pub(crate) parent: Pid,
-    group: Pid,
+    pub(crate) group: Pid,
     /// In clock ticks since the system began; with the pid this names the process for good.
     start: u64,
     pub(crate) ended: bool,
     marks: OnceLock<Marks>,
+    attempt: OnceLock<Option<AttemptMark>>,
 }
 
 /// The marks in the environment a process was started with.
@@ -93,7 +95,12 @@ impl Table {
         indexes.map(|index| &self.processes[*index])
     }
 
-    /// The running processes below some, without these themselves.
+    /// All of them.
+    pub(crate) fn processes(&self) -> impl Iterator<Item = &Entry> {
+        self.processes.iter()
+    }
+
+    /// The processes below some, running or ended, without these themselves.
     pub(crate) fn descendants(&self, roots: impl IntoIterator<Item = Pid>) -> Vec<&Entry> {
         let mut found = Vec::new();
         let mut seen = HashSet::new();
@@ -104,85 +111,26 @@ impl Table {
             }
             for child in self.children(pid) {
                 open.push(child.pid);
-                if !child.ended {
-                    found.push(child);
-                }
+                found.push(child);
             }
         }
         found
     }
 
-    /// The running processes of a task besides its leader: its group, orphans that carry its marks,
-    /// those `known` from before, and everything below any of them.
-    ///
-    /// `leader` must not have been waited for, so that its number is still its own.
-    pub(crate) fn members(
-        &self,
-        leader: Pid,
-        task: &str,
-        known: &HashSet<Identity>,
-    ) -> HashSet<Identity> {
-        let run = own_mark();
-        let adopters = self.ancestors(own_pid());
-        let orphans = adopters
-            .iter()
-            .flat_map(|pid| self.children(*pid))
-            .filter(|entry| {
-                !adopters.contains(&entry.pid)
-                    && !leaders::is_leader(entry.pid)
-                    && entry.marks().task.as_deref() == Some(task)
-                    && entry.marks().run.as_deref() == Some(run)
-            });
-        let group = self
-            .processes
-            .iter()
-            .filter(|entry| entry.group == leader || known.contains(&entry.identity()));
-        let tops: Vec<&Entry> = group.chain(orphans).collect();
-        let below = self.descendants(tops.iter().map(|entry| entry.pid).chain([leader]));
-        tops.into_iter()
-            .filter(|entry| !entry.ended)
-            .chain(below)
-            .map(Entry::identity)
-            .filter(|member| member.pid != leader)
-            .collect()
-    }
-
-    /// The running processes of a run whose executor is dead: those that carry its mark or are `known`
-    /// from before, the groups of the marked ones, and everything below any of them.
-    ///
-    /// Never this process and those above it, with their groups, nor what carries the mark of this one:
-    /// a task may have been what called us. The mark of another user's process cannot be read, so such
-    /// a process counts only where it is found in another way.
-    pub(crate) fn of_run(&self, mark: &str, known: &HashSet<Identity>) -> Vec<&Entry> {
-        let above = self.ancestors(own_pid());
-        let carries = |entry: &Entry, mark| entry.marks().run.as_deref() == Some(mark);
-        let (spared, others): (Vec<&Entry>, Vec<&Entry>) = self
-            .processes
-            .iter()
-            .partition(|entry| above.contains(&entry.pid) || carries(entry, own_mark()));
-        let marked = others.iter().filter(|entry| carries(entry, mark));
-        let mut groups: HashSet<Pid> = marked.map(|entry| entry.group).collect();
-        for entry in &spared {
-            groups.remove(&entry.group);
-        }
-        // In a container this stands for all groups that began outside of it.
-        groups.remove(&0);
-        let tops = others.iter().filter(|entry| {
-            carries(entry, mark)
-                || groups.contains(&entry.group)
-                || known.contains(&entry.identity())
-        });
-        let tops: HashSet<Pid> = tops.map(|entry| entry.pid).collect();
-        let below = self.descendants(tops.iter().copied());
-        let below: HashSet<Pid> = below.iter().map(|entry| entry.pid).collect();
-        let is_member = |entry: &&Entry| {
-            !entry.ended && (tops.contains(&entry.pid) || below.contains(&entry.pid))
-        };
-        others.into_iter().filter(is_member).collect()
+    /// Processes with all that are below them, each once.
+    pub(crate) fn with_descendants<'t>(
+        &'t self,
+        tops: impl Iterator<Item = &'t Entry>,
+    ) -> Vec<&'t Entry> {
+        let mut found: Vec<&Entry> = tops.collect();
+        let mut seen: HashSet<Pid> = found.iter().map(|entry| entry.pid).collect();
+        let below = self.descendants(found.iter().map(|entry| entry.pid));
+        found.extend(below.into_iter().filter(|entry| seen.insert(entry.pid)));
+        found
     }
 
     /// A process and those above it: whoever adopts orphans is among them.
-    fn ancestors(&self, pid: Pid) -> HashSet<Pid> {
+    pub(crate) fn ancestors(&self, pid: Pid) -> HashSet<Pid> {
         let parents: HashMap<Pid, Pid> = self
             .processes
             .iter()
@@ -215,9 +163,25 @@ impl Entry {
         }
     }
 
-    /// The task whose mark it carries.
+    /// The task that its environment names.
     pub(crate) fn task(&self) -> Option<&str> {
         self.marks().task.as_deref()
+    }
+
+    /// The run that its environment names.
+    pub(crate) fn run(&self) -> Option<&str> {
+        self.marks().run.as_deref()
+    }
+
+    /// The mark among its limits.
+    pub(crate) fn attempt(&self) -> Option<AttemptMark> {
+        *self.attempt.get_or_init(|| AttemptMark::of(self.pid))
+    }
+
+    /// The user it belongs to; `None` when it is gone.
+    pub(crate) fn user(&self) -> Option<u32> {
+        let folder = fs::metadata(format!("/proc/{}", self.pid));
+        folder.ok().map(|folder| folder.uid())
     }
 
     /// What it was started as, for people.
@@ -280,6 +244,15 @@ impl Identity {
     }
 }
 
+/// The children of a process that came to it as orphans, and those its main thread started. Quick to read, but one
+/// that ends meanwhile may hide another one.
+pub(crate) fn orphans_of(adopter: Pid) -> Vec<Pid> {
+    let path = format!("/proc/{adopter}/task/{adopter}/children");
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let pids = text.split_ascii_whitespace();
+    pids.filter_map(|pid| pid.parse().ok()).collect()
+}
+
 /// The pid of this process.
 pub(crate) fn own_pid() -> Pid {
     Pid::try_from(std::process::id()).expect("a pid fits a pid_t")
@@ -313,6 +286,7 @@ fn parse_stat(pid: Pid, text: &[u8]) -> Option<Entry> {
         start,
         ended,
         marks: OnceLock::new(),
+        attempt: OnceLock::new(),
     })
 }
 

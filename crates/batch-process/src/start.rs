@@ -13,7 +13,7 @@ use batch_core::ProcessEnd;
 use tokio::time::{Instant, sleep};
 
 use crate::environment::{self, Variable};
-use crate::platform::{self, ExitWatch, Tree};
+use crate::platform::{self, AttemptMark, ExitWatch, Tree};
 use crate::spawn_error::SpawnError;
 use crate::spec::{MAX_ARGUMENT_BYTES, Spec};
 use crate::sys::{self, Launch, Pid, Usage};
@@ -29,35 +29,41 @@ const TRACER_WAIT: Duration = Duration::from_secs(1);
 /// kernel.
 const PAUSE: Duration = Duration::from_millis(1);
 
+const LONG_PAUSE: Duration = Duration::from_millis(200);
+
 /// Starts the program of a spec, with these as its standard input, output and error.
 pub(crate) fn start(spec: &Spec, stdio: [BorrowedFd<'_>; 3]) -> Result<Leader, SpawnError> {
     let program = spec.argv.first().ok_or(SpawnError::NoProgram)?;
+    platform::count_memory_kills();
     let argv = arguments(spec)?;
     let additions = additions(spec)?;
     let cwd = spec.cwd.as_deref();
     let path = program::locate(program, &additions, cwd)?;
-    let pid = launch(&path, &argv, &additions, cwd, stdio).map_err(|error| {
+    let mark = AttemptMark::next();
+    let pid = launch(&path, &argv, &additions, cwd, stdio, mark).map_err(|error| {
         if error.raw_os_error() == Some(libc::ENOENT) {
             program::forget();
         }
         SpawnError::of_start(program, &path, cwd, error)
     })?;
-    Leader::new(pid, &spec.task).map_err(|error| SpawnError::before_start(program, error))
+    Leader::new(Tree::of_attempt(pid, &spec.task, mark), pid)
+        .map_err(|error| SpawnError::before_start(program, error))
 }
 
 /// The process that was started, not waited for yet. Killed with its tree when dropped before that.
 #[derive(Debug)]
 pub(crate) struct Leader {
+    pub(crate) pid: Pid,
     pub(crate) tree: Tree,
     pub(crate) watch: ExitWatch,
     end_taken: bool,
 }
 
 impl Leader {
-    fn new(pid: Pid, task: &str) -> io::Result<Self> {
-        let tree = Tree::new(pid, task);
+    fn new(tree: Tree, pid: Pid) -> io::Result<Self> {
         match ExitWatch::new(pid) {
             Ok(watch) => Ok(Self {
+                pid,
                 tree,
                 watch,
                 end_taken: false,
@@ -70,12 +76,11 @@ impl Leader {
         }
     }
 
-    /// Takes the end of the process. If it still runs after a while, it hangs in the kernel after a kill: it is
-    /// left to `drop`.
+    /// Takes the end of the process. If it still runs after a while, it hangs in the kernel after a kill or belongs
+    /// to another user: it has neither code nor signal then, and is left to `drop`.
     pub(crate) async fn take_end(&mut self, leaking: bool) -> ProcessEnd {
         let Ok(Some(usage)) = self.end_in_time().await else {
             return ProcessEnd {
-                signal: Some(libc::SIGKILL),
                 leaking,
                 ..ProcessEnd::default()
             };
@@ -98,7 +103,7 @@ impl Leader {
     async fn end_in_time(&self) -> io::Result<Option<Usage>> {
         let until = Instant::now() + TRACER_WAIT;
         loop {
-            match leaders::take_end(self.tree.leader()) {
+            match leaders::take_end(self.pid) {
                 Ok(None) if Instant::now() < until => sleep(PAUSE).await,
                 end => return end,
             }
@@ -110,7 +115,7 @@ impl Drop for Leader {
     fn drop(&mut self) {
         if !self.end_taken {
             self.tree.kill_now();
-            reap_killed(self.tree.leader());
+            reap_killed(self.pid);
         }
     }
 }
@@ -121,8 +126,11 @@ fn reap_killed(pid: Pid) {
         return;
     }
     let reap = async move {
+        let mut pause = PAUSE;
         while matches!(leaders::take_end(pid), Ok(None)) {
-            sleep(PAUSE).await;
+            sleep(pause).await;
+            // One that belongs to another user may run for long.
+            pause = (pause * 2).min(LONG_PAUSE);
         }
     };
     match tokio::runtime::Handle::try_current() {
@@ -168,6 +176,7 @@ fn launch(
     additions: &[Variable],
     cwd: Option<&Path>,
     stdio: [BorrowedFd<'_>; 3],
+    mark: AttemptMark,
 ) -> io::Result<Pid> {
     let as_c = |path: &Path| CString::new(path.as_os_str().to_owned().into_vec());
     let program = as_c(path)?;
@@ -180,6 +189,7 @@ fn launch(
         cwd: cwd.as_deref(),
         stdio,
         open_files: limits::to_give_back(),
+        file_locks: mark.limits(),
     };
     leaders::start(|| sys::spawn(&launch))
 }

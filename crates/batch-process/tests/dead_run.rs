@@ -184,9 +184,10 @@ async fn when_executor_and_guardian_are_killed_their_tasks_are_found() {
     let found = end(&mark, Duration::from_millis(50)).await;
     line.all_gone();
     assert!(!process_alive(&mark));
-    assert_eq!(
-        named(&found, "sleep 1000; done").task.as_deref(),
-        Some("b1.42")
+    // What the executor had started itself has died with it.
+    assert!(
+        found.iter().all(|left| !left.command.ends_with("done")),
+        "{found:?}"
     );
     assert_eq!(
         named(&found, "echo out >&9; wait").task.as_deref(),

@@ -113,10 +113,17 @@ impl Lease {
 
     /// Signs it, and gives what a dead holder left in it.
     fn sign_first(&mut self, holder: &Holder) -> Result<LeftInLease, StoreError> {
-        let left = read_left(&self.file);
-        let left = left.map_err(|error| StoreError::io("read", &self.path, error))?;
+        let left = self.left()?;
         self.sign(holder)?;
         Ok(left)
+    }
+
+    /// What the lease says: of a dead holder, as long as it is not signed.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn left(&self) -> Result<LeftInLease, StoreError> {
+        read_left(&self.file).map_err(|error| StoreError::io("read", &self.path, error))
     }
 
     /// Whether somebody works on a batch, and who. One that does so under another name, or whose lease was removed,

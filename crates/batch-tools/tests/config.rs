@@ -159,7 +159,7 @@ fn the_functions_of_bex_are_those_that_are_reserved() {
 }
 
 fn problems(registry: &Registry, function: &str, params: Value) -> Vec<String> {
-    let problems = registry.check(function, &Json::from(params));
+    let problems = registry.check(&TaskSpec::new(function).with_json(Json::from(params)));
     let lines = problems
         .err()
         .unwrap_or_default()

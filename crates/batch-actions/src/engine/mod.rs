@@ -21,5 +21,5 @@ mod take_up;
 pub use room::Room;
 pub(crate) use room::{DISK_FULL, FILE_BUSY, STOPPING};
 pub use start::{Adder, Engine, EngineOptions, Finished, Mode, is_output_closed};
-pub use take_up::{Claim, LeftoverProcess};
-pub(crate) use take_up::{me, take_lease_to_remove};
+pub use take_up::Claim;
+pub(crate) use take_up::{end_leftovers, me, take_lease_to_remove};

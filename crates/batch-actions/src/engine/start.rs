@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use batch_core::{Batch, ClaimToken, Event, Output, RunId, StopMode, TaskId, TaskSpec};
 use batch_export::ExportError;
-use batch_process::OutputRoom;
+use batch_process::{Leftover, OutputRoom};
 use batch_runtime::{
     Executor, Registry, ResultSource, RunEnd, RunHandle, RunReport, Sink, SourceError, StartLog,
 };
@@ -20,7 +20,7 @@ use batch_store::{
 use super::attend::Seen;
 use super::journal_sink::JournalSink;
 use super::room::Room;
-use super::take_up::{Claim, LeftoverProcess, restore, take_up};
+use super::take_up::{Claim, restore, take_up};
 use crate::error::ActionError;
 use crate::home::now;
 
@@ -74,7 +74,7 @@ pub struct Engine {
     pub(super) seen: tokio::sync::Mutex<Seen>,
     pub(super) nudge: tokio::sync::Notify,
     pub(super) info: BatchInfo,
-    leftovers: Vec<LeftoverProcess>,
+    leftovers: Vec<Leftover>,
     interrupted: u64,
     killed: AtomicBool,
 }
@@ -208,7 +208,7 @@ impl Engine {
     }
 
     /// What a dead executor had left and was ended.
-    pub fn leftovers(&self) -> &[LeftoverProcess] {
+    pub fn leftovers(&self) -> &[Leftover] {
         &self.leftovers
     }
 

@@ -1,13 +1,14 @@
 //! Taking up a batch: the lease, what a dead executor left, and the tasks ([`take_up`], [`restore`]).
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use batch_core::{Batch, Event};
-use batch_process::{boot_id, end_run, own_mark, process_alive, remove_dead_scratch};
+use batch_process::{Leftover, boot_id, end_run, own_mark, process_alive, remove_dead_scratch};
 use batch_store::{
     BatchFile, BatchInfo, Durability, Holder, Journal, Lease, LeaseError, LeftBehind, LeftInLease,
-    Store, lock,
+    Run, Store, lock,
 };
 use tokio::time::sleep;
 
@@ -22,17 +23,6 @@ const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
 const MOMENT: Duration = Duration::from_secs(60);
 
 const LOOK: Duration = Duration::from_millis(5);
-
-/// A process that a dead executor left, ended before its task runs again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeftoverProcess {
-    /// Its number.
-    pub pid: i32,
-    /// Its program and arguments.
-    pub command: String,
-    /// The task that started it.
-    pub task: Option<String>,
-}
 
 /// The right to work on a batch, with its open file. Given up when dropped.
 #[derive(Debug)]
@@ -102,7 +92,7 @@ pub(super) struct TakenUp {
     pub(super) info: BatchInfo,
     pub(super) lease: Lease,
     pub(super) left: LeftBehind,
-    pub(super) leftovers: Vec<LeftoverProcess>,
+    pub(super) leftovers: Vec<Leftover>,
     pub(super) run_id: u32,
 }
 
@@ -120,7 +110,7 @@ pub(super) async fn take_up(
     let file = store.file().clone();
     let mut info = store.info()?;
     ActionError::refuse_incomplete(&file, &info)?;
-    let leftovers = end_leftovers(&store, &in_lease).await?;
+    let leftovers = end_leftovers(&store.unended_runs()?, &in_lease).await;
     if in_lease != LeftInLease::default() {
         remove_dead_scratch();
     }
@@ -202,36 +192,20 @@ pub(crate) fn me(run: u32) -> Holder {
 
 /// Ends the processes of executors that died and could not: of the last holder of the lease, and of runs
 /// without an end. An executor that lives works on another file, of which this one is a copy.
-async fn end_leftovers(
-    store: &Store,
-    left: &LeftInLease,
-) -> Result<Vec<LeftoverProcess>, ActionError> {
+pub(crate) async fn end_leftovers(unended: &[Run], left: &LeftInLease) -> Vec<Leftover> {
     let boot = boot_id();
-    let mut marks: Vec<String> = store
-        .unended_runs()?
-        .into_iter()
-        .filter(|run| run.boot == boot)
-        .map(|run| run.mark)
+    let runs = unended.iter().map(|run| (&run.boot, &run.mark));
+    let holder = left.holder.iter().filter(|holder| holder.run > 0);
+    let marks = runs.chain(holder.map(|holder| (&holder.boot, &holder.mark)));
+    let marks: BTreeSet<&String> = marks
+        .filter(|(of, mark)| **of == boot && !process_alive(mark))
+        .map(|(_, mark)| mark)
         .collect();
-    marks.extend(
-        left.holder
-            .iter()
-            .filter(|holder| holder.boot == boot && holder.run > 0)
-            .map(|holder| holder.mark.clone()),
-    );
-    marks.sort_unstable();
-    marks.dedup();
-    marks.retain(|mark| !process_alive(mark));
     let mut ended = Vec::new();
     for mark in marks {
-        let leftovers = end_run(&mark, LEFTOVER_GRACE).await;
-        ended.extend(leftovers.into_iter().map(|process| LeftoverProcess {
-            pid: process.pid,
-            command: process.command,
-            task: process.task,
-        }));
+        ended.extend(end_run(mark, LEFTOVER_GRACE).await);
     }
-    Ok(ended)
+    ended
 }
 
 /// Puts the tasks into the batch and what became of those cut off into the file. Gives their number.

@@ -155,6 +155,16 @@ fn told(reply: &ControlReply, what: &str) -> String {
         let (count, first) = (reply.refused_in_all, visible(first, 200));
         text.push_str(&format!(" {count} could not be, first: {first}."));
     }
+    if let Some(first) = reply.leftovers.first() {
+        let (count, first) = (reply.leftovers.len(), visible(&first.to_string(), 200));
+        let (of_them, were) = match count {
+            1 => ("process", "was"),
+            _ => ("processes", "were"),
+        };
+        text.push_str(&format!(
+            " {count} {of_them} that a dead executor had left {were} ended, first: {first}."
+        ));
+    }
     text
 }
 

@@ -6,6 +6,7 @@ use batch_store::BatchFile;
 use crate::args::{BatchArgs, ChangeArgs, ChoiceArgs, PlainArgs, SetArgs};
 use crate::commands::run::runtime;
 use crate::exit::{CliError, Exit};
+use crate::leftovers::tell_outlived;
 use crate::reply::{count, print, tell};
 
 /// `bex cancel`.
@@ -115,7 +116,9 @@ fn batch_of(batch: &BatchArgs, choice: &ChoiceArgs) -> Result<BatchFile, CliErro
 }
 
 pub(crate) fn done(file: &BatchFile, control: Control) -> Result<ControlReply, CliError> {
-    Ok(runtime()?.block_on(ask(file, control))?)
+    let reply = runtime()?.block_on(ask(file, control))?;
+    tell_outlived(&reply.leftovers);
+    Ok(reply)
 }
 
 /// Tells what changed, and what could not be: where nothing could, that is an error.

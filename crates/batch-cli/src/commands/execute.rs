@@ -3,7 +3,7 @@
 use batch_actions::{ActionError, Engine, EngineOptions, Mode, StartReply, tell_parent};
 use batch_core::Status;
 use batch_process::{
-    ControlSignals, close_inherited, close_stdio, guard, new_session, raise_open_files,
+    ControlSignals, close_inherited, close_stdio, guard, leave_task, new_session, raise_open_files,
 };
 use batch_store::{BatchFile, Durability, Store, lock};
 
@@ -12,13 +12,15 @@ use crate::commands::run::runtime;
 use crate::drive::drive;
 use crate::exit::{CliError, Exit};
 use crate::functions::Functions;
+use crate::leftovers::tell_not_ended;
 use crate::progress::Screen;
 
 pub(crate) fn run(args: ExecuteArgs) -> Result<Exit, CliError> {
     close_inherited();
+    leave_task();
     // A session of its own: the terminal it was started from may go.
     let _ = new_session();
-    let guarded = guard::enter().unwrap_or_else(|_| guard::Guarded::alone());
+    let guarded = guard::enter(tell_not_ended).unwrap_or_else(|_| guard::Guarded::alone());
     runtime()?.block_on(async {
         let signals = ControlSignals::new(guarded)
             .map_err(|error| CliError::System("listen to signals", error))?;

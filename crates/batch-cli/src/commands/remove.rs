@@ -7,6 +7,7 @@ use batch_actions::{Home, prune, remove};
 use crate::args::{PruneArgs, RmArgs};
 use crate::commands::run::runtime;
 use crate::exit::{CliError, Exit};
+use crate::leftovers::tell_outlived;
 use crate::reply::{print, tell};
 
 /// `bex rm`.
@@ -18,7 +19,7 @@ pub(crate) fn rm(args: &RmArgs) -> Result<Exit, CliError> {
         .iter()
         .map(|batch| home.find_to_remove(**batch))
         .collect::<Result<Vec<_>, _>>()?;
-    runtime()?.block_on(remove(&files))?;
+    tell_outlived(&runtime()?.block_on(remove(&files))?);
     let names: Vec<String> = batches.iter().map(ToString::to_string).collect();
     print(args.json, &names, || {
         format!("{} removed", names.join(", "))
@@ -28,7 +29,9 @@ pub(crate) fn rm(args: &RmArgs) -> Result<Exit, CliError> {
 
 /// `bex prune`.
 pub(crate) fn run_prune(args: &PruneArgs) -> Result<Exit, CliError> {
-    let pruned = prune(&Home::of_environment(), args.older_than, args.dry_run)?;
+    let home = Home::of_environment();
+    let pruned = runtime()?.block_on(prune(&home, args.older_than, args.dry_run))?;
+    tell_outlived(&pruned.leftovers);
     for (batch, error) in &pruned.failed {
         tell(format_args!("bex: {batch} was left as it is: {error}"));
     }

@@ -18,6 +18,7 @@ use crate::commands::start::in_background;
 use crate::commands::wanted::print_results;
 use crate::exit::{CliError, Exit};
 use crate::foreground::{Foreground, Onlooker};
+use crate::leftovers::tell_not_ended;
 use crate::output::{OutputPlan, PatientFile, SharedRoom};
 use crate::progress::Screen;
 use crate::reply::{print, tell};
@@ -56,23 +57,20 @@ fn in_foreground(
         return nothing_to_do(&status, &file, output, args);
     }
     // Before anything starts a thread.
-    let guarded = guard::enter().unwrap_or_else(|_| guard::Guarded::alone());
+    let guarded = guard::enter(tell_not_ended).unwrap_or_else(|_| guard::Guarded::alone());
     output.open_file()?;
     let whole_at_end = WholeResults::of(&mut output, &args.results);
     let max_concurrent = args.slots.max_concurrent;
     let slots = max_concurrent.unwrap_or(info.settings.max_concurrent);
     let _ = raise_open_files(slots.get().into());
     let screen = Screen::new(args.results.progress);
-    // On a full disk, one that only reads keeps out everybody else.
-    let file = store.file().clone();
-    drop(store);
-    let store = Store::open(file, durability).map_err(ActionError::from)?;
     runtime()?.block_on(async {
         let signals = ControlSignals::new(guarded)
             .map_err(|error| CliError::System("listen to signals", error))?;
         let foreground = Foreground {
             claim: Claim::to_run(&file, durability).await?,
-            store: Store::open_read(file).map_err(ActionError::from)?,
+            // On a full disk, one that only reads keeps out everybody else.
+            store: Store::open(file, durability).map_err(ActionError::from)?,
             max_concurrent,
             fail_fast: info.settings.fail_fast,
             whole_at_end,
@@ -237,7 +235,7 @@ pub(crate) async fn run_file(
     onlooker.screen.say(&merged.to_string());
     let foreground = Foreground {
         claim,
-        store: Store::open_read(file).map_err(ActionError::from)?,
+        store: Store::open(file, request.durability).map_err(ActionError::from)?,
         max_concurrent: args.max_concurrent,
         fail_fast: request.settings.fail_fast,
         whole_at_end: WholeResults::of(&mut onlooker.output, &args.results),

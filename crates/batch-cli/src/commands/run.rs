@@ -18,6 +18,7 @@ use crate::exit::{CliError, Exit};
 use crate::feed::Feeder;
 use crate::foreground::{Foreground, Onlooker, run_in_memory};
 use crate::functions::Functions;
+use crate::leftovers::tell_not_ended;
 use crate::progress::Screen;
 use crate::request::{Source, Work, output_plan};
 
@@ -32,7 +33,7 @@ pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, C
         return dry_run::show(work);
     }
     // Before anything starts a thread.
-    let guarded = guard::enter().unwrap_or_else(|_| guard::Guarded::alone());
+    let guarded = guard::enter(tell_not_ended).unwrap_or_else(|_| guard::Guarded::alone());
     let (settings, work) = source.load(&args, &registry)?;
     if let Work::Plan(plan) = &work {
         check_variables(plan.tasks().map(|(spec, _)| &**spec))?;

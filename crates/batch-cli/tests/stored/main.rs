@@ -1,6 +1,6 @@
 //! The verbs over stored batches from outside. Without an executor: `add`, `look`, `change`, `templates`. With one:
-//! `live`, `states`, `background`, `resume`, `crash`, `busy`, `debris`, `full_disk`, `ownership`, `silent`. What goes wrong
-//! between commands: `incomplete`, `races`.
+//! `live`, `states`, `background`, `resume`, `crash`, `busy`, `debris`, `full_disk`, `ownership`, `silent`, `leftovers`,
+//! `memory`, `other_user`. What goes wrong between commands: `incomplete`, `races`.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -25,8 +25,14 @@ mod extremes;
 mod full_disk;
 mod identity;
 mod incomplete;
+#[cfg(target_os = "linux")]
+mod leftovers;
 mod live;
 mod look;
+#[cfg(target_os = "linux")]
+mod memory;
+#[cfg(target_os = "linux")]
+mod other_user;
 #[cfg(target_os = "linux")]
 mod ownership;
 mod races;

@@ -1,13 +1,13 @@
 //! The guardian on Linux: the fork, the guardian's loop, and the end of everything.
 
 use std::io::{self, PipeReader, PipeWriter};
-use std::time::Instant;
 
-use super::Guarded;
-use crate::procfs::{Table, own_pid};
+use super::{Guarded, Tell};
+use crate::procfs::own_pid;
 use crate::scratch::remove_dead_scratch;
 use crate::sweep::has_children;
 use crate::sys::{self, Change, Fork, Mask, Pid};
+use crate::tree::Tree;
 
 /// What the guardian passes on.
 const FORWARDED: [i32; 8] = [
@@ -28,14 +28,14 @@ pub(super) fn ignored() -> Vec<i32> {
         .collect()
 }
 
-pub(super) fn enter() -> io::Result<Guarded> {
+pub(super) fn enter(tell: Tell) -> io::Result<Guarded> {
     let ignored = ignored();
     let (parent_lives, alive) = io::pipe()?;
     let before = sys::block(&awaited())?;
     match split() {
         Ok(Fork::Parent(executor)) => {
             drop(parent_lives);
-            guard(executor, &ignored, alive)
+            guard(executor, &ignored, tell, alive)
         }
         Ok(Fork::Child) => {
             drop(alive);
@@ -78,7 +78,7 @@ fn become_executor(
 }
 
 /// The guardian's life. `_alive` is the end of the pipe whose closing tells the executor of our end.
-fn guard(executor: Pid, ignored: &[i32], _alive: PipeWriter) -> ! {
+fn guard(executor: Pid, ignored: &[i32], tell: Tell, _alive: PipeWriter) -> ! {
     // The executor does the same; whoever comes first, nothing runs between.
     let _ = sys::own_group(executor);
     let awaited = awaited();
@@ -88,7 +88,7 @@ fn guard(executor: Pid, ignored: &[i32], _alive: PipeWriter) -> ! {
         match sys::next_signal(&awaited) {
             Ok(libc::SIGCHLD) => {
                 if let Some(status) = look_after_children(executor, stops) {
-                    finish(status);
+                    finish(status, tell);
                 }
             }
             Ok(signal) if !ignored.contains(&signal) => {
@@ -116,8 +116,18 @@ fn look_after_children(executor: Pid, stops: bool) -> Option<i32> {
 }
 
 /// Ends everything below, then this process in the way the executor ended.
-fn finish(status: i32) -> ! {
-    end_all();
+///
+/// What loses its parent comes to us: where there is no child there is nobody. What cannot be ended is told of if the
+/// executor could not do so itself.
+fn finish(status: i32, tell: Tell) -> ! {
+    if has_children() {
+        let below = Tree::below();
+        below.kill_blocking();
+        let left = below.left();
+        if libc::WIFSIGNALED(status) && !left.is_empty() {
+            tell(&left);
+        }
+    }
     if libc::WIFSIGNALED(status) {
         remove_dead_scratch();
     }
@@ -132,25 +142,4 @@ fn finish(status: i32) -> ! {
     }
     sys::raise_unblocked(signal);
     std::process::exit(128 + signal)
-}
-
-/// Kills what is below this process until there is nothing: the ends of the killed ones hand us their
-/// children.
-fn end_all() {
-    // What loses its parent comes to us: where there is no child there is nobody, and no table to be read.
-    while has_children() {
-        let table = Table::since(Instant::now());
-        let below = table.descendants([own_pid()]);
-        for process in &below {
-            if let Some(process) = process.identity().open() {
-                use std::os::fd::AsFd;
-                let _ = sys::pidfd_signal(process.as_fd(), libc::SIGKILL);
-            }
-        }
-        // Waits for one end, so that this does not spin; an error means that no child is left.
-        if sys::next_change(true).is_err() {
-            return;
-        }
-        while let Ok(Some(_)) = sys::next_change(false) {}
-    }
 }

@@ -32,6 +32,8 @@ use other as imp;
 
 use std::io::{self, PipeReader};
 
+use crate::sweep::Leftover;
+
 /// The executor's side of the guardian. Hand it to [`crate::ControlSignals::new`].
 #[derive(Debug)]
 pub struct Guarded {
@@ -51,6 +53,10 @@ impl Guarded {
     }
 }
 
+/// Tells people of processes that a killed executor left and the guardian may not end, as they belong to another user,
+/// or cannot, as they hang in the kernel. Called in the guardian, before it ends.
+pub type Tell = fn(&[Leftover]);
+
 /// Puts a guardian above this process; returns in the executor only.
 ///
 /// To be called first thing in `main`: before any thread is started, and before any file is opened
@@ -59,6 +65,6 @@ impl Guarded {
 /// # Errors
 /// When the process cannot be split, or has more than one thread. Nothing has changed then, and the
 /// caller may go on with [`Guarded::alone`].
-pub fn enter() -> io::Result<Guarded> {
-    imp::enter()
+pub fn enter(tell: Tell) -> io::Result<Guarded> {
+    imp::enter(tell)
 }

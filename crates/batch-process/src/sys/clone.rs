@@ -24,6 +24,9 @@ struct Plan<'a> {
     default: libc::sigaction,
     no_signals: libc::sigset_t,
     open_files: Option<libc::rlimit>,
+    file_locks: Option<libc::rlimit>,
+    /// The process that this one is to die with, if the thread that starts it lives as long as that process.
+    dies_with: Option<Pid>,
     /// Why it became nothing.
     error: AtomicI32,
 }
@@ -53,10 +56,9 @@ pub(crate) fn spawn(launch: &Launch<'_>) -> io::Result<Pid> {
         reset: signals_to_reset(),
         default: default_action(),
         no_signals: signal_set([]),
-        open_files: launch.open_files.map(|(soft, hard)| libc::rlimit {
-            rlim_cur: soft,
-            rlim_max: hard,
-        }),
+        open_files: launch.open_files.map(limit),
+        file_locks: launch.file_locks.map(limit),
+        dies_with: in_main_thread(),
         error: AtomicI32::new(0),
     };
     // A signal for the child must not run our handlers in it, in memory that is ours.
@@ -71,6 +73,21 @@ pub(crate) fn spawn(launch: &Launch<'_>) -> io::Result<Pid> {
             Err(io::Error::from_raw_os_error(error))
         }
     }
+}
+
+fn limit((soft, hard): (u64, u64)) -> libc::rlimit {
+    libc::rlimit {
+        rlim_cur: soft,
+        rlim_max: hard,
+    }
+}
+
+/// This process, in its main thread only. A death signal is sent when the *thread* ends that started the process:
+/// the main thread ends with the process, any other may end before.
+fn in_main_thread() -> Option<Pid> {
+    // SAFETY: the calls touch no memory and cannot fail.
+    let (thread, process) = unsafe { (libc::gettid(), libc::getpid()) };
+    (thread == process).then_some(process)
 }
 
 /// Makes the child, and returns when it has become another program or has ended.
@@ -105,9 +122,20 @@ fn become_program(plan: &Plan<'_>) -> io::Error {
         for signal in plan.reset {
             libc::sigaction(*signal, &raw const plan.default, ptr::null_mut());
         }
+        if let Some(parent) = plan.dies_with {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            // Who has died before that sends nothing.
+            if libc::getppid() != parent {
+                libc::_exit(127);
+            }
+        }
         if let Some(limit) = &plan.open_files {
             // It is no more than a kindness to old programs.
             libc::setrlimit(libc::RLIMIT_NOFILE, limit);
+        }
+        if let Some(limit) = &plan.file_locks {
+            // Without it the process is recognised by its environment only.
+            libc::setrlimit(libc::RLIMIT_LOCKS, limit);
         }
         if !plan.cwd.is_null() && libc::chdir(plan.cwd) == -1 {
             return io::Error::last_os_error();
@@ -172,6 +200,7 @@ mod tests {
             cwd,
             stdio: [null.as_fd(), output.as_fd(), output.as_fd()],
             open_files: None,
+            file_locks: None,
         })?;
         let end = wait(pid, true)?.expect("it has been waited for");
         let mut text = String::new();
@@ -238,6 +267,7 @@ mod tests {
             cwd: None,
             stdio: [output.as_fd(); 3],
             open_files: Some((77, hard)),
+            file_locks: None,
         });
         wait(pid.unwrap(), true).unwrap();
         let mut text = String::new();

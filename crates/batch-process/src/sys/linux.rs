@@ -25,6 +25,27 @@ pub(crate) fn pidfd_signal(fd: BorrowedFd<'_>, signal: c_int) -> io::Result<()> 
     }
 }
 
+/// The soft and hard limit of file locks of a process, 0 for this one. Nothing in the kernel uses it since 2.4.25.
+pub(crate) fn file_locks(pid: Pid) -> io::Result<(u64, u64)> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the pointer is to a live value of the right type, and no new limit is passed.
+    check(unsafe { libc::prlimit(pid, libc::RLIMIT_LOCKS, ptr::null(), &raw mut limit) })?;
+    Ok((limit.rlim_cur, limit.rlim_max))
+}
+
+/// Sets the soft and hard limit of file locks of this process.
+pub(crate) fn set_file_locks(soft: u64, hard: u64) -> io::Result<()> {
+    let limit = libc::rlimit {
+        rlim_cur: soft,
+        rlim_max: hard,
+    };
+    // SAFETY: the pointer is to a live value of the right type.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_LOCKS, &raw const limit) }).map(drop)
+}
+
 /// Closes all descriptors from a number on.
 pub(crate) fn close_from(first: u32) -> io::Result<()> {
     // SAFETY: the call touches no memory; nobody in this process uses the descriptors, says the caller.
@@ -54,6 +75,14 @@ fn own(fd: libc::c_long) -> io::Result<OwnedFd> {
 pub(crate) fn become_subreaper() -> io::Result<()> {
     // SAFETY: the call touches no memory.
     check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map(drop)
+}
+
+/// Whether this process adopts the orphans below it.
+pub(crate) fn is_subreaper() -> bool {
+    let mut set: c_int = 0;
+    // SAFETY: the pointer is to a live value of the right type.
+    let got = unsafe { libc::prctl(libc::PR_GET_CHILD_SUBREAPER, &raw mut set, 0, 0, 0) };
+    got == 0 && set != 0
 }
 
 /// Names the calling thread, which for the main thread is what `ps` and `top` show.

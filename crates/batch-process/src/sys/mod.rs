@@ -67,6 +67,9 @@ pub(crate) struct Launch<'a> {
     /// The soft and hard limit of open files, where it is not to have ours. On Linux only.
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "for Linux"))]
     pub(crate) open_files: Option<(u64, u64)>,
+    /// The soft and hard limit of file locks, by which its processes are recognised. On Linux only.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "for Linux"))]
+    pub(crate) file_locks: Option<(u64, u64)>,
 }
 
 fn pointers<'a>(strings: impl Iterator<Item = &'a CStr>) -> Vec<*mut c_char> {
@@ -162,6 +165,12 @@ pub(crate) fn ended_child() -> io::Result<Option<Pid>> {
 pub(crate) fn kill(pid: Pid, signal: c_int) -> io::Result<()> {
     // SAFETY: the call touches no memory.
     check(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+/// The user that this process acts for.
+pub(crate) fn own_user() -> u32 {
+    // SAFETY: the call touches no memory and cannot fail.
+    unsafe { libc::geteuid() }
 }
 
 /// Sets whether reads return at once when there is nothing to read. For read ends of pipes, which have
