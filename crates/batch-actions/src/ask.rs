@@ -203,6 +203,7 @@ async fn alone(file: &BatchFile, control: Control) -> Result<ControlReply, Actio
         sinks: Vec::new(),
         feeding: false,
         max_concurrent: None,
+        most_at_once: None,
         unpause: false,
     })
     .await?;

@@ -37,7 +37,9 @@ pub use add::{AddReply, AddRequest, Target, add, create, create_open};
 pub use ask::{ask, ask_executor};
 pub use choice::{Choice, Resolved, find_task};
 pub use control::{Control, ControlReply, Refused, Removed, Stop};
-pub use engine::{Adder, Engine, EngineOptions, Finished, LeftoverProcess, Mode, is_output_closed};
+pub use engine::{
+    Adder, Engine, EngineOptions, Finished, LeftoverProcess, Mode, is_output_closed, short_text,
+};
 pub use error::ActionError;
 pub use home::{BatchRequest, Home, default_slots, now};
 pub use logs::{LogsRequest, logs};

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use batch_input::Problem;
+use batch_process::Limit;
 
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +65,9 @@ pub(crate) enum CliError {
     /// Results cannot be written.
     #[error(transparent)]
     Export(#[from] batch_export::ExportError),
+    /// The limits of the system allow not even one task.
+    #[error("no task can run: {}; {}", .0, advice(.0))]
+    Limit(Limit),
     /// Something else of ours failed.
     #[error("cannot {0}: {1}")]
     System(&'static str, std::io::Error),
@@ -75,8 +79,15 @@ impl CliError {
             Self::Usage(_) | Self::Input(_) | Self::Read(_) | Self::Config(_) => Exit::Usage,
             Self::Action(error) if error.is_usage() => Exit::Usage,
             Self::Action(_) => Exit::Broken,
-            Self::Export(_) | Self::System(..) => Exit::Broken,
+            Self::Export(_) | Self::Limit(_) | Self::System(..) => Exit::Broken,
         }
+    }
+}
+
+fn advice(limit: &Limit) -> &'static str {
+    match limit {
+        Limit::OpenFiles { .. } => "raise it, as with ulimit -n 1024",
+        _ => "raise it, or end what uses them up",
     }
 }
 

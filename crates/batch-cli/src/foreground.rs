@@ -24,11 +24,13 @@ use crate::reply::tell;
 use crate::request::Work;
 use crate::signals;
 
-/// Who looks on: where results go, what is obeyed, and what is shown.
+/// What a run in the foreground is given: where results go, what is obeyed, what is shown, and what the system allows.
 pub(crate) struct Onlooker {
     pub(crate) output: OutputPlan,
     pub(crate) signals: ControlSignals,
     pub(crate) screen: Screen,
+    /// How many tasks the limits of the system allow at once, where they are fewer than are asked for.
+    pub(crate) most_at_once: Option<NonZeroU32>,
 }
 
 /// A stored batch that is run to its end before somebody's eyes.
@@ -52,11 +54,15 @@ impl Foreground {
             output,
             signals,
             screen,
+            most_at_once,
         } = onlooker;
         let batch = self.store.batch();
         let (sink, results) = output.open(batch, &screen)?;
         let functions = Functions::of_environment()?;
-        let engine = self.take_up(&functions, sink, feeder.is_some()).await?;
+        let feeding = feeder.is_some();
+        let engine = self
+            .take_up(&functions, sink, feeding, most_at_once)
+            .await?;
         let name = engine.info().settings.name.clone();
         let store = Arc::clone(engine.store());
         let driven = drive(engine, &functions, feeder, signals, &screen).await?;
@@ -74,6 +80,7 @@ impl Foreground {
         functions: &Functions,
         sink: ResultSink,
         feeding: bool,
+        most_at_once: Option<NonZeroU32>,
     ) -> Result<Engine, ActionError> {
         let mut observer = sink.clone();
         Engine::start(EngineOptions {
@@ -88,6 +95,7 @@ impl Foreground {
             sinks: vec![Box::new(sink)],
             feeding,
             max_concurrent: self.max_concurrent,
+            most_at_once,
             unpause: true,
         })
         .await
@@ -155,23 +163,28 @@ pub(crate) async fn run_in_memory(
         output,
         signals,
         screen,
+        most_at_once,
     } = onlooker;
     let batch = BatchId::default();
     let (name, fail_fast) = (settings.name.clone(), settings.fail_fast);
     let (sink, results) = output.open(batch, &screen)?;
     let run = Executor::new(functions.registry())
         .with_settings(settings)
+        .with_most_at_once(most_at_once)
         .with_sink(sink)
         .start();
     let ended_by = std::cell::Cell::new(None);
     let work = feed(&run, work);
     let stop = |mode| run.stop(mode);
     let die = || run.stop(StopMode::Kill);
+    let follow = screen
+        .clone()
+        .follow(run.clone(), batch, |snapshot| snapshot.closed);
     let (report, fed) = tokio::select! {
         biased;
         ended = work => ended,
         () = signals::obey(signals, run.clone(), &stop, &die, screen.clone(), &ended_by) => unreachable!("it never returns"),
-        () = housekeeping(screen.clone().follow(run.clone(), batch, |snapshot| snapshot.closed)) => unreachable!("it never returns"),
+        () = housekeeping(&run, &screen, follow) => unreachable!("it never returns"),
     };
     screen.clear();
     functions.close().await;
@@ -210,7 +223,10 @@ async fn feed(run: &RunHandle, work: Work) -> (Arc<RunReport>, Result<(), CliErr
             let _ = run.submit_plan(plan).await;
             Ok(())
         }
-        Work::Stream(stream) => Feeder::start(stream).feed_run(run).await,
+        Work::Stream(stream) => match Feeder::start(stream) {
+            Ok(feeder) => feeder.feed_run(run).await,
+            Err(error) => Err(error),
+        },
     };
     if fed.is_err() {
         run.stop(StopMode::Graceful);
@@ -227,6 +243,7 @@ fn conclude(
     failed: bool,
     screen: &Screen,
 ) -> Result<(), CliError> {
+    say_nothing_starts(report, screen);
     let Some(error) = &report.sink_error else {
         let summary = results.finish(name, of_batch)?;
         if failed || !screen.is_quiet() {
@@ -239,6 +256,17 @@ fn conclude(
     }
     results.give_up();
     Ok(())
+}
+
+/// Says that a run was ended as it could start nothing, if it was.
+pub(crate) fn say_nothing_starts(report: &RunReport, screen: &Screen) -> bool {
+    let Some(what) = &report.short_of else {
+        return false;
+    };
+    screen.say(&format!(
+        "stopped, as for half a minute no task could be started: short of {what}"
+    ));
+    true
 }
 
 /// What becomes of the tasks that have not finished.
@@ -262,6 +290,7 @@ fn tell_left(screen: &Screen, naming: &Naming, held: u64, open: u64) {
 fn exit(report: &RunReport, fail_fast: bool, failed: bool, signal: Option<u8>, open: u64) -> Exit {
     match (report.end, signal) {
         (_, Some(signal)) => Exit::Signal(signal),
+        (RunEnd::NothingStarts, None) => Exit::Broken,
         // What is left is held, and waits for somebody.
         (RunEnd::Finished | RunEnd::Stopped, None) if open > 0 => Exit::Stopped,
         (RunEnd::Finished, None) if failed => Exit::SomeFailed,

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use batch_core::{Failure, FailureKind, Json, Output, ParamProblem};
+use batch_process::shortage;
 use batch_runtime::{AttemptError, Handler, TaskContext};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Request, Response, StatusCode, Url};
@@ -36,7 +37,7 @@ impl Handler for HttpHandler {
         let client = self.client()?;
         move_credentials(client, &mut request);
         let response = client.execute(request).await;
-        let response = response.map_err(|error| failed(&what, &error))?;
+        let response = response.map_err(|error| not_sent(&what, &error))?;
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         let output = Output::from_value(answer(&what, response).await?);
         if status.is_success() {
@@ -197,6 +198,18 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
     // A date that has passed asks for no pause.
     Some(Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or_default())
+}
+
+/// A request that brought no answer. Where there is no connection for want of something, it has not even begun.
+fn not_sent(what: &str, error: &reqwest::Error) -> AttemptError {
+    let mut cause = error.source().filter(|_| error.is_connect());
+    while let Some(error) = cause {
+        if let Some(what) = error.downcast_ref().and_then(shortage) {
+            return AttemptError::Busy(what);
+        }
+        cause = error.source();
+    }
+    failed(what, error).into()
 }
 
 fn failed(what: &str, error: &reqwest::Error) -> Failure {

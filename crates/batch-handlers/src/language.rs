@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use batch_core::{Encoding, Failure, FailureKind};
-use batch_process::find_program;
-use batch_runtime::TaskContext;
+use batch_process::{find_program, shortage};
+use batch_runtime::{AttemptError, TaskContext};
 
 /// A language that code can be in.
 #[derive(Clone, Copy)]
@@ -80,7 +80,7 @@ impl Language {
 pub(crate) struct Workshop(PathBuf);
 
 impl Workshop {
-    pub(crate) fn open(folder: &Path, task: &TaskContext) -> Result<Self, Failure> {
+    pub(crate) fn open(folder: &Path, task: &TaskContext) -> Result<Self, AttemptError> {
         let path = folder.join(format!("code-{}-{}", task.id, task.attempt));
         // One left by an earlier run of the same name would only be in the way.
         let _ = fs::remove_dir_all(&path);
@@ -96,7 +96,7 @@ impl Workshop {
         self.0.join(name)
     }
 
-    pub(crate) fn write(&self, name: &str, content: &str) -> Result<PathBuf, Failure> {
+    pub(crate) fn write(&self, name: &str, content: &str) -> Result<PathBuf, AttemptError> {
         let path = self.path(name);
         fs::write(&path, content).map_err(|error| cannot_write(&path, &error))?;
         Ok(path)
@@ -109,9 +109,10 @@ impl Drop for Workshop {
     }
 }
 
-fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(
-        FailureKind::SpawnError,
-        format!("cannot write {}: {error}", path.display()),
-    )
+fn cannot_write(path: &Path, error: &std::io::Error) -> AttemptError {
+    if let Some(what) = shortage(error) {
+        return AttemptError::Busy(what);
+    }
+    let message = format!("cannot write {}: {error}", path.display());
+    Failure::new(FailureKind::SpawnError, message).into()
 }

@@ -13,6 +13,7 @@ use crate::signal::Signal;
 use crate::sweep::Leftover;
 use crate::sys::{self, Pid};
 
+pub(crate) use crate::process_limits::{open_now, process_limits};
 pub(crate) use crate::sys::memory_file as stdin_file;
 
 /// What marks the processes of this run.

@@ -79,7 +79,8 @@ pub(crate) struct Sinks {
 
 struct SinkThread {
     messages: mpsc::Sender<Message>,
-    thread: JoinHandle<()>,
+    /// None where it could not be started.
+    thread: Option<JoinHandle<()>>,
 }
 
 /// What the driver passes to a sink.
@@ -118,8 +119,10 @@ impl Sinks {
             // A sink that failed has hung up and said why.
             Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
         };
-        if urgent || sent.is_err() {
-            sink.thread.thread().unpark();
+        if let Some(thread) = &sink.thread
+            && (urgent || sent.is_err())
+        {
+            thread.thread().unpark();
         }
         sent
     }
@@ -135,7 +138,11 @@ impl Sinks {
 
     /// Waits until every sink has taken in everything.
     pub(crate) async fn finish(self) -> Option<SinkError> {
-        let threads: Vec<_> = self.threads.into_iter().map(|sink| sink.thread).collect();
+        let threads: Vec<_> = self
+            .threads
+            .into_iter()
+            .filter_map(|sink| sink.thread)
+            .collect();
         let joined = tokio::task::spawn_blocking(move || {
             for thread in threads {
                 thread.thread().unpark();
@@ -151,14 +158,19 @@ impl Sinks {
 impl SinkThread {
     fn start(mut sink: Box<dyn Sink>, trouble: Arc<Trouble>) -> Self {
         let (messages, mut inbox) = mpsc::channel(LAG);
-        let thread = std::thread::spawn(move || {
-            let alarm = Alarm(trouble);
+        let alarm = Alarm(Arc::clone(&trouble));
+        let work = move || {
             let kept = serve(sink.as_mut(), &mut inbox).and_then(|()| sink.finish());
             if let Err(error) = kept {
                 alarm.0.raise(error);
             }
-        });
-        Self { messages, thread }
+        };
+        let started = std::thread::Builder::new().name("sink".into()).spawn(work);
+        let thread = started.map_err(|error| trouble.raise(SinkError(Box::new(NoThread(error)))));
+        Self {
+            messages,
+            thread: thread.ok(),
+        }
     }
 }
 
@@ -200,7 +212,17 @@ fn next(
     }
 }
 
+/// A sink has no thread to work on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot start a thread to keep what happens: {0}")]
+struct NoThread(std::io::Error);
+
 impl Trouble {
+    /// Whether a sink has failed.
+    pub(crate) fn has_come(&self) -> bool {
+        self.lock().is_some()
+    }
+
     fn raise(&self, error: SinkError) {
         self.lock().get_or_insert(error);
         self.came.notify_one();

@@ -18,7 +18,8 @@ mod room;
 mod start;
 mod take_up;
 
-pub(crate) use room::{DISK_FULL, STOPPING};
+pub use room::short_text;
+pub(crate) use room::{DISK_FULL, STOPPING, is_running};
 pub use start::{Adder, Engine, EngineOptions, Finished, Mode, is_output_closed};
 pub use take_up::LeftoverProcess;
 pub(crate) use take_up::{me, take_lease};

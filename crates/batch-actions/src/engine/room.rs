@@ -6,7 +6,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use batch_runtime::RunHandle;
+use batch_runtime::{RunHandle, ShortOf};
 use batch_store::{Notice, StoreError};
 
 /// Between two tries to write to a full disk.
@@ -14,6 +14,28 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// Why the batch stands still, as others read it in the lease.
 pub(crate) const DISK_FULL: &str = "the disk is full; it goes on when there is room";
+
+/// What the lease says of a batch that runs with fewer tasks at once begins so.
+const SHORT: &str = "short of ";
+
+/// Why fewer tasks run at once than were asked for.
+pub fn short_text(short: &ShortOf) -> String {
+    let ShortOf {
+        what,
+        slots,
+        asked_for,
+    } = short;
+    match slots {
+        0 => format!("{SHORT}{what}; no task can start for now, and it is tried again"),
+        1 => format!("{SHORT}{what}; running 1 task at once, not {asked_for}"),
+        _ => format!("{SHORT}{what}; running {slots} tasks at once, not {asked_for}"),
+    }
+}
+
+/// Whether a note in the lease is that of a batch that runs all the same.
+pub(crate) fn is_running(note: &str) -> bool {
+    note == STOPPING || note.starts_with(SHORT)
+}
 
 /// What the lease says while the run is being stopped.
 pub(crate) const STOPPING: &str = "it is being stopped";
@@ -35,8 +57,10 @@ struct State {
     stopping: bool,
     /// Nobody is to wait any more.
     given_up: bool,
+    /// What the system is short of, in a sentence.
+    short: Option<String>,
     /// What the lease says now.
-    said: &'static str,
+    said: String,
 }
 
 impl Room {
@@ -64,6 +88,12 @@ impl Room {
     /// Whether the run is being stopped.
     pub(crate) fn is_stopping(&self) -> bool {
         self.lock().stopping
+    }
+
+    /// Has the lease say that fewer tasks run at once than were asked for, for want of something.
+    pub(crate) fn note_short(&self, short: Option<&ShortOf>) {
+        let short = short.map(short_text);
+        self.change(|state| state.short = short);
     }
 
     /// The run is being stopped, and takes up nothing more.
@@ -119,17 +149,20 @@ impl Room {
         }
         let say = match (state.stopping, state.waiting) {
             (true, _) => STOPPING,
-            (false, 0) => "",
+            (false, 0) => state.short.as_deref().unwrap_or_default(),
             (false, _) => DISK_FULL,
         };
-        match (state.said, say) {
+        match (&*state.said, say) {
             (said, say) if said == say => return,
             (_, DISK_FULL) => tracing::warn!("paused: {DISK_FULL}"),
-            (DISK_FULL, "") => tracing::warn!("there is room on the disk again; going on"),
+            (DISK_FULL, say) if say != STOPPING => {
+                tracing::warn!("there is room on the disk again; going on");
+            }
             _ => {}
         }
-        state.said = say;
-        if let Some(Err(error)) = self.notice.as_ref().map(|notice| notice.note(say)) {
+        let say = say.to_owned();
+        state.said.clone_from(&say);
+        if let Some(Err(error)) = self.notice.as_ref().map(|notice| notice.note(&say)) {
             tracing::warn!(%error, "the lease could not be written");
         }
     }

@@ -1,6 +1,7 @@
 //! `bex mcp`: the server for agents.
 
 use batch_mcp::{HttpOptions, ServeHttpError, new_token, serve_http, serve_stdio};
+use batch_runtime::start_runtime;
 
 use crate::agent::agent;
 use crate::args::{HttpAddress, McpArgs};
@@ -9,10 +10,8 @@ use crate::reply::tell;
 
 pub(crate) fn run(args: McpArgs) -> Result<Exit, CliError> {
     let agent = agent(&args.limits)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = start_runtime(builder.worker_threads(2).enable_all())
         .map_err(|error| CliError::System("start the runtime", error))?;
     let served = runtime.block_on(async {
         match args.http {

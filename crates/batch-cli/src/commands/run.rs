@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use batch_actions::{AddReply, BatchRequest, Home, Naming, State, create_open, status};
 use batch_core::BatchSettings;
 use batch_export::Format;
-use batch_process::{ControlSignal, ControlSignals, guard, raise_open_files, suspend};
+use batch_process::{ControlSignal, ControlSignals, suspend};
+use batch_runtime::start_runtime;
 use batch_store::{BatchFile, Durability, Origin};
 use tokio::sync::oneshot;
 
 use crate::args::RunArgs;
+use crate::capacity::{guarded, most_at_once};
 use crate::commands::resume::WholeResults;
 use crate::commands::{dry_run, resume, wait};
 use crate::exit::{CliError, Exit};
@@ -33,12 +35,12 @@ pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, C
         return dry_run::show(work);
     }
     // Before anything starts a thread.
-    let guarded = guard::enter().unwrap_or_else(|_| guard::Guarded::alone());
+    let guarded = guarded()?;
     let (settings, work) = source.load(&args, &registry)?;
     // Before there is a batch: one whose results cannot be written is not begun.
     output.open_file()?;
-    let _ = raise_open_files(settings.max_concurrent.get().into());
     let screen = Screen::new(args.results.progress);
+    let most_at_once = most_at_once(settings.max_concurrent, &screen)?;
     runtime()?.block_on(async {
         let signals = ControlSignals::new(guarded)
             .map_err(|error| CliError::System("listen to signals", error))?;
@@ -46,6 +48,7 @@ pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, C
             output,
             signals,
             screen,
+            most_at_once,
         };
         let Some(durability) = args.durability.of_store() else {
             return run_in_memory(settings, work, &functions, onlooker).await;
@@ -120,10 +123,13 @@ async fn look_ahead(work: Work, signals: &mut ControlSignals) -> Result<Ahead, C
     };
     let (sender, mut first) = oneshot::channel();
     // Not one of the runtime's threads: nobody waits for it when it reads in vain.
-    std::thread::spawn(move || {
+    let read = move || {
         stream.peek();
         let _ = sender.send(stream);
-    });
+    };
+    std::thread::Builder::new()
+        .spawn(read)
+        .map_err(|error| CliError::System("start a thread to read the input", error))?;
     let mut stream = loop {
         let signal = tokio::select! {
             seen = &mut first => break seen.expect("it reads, and does not panic"),
@@ -162,9 +168,7 @@ fn source_file(args: &RunArgs) -> Option<String> {
 }
 
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
+    start_runtime(tokio::runtime::Builder::new_current_thread().enable_all())
         .map_err(|error| CliError::System("start the runtime", error))
 }
 
@@ -184,7 +188,7 @@ async fn run_stored(
         Work::Stream(stream) => {
             let mut request = request.clone();
             request.origin.unread = true;
-            (home.create(&request)?, Some(Feeder::start(stream)))
+            (home.create(&request)?, Some(Feeder::start(stream)?))
         }
     };
     let fail_fast = request.settings.fail_fast;

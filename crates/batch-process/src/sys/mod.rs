@@ -80,6 +80,12 @@ pub(crate) fn is_ignored(signal: c_int) -> bool {
     action(signal) == Some(libc::SIG_IGN)
 }
 
+/// Has this process ignore a signal.
+pub(crate) fn ignore(signal: c_int) {
+    // SAFETY: to be ignored runs no code of this process.
+    unsafe { libc::signal(signal, libc::SIG_IGN) };
+}
+
 /// What this process does at a signal: an address of a function, or one of two constants; `None` of what is no signal.
 fn action(signal: c_int) -> Option<libc::sighandler_t> {
     let mut action = default_action();

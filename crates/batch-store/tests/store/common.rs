@@ -156,6 +156,7 @@ impl Bench {
     pub(crate) fn die(&mut self) {
         let left = LeftBehind {
             started: std::mem::take(&mut self.started),
+            knows_all_starts: false,
             run: self.run,
             last_seen: lock(&self.store).last_run().unwrap().unwrap().seen_at,
         };

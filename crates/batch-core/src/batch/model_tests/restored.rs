@@ -63,6 +63,11 @@ impl Journal {
                     deaths: 1,
                 };
             }
+            Event::StartPostponed { task, attempt, .. } => {
+                let past = self.open(*task);
+                past.attempts = attempt - 1;
+                past.state = PastState::Queued;
+            }
             Event::AttemptEnded {
                 task,
                 outcome,
