@@ -4,9 +4,10 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Resource, getrlimit, getuid};
+use rustix::process::getuid;
 
 use crate::limits::Limit;
+use crate::sys;
 
 /// A limit of a user so far above what is wanted is not looked at more closely: counting takes a look at every process.
 const FAR: u64 = 8_192;
@@ -24,7 +25,7 @@ pub(crate) fn open_now() -> Option<u64> {
 }
 
 fn of_user(wanted: u64) -> Option<Limit> {
-    let limit = getrlimit(Resource::Nproc).current?;
+    let limit = sys::most_processes().ok()?;
     // It does not hold for root.
     if limit > wanted.saturating_add(FAR) || getuid().is_root() {
         return None;
@@ -89,7 +90,10 @@ fn cgroup_folders(cgroups: &str, mounts: &str) -> Vec<PathBuf> {
         };
         // In a container the path may be one outside of what is mounted; then that is all of ours there is to be seen.
         let below = Path::new(path).strip_prefix(root).unwrap_or(Path::new(""));
-        let lowest = Path::new(mount).join(below);
+        let lowest: PathBuf = Path::new(mount)
+            .components()
+            .chain(below.components())
+            .collect();
         let up = lowest
             .ancestors()
             .take_while(|folder| folder.starts_with(mount));

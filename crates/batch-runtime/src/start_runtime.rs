@@ -24,6 +24,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(24 * 60 * 60);
 pub fn start_runtime(builder: &mut Builder) -> io::Result<Runtime> {
     // Tried first, as the answer is an error that can be read.
     std::thread::Builder::new().spawn(|| ())?;
+    #[cfg(unix)]
+    std::os::unix::net::UnixStream::pair()?;
     builder.thread_keep_alive(KEEP_ALIVE);
     without_panic(|| {
         let runtime = builder.build()?;

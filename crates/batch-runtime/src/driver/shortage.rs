@@ -33,8 +33,9 @@ pub(super) struct Shortage {
     next_try: Time,
     /// No start has failed since the last try.
     trying: bool,
-    /// Since when nothing has run.
+    /// Since when nothing has run, though it was tried.
     nothing_since: Option<Time>,
+    last_failure: Time,
 }
 
 impl Shortage {
@@ -47,6 +48,7 @@ impl Shortage {
             next_try: now,
             trying: false,
             nothing_since: None,
+            last_failure: now,
         }
     }
 
@@ -60,6 +62,11 @@ impl Shortage {
         self.what = what;
         self.slots = running;
         self.next_try = now.after(self.delay);
+        if now.since(self.last_failure) > 2 * LONGEST_DELAY {
+            // Nothing was tried meanwhile, as in a batch that was paused.
+            self.nothing_since = None;
+        }
+        self.last_failure = now;
         if running == 0 {
             self.nothing_since.get_or_insert(now);
         }
@@ -204,6 +211,9 @@ mod tests {
         shortage.failed("files".into(), 0, at(1_000));
         assert!(!shortage.is_hopeless(at(30_999)));
         assert!(shortage.is_hopeless(at(31_000)));
+        // A pause is not held against it.
+        shortage.failed("files".into(), 0, at(70_000));
+        assert!(!shortage.is_hopeless(at(70_000)));
         shortage.try_more(0, at(2_000));
         // A task that has begun and runs on is as good as one that has ended.
         shortage.try_more(1, at(8_000));
