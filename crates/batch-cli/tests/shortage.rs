@@ -94,8 +94,7 @@ fn a_file_that_may_not_grow_is_an_error_of_ours_and_a_signal_for_tasks() {
     let script = "ulimit -f 8; $BEX run --durability none -- seq ::: 30000 > big";
     let run = shell(&place, script).expect(3);
     assert!(run.stderr.contains("File too large"), "{run:#?}");
-    let script =
-        "ulimit -f 2000; $BEX run --max-retries 0 --shell 'head -c 9000000 /dev/zero > f{}' ::: 1";
+    let script = "ulimit -f 2000; $BEX run --max-retries 0 --shell 'exec head -c 9000000 /dev/zero > f{}' ::: 1";
     let run = shell(&place, script).expect(1);
     assert!(run.stderr.contains("SIGXFSZ"), "{run:#?}");
 }

@@ -1,12 +1,12 @@
 //! Where events go: [`Sink`], each on a thread of its own behind a bounded channel.
 
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::thread::Thread;
 use std::time::Duration;
 
 use batch_core::Event;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::sync_point::Ack;
 
@@ -79,9 +79,14 @@ pub(crate) struct Sinks {
 
 struct SinkThread {
     messages: mpsc::Sender<Message>,
-    /// None where it could not be started.
-    thread: Option<JoinHandle<()>>,
+    /// To be woken; none where it could not be started.
+    thread: Option<Thread>,
+    /// Closed when the sink has taken in everything and is gone.
+    ended: oneshot::Receiver<Never>,
 }
+
+/// What is never sent.
+enum Never {}
 
 /// What the driver passes to a sink.
 pub(crate) enum Message {
@@ -122,7 +127,7 @@ impl Sinks {
         if let Some(thread) = &sink.thread
             && (urgent || sent.is_err())
         {
-            thread.thread().unpark();
+            thread.unpark();
         }
         sent
     }
@@ -138,28 +143,32 @@ impl Sinks {
 
     /// Waits until every sink has taken in everything.
     pub(crate) async fn finish(self) -> Option<SinkError> {
-        let threads: Vec<_> = self
-            .threads
-            .into_iter()
-            .filter_map(|sink| sink.thread)
-            .collect();
-        let joined = tokio::task::spawn_blocking(move || {
-            for thread in threads {
-                thread.thread().unpark();
-                // One that panicked has raised the alarm.
-                let _ = thread.join();
+        let close = |sink: SinkThread| {
+            drop(sink.messages);
+            if let Some(thread) = sink.thread {
+                thread.unpark();
             }
-        });
-        let _ = joined.await;
+            sink.ended
+        };
+        let ended: Vec<_> = self.threads.into_iter().map(close).collect();
+        for sink in ended {
+            // One that panicked has raised the alarm.
+            let _ = sink.await;
+        }
         self.trouble.lock().take()
     }
 }
 
 impl SinkThread {
-    fn start(mut sink: Box<dyn Sink>, trouble: Arc<Trouble>) -> Self {
+    fn start(sink: Box<dyn Sink>, trouble: Arc<Trouble>) -> Self {
         let (messages, mut inbox) = mpsc::channel(LAG);
+        let (end, ended) = oneshot::channel();
         let alarm = Alarm(Arc::clone(&trouble));
         let work = move || {
+            // Dropped in the reverse order, also by a panic.
+            let _end: oneshot::Sender<Never> = end;
+            let mut sink = sink;
+            let alarm = alarm;
             let kept = serve(sink.as_mut(), &mut inbox).and_then(|()| sink.finish());
             if let Err(error) = kept {
                 alarm.0.raise(error);
@@ -169,7 +178,8 @@ impl SinkThread {
         let thread = started.map_err(|error| trouble.raise(SinkError(Box::new(NoThread(error)))));
         Self {
             messages,
-            thread: thread.ok(),
+            thread: thread.ok().map(|handle| handle.thread().clone()),
+            ended,
         }
     }
 }

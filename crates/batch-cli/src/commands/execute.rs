@@ -9,7 +9,7 @@ use batch_store::{BatchFile, Durability, Store, lock};
 
 use crate::args::{ExecuteArgs, Progress};
 use crate::capacity::{fewer, guarded, limited_to};
-use crate::commands::run::runtime;
+use crate::commands::run::runtime_within;
 use crate::drive::drive;
 use crate::exit::{CliError, Exit};
 use crate::foreground::say_nothing_starts;
@@ -22,10 +22,13 @@ pub(crate) fn run(args: ExecuteArgs) -> Result<Exit, CliError> {
     // A session of its own: the terminal it was started from may go.
     let _ = new_session();
     let guarded = guarded()?;
-    runtime()?.block_on(async {
+    let file = BatchFile::new(&args.file);
+    let most_at_once = most_at_once(&file, args.slots.max_concurrent)
+        .inspect_err(|error| tell_parent(Err(error)))?;
+    runtime_within(most_at_once)?.block_on(async {
         let signals = ControlSignals::new(guarded)
             .map_err(|error| CliError::System("listen to signals", error))?;
-        let (engine, functions) = match begin(args).await {
+        let (engine, functions) = match begin(args, most_at_once).await {
             Ok(begun) => begun,
             Err(error) => {
                 tell_parent(Err(&error));
@@ -54,13 +57,14 @@ pub(crate) fn run(args: ExecuteArgs) -> Result<Exit, CliError> {
 }
 
 /// Takes up the work, and tells the parent.
-async fn begin(args: ExecuteArgs) -> Result<(Engine, Functions), ActionError> {
+async fn begin(
+    args: ExecuteArgs,
+    most_at_once: Option<NonZeroU32>,
+) -> Result<(Engine, Functions), ActionError> {
     let functions = Functions::of_environment();
     let functions = functions.map_err(|error| ActionError::Refused(error.to_string()))?;
-    let file = BatchFile::new(args.file);
-    let most_at_once = most_at_once(&file, args.slots.max_concurrent)?;
     let engine = Engine::start(EngineOptions {
-        file,
+        file: BatchFile::new(args.file),
         durability: args.durability.of_store().unwrap_or(Durability::Fast),
         mode: Mode::Execute,
         registry: &|_, folder| functions.stored(folder),

@@ -13,7 +13,7 @@ use batch_store::{BatchFile, BatchInfo, Durability, Store};
 
 use crate::args::{ResumeArgs, RunArgs};
 use crate::capacity::{guarded, most_at_once};
-use crate::commands::run::runtime;
+use crate::commands::run::{runtime, runtime_within};
 use crate::commands::start::in_background;
 use crate::commands::wanted::print_results;
 use crate::exit::{CliError, Exit};
@@ -61,7 +61,7 @@ fn in_foreground(
     let slots = max_concurrent.unwrap_or(info.settings.max_concurrent);
     let screen = Screen::new(args.results.progress);
     let most_at_once = most_at_once(slots, &screen)?;
-    runtime()?.block_on(async {
+    runtime_within(most_at_once)?.block_on(async {
         let signals = ControlSignals::new(guarded)
             .map_err(|error| CliError::System("listen to signals", error))?;
         let foreground = Foreground {

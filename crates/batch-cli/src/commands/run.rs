@@ -1,6 +1,7 @@
 //! `bex run`: a batch from its first task to its exit code.
 
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use batch_actions::{AddReply, BatchRequest, Home, Naming, State, create_open, status};
@@ -22,6 +23,9 @@ use crate::functions::Functions;
 use crate::progress::Screen;
 use crate::request::{Source, Work, output_plan};
 
+/// Threads for work that blocks, where there are few to be had.
+const FEW_THREADS: usize = 4;
+
 pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, CliError> {
     let spill = tempfile::Builder::new().prefix("bex-").tempdir();
     let spill = spill.map_err(|error| CliError::System("make a temporary folder", error))?;
@@ -41,7 +45,7 @@ pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, C
     output.open_file()?;
     let screen = Screen::new(args.results.progress);
     let most_at_once = most_at_once(settings.max_concurrent, &screen)?;
-    runtime()?.block_on(async {
+    runtime_within(most_at_once)?.block_on(async {
         let signals = ControlSignals::new(guarded)
             .map_err(|error| CliError::System("listen to signals", error))?;
         let onlooker = Onlooker {
@@ -168,7 +172,18 @@ fn source_file(args: &RunArgs) -> Option<String> {
 }
 
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
-    start_runtime(tokio::runtime::Builder::new_current_thread().enable_all())
+    runtime_within(None)
+}
+
+/// A runtime that leaves the processes to the tasks where the limits of the system allow few.
+pub(crate) fn runtime_within(
+    most_at_once: Option<NonZeroU32>,
+) -> Result<tokio::runtime::Runtime, CliError> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    if most_at_once.is_some() {
+        builder.max_blocking_threads(FEW_THREADS);
+    }
+    start_runtime(builder.enable_all())
         .map_err(|error| CliError::System("start the runtime", error))
 }
 
