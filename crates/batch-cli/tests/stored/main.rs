@@ -1,5 +1,5 @@
 //! The verbs over stored batches from outside. Without an executor: `add`, `look`, `change`, `templates`. With one:
-//! `live`, `states`, `background`, `resume`, `crash`.
+//! `live`, `states`, `background`, `resume`, `crash`, `shortage`.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -18,5 +18,7 @@ mod crash;
 mod live;
 mod look;
 mod resume;
+#[cfg(target_os = "linux")]
+mod shortage;
 mod states;
 mod templates;

@@ -1,14 +1,11 @@
 //! What becomes of a run where the system has too little for it: open files, processes, threads, room in a file.
-#![cfg(target_os = "linux")]
-
-#[path = "common/mod.rs"]
-mod common;
 
 use std::fs::OpenOptions;
 use std::process::Command;
 
-use common::{Ended, Place, finish};
 use serde_json::Value;
+
+use crate::common::{Ended, Place, finish};
 
 const BEX: &str = env!("CARGO_BIN_EXE_bex");
 
