@@ -190,6 +190,7 @@ async fn run_to_end(file: &BatchFile, registry: &Registry, until: Option<&Atomic
         sinks: Vec::new(),
         feeding: false,
         max_concurrent: None,
+        most_at_once: None,
         unpause: false,
     })
     .await

@@ -336,6 +336,7 @@ async fn control_engine(claim: Claim) -> Result<Engine, ActionError> {
         sinks: Vec::new(),
         feeding: false,
         max_concurrent: None,
+        most_at_once: None,
         unpause: false,
     };
     Engine::start_claimed(claim, options).await

@@ -250,7 +250,9 @@ fn ready(details: &TaskDetails, label: &str) -> String {
                 1 => "1 task is queued".to_owned(),
                 tasks => format!("{tasks} tasks are queued"),
             };
-            format!("{label} is ready and starts when {slot} is free; {queued}")
+            let why = batch.reason.as_ref();
+            let why = why.map_or_else(String::new, |why| format!("; the batch is {why}"));
+            format!("{label} is ready and starts when {slot} is free; {queued}{why}")
         }
         State::Paused if batch.pid.is_some() => format!(
             "{label} is ready, and the batch stands still: {}",

@@ -7,7 +7,7 @@ use batch_core::{BatchId, Status, Time};
 use batch_store::{BatchFile, Holder, Overview, Selection, Store};
 use serde::Serialize;
 
-use crate::engine::STOPPING;
+use crate::engine::{STOPPING, is_running};
 use crate::error::{ActionError, incomplete, silent};
 use crate::home::{Home, now};
 use crate::naming::Naming;
@@ -246,9 +246,9 @@ fn state(overview: &Overview, holder: Option<&Holder>, naming: &Naming) -> (Stat
         }
         return match (holder.note.as_deref().map(str::to_owned), paused) {
             (Some(note), _) if note == STOPPING => (State::Running, Some(note)),
-            (Some(note), _) => (State::Paused, Some(note)),
-            (None, Some(why)) => (State::Paused, Some(format!("paused {why}"))),
-            (None, None) => (State::Running, None),
+            (Some(note), _) if !is_running(&note) => (State::Paused, Some(note)),
+            (_, Some(why)) => (State::Paused, Some(format!("paused {why}"))),
+            (note, None) => (State::Running, note),
         };
     }
     let died = overview.count(Status::Running) > 0
@@ -287,6 +287,9 @@ fn state(overview: &Overview, holder: Option<&Holder>, naming: &Naming) -> (Stat
                     format!("nobody read its output any more; go on with: bex resume {naming}")
                 }
                 "broken" => "its executor could not write".to_owned(),
+                "nothing starts" => {
+                    format!("its executor could start no task; go on with: bex resume {naming}")
+                }
                 other => format!("its last run was {other}"),
             };
             (State::Stopped, Some(why))

@@ -48,6 +48,7 @@ async fn begin(file: BatchFile) -> Result<Engine, ActionError> {
         sinks: Vec::new(),
         feeding: false,
         max_concurrent: None,
+        most_at_once: None,
         unpause: true,
     })
     .await?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use batch_actions::{ActionError, Home};
 use batch_core::{BatchId, nearest};
-use batch_runtime::Registry;
+use batch_runtime::{Registry, start_runtime};
 use batch_store::BatchFile;
 use serde_json::{Map, Value};
 
@@ -242,9 +242,7 @@ fn unknown_batch(home: &Home, batch: BatchId) -> Mistake {
 
 /// Runs one of the async actions to its end.
 pub(crate) fn block_on<T>(action: impl Future<Output = T>) -> Result<T, Mistake> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
+    let runtime = start_runtime(tokio::runtime::Builder::new_current_thread().enable_time())
         .map_err(|error| Mistake::new(format!("no runtime can be started: {error}")))?;
     Ok(runtime.block_on(action))
 }

@@ -10,6 +10,7 @@ use batch_core::StopMode;
 use batch_process::{ControlSignals, reap_orphans, sweep};
 use batch_runtime::{Gone, RunHandle};
 
+use crate::capacity::follow_shortage;
 use crate::exit::CliError;
 use crate::feed::Feeder;
 use crate::functions::Functions;
@@ -68,7 +69,7 @@ pub(crate) async fn drive(
         biased;
         ended = work => ended,
         () = signals::obey(signals, run.clone(), &stop, &die, screen.clone(), &ended_by) => unreachable!("it never returns"),
-        () = housekeeping(follow) => unreachable!("it never returns"),
+        () = housekeeping(&run, screen, follow) => unreachable!("it never returns"),
     };
     screen.clear();
     functions.close().await;
@@ -139,15 +140,19 @@ pub(crate) async fn say_leftovers(screen: &Screen) {
     }
 }
 
-/// Keeps the screen up to date and buries orphans, for ever.
-pub(crate) async fn housekeeping(screen: impl Future<Output = ()>) {
+/// Keeps the screen up to date with `follow`, tells of what is short, and buries orphans, for ever.
+pub(crate) async fn housekeeping(
+    run: &RunHandle,
+    screen: &Screen,
+    follow: impl Future<Output = ()>,
+) {
     let reap = async {
         loop {
             tokio::time::sleep(REAP_INTERVAL).await;
             reap_orphans();
         }
     };
-    tokio::join!(screen, reap);
+    tokio::join!(follow, follow_shortage(run, screen), reap);
 }
 
 /// Waits until fewer than so many tasks are open.

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use batch_core::Visible;
 use batch_input::Problem;
+use batch_process::Limit;
 
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,9 @@ pub(crate) enum CliError {
     /// Results cannot be written.
     #[error(transparent)]
     Export(#[from] batch_export::ExportError),
+    /// The limits of the system allow not even one task.
+    #[error("no task can run: {}; {}", .0, advice(.0))]
+    Limit(Limit),
     /// Something else of ours failed.
     #[error("cannot {0}: {1}")]
     System(&'static str, std::io::Error),
@@ -77,7 +81,7 @@ impl CliError {
             Self::Action(batch_actions::ActionError::Incomplete { .. }) => Exit::Stopped,
             Self::Action(error) if error.is_usage() => Exit::Usage,
             Self::Action(_) => Exit::Broken,
-            Self::Export(_) | Self::System(..) => Exit::Broken,
+            Self::Export(_) | Self::Limit(_) | Self::System(..) => Exit::Broken,
         }
     }
 }
@@ -93,6 +97,13 @@ pub(crate) fn first_of<T>(problems: &[T], text: impl Fn(&T) -> String, between: 
         0 => shown,
         1 => format!("{shown}{between}… and 1 more problem"),
         more => format!("{shown}{between}… and {more} more problems"),
+    }
+}
+
+fn advice(limit: &Limit) -> &'static str {
+    match limit {
+        Limit::OpenFiles { .. } => "raise it, as with ulimit -n 1024",
+        _ => "raise it, or end what uses them up",
     }
 }
 

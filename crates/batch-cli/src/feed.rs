@@ -37,6 +37,13 @@ struct Read {
 /// Tasks in a row, and what is wrong with the item behind them.
 type Handful = (Vec<Read>, Option<CliError>);
 
+fn on_a_thread(work: impl FnOnce() + Send + 'static) -> Result<(), CliError> {
+    let started = std::thread::Builder::new().spawn(work);
+    started
+        .map(drop)
+        .map_err(|error| CliError::System("start a thread to read the input", error))
+}
+
 /// Splits what was read at the error that ends it.
 fn up_to_error(read: Vec<Result<Read, CliError>>) -> Handful {
     let mut handful = Vec::with_capacity(read.len());
@@ -50,9 +57,11 @@ fn up_to_error(read: Vec<Result<Read, CliError>>) -> Handful {
 }
 
 impl Feeder {
-    pub(crate) fn start(stream: Box<TaskStream>) -> Self {
+    /// # Errors
+    /// When there is no thread to be had.
+    pub(crate) fn start(stream: Box<TaskStream>) -> Result<Self, CliError> {
         let (sender, tasks) = mpsc::channel(HANDFUL);
-        std::thread::spawn(move || {
+        on_a_thread(move || {
             let mut stream = *stream;
             while let Some(task) = stream.next() {
                 let last = task.is_err();
@@ -66,8 +75,8 @@ impl Feeder {
                     return;
                 }
             }
-        });
-        Self { tasks }
+        })?;
+        Ok(Self { tasks })
     }
 
     /// What comes at once in the beginning. A wrong item among it is found before anything runs, and nothing does then.
@@ -97,7 +106,7 @@ impl Feeder {
         let mut first = Some((self.first_handful().await?, None));
         let adder = engine.adder();
         let (written, mut handfuls) = mpsc::channel(1);
-        std::thread::spawn(move || {
+        on_a_thread(move || {
             while let Some((handful, error)) = first.take().or_else(|| self.blocking_handful()) {
                 let is_last = handful.last().is_some_and(|read| read.last);
                 let tasks: Vec<_> = handful.into_iter().map(|read| read.task).collect();
@@ -111,7 +120,7 @@ impl Feeder {
                     return;
                 }
             }
-        });
+        })?;
         while let Some(written) = handfuls.recv().await {
             written?;
             engine.look().await?;

@@ -25,11 +25,13 @@ use crate::reply::tell;
 use crate::request::Work;
 use crate::signals;
 
-/// Who looks on: where results go, what is obeyed, and what is shown.
+/// What a run in the foreground is given: where results go, what is obeyed, what is shown, and what the system allows.
 pub(crate) struct Onlooker {
     pub(crate) output: OutputPlan,
     pub(crate) signals: ControlSignals,
     pub(crate) screen: Screen,
+    /// How many tasks the limits of the system allow at once, where they are fewer than are asked for.
+    pub(crate) most_at_once: Option<NonZeroU32>,
 }
 
 /// A stored batch that is run to its end before somebody's eyes.
@@ -53,6 +55,7 @@ impl Foreground {
             output,
             signals,
             screen,
+            most_at_once,
         } = onlooker;
         let batch = self.store.batch();
         let (sink, results) = output.open(batch, &screen)?;
@@ -65,7 +68,8 @@ impl Foreground {
             fail_fast,
             whole_at_end,
         } = self;
-        let engine = take_up(claim, &functions, sink, feeder.is_some(), max_concurrent).await?;
+        let slots = Slots { max_concurrent, most_at_once };
+        let engine = take_up(claim, &functions, sink, feeder.is_some(), slots).await?;
         results.set_room(engine.room());
         if let Some(whole) = &whole_at_end {
             whole.set_room(engine.room());
@@ -90,13 +94,19 @@ impl Foreground {
     }
 }
 
+/// How many tasks run at once: as is asked for, and as the system allows.
+struct Slots {
+    max_concurrent: Option<NonZeroU32>,
+    most_at_once: Option<NonZeroU32>,
+}
+
 /// Takes up the work on a batch, with its results going to a sink.
 async fn take_up(
     claim: Claim,
     functions: &Functions,
     sink: ResultSink,
     feeding: bool,
-    max_concurrent: Option<NonZeroU32>,
+    slots: Slots,
 ) -> Result<Engine, ActionError> {
     let mut observer = sink.clone();
     let options = EngineOptions {
@@ -110,7 +120,8 @@ async fn take_up(
         },
         sinks: vec![Box::new(sink)],
         feeding,
-        max_concurrent,
+        max_concurrent: slots.max_concurrent,
+        most_at_once: slots.most_at_once,
         unpause: true,
     };
     Engine::start_claimed(claim, options).await
@@ -203,6 +214,7 @@ pub(crate) async fn run_in_memory(
         output,
         signals,
         screen,
+        most_at_once,
     } = onlooker;
     let batch = BatchId::default();
     let (name, fail_fast) = (settings.name.clone(), settings.fail_fast);
@@ -216,6 +228,7 @@ pub(crate) async fn run_in_memory(
         .map_err(|error| CliError::System("make a temporary folder", error))?;
     let run = Executor::new(registry)
         .with_settings(settings)
+        .with_most_at_once(most_at_once)
         .with_sink(sink)
         .start();
     room.set_run(run.clone());
@@ -227,11 +240,14 @@ pub(crate) async fn run_in_memory(
         run.stop(mode);
     };
     let die = || stop(StopMode::Kill);
+    let follow = screen
+        .clone()
+        .follow(run.clone(), batch, |snapshot| snapshot.closed);
     let (report, fed) = tokio::select! {
         biased;
         ended = work => ended,
         () = signals::obey(signals, run.clone(), &stop, &die, screen.clone(), &ended_by) => unreachable!("it never returns"),
-        () = housekeeping(screen.clone().follow(run.clone(), batch, |snapshot| snapshot.closed)) => unreachable!("it never returns"),
+        () = housekeeping(&run, &screen, follow) => unreachable!("it never returns"),
     };
     screen.clear();
     functions.close().await;
@@ -270,7 +286,10 @@ async fn feed(run: &RunHandle, work: Work) -> (Arc<RunReport>, Result<(), CliErr
             let _ = run.submit_plan(plan).await;
             Ok(())
         }
-        Work::Stream(stream) => Feeder::start(stream).feed_run(run).await,
+        Work::Stream(stream) => match Feeder::start(stream) {
+            Ok(feeder) => feeder.feed_run(run).await,
+            Err(error) => Err(error),
+        },
     };
     if fed.is_err() {
         run.stop(StopMode::Graceful);
@@ -287,6 +306,7 @@ fn conclude(
     failed: bool,
     screen: &Screen,
 ) -> Result<(), CliError> {
+    say_nothing_starts(report, screen);
     let Some(error) = &report.sink_error else {
         let summary = results.finish(name, of_batch)?;
         if failed || !screen.is_quiet() {
@@ -299,6 +319,17 @@ fn conclude(
     }
     results.give_up();
     Ok(())
+}
+
+/// Says that a run was ended as it could start nothing, if it was.
+pub(crate) fn say_nothing_starts(report: &RunReport, screen: &Screen) -> bool {
+    let Some(what) = &report.short_of else {
+        return false;
+    };
+    screen.say(&format!(
+        "stopped, as for half a minute no task could be started: short of {what}"
+    ));
+    true
 }
 
 /// What becomes of the tasks that have not finished.
@@ -322,6 +353,7 @@ fn tell_left(screen: &Screen, naming: &Naming, held: u64, open: u64) {
 fn exit(report: &RunReport, fail_fast: bool, failed: bool, signal: Option<u8>, open: u64) -> Exit {
     match (report.end, signal) {
         (_, Some(signal)) => Exit::Signal(signal),
+        (RunEnd::NothingStarts, None) => Exit::Broken,
         // What is left is held, and waits for somebody.
         (RunEnd::Finished | RunEnd::Stopped, None) if open > 0 => Exit::Stopped,
         (RunEnd::Finished, None) if failed => Exit::SomeFailed,

@@ -2,6 +2,7 @@
 
 mod agent;
 mod args;
+mod capacity;
 mod commands;
 mod drive;
 mod exit;
@@ -24,6 +25,8 @@ use crate::exit::{CliError, Exit};
 use crate::reply::tell;
 
 fn main() -> ExitCode {
+    // What is too long to be written is an error to be told.
+    batch_process::ignore_file_size_limit();
     let (args, items) = split_items(std::env::args_os());
     let cli = match parse(args) {
         Ok(cli) => cli,

@@ -15,7 +15,7 @@ use crate::time::Time;
 /// Something that happened to a batch or one of its tasks.
 ///
 /// Of each task come, in this order: one `Submitted`; for each attempt one `Started` and one
-/// `AttemptEnded`; and at most one `Finished`. After that comes at most a `Reopened`, with which the
+/// `AttemptEnded`, or `StartPostponed` where it did not begin after all; and at most one `Finished`. After that comes at most a `Reopened`, with which the
 /// attempts begin anew.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -55,6 +55,16 @@ pub enum Event {
         outcome: Outcome,
         /// What comes next.
         then: Then,
+    },
+    /// An attempt that was said to have begun did not: it was postponed, or its task was cancelled before. There was
+    /// no such attempt; the next one has its number.
+    StartPostponed {
+        /// The task.
+        task: TaskId,
+        /// When.
+        at: Time,
+        /// The number that the attempt would have had.
+        attempt: u32,
     },
     /// A task reached its final status.
     Finished {

@@ -31,7 +31,7 @@ pub struct Stats {
     pub flaky: u64,
     /// How long attempts took.
     pub execution: Distribution,
-    /// How long tasks were ready before they started.
+    /// How long tasks were ready before they started. One whose start was postponed counts for each.
     pub waits: Distribution,
     /// When the first attempt began that this run made.
     pub first_started: Option<Time>,
@@ -56,6 +56,7 @@ impl Stats {
                 self.first_started.get_or_insert(*at);
                 self.waits.add(*waited);
             }
+            Event::StartPostponed { .. } => self.moved(Status::Running, Status::Queued),
             Event::AttemptEnded {
                 took,
                 outcome,

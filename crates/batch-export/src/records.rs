@@ -64,6 +64,9 @@ impl Records {
                 self.queued(*task, *at, spec);
             }
             Event::Started { task, at, .. } => self.started(*task, *at),
+            Event::StartPostponed { task, .. } => {
+                not_started(&mut self.active.get_mut(task)?.record)
+            }
             Event::AttemptEnded {
                 task,
                 at,
@@ -162,10 +165,8 @@ impl Records {
 
     fn started(&mut self, task: TaskId, at: Time) {
         if !self.active.contains_key(&task)
-            && let Some(mut record) = self.take(task)
+            && let Some(record) = self.take(task)
         {
-            record.started_at = Some(at);
-            record.wait_time = Some(at.since(record.created_at));
             self.active.insert(
                 task,
                 Active {
@@ -176,8 +177,11 @@ impl Records {
         }
         if let Some(active) = self.active.get_mut(&task) {
             active.attempt_started = at;
-            active.record.status = Status::Running;
-            active.record.reason = None;
+            let record = &mut active.record;
+            record.started_at.get_or_insert(at);
+            record.wait_time.get_or_insert(at.since(record.created_at));
+            record.status = Status::Running;
+            record.reason = None;
         }
     }
 
@@ -281,6 +285,15 @@ pub fn cancelled_text(
     }
 }
 
+/// The attempt that had just begun did not begin after all.
+fn not_started(record: &mut TaskRecord) {
+    record.status = Status::Queued;
+    if record.attempts.is_empty() {
+        record.started_at = None;
+        record.wait_time = None;
+    }
+}
+
 fn attempt_ended(record: &mut TaskRecord, mut ended: AttemptRecord, outcome: &Outcome, then: Then) {
     ended.end = match outcome {
         Outcome::Completed(_) => AttemptEnd::Completed,
@@ -303,7 +316,6 @@ fn attempt_ended(record: &mut TaskRecord, mut ended: AttemptRecord, outcome: &Ou
     record.reason = None;
     match then {
         Then::RetryAt(until) => {
-            // One that could not begin for want of resources is tried again and used no retry.
             record.retry_count += u32::from(matches!(outcome, Outcome::Failed(_)));
             record.reason = Some(Reason::Queued(QueuedReason::Delayed { until }));
         }

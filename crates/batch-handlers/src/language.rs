@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use batch_core::{Failure, FailureKind, Urgency};
-use batch_process::{CaptureLimits, Scratch, find_program, until_room};
-use batch_runtime::TaskContext;
+use batch_process::{CaptureLimits, Scratch, find_program, shortage, until_room};
+use batch_runtime::{AttemptError, TaskContext};
 
 /// A language that code can be in.
 #[derive(Clone, Copy)]
@@ -81,7 +81,7 @@ impl CodePlace {
         &self,
         task: &TaskContext,
         files: &[(&str, &str)],
-    ) -> Result<Workshop, Failure> {
+    ) -> Result<Workshop, AttemptError> {
         let ended = task.cancel.reached(Urgency::End);
         let open = || {
             let name = format!("code-{}-{}", task.id, task.attempt);
@@ -89,12 +89,15 @@ impl CodePlace {
         };
         let opened = until_room(self.capture.room.as_ref(), ended, open).await;
         opened.map_err(|error| {
+            if let Some(what) = shortage(&error) {
+                return AttemptError::Busy(what);
+            }
             let folder = std::env::temp_dir();
             let message = format!(
                 "the code cannot be written to a folder in {}: {error}; set TMPDIR to one that can be written",
                 folder.display()
             );
-            Failure::new(FailureKind::SpawnError, message)
+            Failure::new(FailureKind::SpawnError, message).into()
         })
     }
 }

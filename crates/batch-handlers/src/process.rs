@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use batch_core::{Failure, FailureKind, Output, Secrets, Stream, Urgency};
-use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec, signal_name};
+use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec, signal_name, when_written};
 use batch_runtime::{AttemptError, TaskContext, apart};
 
 use crate::masked_file::mask_file;
@@ -64,7 +64,15 @@ pub(crate) fn is_variable(path: &str) -> bool {
 
 /// Runs a process to its end, or ends it when the attempt is cancelled.
 pub(crate) async fn run(task: &TaskContext, spec: &Spec) -> Result<Output, AttemptError> {
-    let process = Process::spawn(spec).map_err(|error| not_started(&error))?;
+    let start = when_written(|| Process::spawn(spec));
+    let process = tokio::select! {
+        biased;
+        started = start => started.map_err(|error| not_started(&error))?,
+        () = task.cancel.cancelled() => {
+            let message = "it was to end before its program could be started";
+            return Err(Failure::new(FailureKind::SpawnError, message).into());
+        }
+    };
     let end = task.cancel.reached(Urgency::End);
     let ended = process.run(end, task.cancel.reached(Urgency::Kill)).await;
     for left in &ended.leftovers {
@@ -97,11 +105,10 @@ async fn without_secrets(mut ended: Ended, secrets: &Secrets) -> Ended {
 }
 
 fn not_started(error: &SpawnError) -> AttemptError {
-    let message = error.to_string();
-    if error.is_busy() {
-        return AttemptError::Busy(message);
+    if let Some(what) = error.shortage() {
+        return AttemptError::Busy(what);
     }
-    let mut failure = Failure::new(FailureKind::SpawnError, message);
+    let mut failure = Failure::new(FailureKind::SpawnError, error.to_string());
     failure.permanent = error.is_permanent();
     failure.into()
 }

@@ -10,7 +10,7 @@
 //!
 //! For a program that runs batches there are besides: [`guard`], a small parent that cleans up after a
 //! killed executor; [`ControlSignals`], what the terminal and other programs ask for; [`signal_all`],
-//! [`reap_orphans`] and [`sweep`] over everything that runs; [`raise_open_files`].
+//! [`reap_orphans`] and [`sweep`] over everything that runs; [`make_room`].
 //!
 //! For stored batches, which outlive their executor: [`own_mark`] names an executor for later,
 //! [`process_alive`], [`signal_process`] and [`end_run`] ask and act by that name; [`new_session`] and
@@ -47,6 +47,8 @@ mod other_unix;
 use other_unix as platform;
 mod process;
 #[cfg(target_os = "linux")]
+mod process_limits;
+#[cfg(target_os = "linux")]
 mod procfs;
 mod program;
 mod room;
@@ -62,6 +64,7 @@ mod sweep;
 mod sys;
 #[cfg(target_os = "linux")]
 mod tree;
+mod written;
 
 pub use capture::CaptureLimits;
 pub use control::{ControlSignal, ControlSignals, suspend};
@@ -69,14 +72,15 @@ pub use detach::{close_inherited, close_stdio, leave_task, new_session};
 pub use file_lock::{is_file_locked, try_lock_file, unlock_file};
 pub use file_system::{is_mounted, network_file_system};
 pub use leaders::{reap_orphans, signal_all};
-pub use limits::{OpenFiles, raise_open_files};
+pub use limits::{Capacity, Limit, make_room};
 pub use mark::{awake_time, boot_id, own_mark, process_alive, signal_process};
 pub use piped::{PipedProcess, Pipes};
 pub use process::{Ended, Process};
 pub use program::find_program;
 pub use room::{OutputRoom, is_no_room, until_room};
 pub use scratch::{Scratch, remove_dead_scratch};
-pub use signal::{Signal, signal_name};
-pub use spawn_error::SpawnError;
+pub use signal::{Signal, ignore_file_size_limit, signal_name};
+pub use spawn_error::{SpawnError, shortage};
 pub use spec::{MAX_ARGUMENT_BYTES, Spec};
 pub use sweep::{Leftover, end_run, sweep};
+pub use written::when_written;

@@ -1,5 +1,7 @@
 //! Signals by name: [`Signal`] for those this crate sends, [`signal_name`] for any.
 
+use crate::sys;
+
 /// A signal for process groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
@@ -31,6 +33,12 @@ impl Signal {
             Self::Continue => libc::SIGCONT,
         }
     }
+}
+
+/// Has a write beyond the limit of the size of files (RLIMIT_FSIZE) fail in this process, in place of ending it. In the
+/// tasks SIGXFSZ does what it does by default. To be called first thing in `main`.
+pub fn ignore_file_size_limit() {
+    sys::ignore(libc::SIGXFSZ);
 }
 
 const NAMES: &[(i32, &str)] = &[

@@ -18,6 +18,15 @@ pub enum SpawnError {
         /// What the system said.
         source: io::Error,
     },
+    /// The program is open for writing: it is just being made, or another process forgot to close it.
+    #[error(
+        "program {program:?} is open for writing, so it cannot be started; see which process has it open \
+         and have it close the file"
+    )]
+    OpenForWriting {
+        /// The program.
+        program: OsString,
+    },
     /// No argument at all, or an empty name.
     #[error("no program is given: the first argument must name one")]
     NoProgram,
@@ -122,15 +131,26 @@ impl SpawnError {
         matches!(self, Self::Busy { .. })
     }
 
+    /// What the system is short of, where that is why.
+    pub fn shortage(&self) -> Option<String> {
+        match self {
+            Self::Busy { source, .. } => shortage(source),
+            _ => None,
+        }
+    }
+
     /// Whether another attempt cannot help.
     pub fn is_permanent(&self) -> bool {
-        !matches!(self, Self::Busy { .. } | Self::Other { .. })
+        !matches!(
+            self,
+            Self::Busy { .. } | Self::OpenForWriting { .. } | Self::Other { .. }
+        )
     }
 
     /// Wraps an error that came before the start itself, as from making a pipe.
     pub(crate) fn before_start(program: &OsStr, source: io::Error) -> Self {
         let program = program.to_owned();
-        if is_shortage(&source) {
+        if shortage(&source).is_some() {
             Self::Busy { program, source }
         } else {
             Self::Other { program, source }
@@ -148,7 +168,7 @@ impl SpawnError {
         source: io::Error,
     ) -> Self {
         let name = program.to_owned();
-        if is_shortage(&source) {
+        if shortage(&source).is_some() {
             return Self::Busy {
                 program: name,
                 source,
@@ -164,6 +184,7 @@ impl SpawnError {
                 program: name,
                 problem: denial(&file),
             },
+            Some(libc::ETXTBSY) => Self::OpenForWriting { program: name },
             Some(libc::ENOEXEC) => Self::NotExecutable { program: name },
             Some(libc::E2BIG) => Self::TooLong { program: name },
             Some(libc::ENOTDIR | libc::ELOOP | libc::ENAMETOOLONG) => {
@@ -177,12 +198,16 @@ impl SpawnError {
     }
 }
 
-/// Short of something, or a file that is just being written: both pass.
-fn is_shortage(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EAGAIN | libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ETXTBSY)
-    )
+/// What the system is short of, if an error says so: `open files: Too many open files (os error 24)`.
+pub fn shortage(error: &io::Error) -> Option<String> {
+    let what = match error.raw_os_error()? {
+        libc::EAGAIN => "processes",
+        libc::EMFILE => "open files",
+        libc::ENFILE => "open files in the whole system",
+        libc::ENOMEM => "memory",
+        _ => return None,
+    };
+    Some(format!("{what}: {error}"))
 }
 
 fn folder_problem(cwd: &Path) -> Option<SpawnError> {

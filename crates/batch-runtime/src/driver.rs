@@ -6,24 +6,26 @@
 //! - `claim`: what starts
 //! - `obey`: what it does for each command
 //! - `record`: passing what happened to the sinks
+//! - `shortage`: fewer at once while the system is short of something
 
 mod claim;
 mod obey;
 mod record;
+mod shortage;
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use batch_core::{Batch, BatchId, Event, Outcome, Status, StopMode, TaskId, TaskSpec, Time};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use batch_core::{Batch, BatchId, Event, Status, StopMode, TaskId, TaskSpec, Time};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use self::shortage::Shortage;
 use crate::cancel::CancelToken;
 use crate::chain::Results;
 use crate::clock::Clock;
-use crate::durable::{SharedSource, StartLog};
+use crate::durable::SharedSource;
 use crate::executor::{Executor, RunEnd, RunReport};
-use crate::handle::Command;
+use crate::handle::{Command, ShortOf};
 use crate::handler::{Handler, Registry};
 use crate::policy::SpecPolicy;
 use crate::sink::Sinks;
@@ -31,9 +33,6 @@ use crate::worker::{Ended, Job, Report, Workers};
 
 /// How many reports are taken in at a step.
 const REPORTS: usize = 256;
-
-/// How long a task waits that could not begin for want of resources.
-const BUSY_DELAY: Duration = Duration::from_millis(100);
 
 pub(crate) struct Driver {
     batch: Batch,
@@ -56,10 +55,17 @@ pub(crate) struct Driver {
     tokens: Vec<CancelToken>,
     results: Results,
     source: Option<SharedSource>,
-    start_log: Option<Box<dyn StartLog>>,
     waiting: Waiting,
-    /// The concurrency that was asked for, while less is used for want of resources.
-    wanted: Option<NonZeroU32>,
+    /// How many tasks at once were asked for,
+    asked_for: NonZeroU32,
+    /// and how many the limits of the system allow.
+    most_at_once: Option<NonZeroU32>,
+    /// What the system is short of.
+    shortage: Option<Shortage>,
+    /// The same for others.
+    short: watch::Sender<Option<ShortOf>>,
+    /// Nothing could be started for so long, for want of this, that the run ends.
+    gave_up: Option<Arc<str>>,
     last_handler: Option<(Arc<str>, Arc<dyn Handler>)>,
     control_only: bool,
     /// Nothing is started for now: see [`RunHandle::hold`](crate::RunHandle::hold).
@@ -93,13 +99,16 @@ impl Driver {
         setup: Executor,
         commands: mpsc::UnboundedReceiver<Command>,
         subscribers: broadcast::Sender<Arc<Vec<Event>>>,
+        short: watch::Sender<Option<ShortOf>>,
     ) -> Self {
         let (reporter, reports) = mpsc::unbounded_channel();
         let source = setup.results.map(|source| Arc::new(Mutex::new(source)));
+        let start_log = setup.start_log.map(|log| Arc::new(Mutex::new(log)));
         let batch = match setup.batch {
             Some(batch) => *batch,
             None => Batch::for_run(setup.settings, setup.run),
         };
+        let asked_for = batch.settings().max_concurrent;
         let mut driver = Self {
             batch,
             id: setup.id,
@@ -110,16 +119,19 @@ impl Driver {
             subscribers,
             commands,
             reports,
-            workers: Workers::new(reporter, source.clone()),
+            workers: Workers::new(reporter, source.clone(), start_log),
             events: Vec::new(),
             jobs: Vec::new(),
             careful: false,
             tokens: Vec::new(),
             results: Results::default(),
             source,
-            start_log: setup.start_log,
             waiting: Waiting::default(),
-            wanted: None,
+            asked_for,
+            most_at_once: setup.most_at_once,
+            shortage: None,
+            short,
+            gave_up: None,
             last_handler: None,
             control_only: setup.control_only,
             held: false,
@@ -129,6 +141,11 @@ impl Driver {
         };
         let open: Vec<_> = driver.batch.unfinished().map(|view| view.task).collect();
         driver.add_users(open);
+        driver.fit_slots();
+        if driver.sinks.trouble().has_come() {
+            // Nothing is to start.
+            driver.give_up();
+        }
         driver
     }
 
@@ -185,8 +202,8 @@ impl Driver {
 
     /// Waits until the next timer is due.
     fn wakeup(&self) -> impl Future<Output = ()> + use<> {
-        let due = self.batch.next_wakeup();
-        let due = due.map(|time| self.clock.instant_of(time));
+        let due = self.batch.next_wakeup().into_iter().chain(self.next_try());
+        let due = due.min().map(|time| self.clock.instant_of(time));
         async move {
             match due {
                 Some(at) => tokio::time::sleep_until(at).await,
@@ -234,20 +251,18 @@ impl Driver {
         }
         let taken = match ended {
             Ended::With(outcome) => {
-                if matches!(outcome, Outcome::Completed(_)) {
-                    self.relax();
-                }
+                self.has_run();
                 self.batch.report(token, outcome, &mut self.policy, now)
             }
-            Ended::Busy(why) => {
-                tracing::warn!(task = %token.task, why, "held back for want of resources");
-                self.hold_back();
-                self.batch.postpone(token, BUSY_DELAY, now)
+            Ended::Busy(what) => {
+                let postponed = self.batch.postpone(token, now);
+                self.start_failed(what);
+                postponed
             }
-            Ended::Unbegun => self.batch.postpone(token, Duration::ZERO, now),
+            Ended::Unbegun => self.batch.postpone(token, now),
             Ended::Unkept => {
                 self.give_up();
-                self.batch.postpone(token, Duration::ZERO, now)
+                self.batch.postpone(token, now)
             }
         };
         if let Err(stale) = taken {
@@ -305,6 +320,8 @@ impl Driver {
         let all_had_their_turn = self.batch.open() == 0 && !self.batch.was_cut_short();
         let end = if self.sink_failed || sink_error.is_some() {
             RunEnd::SinkFailed
+        } else if self.gave_up.is_some() {
+            RunEnd::NothingStarts
         } else if all_had_their_turn {
             RunEnd::Finished
         } else if self.batch.was_cut_short() {
@@ -319,6 +336,7 @@ impl Driver {
             open: self.batch.open(),
             unfinished,
             sink_error,
+            short_of: self.gave_up,
         }
     }
 }

@@ -35,6 +35,12 @@ pub(crate) type SharedSource = Arc<Mutex<Box<dyn ResultSource>>>;
 /// Is told which attempts start, right before they do: a task that kills its executor at once is still
 /// known afterwards, though no sink had the time to keep that it started.
 pub trait StartLog: Send + 'static {
-    /// Attempts start, each in the slot beside it. The driver waits for this call, so it must be quick.
-    fn starting(&mut self, claims: &[(u32, ClaimToken)]);
+    /// An attempt starts in a slot. It waits for this call, so that must be quick.
+    fn starting(&mut self, slot: u32, claim: ClaimToken);
+
+    /// The attempt that was to start in a slot did not begin after all.
+    fn not_started(&mut self, slot: u32);
 }
+
+/// A log that all workers write into.
+pub(crate) type SharedStartLog = Arc<Mutex<Box<dyn StartLog>>>;

@@ -1,5 +1,6 @@
 //! Setting up a run: [`Executor`], and what a run ended as: [`RunReport`].
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use batch_core::{Batch, BatchId, BatchSettings, RunId, Stats, TaskView};
@@ -27,6 +28,7 @@ pub struct Executor {
     pub(crate) sinks: Vec<Box<dyn Sink>>,
     pub(crate) results: Option<Box<dyn ResultSource>>,
     pub(crate) start_log: Option<Box<dyn StartLog>>,
+    pub(crate) most_at_once: Option<NonZeroU32>,
     pub(crate) control_only: bool,
 }
 
@@ -41,6 +43,8 @@ pub enum RunEnd {
     Stopped,
     /// A sink could not keep what happened.
     SinkFailed,
+    /// Nothing could be started for long, as the system was short of something; it can go on later.
+    NothingStarts,
 }
 
 /// What a run ended as.
@@ -56,6 +60,8 @@ pub struct RunReport {
     pub unfinished: Vec<TaskView>,
     /// Why a sink failed.
     pub sink_error: Option<SinkError>,
+    /// What the system was short of, where nothing could be started for long.
+    pub short_of: Option<Arc<str>>,
 }
 
 impl RunReport {
@@ -76,6 +82,7 @@ impl Executor {
             sinks: Vec::new(),
             results: None,
             start_log: None,
+            most_at_once: None,
             control_only: false,
         }
     }
@@ -119,6 +126,13 @@ impl Executor {
         self
     }
 
+    /// Sets how many tasks the limits of the system allow at once, whatever the settings ask for.
+    #[must_use]
+    pub fn with_most_at_once(mut self, most: Option<NonZeroU32>) -> Self {
+        self.most_at_once = most;
+        self
+    }
+
     /// Makes it a run that starts nothing and only obeys commands, such as to cancel or reopen tasks of a
     /// batch that nobody works on. It is over once it is closed.
     #[must_use]
@@ -155,7 +169,8 @@ impl Executor {
         let (commands, inbox) = mpsc::unbounded_channel();
         let (events, _) = broadcast::channel(SUBSCRIBER_LAG);
         let (done, report) = watch::channel(None);
-        let driver = Driver::new(self, inbox, events.clone());
+        let (short, shortage) = watch::channel(None);
+        let driver = Driver::new(self, inbox, events.clone(), short);
         tokio::spawn(async move {
             let report = driver.run().await;
             done.send_replace(Some(Arc::new(report)));
@@ -164,6 +179,7 @@ impl Executor {
             commands,
             events,
             report,
+            shortage,
         }
     }
 }

@@ -20,6 +20,18 @@ pub struct RunHandle {
     pub(crate) commands: mpsc::UnboundedSender<Command>,
     pub(crate) events: broadcast::Sender<Arc<Vec<Event>>>,
     pub(crate) report: watch::Receiver<Option<Arc<RunReport>>>,
+    pub(crate) shortage: watch::Receiver<Option<ShortOf>>,
+}
+
+/// What the system is short of, so that fewer tasks run at once than were asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShortOf {
+    /// What, and what the system said, as in `processes: Resource temporarily unavailable (os error 11)`.
+    pub what: Arc<str>,
+    /// How many tasks run at once at most for now; 0 when not even one could be started.
+    pub slots: u32,
+    /// How many would.
+    pub asked_for: u32,
 }
 
 /// What a handle asks of the driver.
@@ -291,6 +303,12 @@ impl RunHandle {
     /// When the run is over.
     pub async fn snapshot(&self) -> Result<Snapshot, Gone> {
         self.ask(Command::Snapshot).await
+    }
+
+    /// What the system is short of, while it is: changes when a shortage begins, when it ends, and meanwhile with the
+    /// number of tasks at once.
+    pub fn shortage(&self) -> watch::Receiver<Option<ShortOf>> {
+        self.shortage.clone()
     }
 
     /// What happens from now on, in groups. A reader that falls far behind misses some and is told so; a

@@ -67,8 +67,9 @@ pub enum OnCancel {
 pub enum AttemptError {
     /// It failed.
     Failed(Box<Failure>),
-    /// It could not begin for want of resources (processes, file handles, memory): the task goes back to
-    /// the queue, uses up no retry, and fewer tasks run at once for a while.
+    /// It could not begin, as the system is short of this (processes, open files, memory): the task goes back to the
+    /// queue, this is no attempt, and fewer tasks run at once for a while. When nothing runs and nothing can be
+    /// started for half a minute, the run ends.
     Busy(String),
 }
 

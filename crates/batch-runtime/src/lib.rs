@@ -58,6 +58,7 @@ mod handler;
 mod masking;
 mod policy;
 mod sink;
+mod start_runtime;
 mod sync_point;
 mod worker;
 
@@ -66,7 +67,8 @@ pub use batch_core::Urgency;
 pub use cancel::CancelToken;
 pub use durable::{ResultSource, SourceError, StartLog};
 pub use executor::{Executor, RunEnd, RunReport};
-pub use handle::{Gone, RunHandle, RunningTask, Snapshot, SubmitError};
+pub use handle::{Gone, RunHandle, RunningTask, ShortOf, Snapshot, SubmitError};
 pub use handler::{AttemptError, Handler, OnCancel, Registry, TaskContext};
 pub use policy::SpecPolicy;
 pub use sink::{Sink, SinkError};
+pub use start_runtime::start_runtime;

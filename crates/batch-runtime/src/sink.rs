@@ -1,12 +1,12 @@
 //! Where events go: [`Sink`], each on a thread of its own behind a bounded channel.
 
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::thread::Thread;
 use std::time::Duration;
 
 use batch_core::Event;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::sync_point::Ack;
 
@@ -87,8 +87,14 @@ struct SinkThread {
     messages: mpsc::Sender<Weighed>,
     /// For what is heavy among the messages that wait.
     room: Arc<Semaphore>,
-    thread: JoinHandle<()>,
+    /// To be woken; none where it could not be started.
+    thread: Option<Thread>,
+    /// Closed when the sink has taken in everything and is gone.
+    ended: oneshot::Receiver<Never>,
 }
+
+/// What is never sent.
+enum Never {}
 
 /// What the driver passes to a sink.
 pub(crate) enum Message {
@@ -144,7 +150,7 @@ impl Sinks {
                 .map(Some),
         };
         let Ok(room) = room else {
-            sink.thread.thread().unpark();
+            sink.wake();
             return Err(message);
         };
         let sent = match sink.messages.try_send((message, room)) {
@@ -153,7 +159,7 @@ impl Sinks {
             Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
         };
         if urgent || sent.is_err() {
-            sink.thread.thread().unpark();
+            sink.wake();
         }
         sent
     }
@@ -171,33 +177,50 @@ impl Sinks {
 
     /// Waits until every sink has taken in everything.
     pub(crate) async fn finish(self) -> Option<SinkError> {
-        let threads: Vec<_> = self.threads.into_iter().map(|sink| sink.thread).collect();
-        let joined = tokio::task::spawn_blocking(move || {
-            for thread in threads {
-                thread.thread().unpark();
-                // One that panicked has raised the alarm.
-                let _ = thread.join();
+        let close = |sink: SinkThread| {
+            drop(sink.messages);
+            if let Some(thread) = sink.thread {
+                thread.unpark();
             }
-        });
-        let _ = joined.await;
+            sink.ended
+        };
+        let ended: Vec<_> = self.threads.into_iter().map(close).collect();
+        for sink in ended {
+            // One that panicked has raised the alarm.
+            let _ = sink.await;
+        }
         self.trouble.lock().take()
     }
 }
 
 impl SinkThread {
-    fn start(mut sink: Box<dyn Sink>, trouble: Arc<Trouble>) -> Self {
+    fn wake(&self) {
+        if let Some(thread) = &self.thread {
+            thread.unpark();
+        }
+    }
+
+    fn start(sink: Box<dyn Sink>, trouble: Arc<Trouble>) -> Self {
         let (messages, mut inbox) = mpsc::channel(LAG);
-        let thread = std::thread::spawn(move || {
-            let alarm = Alarm(trouble);
+        let (end, ended) = oneshot::channel();
+        let alarm = Alarm(Arc::clone(&trouble));
+        let work = move || {
+            // Dropped in the reverse order, also by a panic.
+            let _end: oneshot::Sender<Never> = end;
+            let mut sink = sink;
+            let alarm = alarm;
             let kept = serve(sink.as_mut(), &mut inbox).and_then(|()| sink.finish());
             if let Err(error) = kept {
                 alarm.0.raise(error);
             }
-        });
+        };
+        let started = std::thread::Builder::new().name("sink".into()).spawn(work);
+        let thread = started.map_err(|error| trouble.raise(SinkError(Box::new(NoThread(error)))));
         Self {
             messages,
             room: Arc::new(Semaphore::new(HEAVIEST as usize)),
-            thread,
+            thread: thread.ok().map(|handle| handle.thread().clone()),
+            ended,
         }
     }
 }
@@ -240,7 +263,17 @@ fn next(
     }
 }
 
+/// A sink has no thread to work on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot start a thread to keep what happens: {0}")]
+struct NoThread(std::io::Error);
+
 impl Trouble {
+    /// Whether a sink has failed.
+    pub(crate) fn has_come(&self) -> bool {
+        self.lock().is_some()
+    }
+
     fn raise(&self, error: SinkError) {
         self.lock().get_or_insert(error);
         self.came.notify_one();

@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use batch_core::{
@@ -18,7 +18,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::apart::apart;
 use crate::cancel::CancelToken;
 use crate::chain::{self, Filled, Inputs};
-use crate::durable::SharedSource;
+use crate::durable::{SharedSource, SharedStartLog, StartLog};
 use crate::handler::{AttemptError, Handler, OnCancel, TaskContext};
 use crate::masking;
 use crate::sync_point::SyncPoint;
@@ -49,7 +49,7 @@ pub(crate) struct Report {
 
 pub(crate) enum Ended {
     With(Outcome),
-    /// It could not begin for want of resources.
+    /// It could not begin, as the system is short of this.
     Busy(String),
     /// It was told to end before it began.
     Unbegun,
@@ -69,6 +69,16 @@ pub(crate) struct Workers {
 struct Desk {
     reports: mpsc::UnboundedSender<Report>,
     source: Option<SharedSource>,
+    start_log: Option<SharedStartLog>,
+}
+
+impl Desk {
+    /// Says in the start log, if there is one, what is about to happen.
+    fn log(&self, say: impl FnOnce(&mut dyn StartLog)) {
+        if let Some(log) = &self.start_log {
+            say(log.lock().unwrap_or_else(PoisonError::into_inner).as_mut());
+        }
+    }
 }
 
 /// The jobs that no worker has taken yet.
@@ -91,11 +101,16 @@ impl Workers {
     pub(crate) fn new(
         reports: mpsc::UnboundedSender<Report>,
         source: Option<SharedSource>,
+        start_log: Option<SharedStartLog>,
     ) -> Self {
         Self {
             queue: Arc::default(),
             started: 0,
-            desk: Desk { reports, source },
+            desk: Desk {
+                reports,
+                source,
+                start_log,
+            },
         }
     }
 
@@ -165,9 +180,16 @@ async fn work(queue: Arc<Queue>, desk: Desk) {
     while let Some(job) = queue.next().await {
         let (token, slot) = (job.token, job.slot);
         let ended = match prepare(&job, desk.source.as_ref()).await {
-            Ok(filled) => perform(job, filled).await,
+            Ok(filled) => {
+                // Right before, and not with the claim: what never began is not to be taken for the cause of our death.
+                desk.log(|log| log.starting(slot, token));
+                perform(job, filled).await
+            }
             Err(ended) => ended,
         };
+        if matches!(ended, Ended::Busy(_)) {
+            desk.log(|log| log.not_started(slot));
+        }
         let _ = desk.reports.send(Report { token, slot, ended });
     }
 }
@@ -280,7 +302,7 @@ fn keep(output: Output) -> Option<Arc<Output>> {
     (!nothing).then(|| Arc::new(output))
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()

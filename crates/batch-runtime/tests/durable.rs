@@ -149,13 +149,15 @@ impl ResultSource for Disk {
 }
 
 impl StartLog for Disk {
-    fn starting(&mut self, claims: &[(u32, ClaimToken)]) {
-        for (slot, token) in claims {
-            self.note(format!(
-                "starting {}.{} in {slot}",
-                token.task, token.attempt
-            ));
-        }
+    fn starting(&mut self, slot: u32, claim: ClaimToken) {
+        self.note(format!(
+            "starting {}.{} in {slot}",
+            claim.task, claim.attempt
+        ));
+    }
+
+    fn not_started(&mut self, slot: u32) {
+        self.note(format!("nothing in {slot}"));
     }
 }
 

@@ -92,6 +92,7 @@ impl Journal {
             Event::Started {
                 task, at, attempt, ..
             } => self.started(*task, *at, *attempt),
+            Event::StartPostponed { task, at, attempt } => self.postponed(*task, *at, *attempt),
             Event::AttemptEnded {
                 task,
                 at,
@@ -104,7 +105,7 @@ impl Journal {
                 let ended = Ended {
                     task: *task,
                     attempt: *attempt,
-                    started: began.unwrap_or(*at),
+                    started: began.map_or(*at, |began| began.started),
                     at: *at,
                     took_us: shape::column(shape::micros(*took)),
                 };
@@ -143,14 +144,23 @@ impl Journal {
         self.under_way.insert(task, under_way);
     }
 
-    /// An attempt is under way no more; gives the time it began.
-    fn ended(&mut self, task: TaskId, at: Time) -> Option<Time> {
+    /// An attempt is under way no more.
+    fn ended(&mut self, task: TaskId, at: Time) -> Option<UnderWay> {
         self.seen = at;
         let began = self.under_way.remove(&task)?;
         if began.record == Record::Written {
             self.rows.totals.moved(Status::Running, Status::Queued);
         }
-        Some(began.started)
+        Some(began)
+    }
+
+    /// An attempt did not begin after all. Where the file says that it runs, that is taken back.
+    fn postponed(&mut self, task: TaskId, at: Time, attempt: u32) {
+        let began = self.ended(task, at);
+        let on_record = began.is_some_and(|began| began.record == Record::Written);
+        if on_record || self.recovering.is_some() {
+            self.rows.postponed.push((task.get(), attempt));
+        }
     }
 
     fn attempt_ended(&mut self, ended: Ended, outcome: &Outcome, then: Then) {

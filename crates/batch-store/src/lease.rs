@@ -278,6 +278,15 @@ impl Started {
         }
         Ok(())
     }
+
+    /// Forgets the attempt in a slot: it did not begin after all.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn forget(&mut self, slot: u32) -> io::Result<()> {
+        let at = SLOTS + u64::from(slot) * SLOT as u64;
+        self.file.write_all_at(&[0; SLOT], at)
+    }
 }
 
 fn open_to_lock(path: &Path) -> io::Result<File> {
@@ -432,6 +441,9 @@ mod tests {
             .note([(1, task(5), 1), (0, task(4), 2), (7, task(9), 1)])
             .unwrap();
         started.note([(0, task(5), 2)]).unwrap();
+        // One that did not begin after all leaves no trace.
+        started.note([(2, task(6), 1)]).unwrap();
+        started.forget(2).unwrap();
 
         let refused = Lease::take(&batch, &holder(4)).unwrap_err();
         assert!(

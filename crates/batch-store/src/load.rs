@@ -7,7 +7,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use batch_core::{Batch, Carried, Event, Past, PastState, Reopen, Status, TaskId, Time};
+use batch_core::{
+    Batch, Carried, Event, OnInterrupt, Past, PastState, Reopen, Status, TaskId, Time,
+};
 use rusqlite::Row;
 
 use crate::error::StoreError;
@@ -28,6 +30,9 @@ pub struct LeftBehind {
     /// Tasks that a dead executor had started, with the number of the attempt: from its lease. What is on
     /// record as running is known without.
     pub started: HashMap<TaskId, u32>,
+    /// The lease is that of this run: what is on record as running and not among `started` had been given out, and
+    /// did not begin.
+    pub knows_all_starts: bool,
     /// The run that was.
     pub run: u32,
     /// When it was last known to live.
@@ -234,7 +239,14 @@ impl Loader<'_> {
         let spec = self.reader.read(&store.connection, row)?;
         let started = self.left.started.get(&state.task).copied();
         let attempt = started.unwrap_or_default().max(state.attempts);
-        let past = if state.status == Status::Running {
+        let past = if state.status == Status::Running && !self.had_begun(state, &spec) {
+            Past {
+                attempts: state.attempts,
+                retries: state.retries,
+                state: PastState::GivenOut,
+                ..queued(spec)
+            }
+        } else if state.status == Status::Running {
             self.cut_off(spec, attempt, state.retries, state.deaths)?
         } else if attempt > state.attempts {
             self.started_off_record(spec, attempt, Some(state))?
@@ -254,6 +266,14 @@ impl Loader<'_> {
         };
         self.restore(past);
         Ok(())
+    }
+
+    /// Whether an attempt that is on record as running may have begun. A task that must not run twice is taken to have.
+    fn had_begun(&self, state: &StateRow, spec: &SpecRow) -> bool {
+        let noted = self.left.started.get(&state.task);
+        !self.left.knows_all_starts
+            || noted.is_some_and(|attempt| *attempt >= state.attempts)
+            || spec.spec.options.on_interrupt != OnInterrupt::Rerun
     }
 
     /// Whether a retry may be as far away as it is said to be. After the clock was set back it may lie years

@@ -44,6 +44,8 @@ pub(crate) struct Rows {
     pub(crate) states: Vec<StateRow>,
     pub(crate) attempts: Vec<AttemptRow>,
     pub(crate) outputs: Vec<OutputRow>,
+    /// Attempts that are on record as running and did not begin after all.
+    pub(crate) postponed: Vec<(u32, u32)>,
     pub(crate) causes: Vec<(u32, Cause)>,
     /// Failed tasks whose cause is not found yet, by the place of their state.
     pub(crate) failed: Vec<(usize, Arc<Failure>)>,
@@ -208,7 +210,11 @@ fn inline(stream: &Stream) -> Option<&[u8]> {
 
 impl Rows {
     pub(crate) fn len(&self) -> usize {
-        self.states.len() + self.attempts.len() + self.reopened.len() + self.priorities.len()
+        self.states.len()
+            + self.attempts.len()
+            + self.postponed.len()
+            + self.reopened.len()
+            + self.priorities.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -220,6 +226,7 @@ impl Rows {
         self.states.clear();
         self.attempts.clear();
         self.outputs.clear();
+        self.postponed.clear();
         self.causes.clear();
         self.failed.clear();
         self.cancelled.clear();
@@ -245,6 +252,8 @@ impl Rows {
             // Before the states: a task that is reopened takes its failure off its cause again.
             self.write_causes(connection)?;
             let mut totals = totals.clone();
+            // Before all else that happened to their tasks since.
+            self.take_back_postponed(connection)?;
             self.write_states(connection, &mut totals)?;
             self.write_attempts(connection, &place)?;
             write_running(connection, run, running)?;
@@ -276,6 +285,23 @@ impl Rows {
         }
         for (_, task) in reopened {
             reopen(connection, *task, totals)?;
+        }
+        Ok(())
+    }
+
+    /// Makes attempts undone that the file says are running, and that did not begin.
+    fn take_back_postponed(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut remove = connection.prepare_cached(
+            "DELETE FROM attempts WHERE task = ?1 AND attempt = ?2 AND ended_us IS NULL",
+        )?;
+        let mut queue = connection.prepare_cached(
+            "UPDATE states SET status = 'queued', attempts = ?2 - 1,
+                started_us = iif(?2 = 1, NULL, started_us)
+             WHERE task = ?1 AND status = 'running'",
+        )?;
+        for row in &self.postponed {
+            remove.execute(*row)?;
+            queue.execute(*row)?;
         }
         Ok(())
     }

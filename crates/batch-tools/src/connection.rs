@@ -108,7 +108,7 @@ impl Connection {
                 (service, None)
             }
             command @ Endpoint::Command { .. } => {
-                let spawned = stdio::spawn(server, command);
+                let spawned = stdio::spawn(server, command).await;
                 let spawned = spawned.map_err(|error| of_stdio(server, &error))?;
                 let (attendant, talk) = spawned.expect("the endpoint is a command");
                 let transport = AsyncRwTransport::new_client(talk.stdout, talk.stdin)
@@ -346,7 +346,8 @@ fn of_stdio(server: &str, error: &StdioError) -> BeginError {
     let message = format!("the MCP server {server:?} cannot be started: {error}");
     let permanent = match error {
         StdioError::Spawn(error) if error.is_busy() => {
-            return BeginError::Start(StartError::Busy(message));
+            let what = error.shortage().unwrap_or(message);
+            return BeginError::Start(StartError::Busy(what));
         }
         StdioError::Spawn(error) => SpawnError::is_permanent(error),
         StdioError::Variable(_) => true,

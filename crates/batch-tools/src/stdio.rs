@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use batch_core::ProcessEnd;
-use batch_process::{PipedProcess, SpawnError, Spec, signal_name};
+use batch_process::{PipedProcess, SpawnError, Spec, signal_name, when_written};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::{Notify, watch};
@@ -56,14 +56,14 @@ pub(crate) struct Attendant {
 }
 
 /// Starts the process of a server; `None` when it is reached in another way.
-pub(crate) fn spawn(
+pub(crate) async fn spawn(
     name: &str,
     endpoint: &Endpoint,
 ) -> Result<Option<(Attendant, Talk)>, StdioError> {
     let Some(spec) = spec(name, endpoint)? else {
         return Ok(None);
     };
-    let (process, pipes) = PipedProcess::spawn(&spec)?;
+    let (process, pipes) = when_written(|| PipedProcess::spawn(&spec)).await?;
     let talk = Talk {
         stdin: pipes.stdin,
         stdout: pipes.stdout,

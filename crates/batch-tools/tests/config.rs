@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::Arc;
 
-use batch_core::{Catalog, Json, Plan, TaskSpec};
+use batch_core::{Catalog, Plan, TaskSpec};
 use batch_handlers::{HandlerConfig, standard_registry};
 use batch_runtime::Registry;
 use batch_tools::{RESERVED, ToolServers, with_tools};
@@ -159,7 +159,7 @@ fn the_functions_of_bex_are_those_that_are_reserved() {
 }
 
 fn problems(registry: &Registry, function: &str, params: Value) -> Vec<String> {
-    let problems = registry.check(&TaskSpec::new(function).with_json(Json::from(params)));
+    let problems = registry.check(&TaskSpec::new(function).with_params(&params).unwrap());
     let lines = problems
         .err()
         .unwrap_or_default()

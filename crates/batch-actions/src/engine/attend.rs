@@ -103,6 +103,7 @@ impl Engine {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let over = self.run.wait();
         tokio::pin!(over);
+        let mut short = self.run.shortage();
         let mut may_end = false;
         loop {
             tokio::select! {
@@ -110,6 +111,10 @@ impl Engine {
                 _ = &mut over => return Ok(()),
                 _ = looks.tick() => {}
                 () = self.nudge.notified() => {}
+                Ok(()) = short.changed() => {
+                    self.room.note_short(short.borrow_and_update().as_ref());
+                    continue;
+                }
                 idle = self.run.idle(), if may_end => {
                     if idle.is_err() {
                         return Ok(());

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use batch_core::StopMode;
 use batch_process::{OutputRoom, is_no_room};
-use batch_runtime::RunHandle;
+use batch_runtime::{RunHandle, ShortOf};
 use batch_store::{Notice, Obstacle, StoreError};
 
 /// Between two tries to write to a full disk.
@@ -27,6 +27,28 @@ pub(crate) const DISK_FULL: &str = "the disk is full; it goes on when there is r
 
 pub(crate) const FILE_BUSY: &str =
     "waiting for the batch file: another program holds it; it goes on when that program lets go";
+
+/// What the lease says of a batch that runs with fewer tasks at once begins so.
+const SHORT: &str = "short of ";
+
+/// Why fewer tasks run at once than were asked for.
+pub fn short_text(short: &ShortOf) -> String {
+    let ShortOf {
+        what,
+        slots,
+        asked_for,
+    } = short;
+    match slots {
+        0 => format!("{SHORT}{what}; no task can start for now, and it is tried again"),
+        1 => format!("{SHORT}{what}; running 1 task at once, not {asked_for}"),
+        _ => format!("{SHORT}{what}; running {slots} tasks at once, not {asked_for}"),
+    }
+}
+
+/// Whether a note in the lease is that of a batch that runs all the same.
+pub(crate) fn is_running(note: &str) -> bool {
+    note == STOPPING || note.starts_with(SHORT)
+}
 
 /// What the lease says while the run is being stopped.
 pub(crate) const STOPPING: &str = "it is being stopped";
@@ -53,8 +75,10 @@ struct State {
     stopping: bool,
     /// From then on nobody is to wait any more.
     give_up_at: Option<Instant>,
+    /// What the system is short of, in a sentence.
+    short: Option<String>,
     /// What the lease says now.
-    said: &'static str,
+    said: String,
 }
 
 impl State {
@@ -81,7 +105,7 @@ impl State {
             .is_some_and(|at| obstacle == Obstacle::DiskFull || Instant::now() >= at)
     }
 
-    const fn to_say(&self) -> &'static str {
+    fn to_say(&self) -> &str {
         if self.stopping {
             STOPPING
         } else if self.outputs + self.without_room > 0 {
@@ -89,7 +113,7 @@ impl State {
         } else if self.locked_out > 0 {
             FILE_BUSY
         } else {
-            ""
+            self.short.as_deref().unwrap_or_default()
         }
     }
 }
@@ -122,6 +146,12 @@ impl Room {
     /// Whether the run is being stopped.
     pub(crate) fn is_stopping(&self) -> bool {
         self.lock().stopping
+    }
+
+    /// Has the lease say that fewer tasks run at once than were asked for, for want of something.
+    pub(crate) fn note_short(&self, short: Option<&ShortOf>) {
+        let short = short.map(short_text);
+        self.change(|state| state.short = short);
     }
 
     /// The run is being stopped, and takes up nothing more.
@@ -222,18 +252,22 @@ impl Room {
             (true, false, Some(run)) => run.let_go(),
             _ => {}
         }
-        let say = state.to_say();
+        let say = state.to_say().to_owned();
         if state.said == say {
             return;
         }
-        match (state.said, say) {
+        match (&*state.said, &*say) {
             (_, DISK_FULL | FILE_BUSY) => tracing::warn!("paused: {say}"),
-            (DISK_FULL, "") => tracing::warn!("there is room on the disk again; going on"),
-            (FILE_BUSY, "") => tracing::warn!("the batch file is free again; going on"),
+            (DISK_FULL, now) if now != STOPPING => {
+                tracing::warn!("there is room on the disk again; going on");
+            }
+            (FILE_BUSY, now) if now != STOPPING => {
+                tracing::warn!("the batch file is free again; going on");
+            }
             _ => {}
         }
-        state.said = say;
-        if let Some(Err(error)) = self.notice.as_ref().map(|notice| notice.note(say)) {
+        state.said.clone_from(&say);
+        if let Some(Err(error)) = self.notice.as_ref().map(|notice| notice.note(&say)) {
             tracing::warn!(%error, "the lease could not be written");
         }
     }

@@ -52,6 +52,8 @@ pub struct EngineOptions<'a> {
     pub feeding: bool,
     /// More tasks at once, or fewer, than the batch says.
     pub max_concurrent: Option<NonZeroU32>,
+    /// How many tasks the limits of the system allow at once, whatever is asked for.
+    pub most_at_once: Option<NonZeroU32>,
     /// Let a paused batch go on.
     pub unpause: bool,
 }
@@ -120,6 +122,7 @@ impl Engine {
             sinks,
             feeding,
             max_concurrent,
+            most_at_once,
             unpause,
         } = options;
         let taken = take_up(claim, mode, unpause).await?;
@@ -153,6 +156,7 @@ impl Engine {
         let mut executor = Executor::new(registry(&file.folder(), outputs))
             .with_ids(info.batch, RunId(run_id))
             .with_batch(batch)
+            .with_most_at_once(most_at_once)
             .with_results(Results(Arc::clone(&reader)))
             .with_sink(JournalSink::new(journal, Arc::clone(&room)));
         executor = match mode {
@@ -374,6 +378,7 @@ fn end_name(report: &RunReport) -> &'static str {
         RunEnd::CutShort => "cut short",
         RunEnd::Stopped => "stopped",
         RunEnd::SinkFailed if is_output_closed(report) => "output closed",
+        RunEnd::NothingStarts => "nothing starts",
         RunEnd::SinkFailed => "broken",
     }
 }
@@ -405,18 +410,25 @@ fn unread(error: StoreError) -> SourceError {
 /// Notes in the lease what is about to start.
 struct StartedLog(io::Result<Started>);
 
-impl StartLog for StartedLog {
-    fn starting(&mut self, claims: &[(u32, ClaimToken)]) {
-        let noted = claims
-            .iter()
-            .map(|(slot, token)| (*slot, token.task, token.attempt));
-        let noted = match &mut self.0 {
-            Ok(started) => started.note(noted),
+impl StartedLog {
+    fn write(&mut self, write: impl FnOnce(&mut Started) -> io::Result<()>) {
+        let written = match &mut self.0 {
+            Ok(started) => write(started),
             Err(error) => Err(io::Error::from(error.kind())),
         };
-        if let Err(error) = noted {
+        if let Err(error) = written {
             // The journal has it a moment later; only a task that kills us at once goes unnoticed.
             tracing::warn!(%error, "attempts could not be noted in the lease");
         }
+    }
+}
+
+impl StartLog for StartedLog {
+    fn starting(&mut self, slot: u32, claim: ClaimToken) {
+        self.write(|started| started.note([(slot, claim.task, claim.attempt)]));
+    }
+
+    fn not_started(&mut self, slot: u32) {
+        self.write(|started| started.forget(slot));
     }
 }

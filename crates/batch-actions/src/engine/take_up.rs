@@ -118,8 +118,14 @@ pub(super) async fn take_up(
         store.set_paused(None)?;
     }
     let last_run = store.last_run()?;
+    let knows_all_starts = in_lease.holder.as_ref().zip(last_run.as_ref());
+    let knows_all_starts = knows_all_starts.is_some_and(|(holder, run)| {
+        // After a crash of the system the lease may lack what was written last.
+        holder.mark == run.mark && holder.run == run.run && holder.boot == boot_id()
+    });
     let left = LeftBehind {
         started: in_lease.started,
+        knows_all_starts,
         run: last_run.as_ref().map_or(0, |run| run.run),
         last_seen: last_run.map(|run| run.seen_at).unwrap_or_default(),
     };

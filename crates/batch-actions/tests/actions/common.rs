@@ -121,6 +121,7 @@ impl Place {
             sinks: Vec::new(),
             feeding,
             max_concurrent: None,
+            most_at_once: None,
             unpause: true,
         };
         Engine::start(options).await.unwrap()

@@ -99,10 +99,13 @@ impl<'a> Change<'a> {
         self.lower_concurrency()?;
         let (file, command) = (self.file.clone(), self.agent.executor(self.file.path()));
         let (sender, started) = mpsc::channel();
-        std::thread::spawn(move || {
+        let start = move || {
             // Who does not wait any more needs no telling.
             let _ = sender.send(start(&file, command));
-        });
+        };
+        std::thread::Builder::new()
+            .spawn(start)
+            .map_err(|error| Mistake::new(format!("the executor cannot be started: {error}")))?;
         match started.recv_timeout(self.left()) {
             Ok(Ok(_)) => Ok(()),
             // Somebody was faster.

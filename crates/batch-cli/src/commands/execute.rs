@@ -1,30 +1,35 @@
 //! `bex execute`, hidden: the background executor that `bex start` starts.
 
+use std::num::NonZeroU32;
+
 use batch_actions::{ActionError, Engine, EngineOptions, Mode, StartReply, tell_parent};
 use batch_core::Status;
-use batch_process::{
-    ControlSignals, close_inherited, close_stdio, guard, leave_task, new_session, raise_open_files,
-};
+use batch_process::{ControlSignals, close_inherited, close_stdio, leave_task, new_session};
 use batch_store::{BatchFile, Durability, Store, lock};
 
 use crate::args::{ExecuteArgs, Progress};
-use crate::commands::run::runtime;
+use crate::capacity::{fewer, guarded, limited_to};
+use crate::commands::run::runtime_within;
 use crate::drive::drive;
 use crate::exit::{CliError, Exit};
+use crate::foreground::say_nothing_starts;
 use crate::functions::Functions;
-use crate::leftovers::tell_not_ended;
 use crate::progress::Screen;
+use crate::reply::tell;
 
 pub(crate) fn run(args: ExecuteArgs) -> Result<Exit, CliError> {
     close_inherited();
     leave_task();
     // A session of its own: the terminal it was started from may go.
     let _ = new_session();
-    let guarded = guard::enter(tell_not_ended).unwrap_or_else(|_| guard::Guarded::alone());
-    runtime()?.block_on(async {
+    let guarded = guarded()?;
+    let file = BatchFile::new(&args.file);
+    let most_at_once = most_at_once(&file, args.slots.max_concurrent)
+        .inspect_err(|error| tell_parent(Err(error)))?;
+    runtime_within(most_at_once)?.block_on(async {
         let signals = ControlSignals::new(guarded)
             .map_err(|error| CliError::System("listen to signals", error))?;
-        let (engine, functions) = match begin(args).await {
+        let (engine, functions) = match begin(args, most_at_once).await {
             Ok(begun) => begun,
             Err(error) => {
                 tell_parent(Err(&error));
@@ -46,6 +51,9 @@ pub(crate) fn run(args: ExecuteArgs) -> Result<Exit, CliError> {
             screen.say(&format!("{batch}: {error}"));
             return Ok(Exit::Broken);
         }
+        if say_nothing_starts(&driven.finished.report, &screen) {
+            return Ok(Exit::Broken);
+        }
         Ok(match (driven.signal, driven.finished.open, failed) {
             (Some(signal), ..) => Exit::Signal(signal),
             (None, 1.., _) => Exit::Stopped,
@@ -56,7 +64,10 @@ pub(crate) fn run(args: ExecuteArgs) -> Result<Exit, CliError> {
 }
 
 /// Takes up the work, and tells the parent.
-async fn begin(args: ExecuteArgs) -> Result<(Engine, Functions), ActionError> {
+async fn begin(
+    args: ExecuteArgs,
+    most_at_once: Option<NonZeroU32>,
+) -> Result<(Engine, Functions), ActionError> {
     let functions = Functions::of_environment();
     let file = BatchFile::new(args.file);
     functions.check_batch(&Store::open_read(file.clone())?)?;
@@ -69,11 +80,10 @@ async fn begin(args: ExecuteArgs) -> Result<(Engine, Functions), ActionError> {
         sinks: Vec::new(),
         feeding: false,
         max_concurrent: args.slots.max_concurrent,
+        most_at_once,
         unpause: true,
     })
     .await?;
-    let slots = engine.info().settings.max_concurrent;
-    let _ = raise_open_files(slots.get().into());
     let open = lock(engine.store()).overview()?.open();
     tell_parent(Ok(&StartReply {
         batch: engine.info().batch.to_string(),
@@ -84,4 +94,27 @@ async fn begin(args: ExecuteArgs) -> Result<(Engine, Functions), ActionError> {
     }));
     let _ = close_stdio();
     Ok((engine, functions))
+}
+
+/// How many tasks the limits of the system allow at once, where they are fewer than are asked for. That is a matter for
+/// the log.
+fn most_at_once(
+    file: &BatchFile,
+    asked_for: Option<NonZeroU32>,
+) -> Result<Option<NonZeroU32>, ActionError> {
+    let wanted = match asked_for {
+        Some(slots) => slots,
+        None => {
+            Store::open_read(file.clone())?
+                .info()?
+                .settings
+                .max_concurrent
+        }
+    };
+    let limited = limited_to(wanted)
+        .map_err(|limit| ActionError::Start(CliError::Limit(limit).to_string()))?;
+    Ok(limited.map(|(most, limit)| {
+        tell(format_args!("bex: {}", fewer(most, wanted, &limit)));
+        most
+    }))
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use batch_mcp::{HttpOptions, ServeHttpError, new_token, serve_http, serve_stdio};
+use batch_runtime::start_runtime;
 
 use crate::agent::agent;
 use crate::args::{HttpAddress, McpArgs};
@@ -17,10 +18,8 @@ const LONGEST_TOKEN: u64 = 4096;
 
 pub(crate) fn run(args: McpArgs) -> Result<Exit, CliError> {
     let agent = agent(&args.limits)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = start_runtime(builder.worker_threads(2).enable_all())
         .map_err(|error| CliError::System("start the runtime", error))?;
     let served = runtime.block_on(async {
         match args.http {

@@ -9,16 +9,16 @@ use batch_actions::{
     ResultsRequest, Room, State, Until, ask_executor, merge, results, status, status_of, wait,
 };
 use batch_export::{AtomicFile, Format};
-use batch_process::{ControlSignals, guard, raise_open_files};
+use batch_process::ControlSignals;
 use batch_store::{BatchFile, BatchInfo, Durability, Store};
 
 use crate::args::{ResumeArgs, RunArgs};
-use crate::commands::run::runtime;
+use crate::capacity::{guarded, most_at_once};
+use crate::commands::run::{runtime, runtime_within};
 use crate::commands::start::in_background;
 use crate::commands::wanted::print_results;
 use crate::exit::{CliError, Exit};
 use crate::foreground::{Foreground, Onlooker};
-use crate::leftovers::tell_not_ended;
 use crate::output::{OutputPlan, PatientFile, SharedRoom};
 use crate::progress::Screen;
 use crate::reply::{print, tell};
@@ -57,14 +57,14 @@ fn in_foreground(
         return nothing_to_do(&status, &file, output, args);
     }
     // Before anything starts a thread.
-    let guarded = guard::enter(tell_not_ended).unwrap_or_else(|_| guard::Guarded::alone());
+    let guarded = guarded()?;
     output.open_file()?;
     let whole_at_end = WholeResults::of(&mut output, &args.results);
     let max_concurrent = args.slots.max_concurrent;
     let slots = max_concurrent.unwrap_or(info.settings.max_concurrent);
-    let _ = raise_open_files(slots.get().into());
     let screen = Screen::new(args.results.progress);
-    runtime()?.block_on(async {
+    let most_at_once = most_at_once(slots, &screen)?;
+    runtime_within(most_at_once)?.block_on(async {
         let signals = ControlSignals::new(guarded)
             .map_err(|error| CliError::System("listen to signals", error))?;
         let foreground = Foreground {
@@ -79,6 +79,7 @@ fn in_foreground(
             output,
             signals,
             screen,
+            most_at_once,
         };
         foreground.run(None, onlooker).await
     })

@@ -1,26 +1,31 @@
 //! `bex run`: a batch from its first task to its exit code.
 
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 
 use batch_actions::{
     ActionError, AddReply, BatchRequest, Home, Naming, State, ToRun, create_to_run, status,
 };
 use batch_core::{BatchSettings, TaskSpec, variables};
 use batch_export::Format;
-use batch_process::{ControlSignal, ControlSignals, guard, raise_open_files, suspend};
+use batch_process::{ControlSignal, ControlSignals, suspend};
+use batch_runtime::start_runtime;
 use batch_store::{BatchFile, Durability, Origin, Store};
 use tokio::sync::oneshot;
 
 use crate::args::RunArgs;
+use crate::capacity::{guarded, most_at_once};
 use crate::commands::resume::WholeResults;
 use crate::commands::{dry_run, resume, wait};
 use crate::exit::{CliError, Exit};
 use crate::feed::Feeder;
 use crate::foreground::{Foreground, Onlooker, run_in_memory};
 use crate::functions::Functions;
-use crate::leftovers::tell_not_ended;
 use crate::progress::Screen;
 use crate::request::{Source, Work, output_plan};
+
+/// Threads for work that blocks, where there are few to be had.
+const FEW_THREADS: usize = 4;
 
 pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, CliError> {
     let functions = Functions::of_environment();
@@ -33,22 +38,23 @@ pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, C
         return dry_run::show(work);
     }
     // Before anything starts a thread.
-    let guarded = guard::enter(tell_not_ended).unwrap_or_else(|_| guard::Guarded::alone());
+    let guarded = guarded()?;
     let (settings, work) = source.load(&args, &registry)?;
     if let Work::Plan(plan) = &work {
         check_variables(plan.tasks().map(|(spec, _)| &**spec))?;
     }
     // Before there is a batch: one whose results cannot be written is not begun.
     output.open_file()?;
-    let _ = raise_open_files(settings.max_concurrent.get().into());
     let screen = Screen::new(args.results.progress);
-    runtime()?.block_on(async {
+    let most_at_once = most_at_once(settings.max_concurrent, &screen)?;
+    runtime_within(most_at_once)?.block_on(async {
         let signals = ControlSignals::new(guarded)
             .map_err(|error| CliError::System("listen to signals", error))?;
         let onlooker = Onlooker {
             output,
             signals,
             screen,
+            most_at_once,
         };
         let Some(durability) = args.durability.of_store() else {
             return run_in_memory(settings, work, &functions, onlooker).await;
@@ -138,10 +144,13 @@ async fn look_ahead(work: Work, signals: &mut ControlSignals) -> Result<Ahead, C
     };
     let (sender, mut first) = oneshot::channel();
     // Not one of the runtime's threads: nobody waits for it when it reads in vain.
-    std::thread::spawn(move || {
+    let read = move || {
         stream.peek();
         let _ = sender.send(stream);
-    });
+    };
+    std::thread::Builder::new()
+        .spawn(read)
+        .map_err(|error| CliError::System("start a thread to read the input", error))?;
     let mut stream = loop {
         let signal = tokio::select! {
             seen = &mut first => break seen.expect("it reads, and does not panic"),
@@ -183,9 +192,18 @@ fn source_file(args: &RunArgs) -> Option<String> {
 }
 
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
+    runtime_within(None)
+}
+
+/// A runtime that leaves the processes to the tasks where the limits of the system allow few.
+pub(crate) fn runtime_within(
+    most_at_once: Option<NonZeroU32>,
+) -> Result<tokio::runtime::Runtime, CliError> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    if most_at_once.is_some() {
+        builder.max_blocking_threads(FEW_THREADS);
+    }
+    start_runtime(builder.enable_all())
         .map_err(|error| CliError::System("start the runtime", error))
 }
 
@@ -209,7 +227,7 @@ async fn run_stored(
         Work::Stream(stream) => {
             let mut request = request.clone();
             request.origin.unread = true;
-            (home.create_claimed(&request)?, Some(Feeder::start(stream)))
+            (home.create_claimed(&request)?, Some(Feeder::start(stream)?))
         }
     };
     let fail_fast = request.settings.fail_fast;

@@ -1,6 +1,6 @@
 //! The verbs over stored batches from outside. Without an executor: `add`, `look`, `change`, `templates`. With one:
 //! `live`, `states`, `background`, `resume`, `crash`, `busy`, `debris`, `full_disk`, `ownership`, `silent`, `leftovers`,
-//! `memory`, `other_user`. What goes wrong between commands: `incomplete`, `races`.
+//! `memory`, `other_user`, `shortage`. What goes wrong between commands: `incomplete`, `races`.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -37,6 +37,8 @@ mod other_user;
 mod ownership;
 mod races;
 mod resume;
+#[cfg(target_os = "linux")]
+mod shortage;
 #[cfg(target_os = "linux")]
 mod silent;
 mod states;

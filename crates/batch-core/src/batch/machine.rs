@@ -193,7 +193,7 @@ impl Batch {
         match next {
             State::Waiting { .. } => {}
             State::Ready(place) => {
-                self.ready.push(&mut self.table, id, place.since);
+                self.ready.push(&mut self.table, id, place);
                 return;
             }
             State::Delayed { until } => {

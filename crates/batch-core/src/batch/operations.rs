@@ -159,34 +159,33 @@ impl Batch {
         Ok(())
     }
 
-    /// Takes back an attempt that could not begin for want of resources; it is offered again after a
-    /// delay and does not count.
+    /// Takes back an attempt that did not begin after all, as the system was short of something or it was told to
+    /// end before. It never was: its number is given out again. The task is the next of its priority, or cancelled
+    /// where that was asked for meanwhile.
     ///
     /// # Errors
     /// [`StaleClaim`] when the attempt is not running in this run; nothing is changed then.
-    pub fn postpone(
-        &mut self,
-        token: ClaimToken,
-        delay: Duration,
-        now: Time,
-    ) -> Result<(), StaleClaim> {
-        let (started, ending) = self.check(token)?;
-        let took = now.since(started);
-        let (outcome, then) = match judge(Outcome::Interrupted(None), ending, || {
-            self.timeout_of(token.task)
-        }) {
-            cancelled @ Outcome::Cancelled(_) => (cancelled, Then::Final),
-            _ => (Outcome::Interrupted(None), Then::RetryAt(now.after(delay))),
-        };
-        let ended = Ended {
-            token,
-            outcome,
-            ending,
-            took,
-            at: now,
-        };
-        self.conclude(ended, then, now);
+    pub fn postpone(&mut self, token: ClaimToken, now: Time) -> Result<(), StaleClaim> {
+        let (_, ending) = self.check(token)?;
+        self.take_back(token, now);
+        if let Some(Ending::Cancelled(why)) = ending {
+            let reason = Reason::Cancelled(why);
+            self.finish(token.task, Status::Cancelled, Some(reason), now);
+            self.settle_dependents(token.task, Status::Cancelled, token.task, now);
+        } else {
+            self.transition(token.task, State::next(now));
+        }
         Ok(())
+    }
+
+    /// Makes undone that an attempt began. Where its task goes next is for the caller to say.
+    pub(super) fn take_back(&mut self, token: ClaimToken, now: Time) {
+        self.table.open_mut(token.task).attempts -= 1;
+        self.record(Event::StartPostponed {
+            task: token.task,
+            at: now,
+            attempt: token.attempt,
+        });
     }
 
     fn check(&self, token: ClaimToken) -> Result<(Time, Option<Ending>), StaleClaim> {

@@ -10,7 +10,6 @@ use std::num::NonZeroU32;
 use super::table::{Ready, State, Table};
 use crate::ids::TaskId;
 use crate::status::Priority;
-use crate::time::Time;
 
 /// The number of queues of a limit: four priorities, each with retries ahead of first tries.
 const QUEUES: usize = 8;
@@ -55,13 +54,13 @@ impl ReadyQueues {
     }
 
     /// Puts a task at the end of its queue. Its slot must not be ready yet.
-    pub(super) fn push(&mut self, table: &mut Table, id: TaskId, since: Time) {
+    pub(super) fn push(&mut self, table: &mut Table, id: TaskId, ready: Ready) {
         let slot = table.open_mut(id);
-        let again = slot.attempts > 0;
+        let again = ready.again || slot.attempts > 0;
         let queue = &mut self.groups[slot.group as usize].queues[place(slot.priority, again)];
         let prev = queue.tail.replace(id);
         slot.state = State::Ready(Ready {
-            since,
+            since: ready.since,
             seq: self.next_seq,
             prev,
             next: None,

@@ -47,6 +47,8 @@ pub enum PastState {
     },
     /// It waited to be released.
     Held,
+    /// It had been given out when its executor died, and is known not to have begun.
+    GivenOut,
     /// It was running when its executor died.
     Running {
         /// When the attempt began.
@@ -107,6 +109,11 @@ impl Batch {
                 last_seen,
                 deaths,
             } => self.recover(id, started, last_seen.max(started), deaths, now),
+            PastState::GivenOut => {
+                let token = self.begin_again(id, now);
+                self.take_back(token, now);
+                self.transition(id, State::next(now));
+            }
         }
         if self.is_over && self.table.final_status(id).is_none() {
             self.cancel_late(id, now);
@@ -129,6 +136,24 @@ impl Batch {
 
     /// Lets the attempt that was cut off begin and end once more, on the way that every attempt goes.
     fn recover(&mut self, id: TaskId, started: Time, at: Time, deaths: u32, now: Time) {
+        let token = self.begin_again(id, started);
+        let (outcome, then) = if deaths >= Self::MAX_DEATHS {
+            (Outcome::Failed(Arc::new(quarantined(deaths))), Then::Final)
+        } else {
+            self.after_interruption(id, None)
+        };
+        let ended = Ended {
+            token,
+            outcome,
+            ending: None,
+            took: at.since(started),
+            at,
+        };
+        self.conclude(ended, then, now);
+    }
+
+    /// Lets the last attempt of an earlier run begin once more.
+    fn begin_again(&mut self, id: TaskId, started: Time) -> ClaimToken {
         let slot = self.table.open_mut(id);
         slot.attempts = slot.attempts.max(1);
         let token = ClaimToken {
@@ -153,19 +178,7 @@ impl Batch {
             slot: number,
             waited: Duration::ZERO,
         });
-        let (outcome, then) = if deaths >= Self::MAX_DEATHS {
-            (Outcome::Failed(Arc::new(quarantined(deaths))), Then::Final)
-        } else {
-            self.after_interruption(id, None)
-        };
-        let ended = Ended {
-            token,
-            outcome,
-            ending: None,
-            took: at.since(started),
-            at,
-        };
-        self.conclude(ended, then, now);
+        token
     }
 
     /// Adds a task that finished in an earlier run, with the next id: only its status is kept, for the

@@ -289,15 +289,65 @@ fn what_could_not_begin_is_offered_again_whatever_the_task_says() {
         let spec = Arc::new(TaskSpec::new("x").with_on_interrupt(on_interrupt));
         let id = batch.submit_one(spec, &[], at(0));
         let claim = batch.claim(at(1)).unwrap();
-        batch
-            .postpone(claim.token, Duration::from_secs(1), at(1))
-            .unwrap();
+        batch.postpone(claim.token, at(1)).unwrap();
         assert_eq!(
-            batch.task(id).unwrap().reason,
-            Some(QueuedReason::Delayed { until: at(2) })
+            batch.postpone(claim.token, at(1)),
+            Err(StaleClaim(claim.token))
         );
+        assert_eq!(batch.task(id).unwrap().reason, Some(QueuedReason::Ready));
         batch.cancel(id, at(1)).unwrap();
     }
+}
+
+#[test]
+fn what_could_not_begin_is_no_attempt_and_keeps_its_turn() {
+    let mut batch = batch(2);
+    let ids: Vec<TaskId> = (0..4)
+        .map(|_| batch.submit_one(Arc::new(TaskSpec::new("x")), &[], at(0)))
+        .collect();
+    let claims = [batch.claim(at(1)).unwrap(), batch.claim(at(1)).unwrap()];
+    for claim in &claims {
+        batch.postpone(claim.token, at(1)).unwrap();
+    }
+    let stats = batch.stats();
+    assert_eq!(
+        (
+            stats.count(Status::Queued),
+            stats.interrupted,
+            stats.attempts
+        ),
+        (4, 0, 0)
+    );
+    for id in &ids[..2] {
+        let claim = batch.claim(at(2)).unwrap();
+        assert_eq!((claim.token.task, claim.token.attempt), (*id, 1));
+    }
+    // One that is cancelled before it could begin has had no attempt.
+    batch.cancel(ids[0], at(3)).unwrap();
+    batch.postpone(claims[0].token, at(3)).unwrap();
+    assert_eq!(batch.status(ids[0]), Some(Status::Cancelled));
+    let mut events = Vec::new();
+    batch.take_events(&mut events);
+    assert!(
+        !events
+            .iter()
+            .any(|event| matches!(event, Event::AttemptEnded { .. }))
+    );
+    assert_eq!(batch.stats().count(Status::Cancelled), 1);
+}
+
+#[test]
+fn what_a_dead_executor_had_not_begun_is_no_attempt() {
+    let mut batch = batch(1);
+    let past = Past {
+        attempts: 3,
+        state: PastState::GivenOut,
+        ..running(OnInterrupt::Rerun, 2)
+    };
+    batch.restore(past, at(100));
+    let claim = batch.claim(at(101)).unwrap();
+    assert_eq!(claim.token.attempt, 3);
+    assert_eq!(batch.stats().interrupted, 0);
 }
 
 #[test]

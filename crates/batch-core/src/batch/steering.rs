@@ -205,7 +205,7 @@ impl Batch {
             State::Ready(ready) => {
                 self.ready.remove(&mut self.table, id);
                 self.table.open_mut(id).priority = priority;
-                self.ready.push(&mut self.table, id, ready.since);
+                self.ready.push(&mut self.table, id, ready);
             }
             _ => self.table.open_mut(id).priority = priority,
         }

@@ -114,6 +114,17 @@ impl State {
         })
     }
 
+    /// Ready since a time, and ahead of those that were not tried before.
+    pub(super) fn next(since: Time) -> Self {
+        match Self::ready(since) {
+            Self::Ready(ready) => Self::Ready(Ready {
+                again: true,
+                ..ready
+            }),
+            other => other,
+        }
+    }
+
     /// Nothing more becomes of it by itself.
     pub(super) fn is_over(self) -> bool {
         matches!(self, Self::Done(_) | Self::Removed)

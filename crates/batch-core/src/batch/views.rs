@@ -151,6 +151,11 @@ impl Batch {
         self.stopped_early
     }
 
+    /// Whether a task would start if there were a slot for it.
+    pub fn has_ready(&self) -> bool {
+        !self.paused && !self.stopping && !self.ready.is_empty()
+    }
+
     /// Whether nothing runs and nothing will start by itself: all tasks are finished, or it was stopped, or
     /// all that is left are held tasks and those that wait for them.
     pub fn is_settled(&self) -> bool {

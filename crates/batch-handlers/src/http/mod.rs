@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use batch_core::{Failure, FailureKind, Json, Output, ParamProblem, Secrets};
+use batch_process::shortage;
 use batch_runtime::{AttemptError, Handler, TaskContext};
 use reqwest::header::{AUTHORIZATION, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
@@ -100,7 +101,7 @@ struct Sent {
 
 impl HttpHandler {
     /// Sends a request, and sends it on where the answers say so.
-    async fn send(&self, asked: Asked, what: &str, secrets: &Secrets) -> Result<Sent, Failure> {
+    async fn send(&self, asked: Asked, what: &str, secrets: &Secrets) -> Result<Sent, AttemptError> {
         let client = self.client()?;
         let mut request = asked.request;
         move_credentials(client, &mut request);
@@ -115,7 +116,7 @@ impl HttpHandler {
                 .try_clone()
                 .expect("a body that is held in memory can be sent again");
             let response = client.execute(again).await;
-            let response = response.map_err(|error| failed(&described(&request), &error))?;
+            let response = response.map_err(|error| not_sent(&described(&request), &error))?;
             let next = match asked.redirects {
                 None => None,
                 Some(_) => {
@@ -132,12 +133,12 @@ impl HttpHandler {
             };
             let place = (next.method().clone(), next.url().clone());
             if seen.contains(&place) {
-                return Err(lost("redirects in a circle".to_owned()));
+                return Err(lost("redirects in a circle".to_owned()).into());
             }
             if seen.len() > asked.redirects.unwrap_or_default() as usize {
                 let most = seen.len() - 1;
                 let help = "allow more with \"redirects\": N, or take the answer with \"redirects\": false";
-                return Err(lost(format!("redirects more than {most} times; {help}")));
+                return Err(lost(format!("redirects more than {most} times; {help}")).into());
             }
             seen.push(place);
             request = next;
@@ -193,6 +194,18 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
     // A date that has passed asks for no pause.
     Some(Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or_default())
+}
+
+/// A request that brought no answer. Where there is no connection for want of something, it has not even begun.
+fn not_sent(what: &str, error: &reqwest::Error) -> AttemptError {
+    let mut cause = error.source().filter(|_| error.is_connect());
+    while let Some(error) = cause {
+        if let Some(what) = error.downcast_ref().and_then(shortage) {
+            return AttemptError::Busy(what);
+        }
+        cause = error.source();
+    }
+    failed(what, error).into()
 }
 
 fn failed(what: &str, error: &reqwest::Error) -> Failure {

@@ -160,7 +160,8 @@ fn become_program(plan: &Plan<'_>) -> io::Error {
     }
 }
 
-/// The signals that children get at their default: SIGPIPE, and all that are not ignored. An exec does the same
+/// The signals that children get at their default: those that we ignore (SIGPIPE, SIGXFSZ), and all that are not
+/// ignored. An exec does the same
 /// with the latter, but until then they would run handlers of ours. Of those beyond the standard ones only who has
 /// a handler when the first process starts, and so SIGABRT, for which C libraries take a lock.
 fn signals_to_reset() -> &'static [c_int] {
@@ -169,7 +170,7 @@ fn signals_to_reset() -> &'static [c_int] {
     SIGNALS.get_or_init(|| {
         let resets = |signal: &c_int| match *signal {
             libc::SIGKILL | libc::SIGSTOP => false,
-            libc::SIGPIPE => true,
+            libc::SIGPIPE | libc::SIGXFSZ => true,
             1..=STANDARD if *signal != libc::SIGABRT => !is_ignored(*signal),
             other => !matches!(action(other), None | Some(libc::SIG_IGN | libc::SIG_DFL)),
         };

@@ -87,6 +87,12 @@ pub(crate) fn is_ignored(signal: c_int) -> bool {
     action(signal) == Some(libc::SIG_IGN)
 }
 
+/// Has this process ignore a signal.
+pub(crate) fn ignore(signal: c_int) {
+    // SAFETY: to be ignored runs no code of this process.
+    unsafe { libc::signal(signal, libc::SIG_IGN) };
+}
+
 /// What this process does at a signal: an address of a function, or one of two constants; `None` of what is no signal.
 fn action(signal: c_int) -> Option<libc::sighandler_t> {
     let mut action = default_action();
@@ -194,13 +200,26 @@ pub(crate) fn watch_readable<T: Owner>(fd: T) -> io::Result<AsyncFd<T>> {
 
 /// The soft and hard limit of open files of this process.
 pub(crate) fn open_files() -> io::Result<(u64, u64)> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = zero_limit();
     // SAFETY: the pointer is to a live value of the right type.
     check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
     Ok((limit.rlim_cur, limit.rlim_max))
+}
+
+/// The soft limit of the processes of this user; the greatest number there is where there is none.
+#[cfg(target_os = "linux")]
+pub(crate) fn most_processes() -> io::Result<u64> {
+    let mut limit = zero_limit();
+    // SAFETY: the pointer is to a live value of the right type.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_NPROC, &raw mut limit) })?;
+    Ok(limit.rlim_cur)
+}
+
+fn zero_limit() -> libc::rlimit {
+    libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    }
 }
 
 /// Sets the soft and hard limit of open files of this process.

@@ -64,12 +64,14 @@ impl Attributes {
     }
 }
 
-/// The signals that children get at their default: SIGPIPE, and all that are not ignored. An exec does the same
+/// The signals that children get at their default: those that we ignore (SIGPIPE, SIGXFSZ), and all that are not
+/// ignored. An exec does the same
 /// with the latter; but of those not named the C library asks first, and resets one by one, in each child.
 fn signals_to_reset() -> &'static [c_int] {
     static SIGNALS: OnceLock<Vec<c_int>> = OnceLock::new();
     SIGNALS.get_or_init(|| {
-        let resets = |signal: &c_int| *signal == libc::SIGPIPE || !is_ignored(*signal);
+        let ours = |signal: c_int| matches!(signal, libc::SIGPIPE | libc::SIGXFSZ);
+        let resets = |signal: &c_int| ours(*signal) || !is_ignored(*signal);
         (1..=LAST_SIGNAL).filter(resets).collect()
     })
 }

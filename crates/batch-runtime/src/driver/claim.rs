@@ -1,9 +1,8 @@
-//! What starts: claims, their way to the workers, and fewer at once for want of resources.
+//! What starts: claims, and their way to the workers.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use batch_core::{ClaimToken, OnInterrupt};
+use batch_core::OnInterrupt;
 
 use super::Driver;
 use crate::cancel::CancelToken;
@@ -13,11 +12,14 @@ use crate::worker::Job;
 
 impl Driver {
     pub(super) fn claim(&mut self) {
-        if self.control_only || self.held {
+        if !self.may_claim() {
             return;
         }
+        self.try_more();
         let now = self.clock.now();
-        while let Some(claim) = self.batch.claim(now) {
+        while !self.has_no_slot()
+            && let Some(claim) = self.batch.claim(now)
+        {
             let slot = claim.slot as usize;
             if slot >= self.tokens.len() {
                 self.tokens.resize_with(slot + 1, CancelToken::new);
@@ -37,6 +39,10 @@ impl Driver {
             self.careful |= self.is_careful(&job);
             self.jobs.push(job);
         }
+    }
+
+    pub(super) fn may_claim(&self) -> bool {
+        !self.control_only && !self.held
     }
 
     /// Whether all that happened must be on disk before a job starts: so that nobody runs it again who
@@ -64,35 +70,7 @@ impl Driver {
     }
 
     pub(super) fn start(&mut self) {
-        if let Some(log) = &mut self.start_log
-            && !self.jobs.is_empty()
-        {
-            let claims: Vec<(u32, ClaimToken)> =
-                self.jobs.iter().map(|job| (job.slot, job.token)).collect();
-            log.starting(&claims);
-        }
         self.workers
             .hand_out(&mut self.jobs, self.batch.running() as usize);
-    }
-
-    /// Fewer at once, for a while.
-    pub(super) fn hold_back(&mut self) {
-        let before = self.batch.concurrency();
-        let others = self.batch.running().saturating_sub(1).min(before);
-        self.wanted = self.wanted.or(NonZeroU32::new(before));
-        let fewer = NonZeroU32::new(others).unwrap_or(NonZeroU32::MIN);
-        self.batch.set_concurrency(fewer, self.clock.now());
-    }
-
-    /// One more at once, until as many as were asked for.
-    pub(super) fn relax(&mut self) {
-        let Some(wanted) = self.wanted else { return };
-        let more = NonZeroU32::MIN
-            .saturating_add(self.batch.concurrency())
-            .min(wanted);
-        self.batch.set_concurrency(more, self.clock.now());
-        if more == wanted {
-            self.wanted = None;
-        }
     }
 }

@@ -34,10 +34,10 @@ impl Driver {
             Command::Resume => self.batch.resume(now),
             Command::Hold(held) => self.held = held,
             Command::SetConcurrency(slots) => {
-                self.wanted = None;
-                self.batch.set_concurrency(slots, now);
+                self.asked_for = slots;
+                self.fit_slots();
             }
-            Command::Concurrency(reply) => answer(reply, self.concurrency()),
+            Command::Concurrency(reply) => answer(reply, self.asked_for.get()),
             Command::SetPriority(tasks, priority, reply) => {
                 answer(reply, self.set_priority(tasks, priority, now));
             }
@@ -139,11 +139,6 @@ impl Driver {
             .into_iter()
             .filter_map(|task| change(self, task).err().map(|error| (task, error)))
             .collect()
-    }
-
-    fn concurrency(&self) -> u32 {
-        let asked_for = self.wanted.map(std::num::NonZeroU32::get);
-        asked_for.unwrap_or_else(|| self.batch.concurrency())
     }
 
     fn snapshot(&self, now: Time) -> Snapshot {

@@ -120,6 +120,14 @@ impl Bench {
         self.record();
     }
 
+    /// An attempt that was given out does not begin after all.
+    pub(crate) fn postpone(&mut self, index: usize) {
+        let claim = self.claims.remove(index);
+        self.started.remove(&claim.token.task);
+        self.batch.postpone(claim.token, self.now).unwrap();
+        self.record();
+    }
+
     pub(crate) fn pass(&mut self, time: Duration) {
         self.now = self.now.after(time);
         self.batch.handle_timers(self.now);
@@ -154,8 +162,19 @@ impl Bench {
 
     /// The executor dies: what was not written is gone. Another one takes over.
     pub(crate) fn die(&mut self) {
+        self.die_with(false);
+    }
+
+    /// The executor dies before anything that it had given out has begun.
+    pub(crate) fn die_before_starts(&mut self) {
+        self.started.clear();
+        self.die_with(true);
+    }
+
+    fn die_with(&mut self, knows_all_starts: bool) {
         let left = LeftBehind {
             started: std::mem::take(&mut self.started),
+            knows_all_starts,
             run: self.run,
             last_seen: lock(&self.store).last_run().unwrap().unwrap().seen_at,
         };

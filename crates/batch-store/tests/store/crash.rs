@@ -196,3 +196,48 @@ fn an_attempt_whose_end_was_lost_is_not_on_record_as_running() {
         .collect();
     assert_eq!(ends, [(1, "interrupted"), (2, "interrupted")]);
 }
+
+#[test]
+fn what_was_given_out_and_did_not_begin_is_no_death_and_no_attempt() {
+    let mut bench = Bench::new();
+    let held = TaskSpec::new("x").with_on_interrupt(OnInterrupt::Hold);
+    bench.add(&[(TaskSpec::new("x"), vec![]), (held, vec![])]);
+    let [first, second] = [0, 1].map(TaskId::from_index);
+    for _ in 0..4 {
+        assert!(bench.claim().is_some());
+        bench.flush_all().unwrap();
+        bench.die_before_starts();
+        bench.check();
+    }
+    let records = bench.records();
+    assert!(records[0].attempts.is_empty(), "{records:?}");
+    assert_eq!(records[0].started_at, None);
+    assert_eq!(bench.batch.status(first), Some(Status::Queued));
+    // Of one that must not run twice nobody takes the risk.
+    while bench.claim().is_some() {}
+    bench.flush_all().unwrap();
+    bench.die_before_starts();
+    let reason = bench.batch.task(second).unwrap().reason;
+    assert_eq!(reason, Some(QueuedReason::Held));
+    let token = bench.claim().unwrap();
+    assert_eq!((token.task, token.attempt), (first, 1));
+}
+
+#[test]
+fn a_start_that_was_put_off_leaves_no_trace_in_the_file() {
+    let mut bench = Bench::new();
+    bench.add(&[(TaskSpec::new("x"), vec![])]);
+    for _ in 0..3 {
+        bench.claim().unwrap();
+        // On record as running.
+        bench.flush_all().unwrap();
+        bench.postpone(0);
+        bench.check();
+    }
+    let record = &bench.records()[0];
+    assert_eq!((record.attempts.len(), record.started_at), (0, None));
+    bench.claim().unwrap();
+    bench.report(0, completed("out"));
+    bench.check();
+    assert_eq!(bench.records()[0].attempts.len(), 1);
+}

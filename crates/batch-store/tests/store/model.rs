@@ -72,6 +72,7 @@ fn fold(events: &[Event]) -> BTreeMap<TaskId, Known> {
                 });
             }
             Event::Started { task, .. } => known(&mut all, *task).status = Status::Running,
+            Event::StartPostponed { task, .. } => known(&mut all, *task).status = Status::Queued,
             Event::AttemptEnded {
                 task,
                 attempt,

@@ -13,6 +13,7 @@ pub(crate) enum Op {
     Add(Vec<NewTask>),
     Claim,
     End(u8, Ending),
+    Postpone(u8),
     Cancel(u8),
     Retry(u8),
     Release(u8),
@@ -68,6 +69,7 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
         2 => proptest::collection::vec(new_task(), 1..4).prop_map(Op::Add),
         5 => Just(Op::Claim),
         5 => (any::<u8>(), ending).prop_map(|(which, ending)| Op::End(which, ending)),
+        2 => any::<u8>().prop_map(Op::Postpone),
         1 => any::<u8>().prop_map(Op::Cancel),
         1 => any::<u8>().prop_map(Op::Retry),
         1 => any::<u8>().prop_map(Op::Release),
@@ -115,6 +117,11 @@ pub(crate) fn apply(bench: &mut Bench, op: &Op) {
                     Ending::Interrupted => Outcome::Interrupted(None),
                 };
                 bench.report(*which as usize % bench.claims.len(), outcome);
+            }
+        }
+        Op::Postpone(which) => {
+            if !bench.claims.is_empty() {
+                bench.postpone(*which as usize % bench.claims.len());
             }
         }
         Op::Cancel(number) => {

@@ -28,6 +28,7 @@ enum Operation {
         which: usize,
         ending: Ending,
     },
+    Postpone(usize),
     ReportTwice {
         which: usize,
     },
@@ -103,6 +104,7 @@ fn past() -> impl Strategy<Value = PastWish> {
         4 => Just(PastState::Queued),
         1 => (0u64..40).prop_map(move |s| PastState::Delayed { until: second(s) }),
         1 => Just(PastState::Held),
+        1 => Just(PastState::GivenOut),
         2 => (0u64..9, 0u64..9, 1u32..4).prop_map(move |(started, last_seen, deaths)| PastState::Running {
             started: second(started),
             last_seen: second(last_seen),
@@ -140,6 +142,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         8 => Just(Operation::Claim),
         6 => (any::<usize>(), ending).prop_map(|(which, ending)| Operation::Report { which, ending }),
         1 => any::<usize>().prop_map(|which| Operation::ReportTwice { which }),
+        1 => any::<usize>().prop_map(Operation::Postpone),
         1 => any::<usize>().prop_map(Operation::Cancel),
         1 => any::<usize>().prop_map(Operation::Release),
         1 => (any::<usize>(), priority()).prop_map(|(which, p)| Operation::SetPriority(which, p)),
@@ -182,7 +185,7 @@ proptest! {
         operations in prop::collection::vec(operation(), 1..60)
     ) {
         let new = |operation: &&Operation| !matches!(operation, Operation::Restore(_, past)
-            if matches!(past.state, PastState::Running { .. }));
+            if matches!(past.state, PastState::Running { .. } | PastState::GivenOut));
         let mut pair = Pair::new();
         for operation in operations.iter().filter(new) {
             pair.apply(operation);

@@ -72,11 +72,27 @@ impl Model {
     }
 
     pub(super) fn make_ready(&mut self, index: usize) {
+        self.make_ready_as(index, self.tasks[index].attempts > 0);
+    }
+
+    pub(super) fn make_ready_as(&mut self, index: usize, again: bool) {
         self.seq += 1;
         self.tasks[index].state = ModelState::Ready {
             seq: self.seq,
-            again: self.tasks[index].attempts > 0,
+            again,
         };
+    }
+
+    /// An attempt did not begin after all.
+    pub(super) fn postpone(&mut self, index: usize) {
+        let ModelState::Running { ending, .. } = self.tasks[index].state else {
+            panic!("only what was given out is postponed");
+        };
+        self.tasks[index].attempts -= 1;
+        match ending {
+            Some(ModelEnding::User) => self.cancel_now(index),
+            _ => self.make_ready_as(index, true),
+        }
     }
 
     /// The tasks in a kind of state.
@@ -121,6 +137,10 @@ impl Model {
                 self.tasks[index].state = ModelState::Delayed { until };
             }
             PastState::Delayed { .. } => self.make_ready(index),
+            PastState::GivenOut => {
+                self.tasks[index].attempts = self.tasks[index].attempts.saturating_sub(1);
+                self.make_ready_as(index, true);
+            }
             PastState::Running { deaths, .. } => {
                 self.tasks[index].attempts = self.tasks[index].attempts.max(1);
                 if deaths >= Batch::MAX_DEATHS {

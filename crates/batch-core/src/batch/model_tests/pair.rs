@@ -83,6 +83,7 @@ impl Pair {
             Operation::Reopen(which) => self.reopen(which),
             Operation::Claim => self.claim(),
             Operation::Report { which, ending } => self.report(*which, *ending),
+            Operation::Postpone(which) => self.postpone(*which),
             Operation::ReportTwice { which } => {
                 self.report(*which, Ending::Completed);
                 if let Some(token) = self.last_claim {
@@ -250,12 +251,27 @@ impl Pair {
         }
     }
 
-    pub(super) fn report_task(&mut self, index: usize, ending: Ending) {
-        let token = ClaimToken {
+    fn postpone(&mut self, which: usize) {
+        let running = self.model.running();
+        if running.is_empty() {
+            return;
+        }
+        let index = running[which % running.len()];
+        let now = self.now();
+        self.batch.postpone(self.token(index), now).unwrap();
+        self.model.postpone(index);
+    }
+
+    fn token(&self, index: usize) -> ClaimToken {
+        ClaimToken {
             task: TaskId::from_index(index),
             attempt: self.model.tasks[index].attempts,
             run: crate::RunId::default(),
-        };
+        }
+    }
+
+    pub(super) fn report_task(&mut self, index: usize, ending: Ending) {
+        let token = self.token(index);
         let outcome = match ending {
             Ending::Completed => Outcome::Completed(None),
             Ending::Failed | Ending::GivenUp => Outcome::Failed(Arc::new(Failure::error("no"))),
@@ -316,8 +332,8 @@ impl Pair {
             return;
         }
         self.model.tasks[index].priority = priority;
-        if matches!(self.model.tasks[index].state, ModelState::Ready { .. }) {
-            self.model.make_ready(index);
+        if let ModelState::Ready { again, .. } = self.model.tasks[index].state {
+            self.model.make_ready_as(index, again);
         }
     }
 

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::model::ModelState;
 use super::pair::{Pair, ids, settings};
 use super::{Ending, Operation, operation};
+use crate::batch::table::State;
 use crate::batch::{Batch, Carried, Past, PastState};
 use crate::event::Then;
 use crate::ids::TaskId;
@@ -62,6 +63,11 @@ impl Journal {
                     last_seen: *at,
                     deaths: 1,
                 };
+            }
+            Event::StartPostponed { task, attempt, .. } => {
+                let past = self.open(*task);
+                past.attempts = attempt - 1;
+                past.state = PastState::Queued;
             }
             Event::AttemptEnded {
                 task,
@@ -158,9 +164,14 @@ fn ready(batch: &Batch) -> BTreeMap<(usize, bool), BTreeSet<TaskId>> {
     let mut last = None;
     for id in batch.ready.in_order(&batch.table) {
         let slot = batch.table.get(id).unwrap();
+        let State::Ready(place) = slot.state else {
+            panic!("task {id} is in a queue");
+        };
+        let order = (slot.priority.rank(), !place.again);
+        assert!(last <= Some(order), "the groups come in order");
+        last = Some(order);
+        // That a start was postponed is forgotten: the task has had no attempt.
         let key = (slot.priority.rank(), slot.attempts == 0);
-        assert!(last <= Some(key), "the groups come in order");
-        last = Some(key);
         groups.entry(key).or_default().insert(id);
     }
     groups
