@@ -368,7 +368,9 @@ impl Check {
             | b"unalias" => {
                 self.refuse_evaluated(rest);
             }
-            b"printf" | b"print" if self.rules.is_eager => self.refuse_evaluated(rest),
+            b"printf" | b"print" if self.rules.is_eager && !takes_text(rest) => {
+                self.refuse_evaluated(rest);
+            }
             b"printf" | b"print" => {
                 let name = rest.iter().skip_while(|word| word.text != b"-v").nth(1);
                 let name: Vec<Word> = name.into_iter().cloned().collect();
@@ -448,6 +450,15 @@ fn without_lead(words: &[Word]) -> &[Word] {
         (!word.is_quoted && RESERVED.contains(&&*word.text)) || assignment(word).is_some()
     };
     &words[words.iter().take_while(is_before).count()..]
+}
+
+/// Whether the format of `printf` takes texts only: numbers are calculated by some shells.
+fn takes_text(words: &[Word]) -> bool {
+    words.first().is_some_and(|format| {
+        let mut fields = format.text.split(|byte| *byte == b'%').skip(1);
+        let is_text = |field: &[u8]| matches!(field.first(), None | Some(b's' | b'b' | b'q'));
+        !format.text.contains(&UNKNOWN) && fields.all(is_text)
+    })
 }
 
 /// Whether a word ends a group of commands.

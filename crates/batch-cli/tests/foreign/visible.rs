@@ -42,7 +42,12 @@ fn a_dry_run_shows_items_names_and_scripts() {
             FOREIGN,
         ],
     ] {
-        shows(&place.bex(args).expect(0));
+        let ended = place.bex(args).expect(0);
+        // JSON has escapes of its own.
+        match args.contains(&"--function") {
+            true => is_clean(&ended),
+            false => shows(&ended),
+        }
     }
     place.tasks(&json!([{"name": FOREIGN, "command": ["true"]}, {"shell": FOREIGN}, {"function": "simulate", "id": FOREIGN}]));
     let ended = place.bex(&["run", "--dry-run", "tasks.json"]).expect(0);
