@@ -19,7 +19,7 @@ fn refused(place: &Place, args: &[&str], wanted: &str) {
 fn a_wait_that_ends_after_the_end_of_the_clock_is_one_without_a_limit() {
     let place = Place::new();
     place.bex(&["run", "--", "true", ":::", "a"]).expect(0);
-    for long in ["213503982334601d", "18446744073709551615", "1e19"] {
+    for long in ["213503982334601d", "18446744073709549568", "1e19"] {
         place.bex(&["wait", "--timeout", long]).expect(0);
     }
     for wrong in [
@@ -58,7 +58,8 @@ fn durations_of_ages_can_be_given_to_tasks() {
         let ended = place
             .bex(&["run", "--durability", durability, "tasks.json"])
             .expect(1);
-        assert!(ended.stderr.contains("1 completed, 1 failed"), "{ended:?}");
+        let counts = "1 completed (1 flaky), 1 failed in";
+        assert!(ended.stderr.contains(counts), "{ended:?}");
     }
 }
 

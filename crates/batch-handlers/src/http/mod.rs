@@ -106,7 +106,10 @@ impl HttpHandler {
         let mut request = asked.request;
         move_credentials(client, &mut request);
         let secrets = with_credentials(secrets, &request);
-        let until = asked.timeout.map(|timeout| Instant::now() + timeout);
+        // What is past the end of the clock is no limit.
+        let until = asked
+            .timeout
+            .and_then(|timeout| Instant::now().checked_add(timeout));
         let lost = |why: String| Failure::error(format!("{what}: {why}")).permanent();
         let mut seen = vec![(request.method().clone(), request.url().clone())];
         loop {

@@ -1,5 +1,6 @@
 //! One declared parameter of a template, and what values it takes: [`Param`], [`ParamType`].
 
+use std::collections::HashSet;
 use std::fmt;
 
 use batch_core::nearest;
@@ -183,9 +184,9 @@ impl Param {
             Value::Array(elements) if self.kind == ParamType::List => elements.as_slice(),
             value => std::slice::from_ref(value),
         };
-        let other = elements
-            .iter()
-            .find(|element| !self.choices.is_empty() && !self.choices.contains(element));
+        let choices: HashSet<&Value> = self.choices.iter().collect();
+        let is_other = |element: &&Value| !choices.is_empty() && !choices.contains(*element);
+        let other = elements.iter().find(is_other);
         let Some(other) = other else {
             return Ok(value);
         };

@@ -14,6 +14,8 @@ use super::template::Template;
 pub(super) struct Notes<'a> {
     text: &'a str,
     problems: Vec<ConfigProblem>,
+    /// The last place that was asked for and its line, from which lines behind it are counted.
+    last: (usize, usize),
 }
 
 impl<'a> Notes<'a> {
@@ -21,14 +23,22 @@ impl<'a> Notes<'a> {
         Self {
             text,
             problems: Vec::new(),
+            last: (0, 1),
         }
     }
 
     /// Notes a mistake at a place of the text.
     pub(super) fn add(&mut self, at: Range<usize>, message: String, help: Option<String>) {
-        let before = &self.text.as_bytes()[..at.start.min(self.text.len())];
+        let place = at.start.min(self.text.len());
+        let (from, line) = match self.last {
+            (from, line) if from <= place => (from, line),
+            _ => (0, 1),
+        };
+        let between = &self.text.as_bytes()[from..place];
+        let line = line + between.iter().filter(|byte| **byte == b'\n').count();
+        self.last = (place, line);
         self.problems.push(ConfigProblem {
-            line: before.iter().filter(|byte| **byte == b'\n').count() + 1,
+            line,
             message,
             help,
         });

@@ -56,6 +56,9 @@ impl fmt::Display for ConfigProblem {
     }
 }
 
+/// So many problems are shown, and the number of the rest.
+const MOST_SHOWN: usize = 100;
+
 fn list(path: &Path, problems: &[ConfigProblem]) -> String {
     let count = match problems.len() {
         1 => "1 problem".to_owned(),
@@ -64,6 +67,14 @@ fn list(path: &Path, problems: &[ConfigProblem]) -> String {
     let path = path.display();
     let lines = problems
         .iter()
+        .take(MOST_SHOWN)
         .map(|problem| format!("\n  {path}:{}: {problem}", problem.line));
-    format!("{count} in the configuration{}", lines.collect::<String>())
+    let rest = match problems.len().saturating_sub(MOST_SHOWN) {
+        0 => String::new(),
+        more => format!("\n  … and {more} more"),
+    };
+    format!(
+        "{count} in the configuration{}{rest}",
+        lines.collect::<String>()
+    )
 }
