@@ -6,12 +6,15 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use batch_core::{BatchId, BatchSettings, Time};
-use batch_store::{BatchFile, ContentHash, Durability, NewBatch, Origin, Store, private_folder};
+use batch_export::open_plain;
+use batch_store::{
+    BatchFile, ContentHash, Durability, NewBatch, Origin, Store, open_own, own_folder,
+    private_folder,
+};
 
 use crate::error::ActionError;
 
@@ -27,6 +30,9 @@ use crate::error::ActionError;
 pub struct Home {
     folder: PathBuf,
 }
+
+/// The file of a key holds a number and a path.
+const LONGEST_KEY_FILE: u64 = 64 * 1024;
 
 /// A batch that is to be made.
 #[derive(Clone, Debug, Default)]
@@ -155,13 +161,7 @@ impl Home {
             .map_err(|error| ActionError::io("make the folder", &folder, error))?;
         let path = folder.join(".ids");
         let open = || {
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .open(&path)?;
+            let file = open_own(&path, &folder, OpenOptions::new().read(true).write(true))?;
             file.lock()?;
             Ok(file)
         };
@@ -177,7 +177,13 @@ impl Home {
     /// When that cannot be found out.
     pub fn of_key(&self, key: &str) -> Result<Option<BatchFile>, ActionError> {
         let path = self.key_path(key);
-        let bytes = match fs::read(&path) {
+        let read = || -> io::Result<Vec<u8>> {
+            let mut bytes = Vec::new();
+            let file = open_plain(&path, OpenOptions::new().read(true))?;
+            file.take(LONGEST_KEY_FILE).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let bytes = match read() {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(ActionError::io("read", path, error)),
@@ -200,13 +206,10 @@ impl Home {
         let path = self.key_path(key);
         let folder = self.batches().join("keys");
         let write = || {
-            private_folder(&folder)?;
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&path)?;
+            own_folder(&folder, &self.batches())?;
+            let mut file = open_own(&path, &folder, OpenOptions::new().write(true))?;
+            // Not before it is known whose file it is.
+            file.set_len(0)?;
             let mut text = store.batch().to_string().into_bytes();
             if *store.file() != self.file(store.batch()) {
                 text.push(b'\n');

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use batch_store::{BatchFile, Lease, Store};
+use batch_store::{BatchFile, Store};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use crate::error::ActionError;
+use crate::standing::holder_of;
 use crate::status::{BatchStatus, State, status_of};
 
 const LOOK: Duration = Duration::from_millis(50);
@@ -64,7 +65,7 @@ pub async fn wait_for<E: From<ActionError>>(
     let mut last: Option<BatchStatus> = None;
     loop {
         let now = store.version().map_err(ActionError::from)?;
-        let nobody = Lease::holder(file).map_err(ActionError::from)?.is_none();
+        let nobody = holder_of(file)?.is_none();
         let status = match last.take() {
             Some(status) if version == Some(now) && !nobody => status,
             _ => status_of(&store)?,

@@ -1,12 +1,15 @@
 //! Where a batch lies: [`BatchFile`], the database and the files beside it.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::io::Errno;
+
 use crate::error::StoreError;
+use crate::own_file::own_folder;
 
 /// The database of a batch and the names of what lies beside it.
 ///
@@ -100,6 +103,25 @@ impl BatchFile {
         path.into()
     }
 
+    /// Fails where this process may not change the batch: the database, or the folder that its log lies in.
+    ///
+    /// # Errors
+    /// When that is so. What cannot be told is left to be found by trying.
+    pub(crate) fn check_writable(&self) -> Result<(), StoreError> {
+        for path in [self.place(), self.path.as_path()] {
+            let found = accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS);
+            if let Err(Errno::ACCESS | Errno::ROFS | Errno::PERM) = found {
+                return Err(StoreError::ReadOnly(self.given.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// SQLite's log of what is not in the database yet, and the index of it that those who use it share.
+    pub(crate) fn log_and_index(&self) -> [PathBuf; 2] {
+        [self.beside("-wal"), self.beside("-shm")]
+    }
+
     /// Puts a whole database into its place, for its owner only. There is all of it or none, also after a crash.
     ///
     /// # Errors
@@ -130,10 +152,10 @@ impl BatchFile {
     /// Makes the folder of large outputs, for its owner only.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be made, or there is something else in its place.
     pub fn create_folder(&self) -> Result<PathBuf, StoreError> {
         let folder = self.folder();
-        private_folder(&folder)
+        own_folder(&folder, &self.path)
             .map_err(|error| StoreError::io("make the folder", &folder, error))?;
         Ok(folder)
     }
@@ -152,6 +174,9 @@ impl BatchFile {
             self.lease_path(),
         ];
         files.extend(self.copies());
+        if self.given.is_symlink() {
+            files.push(self.given.clone());
+        }
         let gone = |path: &Path, result: io::Result<()>| match result {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(StoreError::io("remove", path, error))
@@ -185,14 +210,6 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }
-}
-
-/// Makes a folder, and those above it, for its owner only; one that exists stays as it is.
-///
-/// # Errors
-/// When it cannot be made.
-pub fn private_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 #[cfg(test)]

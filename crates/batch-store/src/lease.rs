@@ -14,14 +14,16 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use batch_core::TaskId;
+use batch_export::open_plain;
 
 use crate::error::StoreError;
 use crate::file::BatchFile;
+use crate::own_file::open_own;
 
 const NOTE: u64 = 512;
 const SLOTS: u64 = 1_024;
@@ -84,7 +86,8 @@ impl Lease {
             if !batch.path().exists() {
                 return Err(StoreError::Missing(batch.path().to_owned()).into());
             }
-            let file = open_to_lock(&path).map_err(failed)?;
+            batch.check_writable()?;
+            let file = open_to_lock(&path, batch).map_err(failed)?;
             match lock(&file) {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(LeaseError::Held(read_holder(&file))),
@@ -107,7 +110,7 @@ impl Lease {
     /// When the file cannot be read; there need not be one.
     pub fn holder(batch: &BatchFile) -> Result<Option<Holder>, StoreError> {
         let path = batch.lease_path();
-        let file = match File::open(&path) {
+        let file = match open_plain(&path, OpenOptions::new().read(true)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StoreError::io("open", &path, error)),
@@ -238,14 +241,12 @@ impl Started {
     }
 }
 
-fn open_to_lock(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
+fn open_to_lock(path: &Path, batch: &BatchFile) -> io::Result<File> {
+    open_own(
+        path,
+        batch.path(),
+        OpenOptions::new().read(true).write(true),
+    )
 }
 
 /// Whether a file still lies at its path.

@@ -1,25 +1,21 @@
-//! The tables of a batch file and how a connection to it is opened: [`Connection`]s that are ready to use.
+//! The tables of a batch file: how they are made, and how a file is told by them.
 //!
 //! `docs/batch-file.md` describes the tables for those who query them. What is asked for (`specs`) never
 //! changes, so rows do not grow in place; what became of it (`states`, `attempts`, `outputs`) is added
 //! when it happens. A million tasks are therefore written almost in the order of the file.
 
+use std::collections::HashSet;
 use std::path::Path;
-use std::time::Duration;
 
-use rusqlite::{Connection, MAIN_DB, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, MAIN_DB};
 
 use crate::error::StoreError;
-use crate::file::BatchFile;
 
 /// Marks a database as a batch file: "bexb".
 pub const APPLICATION_ID: i64 = 0x6265_7862;
 
 /// The version of the tables written here.
 pub const VERSION: i64 = 1;
-
-/// How long one waits for others that write.
-const BUSY_TRIES: i32 = 60_000;
 
 /// How much of what happened survives what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -177,91 +173,50 @@ const WRITE_VERSION: usize = 18;
 const READ_VERSION: usize = 19;
 const WITH_LOG: u8 = 2;
 
-/// Opens a file to read and write, or to read only; brings an older one up to date first.
-pub(crate) fn open(
-    file: &BatchFile,
-    write: bool,
-    durability: Durability,
-) -> Result<Connection, StoreError> {
-    let path = file.path();
-    if !path.exists() {
-        return Err(StoreError::Missing(file.shown().to_owned()));
-    }
-    // A reader too must be able to make the shared memory of the write-ahead log.
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, durability)?;
-    let connection = match check(&connection, path) {
-        Ok(()) => connection,
-        Err(Outdated::Error(error)) => return Err(error),
-        Err(Outdated::Old(version)) => {
-            crate::migrate::bring_up_to_date(path, &connection, version)?;
-            connection
-        }
+/// Refuses a file with other tables than those made here. A view or a trigger of its own would have whoever looks at a
+/// file do what its author wants.
+pub(crate) fn check_tables(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let foreign = |what: String| StoreError::Foreign {
+        path: path.to_owned(),
+        what,
     };
-    if !write {
-        connection
-            .pragma_update(None, "query_only", true)
-            .map_err(|error| StoreError::sqlite(path, error))?;
-    }
-    Ok(connection)
-}
-
-fn connect(
-    path: &Path,
-    flags: OpenFlags,
-    durability: Durability,
-) -> Result<Connection, StoreError> {
-    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let open = || {
-        let mut connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_handler(Some(wait_a_millisecond))?;
-        connection.set_prepared_statement_cache_capacity(64);
-        let synchronous = match durability {
-            Durability::Full => "FULL",
-            Durability::Fast => "NORMAL",
+    let failed = |error| StoreError::sqlite(path, error);
+    let mut missing: HashSet<&str> = statements().collect();
+    let mut select = connection
+        .prepare("SELECT type, name, sql FROM sqlite_schema")
+        .map_err(failed)?;
+    let mut rows = select.query([]).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        let text = |column: usize| row.get::<_, Option<String>>(column).map_err(failed);
+        let (kind, name, sql) = (text(0)?, text(1)?.unwrap_or_default(), text(2)?);
+        let is_known = match &sql {
+            // Its own are those that SQLite keeps: numbers given out, and what ANALYZE has found.
+            Some(sql) => missing.remove(sql.as_str()) || sql.starts_with("CREATE TABLE sqlite_"),
+            // The index of a key.
+            None => name.starts_with("sqlite_autoindex_"),
         };
-        connection.execute_batch(&format!(
-            "PRAGMA synchronous = {synchronous};
-             PRAGMA temp_store = MEMORY;
-             PRAGMA cache_size = -16384;
-             PRAGMA wal_autocheckpoint = 4096;
-             PRAGMA journal_size_limit = 67108864;"
-        ))?;
-        Ok(connection)
-    };
-    open().map_err(|error| StoreError::sqlite(path, error))
-}
-
-/// SQLite's own waiting backs off to a tenth of a second; a writer that commits every few milliseconds
-/// would then leave others no chance.
-fn wait_a_millisecond(tries: i32) -> bool {
-    std::thread::sleep(Duration::from_millis(1));
-    tries < BUSY_TRIES
-}
-
-enum Outdated {
-    Error(StoreError),
-    Old(i64),
-}
-
-fn check(connection: &Connection, path: &Path) -> Result<(), Outdated> {
-    let read = |name: &str| {
-        connection
-            .pragma_query_value(None, name, |row| row.get::<_, i64>(0))
-            .optional()
-            .map_err(|error| Outdated::Error(StoreError::sqlite(path, error)))
-    };
-    let application = read("application_id")?;
-    let version = read("user_version")?.unwrap_or_default();
-    if application != Some(APPLICATION_ID) || version < 1 {
-        return Err(Outdated::Error(StoreError::NotABatch(path.to_owned())));
+        if !is_known {
+            let kind = kind.unwrap_or_default();
+            return Err(foreign(format!("the {kind} {name:?} in it is not bex's")));
+        }
     }
-    match version {
-        VERSION => Ok(()),
-        found if found > VERSION => Err(Outdated::Error(StoreError::Newer {
-            path: path.to_owned(),
-            found,
-            known: VERSION,
-        })),
-        old => Err(Outdated::Old(old)),
+    match missing.iter().min() {
+        None => Ok(()),
+        Some(statement) => {
+            let what = statement
+                .split(['(', '\n'])
+                .next()
+                .unwrap_or_default()
+                .trim();
+            Err(foreign(format!("it lacks what {what:?} makes")))
+        }
     }
+}
+
+/// The statements that make the tables, as SQLite keeps them.
+fn statements() -> impl Iterator<Item = &'static str> {
+    TABLES
+        .split(';')
+        .map(str::trim)
+        .filter(|statement| statement.starts_with("CREATE "))
 }

@@ -7,6 +7,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::error::StoreError;
 use crate::file::BatchFile;
+use crate::open;
 use crate::schema::{self, Durability};
 use crate::settings::{self, BatchInfo, NewBatch};
 use crate::shape;
@@ -37,7 +38,7 @@ impl Store {
         })?;
         file.create(&image)?;
         Ok(Self {
-            connection: schema::open(&file, true, durability)?,
+            connection: open::open(&file, true, durability)?,
             file,
             batch: new.batch,
         })
@@ -60,7 +61,7 @@ impl Store {
     }
 
     fn open_as(file: BatchFile, write: bool, durability: Durability) -> Result<Self, StoreError> {
-        let connection = schema::open(&file, write, durability)?;
+        let connection = open::open(&file, write, durability)?;
         let mut store = Self {
             connection,
             file,

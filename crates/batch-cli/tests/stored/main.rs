@@ -1,4 +1,4 @@
-//! The verbs over stored batches from outside. Without an executor: `add`, `look`, `change`, `templates`. With one:
+//! The verbs over stored batches from outside. Without an executor: `add`, `files`, `look`, `change`, `templates`. With one:
 //! `live`, `states`, `background`, `resume`, `crash`.
 
 #[path = "../common/mod.rs"]
@@ -15,6 +15,7 @@ mod background;
 mod change;
 #[cfg(target_os = "linux")]
 mod crash;
+mod files;
 mod live;
 mod look;
 mod resume;
