@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use batch_core::{BatchId, Catalog, Plan, PlanProblem, Surroundings, TaskId, TaskSpec};
-use batch_store::{Adding, BatchFile, ContentHash, Durability, Lease, Store};
+use batch_store::{
+    Adding, BatchFile, ContentHash, Durability, Identity, Lease, Store, first_fingerprint,
+};
 use serde::Serialize;
 
-use crate::engine::{STOPPING, me};
+use crate::engine::STOPPING;
 use crate::error::ActionError;
 use crate::home::{BatchRequest, Home, now};
 use crate::standing::executor_of;
@@ -130,7 +132,7 @@ fn batch_of_key(home: &Home, key: &str) -> Result<Option<Store>, ActionError> {
     if info.next_task > 1 {
         return Ok(None);
     }
-    let lease = Lease::take(store.file(), &me(0));
+    let lease = Lease::take_unsigned(store.file());
     lease.map_err(|error| ActionError::of_lease(store.file(), error))?;
     store.file().remove()?;
     Ok(None)
@@ -150,7 +152,7 @@ fn write_new(
     let mut adding = store.adding(now())?;
     add_plan(&mut adding, plan)?;
     if new.settings.key.is_some() {
-        let content = content_of(plan.tasks().map(|(spec, _)| &**spec));
+        let content = ContentHash::of_all(plan.tasks().map(|(spec, _)| &**spec));
         adding.set_extra("content", &content.to_string())?;
     }
     let added = adding.commit()?;
@@ -178,15 +180,15 @@ fn add_to(
     tasks: Vec<TaskSpec>,
     catalog: &dyn Catalog,
 ) -> Result<AddReply, ActionError> {
-    let limits = store.info()?.settings.limits;
+    let info = store.info()?;
     let (batch, file) = (store.batch(), store.file().clone());
     let mut adding = store.adding(now())?;
-    let Sorted { places, new } = sort(&adding, batch, tasks)?;
+    let Sorted { places, new } = sort(&adding, batch, info.identity, tasks)?;
     let plan = {
         let submitted = |id: &str| adding.find(id).ok().flatten();
         let surroundings = Surroundings {
             catalog,
-            limits: &limits,
+            limits: &info.settings.limits,
             submitted: &submitted,
         };
         Plan::check_in(new, &surroundings).map_err(ActionError::Invalid)?
@@ -222,7 +224,12 @@ struct Sorted {
 }
 
 /// Finds the tasks that are there already, by id and content. An id with other content is an error.
-fn sort(adding: &Adding<'_>, batch: BatchId, tasks: Vec<TaskSpec>) -> Result<Sorted, ActionError> {
+fn sort(
+    adding: &Adding<'_>,
+    batch: BatchId,
+    identity: Identity,
+    tasks: Vec<TaskSpec>,
+) -> Result<Sorted, ActionError> {
     let mut sorted = Sorted {
         places: Vec::with_capacity(tasks.len()),
         new: Vec::with_capacity(tasks.len()),
@@ -235,7 +242,7 @@ fn sort(adding: &Adding<'_>, batch: BatchId, tasks: Vec<TaskSpec>) -> Result<Sor
             continue;
         };
         sorted.places.push(Some(found));
-        if let Some(difference) = difference(&old, &task) {
+        if let Some(difference) = identity.difference(&old, &task) {
             let found = batch.task(found);
             problems.push(PlanProblem {
                 index,
@@ -268,11 +275,11 @@ fn known_task(
 /// The batch that a key has already, if its tasks are these.
 fn existing(store: &Store, key: &str, tasks: &[&TaskSpec]) -> Result<AddReply, ActionError> {
     let batch = store.batch();
-    if store.extra("content")? != Some(content_of(tasks.iter().copied()).to_string()) {
+    if let Some(difference) = difference_of_batches(store, tasks)? {
         return Err(ActionError::KeyTaken {
             key: key.to_owned(),
             batch,
-            difference: difference_of_batches(store, tasks)?,
+            difference,
         });
     }
     let name = |index: usize| batch.task(TaskId::from_index(index)).to_string();
@@ -292,64 +299,43 @@ fn is_executed(file: &BatchFile) -> Result<bool, ActionError> {
     Ok(executor_of(file)?.is_some_and(|executor| executor.note.as_deref() != Some(STOPPING)))
 }
 
-/// The content of tasks as they were given, with their dependencies by name.
-fn content_of<'t>(tasks: impl Iterator<Item = &'t TaskSpec>) -> ContentHash {
-    ContentHash::of_all(tasks.map(|task| {
-        let needs = task.depends_on.iter().map(|id| {
-            let name = TaskSpec::new(&**id);
-            ContentHash::of_task(&name, [])
-        });
-        ContentHash::of_task(task, needs)
-    }))
-}
-
-fn difference_of_batches(store: &Store, tasks: &[&TaskSpec]) -> Result<String, ActionError> {
-    let mut old: Vec<Arc<TaskSpec>> = Vec::new();
+/// How the tasks of a batch differ from those given for its key, in a few words; `None` when they do not.
+fn difference_of_batches(
+    store: &Store,
+    tasks: &[&TaskSpec],
+) -> Result<Option<String>, ActionError> {
+    let info = store.info()?;
+    let identity = info.identity;
+    let content = store.extra("content")?.unwrap_or_default();
+    if identity == Identity::Second
+        && content == ContentHash::of_all(tasks.iter().copied()).to_string()
+    {
+        return Ok(None);
+    }
     let selection = batch_store::Selection {
         without_outputs: true,
         ..batch_store::Selection::default()
     };
+    let mut different = None;
     store.for_each_task::<ActionError>(&selection, |record| {
-        old.push(record.spec);
-        Ok(old.len() <= tasks.len())
+        let index = record.task.index();
+        let given = tasks.get(index);
+        let difference = given.and_then(|task| identity.difference(&record.spec, task));
+        different = difference.map(|how| format!("task {} differs: {how}", index + 1));
+        Ok(given.is_some() && different.is_none())
     })?;
-    let different = old
-        .iter()
-        .zip(tasks)
-        .enumerate()
-        .find_map(|(index, (old, new))| Some((index, difference(old, new)?)));
-    Ok(match different {
-        Some((index, difference)) => format!("task {} differs: {difference}", index + 1),
-        None if old.len() != tasks.len() => {
-            let there = store.overview()?.tasks();
-            format!("it has {there} tasks, and {} were given", tasks.len())
-        }
-        None => "they depend on one another in another way".to_owned(),
+    if different.is_some() {
+        return Ok(different);
+    }
+    let there = info.next_task as usize - 1;
+    Ok(match identity {
+        // Its fingerprint is of the text: the same text, or the same tasks however they are written.
+        Identity::First if there == tasks.len() => None,
+        Identity::First if content == first_fingerprint(tasks.iter().copied()) => None,
+        _ if there != tasks.len() => Some(format!(
+            "it has {there} tasks, and {} were given",
+            tasks.len()
+        )),
+        _ => Some("some of them were changed or removed since".to_owned()),
     })
-}
-
-/// How two tasks differ in content, in a few words; `None` when they do not.
-fn difference(old: &TaskSpec, new: &TaskSpec) -> Option<String> {
-    let differs = |what: &str, old: &str, new: &str| {
-        let short = |text: &str| match text.char_indices().nth(80) {
-            Some((end, _)) => format!("{}…", &text[..end]),
-            None => text.to_owned(),
-        };
-        Some(format!(
-            "{what} {} is there, {} was given",
-            short(old),
-            short(new)
-        ))
-    };
-    if old.function != new.function {
-        return differs("function", &old.function, &new.function);
-    }
-    if old.params.as_str() != new.params.as_str() {
-        return differs("params", old.params.as_str(), new.params.as_str());
-    }
-    if old.id != new.id {
-        let text = |id: &Option<Box<str>>| id.as_deref().unwrap_or("none").to_owned();
-        return differs("id", &text(&old.id), &text(&new.id));
-    }
-    None
 }

@@ -7,20 +7,26 @@
 use std::time::Duration;
 
 use batch_process::{Signal, signal_process};
-use batch_runtime::Registry;
-use batch_store::{Asked, BatchFile, Durability, Holder, Lease, Store, StoreError};
+use batch_runtime::{Registry, RunReport};
+use batch_store::{Asked, BatchFile, Durability, Holder, Lease, Obstacle, Store, StoreError};
 use tokio::time::{Instant, sleep};
 
 use crate::control::{Answer, Control, ControlReply, Stop};
-use crate::engine::{DISK_FULL, Engine, EngineOptions, Mode};
+use crate::engine::{DISK_FULL, Engine, EngineOptions, FILE_BUSY, Mode};
 use crate::error::ActionError;
 use crate::home::now;
 
 /// How long an executor may take to answer. It needs some seconds to load a batch with millions of tasks.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long it may take before we look whether it is for want of room on the disk.
-const NO_ROOM_PATIENCE: Duration = Duration::from_secs(1);
+/// How long it may take before we look whether it is for want of room on the disk, or because of another program.
+const OBSTACLE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Who is to be stopped is told by a signal when another program has held the file for so long.
+const STOP_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Whoever asks for anything else waits so long for that program.
+const BUSY_PATIENCE: Duration = Duration::from_secs(30);
 
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -76,11 +82,9 @@ async fn ask_holder(
     holder: &Holder,
 ) -> Result<Option<Answer>, ActionError> {
     let began = Instant::now();
-    let mut request = match Request::put(file, control) {
-        Err(ActionError::Store(error)) if error.is_full() => {
-            return without_room(file, control, holder, false).map(Some);
-        }
-        put => put?,
+    let mut request = match Request::put(file, control).await? {
+        Ok(request) => request,
+        Err(obstacle) => return by_signal(file, control, holder, obstacle, false).map(Some),
     };
     loop {
         match request.store.asked(request.number)? {
@@ -95,22 +99,37 @@ async fn ask_holder(
         }
         let now = Lease::holder(file)?;
         let gone = now.is_none();
-        let is_full = now.is_some_and(|holder| holder.note.as_deref() == Some(DISK_FULL));
-        let no_room = is_full && began.elapsed() > NO_ROOM_PATIENCE;
-        if gone || no_room || began.elapsed() > PATIENCE {
-            match request.take_back()? {
+        let told = now.and_then(|holder| obstacle_in(&holder));
+        let told = told.filter(|_| began.elapsed() > OBSTACLE_PATIENCE);
+        if gone || told.is_some() || began.elapsed() > PATIENCE {
+            match (request.take_back()?, told) {
                 // It has just been answered or dropped: the next look tells.
-                TakenBack::TooLate => {}
-                _ if no_room && !gone => {
+                (TakenBack::TooLate, _) => {}
+                (_, Some(obstacle)) => {
                     let waits = request.waits;
-                    return without_room(file, control, holder, waits).map(Some);
+                    return by_signal(file, control, holder, obstacle, waits).map(Some);
                 }
-                TakenBack::Done if gone => return Ok(None),
-                TakenBack::Done => return Err(no_answer(file, holder.clone())),
-                TakenBack::NoRoom => return Err(StoreError::Full(file.path().to_owned()).into()),
+                (TakenBack::Done, None) if gone => return Ok(None),
+                (TakenBack::Done, None) => return Err(no_answer(file, holder.clone())),
+                // It has ended, as was asked for.
+                (TakenBack::NotNow(_), None) if gone && control.is_stop() => {
+                    return Ok(Some(Ok(ControlReply::default())));
+                }
+                (TakenBack::NotNow(obstacle), None) => {
+                    return Err(obstacle.error(file.path()).into());
+                }
             }
         }
         sleep(LOOK).await;
+    }
+}
+
+/// What an executor says that it waits for.
+fn obstacle_in(holder: &Holder) -> Option<Obstacle> {
+    match holder.note.as_deref()? {
+        DISK_FULL => Some(Obstacle::DiskFull),
+        FILE_BUSY => Some(Obstacle::Busy),
+        _ => None,
     }
 }
 
@@ -122,27 +141,51 @@ struct Request {
 }
 
 impl Request {
-    fn put(file: &BatchFile, control: &Control) -> Result<Self, ActionError> {
+    /// Puts it into the file, or tells what stands in the way, for another program that holds the file after a while.
+    async fn put(
+        file: &BatchFile,
+        control: &Control,
+    ) -> Result<Result<Self, Obstacle>, ActionError> {
+        let patience = match control.is_stop() {
+            true => STOP_PATIENCE,
+            false => BUSY_PATIENCE,
+        };
+        let began = Instant::now();
         let mut store = Store::open(file.clone(), Durability::Full)?;
+        store.wait_briefly()?;
         let body = serde_json::to_string(control).expect("requests are JSON");
-        let number = store.ask(&body, now())?;
-        Ok(Self {
-            store,
-            number,
-            waits: true,
-        })
+        loop {
+            let error = match store.ask(&body, now()) {
+                Ok(number) => {
+                    return Ok(Ok(Self {
+                        store,
+                        number,
+                        waits: true,
+                    }));
+                }
+                Err(error) => error,
+            };
+            match error.obstacle() {
+                None => return Err(error.into()),
+                Some(Obstacle::Busy) if began.elapsed() < patience => sleep(LOOK).await,
+                Some(obstacle) => return Ok(Err(obstacle)),
+            }
+        }
     }
 
-    /// Takes it back. On a full disk it stays, and is obeyed when there is room, if somebody is there for that.
+    /// Takes it back. Where the file cannot be written it stays, and is obeyed when that is over, if somebody is there
+    /// for that.
     fn take_back(&mut self) -> Result<TakenBack, ActionError> {
         match self.store.take_back(self.number) {
-            Err(error) if error.is_full() => Ok(TakenBack::NoRoom),
-            Ok(false) => Ok(TakenBack::TooLate),
-            done => {
-                done?;
+            Ok(true) => {
                 self.waits = false;
                 Ok(TakenBack::Done)
             }
+            Ok(false) => Ok(TakenBack::TooLate),
+            Err(error) => match error.obstacle() {
+                Some(obstacle) => Ok(TakenBack::NotNow(obstacle)),
+                None => Err(error.into()),
+            },
         }
     }
 }
@@ -151,7 +194,7 @@ enum TakenBack {
     Done,
     /// It waited no more.
     TooLate,
-    NoRoom,
+    NotNow(Obstacle),
 }
 
 impl Drop for Request {
@@ -163,11 +206,12 @@ impl Drop for Request {
     }
 }
 
-/// On a full disk the file passes nothing on. To stop, the executor is told by a signal.
-fn without_room(
+/// A file that cannot be written passes nothing on. To stop, the executor is told by a signal.
+fn by_signal(
     file: &BatchFile,
     control: &Control,
     holder: &Holder,
+    obstacle: Obstacle,
     waits: bool,
 ) -> Result<Answer, ActionError> {
     let signal = match control {
@@ -175,9 +219,10 @@ fn without_room(
         // What runs could not be recorded if it were let to its end.
         Control::Stop { .. } => Signal::Terminate,
         _ => {
-            return Err(ActionError::NoRoom {
+            return Err(ActionError::NotNow {
                 batch: Store::open_read(file.clone())?.batch(),
                 holder: Box::new(holder.clone()),
+                obstacle,
                 waits,
             });
         }
@@ -208,8 +253,18 @@ async fn alone(file: &BatchFile, control: Control) -> Result<ControlReply, Actio
     .await?;
     let reply = engine.obey(control).await;
     engine.run().close();
-    engine.finish().await?;
-    reply
+    let finished = engine.finish().await?;
+    // What stood in the way of the journal is why the request was not obeyed.
+    match obstacle_of(&finished.report) {
+        Some(obstacle) => Err(obstacle.error(file.path()).into()),
+        None => reply,
+    }
+}
+
+/// What kept a run from writing what happened.
+fn obstacle_of(report: &RunReport) -> Option<Obstacle> {
+    let error = report.sink_error.as_ref()?;
+    error.0.downcast_ref::<StoreError>()?.obstacle()
 }
 
 fn no_answer(file: &BatchFile, holder: Holder) -> ActionError {

@@ -112,6 +112,13 @@ pub struct Refused {
 /// An answer, as it lies in the file.
 pub(crate) type Answer = Result<ControlReply, String>;
 
+impl Control {
+    /// Whether it ends the run.
+    pub(crate) const fn is_stop(&self) -> bool {
+        matches!(self, Self::Stop { .. })
+    }
+}
+
 impl From<Stop> for StopMode {
     fn from(stop: Stop) -> Self {
         match stop {
@@ -153,10 +160,10 @@ pub(crate) async fn obey(
     control: Control,
     run: &RunHandle,
     store: &Arc<Mutex<Store>>,
-    stopping: impl Fn(),
+    stopping: impl Fn(StopMode),
 ) -> Result<ControlReply, ActionError> {
     if let Control::Stop { how } = control {
-        stopping();
+        stopping(how.into());
         run.stop(how.into());
         // A stopped run may be over before it could answer anything else.
         return Ok(ControlReply::default());

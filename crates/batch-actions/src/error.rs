@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use batch_core::{BatchId, FullTaskId, PlanProblem};
 use batch_export::{ExportError, FilterError};
-use batch_store::{BatchFile, Holder, LeaseError, Store, StoreError};
+use batch_store::{BatchFile, Holder, LeaseError, Obstacle, Store, StoreError};
 
 use crate::naming::Naming;
 
@@ -82,17 +82,24 @@ pub enum ActionError {
         /// How long it had.
         seconds: u64,
     },
-    /// Whoever works on the batch cannot be asked, as there is no room for it on the disk.
+    /// Whoever works on the batch cannot be asked, as the file takes nothing in: the disk is full, or another program
+    /// holds it.
     #[error(
-        "process {} works on {batch} and waits for room, as the disk is full: {} when there is room, and it goes on by itself then; end it with: bex stop",
+        "process {} works on {batch} and waits, as {}: {} then, and it goes on by itself; end it with: bex stop",
         holder.pid,
+        match .obstacle {
+            Obstacle::DiskFull => "the disk is full, until there is room",
+            Obstacle::Busy => "another program holds the batch file, until that lets go",
+        },
         if *.waits { "this is done" } else { "nothing can be asked of it before; try again" }
     )]
-    NoRoom {
+    NotNow {
         /// The batch.
         batch: BatchId,
         /// The process.
         holder: Box<Holder>,
+        /// What stands in the way.
+        obstacle: Obstacle,
         /// The request is in the file already, and cannot be taken back.
         waits: bool,
     },
@@ -155,9 +162,15 @@ impl ActionError {
                     StoreError::Missing(_)
                         | StoreError::Exists(_)
                         | StoreError::NotABatch(_)
+                        | StoreError::Foreign { .. }
                         | StoreError::Newer { .. }
                 )
         )
+    }
+
+    /// Whether the same can be done a while later: the disk is full, or another program holds the batch file.
+    pub fn is_for_now(&self) -> bool {
+        matches!(self, Self::Store(error) if error.obstacle().is_some())
     }
 
     /// The lease of a batch was not given.

@@ -1,5 +1,6 @@
 //! Where batches lie: [`Home`], the state folder.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
@@ -12,8 +13,8 @@ use std::time::SystemTime;
 use batch_core::{BatchId, BatchSettings, Time};
 use batch_export::open_plain;
 use batch_store::{
-    BatchFile, ContentHash, Durability, NewBatch, Origin, Store, open_own, own_folder,
-    private_folder,
+    BatchFile, ContentHash, Durability, NewBatch, Origin, Store, first_key_name, open_own,
+    own_folder, private_folder, remove_dead_files,
 };
 
 use crate::error::ActionError;
@@ -126,6 +127,42 @@ impl Home {
         }
     }
 
+    /// The file of a batch that is to be removed: as [`find`](Self::find), or one that is half removed already.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn find_to_remove(&self, batch: BatchId) -> Result<BatchFile, ActionError> {
+        let file = self.file(batch);
+        match file.is_half_removed() {
+            true => Ok(file),
+            false => self.find(Some(batch)),
+        }
+    }
+
+    /// Batches that are half removed, as whoever did it was killed.
+    pub(crate) fn half_removed(&self) -> Vec<BatchFile> {
+        let entries = fs::read_dir(self.batches()).into_iter().flatten().flatten();
+        let batches: BTreeSet<BatchId> = entries
+            .filter_map(|entry| {
+                let name = entry.file_name();
+                name.to_str()?.split_once(".db")?.0.parse().ok()
+            })
+            .collect();
+        let files = batches.into_iter().map(|batch| self.file(batch));
+        files.filter(BatchFile::is_half_removed).collect()
+    }
+
+    /// Removes what processes left here that were killed: files that were to become batches, copies and templates. What
+    /// a living process makes stays.
+    pub(crate) fn remove_debris(&self) {
+        // Batches are made under this lock, and nobody locks them one by one.
+        if let Ok(_ids) = self.lock_ids() {
+            remove_dead_files(&self.batches(), ".new-");
+        }
+        remove_dead_files(&self.batches(), ".bex-");
+        remove_dead_files(&self.templates(), ".tmp");
+    }
+
     /// Makes a batch without tasks, with the next number.
     ///
     /// # Errors
@@ -176,17 +213,20 @@ impl Home {
     /// # Errors
     /// When that cannot be found out.
     pub fn of_key(&self, key: &str) -> Result<Option<BatchFile>, ActionError> {
-        let path = self.key_path(key);
-        let read = || -> io::Result<Vec<u8>> {
-            let mut bytes = Vec::new();
-            let file = open_plain(&path, OpenOptions::new().read(true))?;
-            file.take(LONGEST_KEY_FILE).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        let bytes = match read() {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(ActionError::io("read", path, error)),
+        let names = [ContentHash::of_name(key).to_string(), first_key_name(key)];
+        let mut found = None;
+        for path in names.map(|name| self.key_path(&name)) {
+            match read_key(&path) {
+                Ok(bytes) => {
+                    found = Some(bytes);
+                    break;
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(ActionError::io("read", path, error)),
+            }
+        }
+        let Some(bytes) = found else {
+            return Ok(None);
         };
         let mut lines = bytes.splitn(2, |byte| *byte == b'\n');
         let number = lines.next().unwrap_or_default();
@@ -203,7 +243,7 @@ impl Home {
 
     /// Notes the batch of a key: its number, and its file where that lies elsewhere.
     pub(crate) fn set_key(&self, key: &str, store: &Store) -> Result<(), ActionError> {
-        let path = self.key_path(key);
+        let path = self.key_path(&ContentHash::of_name(key).to_string());
         let folder = self.batches().join("keys");
         let write = || {
             own_folder(&folder, &self.batches())?;
@@ -220,11 +260,16 @@ impl Home {
         write().map_err(|error| ActionError::io("write", &path, error))
     }
 
-    fn key_path(&self, key: &str) -> PathBuf {
-        let spec = batch_core::TaskSpec::new(key);
-        let name = ContentHash::of_task(&spec, []).to_string();
+    fn key_path(&self, name: &str) -> PathBuf {
         self.batches().join("keys").join(name)
     }
+}
+
+fn read_key(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = open_plain(path, OpenOptions::new().read(true))?;
+    file.take(LONGEST_KEY_FILE).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The numbers of batches, locked.

@@ -37,14 +37,16 @@ pub use add::{AddReply, AddRequest, Target, add, create, create_open};
 pub use ask::{ask, ask_executor};
 pub use choice::{Choice, Resolved, find_task};
 pub use control::{Control, ControlReply, Refused, Removed, Stop};
-pub use engine::{Adder, Engine, EngineOptions, Finished, LeftoverProcess, Mode, is_output_closed};
+pub use engine::{
+    Adder, Engine, EngineOptions, Finished, LeftoverProcess, Mode, Room, is_output_closed,
+};
 pub use error::ActionError;
 pub use home::{BatchRequest, Home, default_slots, now};
 pub use logs::{LogsRequest, logs};
 pub use merge::{Merged, merge};
 pub use naming::Naming;
 pub use place::place_tasks;
-pub use remove::{prune, remove, remove_empty};
+pub use remove::{Pruned, prune, remove, remove_empty};
 pub use results::{ResultsRequest, export, results, summary_of, summary_of_chosen};
 pub use show::{TaskDetails, show, why};
 pub use standing::Standing;

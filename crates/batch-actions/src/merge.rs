@@ -1,15 +1,14 @@
 //! Going on with a task file that may have changed: [`merge`], by content.
 //!
-//! A task is the same work as before when its function, parameters and id are, and those of all that it depends
-//! on. Its place in the file does not count, nor do timeouts, retries or priorities. So a line put in at the front
-//! of a file makes one new task, and not all of them.
+//! What makes a task the same work as before is told by `batch_store::Identity`. Its place in the file does not
+//! count. So a line put in at the front of a file makes one new task, and not all of them.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use batch_core::{BatchId, BatchSettings, Plan, Status, TaskId, TaskSpec};
-use batch_store::{Adding, BatchFile, ContentHash, Durability, Selection, Store};
+use batch_core::{BatchId, BatchSettings, Plan, Status, TaskId, TaskSpec, may_have_placeholders};
+use batch_store::{Adding, BatchFile, ContentHash, Durability, Identity, Selection, Store};
 use serde::Serialize;
 
 use crate::ask::ask;
@@ -84,8 +83,9 @@ pub async fn merge(
         old.clone_from(settings);
         old.key = key;
     })?;
-    let old = old_tasks(&store)?;
-    let matched = match_up(&old, plan);
+    let identity = store.info()?.identity;
+    let old = old_tasks(&store, identity)?;
+    let matched = match_up(&old, plan, identity);
     let used: HashSet<TaskId> = matched.iter().flatten().map(|old| old.task).collect();
     let gone: Vec<&Old> = old.iter().filter(|old| !used.contains(&old.task)).collect();
     let new = add_new(&mut store, plan, &matched, &gone)?;
@@ -143,7 +143,7 @@ async fn ask_for<'o>(
     Ok(())
 }
 
-fn old_tasks(store: &Store) -> Result<Vec<Old>, ActionError> {
+fn old_tasks(store: &Store, identity: Identity) -> Result<Vec<Old>, ActionError> {
     let selection = Selection {
         without_outputs: true,
         ..Selection::default()
@@ -162,7 +162,7 @@ fn old_tasks(store: &Store) -> Result<Vec<Old>, ActionError> {
     let mut needs = Vec::with_capacity(found.len());
     for (task, _, spec, _) in &found {
         // Only who names others, or uses their results, needs any.
-        let may_need = !spec.depends_on.is_empty() || spec.params.as_str().contains("{{");
+        let may_need = !spec.depends_on.is_empty() || may_have_placeholders(&spec.params);
         let of_task = match may_need {
             true => store.needs_of(*task)?,
             false => Vec::new(),
@@ -171,7 +171,7 @@ fn old_tasks(store: &Store) -> Result<Vec<Old>, ActionError> {
         needs.push(known.collect());
     }
     let specs: Vec<&TaskSpec> = found.iter().map(|(_, _, spec, _)| &**spec).collect();
-    let hashes = hashes(&specs, &needs);
+    let hashes = hashes(&specs, &needs, identity);
     Ok(found
         .iter()
         .zip(hashes)
@@ -186,7 +186,7 @@ fn old_tasks(store: &Store) -> Result<Vec<Old>, ActionError> {
 }
 
 /// For each task of a plan the task of the batch that is the same work.
-fn match_up<'o>(old: &'o [Old], plan: &Plan) -> Vec<Option<&'o Old>> {
+fn match_up<'o>(old: &'o [Old], plan: &Plan, identity: Identity) -> Vec<Option<&'o Old>> {
     let (specs, needs): (Vec<&TaskSpec>, Vec<Vec<usize>>) = plan
         .resolved(0)
         .map(|(spec, needs)| (&**spec, needs.into_iter().map(TaskId::index).collect()))
@@ -196,14 +196,14 @@ fn match_up<'o>(old: &'o [Old], plan: &Plan) -> Vec<Option<&'o Old>> {
     for old in old.iter().rev() {
         by_hash.entry(old.hash).or_default().push(old);
     }
-    hashes(&specs, &needs)
+    hashes(&specs, &needs, identity)
         .into_iter()
         .map(|hash| by_hash.get_mut(&hash)?.pop())
         .collect()
 }
 
 /// The fingerprints of tasks, each with those of what it needs, by their places.
-fn hashes(specs: &[&TaskSpec], needs: &[Vec<usize>]) -> Vec<ContentHash> {
+fn hashes(specs: &[&TaskSpec], needs: &[Vec<usize>], identity: Identity) -> Vec<ContentHash> {
     let mut done: Vec<Option<ContentHash>> = vec![None; specs.len()];
     for start in 0..specs.len() {
         // A stack, as chains can be long; no cycle ever gets into a batch.
@@ -216,7 +216,7 @@ fn hashes(specs: &[&TaskSpec], needs: &[Vec<usize>]) -> Vec<ContentHash> {
             if open.len() == before {
                 open.pop();
                 let of_needs = needs[place].iter().filter_map(|need| done[*need]);
-                done[place] = Some(ContentHash::of_task(specs[place], of_needs));
+                done[place] = Some(ContentHash::of_task(specs[place], of_needs, identity));
             }
         }
     }

@@ -21,19 +21,15 @@ pub fn place_tasks(tasks: &mut [TaskSpec], folder: &Path) {
 }
 
 fn placed(options: &Arc<TaskOptions>, folder: &Path) -> Arc<TaskOptions> {
-    match &options.cwd {
-        Some(cwd) if cwd.is_absolute() => Arc::clone(options),
-        cwd => {
-            let cwd = match cwd {
-                Some(relative) => folder.join(relative),
-                None => folder.to_owned(),
-            };
-            Arc::new(TaskOptions {
-                cwd: Some(cwd),
-                ..TaskOptions::clone(options)
-            })
-        }
-    }
+    let folder = match &options.cwd {
+        Some(cwd) if cwd.is_absolute() => return Arc::clone(options),
+        Some(relative) => folder.join(relative),
+        None => folder.to_owned(),
+    };
+    Arc::new(TaskOptions {
+        folder: Some(folder),
+        ..TaskOptions::clone(options)
+    })
 }
 
 #[cfg(test)]
@@ -57,10 +53,16 @@ mod tests {
         });
         let mut tasks = [&shared, &shared, &relative, &absolute].map(task);
         place_tasks(&mut tasks, Path::new("/home/me"));
-        let cwd = |task: &TaskSpec| task.options.cwd.clone().unwrap();
+        let folder = |task: &TaskSpec| task.options.working_folder().map(Path::to_owned).unwrap();
+        assert_eq!(
+            tasks.each_ref().map(folder),
+            ["/home/me", "/home/me", "/home/me/sub", "/tmp"].map(std::path::PathBuf::from)
+        );
+        // What was written is as it was.
+        let cwd = |task: &TaskSpec| task.options.cwd.clone();
         assert_eq!(
             tasks.each_ref().map(cwd),
-            ["/home/me", "/home/me", "/home/me/sub", "/tmp"].map(std::path::PathBuf::from)
+            [None, None, Some("sub"), Some("/tmp")].map(|cwd| cwd.map(std::path::PathBuf::from))
         );
         assert!(Arc::ptr_eq(&tasks[0].options, &tasks[1].options));
     }

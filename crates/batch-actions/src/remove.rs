@@ -3,25 +3,30 @@
 use std::time::Duration;
 
 use batch_core::BatchId;
-use batch_store::{BatchFile, Lease, Store};
+use batch_process::remove_dead_scratch;
+use batch_store::{BatchFile, Lease, LeaseError, Store};
 
-use crate::engine::{me, take_lease};
+use crate::engine::take_lease_to_remove;
 use crate::error::ActionError;
 use crate::home::{Home, now};
 use crate::status::{State, status_of};
 
-/// Removes batches with all their files, or none where somebody works on one of them.
+/// Removes batches with all their files, or none where somebody works on one of them. One that is half removed is removed
+/// to its end.
 ///
 /// # Errors
 /// When one is being worked on, or files cannot be removed.
 pub async fn remove(files: &[BatchFile]) -> Result<(), ActionError> {
     let mut leases = Vec::new();
     for file in files {
-        leases.push(take_lease(file).await?);
+        if !file.is_half_removed() {
+            leases.push(take_lease_to_remove(file).await?);
+        }
     }
     for file in files {
         file.remove()?;
     }
+    remove_dead_scratch();
     Ok(())
 }
 
@@ -30,7 +35,7 @@ pub async fn remove(files: &[BatchFile]) -> Result<(), ActionError> {
 /// # Errors
 /// When it cannot be read or removed.
 pub fn remove_empty(file: &BatchFile) -> Result<bool, ActionError> {
-    let Ok(_lease) = Lease::take(file, &me(0)) else {
+    let Ok(_lease) = Lease::take_unsigned(file) else {
         return Ok(false);
     };
     let is_empty = Store::open_read(file.clone())?.info()?.next_task == 1;
@@ -40,40 +45,60 @@ pub fn remove_empty(file: &BatchFile) -> Result<bool, ActionError> {
     Ok(is_empty)
 }
 
-/// Removes the batches in which everything is finished and nothing happened for a while; with `dry_run` it
-/// only tells which those are.
-///
-/// # Errors
-/// When the folder cannot be read, or a file cannot be removed.
-pub fn prune(
-    home: &Home,
-    older_than: Duration,
-    dry_run: bool,
-) -> Result<Vec<BatchId>, ActionError> {
-    let mut removed = Vec::new();
-    for batch in home.batches_there()? {
-        let file = home.file(batch);
-        if !is_over(&file, older_than) {
-            continue;
-        }
-        if !dry_run {
-            // Held until it is gone, so that nobody begins to work on it; and looked at again, as somebody may have.
-            let Ok(_lease) = Lease::take(&file, &me(0)) else {
-                continue;
-            };
-            if !is_over(&file, older_than) {
-                continue;
-            }
-            file.remove()?;
-        }
-        removed.push(batch);
-    }
-    Ok(removed)
+/// What [`prune`] did.
+#[derive(Debug, Default)]
+pub struct Pruned {
+    /// The batches that are gone, or would be.
+    pub removed: Vec<BatchId>,
+    /// Those that could not be looked at or removed, and why.
+    pub failed: Vec<(BatchId, ActionError)>,
 }
 
-/// Whether everything in a batch is finished and nothing has happened for a while. One that cannot be read is
-/// not over, and one that another process removes meanwhile is no matter of ours.
-fn is_over(file: &BatchFile, older_than: Duration) -> bool {
+/// Removes the batches in which everything is finished and nothing happened for a while; with `dry_run` it
+/// only tells which those are. What processes left that were killed goes as well.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn prune(home: &Home, older_than: Duration, dry_run: bool) -> Result<Pruned, ActionError> {
+    let mut pruned = Pruned::default();
+    for batch in home.batches_there()? {
+        match prune_one(&home.file(batch), older_than, dry_run) {
+            Ok(true) => pruned.removed.push(batch),
+            Ok(false) => {}
+            Err(error) => pruned.failed.push((batch, error)),
+        }
+    }
+    if !dry_run {
+        for file in home.half_removed() {
+            file.remove()?;
+        }
+        home.remove_debris();
+        remove_dead_scratch();
+    }
+    Ok(pruned)
+}
+
+/// Removes a batch that is over, or only tells; whether it is.
+fn prune_one(file: &BatchFile, older_than: Duration, dry_run: bool) -> Result<bool, ActionError> {
+    let over = is_over(file, older_than)?;
+    if dry_run || !over {
+        return Ok(over);
+    }
+    // Held until it is gone, so that nobody begins to work on it; and looked at again, as somebody may have.
+    let _lease = match Lease::take_unsigned(file) {
+        Err(LeaseError::Held(_)) => return Ok(false),
+        taken => taken.map_err(|error| ActionError::of_lease(file, error))?,
+    };
+    if !is_over(file, older_than)? {
+        return Ok(false);
+    }
+    file.remove()?;
+    Ok(true)
+}
+
+/// Whether everything in a batch is finished and nothing has happened for a while. What is no batch of ours is not over,
+/// and one that another process removes meanwhile is no matter of ours.
+fn is_over(file: &BatchFile, older_than: Duration) -> Result<bool, ActionError> {
     let look = || -> Result<bool, ActionError> {
         let store = Store::open_read(file.clone())?;
         let state = status_of(&store)?.state;
@@ -86,5 +111,8 @@ fn is_over(file: &BatchFile, older_than: Duration) -> bool {
         let ended = matches!(state, State::Completed | State::Failed | State::Stopped);
         Ok(ended && overview.open() == 0 && now().since(last) >= older_than)
     };
-    look().unwrap_or(false)
+    match look() {
+        Err(error) if error.is_usage() => Ok(false),
+        looked => looked,
+    }
 }

@@ -173,7 +173,11 @@ fn running(details: &TaskDetails, label: &str) -> String {
     match details.under_way {
         Some((attempt, started)) => {
             let time = ShortDuration(now().since(started));
-            format!("{label} has been running for {time}, attempt {attempt}.")
+            let mut text = format!("{label} has been running for {time}, attempt {attempt}");
+            if let (State::Paused, Some(reason)) = (details.batch.state, &details.batch.reason) {
+                let _ = write!(text, "; the batch stands still: {reason}");
+            }
+            text + "."
         }
         None => format!("{label} is running."),
     }

@@ -43,10 +43,11 @@ pub fn start(file: &BatchFile, mut command: Command) -> Result<StartReply, Actio
     let path = file.log_path();
     let log = open_own(&path, file.path(), OpenOptions::new().append(true))
         .map_err(|error| ActionError::io("open", path, error))?;
-    // Started from inside a task, it is no part of that task.
+    // Started from inside a task, it is no part of that task; and the token of a server is not for it.
     let mut child = command
         .env_remove("BEX_RUN")
         .env_remove("BEX_TASK_ID")
+        .env_remove("BEX_MCP_TOKEN")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)

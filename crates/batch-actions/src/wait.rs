@@ -60,7 +60,8 @@ pub async fn wait_for<E: From<ActionError>>(
     mut enough: impl FnMut(&Store, &BatchStatus) -> Result<bool, E>,
 ) -> Result<(Waited, BatchStatus), E> {
     let store = Store::open_read(file.clone()).map_err(ActionError::from)?;
-    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    // What is past the end of the clock is no limit.
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let mut version = None;
     let mut last: Option<BatchStatus> = None;
     loop {

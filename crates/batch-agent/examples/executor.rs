@@ -38,7 +38,12 @@ async fn begin(file: BatchFile) -> Result<Engine, ActionError> {
         file,
         durability: Durability::Fast,
         mode: Mode::Execute,
-        registry: &|_, folder| standard_registry(&HandlerConfig::new(folder.to_owned())),
+        registry: &|folder, room| {
+            standard_registry(&HandlerConfig {
+                room: Some(room),
+                ..HandlerConfig::new(folder.to_owned())
+            })
+        },
         observe: &mut |_, _| {},
         sinks: Vec::new(),
         feeding: false,

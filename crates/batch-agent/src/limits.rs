@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_core::{TaskOptions, TaskSpec};
+use batch_core::{TaskOptions, TaskSpec, variables};
 use serde_json::Value;
 
 use crate::mistake::Mistake;
@@ -193,6 +193,7 @@ impl Limits {
     }
 
     fn check_surroundings(&self, task: &TaskSpec) -> Result<(), Wrong> {
+        self.check_variables(task)?;
         if self.root.is_none() && self.environment.is_none() {
             return Ok(());
         }
@@ -201,12 +202,31 @@ impl Limits {
         self.check_environment(task, params.get("env"))
     }
 
+    /// Checks which variables of the executor a task names. Where functions are limited there may be no other way to
+    /// read them, so then none may be named that the operator does not.
+    fn check_variables(&self, task: &TaskSpec) -> Result<(), Wrong> {
+        let names = variables(task);
+        let is_open = self.allowed_functions.is_empty() && self.denied_functions.is_empty();
+        let refused = match &self.environment {
+            Some(allowed) => names.iter().find(|name| !allowed.contains(*name)),
+            None if is_open => None,
+            None => names.first(),
+        };
+        match refused {
+            Some(name) => Err((
+                "",
+                format!("the operator does not allow the variable {name:?} (--env)"),
+            )),
+            None => Ok(()),
+        }
+    }
+
     fn check_folder(&self, task: &TaskSpec, own: Option<&Value>) -> Result<(), Wrong> {
         let wrong = |message: String| ("cwd", message);
         if self.root.is_none() {
             return Ok(());
         }
-        let folder = task.options.cwd.as_deref();
+        let folder = task.options.working_folder();
         if let Some(own) = own.filter(|own| !own.is_null()) {
             // What is filled in when the task starts cannot be checked here.
             let plain = own.as_str().filter(|cwd| !cwd.contains("{{"));

@@ -5,11 +5,12 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use batch_actions::{
-    ActionError, Engine, EngineOptions, Mode, Naming, is_output_closed, remove_empty, summary_of,
+    ActionError, Engine, EngineOptions, Mode, Naming, Room, is_output_closed, remove_empty,
+    summary_of,
 };
 use batch_core::{BatchId, BatchSettings, Status, StopMode};
 use batch_export::Summary;
-use batch_process::ControlSignals;
+use batch_process::{ControlSignals, OutputRoom, remove_dead_scratch};
 use batch_runtime::{Executor, RunEnd, RunHandle, RunReport, Sink as _};
 use batch_store::{Durability, Store, lock};
 
@@ -57,6 +58,7 @@ impl Foreground {
         let (sink, results) = output.open(batch, &screen)?;
         let functions = Functions::of_environment()?;
         let engine = self.take_up(&functions, sink, feeder.is_some()).await?;
+        results.set_room(Arc::clone(engine.room()));
         let name = engine.info().settings.name.clone();
         let store = Arc::clone(engine.store());
         let driven = drive(engine, &functions, feeder, signals, &screen).await?;
@@ -80,7 +82,7 @@ impl Foreground {
             file: self.store.file().clone(),
             durability: self.durability,
             mode: Mode::Execute,
-            registry: &|_, folder| functions.stored(folder),
+            registry: &|folder, room| functions.stored(folder, room),
             observe: &mut |_, events| {
                 // A writer that fails says so again at the end.
                 let _ = observer.on_events(events);
@@ -109,6 +111,9 @@ impl Foreground {
         if let Some(whole) = self.whole_at_end {
             whole.write(self.store.file())?;
         }
+        if let (Some(error), None) = (&finished.unwritten, &finished.report.sink_error) {
+            screen.say(&error.to_string());
+        }
         let closed = is_output_closed(&finished.report);
         if closed && finished.open > 0 {
             screen.say("nobody reads the output any more, so the batch was stopped");
@@ -128,6 +133,7 @@ impl Foreground {
             let naming = Naming::new(store.batch(), self.store.file().shown());
             tell_left(screen, &naming, held, finished.open);
         }
+        let on_record = finished.unwritten.is_none();
         let exit = exit(
             &finished.report,
             self.fail_fast,
@@ -136,6 +142,7 @@ impl Foreground {
             finished.open,
         );
         Ok(match exit {
+            Exit::Completed | Exit::SomeFailed | Exit::Stopped if !on_record => Exit::Broken,
             // There is more to do than the batch has tasks for.
             Exit::Completed | Exit::SomeFailed if unread && !self.fail_fast => Exit::Stopped,
             Exit::Completed | Exit::SomeFailed if !input_ended => Exit::Stopped,
@@ -159,14 +166,26 @@ pub(crate) async fn run_in_memory(
     let batch = BatchId::default();
     let (name, fail_fast) = (settings.name.clone(), settings.fail_fast);
     let (sink, results) = output.open(batch, &screen)?;
-    let run = Executor::new(functions.registry())
+    // What a killed run left there is nobody's.
+    remove_dead_scratch();
+    let room = Arc::new(Room::new(None));
+    let outputs = Arc::clone(&room) as Arc<dyn OutputRoom>;
+    let registry = functions
+        .in_memory(outputs)
+        .map_err(|error| CliError::System("make a temporary folder", error))?;
+    let run = Executor::new(registry)
         .with_settings(settings)
         .with_sink(sink)
         .start();
+    room.set_run(run.clone());
+    results.set_room(Arc::clone(&room));
     let ended_by = std::cell::Cell::new(None);
     let work = feed(&run, work);
-    let stop = |mode| run.stop(mode);
-    let die = || run.stop(StopMode::Kill);
+    let stop = |mode| {
+        room.give_up(mode);
+        run.stop(mode);
+    };
+    let die = || stop(StopMode::Kill);
     let (report, fed) = tokio::select! {
         biased;
         ended = work => ended,

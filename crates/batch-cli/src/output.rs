@@ -2,13 +2,14 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::SystemTime;
 
+use batch_actions::Room;
 use batch_core::{BatchId, Event, Time};
 use batch_export::{
-    AtomicFile, ExportError, Filter, Format, Records, ResultWriter, Summary, WriterOptions,
-    result_writer,
+    AtomicFile, ExportError, FileHandle, Filter, Format, Records, ResultWriter, Summary,
+    WriterOptions, result_writer,
 };
 use batch_runtime::{Sink, SinkError};
 
@@ -29,7 +30,32 @@ pub(crate) struct OutputPlan {
 pub(crate) struct ResultSink(Arc<Mutex<Option<State>>>);
 
 /// The results, once the run is over.
-pub(crate) struct Results(Arc<Mutex<Option<State>>>);
+pub(crate) struct Results {
+    state: Arc<Mutex<Option<State>>>,
+    room: SharedRoom,
+}
+
+/// Whom to ask for room on the disk, once there is a run.
+type SharedRoom = Arc<OnceLock<Arc<Room>>>;
+
+/// The file of the results: while its disk is full, it waits as the run does.
+struct PatientFile {
+    file: FileHandle,
+    room: SharedRoom,
+}
+
+impl Write for PatientFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.room.get() {
+            Some(room) => room.until_room(|| self.file.write(bytes)),
+            None => self.file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
 
 struct State {
     records: Records,
@@ -58,8 +84,12 @@ impl OutputPlan {
         screen: &Screen,
     ) -> Result<(ResultSink, Results), ExportError> {
         let file = self.opened;
+        let room = SharedRoom::default();
         let out: Box<dyn Write + Send> = match &file {
-            Some(file) => Box::new(file.handle()?),
+            Some(file) => Box::new(PatientFile {
+                file: file.handle()?,
+                room: Arc::clone(&room),
+            }),
             None => Box::new(screen.writer(io::stdout())),
         };
         let writer = result_writer(&self.options, out, screen.writer(io::stderr()))?;
@@ -71,7 +101,7 @@ impl OutputPlan {
             file,
         };
         let state = Arc::new(Mutex::new(Some(state)));
-        Ok((ResultSink(Arc::clone(&state)), Results(state)))
+        Ok((ResultSink(Arc::clone(&state)), Results { state, room }))
     }
 }
 
@@ -105,6 +135,12 @@ impl State {
 }
 
 impl Results {
+    /// Has the file wait for room as the run does.
+    pub(crate) fn set_room(&self, room: Arc<Room>) {
+        // There is one run, and it is told here once.
+        let _ = self.room.set(room);
+    }
+
     /// Writes what is not finished too, closes the results and gives the summary: the one of the whole batch
     /// where it is known, else that of the tasks seen.
     pub(crate) fn finish(
@@ -113,7 +149,7 @@ impl Results {
         of_batch: Option<Summary>,
     ) -> Result<Summary, ExportError> {
         let state = self
-            .0
+            .state
             .lock()
             .expect("no writer panics with the lock")
             .take();
@@ -148,7 +184,7 @@ impl Results {
     /// Gives the summary of what there is, where the results themselves could not be written.
     pub(crate) fn give_up(self) -> Option<Summary> {
         let state = self
-            .0
+            .state
             .lock()
             .expect("no writer panics with the lock")
             .take();

@@ -321,7 +321,7 @@ fn item_options(args: &RunArgs) -> Result<Arc<TaskOptions>, CliError> {
     Ok(Arc::new(TaskOptions {
         max_retries: args.attempt.max_retries.unwrap_or(0),
         timeout: args.attempt.timeout,
-        cwd: Some(current_folder()?),
+        folder: Some(current_folder()?),
         ..TaskOptions::default()
     }))
 }

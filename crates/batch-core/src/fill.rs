@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::catalog::ParamProblem;
 use crate::code_words::{refused_in_javascript, refused_in_python};
-use crate::json::Json;
+use crate::json::{Json, string_end};
 use crate::shell_words::{Quoting, quote_for_shell, quoting_at};
 use crate::template::{Part, Placeholder, Segment, Template, TemplateError};
 
@@ -351,8 +351,9 @@ fn syntax_problem(place: &str, error: &TemplateError) -> ParamProblem {
     ParamProblem::new(place, error.to_string()).with_help(error.help())
 }
 
-/// A cheap first look. A brace can be written as an escape, too.
-fn may_have_placeholders(params: &Json) -> bool {
+/// Whether it is worth while to look for placeholders: a cheap look at the text. A brace can be written as an
+/// escape, too.
+pub fn may_have_placeholders(params: &Json) -> bool {
     params.as_str().contains("{{") || params.as_str().contains("\\u007")
 }
 
@@ -397,19 +398,6 @@ fn each_template(
         }
         at += 1;
     }
-}
-
-/// The place after the string that begins at `at`.
-fn string_end(bytes: &[u8], at: usize) -> usize {
-    let mut at = at + 1;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'\\' => at += 2,
-            b'"' => return at + 1,
-            _ => at += 1,
-        }
-    }
-    bytes.len()
 }
 
 fn place_name(steps: &[Step]) -> String {

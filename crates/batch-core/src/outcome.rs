@@ -106,6 +106,17 @@ impl From<Vec<u8>> for Stream {
 }
 
 impl Output {
+    /// How many bytes of it lie in memory.
+    pub fn in_memory(&self) -> usize {
+        let value = self.value.as_ref().map_or(0, |value| value.as_str().len());
+        let streams = [&self.stdout, &self.stderr].into_iter();
+        let streams = streams.map(|stream| match stream {
+            Stream::Inline(bytes) => bytes.len(),
+            Stream::File { .. } => 0,
+        });
+        value + streams.sum::<usize>()
+    }
+
     /// An output that is a returned value.
     pub fn from_value(value: Json) -> Self {
         Self {

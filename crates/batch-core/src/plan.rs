@@ -12,6 +12,7 @@ use crate::fill::placeholders;
 use crate::ids::TaskId;
 use crate::spec::TaskSpec;
 use crate::template::{Placeholder, Segment};
+use crate::variables::{VARIABLE_ROOT, problem_of, variable_of};
 
 /// Tasks that were checked together and can be submitted together.
 #[derive(Clone, Debug, Default)]
@@ -113,6 +114,7 @@ impl Plan {
             };
             check_function(task, &known, around, &mut report);
             check_limit(task, around, &mut report);
+            check_environment(task, &mut report);
             after.push(resolve(task, &ids, around, &mut report));
         }
         if let Some(cycle) = find_cycle(&after) {
@@ -272,6 +274,14 @@ fn check_limit<C: Catalog + ?Sized>(
     }
 }
 
+fn check_environment(task: &TaskSpec, report: &mut Reporter<'_>) {
+    for (name, value) in &task.options.env {
+        if let Some((message, help)) = problem_of(value) {
+            report.add(&format!("env.{name}"), message, Some(help));
+        }
+    }
+}
+
 /// The tasks that must complete first: those named, and those whose results are used.
 fn resolve<C: Catalog + ?Sized>(
     task: &TaskSpec,
@@ -300,8 +310,13 @@ fn resolve<C: Catalog + ?Sized>(
     match placeholders(&task.params) {
         Ok(found) => {
             for placeholder in found {
-                match referenced_task(&placeholder) {
-                    Ok(id) => add(id, "params", report),
+                let referenced = match placeholder.root.as_str() {
+                    VARIABLE_ROOT => variable_of(&placeholder).map(|_| None),
+                    _ => referenced_task(&placeholder).map(Some),
+                };
+                match referenced {
+                    Ok(Some(id)) => add(id, "params", report),
+                    Ok(None) => {}
                     Err((message, help)) => report.add("params", message, Some(help)),
                 }
             }
@@ -315,7 +330,9 @@ fn resolve<C: Catalog + ?Sized>(
 
 /// The id of the task whose result a placeholder stands for.
 pub(crate) fn referenced_task(placeholder: &Placeholder) -> Result<&str, (String, String)> {
-    let form = || "write {{ tasks.ID.result… }} to use the result of another task".to_owned();
+    let form = || {
+        "write {{ tasks.ID.result… }} to use the result of another task, {{ env.NAME }} for a variable of the environment".to_owned()
+    };
     if placeholder.root != "tasks" {
         return Err((
             format!("unknown placeholder {:?}", placeholder.root),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,8 +51,11 @@ pub struct TaskOptions {
     pub retry: RetrySpec,
     /// Words to filter by.
     pub tags: Vec<String>,
-    /// The working folder of its process; the parameters' own `cwd` wins.
+    /// The working folder of its process as its author wrote it; the parameters' own `cwd` wins. It is part of
+    /// what the task is; `folder` is not.
     pub cwd: Option<PathBuf>,
+    /// The folder it runs in, once that is known: where it was added, or `cwd` as meant from there.
+    pub folder: Option<PathBuf>,
     /// Environment of its process on top of the executor's; the parameters' own `env` wins.
     pub env: BTreeMap<String, String>,
     /// The named limit it counts against (see `BatchSettings::limits`).
@@ -87,6 +90,7 @@ impl Default for TaskOptions {
             retry: RetrySpec::default(),
             tags: Vec::new(),
             cwd: None,
+            folder: None,
             env: BTreeMap::new(),
             limit: None,
             grace: Self::DEFAULT_GRACE,
@@ -98,6 +102,11 @@ impl Default for TaskOptions {
 impl TaskOptions {
     /// Between asking a process to end and killing it.
     pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
+
+    /// The working folder of its process, as far as the options say one.
+    pub fn working_folder(&self) -> Option<&Path> {
+        self.folder.as_deref().or(self.cwd.as_deref())
+    }
 }
 
 impl OnInterrupt {

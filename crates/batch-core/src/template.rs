@@ -11,6 +11,7 @@
 //! {{ tasks.list.result[0]["odd key"] }}  elements by number, and names of any kind in quotes
 //! {{ tasks.count.result.stdout | int }}  a filter: trim, json, int, float, text
 //! {{ tasks.a.result.stdout | json | .items[0].id }}   a path is a filter, too
+//! {{ env.TOKEN }}                        a variable of the executor's environment
 //! {{ "{{" }}                             a text in quotes stands for itself: two literal braces
 //! ```
 
@@ -39,7 +40,7 @@ pub(crate) enum Part {
 /// One placeholder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placeholder {
-    /// The first word: `tasks`, `row`, `param`.
+    /// The first word: `tasks`, `env`, `row`, `params`.
     pub root: String,
     /// What follows it.
     pub path: Vec<Segment>,

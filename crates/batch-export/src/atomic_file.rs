@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::error::ExportError;
+use crate::unnamed;
 
-/// A file written beside its place under another name, and renamed by [`commit`](Self::commit).
+/// A file written without a name, or where there is no such thing beside its place under another one, and put there by
+/// [`commit`](Self::commit).
 ///
-/// Dropped without that, it leaves nothing, and an older file of the name stays as it was. A link is
-/// followed. What is no plain file (`/dev/stdout`, a named pipe) is written to directly.
+/// Dropped without that, it leaves nothing, and an older file of the name stays as it was; nor does it leave anything when
+/// its process is killed, but where it has another name. A link is followed. What is no plain file (`/dev/stdout`, a named pipe)
+/// is written to directly. A new file is readable by its owner alone; one that is replaced keeps its permissions.
 #[derive(Debug)]
 pub struct AtomicFile {
     path: PathBuf,
@@ -20,6 +23,7 @@ pub struct AtomicFile {
 
 #[derive(Debug)]
 enum Target {
+    Unnamed(File),
     Beside(NamedTempFile),
     Direct(File),
 }
@@ -54,23 +58,35 @@ impl AtomicFile {
     /// # Errors
     /// When one of these fails; then nothing is left behind.
     pub fn commit(self) -> Result<(), ExportError> {
-        let Target::Beside(file) = self.target else {
+        if let Target::Direct(_) = self.target {
             return Ok(());
-        };
-        file.as_file()
+        }
+        self.file()
             .sync_all()
             .map_err(|error| failed("write", &self.path, error))?;
         let place = place_of(&self.path);
-        file.persist(&place)
-            .map_err(|error| failed("rename the finished file to", &self.path, error.error))?;
+        let renamed = match self.target {
+            Target::Direct(_) => Ok(()),
+            Target::Beside(file) => persist(file, &place),
+            // A name that is taken cannot be given.
+            Target::Unnamed(file) => beside(&place, |path| unnamed::name(&file, path))
+                .and_then(|named| persist(named, &place)),
+        };
+        renamed.map_err(|error| failed("rename the finished file to", &self.path, error))?;
         sync_folder(folder_of(&place));
         Ok(())
     }
 
     fn file(&self) -> &File {
-        match &self.target {
-            Target::Beside(file) => file.as_file(),
-            Target::Direct(file) => file,
+        self.target.file()
+    }
+}
+
+impl Target {
+    fn file(&self) -> &File {
+        match self {
+            Self::Beside(file) => file.as_file(),
+            Self::Unnamed(file) | Self::Direct(file) => file,
         }
     }
 }
@@ -78,12 +94,12 @@ impl AtomicFile {
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file().write(bytes);
-        written.map_err(|error| named(&self.path, error))
+        written.map_err(|error| with_name(&self.path, error))
     }
 
     fn flush(&mut self) -> io::Result<()> {
         let flushed = self.file().flush();
-        flushed.map_err(|error| named(&self.path, error))
+        flushed.map_err(|error| with_name(&self.path, error))
     }
 }
 
@@ -97,17 +113,17 @@ pub struct FileHandle {
 impl Write for FileHandle {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes);
-        written.map_err(|error| named(&self.path, error))
+        written.map_err(|error| with_name(&self.path, error))
     }
 
     fn flush(&mut self) -> io::Result<()> {
         let flushed = self.file.flush();
-        flushed.map_err(|error| named(&self.path, error))
+        flushed.map_err(|error| with_name(&self.path, error))
     }
 }
 
 /// The same error with the name of the file.
-fn named(path: &Path, error: io::Error) -> io::Error {
+fn with_name(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
@@ -128,26 +144,57 @@ fn open(path: &Path) -> io::Result<Target> {
         }
         old => old.ok(),
     };
-    let name = place
-        .file_name()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
+    if place.file_name().is_none() {
+        return Err(names_no_file());
+    }
+    let target = match unnamed::create(folder_of(&place)) {
+        Some(file) => Target::Unnamed(file),
+        None => Target::Beside(named(&place)?),
+    };
+    if let Some(old) = old {
+        target.file().set_permissions(old.permissions())?;
+    }
+    Ok(target)
+}
+
+/// A file under another name beside a place. Made here and not by `tempfile`: its errors would name the temporary file,
+/// which is of no use to anybody.
+fn named(place: &Path) -> io::Result<NamedTempFile> {
+    let mut code = None;
+    let made = beside(place, |path| {
+        let made = private(OpenOptions::new().write(true).create_new(true)).open(path);
+        made.inspect_err(|error| code = error.raw_os_error())
+    });
+    made.map_err(|error| code.map_or(error, io::Error::from_raw_os_error))
+}
+
+/// Makes something under a name beside a place that nothing has.
+fn beside<T>(
+    place: &Path,
+    make: impl FnMut(&Path) -> io::Result<T>,
+) -> io::Result<NamedTempFile<T>> {
+    let name = place.file_name().ok_or_else(names_no_file)?;
     let mut prefix = std::ffi::OsString::from(".");
     prefix.push(name);
     prefix.push(".tmp-");
-    // Made here and not by `tempfile`, whose files are private: results are as readable as other new files.
-    // Its errors would also name the temporary file, which is of no use to anybody.
-    let mut code = None;
-    let file = tempfile::Builder::new()
+    tempfile::Builder::new()
         .prefix(&prefix)
-        .make_in(folder_of(&place), |beside| {
-            let made = OpenOptions::new().write(true).create_new(true).open(beside);
-            made.inspect_err(|error| code = error.raw_os_error())
-        })
-        .map_err(|error| code.map_or(error, io::Error::from_raw_os_error))?;
-    if let Some(old) = old {
-        file.as_file().set_permissions(old.permissions())?;
-    }
-    Ok(Target::Beside(file))
+        .make_in(folder_of(place), make)
+}
+
+fn names_no_file() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it names no file")
+}
+
+fn persist<T>(file: NamedTempFile<T>, place: &Path) -> io::Result<()> {
+    file.persist(place).map(drop).map_err(|error| error.error)
+}
+
+/// Results may hold anything, so a new file is for its owner alone.
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
 }
 
 /// The file itself, where the path is a link to it.
@@ -199,8 +246,10 @@ mod tests {
         let mut file = AtomicFile::create(&path).unwrap();
         file.write_all(b"ne").unwrap();
         file.handle().unwrap().write_all(b"w").unwrap();
-        let beside = names(folder.path());
-        assert!(beside[0].starts_with(".out.csv.tmp-"), "{beside:?}");
+        if cfg!(target_os = "linux") {
+            // A process that is killed here leaves nothing.
+            assert_eq!(names(folder.path()), ["out.csv"]);
+        }
         assert_eq!(fs::read(&path).unwrap(), b"old");
         file.commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");

@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use batch_core::{Output, Reason, Stream};
+use batch_core::{Output, Reason, Stream, shown_params};
 
 use crate::error::ExportError;
 use crate::record::TaskRecord;
@@ -54,7 +54,7 @@ impl CsvRows {
         }
         self.write_state(out, record)?;
         out.write_all(b",")?;
-        self.write_result(out, output)?;
+        self.write_result(out, &record.spec.function, output)?;
         self.text(out, record.error.as_deref())?;
         self.write_further(out, record)?;
         Ok(())
@@ -99,7 +99,7 @@ impl CsvRows {
         self.list(out, &spec.options.tags)?;
         self.list(out, &spec.depends_on)?;
         out.write_all(b",")?;
-        cell(out, spec.params.as_str().as_bytes())?;
+        cell(out, shown_params(spec).as_bytes())?;
         out.write_all(b",")?;
         if let Some(process) = record.output.as_ref().and_then(|output| output.process) {
             write_seconds(out, process.cpu_time)?;
@@ -118,6 +118,7 @@ impl CsvRows {
     fn write_result<W: Write>(
         &mut self,
         out: &mut W,
+        function: &str,
         output: Option<&Output>,
     ) -> Result<(), ExportError> {
         let Some(output) = output else {
@@ -128,11 +129,11 @@ impl CsvRows {
             .any(|stream| matches!(stream, Stream::File { .. }));
         if has_file && output.value.is_none() {
             out.write_all(b"\"")?;
-            write_result(&mut Quoted(out), Some(output))?;
+            write_result(&mut Quoted(out), function, Some(output))?;
             return Ok(out.write_all(b"\"")?);
         }
         self.scratch.clear();
-        write_result(&mut self.scratch, Some(output))?;
+        write_result(&mut self.scratch, function, Some(output))?;
         if output.value.is_some() || self.scratch != b"null" {
             cell(out, &self.scratch)?;
         }

@@ -56,6 +56,7 @@ mod stream;
 mod summary;
 mod task_json;
 mod text;
+mod unnamed;
 mod visible;
 mod writer;
 

@@ -4,11 +4,11 @@
 //! status, reason, created_at, started_at, completed_at, execution_time, wait_time, retry_count,
 //! max_retries, flaky, result, error`. Then `tags, depends_on, cpu_time, peak_memory, attempts, cause`; and, only
 //! where there is something to say, `root_task` (whose failure cancelled this one) and `stdout`, `stderr`
-//! (what was printed beside a returned value).
+//! (what was printed beside a returned value). Secrets in `params` and in the headers of an answer are masked.
 
 use std::io::{self, Write};
 
-use batch_core::{Output, Reason};
+use batch_core::{Output, Reason, shown_params, shown_result};
 
 use crate::error::ExportError;
 use crate::json_text::{
@@ -47,7 +47,7 @@ impl TaskJson {
         write_what(out, record)?;
         self.write_state(out, record)?;
         out.write_all(b",\"result\":")?;
-        write_result(out, output)?;
+        write_result(out, &record.spec.function, output)?;
         out.write_all(b",\"error\":")?;
         write_opt_str(out, record.error.as_deref())?;
         self.write_further(out, record)?;
@@ -155,19 +155,21 @@ fn write_what<W: Write>(out: &mut W, record: &TaskRecord) -> io::Result<()> {
     out.write_all(b",\"function\":")?;
     write_str(out, &record.spec.function)?;
     out.write_all(b",\"params\":")?;
-    out.write_all(record.spec.params.as_str().as_bytes())
+    out.write_all(shown_params(&record.spec).as_bytes())
 }
 
-/// Writes the result: the returned value, else how the process ended and what it printed, else `null`.
+/// Writes the result of a task of a function: the returned value, else how the process ended and what it printed,
+/// else `null`.
 pub(crate) fn write_result<W: Write>(
     out: &mut W,
+    function: &str,
     output: Option<&Output>,
 ) -> Result<(), ExportError> {
     let Some(output) = output else {
         return Ok(out.write_all(b"null")?);
     };
     if let Some(value) = &output.value {
-        return Ok(out.write_all(value.as_str().as_bytes())?);
+        return Ok(out.write_all(shown_result(function, value).as_bytes())?);
     }
     if output.process.is_none() && output.stdout.is_empty() && output.stderr.is_empty() {
         return Ok(out.write_all(b"null")?);

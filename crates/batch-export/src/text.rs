@@ -13,7 +13,7 @@
 
 use std::io::{self, Write};
 
-use batch_core::{Output, ShortDuration, Stream};
+use batch_core::{Output, ShortDuration, Stream, shown_result};
 
 use crate::error::ExportError;
 use crate::record::TaskRecord;
@@ -52,13 +52,18 @@ impl TextRows {
                 writeln!(out, "  {lead} {}", Visible(line))?;
             }
         }
-        output.map_or(Ok(()), |output| self.write_output(out, output))
+        output.map_or(Ok(()), |output| self.write_output(out, record, output))
     }
 
-    fn write_output<W: Write>(self, out: &mut W, output: &Output) -> Result<(), ExportError> {
+    fn write_output<W: Write>(
+        self,
+        out: &mut W,
+        record: &TaskRecord,
+        output: &Output,
+    ) -> Result<(), ExportError> {
         if let Some(value) = &output.value {
             let mut lines = Lines::new(out, b"  = ");
-            self.write_text(&mut lines, value.as_str())?;
+            self.write_text(&mut lines, &shown_result(&record.spec.function, value))?;
             lines.end()?;
         }
         let mut lines = Lines::new(out, b"  | ");

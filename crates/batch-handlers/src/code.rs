@@ -5,19 +5,18 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use batch_core::{Encoding, Failure, FailureKind, Json, Output, ParamProblem};
-use batch_process::{CaptureLimits, Spec};
-use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext};
+use batch_process::Spec;
+use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext, apart};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::check::{Fields, is_placeholder};
-use crate::language::{Language, Workshop};
+use crate::language::{CodePlace, Language};
 use crate::params::{Params, bad_params};
-use crate::process::{run, spec};
+use crate::process::{is_variable, run, spec};
 
 /// The Python side of `custom_function`: calls `process(**args)` and hands back what it returns.
 const HARNESS: &str = include_str!("harness.py");
@@ -27,30 +26,31 @@ const MAX_ANSWER: u64 = 64 * 1024 * 1024;
 
 /// `code_execution {runtime, code, cwd, env, stdin}`.
 pub(crate) struct CodeHandler {
-    pub(crate) capture: Arc<CaptureLimits>,
+    pub(crate) place: CodePlace,
 }
 
 /// `custom_function {code, args, cwd, env, stdin}`: Python code that defines `process`.
 pub(crate) struct FunctionHandler {
-    pub(crate) capture: Arc<CaptureLimits>,
+    pub(crate) place: CodePlace,
 }
 
 #[async_trait]
 impl Handler for CodeHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let params = Params::of(task)?;
+        let params = Params::of(task).await?;
         let runtime = params.required_text("runtime")?;
         let language = Language::of(&runtime)
             .ok_or_else(|| bad_params(format!("params.runtime: must be {}", Language::NAMES)))?;
         let interpreter = language.interpreter()?;
         let code = params.required_text("code")?;
-        let workshop = Workshop::open(&self.capture.folder, task)?;
-        let file = workshop.write(language.file_name(), &code)?;
+        let files = [(language.file_name(), &*code)];
+        let workshop = self.place.open(task, &files).await?;
+        let file = workshop.path(language.file_name());
         let options = language.options().iter().map(OsString::from);
         let argv = std::iter::once(interpreter.into())
             .chain(options)
             .chain([file.into()]);
-        let mut spec = spec(task, &params, argv.collect(), &self.capture)?;
+        let mut spec = spec(task, &params, argv.collect(), &self.place.capture)?;
         if matches!(language, Language::Python) {
             import_from_folder(&mut spec);
         }
@@ -79,6 +79,10 @@ impl Handler for CodeHandler {
         OnCancel::Cooperate
     }
 
+    fn takes_variables(&self, path: &str) -> bool {
+        is_variable(path)
+    }
+
     fn encoding(&self, params: &Json, path: &str) -> Encoding {
         let params = params.to_value();
         let runtime = params.get("runtime").and_then(Value::as_str);
@@ -92,7 +96,7 @@ impl Handler for CodeHandler {
 #[async_trait]
 impl Handler for FunctionHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let params = Params::of(task)?;
+        let params = Params::of(task).await?;
         let code = params.required_text("code")?;
         let args = match params.get("args") {
             None => "{}".to_owned(),
@@ -100,18 +104,25 @@ impl Handler for FunctionHandler {
             Some(_) => return Err(bad_params("params.args: must be an object").into()),
         };
         let interpreter = Language::Python.interpreter()?;
-        let workshop = Workshop::open(&self.capture.folder, task)?;
+        let files = [
+            ("harness.py", HARNESS),
+            ("function.py", &*code),
+            ("args.json", &*args),
+        ];
+        let workshop = self.place.open(task, &files).await?;
         let answer = workshop.path("answer.json");
         let argv: Vec<OsString> = vec![
             interpreter.into(),
             "-u".into(),
-            workshop.write("harness.py", HARNESS)?.into(),
-            workshop.write("function.py", &code)?.into(),
-            workshop.write("args.json", &args)?.into(),
+            workshop.path("harness.py").into(),
+            workshop.path("function.py").into(),
+            workshop.path("args.json").into(),
             answer.clone().into(),
         ];
-        let ended = run(task, &spec(task, &params, argv, &self.capture)?).await;
-        judge(ended, read_answer(&answer))
+        let ended = run(task, &spec(task, &params, argv, &self.place.capture)?).await;
+        let len = fs::metadata(&answer).map_or(0, |found| found.len().min(MAX_ANSWER));
+        let read = apart(len as usize, move || read_answer(&answer)).await;
+        judge(ended, read)
     }
 
     fn check(&self, params: &Json) -> Result<(), Vec<ParamProblem>> {
@@ -125,6 +136,10 @@ impl Handler for FunctionHandler {
 
     fn on_cancel(&self) -> OnCancel {
         OnCancel::Cooperate
+    }
+
+    fn takes_variables(&self, path: &str) -> bool {
+        is_variable(path)
     }
 
     fn encoding(&self, _params: &Json, path: &str) -> Encoding {

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::check::{Fields, is_bytes};
 use crate::params::{Params, bad_params};
-use crate::process::{run, spec};
+use crate::process::{is_variable, run, spec};
 
 /// `command {argv, cwd, env, stdin}`: no shell reads the arguments.
 pub(crate) struct CommandHandler {
@@ -27,7 +27,7 @@ pub(crate) struct ShellHandler {
 #[async_trait]
 impl Handler for CommandHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let params = Params::of(task)?;
+        let params = Params::of(task).await?;
         let argv = params.arguments("argv")?;
         run(task, &spec(task, &params, argv, &self.capture)?).await
     }
@@ -56,6 +56,10 @@ impl Handler for CommandHandler {
     fn on_cancel(&self) -> OnCancel {
         OnCancel::Cooperate
     }
+
+    fn takes_variables(&self, path: &str) -> bool {
+        is_variable(path)
+    }
 }
 
 /// Whether parameters are nothing but arguments that are right beyond doubt: most of a million tasks are, and
@@ -78,7 +82,7 @@ fn is_usual(params: &Json) -> bool {
 #[async_trait]
 impl Handler for ShellHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let params = Params::of(task)?;
+        let params = Params::of(task).await?;
         let shell = params.text("shell")?.unwrap_or_else(|| "sh".to_owned());
         let script = params
             .bytes("script")?
@@ -102,6 +106,10 @@ impl Handler for ShellHandler {
 
     fn on_cancel(&self) -> OnCancel {
         OnCancel::Cooperate
+    }
+
+    fn takes_variables(&self, path: &str) -> bool {
+        is_variable(path)
     }
 
     fn encoding(&self, _params: &Json, path: &str) -> Encoding {

@@ -1,8 +1,10 @@
 """Calls process(**args) of a file; writes what it returns, or what went wrong, to another as JSON."""
 
+import errno
 import json
 import os
 import sys
+import time
 import traceback
 import types
 
@@ -20,8 +22,16 @@ def main(code_path, args_path, answer_path):
     sys.modules[module.__name__] = module
 
     def answer(text):
-        with open(answer_path, "w", encoding="utf-8") as file:
-            file.write(text)
+        while True:
+            try:
+                with open(answer_path, "w", encoding="utf-8") as file:
+                    file.write(text)
+                return
+            except OSError as error:
+                # A full disk is waited for, as it is with output.
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+            time.sleep(0.5)
 
     def show(error):
         """Prints the traceback from the user's code on: what stands above would only hide it."""

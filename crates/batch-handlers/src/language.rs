@@ -1,12 +1,13 @@
 //! The languages that code can be in, and a private place for it to run from.
 
-use std::fs;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use batch_core::{Encoding, Failure, FailureKind};
-use batch_process::find_program;
+use batch_core::{Encoding, Failure, FailureKind, Urgency};
+use batch_process::{CaptureLimits, Scratch, find_program, until_room};
 use batch_runtime::TaskContext;
 
 /// A language that code can be in.
@@ -76,30 +77,58 @@ impl Language {
     }
 }
 
+/// Where code lies while it runs.
+pub(crate) struct CodePlace {
+    pub(crate) scratch: Scratch,
+    pub(crate) capture: Arc<CaptureLimits>,
+}
+
+impl CodePlace {
+    /// A private folder for one attempt with these files. While the disk is full it waits, until the attempt is ended.
+    pub(crate) async fn open(
+        &self,
+        task: &TaskContext,
+        files: &[(&str, &str)],
+    ) -> Result<Workshop, Failure> {
+        let ended = task.cancel.reached(Urgency::End);
+        let open = || {
+            let name = format!("code-{}-{}", task.id, task.attempt);
+            Workshop::open(self.scratch.folder()?.join(name), files)
+        };
+        let opened = until_room(self.capture.room.as_ref(), ended, open).await;
+        opened.map_err(|error| {
+            let folder = std::env::temp_dir();
+            let message = format!(
+                "the code cannot be written to a folder in {}: {error}; set TMPDIR to one that can be written",
+                folder.display()
+            );
+            Failure::new(FailureKind::SpawnError, message)
+        })
+    }
+}
+
 /// A private folder for one attempt, gone when dropped.
 pub(crate) struct Workshop(PathBuf);
 
 impl Workshop {
-    pub(crate) fn open(folder: &Path, task: &TaskContext) -> Result<Self, Failure> {
-        let path = folder.join(format!("code-{}-{}", task.id, task.attempt));
+    fn open(path: PathBuf, files: &[(&str, &str)]) -> io::Result<Self> {
         // One left by an earlier run of the same name would only be in the way.
         let _ = fs::remove_dir_all(&path);
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path)
-            .map_err(|error| cannot_write(&path, &error))?;
-        Ok(Self(path))
+        DirBuilder::new().mode(0o700).create(&path)?;
+        let workshop = Self(path);
+        for (name, content) in files {
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(workshop.path(name))?;
+            file.write_all(content.as_bytes())?;
+        }
+        Ok(workshop)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
-    }
-
-    pub(crate) fn write(&self, name: &str, content: &str) -> Result<PathBuf, Failure> {
-        let path = self.path(name);
-        fs::write(&path, content).map_err(|error| cannot_write(&path, &error))?;
-        Ok(path)
     }
 }
 
@@ -107,11 +136,4 @@ impl Drop for Workshop {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
-}
-
-fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(
-        FailureKind::SpawnError,
-        format!("cannot write {}: {error}", path.display()),
-    )
 }

@@ -27,24 +27,29 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_process::CaptureLimits;
+use batch_process::{CaptureLimits, OutputRoom, Scratch};
 use batch_runtime::Registry;
 
 use crate::code::{CodeHandler, FunctionHandler};
 use crate::command::{CommandHandler, ShellHandler};
 use crate::http::HttpHandler;
+use crate::language::CodePlace;
 use crate::simulate::SimulateHandler;
 
 /// What the handlers need to know.
 #[derive(Clone, Debug)]
 pub struct HandlerConfig {
-    /// A private folder for large outputs and for code while it runs.
+    /// A private folder for large outputs.
     pub folder: PathBuf,
+    /// Where code lies while it runs.
+    pub scratch: Scratch,
     /// Output past so many bytes a stream goes to a file in that folder.
     pub in_memory: usize,
     /// When a process has run for so long, its output goes to files in that folder as it comes, for
     /// others to read along; see [`CaptureLimits::live_after`]. `None`: not before its end.
     pub live_after: Option<Duration>,
+    /// Hears of outputs and code that wait, as there is no room for them on the disk.
+    pub room: Option<Arc<dyn OutputRoom>>,
 }
 
 impl HandlerConfig {
@@ -52,8 +57,10 @@ impl HandlerConfig {
     pub fn new(folder: PathBuf) -> Self {
         Self {
             folder,
+            scratch: Scratch::default(),
             in_memory: CaptureLimits::DEFAULT_IN_MEMORY,
             live_after: None,
+            room: None,
         }
     }
 }
@@ -64,13 +71,18 @@ pub fn standard_registry(config: &HandlerConfig) -> Registry {
         folder: config.folder.clone(),
         in_memory: config.in_memory,
         live_after: config.live_after,
+        room: config.room.clone(),
     });
     let capture = || Arc::clone(&capture);
+    let place = || CodePlace {
+        scratch: config.scratch.clone(),
+        capture: capture(),
+    };
     Registry::new()
         .with("command", CommandHandler { capture: capture() })
         .with("shell", ShellHandler { capture: capture() })
-        .with("code_execution", CodeHandler { capture: capture() })
-        .with("custom_function", FunctionHandler { capture: capture() })
+        .with("code_execution", CodeHandler { place: place() })
+        .with("custom_function", FunctionHandler { place: place() })
         .with("http", HttpHandler::default())
         .with("simulate", SimulateHandler)
 }

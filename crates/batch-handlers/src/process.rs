@@ -26,7 +26,7 @@ pub(crate) fn spec(
     argv: Vec<OsString>,
     capture: &Arc<CaptureLimits>,
 ) -> Result<Spec, Failure> {
-    let options = &task.spec.options;
+    let options = &task.options;
     let defaults = options.env.iter();
     let defaults = defaults.map(|(name, value)| (name.into(), value.into()));
     let own = params.pairs("env")?.into_iter();
@@ -39,9 +39,11 @@ pub(crate) fn spec(
     ];
     let marks = marks.map(|(name, value)| (name.into(), value.into()));
     // A relative one is meant in the folder of the task, not in that of whoever runs it.
-    let cwd = match (&options.cwd, params.text("cwd")?) {
+    let cwd = match (options.working_folder(), params.text("cwd")?) {
         (Some(folder), Some(below)) => Some(folder.join(below)),
-        (folder, below) => below.map(PathBuf::from).or_else(|| folder.clone()),
+        (folder, below) => below
+            .map(PathBuf::from)
+            .or_else(|| folder.map(Path::to_owned)),
     };
     Ok(Spec {
         argv,
@@ -52,6 +54,11 @@ pub(crate) fn spec(
         grace: options.grace,
         capture: Arc::clone(capture),
     })
+}
+
+/// Whether a place of the parameters is the value of a variable that the process is given.
+pub(crate) fn is_variable(path: &str) -> bool {
+    path.starts_with("env.") || path.starts_with("env[")
 }
 
 /// Runs a process to its end, or ends it when the attempt is cancelled.

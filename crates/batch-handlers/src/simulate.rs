@@ -14,7 +14,7 @@ pub(crate) struct SimulateHandler;
 #[async_trait]
 impl Handler for SimulateHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let params = Params::of(task)?;
+        let params = Params::of(task).await?;
         let duration = params.duration("duration")?.unwrap_or_default();
         if !duration.is_zero() {
             tokio::time::sleep(duration).await;

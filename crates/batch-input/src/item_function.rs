@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use batch_core::{Encoding, Json, ParamProblem, Placeholder, Segment, fill_root, placeholders};
+use batch_core::{
+    Encoding, Json, ParamProblem, Placeholder, Segment, Template, VARIABLE_ROOT, fill_root,
+    placeholders,
+};
 use serde_json::Value;
 
 use crate::item_template::{Part, Piece, pieces};
@@ -121,7 +124,8 @@ fn marker(index: usize) -> String {
     format!("{{{{ item[{index}] }}}}")
 }
 
-/// Writes the placeholders of command mode as such of the plan's, and everything else as literal text.
+/// Writes the placeholders of command mode as such of the plan's, and everything else but variables of the
+/// environment as literal text.
 fn mark(value: &mut Value, is_fixed: &mut bool) {
     match value {
         Value::String(text) => {
@@ -134,13 +138,7 @@ fn mark(value: &mut Value, is_fixed: &mut bool) {
                         marked.push_str(&marker(index.unwrap_or_default()));
                     }
                     Piece::Literal(bytes) => {
-                        let literal = String::from_utf8_lossy(&bytes);
-                        if literal.contains('{') {
-                            let quoted = Value::from(literal).to_string();
-                            marked.push_str(&format!("{{{{ {quoted} }}}}"));
-                        } else {
-                            marked.push_str(&literal);
-                        }
+                        push_literal(&String::from_utf8_lossy(&bytes), &mut marked);
                     }
                 }
             }
@@ -152,6 +150,42 @@ fn mark(value: &mut Value, is_fixed: &mut bool) {
         Value::Object(fields) => fields.values_mut().for_each(|value| mark(value, is_fixed)),
         _ => {}
     }
+}
+
+/// Writes a text so that it stands for itself, but for the variables of the environment that it names.
+fn push_literal(text: &str, marked: &mut String) {
+    let mut rest = text;
+    let mut from = 0;
+    while let Some(begin) = rest[from..].find("{{").map(|at| from + at) {
+        let end = rest[begin..].find("}}").map(|at| begin + at + 2);
+        match end.filter(|end| is_variable(&rest[begin..*end])) {
+            Some(end) => {
+                push_quoted(&rest[..begin], marked);
+                marked.push_str(&rest[begin..end]);
+                (rest, from) = (&rest[end..], 0);
+            }
+            None => from = begin + 1,
+        }
+    }
+    push_quoted(rest, marked);
+}
+
+fn push_quoted(text: &str, marked: &mut String) {
+    match text.contains('{') {
+        true => marked.push_str(&format!("{{{{ {} }}}}", Value::from(text))),
+        false => marked.push_str(text),
+    }
+}
+
+/// Whether braces with all that is in them are a variable of the environment.
+fn is_variable(braces: &str) -> bool {
+    let Ok(template) = Template::parse(braces) else {
+        return false;
+    };
+    let mut placeholders = template.placeholders();
+    placeholders
+        .next()
+        .is_some_and(|placeholder| placeholder.root == VARIABLE_ROOT)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::problem::Problem;
 use crate::scope::Report;
 use crate::settings::{base_options, document_text, read_document};
 use crate::source::Source;
-use crate::task_template::{TaskTemplate, add, is_kept, object_text, place_in};
+use crate::task_template::{TaskTemplate, add, is_for_later, object_text, place_in};
 
 /// A task with gaps for the cells of a row.
 #[derive(Clone, Debug)]
@@ -126,7 +126,7 @@ impl RowTemplate {
                     let help = "write {{ row.NAME }} or {{ row[\"NAME\"] }}".to_owned();
                     (format!("{placeholder} names no cell"), help)
                 }
-                ("tasks", _) if is_kept(&field.name) => continue,
+                (root, _) if is_for_later(&field.name, root) => continue,
                 (root, _) => {
                     let message = format!("unknown placeholder {root:?} in {place}");
                     (message, "write {{ row.COLUMN }} for a cell".to_owned())

@@ -5,7 +5,9 @@
 //! value goes into code, it is written as a word or literal of that language, and braces in it never become a
 //! placeholder.
 
-use batch_core::{Encoding, Json, ParamProblem, Placeholder, fill, fill_root, placeholders};
+use batch_core::{
+    Encoding, Json, ParamProblem, Placeholder, VARIABLE_ROOT, fill, fill_root, placeholders,
+};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -66,8 +68,8 @@ impl TaskTemplate {
         })
     }
 
-    /// Fills in the placeholders with the given root. Those with other roots stay in parameters, where they are
-    /// filled in when the task starts; elsewhere `lookup` is asked for them, too.
+    /// Fills in the placeholders with the given root. Those with other roots stay in parameters and variables, where
+    /// they are filled in when the task starts; elsewhere `lookup` is asked for them, too.
     pub(crate) fn fill(
         &self,
         root: &str,
@@ -82,7 +84,7 @@ impl TaskTemplate {
                 Some((code, encoding)) if code == place => encoding,
                 _ => Encoding::Text,
             };
-            let filled = if is_kept(&field.name) {
+            let filled = if is_kept(&field.name) || field.name == ENVIRONMENT {
                 fill_root(&field.value, root, lookup, &encoding)
             } else {
                 fill(&field.value, lookup, &encoding)
@@ -216,6 +218,18 @@ impl TemplateField {
             let message = format!("{}: code in base64 takes no placeholders", self.name);
             report.add(self.line, message, Some("write the code as a text"));
         }
+    }
+}
+
+/// The field with the variables of a task, into which variables of the executor are filled when it starts.
+const ENVIRONMENT: &str = "env";
+
+/// Whether placeholders with a root stay in a field until the task starts.
+pub(crate) fn is_for_later(field: &str, root: &str) -> bool {
+    match root {
+        "tasks" => is_kept(field),
+        VARIABLE_ROOT => is_kept(field) || field == ENVIRONMENT,
+        _ => false,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Few bytes stay in memory. Past the limit they go to a file in chunks, each written on the blocking
 //! pool while the next one is read; when the disk is slower than the process, the pipe fills and the
-//! process waits. No byte is lost: what cannot be kept is an error.
+//! process waits. It waits as well while the disk is full. No byte is lost: what cannot be kept is an error.
 //!
 //! A process that has run for a while can be read along: its output is *live* then, which means that all
 //! of it goes to the file as it comes. What turns out small in the end comes back into memory.
@@ -10,12 +10,14 @@
 use std::cell::RefCell;
 use std::io::{self, PipeReader, Read};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use batch_core::Stream;
 use tokio::io::unix::AsyncFd;
 
+use crate::room::OutputRoom;
 use crate::spill::Spill;
 use crate::sys;
 
@@ -30,7 +32,7 @@ thread_local! {
 }
 
 /// Where output goes that does not stay in memory, and from which size on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct CaptureLimits {
     /// The folder for the files; made when it is first needed.
     pub folder: PathBuf,
@@ -43,6 +45,8 @@ pub struct CaptureLimits {
     /// The files are called `TASK-RANDOM.stdout` and `TASK-RANDOM.stderr`, `TASK` being the task's id.
     /// There is none for an output that is still empty. An executor that is killed leaves them.
     pub live_after: Option<Duration>,
+    /// Hears of outputs that wait, as the disk of the folder is full.
+    pub room: Option<Arc<dyn OutputRoom>>,
 }
 
 impl Default for CaptureLimits {
@@ -52,6 +56,7 @@ impl Default for CaptureLimits {
             folder: std::env::temp_dir(),
             in_memory: Self::DEFAULT_IN_MEMORY,
             live_after: None,
+            room: None,
         }
     }
 }
@@ -105,7 +110,7 @@ impl Pipe {
 /// Where one output may spill to.
 #[derive(Clone, Debug)]
 pub(crate) struct CaptureTarget {
-    pub(crate) limits: std::sync::Arc<CaptureLimits>,
+    pub(crate) limits: Arc<CaptureLimits>,
     /// Before the random part of the file's name.
     pub(crate) prefix: String,
     /// After it.
@@ -205,20 +210,43 @@ impl Capture {
         }
     }
 
-    /// Closes our end, writes what is still held, and gives it all.
+    /// Closes our end and waits until all is written that does not go back into memory.
+    pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.pipe = None;
+        while self.error.is_none() && self.holds() && !self.fits() {
+            ready!(self.poll_write(cx));
+        }
+        match self.poll_idle(cx) {
+            // What waits for room can be taken back as well.
+            Poll::Pending if self.is_stalled() && self.fits() => Poll::Ready(()),
+            idle => idle,
+        }
+    }
+
+    /// Whether its file waits for room on the disk.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.spill.as_ref().is_some_and(Spill::is_stalled)
+    }
+
+    /// Waits for room no more.
+    pub(crate) fn give_up(&mut self) {
+        if self.is_stalled() {
+            self.fail(io::ErrorKind::StorageFull.into());
+        }
+    }
+
+    /// Whether it is short enough for the memory.
+    fn fits(&self) -> bool {
+        let spilled = self.spill.as_ref().map_or(0, Spill::len);
+        spilled + self.held.len() as u64 <= self.limits.limits.in_memory as u64
+    }
+
+    /// Gives all of it, once it is [closed](Self::poll_close).
     ///
     /// # Errors
     /// What stood against keeping the bytes.
-    pub(crate) async fn finish(mut self) -> io::Result<Stream> {
-        self.pipe = None;
-        let spilled = self.spill.as_ref().map_or(0, Spill::len);
-        let fits = spilled + self.held.len() as u64 <= self.limits.limits.in_memory as u64;
-        while !fits && self.error.is_none() && self.holds() {
-            std::future::poll_fn(|cx| self.poll_write(cx)).await;
-        }
-        if self.error.is_none() {
-            std::future::poll_fn(|cx| self.poll_idle(cx)).await;
-        }
+    pub(crate) async fn take(mut self) -> io::Result<Stream> {
+        let fits = self.fits();
         match (self.error, self.spill) {
             (Some(error), _) => Err(error),
             (None, None) => Ok(Stream::from(self.held)),
@@ -272,13 +300,8 @@ impl Capture {
     /// Begins to write what is held, once the file is free.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         ready!(self.poll_idle(cx));
-        if self.spill.is_none() {
-            match Spill::create(&self.limits) {
-                Ok(spill) => self.spill = Some(spill),
-                Err(error) => self.fail(error),
-            }
-        }
-        if let Some(spill) = &mut self.spill {
+        if self.error.is_none() {
+            let spill = self.spill.get_or_insert_with(|| Spill::new(&self.limits));
             spill.write(&mut self.held);
         }
         Poll::Ready(())
@@ -331,6 +354,7 @@ mod tests {
             folder: folder.to_owned(),
             in_memory,
             live_after: None,
+            room: None,
         });
         let target = CaptureTarget {
             limits,
@@ -338,6 +362,11 @@ mod tests {
             suffix: ".stdout",
         };
         (Capture::new(reader, target), writer)
+    }
+
+    async fn finish(mut capture: Capture) -> io::Result<Stream> {
+        std::future::poll_fn(|cx| capture.poll_close(cx)).await;
+        capture.take().await
     }
 
     async fn fill(capture: &mut Capture) -> Filled {
@@ -359,7 +388,7 @@ mod tests {
             let writer = write(pipe, bytes.clone());
             assert_eq!(fill(&mut capture).await, Filled::Closed);
             writer.join().unwrap();
-            match capture.finish().await.unwrap() {
+            match finish(capture).await.unwrap() {
                 Stream::Inline(kept) => assert_eq!((extra, &*kept), (0, &*bytes)),
                 Stream::File { path, len } => {
                     assert_eq!((extra, len), (1, 1_001));
@@ -417,7 +446,7 @@ mod tests {
         fill_until_written(&mut capture, folder.path(), b"held more ").await;
         pipe.write_all(b"last").unwrap();
         capture.read_rest();
-        let whole = capture.finish().await.unwrap();
+        let whole = finish(capture).await.unwrap();
         assert_eq!(whole, Stream::from(b"held more last".to_vec()));
         assert!(in_files(folder.path()).is_empty());
     }
@@ -436,7 +465,7 @@ mod tests {
         drop(pipe);
         assert_eq!(fill(&mut capture).await, Filled::Closed);
         assert!(capture.is_done() && !capture.holds());
-        let whole = capture.finish().await.unwrap();
+        let whole = finish(capture).await.unwrap();
         assert_eq!(whole, Stream::from(b"first second".to_vec()));
     }
 
@@ -450,7 +479,7 @@ mod tests {
         for file in std::fs::read_dir(folder.path()).unwrap() {
             std::fs::write(file.unwrap().path(), "").unwrap();
         }
-        let error = capture.finish().await.unwrap_err();
+        let error = finish(capture).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 
@@ -468,7 +497,7 @@ mod tests {
         drop(pipe);
         assert_eq!(fill(&mut capture).await, Filled::Closed);
         let bytes = pieces.concat();
-        match capture.finish().await.unwrap() {
+        match finish(capture).await.unwrap() {
             Stream::Inline(kept) => {
                 assert!(bytes.len() <= in_memory);
                 assert!(*kept == *bytes);
@@ -511,7 +540,7 @@ mod tests {
         assert_eq!(fill(&mut capture).await, Filled::Failed);
         assert_eq!(fill(&mut capture).await, Filled::Closed);
         writer.join().unwrap();
-        assert!(capture.finish().await.is_err());
+        assert!(finish(capture).await.is_err());
     }
 
     #[tokio::test]

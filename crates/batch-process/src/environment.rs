@@ -46,14 +46,23 @@ impl Variable {
     }
 }
 
-/// The executor's environment, as it was at the first use.
+/// What of the executor's environment goes on to tasks, as it was at the first use.
 fn base() -> &'static [Variable] {
     static BASE: OnceLock<Vec<Variable>> = OnceLock::new();
     BASE.get_or_init(|| {
         std::env::vars_os()
+            .filter(|(name, _)| is_for_tasks(name))
             .filter_map(|(name, value)| Variable::new(&name, &value).ok())
             .collect()
     })
+}
+
+/// Whether a variable goes on to tasks. Of our own (`BEX_…`) only those do that a `bex` which a task calls is to find:
+/// others may be secrets, as `BEX_MCP_TOKEN` is, or tell of a task that we ourselves are part of.
+fn is_for_tasks(name: &OsStr) -> bool {
+    const PASSED_ON: [&str; 3] = ["BEX_HOME", "BEX_CONFIG", "BEX_ALLOW_NETWORK_FS"];
+    let is_ours = name.as_bytes().starts_with(b"BEX_");
+    !is_ours || PASSED_ON.iter().any(|passed| name == *passed)
 }
 
 /// The whole environment of a process: the executor's with `additions` on top.
@@ -104,6 +113,22 @@ mod tests {
         assert_eq!(paths, [&c"PATH=/b=c"]);
         assert!(all.contains(&c"X=1"));
         assert_eq!(value(&additions, "PATH"), Some(OsStr::new("/b=c")));
+    }
+
+    #[test]
+    fn of_our_own_variables_only_some_go_on() {
+        for name in ["BEX_HOME", "BEX_CONFIG", "HOME", "BEXLEY", "bex_token"] {
+            assert!(is_for_tasks(OsStr::new(name)), "{name}");
+        }
+        for name in [
+            "BEX_MCP_TOKEN",
+            "BEX_TASK_ID",
+            "BEX_RUN",
+            "BEX_SLOT",
+            "BEX_ANYTHING",
+        ] {
+            assert!(!is_for_tasks(OsStr::new(name)), "{name}");
+        }
     }
 
     #[test]

@@ -14,7 +14,8 @@
 //!
 //! For stored batches, which outlive their executor: [`own_mark`] names an executor for later,
 //! [`process_alive`], [`signal_process`] and [`end_run`] ask and act by that name; [`new_session`] and
-//! [`close_stdio`] leave the terminal; [`network_file_system`] tells where not to store.
+//! [`close_stdio`] leave the terminal; [`network_file_system`] tells where not to store. What a process needs only while it
+//! runs lies in its [`Scratch`].
 
 #[cfg(not(unix))]
 compile_error!("batch-process needs a Unix system: Linux, macOS or a BSD");
@@ -42,6 +43,8 @@ mod process;
 #[cfg(target_os = "linux")]
 mod procfs;
 mod program;
+mod room;
+mod scratch;
 mod signal;
 mod spawn_error;
 mod spec;
@@ -60,6 +63,8 @@ pub use mark::{boot_id, own_mark, process_alive, signal_process};
 pub use piped::{PipedProcess, Pipes};
 pub use process::{Ended, Process};
 pub use program::find_program;
+pub use room::{OutputRoom, is_no_room, until_room};
+pub use scratch::{Scratch, remove_dead_scratch};
 pub use signal::{Signal, signal_name};
 pub use spawn_error::SpawnError;
 pub use spec::{MAX_ARGUMENT_BYTES, Spec};

@@ -2,7 +2,7 @@
 
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::AsFd;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -93,9 +93,31 @@ impl Outputs {
         self.stderr.read_rest();
     }
 
-    /// Closes both and gives what they held.
-    pub(crate) async fn finish(self) -> (io::Result<Stream>, io::Result<Stream>) {
-        (self.stdout.finish().await, self.stderr.finish().await)
+    /// Closes both and gives what they held. An output that finds no room on the disk waits for it until `give_up`.
+    pub(crate) async fn finish(
+        mut self,
+        give_up: impl Future<Output = ()>,
+    ) -> (io::Result<Stream>, io::Result<Stream>) {
+        let (mut give_up, mut given_up) = (pin!(give_up), false);
+        std::future::poll_fn(|cx| {
+            loop {
+                let both = [&mut self.stdout, &mut self.stderr];
+                if both.map(|output| output.poll_close(cx).is_ready()) == [true; 2] {
+                    return Poll::Ready(());
+                }
+                if !self.stdout.is_stalled() && !self.stderr.is_stalled() {
+                    return Poll::Pending;
+                }
+                if !given_up {
+                    ready!(give_up.as_mut().poll(cx));
+                    given_up = true;
+                }
+                self.stdout.give_up();
+                self.stderr.give_up();
+            }
+        })
+        .await;
+        (self.stdout.take().await, self.stderr.take().await)
     }
 }
 

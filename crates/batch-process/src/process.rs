@@ -103,11 +103,11 @@ impl Process {
         end: impl Future<Output = ()>,
         kill: impl Future<Output = ()>,
     ) -> Ended {
-        let mut kill = pin!(kill);
-        let stop = self.until_ended_or(end, kill.as_mut()).await;
+        let (mut end, mut kill) = (pin!(end), pin!(kill));
+        let stop = self.until_ended_or(end.as_mut(), kill.as_mut()).await;
         match stop {
             None => {}
-            Some(Stop::Ask) => self.end(kill).await,
+            Some(Stop::Ask) => self.end(kill.as_mut()).await,
             Some(Stop::Kill | Stop::OutputFailed) => self.kill().await,
         }
         self.outputs.read_rest();
@@ -118,21 +118,29 @@ impl Process {
             }
         }
         let cancelled = matches!(stop, Some(Stop::Ask | Stop::Kill));
-        self.collect(cancelled, stop.is_some()).await
+        // One that was ended is not waited for until there is room for its output.
+        let give_up = async {
+            if stop.is_none() {
+                tokio::select! {
+                    () = end => {}
+                    () = kill => {}
+                }
+            }
+        };
+        self.collect(cancelled, stop.is_some(), give_up).await
     }
 
     /// Reads output until the process has ended (`None`) or is to be ended.
     async fn until_ended_or(
         &mut self,
-        end: impl Future<Output = ()>,
+        mut end: Pin<&mut impl Future<Output = ()>>,
         mut kill: Pin<&mut impl Future<Output = ()>>,
     ) -> Option<Stop> {
-        let mut end = pin!(end);
         tokio::select! {
             biased;
             _ = self.leader.watch.exited() => return None,
             () = kill.as_mut() => return Some(Stop::Kill),
-            () = &mut end => return Some(Stop::Ask),
+            () = end.as_mut() => return Some(Stop::Ask),
             () = sleep(MOMENT) => {}
         }
         loop {
@@ -195,7 +203,12 @@ impl Process {
         }
     }
 
-    async fn collect(mut self, cancelled: bool, ended_by_us: bool) -> Ended {
+    async fn collect(
+        mut self,
+        cancelled: bool,
+        ended_by_us: bool,
+        give_up: impl Future<Output = ()>,
+    ) -> Ended {
         let leaking = !self.outputs.are_closed();
         let leftovers = if ended_by_us {
             self.leader.tree.leftovers()
@@ -203,7 +216,7 @@ impl Process {
             Vec::new()
         };
         let end = self.leader.take_end(leaking).await;
-        let (stdout, stderr) = self.outputs.finish().await;
+        let (stdout, stderr) = self.outputs.finish(give_up).await;
         let mut output_error = None;
         let mut keep = |stream: io::Result<Stream>| {
             stream.unwrap_or_else(|error| {

@@ -1,16 +1,21 @@
 //! Passing results on: the results that later tasks use, and filling them into parameters.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::env::VarError;
 use std::sync::{Arc, OnceLock, PoisonError};
 
 use batch_core::{
-    Failure, FailureKind, Json, Output, Placeholder, Segment, Stream, TaskId, TaskSpec, fill,
-    placeholders,
+    Failure, FailureKind, Json, Output, ParamProblem, Placeholder, Secrets, Segment, Stream,
+    TaskId, TaskOptions, TaskSpec, VARIABLE_ROOT, fill, fill_variables, placeholders, variable_of,
 };
 use serde_json::{Value, json};
 
 use crate::durable::{SharedSource, SourceError};
 use crate::handler::Handler;
+
+/// The largest value that is passed on, as JSON text: as a tree it can take eighty times as much.
+const MOST_PASSED_ON: usize = 8 * 1024 * 1024;
 
 /// The results a task uses.
 pub(crate) type Inputs = Vec<Input>;
@@ -56,8 +61,8 @@ impl Results {
         self.finished(task);
         let mut inputs = Inputs::new();
         for placeholder in placeholders(&spec.params).unwrap_or_default() {
-            if let Some(Segment::Field(id)) = placeholder.path.first()
-                && inputs.iter().all(|known| *known.id != **id)
+            if let Some(id) = placeholder.task_id()
+                && inputs.iter().all(|known| *known.id != *id)
             {
                 inputs.push(self.input(id, find(id)));
             }
@@ -134,8 +139,19 @@ impl Results {
 }
 
 /// Whether the parameters of a task may hold placeholders.
-pub(crate) fn uses_results(spec: &TaskSpec) -> bool {
+fn uses_results(spec: &TaskSpec) -> bool {
     spec.params.as_str().contains("{{")
+}
+
+/// Whether a task may hold placeholders, also in the variables that it is given.
+pub(crate) fn is_template(spec: &TaskSpec) -> bool {
+    uses_results(spec) || spec.options.env.values().any(|value| value.contains("{{"))
+}
+
+/// How many bytes the results have, as far as they are known and lie in memory.
+pub(crate) fn size_of(inputs: &[Input]) -> usize {
+    let known = inputs.iter().filter_map(|input| input.result.get());
+    known.flatten().map(|output| output.in_memory()).sum()
 }
 
 /// Whether all results are known.
@@ -177,24 +193,96 @@ pub(crate) fn look_for(inputs: &[Input], source: &SharedSource) -> Result<(), Fa
     Ok(())
 }
 
-/// Fills results into parameters.
+/// What a handler is given of a task, with its placeholders filled in.
+pub(crate) struct Filled {
+    pub(crate) params: Json,
+    pub(crate) options: Arc<TaskOptions>,
+    /// The values of variables among it.
+    pub(crate) secrets: Secrets,
+}
+
+impl Filled {
+    /// A task without placeholders.
+    pub(crate) fn as_given(spec: &TaskSpec) -> Self {
+        Self {
+            params: spec.params.clone(),
+            options: Arc::clone(&spec.options),
+            secrets: Secrets::default(),
+        }
+    }
+}
+
+/// Fills results and variables into a task.
 pub(crate) fn fill_in(
-    params: &Json,
+    spec: &TaskSpec,
     inputs: &[Input],
     handler: &dyn Handler,
-) -> Result<Json, Failure> {
-    let encoding = |path: &str| handler.encoding(params, path);
-    let lookup = |placeholder: &Placeholder| look_up(placeholder, inputs);
-    fill(params, &lookup, &encoding).map_err(|problems| {
-        let texts: Vec<String> = problems
-            .iter()
-            .map(|problem| match problem.path.as_str() {
-                "" => format!("params: {}", problem.message),
-                path => format!("params.{path}: {}", problem.message),
-            })
-            .collect();
-        Failure::new(FailureKind::InputError, texts.join("; ")).permanent()
+) -> Result<Filled, Failure> {
+    let values = RefCell::new(Vec::new());
+    let variable = |name: &str| {
+        let value = variable(name)?;
+        values.borrow_mut().push(value.clone());
+        Ok(value)
+    };
+    let encoding = |path: &str| handler.encoding(&spec.params, path);
+    let lookup = |placeholder: &Placeholder| match placeholder.root.as_str() {
+        VARIABLE_ROOT => variable_of(placeholder)
+            .map_err(|(message, _)| message)
+            .and_then(|name| variable(name).map(Value::from)),
+        _ => look_up(placeholder, inputs),
+    };
+    let params = fill(&spec.params, &lookup, &encoding).map_err(|problems| bad_input(&problems))?;
+    let options = fill_options(&spec.options, &variable)?;
+    let secrets = Secrets::of(values.take());
+    Ok(Filled {
+        params,
+        options,
+        secrets,
     })
+}
+
+fn fill_options(
+    options: &Arc<TaskOptions>,
+    variable: &dyn Fn(&str) -> Result<String, String>,
+) -> Result<Arc<TaskOptions>, Failure> {
+    let mut filled = Vec::new();
+    for (name, value) in &options.env {
+        match fill_variables(value, variable) {
+            Ok(None) => {}
+            Ok(Some(value)) => filled.push((name.clone(), value)),
+            Err(why) => {
+                let message = format!("env.{name}: {why}");
+                return Err(Failure::new(FailureKind::InputError, message).permanent());
+            }
+        }
+    }
+    if filled.is_empty() {
+        return Ok(Arc::clone(options));
+    }
+    let mut options = TaskOptions::clone(options);
+    options.env.extend(filled);
+    Ok(Arc::new(options))
+}
+
+/// The value of a variable of our environment.
+fn variable(name: &str) -> Result<String, String> {
+    std::env::var(name).map_err(|error| match error {
+        VarError::NotPresent => {
+            format!("the variable {name} is not set in the environment of the executor")
+        }
+        VarError::NotUnicode(_) => format!("the value of the variable {name} is not UTF-8"),
+    })
+}
+
+fn bad_input(problems: &[ParamProblem]) -> Failure {
+    let texts: Vec<String> = problems
+        .iter()
+        .map(|problem| match problem.path.as_str() {
+            "" => format!("params: {}", problem.message),
+            path => format!("params.{path}: {}", problem.message),
+        })
+        .collect();
+    Failure::new(FailureKind::InputError, texts.join("; ")).permanent()
 }
 
 fn look_up(placeholder: &Placeholder, inputs: &[Input]) -> Result<Value, String> {
@@ -209,25 +297,29 @@ fn look_up(placeholder: &Placeholder, inputs: &[Input]) -> Result<Value, String>
     let output = output
         .as_ref()
         .ok_or_else(|| format!("task {id:?} left no result"))?;
-    let mut value = result_value(output)?;
     // The first step is the word `result` itself.
-    for segment in &path[1.min(path.len())..] {
+    let path = &path[1.min(path.len())..];
+    let missing = |segment| format!("{placeholder}: the result has no {segment}");
+    if let Some(value) = &output.value {
+        let part = value.part(path).map_err(missing)?;
+        if part.len() > MOST_PASSED_ON {
+            return Err(too_large("value", part.len() as u64));
+        }
+        return serde_json::from_str(part).map_err(|error| error.to_string());
+    }
+    let mut value = result_of_process(output)?;
+    for segment in path {
         let step = match segment {
             Segment::Field(name) => value.get_mut(name),
             Segment::Index(index) => value.get_mut(index),
         };
-        value = step
-            .ok_or_else(|| format!("{placeholder}: the result has no {segment}"))?
-            .take();
+        value = step.ok_or_else(|| missing(segment))?.take();
     }
     Ok(value)
 }
 
-/// The result as other tasks see it: the value, else what the process left.
-fn result_value(output: &Output) -> Result<Value, String> {
-    if let Some(value) = &output.value {
-        return Ok(value.to_value());
-    }
+/// What a process left, as other tasks see it.
+fn result_of_process(output: &Output) -> Result<Value, String> {
     Ok(json!({
         "exit_code": output.process.and_then(|process| process.exit_code),
         "stdout": text(&output.stdout)?,
@@ -238,8 +330,12 @@ fn result_value(output: &Output) -> Result<Value, String> {
 fn text(stream: &Stream) -> Result<String, String> {
     match stream {
         Stream::Inline(bytes) => Ok(String::from_utf8_lossy(bytes).into_owned()),
-        Stream::File { len, .. } => Err(format!(
-            "the output is too large to pass on ({len} bytes); write it to a file and pass its name"
-        )),
+        Stream::File { len, .. } => Err(too_large("output", *len)),
     }
+}
+
+fn too_large(what: &str, len: u64) -> String {
+    format!(
+        "the {what} is too large to pass on ({len} bytes); write it to a file and pass its name"
+    )
 }

@@ -169,16 +169,7 @@ impl Driver {
 
     /// Waits until there is something to do.
     async fn wait(&mut self, inbox: &mut Inbox) {
-        let wakeup = self
-            .batch
-            .next_wakeup()
-            .map(|time| self.clock.instant_of(time));
-        let sleep = async {
-            match wakeup {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
+        let sleep = self.wakeup();
         let trouble = Arc::clone(self.sinks.trouble());
         tokio::select! {
             biased;
@@ -189,6 +180,18 @@ impl Driver {
             _ = self.reports.recv_many(&mut inbox.reports, REPORTS) => {}
             () = trouble.came.notified() => self.give_up(),
             () = sleep => {}
+        }
+    }
+
+    /// Waits until the next timer is due.
+    fn wakeup(&self) -> impl Future<Output = ()> + use<> {
+        let due = self.batch.next_wakeup();
+        let due = due.map(|time| self.clock.instant_of(time));
+        async move {
+            match due {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
         }
     }
 

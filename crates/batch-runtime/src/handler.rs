@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use batch_core::{
     Catalog, Encoding, Failure, FailureKind, FullTaskId, Json, Output, ParamProblem, Placeholder,
-    TaskSpec, fill_root, placeholders,
+    Secrets, TaskOptions, TaskSpec, VARIABLE_ROOT, fill_root, placeholders,
 };
 use serde::de::DeserializeOwned;
 
@@ -43,6 +43,13 @@ pub trait Handler: Send + Sync + 'static {
     fn encoding(&self, params: &Json, path: &str) -> Encoding {
         let _ = (params, path);
         Encoding::Text
+    }
+
+    /// Whether a text of the parameters may name variables of the environment, `{{ env.NAME }}`. `path` is the
+    /// place, such as `headers.Authorization`.
+    fn takes_variables(&self, path: &str) -> bool {
+        let _ = path;
+        false
     }
 }
 
@@ -84,6 +91,11 @@ pub struct TaskContext {
     pub spec: Arc<TaskSpec>,
     /// Its parameters, with all placeholders filled in.
     pub params: Json,
+    /// How it is treated, with variables filled in.
+    pub options: Arc<TaskOptions>,
+    /// The values of variables that were filled in. The runtime masks them in what the handler returns, but for
+    /// outputs that lie in files and for other encodings of them.
+    pub secrets: Secrets,
     /// Tells when the attempt is to end early.
     pub cancel: CancelToken,
 }
@@ -170,16 +182,32 @@ impl Catalog for Registry {
     }
 }
 
-/// Refuses results of other tasks where they could not be put in, as inside the quotes of a script. What is wrong with
-/// them otherwise is told elsewhere.
+/// Refuses results of other tasks where they could not be put in, as inside the quotes of a script, and variables
+/// where they are not taken. What is wrong with them otherwise is told elsewhere.
 fn check_places(handler: &dyn Handler, params: &Json) -> Result<(), Vec<ParamProblem>> {
-    if !params.as_str().contains("{{") || placeholders(params).is_err() {
+    if !params.as_str().contains("{{") {
         return Ok(());
+    }
+    let Ok(found) = placeholders(params) else {
+        return Ok(());
+    };
+    let misplaced = |placeholder: &Placeholder| {
+        placeholder.root == VARIABLE_ROOT && !handler.takes_variables(&placeholder.place)
+    };
+    let misplaced: Vec<_> = found.into_iter().filter(misplaced).collect();
+    if !misplaced.is_empty() {
+        return Err(misplaced.into_iter().map(misplaced_variable).collect());
     }
     // No placeholder has this root: all are left as they are, and only their places are looked at.
     let nothing = |_: &Placeholder| Err(String::new());
     let encoding = |path: &str| handler.encoding(params, path);
     fill_root(params, "", &nothing, &encoding).map(drop)
+}
+
+fn misplaced_variable(placeholder: Placeholder) -> ParamProblem {
+    let message = format!("{placeholder}: a variable of the environment cannot stand here");
+    let help = "give it to the task with \"env\" and write $NAME; it may stand in \"env\" and in the url, headers and body of http";
+    ParamProblem::new(placeholder.place, message).with_help(help)
 }
 
 struct FnHandler<F>(F);

@@ -46,6 +46,7 @@
 
 #![forbid(unsafe_code)]
 
+mod apart;
 mod cancel;
 mod chain;
 mod clock;
@@ -54,11 +55,13 @@ mod durable;
 mod executor;
 mod handle;
 mod handler;
+mod masking;
 mod policy;
 mod sink;
 mod sync_point;
 mod worker;
 
+pub use apart::apart;
 pub use batch_core::Urgency;
 pub use cancel::CancelToken;
 pub use durable::{ResultSource, SourceError, StartLog};

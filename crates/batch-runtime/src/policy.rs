@@ -27,7 +27,8 @@ impl RetryPolicy for SpecPolicy {
         }
         let full = full_delay(rules, retry);
         let drawn = if rules.jitter && rules.backoff != Backoff::None {
-            full.mul_f64(self.random.f64())
+            let seconds = full.as_secs_f64() * self.random.f64();
+            Duration::try_from_secs_f64(seconds).unwrap_or(full)
         } else {
             full
         };

@@ -6,12 +6,18 @@ use std::time::Duration;
 
 use batch_core::Event;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::sync_point::Ack;
 
 /// How many groups of events a sink may lag behind before the driver waits for it.
 const LAG: usize = 64;
+
+/// The same in the bytes that tasks left, in pieces of [`PIECE`]: 64 MiB.
+const HEAVIEST: u32 = 1024;
+
+/// So many bytes count as one.
+const PIECE: usize = 64 * 1024;
 
 /// Takes in what happened, in order, on a thread of its own; it may block on a disk or a pipe.
 ///
@@ -78,7 +84,9 @@ pub(crate) struct Sinks {
 }
 
 struct SinkThread {
-    messages: mpsc::Sender<Message>,
+    messages: mpsc::Sender<Weighed>,
+    /// For what is heavy among the messages that wait.
+    room: Arc<Semaphore>,
     thread: JoinHandle<()>,
 }
 
@@ -86,6 +94,22 @@ struct SinkThread {
 pub(crate) enum Message {
     Events(Arc<Vec<Event>>),
     Sync(Ack),
+}
+
+/// A message with the room that it takes until it was taken in.
+type Weighed = (Message, Option<OwnedSemaphorePermit>);
+
+impl Message {
+    /// How much of the room it takes that there is for what tasks left; most take none.
+    fn weight(&self) -> u32 {
+        let Self::Events(events) = self else { return 0 };
+        let outputs = events.iter().filter_map(|event| match event {
+            Event::AttemptEnded { outcome, .. } => outcome.output(),
+            _ => None,
+        });
+        let bytes: usize = outputs.map(|output| output.in_memory()).sum();
+        u32::try_from(bytes / PIECE).map_or(HEAVIEST, |pieces| pieces.min(HEAVIEST))
+    }
 }
 
 /// The first error of a sink.
@@ -113,8 +137,18 @@ impl Sinks {
     pub(crate) fn try_send(&self, sink: usize, message: Message) -> Result<(), Message> {
         let sink = &self.threads[sink];
         let urgent = matches!(message, Message::Sync(_));
-        let sent = match sink.messages.try_send(message) {
-            Err(TrySendError::Full(message)) => Err(message),
+        let room = match message.weight() {
+            0 => Ok(None),
+            weight => Arc::clone(&sink.room)
+                .try_acquire_many_owned(weight)
+                .map(Some),
+        };
+        let Ok(room) = room else {
+            sink.thread.thread().unpark();
+            return Err(message);
+        };
+        let sent = match sink.messages.try_send((message, room)) {
+            Err(TrySendError::Full((message, _))) => Err(message),
             // A sink that failed has hung up and said why.
             Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
         };
@@ -124,9 +158,11 @@ impl Sinks {
         sent
     }
 
-    /// Waits until a sink has room, or has failed.
-    pub(crate) async fn room(&self, sink: usize) {
-        let _ = self.threads[sink].messages.reserve().await;
+    /// Waits until a sink has room for a message, or has failed.
+    pub(crate) async fn room(&self, sink: usize, message: &Message) {
+        let sink = &self.threads[sink];
+        let _ = sink.room.acquire_many(message.weight()).await;
+        let _ = sink.messages.reserve().await;
     }
 
     pub(crate) fn trouble(&self) -> &Arc<Trouble> {
@@ -158,17 +194,21 @@ impl SinkThread {
                 alarm.0.raise(error);
             }
         });
-        Self { messages, thread }
+        Self {
+            messages,
+            room: Arc::new(Semaphore::new(HEAVIEST as usize)),
+            thread,
+        }
     }
 }
 
 /// Takes in messages until the run is over.
-fn serve(sink: &mut dyn Sink, inbox: &mut mpsc::Receiver<Message>) -> Result<(), SinkError> {
+fn serve(sink: &mut dyn Sink, inbox: &mut mpsc::Receiver<Weighed>) -> Result<(), SinkError> {
     let mut asked = Vec::new();
     while let Some(first) = next(sink, inbox)? {
         // One sync answers all that were asked for meanwhile, as a disk takes its time for each.
         let more = std::iter::from_fn(|| inbox.try_recv().ok()).take(LAG);
-        for message in std::iter::once(first).chain(more) {
+        for (message, _room) in std::iter::once(first).chain(more) {
             match message {
                 Message::Events(events) => sink.on_events(&events)?,
                 Message::Sync(ack) => asked.push(ack),
@@ -185,8 +225,8 @@ fn serve(sink: &mut dyn Sink, inbox: &mut mpsc::Receiver<Message>) -> Result<(),
 /// The next message, for which the sink may rest; `None` when the run is over.
 fn next(
     sink: &mut dyn Sink,
-    inbox: &mut mpsc::Receiver<Message>,
-) -> Result<Option<Message>, SinkError> {
+    inbox: &mut mpsc::Receiver<Weighed>,
+) -> Result<Option<Weighed>, SinkError> {
     loop {
         match inbox.try_recv() {
             Ok(message) => return Ok(Some(message)),

@@ -10,15 +10,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use batch_core::{
-    ClaimToken, Failure, FailureKind, FullTaskId, Json, Outcome, Output, TaskSpec, Urgency,
+    ClaimToken, Failure, FailureKind, FullTaskId, Outcome, Output, TaskSpec, Urgency,
 };
 use futures_util::FutureExt;
 use tokio::sync::{Notify, mpsc};
 
+use crate::apart::apart;
 use crate::cancel::CancelToken;
-use crate::chain::{self, Inputs};
+use crate::chain::{self, Filled, Inputs};
 use crate::durable::SharedSource;
 use crate::handler::{AttemptError, Handler, OnCancel, TaskContext};
+use crate::masking;
 use crate::sync_point::SyncPoint;
 
 /// A handler that was told to kill what it runs gets so long before it is dropped.
@@ -163,15 +165,15 @@ async fn work(queue: Arc<Queue>, desk: Desk) {
     while let Some(job) = queue.next().await {
         let (token, slot) = (job.token, job.slot);
         let ended = match prepare(&job, desk.source.as_ref()).await {
-            Ok(params) => perform(job, params).await,
+            Ok(filled) => perform(job, filled).await,
             Err(ended) => ended,
         };
         let _ = desk.reports.send(Report { token, slot, ended });
     }
 }
 
-/// Waits for what must come before an attempt, and gives the parameters with all placeholders filled in.
-async fn prepare(job: &Job, source: Option<&SharedSource>) -> Result<Json, Ended> {
+/// Waits for what must come before an attempt, and fills in all placeholders.
+async fn prepare(job: &Job, source: Option<&SharedSource>) -> Result<Filled, Ended> {
     if let Some(after) = &job.after {
         tokio::select! {
             biased;
@@ -185,8 +187,8 @@ async fn prepare(job: &Job, source: Option<&SharedSource>) -> Result<Json, Ended
         return Err(Ended::Unbegun);
     }
     // A doubled brace may also be an escaped one.
-    if job.inputs.is_none() && !chain::uses_results(&job.spec) {
-        return Ok(job.spec.params.clone());
+    if job.inputs.is_none() && !chain::is_template(&job.spec) {
+        return Ok(Filled::as_given(&job.spec));
     }
     let inputs = job.inputs.as_deref().unwrap_or_default();
     if let Some(source) = source
@@ -197,20 +199,41 @@ async fn prepare(job: &Job, source: Option<&SharedSource>) -> Result<Json, Ended
         // If that panicked, the result is not at hand, and the task fails with this.
         looked.await.unwrap_or(Ok(())).map_err(failed)?;
     }
-    chain::fill_in(&job.spec.params, inputs, job.handler.as_ref()).map_err(failed)
+    let (spec, handler) = (Arc::clone(&job.spec), Arc::clone(&job.handler));
+    let inputs = inputs.to_vec();
+    let size = chain::size_of(&inputs);
+    let filled = apart(size, move || {
+        chain::fill_in(&spec, &inputs, handler.as_ref())
+    })
+    .await;
+    filled.map_err(failed)
 }
 
 fn failed(failure: Failure) -> Ended {
     Ended::With(Outcome::Failed(Arc::new(failure)))
 }
 
-async fn perform(job: Job, params: Json) -> Ended {
+async fn perform(job: Job, filled: Filled) -> Ended {
+    let secrets = filled.secrets.clone();
+    match attempt(job, filled).await {
+        Ended::With(outcome) if !secrets.is_empty() => {
+            let size = masking::size_of(&outcome);
+            Ended::With(apart(size, move || masking::mask(outcome, &secrets)).await)
+        }
+        Ended::Busy(why) => Ended::Busy(secrets.mask(&why).into_owned()),
+        ended => ended,
+    }
+}
+
+async fn attempt(job: Job, filled: Filled) -> Ended {
     let context = TaskContext {
         id: job.id,
         attempt: job.token.attempt,
         slot: job.slot,
         spec: job.spec,
-        params,
+        params: filled.params,
+        options: filled.options,
+        secrets: filled.secrets,
         cancel: job.cancel,
     };
     let run = AssertUnwindSafe(job.handler.run(&context)).catch_unwind();
@@ -223,11 +246,15 @@ async fn perform(job: Job, params: Json) -> Ended {
     };
     match result {
         Ok(Ok(output)) => Ended::With(Outcome::Completed(keep(output))),
-        Ok(Err(AttemptError::Failed(failure))) => Ended::With(Outcome::Failed(Arc::from(failure))),
+        Ok(Err(AttemptError::Failed(mut failure))) => {
+            masking::shorten(&mut failure);
+            Ended::With(Outcome::Failed(Arc::from(failure)))
+        }
         Ok(Err(AttemptError::Busy(why))) => Ended::Busy(why),
         Err(panic) => {
             let message = format!("the handler panicked: {}", panic_text(panic.as_ref()));
-            let failure = Failure::new(FailureKind::Panic, message);
+            let mut failure = Failure::new(FailureKind::Panic, message);
+            masking::shorten(&mut failure);
             Ended::With(Outcome::Failed(Arc::new(failure)))
         }
     }

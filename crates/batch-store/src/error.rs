@@ -54,10 +54,10 @@ pub enum StoreError {
     /// The disk or the quota is full.
     #[error("the disk is full: {} cannot be written", .0.display())]
     Full(PathBuf),
-    /// Others wrote to the file all the time.
+    /// Another program held the file all the time.
     #[error(
-        "{} was in use for a minute; is another program working on it?",
-        .0.display()
+        "{path} is held by another program, and that did not let go; end that program (fuser -v {path} shows it) and try again",
+        path = .0.display()
     )]
     Busy(PathBuf),
     /// A value in the file is none that bex writes.
@@ -96,7 +96,36 @@ pub enum StoreError {
     },
 }
 
+/// What keeps a batch file from being written for a while, though nothing is wrong with it: the same write succeeds
+/// when it is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// There is no room on the disk, or the quota is used up.
+    DiskFull,
+    /// Another program holds the file.
+    Busy,
+}
+
+impl Obstacle {
+    /// The error of a write to a file that met this.
+    pub fn error(self, path: &Path) -> StoreError {
+        match self {
+            Self::DiskFull => StoreError::Full(path.to_owned()),
+            Self::Busy => StoreError::Busy(path.to_owned()),
+        }
+    }
+}
+
 impl StoreError {
+    /// What stood in the way, where the same can be tried again; `None` for any other error.
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        match self {
+            Self::Busy(_) => Some(Obstacle::Busy),
+            _ if self.is_full() => Some(Obstacle::DiskFull),
+            _ => None,
+        }
+    }
+
     /// Whether there was no room to write.
     pub fn is_full(&self) -> bool {
         match self {

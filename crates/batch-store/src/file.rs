@@ -1,10 +1,11 @@
 //! Where a batch lies: [`BatchFile`], the database and the files beside it.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use batch_export::open_plain;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
 
@@ -160,20 +161,36 @@ impl BatchFile {
         Ok(folder)
     }
 
+    /// Whether the batch itself is gone and something that lay beside it is not: whoever removed it was killed.
+    ///
+    /// Nothing is said of a batch whose executor still works on it, which holds its lease.
+    pub fn is_half_removed(&self) -> bool {
+        let is_there = |path: PathBuf| path.symlink_metadata().is_ok();
+        !is_there(self.path.clone())
+            && (self.parts().into_iter().any(is_there) || is_there(self.folder()))
+            && !is_locked(&self.lease_path())
+    }
+
+    /// The files beside the database.
+    fn parts(&self) -> Vec<PathBuf> {
+        let mut parts = vec![
+            self.beside("-wal"),
+            self.beside("-shm"),
+            self.log_path(),
+            self.lease_path(),
+        ];
+        parts.extend(self.copies());
+        parts
+    }
+
     /// Removes the batch with all that lies beside it. What is gone already is no error.
     ///
     /// # Errors
     /// At the first file that cannot be removed; the database goes first, so that what is left of a
     /// batch half removed is no batch.
     pub fn remove(&self) -> Result<(), StoreError> {
-        let mut files = vec![
-            self.path.clone(),
-            self.beside("-wal"),
-            self.beside("-shm"),
-            self.log_path(),
-            self.lease_path(),
-        ];
-        files.extend(self.copies());
+        let mut files = vec![self.path.clone()];
+        files.extend(self.parts());
         if self.given.is_symlink() {
             files.push(self.given.clone());
         }
@@ -202,6 +219,30 @@ fn resolved(path: &Path) -> PathBuf {
         (Ok(real), ..) => real,
         (Err(_), Some(folder), Some(name)) => resolved(folder).join(name),
         (Err(_), ..) => path.to_owned(),
+    }
+}
+
+/// Whether somebody holds a lock on a file.
+fn is_locked(path: &Path) -> bool {
+    let Ok(file) = open_plain(path, OpenOptions::new().read(true)) else {
+        return false;
+    };
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+/// Removes files of a folder that were to get another name, and whose owners were killed before that: those that begin
+/// with `prefix` and that nobody holds locked.
+pub fn remove_dead_files(folder: &Path, prefix: &str) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let begun = entries.filter(|entry| {
+        let name = entry.file_name();
+        name.as_encoded_bytes().starts_with(prefix.as_bytes())
+            && entry.file_type().is_ok_and(|kind| kind.is_file())
+            && !is_locked(&entry.path())
+    });
+    for file in begun {
+        // Else the next one who looks for it does it.
+        let _ = fs::remove_file(file.path());
     }
 }
 

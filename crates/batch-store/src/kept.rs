@@ -3,8 +3,9 @@
 //! A row says a name, never a place. So a batch can be moved and copied, and no row leads out of the batch's own
 //! folder, whoever wrote the file. They are read by [`batch_export::open_output`], which follows no link.
 
+use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, unlinkat};
@@ -47,7 +48,10 @@ impl KeptName {
 
 /// The folder of a batch's large outputs, open: what is removed is removed there, wherever the path leads by then.
 #[derive(Debug)]
-pub(crate) struct KeptFolder(OwnedFd);
+pub(crate) struct KeptFolder {
+    open: OwnedFd,
+    path: PathBuf,
+}
 
 impl KeptFolder {
     /// Opens the folder; `None` when there is none.
@@ -57,7 +61,10 @@ impl KeptFolder {
     pub(crate) fn open(path: &Path) -> io::Result<Option<Self>> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match openat(CWD, path, flags, Mode::empty()) {
-            Ok(folder) => Ok(Some(Self(folder))),
+            Ok(open) => Ok(Some(Self {
+                open,
+                path: path.to_owned(),
+            })),
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -68,16 +75,27 @@ impl KeptFolder {
     /// # Errors
     /// When it cannot be read.
     pub(crate) fn files(&self) -> io::Result<Vec<KeptName>> {
-        let mut files = Vec::new();
-        for entry in Dir::read_from(&self.0)? {
+        self.names(FileType::RegularFile)
+    }
+
+    /// Removes the folders that code lay in while it ran, and gives their number.
+    pub(crate) fn remove_code(&self) -> usize {
+        let folders = self.names(FileType::Directory).unwrap_or_default();
+        let code = folders.iter().filter(|name| name.0.starts_with("code-"));
+        code.filter(|name| fs::remove_dir_all(self.path.join(name.as_str())).is_ok())
+            .count()
+    }
+
+    fn names(&self, kind: FileType) -> io::Result<Vec<KeptName>> {
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.open)? {
             let entry = entry?;
-            if let (FileType::RegularFile, Ok(name)) =
-                (entry.file_type(), entry.file_name().to_str())
-            {
-                files.push(KeptName(name.to_owned()));
+            match entry.file_name().to_str() {
+                Ok(name) if entry.file_type() == kind => names.push(KeptName(name.to_owned())),
+                _ => {}
             }
         }
-        Ok(files)
+        Ok(names)
     }
 
     /// Removes a file.
@@ -85,7 +103,7 @@ impl KeptFolder {
     /// # Errors
     /// When there is none, or the system refuses.
     pub(crate) fn remove(&self, name: &KeptName) -> io::Result<()> {
-        Ok(unlinkat(&self.0, name.as_str(), AtFlags::empty())?)
+        Ok(unlinkat(&self.open, name.as_str(), AtFlags::empty())?)
     }
 }
 

@@ -80,6 +80,18 @@ impl Lease {
     /// # Errors
     /// When another process has it, there is no such batch, or the file cannot be used.
     pub fn take(batch: &BatchFile, holder: &Holder) -> Result<(Self, LeftInLease), LeaseError> {
+        let mut lease = Self::take_unsigned(batch)?;
+        let left =
+            read_left(&lease.file).map_err(|error| StoreError::io("open", &lease.path, error))?;
+        lease.sign(holder)?;
+        Ok((lease, left))
+    }
+
+    /// Takes the lease of a batch that is to go: nothing is written for that, so it works on a full disk.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub fn take_unsigned(batch: &BatchFile) -> Result<Self, LeaseError> {
         let path = batch.lease_path();
         let failed = |error| StoreError::io("open", &path, error);
         let file = loop {
@@ -98,10 +110,7 @@ impl Lease {
                 break file;
             }
         };
-        let left = read_left(&file).map_err(failed)?;
-        let mut lease = Self { file, path };
-        lease.sign(holder)?;
-        Ok((lease, left))
+        Ok(Self { file, path })
     }
 
     /// Whether somebody works on a batch, and who.

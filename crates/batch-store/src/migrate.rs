@@ -63,7 +63,9 @@ fn copy(path: &Path, connection: &Connection, version: i64) -> Result<(), StoreE
     let folder = path.parent().unwrap_or(path);
     let made = tempfile::Builder::new().prefix(".bex-").tempfile_in(folder);
     // SQLite writes into an empty file as it is; one that it made itself would be readable by all.
-    let made = made.map_err(failed)?.into_temp_path();
+    let (lock, made) = made.map_err(failed)?.into_parts();
+    // Whoever finds the copy of a process that was killed sees by this that nobody makes it any more.
+    let _ = lock.try_lock();
     connection
         .execute("VACUUM INTO ?1", [sqlite_name(&made)?])
         .map_err(|error| StoreError::sqlite(path, error))?;

@@ -13,8 +13,22 @@ use crate::error::StoreError;
 use crate::file::BatchFile;
 use crate::schema::{APPLICATION_ID, Durability, VERSION, check_tables};
 
-/// How long one waits for others that write.
-const BUSY_TRIES: i32 = 60_000;
+/// How long a command waits for others that write: so many milliseconds.
+const BUSY_TRIES: i32 = 30_000;
+
+/// How long an executor does, which comes back by itself and must hear of a stop in between.
+const BRIEF_TRIES: i32 = 200;
+
+/// The write-ahead log goes into the file when it has so many pages,
+const LOG_PAGES: u64 = 4_096;
+
+/// or fewer where its size is more than this part of the free disk: it is room that a full disk has not,
+const LOG_SHARE: u64 = 16;
+
+/// but not fewer than these.
+const LEAST_LOG_PAGES: u64 = 64;
+
+const PAGE: u64 = 4_096;
 
 /// So often is looked how a file can be read, as those who write it come and go.
 const LOOKS: usize = 10;
@@ -34,15 +48,16 @@ pub(crate) fn open(
         }
         Err(error) => return Err(StoreError::io("open", path, error)),
     }
-    let connection = match file.check_writable() {
+    let (connection, old) = match file.check_writable() {
         // A reader too must be able to make the shared memory of the write-ahead log.
-        Ok(()) => How::Shared(OpenFlags::SQLITE_OPEN_READ_WRITE).connect(path)?,
+        Ok(()) => match How::Together.open(path, durability) {
+            Err(error) if error.is_full() && !write => How::Exclusive.open(path, durability)?,
+            opened => opened?,
+        },
         Err(error) if write => return Err(error),
-        Err(_) => connect_unwritable(file)?,
+        Err(_) => open_unwritable(file, durability)?,
     };
-    let prepared = prepare(&connection, durability);
-    prepared.map_err(|error| StoreError::sqlite(path, error))?;
-    if let Some(old) = check(&connection, path)? {
+    if let Some(old) = old {
         crate::migrate::bring_up_to_date(path, &connection, old)?;
     }
     if !write {
@@ -55,11 +70,15 @@ pub(crate) fn open(
 
 /// The ways in which a file can be used.
 enum How {
-    /// With others, by the index that they share.
-    Shared(OpenFlags),
-    /// Nobody has written anything beside the file, so it holds all.
-    Alone,
-    /// There is a log without an index, and nobody could make one. This process reads the log for itself.
+    /// With others, by the index of the log that they share.
+    Together,
+    /// Alone, where the disk has no room for that index.
+    Exclusive,
+    /// With others, where nothing can be written and the index is there.
+    Reading,
+    /// Where nothing can be written and nobody has written anything beside the file, so that it holds all.
+    Whole,
+    /// Where nothing can be written and there is a log without an index: this process reads the log for itself.
     OwnIndex,
 }
 
@@ -68,58 +87,76 @@ impl How {
     fn to_read(file: &BatchFile) -> Self {
         let [log, index] = file.log_and_index();
         match (log.exists(), index.exists()) {
-            (false, _) => Self::Alone,
-            (true, true) => Self::Shared(OpenFlags::SQLITE_OPEN_READ_ONLY),
+            (false, _) => Self::Whole,
+            (true, true) => Self::Reading,
             (true, false) => Self::OwnIndex,
         }
     }
 
-    fn connect(&self, path: &Path) -> Result<Connection, StoreError> {
-        let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        let (name, flags) = match self {
-            Self::Shared(flags) => (path.to_owned(), *flags),
-            Self::Alone => (uri(path, "immutable=1"), read_only),
-            // No locks can be taken without a file to write them to.
-            Self::OwnIndex => (uri(path, "vfs=unix-none"), read_only),
-        };
-        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let open = || {
-            let mut connection = Connection::open_with_flags(name, flags)?;
-            connection.busy_handler(Some(wait_a_millisecond))?;
-            if let Self::OwnIndex = self {
-                connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
-            }
+    /// Opens a file in this way, and gives its version where that is an older one.
+    fn open(
+        &self,
+        path: &Path,
+        durability: Durability,
+    ) -> Result<(Connection, Option<i64>), StoreError> {
+        let connect = || {
+            let connection = self.connect(path)?;
+            prepare(&connection, path, durability)?;
             Ok(connection)
         };
-        open().map_err(|error| StoreError::sqlite(path, error))
+        let connection = connect().map_err(|error| StoreError::sqlite(path, error))?;
+        let old = check(&connection, path)?;
+        Ok((connection, old))
+    }
+
+    fn connect(&self, path: &Path) -> rusqlite::Result<Connection> {
+        let write = OpenFlags::SQLITE_OPEN_READ_WRITE;
+        let read = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let (name, flags) = match self {
+            Self::Together | Self::Exclusive => (path.to_owned(), write),
+            Self::Reading => (path.to_owned(), read),
+            Self::Whole => (uri(path, "immutable=1"), read | OpenFlags::SQLITE_OPEN_URI),
+            // No lock that excludes others can be had on a file that cannot be written.
+            Self::OwnIndex => (
+                uri(path, "vfs=unix-none"),
+                read | OpenFlags::SQLITE_OPEN_URI,
+            ),
+        };
+        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(name, flags)?;
+        connection.busy_handler(Some(|tries| wait_a_millisecond(tries, BUSY_TRIES)))?;
+        if let Self::Exclusive | Self::OwnIndex = self {
+            connection.execute_batch("PRAGMA locking_mode = EXCLUSIVE")?;
+        }
+        Ok(connection)
     }
 }
 
 /// Opens a file that can be read and nothing more: it, or its folder, is somebody else's or on a disk that takes nothing.
-fn connect_unwritable(file: &BatchFile) -> Result<Connection, StoreError> {
-    let path = file.path();
+fn open_unwritable(
+    file: &BatchFile,
+    durability: Durability,
+) -> Result<(Connection, Option<i64>), StoreError> {
     let mut looks = 0;
     loop {
         looks += 1;
-        let connection = How::to_read(file).connect(path)?;
-        let found = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
-        match found.map_err(|error| (error.sqlite_error_code(), error)) {
-            Ok(()) => return Ok(connection),
-            // Whoever wrote it has just come or gone, with the log; or we may not read the log.
-            Err((Some(ErrorCode::CannotOpen), _)) if looks < LOOKS => {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            Err((Some(ErrorCode::CannotOpen), _)) => {
-                let what = io::Error::from(io::ErrorKind::PermissionDenied);
-                let [log, _] = file.log_and_index();
-                return Err(StoreError::io(
-                    "read what belongs to the batch:",
-                    &log,
-                    what,
-                ));
-            }
-            Err((_, error)) => return Err(StoreError::sqlite(path, error)),
+        let opened = How::to_read(file).open(file.path(), durability);
+        let cannot_open = matches!(&opened, Err(StoreError::Sqlite { error, .. })
+            if error.sqlite_error_code() == Some(ErrorCode::CannotOpen));
+        if !cannot_open {
+            return opened;
         }
+        // Whoever wrote it has just come or gone, with the log; or we may not read that.
+        if looks == LOOKS {
+            let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+            let [log, _] = file.log_and_index();
+            let path = match log.exists() {
+                true => log.as_path(),
+                false => file.path(),
+            };
+            return Err(StoreError::io("read", path, denied));
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -137,7 +174,7 @@ fn uri(path: &Path, options: &str) -> PathBuf {
 }
 
 /// What a file says is data and no more: what its tables could do by themselves they do not.
-fn prepare(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
+fn prepare(connection: &Connection, path: &Path, durability: Durability) -> rusqlite::Result<()> {
     for (config, on) in [
         (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
@@ -156,16 +193,30 @@ fn prepare(connection: &Connection, durability: Durability) -> rusqlite::Result<
          PRAGMA synchronous = {synchronous};
          PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -16384;
-         PRAGMA wal_autocheckpoint = 4096;
-         PRAGMA journal_size_limit = 67108864;"
+         PRAGMA wal_autocheckpoint = {};
+         PRAGMA journal_size_limit = 67108864;",
+        log_pages(path)
     ))
+}
+
+/// How many pages the log of a file may have, given how much room its disk has.
+fn log_pages(path: &Path) -> u64 {
+    let free = rustix::fs::statvfs(path.parent().unwrap_or(path));
+    // Where nobody knows, there is enough.
+    let free = free.map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    (free / LOG_SHARE / PAGE).clamp(LEAST_LOG_PAGES, LOG_PAGES)
+}
+
+/// Has a connection wait only briefly for others, as its owner tries again.
+pub(crate) fn wait_briefly(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.busy_handler(Some(|tries| wait_a_millisecond(tries, BRIEF_TRIES)))
 }
 
 /// SQLite's own waiting backs off to a tenth of a second; a writer that commits every few milliseconds
 /// would then leave others no chance.
-fn wait_a_millisecond(tries: i32) -> bool {
+fn wait_a_millisecond(tries: i32, most: i32) -> bool {
     std::thread::sleep(Duration::from_millis(1));
-    tries < BUSY_TRIES
+    tries < most
 }
 
 /// Checks that a file is a batch, and gives its version where that is an older one.

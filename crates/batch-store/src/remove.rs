@@ -91,7 +91,8 @@ impl Store {
                 removed += usize::from(folder.remove(&file).is_ok());
             }
         }
-        Ok(removed)
+        // Code lay there while it ran.
+        Ok(removed + folder.remove_code())
     }
 }
 

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use batch_core::{BatchId, BatchSettings, Time};
 use rusqlite::{Connection, OptionalExtension, ToSql};
 
+use crate::content::Identity;
 use crate::shape;
 
 /// A batch that is to be made.
@@ -49,6 +50,8 @@ pub struct BatchInfo {
     pub paused: Option<String>,
     /// The number that the next task gets.
     pub next_task: u32,
+    /// The rule by which its tasks are compared with others.
+    pub identity: Identity,
 }
 
 /// One row, for writing.
@@ -88,6 +91,7 @@ pub(crate) fn write_new(connection: &Connection, new: &NewBatch) -> rusqlite::Re
         &shape::column(new.created_at.as_micros()),
     )?;
     put(connection, "next_task", &1)?;
+    put(connection, "identity", &Identity::default().number())?;
     put(connection, "way", &new.origin.way)?;
     put(connection, "file", &new.origin.file)?;
     put(connection, "format", &new.origin.format)?;
@@ -156,5 +160,6 @@ pub(crate) fn read(connection: &Connection) -> Result<BatchInfo, Result<String, 
         created_at: shape::time(number("created_us")?.unwrap_or_default()),
         paused: text("paused")?,
         next_task,
+        identity: Identity::of_number(number("identity")?).ok_or_else(|| bad("identity"))?,
     })
 }

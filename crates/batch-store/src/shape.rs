@@ -4,7 +4,7 @@
 //! columns `reason` and `detail`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use batch_core::{
@@ -25,7 +25,11 @@ pub(crate) struct StoredOptions {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tags: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The folder it runs in, which all versions read here.
     cwd: Option<PathBuf>,
+    /// What its author wrote of it; never there in files of the first identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    written_cwd: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     env: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,7 +65,8 @@ impl From<&TaskOptions> for StoredOptions {
             timeout_us: options.timeout.map(micros),
             retry: (options.retry != RetrySpec::default()).then(|| (&options.retry).into()),
             tags: options.tags.clone(),
-            cwd: options.cwd.clone(),
+            cwd: options.working_folder().map(Path::to_owned),
+            written_cwd: options.cwd.clone(),
             env: options.env.clone(),
             limit: options.limit.clone(),
             grace_us: micros(options.grace),
@@ -87,7 +92,10 @@ impl StoredOptions {
                 None => RetrySpec::default(),
             },
             tags: self.tags,
-            cwd: self.cwd,
+            folder: self
+                .cwd
+                .filter(|cwd| Some(cwd) != self.written_cwd.as_ref()),
+            cwd: self.written_cwd,
             env: self.env,
             limit: self.limit,
             grace: Duration::from_micros(self.grace_us),
@@ -272,7 +280,8 @@ mod tests {
                 ..RetrySpec::default()
             },
             tags: vec!["a".to_owned()],
-            cwd: Some("/tmp".into()),
+            cwd: Some("tmp".into()),
+            folder: Some("/home/tmp".into()),
             env: BTreeMap::from([("A".to_owned(), "b".to_owned())]),
             limit: Some("api".to_owned()),
             grace: Duration::from_secs(1),

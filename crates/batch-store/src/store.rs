@@ -71,6 +71,15 @@ impl Store {
         Ok(store)
     }
 
+    /// From now on waits only for some tenths of a second for others that write, as whoever uses it tries again by
+    /// itself.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn wait_briefly(&mut self) -> Result<(), StoreError> {
+        open::wait_briefly(&mut self.connection).map_err(|error| self.error(error))
+    }
+
     /// The file and what lies beside it.
     pub fn file(&self) -> &BatchFile {
         &self.file

@@ -3,13 +3,14 @@
 //! The file is looked at a few times a second. That misses nothing, whatever happens to those who write, and
 //! works on every system; see decision 10.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use batch_core::{Batch, TaskId};
 use batch_store::{EndRun, Pulse, Store, StoredRequest, lock};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::start::{Engine, Mode};
+use super::start::{Engine, Mode, make_room};
 use crate::control::{Answer, Control, obey, on_its_thread, on_store};
 use crate::error::ActionError;
 use crate::home::now;
@@ -30,6 +31,8 @@ pub(super) struct Seen {
     feeding: bool,
     /// When the file last said how the run is getting on.
     pulse: Option<Instant>,
+    /// Answers that could not be written yet, each with its request.
+    unanswered: VecDeque<(i64, String)>,
     /// The end of the run is on record.
     pub(super) ended: bool,
 }
@@ -42,6 +45,7 @@ impl Seen {
             last_request: 0,
             feeding,
             pulse: told.then(Instant::now),
+            unanswered: VecDeque::new(),
             ended: false,
         }
     }
@@ -75,7 +79,11 @@ impl Engine {
                     }
                 }
             }
-            self.look().await?;
+            match self.look().await {
+                // The next look may see more.
+                Err(error) if error.is_for_now() => {}
+                looked => looked?,
+            }
             // What comes after the end of a run is no part of it.
             may_end = !self.seen.lock().await.feeding || self.room.is_stopping();
         }
@@ -90,7 +98,7 @@ impl Engine {
             let (store, room) = (self.store.clone(), self.room.clone());
             let note = move || {
                 let write = || lock(&store).note_all_read();
-                room.until_there_is_some(write, || drop(lock(&store).checkpoint()))
+                room.until_written(write, || make_room(&store))
             };
             on_its_thread(note).await?;
         }
@@ -105,6 +113,7 @@ impl Engine {
     /// When the file cannot be read or written.
     pub async fn look(&self) -> Result<(), ActionError> {
         let mut seen = self.seen.lock().await;
+        self.answer(&mut seen).await?;
         self.admit(&mut seen).await?;
         loop {
             let requests = lock(&self.reader).requests_after(seen.last_request)?;
@@ -113,7 +122,9 @@ impl Engine {
             }
             for request in requests {
                 seen.last_request = request.request;
-                self.serve(request).await?;
+                let answer = self.serve(&request).await;
+                seen.unanswered.push_back((request.request, answer));
+                self.answer(&mut seen).await?;
             }
         }
         self.note_pulse(&mut seen).await
@@ -132,7 +143,8 @@ impl Engine {
         }
     }
 
-    async fn serve(&self, request: StoredRequest) -> Result<(), ActionError> {
+    /// Obeys a request; gives the answer as it goes into the file.
+    async fn serve(&self, request: &StoredRequest) -> String {
         let control: Result<Control, _> = serde_json::from_str(&request.body);
         let answer: Answer = match control {
             Err(error) => Err(format!("the request is not understood: {error}")),
@@ -140,24 +152,32 @@ impl Engine {
                 Err(format!("{} is being stopped", self.info.batch))
             }
             Ok(control) => {
-                let stopping = || self.room.give_up();
+                let stopping = |mode| self.room.give_up(mode);
                 obey(control, &self.run, &self.store, stopping)
                     .await
                     .map_err(|error| error.to_string())
             }
         };
-        let text = serde_json::to_string(&answer).expect("answers are JSON");
-        let write = move |store: &mut Store| Ok(store.answer(request.request, &text, now())?);
-        match on_store(&self.store, write).await {
-            // Who asked sees what was done in the batch itself.
-            Err(ActionError::Store(error)) if error.is_full() => Ok(()),
-            answered => answered,
+        serde_json::to_string(&answer).expect("answers are JSON")
+    }
+
+    /// Writes the answers that wait, as far as the file takes them now.
+    async fn answer(&self, seen: &mut Seen) -> Result<(), ActionError> {
+        while let Some((request, text)) = seen.unanswered.front().cloned() {
+            let write = move |store: &mut Store| Ok(store.answer(request, &text, now())?);
+            match on_store(&self.store, write).await {
+                // Who asked sees what was done in the batch itself, and the answer comes later.
+                Err(error) if error.is_for_now() => return Ok(()),
+                answered => answered?,
+            }
+            seen.unanswered.pop_front();
         }
+        Ok(())
     }
 
     async fn note_pulse(&self, seen: &mut Seen) -> Result<(), ActionError> {
         let due = seen.pulse.is_none_or(|last| last.elapsed() >= PULSE);
-        if self.mode == Mode::Control || !due || self.room.is_wanting() {
+        if self.mode == Mode::Control || !due {
             return Ok(());
         }
         let Ok(snapshot) = self.run.snapshot().await else {
@@ -172,7 +192,7 @@ impl Engine {
         let run = self.run_id;
         let note = move |store: &mut Store| Ok(store.pulse(run, &pulse, now())?);
         match on_store(&self.store, note).await {
-            Err(ActionError::Store(error)) if error.is_full() => Ok(()),
+            Err(error) if error.is_for_now() => Ok(()),
             noted => noted,
         }
     }
@@ -187,7 +207,7 @@ impl Engine {
         let (run, store, room) = (self.run_id, self.store.clone(), self.room.clone());
         let end = move || {
             let write = || lock(&store).end_run(run, "finished", now(), Some(known));
-            room.until_there_is_some(write, || drop(lock(&store).checkpoint()))
+            room.until_written(write, || make_room(&store))
         };
         let ended = on_its_thread(end).await?;
         if ended == EndRun::Ended {
@@ -203,6 +223,6 @@ impl Engine {
     /// When it cannot be done.
     pub async fn obey(&self, control: Control) -> Result<crate::ControlReply, ActionError> {
         self.look().await?;
-        obey(control, &self.run, &self.store, || {}).await
+        obey(control, &self.run, &self.store, |_| {}).await
     }
 }

@@ -47,7 +47,7 @@ impl JournalSink {
             false => journal.borrow_mut().flush(),
         };
         self.room
-            .until_there_is_some(write, || journal.borrow().make_room())
+            .until_written(write, || journal.borrow().make_room())
             .map_err(|error| SinkError(Box::new(error)))?;
         self.written = Instant::now();
         Ok(())

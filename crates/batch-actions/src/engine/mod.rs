@@ -10,7 +10,7 @@
 //! - `start`: starts the driver, and lays the work down in the end
 //! - `attend`: sees what others write into the file, and notices when all is done
 //! - `journal_sink`: the journal as a sink
-//! - `room`: what is done while the disk is full
+//! - `room`: what is done while the disk is full or another program holds the file
 
 mod attend;
 mod journal_sink;
@@ -18,7 +18,8 @@ mod room;
 mod start;
 mod take_up;
 
-pub(crate) use room::{DISK_FULL, STOPPING};
+pub use room::Room;
+pub(crate) use room::{DISK_FULL, FILE_BUSY, STOPPING};
 pub use start::{Adder, Engine, EngineOptions, Finished, Mode, is_output_closed};
 pub use take_up::LeftoverProcess;
-pub(crate) use take_up::{me, take_lease};
+pub(crate) use take_up::{take_lease, take_lease_to_remove};

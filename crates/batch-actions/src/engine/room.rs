@@ -1,64 +1,122 @@
-//! What a run does while the disk is full: [`Room`].
+//! What a run does while its batch file or its outputs cannot be written: [`Room`].
 //!
-//! Whoever finds no room, the journal or who adds tasks, waits here and tries again. Meanwhile nothing more is
-//! started, and the lease says why, as the batch file itself cannot. It also says that the run is being stopped.
+//! Whoever finds the disk full or the file held by another program, the journal, who adds tasks or an output, waits
+//! here and tries again. Meanwhile nothing more is started, and the lease says why, as the batch file itself cannot.
+//! It also says that the run is being stopped.
 
+use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use batch_core::StopMode;
+use batch_process::{OutputRoom, is_no_room};
 use batch_runtime::RunHandle;
-use batch_store::{Notice, StoreError};
+use batch_store::{Notice, Obstacle, StoreError};
 
 /// Between two tries to write to a full disk.
-const PAUSE: Duration = Duration::from_millis(500);
+const FULL_PAUSE: Duration = Duration::from_millis(500);
+
+/// Between two tries to write to a file that another program holds; each of them waits for that program as well.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Others may hold the file for so long before that is worth a word.
+const BUSY_SILENCE: Duration = Duration::from_secs(2);
 
 /// Why the batch stands still, as others read it in the lease.
 pub(crate) const DISK_FULL: &str = "the disk is full; it goes on when there is room";
 
+pub(crate) const FILE_BUSY: &str =
+    "waiting for the batch file: another program holds it; it goes on when that program lets go";
+
 /// What the lease says while the run is being stopped.
 pub(crate) const STOPPING: &str = "it is being stopped";
 
-/// Room on the disk of a batch, for the threads of one run that write into its file.
+/// Room on the disk of a batch and access to its file, for the threads of one run; for a run in memory, room for its
+/// outputs. While somebody waits for either, the run starts nothing more.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub struct Room {
     notice: Option<Notice>,
     run: OnceLock<RunHandle>,
     state: Mutex<State>,
-    given_up: Condvar,
+    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// How many threads wait for room.
-    waiting: usize,
+    /// How many outputs wait for room on the disk, and with them their tasks.
+    outputs: usize,
+    /// How many writers of the batch file or of the results do.
+    without_room: usize,
+    /// How many wait for another program to let go of the file.
+    locked_out: usize,
     /// The run takes up nothing more.
     stopping: bool,
-    /// Nobody is to wait any more.
-    given_up: bool,
+    /// From then on nobody is to wait any more.
+    give_up_at: Option<Instant>,
     /// What the lease says now.
     said: &'static str,
 }
 
+impl State {
+    const fn is_waiting(&self) -> bool {
+        self.outputs + self.without_room + self.locked_out > 0
+    }
+
+    /// Whether the run is to end, and waits for tasks that cannot end by themselves.
+    const fn are_tasks_stuck(&self) -> bool {
+        self.outputs > 0 && self.give_up_at.is_some()
+    }
+
+    const fn waiters(&mut self, obstacle: Obstacle) -> &mut usize {
+        match obstacle {
+            Obstacle::DiskFull => &mut self.without_room,
+            Obstacle::Busy => &mut self.locked_out,
+        }
+    }
+
+    /// Whether nobody is to wait any more for a thing. No room comes by waiting a little longer, but another program
+    /// may let go.
+    fn is_given_up(&self, obstacle: Obstacle) -> bool {
+        self.give_up_at
+            .is_some_and(|at| obstacle == Obstacle::DiskFull || Instant::now() >= at)
+    }
+
+    const fn to_say(&self) -> &'static str {
+        if self.stopping {
+            STOPPING
+        } else if self.outputs + self.without_room > 0 {
+            DISK_FULL
+        } else if self.locked_out > 0 {
+            FILE_BUSY
+        } else {
+            ""
+        }
+    }
+}
+
 impl Room {
-    /// `notice` says in the lease why the batch stands still.
-    pub(crate) fn new(notice: Option<Notice>) -> Self {
+    /// `notice` says in the lease why the batch stands still; a run in memory has none.
+    pub fn new(notice: Option<Notice>) -> Self {
         Self {
             notice,
             run: OnceLock::new(),
             state: Mutex::default(),
-            given_up: Condvar::new(),
+            changed: Condvar::new(),
         }
     }
 
-    /// The run that starts nothing while there is no room.
-    pub(crate) fn set_run(&self, run: RunHandle) {
-        // There is one run, and it is told here once.
-        let _ = self.run.set(run);
+    /// The room of a process that obeys one request for somebody: it tells them what stands in the way, and does not
+    /// wait.
+    pub(crate) fn for_one_request() -> Self {
+        let room = Self::new(None);
+        room.lock().give_up_at = Some(Instant::now());
+        room
     }
 
-    /// Whether somebody waits for room.
-    pub(crate) fn is_wanting(&self) -> bool {
-        self.lock().waiting > 0
+    /// The run that starts nothing while somebody waits.
+    pub fn set_run(&self, run: RunHandle) {
+        // There is one run, and it is told here once.
+        let _ = self.run.set(run);
     }
 
     /// Whether the run is being stopped.
@@ -71,61 +129,103 @@ impl Room {
         self.change(|state| state.stopping = true);
     }
 
-    /// The run is being stopped, and nobody is to wait for room any more.
-    pub(crate) fn give_up(&self) {
+    /// The run is being stopped: nobody is to wait for room any more, and for another program only a little longer.
+    pub fn give_up(&self, mode: StopMode) {
+        let patience = match mode {
+            StopMode::Graceful => Duration::from_secs(8),
+            StopMode::End => Duration::from_secs(3),
+            StopMode::Kill => Duration::ZERO,
+        };
+        let at = Instant::now() + patience;
         self.change(|state| {
             state.stopping = true;
-            state.given_up = true;
+            state.give_up_at = Some(state.give_up_at.map_or(at, |before| before.min(at)));
         });
-        self.given_up.notify_all();
+        self.changed.notify_all();
     }
 
-    /// Writes by `write`, again and again while the disk is full, with `make` in between, on a thread that may
+    /// Writes by `write`, again and again while the disk is full or another program holds the file, on a thread that
+    /// may wait. Where the disk is full `make_room` is called, and it is tried once more at once.
+    ///
+    /// # Errors
+    /// What `write` says, when it is anything else, or the run is being stopped.
+    pub(crate) fn until_written<T>(
+        &self,
+        mut write: impl FnMut() -> Result<T, StoreError>,
+        make_room: impl Fn(),
+    ) -> Result<T, StoreError> {
+        let mut try_to_write = || match write() {
+            Err(error) if error.is_full() => {
+                make_room();
+                write()
+            }
+            written => written,
+        };
+        let began = Instant::now();
+        let mut waiting = Waiting {
+            room: self,
+            obstacle: None,
+        };
+        loop {
+            let error = match try_to_write() {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            let obstacle = error.obstacle();
+            let Some(obstacle) = obstacle.filter(|what| !self.lock().is_given_up(*what)) else {
+                return Err(error);
+            };
+            if obstacle == Obstacle::DiskFull || began.elapsed() >= BUSY_SILENCE {
+                waiting.set(Some(obstacle));
+            }
+            self.pause(obstacle);
+        }
+    }
+
+    /// Writes something else than the batch file by `write`, again and again while its disk is full, on a thread that may
     /// wait.
     ///
     /// # Errors
     /// What `write` says, when it is anything else, or the run is being stopped.
-    pub(crate) fn until_there_is_some<T>(
-        &self,
-        mut write: impl FnMut() -> Result<T, StoreError>,
-        make: impl Fn(),
-    ) -> Result<T, StoreError> {
-        match write() {
-            Err(error) if error.is_full() => {}
-            done => return done,
-        }
-        self.change(|state| state.waiting += 1);
-        let done = loop {
-            make();
-            let given_up = self.pause();
-            match write() {
-                Err(error) if error.is_full() && !given_up => {}
-                done => break done,
-            }
+    pub fn until_room<T>(&self, mut write: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        let mut waiting = Waiting {
+            room: self,
+            obstacle: None,
         };
-        self.change(|state| state.waiting -= 1);
-        done
+        loop {
+            match write() {
+                Err(error)
+                    if is_no_room(&error) && !self.lock().is_given_up(Obstacle::DiskFull) => {}
+                done => return done,
+            }
+            waiting.set(Some(Obstacle::DiskFull));
+            self.pause(Obstacle::DiskFull);
+        }
     }
 
     /// Changes the state, and holds the run and tells the lease as it is then.
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
-        let wanting = state.waiting > 0;
+        let was_waiting = state.is_waiting();
         change(&mut state);
-        match (wanting, state.waiting > 0, self.run.get()) {
+        if state.are_tasks_stuck()
+            && let Some(run) = self.run.get()
+        {
+            run.stop(StopMode::End);
+        }
+        match (was_waiting, state.is_waiting(), self.run.get()) {
             (false, true, Some(run)) => run.hold(),
             (true, false, Some(run)) => run.let_go(),
             _ => {}
         }
-        let say = match (state.stopping, state.waiting) {
-            (true, _) => STOPPING,
-            (false, 0) => "",
-            (false, _) => DISK_FULL,
-        };
+        let say = state.to_say();
+        if state.said == say {
+            return;
+        }
         match (state.said, say) {
-            (said, say) if said == say => return,
-            (_, DISK_FULL) => tracing::warn!("paused: {DISK_FULL}"),
+            (_, DISK_FULL | FILE_BUSY) => tracing::warn!("paused: {say}"),
             (DISK_FULL, "") => tracing::warn!("there is room on the disk again; going on"),
+            (FILE_BUSY, "") => tracing::warn!("the batch file is free again; going on"),
             _ => {}
         }
         state.said = say;
@@ -134,14 +234,59 @@ impl Room {
         }
     }
 
-    /// Waits a while; whether nobody is to wait any more.
-    fn pause(&self) -> bool {
-        let go_on = |state: &mut State| !state.given_up;
-        let waited = self.given_up.wait_timeout_while(self.lock(), PAUSE, go_on);
-        waited.unwrap_or_else(PoisonError::into_inner).0.given_up
+    /// Waits a while, or until nobody is to wait any more.
+    fn pause(&self, obstacle: Obstacle) {
+        let pause = match obstacle {
+            Obstacle::DiskFull => FULL_PAUSE,
+            Obstacle::Busy => BUSY_PAUSE,
+        };
+        let go_on = |state: &mut State| !state.is_given_up(obstacle);
+        let _ = self.changed.wait_timeout_while(self.lock(), pause, go_on);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Outputs wait in their processes' pipes, and tell here that they do.
+impl OutputRoom for Room {
+    fn wanted(&self) {
+        self.change(|state| state.outputs += 1);
+    }
+
+    fn found(&self) {
+        self.change(|state| state.outputs -= 1);
+    }
+}
+
+/// Somebody who waits, for as long as it lives.
+struct Waiting<'a> {
+    room: &'a Room,
+    obstacle: Option<Obstacle>,
+}
+
+impl Waiting<'_> {
+    /// What is waited for from now on.
+    fn set(&mut self, obstacle: Option<Obstacle>) {
+        let before = std::mem::replace(&mut self.obstacle, obstacle);
+        if before == obstacle {
+            return;
+        }
+        self.room.change(|state| {
+            // In one step, so that nobody hears that all is well in between.
+            if let Some(obstacle) = obstacle {
+                *state.waiters(obstacle) += 1;
+            }
+            if let Some(before) = before {
+                *state.waiters(before) -= 1;
+            }
+        });
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.set(None);
     }
 }

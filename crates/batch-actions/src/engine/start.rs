@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use batch_core::{Batch, ClaimToken, Event, Output, RunId, StopMode, TaskId, TaskSpec};
 use batch_export::ExportError;
+use batch_process::OutputRoom;
 use batch_runtime::{
     Executor, Registry, ResultSource, RunEnd, RunHandle, RunReport, Sink, SourceError, StartLog,
 };
@@ -39,8 +40,9 @@ pub struct EngineOptions<'a> {
     pub durability: Durability,
     /// What is to be done.
     pub mode: Mode,
-    /// Makes the handlers for a batch, given the folder for its large outputs.
-    pub registry: &'a dyn Fn(&BatchInfo, &Path) -> Registry,
+    /// Makes the handlers for a batch, given the folder for its large outputs, and whom to tell when those find no
+    /// room.
+    pub registry: &'a dyn Fn(&Path, Arc<dyn OutputRoom>) -> Registry,
     /// Sees the events of the tasks that are open from the start, before any other.
     pub observe: &'a mut dyn FnMut(&Store, &[Event]),
     /// Sinks beside the journal.
@@ -80,6 +82,9 @@ pub struct Finished {
     pub report: Arc<RunReport>,
     /// Tasks that are not finished.
     pub open: u64,
+    /// Why the end of the run is not on record: the disk is full, or another program holds the file. What ran last
+    /// and is not on record either runs again.
+    pub unwritten: Option<StoreError>,
 }
 
 impl Engine {
@@ -114,10 +119,18 @@ impl Engine {
             batch.pause(now());
             batch.take_events(&mut Vec::new());
         }
+        let room = Arc::new(match mode {
+            Mode::Execute => Room::new(lease.notice().ok()),
+            Mode::Control => Room::for_one_request(),
+        });
+        if mode == Mode::Execute {
+            // From here on it comes back by itself.
+            lock(&store).wait_briefly()?;
+        }
         let seen = Seen::new(&batch, feeding, max_concurrent.is_none());
         let reader = Arc::new(Mutex::new(Store::open_read(file.clone())?));
-        let room = Arc::new(Room::new(lease.notice().ok()));
-        let mut executor = Executor::new(registry(&info, &file.folder()))
+        let outputs = Arc::clone(&room) as Arc<dyn OutputRoom>;
+        let mut executor = Executor::new(registry(&file.folder(), outputs))
             .with_ids(info.batch, RunId(run_id))
             .with_batch(batch)
             .with_results(Results(Arc::clone(&reader)))
@@ -157,6 +170,11 @@ impl Engine {
         &self.store
     }
 
+    /// Room for what the run writes, and who waits for it.
+    pub fn room(&self) -> &Arc<Room> {
+        &self.room
+    }
+
     /// What the file said of the batch when the work was taken up.
     pub fn info(&self) -> &BatchInfo {
         &self.info
@@ -184,7 +202,7 @@ impl Engine {
 
     /// Stops the run.
     pub fn stop(&self, mode: StopMode) {
-        self.room.give_up();
+        self.room.give_up(mode);
         self.run.stop(mode);
     }
 
@@ -206,27 +224,38 @@ impl Engine {
     /// Lays down the work once the run is over.
     ///
     /// # Errors
-    /// When the end cannot be written; the batch is whole all the same.
+    /// When the end cannot be written, and not for want of room or as another program holds the file; the batch is
+    /// whole all the same.
     pub async fn finish(self) -> Result<Finished, ActionError> {
         let report = self.run.wait().await;
         // That a run is finished is on record already, unless it was stopped meanwhile.
         let on_record = self.seen.into_inner().ended && report.end == RunEnd::Finished;
-        let mut store = lock(&self.store);
+        let mut unwritten = None;
         if self.mode == Mode::Execute && !on_record {
             let end = match self.killed.into_inner() {
                 true if report.end == RunEnd::Stopped => "died",
                 _ => end_name(&report),
             };
-            store.end_run(self.run_id, end, now(), None)?;
+            // What holds up its end held up the run before, and that was told to stop.
+            self.room.give_up(StopMode::End);
+            let write = || lock(&self.store).end_run(self.run_id, end, now(), None);
+            let written = self.room.until_written(write, || make_room(&self.store));
+            unwritten = match written {
+                Err(error) if error.obstacle().is_some() => Some(error),
+                written => written.map(|_| None)?,
+            };
         }
-        let open = store.overview()?.open();
-        drop(store);
+        let open = lock(&self.store).overview()?.open();
         // Gone again where nothing large came in.
         let _ = std::fs::remove_dir(self.file.folder());
         self.lease
             .release()
             .map_err(|error| ActionError::io("release", self.file.lease_path(), error))?;
-        Ok(Finished { report, open })
+        Ok(Finished {
+            report,
+            open,
+            unwritten,
+        })
     }
 }
 
@@ -238,8 +267,8 @@ pub struct Adder {
 }
 
 impl Adder {
-    /// Adds checked tasks that need no others, with `last` as the last of the batch. While the disk is full it
-    /// waits.
+    /// Adds checked tasks that need no others, with `last` as the last of the batch. While the disk is full or
+    /// another program holds the file it waits.
     ///
     /// # Errors
     /// When they cannot be written; none is added then.
@@ -253,11 +282,15 @@ impl Adder {
             }
             adding.commit()
         };
-        // A checkpoint needs no room of its own to give some back; if it fails nothing is lost.
-        let make_room = || drop(lock(&self.store).checkpoint());
-        self.room.until_there_is_some(write, make_room)?;
+        self.room.until_written(write, || make_room(&self.store))?;
         Ok(())
     }
+}
+
+/// Tries to make room on a full disk: what lies in the write-ahead log goes into the file. That may need room itself;
+/// nothing is lost then.
+pub(super) fn make_room(store: &Mutex<Store>) {
+    let _ = lock(store).checkpoint();
 }
 
 /// The end of a run in a word, as the file keeps it.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use batch_core::{Batch, Event};
-use batch_process::{boot_id, end_run, own_mark, process_alive};
+use batch_process::{boot_id, end_run, own_mark, process_alive, remove_dead_scratch};
 use batch_store::{
     BatchFile, BatchInfo, Durability, Holder, Journal, Lease, LeaseError, LeftBehind, LeftInLease,
     Store, lock,
@@ -65,6 +65,9 @@ pub(super) async fn take_up(
     };
     let mut info = store.info()?;
     let leftovers = end_leftovers(&store, &in_lease).await?;
+    if in_lease != LeftInLease::default() {
+        remove_dead_scratch();
+    }
     if unpause && info.paused.take().is_some() {
         store.set_paused(None)?;
     }
@@ -101,9 +104,24 @@ pub(super) async fn take_up(
 /// # Errors
 /// When an executor has it, there is no such batch, or the file cannot be used.
 pub(crate) async fn take_lease(file: &BatchFile) -> Result<(Lease, LeftInLease), ActionError> {
+    when_free(file, || Lease::take(file, &me(0))).await
+}
+
+/// Takes the lease of a batch that is to go, as soon as nobody has it for a moment only.
+///
+/// # Errors
+/// As [`take_lease`].
+pub(crate) async fn take_lease_to_remove(file: &BatchFile) -> Result<Lease, ActionError> {
+    when_free(file, || Lease::take_unsigned(file)).await
+}
+
+async fn when_free<T>(
+    file: &BatchFile,
+    take: impl Fn() -> Result<T, LeaseError>,
+) -> Result<T, ActionError> {
     let until = Instant::now() + MOMENT;
     loop {
-        match Lease::take(file, &me(0)) {
+        match take() {
             Err(LeaseError::Held(by)) if by.run == 0 && Instant::now() < until => {
                 sleep(LOOK).await;
             }
@@ -113,7 +131,7 @@ pub(crate) async fn take_lease(file: &BatchFile) -> Result<(Lease, LeftInLease),
 }
 
 /// This process as the holder of a lease; run 0 for one that runs nothing.
-pub(crate) fn me(run: u32) -> Holder {
+pub(super) fn me(run: u32) -> Holder {
     Holder {
         pid: std::process::id(),
         mark: own_mark().to_owned(),

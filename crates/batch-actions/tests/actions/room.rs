@@ -98,7 +98,7 @@ fn a_full_disk_passes_no_requests_on_and_says_so() {
         let run = attend(engine);
         is_told(&file).await;
         let refused = ask(&file, Control::Resume).await.unwrap_err();
-        assert!(matches!(refused, ActionError::NoRoom { .. }), "{refused}");
+        assert!(matches!(refused, ActionError::NotNow { .. }), "{refused}");
         disk.end();
         let (waited, status) = wait(&file, Until::Done, Some(Duration::from_secs(60)))
             .await

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use batch_actions::{AddReply, BatchRequest, create, default_slots, place_tasks};
-use batch_core::{BatchSettings, Plan, Surroundings};
+use batch_core::{BatchSettings, Plan, Surroundings, shown_params};
 use batch_store::{BatchFile, Origin};
 use serde_json::{Map, Value, json};
 
@@ -177,10 +177,7 @@ fn show_plan(
     );
     let mut shown = Vec::new();
     for (spec, _) in plan.tasks().take(SHOWN) {
-        let (name, params) = (
-            visible(spec.label(), 60),
-            visible(spec.params.as_str(), 120),
-        );
+        let (name, params) = (visible(spec.label(), 60), visible(&shown_params(spec), 120));
         let function = &*spec.function;
         match name == function {
             true => page.line(&format!("  {function} {params}")),

@@ -3,6 +3,7 @@
 use batch_actions::{
     BatchStatus, Listed, State, Unreadable, list, show, status as read_status, why,
 };
+use batch_core::shown_params;
 use batch_export::TaskRecord;
 use serde_json::{Map, Value, json};
 
@@ -121,7 +122,7 @@ fn one_task(agent: &Agent, args: &Args<'_>, task: &str) -> Result<Answer, Mistak
     let record = &details.record;
     let (function, params) = (
         visible(&record.spec.function, 100),
-        visible(record.spec.params.as_str(), 600),
+        visible(&shown_params(&record.spec), 600),
     );
     let mut page = Page::new(USUAL, &visible(&why(&details), 700));
     page.line(&format!("function {function} {params}"));

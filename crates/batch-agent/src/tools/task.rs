@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use batch_core::{Output, Stream};
+use batch_core::{Output, Stream, shown_result};
 use batch_export::{TaskJson, TaskRecord};
 use serde_json::{Map, Value};
 
@@ -44,7 +44,8 @@ pub(crate) fn pieces(
     };
     let mut left = Vec::new();
     if let Some(value) = &output.value {
-        left.push(("result", Ends::from(value.as_str())));
+        let shown = shown_result(&record.spec.function, value);
+        left.push(("result", Ends::from(&*shown)));
     }
     left.push(("stdout", Ends::of(&output.stdout)?));
     left.push(("stderr", Ends::of(&output.stderr)?));

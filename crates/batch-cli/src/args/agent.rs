@@ -108,9 +108,13 @@ pub(crate) struct McpArgs {
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:7438", value_parser = parse_address)]
     pub(crate) http: Option<HttpAddress>,
 
-    /// The token that clients of --http give [default: BEX_MCP_TOKEN, else a new one, printed]
+    /// The token that clients of --http give; others on this machine may see it in the list of processes [default: BEX_MCP_TOKEN, else a new one, printed]
     #[arg(long, value_name = "TOKEN", requires = "http")]
     pub(crate) token: Option<String>,
+
+    /// Read the token from this file, which only its owner may read
+    #[arg(long, value_name = "FILE", requires = "http", conflicts_with = "token")]
+    pub(crate) token_file: Option<PathBuf>,
 
     /// A further name by which clients may call this host
     #[arg(long, value_name = "HOST", requires = "http")]

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 
-use batch_core::{BatchId, Json, TaskId, TaskSpec};
+use batch_core::{BatchId, TaskId, TaskSpec, shown_params};
 use serde_json::Value;
 
 use crate::exit::{CliError, Exit};
@@ -65,7 +65,8 @@ fn show_task(
 
 /// A command as one would type it, a script as it is, other parameters as JSON.
 fn what(spec: &TaskSpec) -> String {
-    let params: Value = spec.params.to_value();
+    let shown = shown_params(spec);
+    let params: Value = serde_json::from_str(&shown).unwrap_or_default();
     let argv = || -> Option<Vec<&str>> {
         params
             .get("argv")?
@@ -77,11 +78,11 @@ fn what(spec: &TaskSpec) -> String {
     match spec.function.as_ref() {
         "command" => argv()
             .and_then(|argv| shlex::try_join(argv).ok())
-            .unwrap_or_else(|| spec.params.to_string()),
-        "shell" => params.get("script").and_then(Value::as_str).map_or_else(
-            || Json::to_string(&spec.params),
-            |script| script.replace('\n', "\\n"),
-        ),
-        _ => spec.params.to_string(),
+            .unwrap_or_else(|| shown.to_string()),
+        "shell" => params
+            .get("script")
+            .and_then(Value::as_str)
+            .map_or_else(|| shown.to_string(), |script| script.replace('\n', "\\n")),
+        _ => shown.to_string(),
     }
 }

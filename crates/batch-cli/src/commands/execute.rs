@@ -34,7 +34,10 @@ pub(crate) fn run(args: ExecuteArgs) -> Result<Exit, CliError> {
         let driven = drive(engine, &functions, None, signals, &screen).await?;
         let stats = &driven.finished.report.stats;
         let failed = stats.count(Status::Failed) + stats.count(Status::Cancelled);
-        if let Some(error) = &driven.finished.report.sink_error {
+        let finished = &driven.finished;
+        let error = finished.report.sink_error.as_ref().map(ToString::to_string);
+        if let Some(error) = error.or_else(|| finished.unwritten.as_ref().map(ToString::to_string))
+        {
             screen.say(&format!("{batch}: {error}"));
             return Ok(Exit::Broken);
         }
@@ -55,7 +58,7 @@ async fn begin(args: ExecuteArgs) -> Result<(Engine, Functions), ActionError> {
         file: BatchFile::new(args.file),
         durability: args.durability.of_store().unwrap_or(Durability::Fast),
         mode: Mode::Execute,
-        registry: &|_, folder| functions.stored(folder),
+        registry: &|folder, room| functions.stored(folder, room),
         observe: &mut |_, _| {},
         sinks: Vec::new(),
         feeding: false,

@@ -7,7 +7,7 @@ use batch_actions::{Home, prune, remove};
 use crate::args::{PruneArgs, RmArgs};
 use crate::commands::run::runtime;
 use crate::exit::{CliError, Exit};
-use crate::reply::print;
+use crate::reply::{print, tell};
 
 /// `bex rm`.
 pub(crate) fn rm(args: &RmArgs) -> Result<Exit, CliError> {
@@ -16,7 +16,7 @@ pub(crate) fn rm(args: &RmArgs) -> Result<Exit, CliError> {
     let batches: BTreeSet<_> = args.batches.iter().collect();
     let files = batches
         .iter()
-        .map(|batch| home.find(Some(**batch)))
+        .map(|batch| home.find_to_remove(**batch))
         .collect::<Result<Vec<_>, _>>()?;
     runtime()?.block_on(remove(&files))?;
     let names: Vec<String> = batches.iter().map(ToString::to_string).collect();
@@ -28,12 +28,18 @@ pub(crate) fn rm(args: &RmArgs) -> Result<Exit, CliError> {
 
 /// `bex prune`.
 pub(crate) fn run_prune(args: &PruneArgs) -> Result<Exit, CliError> {
-    let removed = prune(&Home::of_environment(), args.older_than, args.dry_run)?;
-    let names: Vec<String> = removed.iter().map(ToString::to_string).collect();
+    let pruned = prune(&Home::of_environment(), args.older_than, args.dry_run)?;
+    for (batch, error) in &pruned.failed {
+        tell(format_args!("bex: {batch} was left as it is: {error}"));
+    }
+    let names: Vec<String> = pruned.removed.iter().map(ToString::to_string).collect();
     print(args.json, &names, || match (names.len(), args.dry_run) {
         (0, _) => "nothing to remove".to_owned(),
         (_, true) => format!("would remove {}", names.join(", ")),
         (_, false) => format!("removed {}", names.join(", ")),
     })?;
-    Ok(Exit::Completed)
+    match pruned.failed.is_empty() {
+        true => Ok(Exit::Completed),
+        false => Ok(Exit::Broken),
+    }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use batch_actions::{AddReply, BatchRequest, Home, Naming, State, create_open, status};
-use batch_core::BatchSettings;
+use batch_core::{BatchSettings, TaskSpec, variables};
 use batch_export::Format;
 use batch_process::{ControlSignal, ControlSignals, guard, raise_open_files, suspend};
 use batch_store::{BatchFile, Durability, Origin};
@@ -20,9 +20,7 @@ use crate::progress::Screen;
 use crate::request::{Source, Work, output_plan};
 
 pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, CliError> {
-    let spill = tempfile::Builder::new().prefix("bex-").tempdir();
-    let spill = spill.map_err(|error| CliError::System("make a temporary folder", error))?;
-    let functions = Functions::in_folder(spill.path().to_owned())?;
+    let functions = Functions::of_environment()?;
     let registry = functions.registry();
     let source = Source::of(&args, items, &registry)?;
     let format = default_format(&args);
@@ -34,6 +32,9 @@ pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, C
     // Before anything starts a thread.
     let guarded = guard::enter().unwrap_or_else(|_| guard::Guarded::alone());
     let (settings, work) = source.load(&args, &registry)?;
+    if let Work::Plan(plan) = &work {
+        check_variables(plan.tasks().map(|(spec, _)| &**spec))?;
+    }
     // Before there is a batch: one whose results cannot be written is not begun.
     output.open_file()?;
     let _ = raise_open_files(settings.max_concurrent.get().into());
@@ -80,6 +81,21 @@ async fn run_kept(
         return run_in_memory(request.settings, work, functions, onlooker).await;
     }
     run_stored(args, request, work, onlooker).await
+}
+
+/// Refuses tasks that name variables which are not set: they run in this environment.
+fn check_variables<'t>(tasks: impl IntoIterator<Item = &'t TaskSpec>) -> Result<(), CliError> {
+    let missing = tasks.into_iter().find_map(|task| {
+        let mut names = variables(task).into_iter();
+        let name = names.find(|name| std::env::var_os(name).is_none())?;
+        Some((task.label().to_owned(), name))
+    });
+    match missing {
+        None => Ok(()),
+        Some((task, name)) => Err(CliError::Usage(format!(
+            "{task}: {{{{ env.{name} }}}}: the variable {name} is not set; set it in the environment of bex run"
+        ))),
+    }
 }
 
 fn request(
@@ -141,7 +157,10 @@ async fn look_ahead(work: Work, signals: &mut ControlSignals) -> Result<Ahead, C
     match stream.peek() {
         None => Ok(Ahead::Nothing(Work::Stream(stream))),
         Some(Err(error)) => Err(CliError::Usage(error.to_string())),
-        Some(Ok(_)) => Ok(Ahead::Work(Work::Stream(stream))),
+        Some(Ok(first)) => {
+            check_variables([first])?;
+            Ok(Ahead::Work(Work::Stream(stream)))
+        }
     }
 }
 

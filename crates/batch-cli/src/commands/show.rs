@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use batch_actions::{Home, TaskDetails, show, why};
-use batch_core::{Priority, ShortDuration, Stream, TaskOptions, TaskSpec};
+use batch_core::{
+    Priority, ShortDuration, Stream, TaskOptions, TaskSpec, shown_params, shown_result,
+};
 use batch_export::{AttemptEnd, AttemptRecord, TaskJson, Visible, rfc3339};
 use serde_json::{Value, json};
 
@@ -59,7 +61,7 @@ fn text(details: &TaskDetails) -> Result<String, CliError> {
         text,
         "function   {} {}",
         spec.function,
-        Visible(&short(spec.params.as_str()))
+        Visible(&short(&shown_params(spec)))
     );
     for (name, value) in treated(spec, record.priority) {
         let _ = writeln!(text, "{name:<10} {}", Visible(&value));
@@ -79,7 +81,11 @@ fn text(details: &TaskDetails) -> Result<String, CliError> {
         return Ok(text);
     };
     if let Some(value) = &output.value {
-        let _ = writeln!(text, "result     {}", Visible(&short(value.as_str())));
+        let _ = writeln!(
+            text,
+            "result     {}",
+            Visible(&short(&shown_result(&spec.function, value)))
+        );
     }
     for (name, stream) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
         if !stream.is_empty() {
@@ -143,8 +149,8 @@ fn treated(spec: &TaskSpec, priority: Priority) -> Vec<(&'static str, String)> {
     if options.on_interrupt != usual.on_interrupt {
         lines.push(("if cut off", options.on_interrupt.to_string()));
     }
-    if let Some(cwd) = &options.cwd {
-        lines.push(("folder", cwd.display().to_string()));
+    if let Some(folder) = options.working_folder() {
+        lines.push(("folder", folder.display().to_string()));
     }
     lines
 }

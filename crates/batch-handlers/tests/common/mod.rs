@@ -83,6 +83,8 @@ pub(crate) fn attempt(spec: TaskSpec) -> TaskContext {
         attempt: 1,
         slot: 3,
         params: spec.params.clone(),
+        options: Arc::clone(&spec.options),
+        secrets: batch_core::Secrets::default(),
         spec: Arc::new(spec),
         cancel: CancelToken::new(),
     }

@@ -296,6 +296,8 @@ impl TemplateFolder {
         private_folder(&self.path)?;
         // Its files are for their owner only.
         let mut file = NamedTempFile::new_in(&self.path)?;
+        // By this it is told from one whose writer was killed.
+        let _ = file.as_file().try_lock();
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         let renamed = match replace {

@@ -20,7 +20,7 @@ use crate::scope::{Report, Scope};
 use crate::settings::{base_options, document_text, read_document_with};
 use crate::source::Source;
 use crate::task::TaskReader;
-use crate::task_template::{TaskTemplate, TemplateField, add, is_kept, object_text, place_in};
+use crate::task_template::{TaskTemplate, TemplateField, add, is_for_later, object_text, place_in};
 
 /// The fields of a template beside those of a task file.
 const TEMPLATE_FIELDS: [&str; 2] = ["params", "description"];
@@ -189,7 +189,7 @@ impl SavedTemplate {
         let place = place_in(&field.name, &placeholder.place);
         let around_code = field.code_place().is_some_and(|code| !code.is_empty());
         match (placeholder.root.as_str(), &placeholder.path[..]) {
-            ("tasks", _) if is_kept(&field.name) => None,
+            (root, _) if is_for_later(&field.name, root) => None,
             ("params", _) if around_code && placeholder.place.is_empty() => Some((
                 format!("{placeholder} stands for all of {place}, with the code in it"),
                 "write the fields out, and a placeholder for each value".to_owned(),
@@ -309,7 +309,7 @@ impl SavedTemplate {
                 _ => false,
             };
             let fixed = any_text && of_one_type && placeholder.filters.is_empty();
-            let is_filled = placeholder.root == "params" || !is_kept(name);
+            let is_filled = !is_for_later(name, &placeholder.root);
             is_filled && !fixed
         })
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::Guarded;
 use crate::procfs::{Table, own_pid};
+use crate::scratch::remove_dead_scratch;
 use crate::sweep::has_children;
 use crate::sys::{self, Change, Fork, Mask, Pid};
 
@@ -117,6 +118,9 @@ fn look_after_children(executor: Pid, stops: bool) -> Option<i32> {
 /// Ends everything below, then this process in the way the executor ended.
 fn finish(status: i32) -> ! {
     end_all();
+    if libc::WIFSIGNALED(status) {
+        remove_dead_scratch();
+    }
     if libc::WIFEXITED(status) {
         std::process::exit(libc::WEXITSTATUS(status));
     }

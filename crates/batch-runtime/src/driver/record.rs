@@ -88,11 +88,12 @@ impl Driver {
         point
     }
 
-    /// Passes a message to a sink. While that has no room, commands are obeyed, so that a stop reaches what
-    /// runs; but nothing is claimed, and no report is taken in.
+    /// Passes a message to a sink. While that has no room, commands are obeyed and time passes, so that a stop
+    /// and the end of its time reach what runs; but nothing is claimed, and no report is taken in.
     async fn send(&mut self, sink: usize, mut message: Message) {
         while let Err(back) = self.sinks.try_send(sink, message) {
             message = back;
+            let wakeup = self.wakeup();
             tokio::select! {
                 biased;
                 command = self.commands.recv(), if !self.alone => match command {
@@ -102,7 +103,11 @@ impl Driver {
                     }
                     None => self.be_alone(),
                 },
-                () = self.sinks.room(sink) => {}
+                () = self.sinks.room(sink, &message) => {}
+                () = wakeup => {
+                    self.batch.handle_timers(self.clock.now());
+                    self.pass_on_cancellations();
+                }
             }
         }
     }

@@ -104,6 +104,8 @@ pub(crate) fn task(function: &str, params: Value) -> TaskContext {
         attempt: 1,
         slot: 0,
         params: Json::from(params),
+        options: Arc::clone(&spec.options),
+        secrets: batch_core::Secrets::default(),
         spec: Arc::new(spec),
         cancel: CancelToken::new(),
     }

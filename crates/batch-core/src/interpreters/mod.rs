@@ -1,0 +1,571 @@
+//! Which arguments of a command are code: [`code_in_command`].
+//!
+//! `bash -c 'echo {}'` hands data to a shell as code, and no quoting helps there. [`table`] knows the shells,
+//! interpreters and the programs that start them (`env`, `sudo`, `timeout`, `ssh`, …); this module reads their
+//! arguments as they do. It errs on the side of code: a wrong refusal costs the author an argument of its own, a
+//! wrong yes runs data.
+
+mod table;
+
+use std::borrow::Cow;
+use std::fmt;
+
+pub use table::Language;
+pub(crate) use table::is_code_variable;
+use table::{Operands, Program, find};
+
+/// In the text of an argument: something that is not known yet.
+pub const UNKNOWN: u8 = 0;
+
+/// Code that a program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// The program, or the variable that it reads the code from.
+    pub program: &'static str,
+    /// The language, as far as advice differs.
+    pub language: Language,
+}
+
+/// What of a command is code.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CommandCode {
+    /// The arguments that are code, by position.
+    pub arguments: Vec<(usize, Code)>,
+    /// What its standard input is run as.
+    pub stdin: Option<Code>,
+    /// What a further argument would be run as.
+    pub appended: Option<Code>,
+    /// An interpreter, or a program that is not known yet, takes part: what is filled in later may change all this.
+    pub is_open: bool,
+}
+
+impl Code {
+    /// Why a placeholder cannot stand there: it goes after the placeholder's name.
+    pub fn refusal(&self) -> String {
+        format!("stands in code that {self} runs")
+    }
+
+    /// The right ways, for a placeholder of this name.
+    pub fn help(&self, placeholder: &str) -> String {
+        let program = self.program;
+        let instead = match self.language {
+            Language::Shell => format!(
+                "pass it as an argument: sh -c 'echo \"$1\"' _ {placeholder}; or write it for a shell, which quotes \
+                 it: --shell 'echo {placeholder}'"
+            ),
+            Language::RemoteShell => format!(
+                "send it as input: --shell 'printf \"%s\\0\" {placeholder} | ssh HOST xargs -0 CMD'"
+            ),
+            Language::Python => format!(
+                "pass it as an argument: {program} -c 'import sys; print(sys.argv[1])' {placeholder}"
+            ),
+            Language::JavaScript => {
+                format!("pass it as an argument: {program} -e 'console.log(process.argv[1])' {placeholder}")
+            }
+            Language::Perl => format!("pass it as an argument: {program} -e 'print $ARGV[0]' {placeholder}"),
+            Language::Ruby => format!("pass it as an argument: {program} -e 'puts ARGV[0]' {placeholder}"),
+            Language::Php => format!("pass it as an argument: {program} -r 'echo $argv[1];' -- {placeholder}"),
+            Language::Awk => format!("pass it as an argument: {program} 'BEGIN {{ print ARGV[1] }}' {placeholder}"),
+            Language::Jq => format!("pass it as an argument: {program} --arg x {placeholder} '… $x …'"),
+            Language::Sql => "let the client quote it, as psql does: -v x=VALUE, and :'x' in a script on standard input"
+                .to_owned(),
+            Language::Other => "pass it as an argument of its own, in a file, or on standard input".to_owned(),
+        };
+        format!("{instead}; --allow-code, or allow_code in a task, runs it as code")
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.program)
+    }
+}
+
+/// What of a command is code, given its program and arguments. A byte [`UNKNOWN`] stands for what is filled in later.
+///
+/// ```
+/// use batch_core::code_in_command;
+/// let code = code_in_command(&["env", "X=1", "bash", "-lc", "echo \0", "_", "\0"]);
+/// let places: Vec<usize> = code.arguments.iter().map(|(at, _)| *at).collect();
+/// assert_eq!(places, [4]);
+/// assert!(code_in_command(&["bash", "script.sh", "-c", "\0"]).arguments.is_empty());
+/// ```
+pub fn code_in_command<A: AsRef<[u8]>>(argv: &[A]) -> CommandCode {
+    let argv = argv
+        .iter()
+        .map(|argument| argument.as_ref())
+        .collect::<Vec<_>>();
+    let mut found = CommandCode::default();
+    read_command(&argv, 0, &mut found);
+    found.arguments.sort_by_key(|(at, _)| *at);
+    found.arguments.dedup_by_key(|(at, _)| *at);
+    found
+}
+
+/// Reads the command that begins at an argument.
+fn read_command(argv: &[&[u8]], at: usize, found: &mut CommandCode) {
+    let Some(name) = argv.get(at) else { return };
+    if name.contains(&UNKNOWN) {
+        found.is_open = true;
+    }
+    match find(name) {
+        Some(program) => {
+            found.is_open = true;
+            Reader::new(program, argv, at).read(found);
+        }
+        None => read_unknown(argv, at + 1, found),
+    }
+}
+
+/// An unknown program may start what stands among its arguments.
+fn read_unknown(argv: &[&[u8]], from: usize, found: &mut CommandCode) {
+    for at in from..argv.len() {
+        if let Some(program) = find(argv[at]).filter(|program| program.anywhere) {
+            found.is_open = true;
+            Reader::new(program, argv, at).read(found);
+        }
+    }
+}
+
+/// Reads the arguments of a program that is known.
+struct Reader<'a> {
+    program: &'static Program,
+    argv: &'a [&'a [u8]],
+    /// The next argument.
+    at: usize,
+    operands: Vec<usize>,
+    /// The code came with an option.
+    has_code: bool,
+    /// A shell was told that its first operand is code, or that its code comes by standard input.
+    shell_flags: (bool, bool),
+    /// The text that `xargs` replaces.
+    replaced: Option<&'a [u8]>,
+    /// What follows are arguments of what the options gave, as after `python -c CODE`.
+    is_over: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn new(program: &'static Program, argv: &'a [&'a [u8]], at: usize) -> Self {
+        Self {
+            program,
+            argv,
+            at: at + 1,
+            operands: Vec::new(),
+            has_code: false,
+            shell_flags: (false, false),
+            replaced: None,
+            is_over: false,
+        }
+    }
+
+    fn code(&self) -> Code {
+        Code {
+            program: self.program.names[0],
+            language: self.program.language,
+        }
+    }
+
+    fn add(&mut self, at: usize, found: &mut CommandCode) {
+        self.has_code = true;
+        if at < self.argv.len() {
+            found.arguments.push((at, self.code()));
+        } else {
+            found.appended = Some(self.code());
+        }
+    }
+
+    fn read(mut self, found: &mut CommandCode) {
+        let mut options_end = false;
+        while let Some(argument) = self.argv.get(self.at) {
+            let is_option = !options_end && !self.is_over && self.begins_option(argument);
+            if !is_option {
+                self.operands.push(self.at);
+                options_end |= !self.program.permutes;
+                self.at += 1;
+            } else if matches!(*argument, b"--" | b"-") {
+                options_end = true;
+                self.at += 1;
+            } else {
+                self.read_option(argument, found);
+            }
+        }
+        self.read_operands(found);
+    }
+
+    fn begins_option(&self, argument: &[u8]) -> bool {
+        let is_shell = self.program.operands == Operands::Shell;
+        match argument {
+            [b'-'] => is_shell,
+            [b'-', ..] => true,
+            [b'+', ..] => is_shell || self.program.names.contains(&"vim"),
+            _ => false,
+        }
+    }
+
+    fn read_option(&mut self, argument: &'a [u8], found: &mut CommandCode) {
+        let here = self.at;
+        self.at += 1;
+        let name = argument
+            .strip_prefix(b"--")
+            .or_else(|| argument.strip_prefix(b"-"));
+        let name = name.unwrap_or(argument);
+        let (name, value) = match name.iter().position(|byte| matches!(byte, b'=' | b':')) {
+            Some(end) => (&name[..end], Some(&name[end + 1..])),
+            None => (name, None),
+        };
+        let is_long =
+            |names: &[&str]| name.len() > 1 && names.iter().any(|known| is_name(name, known));
+        if is_long(self.program.code_long) {
+            let at = if value.is_some() { here } else { self.next() };
+            self.add_value(at, value, found);
+        } else if is_long(self.program.value_long) {
+            if self.program.operands == Operands::Appending {
+                self.replaced = value.or_else(|| self.argv.get(self.at).copied());
+            }
+            self.at += usize::from(value.is_none());
+        } else if argument.starts_with(b"--") {
+            // Its name is not known as a whole: it could be any of the options.
+            if name.contains(&UNKNOWN) && self.takes_code() {
+                self.add(here, found);
+            }
+        } else {
+            self.read_letters(here, &argument[1..], found);
+        }
+        if argument[0] == b'+' && self.program.operands != Operands::Shell {
+            self.add(here, found);
+        }
+    }
+
+    /// Whether one of its options takes code.
+    fn takes_code(&self) -> bool {
+        !self.program.code.is_empty()
+            || !self.program.code_long.is_empty()
+            || self.program.operands == Operands::Shell
+    }
+
+    /// The next argument is the value of an option.
+    fn next(&mut self) -> usize {
+        self.at += 1;
+        self.at - 1
+    }
+
+    fn read_letters(&mut self, here: usize, letters: &'a [u8], found: &mut CommandCode) {
+        let is_shell = self.program.operands == Operands::Shell;
+        for (index, letter) in letters.iter().enumerate() {
+            let rest = &letters[index + 1..];
+            let is_in = |letters: &str| letters.as_bytes().contains(letter);
+            if *letter == UNKNOWN {
+                // Any letter may come, with its value behind it.
+                if self.takes_code() {
+                    self.add(here, found);
+                }
+                return;
+            }
+            if is_shell {
+                self.shell_flags.0 |= *letter == b'c' && self.argv[here][0] == b'-';
+                self.shell_flags.1 |= *letter == b's';
+                self.at += usize::from(is_in(self.program.value));
+                continue;
+            }
+            if is_in(self.program.code) {
+                if self.program.language == Language::JavaScript && !rest.is_empty() {
+                    continue;
+                }
+                let attached = (!rest.is_empty()).then_some(rest);
+                let at = if attached.is_some() {
+                    here
+                } else {
+                    self.next()
+                };
+                self.is_over = self.program.language == Language::Python;
+                return self.add_value(at, attached, found);
+            }
+            if is_in(self.program.value) {
+                if self.program.operands == Operands::Appending && matches!(letter, b'I') {
+                    self.replaced = if rest.is_empty() {
+                        self.argv.get(self.at).copied()
+                    } else {
+                        Some(rest)
+                    };
+                }
+                self.is_over = self.program.language == Language::Python && *letter == b'm';
+                self.at += usize::from(rest.is_empty());
+                return;
+            }
+        }
+    }
+
+    /// The value of an option that is code, as the whole of an argument or behind its letter.
+    fn add_value(&mut self, at: usize, attached: Option<&[u8]>, found: &mut CommandCode) {
+        let value = attached
+            .or_else(|| self.argv.get(at).copied())
+            .unwrap_or_default();
+        match self.program.operands {
+            // Of the options that ssh takes, these run commands.
+            Operands::Remote if !is_command_option(value) => {}
+            Operands::Environment => self.read_split(at, value, found),
+            _ => self.add(at, found),
+        }
+    }
+
+    /// `env -S 'bash -c'`: the words of a text stand before the other arguments.
+    fn read_split(&mut self, at: usize, text: &[u8], found: &mut CommandCode) {
+        if text.contains(&UNKNOWN) {
+            return self.add(at, found);
+        }
+        let words: Vec<Cow<'_, [u8]>> = text
+            .split(|byte| byte.is_ascii_whitespace())
+            .filter(|word| !word.is_empty())
+            .map(|word| {
+                word.iter()
+                    .copied()
+                    .filter(|byte| !b"'\"\\".contains(byte))
+                    .collect()
+            })
+            .collect();
+        let from = self.at.min(self.argv.len());
+        let line: Vec<&[u8]> = words
+            .iter()
+            .map(|word| &**word)
+            .chain(self.argv[from..].iter().copied())
+            .collect();
+        let mut inner = CommandCode::default();
+        read_environment(&line, 0, &mut inner);
+        self.take_inner(
+            inner,
+            |index| (index + from).checked_sub(words.len()),
+            found,
+        );
+        self.at = self.argv.len();
+    }
+
+    /// Takes over what was found in a command made of arguments; `place` gives back where they stand.
+    fn take_inner(
+        &self,
+        inner: CommandCode,
+        place: impl Fn(usize) -> Option<usize>,
+        found: &mut CommandCode,
+    ) {
+        let known = inner.arguments.into_iter();
+        found
+            .arguments
+            .extend(known.filter_map(|(at, code)| Some((place(at)?, code))));
+        found.stdin = found.stdin.or(inner.stdin);
+        found.appended = found.appended.or(inner.appended);
+        found.is_open = true;
+    }
+
+    fn read_operands(mut self, found: &mut CommandCode) {
+        let operands = std::mem::take(&mut self.operands);
+        let end = self.argv.len();
+        let nth = |n: usize| operands.get(n).copied();
+        match self.program.operands {
+            Operands::Data => {}
+            Operands::Shell if self.shell_flags.0 => self.add(nth(0).unwrap_or(end), found),
+            Operands::Shell if self.shell_flags.1 => found.stdin = Some(self.code()),
+            Operands::Shell | Operands::Script => {
+                if !self.has_code
+                    && !self.is_over
+                    && nth(0).is_some_and(|at| is_stdin(self.argv[at]))
+                {
+                    found.stdin = Some(self.code());
+                }
+                // The files that perl reads may be commands.
+                let is_pipe = |at: &&usize| is_pipe(self.argv[**at]);
+                if self.program.language == Language::Perl {
+                    let pipes: Vec<usize> = operands.iter().filter(is_pipe).copied().collect();
+                    pipes.into_iter().for_each(|at| self.add(at, found));
+                }
+            }
+            Operands::Program if self.has_code || self.has_file() => {}
+            Operands::Program => self.add(nth(0).unwrap_or(end), found),
+            Operands::Code(skip) => {
+                let ends = |at: &usize| self.argv[*at].starts_with(b":::");
+                let count = operands
+                    .iter()
+                    .position(|at| ends(at))
+                    .unwrap_or(operands.len());
+                for at in operands.iter().take(count).skip(skip) {
+                    self.add(*at, found);
+                }
+                if operands.len() >= skip && count == operands.len() {
+                    found.appended = found.appended.or(Some(self.code()));
+                }
+            }
+            Operands::Command(skip) => {
+                if let Some(at) = nth(skip) {
+                    read_command(self.argv, at, found);
+                }
+            }
+            Operands::Environment => {
+                if let Some(at) = nth(0) {
+                    read_environment(self.argv, at, found);
+                }
+            }
+            Operands::Remote => self.read_remote(nth(0), found),
+            Operands::Appending => self.read_appending(nth(0), found),
+            Operands::Find => self.read_find(found),
+            Operands::Assignments => {
+                for at in operands.iter().filter(|at| self.argv[**at].contains(&b'=')) {
+                    self.add(*at, found);
+                }
+            }
+            Operands::Subcommand => {
+                if nth(0).is_some_and(|at| matches!(self.argv[at], b"eval" | b"exec" | b"repl")) {
+                    let code = operands.iter().skip(1);
+                    code.for_each(|at| self.add(*at, found));
+                    found.appended = Some(self.code());
+                }
+            }
+        }
+        let has_own = matches!(
+            self.program.operands,
+            Operands::Remote | Operands::Code(1) | Operands::Data | Operands::Command(1)
+        );
+        let takes_stdin = operands.len() <= usize::from(has_own);
+        if self.program.reads_stdin && !self.has_code && takes_stdin {
+            found.stdin = found.stdin.or(Some(self.code()));
+        }
+    }
+
+    /// Whether a program of awk and the like comes from a file.
+    fn has_file(&self) -> bool {
+        let names: [&[u8]; 4] = [b"-f", b"--file", b"--from-file", b"-File"];
+        self.argv.iter().any(|argument| {
+            names
+                .iter()
+                .any(|name| argument == name || argument.starts_with(b"--file="))
+        })
+    }
+
+    /// Everything after the host is joined and read by a shell.
+    fn read_remote(&mut self, host: Option<usize>, found: &mut CommandCode) {
+        let Some(host) = host else { return };
+        // Options may follow the host once more.
+        let mut rest = Reader::new(self.program, self.argv, host);
+        while rest
+            .argv
+            .get(rest.at)
+            .is_some_and(|argument| rest.begins_option(argument))
+        {
+            let argument = rest.argv[rest.at];
+            if argument == b"--" {
+                rest.at += 1;
+                break;
+            }
+            rest.read_option(argument, found);
+        }
+        let from = rest.at.min(self.argv.len());
+        (from..self.argv.len()).for_each(|at| self.add(at, found));
+        let line = self.argv[from..].join(&b' ');
+        let words: Vec<&[u8]> = line
+            .split(|byte| b" '\"\\".contains(byte))
+            .filter(|word| !word.is_empty())
+            .collect();
+        found.stdin = found.stdin.or(code_in_command(&words).stdin);
+        found.appended = Some(self.code());
+    }
+
+    /// What `xargs` reads from standard input becomes arguments, or stands in place of a text.
+    fn read_appending(&self, command: Option<usize>, found: &mut CommandCode) {
+        let Some(command) = command else { return };
+        read_command(self.argv, command, found);
+        let replaced = |at: &usize| {
+            self.replaced.is_some_and(|text| {
+                !text.is_empty() && self.argv[*at].windows(text.len()).any(|part| part == text)
+            })
+        };
+        let in_code = found
+            .arguments
+            .iter()
+            .find(|(at, _)| replaced(at))
+            .map(|(_, code)| *code);
+        found.stdin = found.stdin.or(in_code).or(found.appended);
+    }
+
+    fn read_find(&self, found: &mut CommandCode) {
+        const RUN: [&[u8]; 8] = [
+            b"-exec",
+            b"-execdir",
+            b"-ok",
+            b"-okdir",
+            b"-x",
+            b"--exec",
+            b"-X",
+            b"--exec-batch",
+        ];
+        for (at, argument) in self.argv.iter().enumerate() {
+            if !RUN.contains(argument) {
+                continue;
+            }
+            let rest = &self.argv[at + 1..];
+            let end = rest
+                .iter()
+                .position(|word| *word == b";" || *word == b"+")
+                .unwrap_or(rest.len());
+            let mut inner = CommandCode::default();
+            read_command(&rest[..end], 0, &mut inner);
+            self.take_inner(inner, |index| Some(at + 1 + index), found);
+        }
+    }
+}
+
+/// `NAME=VALUE` pairs and a command.
+fn read_environment(argv: &[&[u8]], from: usize, found: &mut CommandCode) {
+    let mut at = from;
+    while let Some(argument) = argv.get(at) {
+        let Some(equals) = argument.iter().position(|byte| *byte == b'=') else {
+            break;
+        };
+        if is_code_variable(&argument[..equals]) {
+            found.arguments.push((at, VARIABLE));
+        }
+        at += 1;
+    }
+    read_command(argv, at, found);
+}
+
+/// The code in a variable such as `BASH_ENV`.
+pub(crate) const VARIABLE: Code = Code {
+    program: "what reads this variable",
+    language: Language::Other,
+};
+
+/// Whether a long option is the one meant; the end of a name may be left out.
+fn is_name(given: &[u8], known: &str) -> bool {
+    let known = known.as_bytes();
+    given == known || (given.len() >= 3 && known.starts_with(given))
+}
+
+/// Whether a value of `ssh -o` names a command; one that is not known yet may.
+fn is_command_option(value: &[u8]) -> bool {
+    const NAMES: [&str; 4] = [
+        "proxycommand",
+        "localcommand",
+        "knownhostscommand",
+        "remotecommand",
+    ];
+    let end = value
+        .iter()
+        .position(|byte| b"= \t".contains(byte))
+        .unwrap_or(value.len());
+    let name = value[..end].to_ascii_lowercase();
+    name.contains(&UNKNOWN) || NAMES.iter().any(|known| known.as_bytes() == name)
+}
+
+/// Whether perl takes the name of a file for a command.
+fn is_pipe(name: &[u8]) -> bool {
+    let name = name.trim_ascii();
+    name.starts_with(b"|") || name.ends_with(b"|")
+}
+
+/// Whether a script is standard input under another name.
+fn is_stdin(script: &[u8]) -> bool {
+    matches!(
+        script,
+        b"-" | b"/dev/stdin" | b"/dev/fd/0" | b"/proc/self/fd/0"
+    )
+}
+
+#[cfg(test)]
+mod tests;

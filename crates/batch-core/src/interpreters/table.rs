@@ -1,0 +1,776 @@
+//! The programs that run code given as an argument, and how their arguments are read: [`find`].
+
+/// A program that runs code, or starts another program that may.
+pub(super) struct Program {
+    /// Its names, without folder and version; the first is for messages.
+    pub(super) names: &'static [&'static str],
+    pub(super) language: Language,
+    /// Short options whose value is code.
+    pub(super) code: &'static str,
+    /// Long options whose value is code, without their dashes.
+    pub(super) code_long: &'static [&'static str],
+    /// Short options with a value that is no code.
+    pub(super) value: &'static str,
+    /// Long options with a value that is no code.
+    pub(super) value_long: &'static [&'static str],
+    pub(super) operands: Operands,
+    /// Options may follow operands.
+    pub(super) permutes: bool,
+    /// Without code and without a script, standard input is the code.
+    pub(super) reads_stdin: bool,
+    /// Wherever this name stands among the arguments of an unknown program, it is taken to be started by it.
+    pub(super) anywhere: bool,
+}
+
+/// What the arguments that are no options mean.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operands {
+    /// None of them is code.
+    Data,
+    /// With a `-c` among the options the first is code; else it is a script. The rest are the script's.
+    Shell,
+    /// A script and its arguments.
+    Script,
+    /// The first is code, unless an option gave the code.
+    Program,
+    /// After so many others, all are code.
+    Code(usize),
+    /// After so many others, a command begins.
+    Command(usize),
+    /// A host, then words that a shell over there puts together.
+    Remote,
+    /// `NAME=VALUE` pairs and a command, as of `env`.
+    Environment,
+    /// A command that takes further arguments from standard input, as of `xargs`.
+    Appending,
+    /// Commands after `-exec` and the like.
+    Find,
+    /// `NAME=VALUE` is code, as of `make`.
+    Assignments,
+    /// After the word `eval` or `exec`, code.
+    Subcommand,
+}
+
+/// In what language code is, as far as advice differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// A POSIX shell, or one like it.
+    Shell,
+    /// A shell on another machine.
+    RemoteShell,
+    /// Python.
+    Python,
+    /// JavaScript.
+    JavaScript,
+    /// Perl.
+    Perl,
+    /// Ruby.
+    Ruby,
+    /// PHP.
+    Php,
+    /// AWK.
+    Awk,
+    /// Filters of jq and its like.
+    Jq,
+    /// SQL.
+    Sql,
+    /// Any other.
+    Other,
+}
+
+const NONE: Program = Program {
+    names: &[],
+    language: Language::Other,
+    code: "",
+    code_long: &[],
+    value: "",
+    value_long: &[],
+    operands: Operands::Data,
+    permutes: false,
+    reads_stdin: false,
+    anywhere: false,
+};
+
+const SHELL: Program = Program {
+    language: Language::Shell,
+    value: "oO",
+    value_long: &["rcfile", "init-file", "emulate"],
+    operands: Operands::Shell,
+    reads_stdin: true,
+    anywhere: true,
+    ..NONE
+};
+
+/// A language whose `-e` takes code, and whose first operand is a script.
+const LANGUAGE: Program = Program {
+    code: "e",
+    code_long: &["eval"],
+    operands: Operands::Script,
+    reads_stdin: true,
+    anywhere: true,
+    ..NONE
+};
+
+/// A program that starts the command after its options.
+const WRAPPER: Program = Program {
+    language: Language::Shell,
+    operands: Operands::Command(0),
+    ..NONE
+};
+
+const PROGRAMS: &[Program] = &[
+    Program {
+        names: &[
+            "sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "pdksh", "lksh", "oksh", "yash",
+            "rbash", "rzsh", "rksh", "posh", "hush", "osh", "ysh", "csh", "tcsh",
+        ],
+        ..SHELL
+    },
+    Program {
+        names: &["fish"],
+        code: "cC",
+        code_long: &["command", "init-command"],
+        operands: Operands::Script,
+        value: "dfpD",
+        value_long: &["features", "profile", "debug"],
+        ..SHELL
+    },
+    Program {
+        names: &["nu", "elvish", "xonsh", "ion"],
+        code: "ce",
+        code_long: &["commands", "execute"],
+        operands: Operands::Script,
+        value: "",
+        value_long: &["config", "env-config", "rc"],
+        ..SHELL
+    },
+    Program {
+        names: &["pwsh", "powershell"],
+        code: "cC",
+        code_long: &[
+            "command",
+            "Command",
+            "c",
+            "C",
+            "encodedcommand",
+            "EncodedCommand",
+            "ec",
+            "e",
+            "commandwithargs",
+            "CommandWithArgs",
+            "cwa",
+        ],
+        value_long: &[
+            "f",
+            "file",
+            "File",
+            "ExecutionPolicy",
+            "executionpolicy",
+            "ep",
+        ],
+        operands: Operands::Program,
+        ..SHELL
+    },
+    Program {
+        names: &[
+            "python",
+            "pypy",
+            "pythonw",
+            "ipython",
+            "micropython",
+            "jython",
+            "bpython",
+            "py",
+        ],
+        language: Language::Python,
+        code: "c",
+        code_long: &["cmd"],
+        value: "WXQm",
+        value_long: &["check-hash-based-pycs"],
+        ..LANGUAGE
+    },
+    Program {
+        names: &["perl", "raku", "rakudo"],
+        language: Language::Perl,
+        code: "eEMm",
+        value: "I",
+        ..LANGUAGE
+    },
+    Program {
+        names: &["ruby", "jruby", "truffleruby", "irb", "crystal"],
+        language: Language::Ruby,
+        value: "rIECFW",
+        ..LANGUAGE
+    },
+    Program {
+        names: &["node", "nodejs", "bun", "tsx", "ts-node", "qjs", "d8"],
+        language: Language::JavaScript,
+        code: "ep",
+        code_long: &["eval", "print", "import"],
+        value: "rC",
+        value_long: &[
+            "require",
+            "loader",
+            "experimental-loader",
+            "conditions",
+            "env-file",
+        ],
+        ..LANGUAGE
+    },
+    Program {
+        names: &["deno"],
+        language: Language::JavaScript,
+        operands: Operands::Subcommand,
+        anywhere: true,
+        ..NONE
+    },
+    Program {
+        names: &["php", "hhvm"],
+        language: Language::Php,
+        code: "rBRE",
+        code_long: &["run", "process-begin", "process-code", "process-end"],
+        value: "cdfFtSz",
+        value_long: &[
+            "php-ini",
+            "define",
+            "file",
+            "process-file",
+            "docroot",
+            "server",
+        ],
+        ..LANGUAGE
+    },
+    Program {
+        names: &["lua", "luajit", "texlua", "luau"],
+        value: "l",
+        ..LANGUAGE
+    },
+    Program {
+        names: &[
+            "Rscript", "R", "littler", "julia", "octave", "groovy", "scala", "clojure", "clj", "bb",
+        ],
+        code: "eEr",
+        code_long: &["eval", "print", "expression"],
+        value: "fLm",
+        value_long: &["file", "load", "project"],
+        ..LANGUAGE
+    },
+    Program {
+        names: &[
+            "osascript",
+            "elixir",
+            "iex",
+            "ghc",
+            "swift",
+            "gnuplot",
+            "jshell",
+            "tclsh",
+            "expect",
+            "racket",
+            "guile",
+        ],
+        code: "ecr",
+        code_long: &["eval", "rpc-eval"],
+        value: "lS",
+        value_long: &["lang"],
+        ..LANGUAGE
+    },
+    Program {
+        names: &[
+            "emacs",
+            "emacsclient",
+            "erl",
+            "sbcl",
+            "clisp",
+            "ecl",
+            "matlab",
+            "scilab",
+        ],
+        code: "erx",
+        code_long: &["eval", "execute"],
+        permutes: true,
+        ..LANGUAGE
+    },
+    Program {
+        names: &["vim", "nvim", "vi", "view", "ex", "gdb", "lldb", "ed"],
+        code: "cOo",
+        code_long: &[
+            "cmd",
+            "ex",
+            "iex",
+            "eval-command",
+            "init-eval-command",
+            "one-line",
+            "one-line-before-file",
+        ],
+        value: "SxSp",
+        value_long: &["args", "command"],
+        permutes: true,
+        ..NONE
+    },
+    Program {
+        names: &[
+            "awk",
+            "gawk",
+            "mawk",
+            "nawk",
+            "original-awk",
+            "goawk",
+            "frawk",
+        ],
+        language: Language::Awk,
+        code: "e",
+        code_long: &["source"],
+        value: "fFvEil",
+        value_long: &[
+            "file",
+            "field-separator",
+            "assign",
+            "exec",
+            "include",
+            "load",
+        ],
+        operands: Operands::Program,
+        anywhere: true,
+        ..NONE
+    },
+    Program {
+        names: &["sed", "gsed", "ssed"],
+        code: "e",
+        code_long: &["expression"],
+        value: "fl",
+        value_long: &["file", "line-length"],
+        operands: Operands::Program,
+        permutes: true,
+        ..NONE
+    },
+    Program {
+        names: &["jq", "gojq", "jaq", "yq", "xq"],
+        language: Language::Jq,
+        value: "fL",
+        value_long: &["from-file", "indent", "tab", "library-path"],
+        operands: Operands::Program,
+        permutes: true,
+        ..NONE
+    },
+    Program {
+        names: &["sqlite3", "sqlite", "duckdb"],
+        language: Language::Sql,
+        code: "cs",
+        code_long: &["cmd", "c", "s"],
+        value_long: &["init", "separator", "newline", "nullvalue", "mmap", "vfs"],
+        operands: Operands::Code(1),
+        permutes: true,
+        reads_stdin: true,
+        ..NONE
+    },
+    Program {
+        names: &[
+            "psql",
+            "mysql",
+            "mariadb",
+            "clickhouse-client",
+            "cqlsh",
+            "usql",
+            "sqlcmd",
+            "bq",
+        ],
+        language: Language::Sql,
+        code: "ceqQ",
+        code_long: &["command", "execute", "query", "init-command"],
+        value: "hpUdvfoDuPFRT",
+        value_long: &[
+            "host", "port", "username", "dbname", "set", "variable", "file", "user", "database",
+        ],
+        permutes: true,
+        reads_stdin: true,
+        ..NONE
+    },
+    Program {
+        names: &["mongosh", "mongo"],
+        language: Language::JavaScript,
+        code_long: &["eval"],
+        permutes: true,
+        reads_stdin: true,
+        ..NONE
+    },
+    Program {
+        names: &["su", "runuser"],
+        language: Language::Shell,
+        code: "c",
+        code_long: &["command", "session-command"],
+        value: "sgGwu",
+        value_long: &[
+            "shell",
+            "group",
+            "supp-group",
+            "whitelist-environment",
+            "user",
+        ],
+        operands: Operands::Command(1),
+        permutes: true,
+        reads_stdin: true,
+        anywhere: true,
+    },
+    Program {
+        names: &[
+            "script",
+            "flock",
+            "vagrant",
+            "sg",
+            "lxc-execute",
+            "schroot",
+            "systemd-inhibit",
+        ],
+        language: Language::Shell,
+        code: "c",
+        code_long: &["command"],
+        value: "wEoI",
+        value_long: &[
+            "timeout",
+            "wait",
+            "conflict-exit-code",
+            "log-out",
+            "log-in",
+            "echo",
+        ],
+        operands: Operands::Command(1),
+        permutes: true,
+        ..NONE
+    },
+    Program {
+        names: &["ssh", "slogin", "autossh", "rsh", "mosh"],
+        language: Language::RemoteShell,
+        code: "o",
+        value: "bBcDeEFiIJlLmOpPQRSwWHhtx",
+        value_long: &["ssh", "port", "server"],
+        operands: Operands::Remote,
+        reads_stdin: true,
+        anywhere: true,
+        ..NONE
+    },
+    Program {
+        names: &["pdsh", "clush", "dsh", "pssh", "parallel-ssh"],
+        language: Language::RemoteShell,
+        value: "wxhHlutpof",
+        operands: Operands::Code(0),
+        reads_stdin: true,
+        ..NONE
+    },
+    Program {
+        names: &["watch", "hyperfine", "tmux", "screen", "at", "batch"],
+        language: Language::Shell,
+        code_long: &["prepare", "setup", "cleanup", "conclude"],
+        value: "nqdwrMmfuS",
+        value_long: &[
+            "interval",
+            "warmup",
+            "runs",
+            "export-json",
+            "export-csv",
+            "export-markdown",
+        ],
+        operands: Operands::Code(0),
+        reads_stdin: true,
+        ..NONE
+    },
+    Program {
+        names: &["parallel", "sem"],
+        language: Language::Shell,
+        code_long: &["tmuxpane", "rpl", "transfer-command", "filter"],
+        value: "jPSaIdNnLsE",
+        value_long: &[
+            "jobs",
+            "max-procs",
+            "sshlogin",
+            "arg-file",
+            "joblog",
+            "results",
+            "timeout",
+            "retries",
+            "delay",
+        ],
+        operands: Operands::Code(0),
+        reads_stdin: true,
+        anywhere: true,
+        ..NONE
+    },
+    Program {
+        names: &["env", "genv"],
+        code: "S",
+        code_long: &["split-string"],
+        value: "uCa",
+        value_long: &["unset", "chdir", "argv0"],
+        operands: Operands::Environment,
+        ..WRAPPER
+    },
+    Program {
+        names: &["xargs", "gxargs"],
+        value: "aEIdLlnPs",
+        value_long: &[
+            "arg-file",
+            "delimiter",
+            "eof",
+            "replace",
+            "max-lines",
+            "max-args",
+            "max-procs",
+            "max-chars",
+            "process-slot-var",
+        ],
+        operands: Operands::Appending,
+        anywhere: true,
+        ..WRAPPER
+    },
+    Program {
+        names: &["find", "gfind", "fd", "fdfind"],
+        operands: Operands::Find,
+        ..WRAPPER
+    },
+    Program {
+        names: &["make", "gmake", "just", "ninja"],
+        code: "E",
+        code_long: &["eval"],
+        value: "CfIjloW",
+        value_long: &[
+            "directory",
+            "file",
+            "makefile",
+            "include-dir",
+            "jobs",
+            "load-average",
+            "old-file",
+        ],
+        operands: Operands::Assignments,
+        permutes: true,
+        ..NONE
+    },
+    Program {
+        names: &["git"],
+        language: Language::Shell,
+        code: "c",
+        code_long: &["exec-path", "config-env"],
+        value: "C",
+        value_long: &["git-dir", "work-tree", "namespace"],
+        operands: Operands::Command(0),
+        ..NONE
+    },
+    Program {
+        names: &["rsync"],
+        language: Language::Shell,
+        code: "e",
+        code_long: &["rsh", "rsync-path"],
+        value: "fTBM",
+        permutes: true,
+        ..NONE
+    },
+    Program {
+        names: &["zip", "sort", "gsort"],
+        language: Language::Shell,
+        code_long: &["compress-program", "unzip-command"],
+        permutes: true,
+        ..NONE
+    },
+    Program {
+        names: &["tar", "gtar", "bsdtar"],
+        language: Language::Shell,
+        code: "IF",
+        code_long: &[
+            "checkpoint-action",
+            "to-command",
+            "use-compress-program",
+            "info-script",
+            "new-volume-script",
+            "rsh-command",
+            "rmt-command",
+        ],
+        value: "fCTXbKNLVgHkStBM",
+        value_long: &[
+            "file",
+            "directory",
+            "files-from",
+            "exclude",
+            "exclude-from",
+            "include",
+        ],
+        permutes: true,
+        ..NONE
+    },
+    Program {
+        names: &["ansible"],
+        language: Language::RemoteShell,
+        code: "ae",
+        code_long: &["args", "extra-vars"],
+        value: "imuflt",
+        permutes: true,
+        ..NONE
+    },
+    Program {
+        names: &["socat", "ncat", "nc"],
+        language: Language::Shell,
+        code: "ce",
+        code_long: &["sh-exec", "exec"],
+        value: "psw",
+        permutes: true,
+        ..NONE
+    },
+    Program {
+        names: &["nice", "gnice"],
+        value: "n",
+        value_long: &["adjustment"],
+        ..WRAPPER
+    },
+    Program {
+        names: &["timeout", "gtimeout"],
+        value: "ks",
+        value_long: &["kill-after", "signal"],
+        operands: Operands::Command(1),
+        ..WRAPPER
+    },
+    Program {
+        names: &["sudo", "doas", "pkexec", "gosu", "su-exec", "setpriv"],
+        value: "uCgpUrtTRDh",
+        value_long: &[
+            "user",
+            "group",
+            "prompt",
+            "close-from",
+            "chdir",
+            "chroot",
+            "host",
+            "reuid",
+            "regid",
+        ],
+        operands: Operands::Environment,
+        ..WRAPPER
+    },
+    Program {
+        names: &["stdbuf", "gstdbuf"],
+        value: "ioe",
+        value_long: &["input", "output", "error"],
+        ..WRAPPER
+    },
+    Program {
+        names: &["ionice", "chrt", "taskset", "numactl", "time", "gtime"],
+        value: "cnpufoTPD",
+        value_long: &["class", "classdata", "pid", "format", "output"],
+        ..WRAPPER
+    },
+    Program {
+        names: &[
+            "nohup",
+            "setsid",
+            "exec",
+            "command",
+            "builtin",
+            "noglob",
+            "nocorrect",
+            "busybox",
+            "toybox",
+            "unbuffer",
+            "catchsegv",
+            "fakeroot",
+            "caffeinate",
+            "xvfb-run",
+            "dbus-run-session",
+            "entr",
+            "strace",
+            "ltrace",
+            "valgrind",
+            "perf",
+            "chroot",
+            "unshare",
+            "nsenter",
+            "firejail",
+            "bwrap",
+            "proot",
+            "systemd-run",
+            "docker",
+            "podman",
+            "nerdctl",
+            "kubectl",
+            "lxc",
+            "incus",
+            "sshpass",
+            "chpst",
+            "setarch",
+            "linux64",
+            "chronic",
+            "rlwrap",
+            "tini",
+            "dumb-init",
+            "torsocks",
+            "proxychains",
+            "uv",
+            "pipenv",
+            "poetry",
+            "conda",
+            "nix",
+            "nix-shell",
+            "npx",
+            "bundle",
+            "srun",
+            "mpirun",
+            "mpiexec",
+            "prlimit",
+            "faketime",
+        ],
+        ..WRAPPER
+    },
+];
+
+/// The program with this name, which may have a folder before it and a version after it.
+pub(super) fn find(name: &[u8]) -> Option<&'static Program> {
+    let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
+    let base = std::str::from_utf8(base).ok()?;
+    let base = base.strip_suffix(".exe").unwrap_or(base);
+    let known = |name: &str| {
+        PROGRAMS
+            .iter()
+            .find(|program| program.names.contains(&name))
+    };
+    let bare = base.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '_'));
+    // A shell that begins a session has a hyphen before its name.
+    known(base)
+        .or_else(|| known(bare))
+        .or_else(|| known(base.strip_prefix('-')?))
+}
+
+/// Whether the value of an environment variable is run, or names code that is loaded into a program.
+pub(crate) fn is_code_variable(name: &[u8]) -> bool {
+    const NAMES: [&str; 32] = [
+        "BASH_ENV",
+        "ENV",
+        "PS0",
+        "PS1",
+        "PS2",
+        "PS4",
+        "PROMPT_COMMAND",
+        "PROMPT",
+        "PERL5OPT",
+        "PERL5DB",
+        "RUBYOPT",
+        "NODE_OPTIONS",
+        "PYTHONSTARTUP",
+        "PYTHONBREAKPOINT",
+        "PYTHONWARNINGS",
+        "GIT_SSH_COMMAND",
+        "GIT_SSH",
+        "GIT_EXTERNAL_DIFF",
+        "GIT_PAGER",
+        "GIT_EDITOR",
+        "GIT_SEQUENCE_EDITOR",
+        "GIT_ASKPASS",
+        "PAGER",
+        "EDITOR",
+        "VISUAL",
+        "LESSOPEN",
+        "LESSCLOSE",
+        "MANPAGER",
+        "LD_PRELOAD",
+        "LD_AUDIT",
+        "JAVA_TOOL_OPTIONS",
+        "MAKEFLAGS",
+    ];
+    NAMES.iter().any(|known| known.as_bytes() == name) || name.starts_with(b"BASH_FUNC_")
+}

@@ -1,0 +1,120 @@
+//! What came back: [`Answer`] and the result made of it.
+//!
+//! The result is put together as text. A body that is JSON is checked and put in as it came, and never made into a
+//! tree: that would take up to ninety times as much memory.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use batch_core::{Failure, FailureKind, Json, Secrets, shown_url};
+use batch_runtime::apart;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::{Response, StatusCode, Url};
+use serde_json::{Map, Value};
+
+use super::failed;
+
+/// The longest body that is taken; it is held in memory.
+pub(super) const MAX_BODY: usize = 64 * 1024 * 1024;
+
+/// An answer that has arrived.
+struct Answer {
+    status: StatusCode,
+    url: Url,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+/// Reads an answer to its end: `{"status", "url", "headers", "body"}`.
+pub(super) async fn read(
+    what: &str,
+    url: Url,
+    mut response: Response,
+    secrets: &Secrets,
+) -> Result<Json, Failure> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| failed(what, &error))?
+    {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_BODY {
+            let message = format!(
+                "{what}: the answer is longer than {MAX_BODY} bytes; \
+                 fetch it with a command into a file"
+            );
+            return Err(Failure::new(FailureKind::OutputError, message).permanent());
+        }
+    }
+    let answer = Answer {
+        status: response.status(),
+        url,
+        headers: std::mem::take(response.headers_mut()),
+        body,
+    };
+    let secrets = secrets.clone();
+    Ok(apart(answer.body.len(), move || answer.into_result(&secrets)).await)
+}
+
+impl Answer {
+    /// The result. Secrets are masked in the body here, before it is encoded in any way.
+    fn into_result(self, secrets: &Secrets) -> Json {
+        let head = format!(
+            "{{\"status\":{},\"url\":{},\"headers\":{},\"body\":",
+            self.status.as_u16(),
+            Value::from(shown_url(self.url.as_str())),
+            Value::from(headers(&self.headers)),
+        );
+        let is_json = says_json(&self.headers);
+        let body = match secrets.is_empty() {
+            true => self.body,
+            false => secrets.mask_bytes(&self.body).into_owned(),
+        };
+        match String::from_utf8(body) {
+            Ok(text) if is_json => with_document(head, &text),
+            Ok(text) => with_text(head, &text, ""),
+            Err(error) => {
+                let bytes = error.as_bytes();
+                let encoded = format!(",\"body_base64\":\"{}\"", BASE64.encode(bytes));
+                with_text(head, &String::from_utf8_lossy(bytes), &encoded)
+            }
+        }
+    }
+}
+
+/// A body that calls itself JSON, as it came; as text when it is none.
+fn with_document(head: String, body: &str) -> Json {
+    let mut text = String::with_capacity(head.len() + body.len() + 1);
+    text.push_str(&head);
+    text.push_str(body);
+    text.push('}');
+    Json::compact(text).unwrap_or_else(|_| with_text(head, body, ""))
+}
+
+fn with_text(head: String, body: &str, rest: &str) -> Json {
+    let body = serde_json::to_string(body).expect("a text is JSON");
+    let text = head + &body + rest + "}";
+    Json::compact(text).expect("its parts are JSON")
+}
+
+/// The headers by name; the values of one that comes several times are joined.
+fn headers(map: &HeaderMap) -> Map<String, Value> {
+    let mut headers = Map::new();
+    for name in map.keys() {
+        let values = map.get_all(name).iter();
+        let values: Vec<_> = values
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .collect();
+        headers.insert(name.to_string(), values.join(", ").into());
+    }
+    headers
+}
+
+fn says_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE);
+    let kind = kind
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json") || kind.to_ascii_lowercase().ends_with("+json")
+}
