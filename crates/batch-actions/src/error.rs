@@ -187,6 +187,7 @@ impl ActionError {
                         | StoreError::NotABatch(_)
                         | StoreError::Linked { .. }
                         | StoreError::MountedAlone(_)
+                        | StoreError::Foreign { .. }
                         | StoreError::Newer { .. }
                 )
         )

@@ -7,14 +7,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use batch_core::{BatchId, BatchSettings, Time};
+use batch_export::open_plain;
 use batch_store::{
     BatchFile, ContentHash, Durability, LeftInLease, NewBatch, Origin, Store, first_key_name,
-    private_folder, remove_dead_files,
+    open_own, own_folder, private_folder, remove_dead_files,
 };
 
 use crate::engine::{Claim, me};
@@ -32,6 +32,9 @@ use crate::error::ActionError;
 pub struct Home {
     folder: PathBuf,
 }
+
+/// The file of a key holds a number and a path.
+const LONGEST_KEY_FILE: u64 = 64 * 1024;
 
 /// A batch that is to be made.
 #[derive(Clone, Debug, Default)]
@@ -236,13 +239,7 @@ impl Home {
             .map_err(|error| ActionError::io("make the folder", &folder, error))?;
         let path = folder.join(".ids");
         let open = || {
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .open(&path)?;
+            let file = open_own(&path, &folder, OpenOptions::new().read(true).write(true))?;
             file.lock()?;
             Ok(file)
         };
@@ -260,7 +257,7 @@ impl Home {
         let names = [ContentHash::of_name(key).to_string(), first_key_name(key)];
         let mut found = None;
         for path in names.map(|name| self.key_path(&name)) {
-            match fs::read(&path) {
+            match read_key(&path) {
                 Ok(bytes) => {
                     found = Some(bytes);
                     break;
@@ -290,13 +287,10 @@ impl Home {
         let path = self.key_path(&ContentHash::of_name(key).to_string());
         let folder = self.batches().join("keys");
         let write = || {
-            private_folder(&folder)?;
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&path)?;
+            own_folder(&folder, &self.batches())?;
+            let mut file = open_own(&path, &folder, OpenOptions::new().write(true))?;
+            // Not before it is known whose file it is.
+            file.set_len(0)?;
             let mut text = store.batch().to_string().into_bytes();
             if *store.file() != self.file(store.batch()) {
                 text.push(b'\n');
@@ -310,6 +304,13 @@ impl Home {
     fn key_path(&self, name: &str) -> PathBuf {
         self.batches().join("keys").join(name)
     }
+}
+
+fn read_key(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = open_plain(path, OpenOptions::new().read(true))?;
+    file.take(LONGEST_KEY_FILE).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The numbers of batches, locked.

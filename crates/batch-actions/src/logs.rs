@@ -1,17 +1,17 @@
 //! What a task printed: [`logs`], also while it runs.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use batch_core::{Output, Stream, TaskId};
-use batch_export::copy_stream;
-use batch_store::{BatchFile, Lease, Selection, Store};
+use batch_core::{Output, TaskId};
+use batch_export::{copy_stream, open_output};
+use batch_store::{BatchFile, Selection, Store};
 use tokio::time::sleep;
 
 use crate::choice::find_task;
 use crate::error::ActionError;
+use crate::standing::holder_of;
 
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -45,12 +45,12 @@ pub async fn logs(
     let mut next = request.attempt;
     loop {
         // The holder first: one that ends in between has written its last word before it lets go.
-        let goes_on = request.follow && Lease::holder(file)?.is_some();
+        let goes_on = request.follow && holder_of(file)?.is_some();
         let now = Attempts::of(&store, task)?;
         while let Some(attempt) = next.or(now.latest()).filter(|next| now.has_ended(*next)) {
             let output = store.output_of(task, attempt)?.unwrap_or_default();
             live.rest(attempt, &output, out, err)?;
-            next = Some(attempt + 1);
+            next = Some(attempt.saturating_add(1));
             if request.attempt.is_some() {
                 return Ok(());
             }
@@ -113,7 +113,7 @@ impl Attempts {
     }
 
     fn has_ended(&self, attempt: u32) -> bool {
-        (1..=self.last.unwrap_or(0)).contains(&attempt)
+        (1..=self.last.unwrap_or(0)).contains(&attempt) && attempt < u32::MAX
     }
 }
 
@@ -156,15 +156,8 @@ impl Live {
         }
         self.attempt = Some(attempt);
         self.shown = [0; 2];
-        self.earlier.clear();
-        for earlier in 1..attempt {
-            let output = store.output_of(task, earlier)?.unwrap_or_default();
-            for stream in [output.stdout, output.stderr] {
-                if let Stream::File { path, .. } = stream {
-                    self.earlier.push(path);
-                }
-            }
-        }
+        // Of attempts that have ended, as this one has not.
+        self.earlier = store.kept_files(task)?;
         Ok(())
     }
 
@@ -223,7 +216,7 @@ impl Live {
 }
 
 fn copy_from(path: &std::path::Path, from: u64, to: &mut dyn Write) -> io::Result<u64> {
-    let mut file = match File::open(path) {
+    let mut file = match open_output(path) {
         Ok(file) => file,
         // It has just ended.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),

@@ -5,7 +5,8 @@
 
 use batch_core::{OnInterrupt, QueuedReason, Reason, Status};
 use batch_export::TaskRecord;
-use batch_store::{BatchFile, Holder, Lease, Overview, Selection, Store};
+use batch_process::{boot_id, process_alive};
+use batch_store::{BatchFile, Holder, Lease, Overview, Run, Selection, Store};
 
 use crate::error::ActionError;
 
@@ -16,9 +17,30 @@ pub struct Standing {
     holder: Option<Holder>,
 }
 
+/// The process that works on a batch, if there is one. Where its lease is somebody else's and cannot be read, the last
+/// run on record is asked for, and whether its process lives.
+pub(crate) fn holder_of(file: &BatchFile) -> Result<Option<Holder>, ActionError> {
+    match Lease::holder(file) {
+        Err(error) if error.is_denied() => {
+            let last = Store::open_read(file.clone())?.last_run()?;
+            let works = |run: &Run| {
+                run.ended_at.is_none() && run.boot == boot_id() && process_alive(&run.mark)
+            };
+            Ok(last.filter(works).map(|run| Holder {
+                pid: run.pid,
+                mark: run.mark,
+                boot: run.boot,
+                run: run.run,
+                ..Holder::default()
+            }))
+        }
+        found => Ok(found?),
+    }
+}
+
 /// The process that runs the tasks of a batch, if there is one.
 pub(crate) fn executor_of(file: &BatchFile) -> Result<Option<Holder>, ActionError> {
-    Ok(Lease::holder(file)?.filter(|holder| holder.run > 0))
+    Ok(holder_of(file)?.filter(|holder| holder.run > 0))
 }
 
 impl Standing {

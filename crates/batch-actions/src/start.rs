@@ -5,10 +5,9 @@
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
 
-use batch_store::BatchFile;
+use batch_store::{BatchFile, open_own};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ActionError;
@@ -42,11 +41,7 @@ enum FirstLine {
 /// When it cannot be started, or says that it cannot work on the batch.
 pub fn start(file: &BatchFile, mut command: Command) -> Result<StartReply, ActionError> {
     let path = file.log_path();
-    let log = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(&path)
+    let log = open_own(&path, file.path(), OpenOptions::new().append(true))
         .map_err(|error| ActionError::io("open", path, error))?;
     // Started from inside a task, it is no part of that task; and the token of a server is not for it.
     let mut child = command

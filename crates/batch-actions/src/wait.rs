@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use batch_store::{BatchFile, Lease, Store};
+use batch_store::{BatchFile, Store};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use crate::error::ActionError;
+use crate::standing::holder_of;
 use crate::status::{BatchStatus, State, status_of};
 
 const LOOK: Duration = Duration::from_millis(50);
@@ -67,7 +68,7 @@ pub async fn wait_for<E: From<ActionError>>(
     let mut last: Option<BatchStatus> = None;
     loop {
         let now = store.version().map_err(ActionError::from)?;
-        let holder = Lease::holder(file).map_err(ActionError::from)?;
+        let holder = holder_of(file)?;
         let nobody = holder.is_none();
         let silent = holder.is_some_and(|holder| holder.silence().is_some());
         let status = match last.take() {

@@ -1,6 +1,5 @@
 //! Where results go while the batch runs: [`ResultSink`], and its end: [`Results`].
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -9,8 +8,8 @@ use std::time::SystemTime;
 use batch_actions::Room;
 use batch_core::{BatchId, Event, Time};
 use batch_export::{
-    AtomicFile, ExportError, Filter, Format, Records, ResultWriter, Summary, WriterOptions,
-    result_writer,
+    AtomicFile, ExportError, FileHandle, Filter, Format, Records, ResultWriter, Summary,
+    WriterOptions, result_writer,
 };
 use batch_runtime::{Sink, SinkError};
 
@@ -57,7 +56,7 @@ impl SharedRoom {
 
 /// The file of the results: while its disk is full, it waits as the run does.
 pub(crate) struct PatientFile {
-    pub(crate) file: File,
+    pub(crate) file: FileHandle,
     pub(crate) room: SharedRoom,
 }
 

@@ -45,10 +45,12 @@ impl AtomicFile {
     ///
     /// # Errors
     /// When the system has no handles left.
-    pub fn handle(&self) -> Result<File, ExportError> {
-        self.file()
-            .try_clone()
-            .map_err(|error| failed("write", &self.path, error))
+    pub fn handle(&self) -> Result<FileHandle, ExportError> {
+        let file = self.file().try_clone();
+        Ok(FileHandle {
+            file: file.map_err(|error| failed("write", &self.path, error))?,
+            path: self.path.clone(),
+        })
     }
 
     /// Makes sure that the bytes are on the disk and puts the file in its place.
@@ -91,12 +93,38 @@ impl Target {
 
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file().write(bytes)
+        let written = self.file().write(bytes);
+        written.map_err(|error| with_name(&self.path, error))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file().flush()
+        let flushed = self.file().flush();
+        flushed.map_err(|error| with_name(&self.path, error))
     }
+}
+
+/// A second handle on an [`AtomicFile`], whose errors name the file.
+#[derive(Debug)]
+pub struct FileHandle {
+    file: File,
+    path: PathBuf,
+}
+
+impl Write for FileHandle {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes);
+        written.map_err(|error| with_name(&self.path, error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.file.flush();
+        flushed.map_err(|error| with_name(&self.path, error))
+    }
+}
+
+/// The same error with the name of the file.
+fn with_name(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 fn open(path: &Path) -> io::Result<Target> {
@@ -272,6 +300,12 @@ mod tests {
             0o640
         );
 
+        let mut full = AtomicFile::create("/dev/full").unwrap();
+        for error in [full.write(b"x"), full.handle().unwrap().write(b"x")] {
+            let error = error.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+            assert!(error.to_string().starts_with("/dev/full: "), "{error}");
+        }
         let mut file = AtomicFile::create("/dev/null").unwrap();
         file.write_all(b"gone").unwrap();
         file.commit().unwrap();

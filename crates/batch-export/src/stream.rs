@@ -12,6 +12,7 @@ use base64::write::EncoderWriter;
 use batch_core::Stream;
 
 use crate::error::ExportError;
+use crate::plain_file::open_output;
 
 /// How many bytes of a file are held at once.
 const PIECE: usize = 64 * 1024;
@@ -108,7 +109,7 @@ fn for_each_piece(
 
 fn open(path: &Path, len: u64) -> Result<File, ExportError> {
     let open = || {
-        let file = File::open(path)?;
+        let file = open_output(path)?;
         let found = file.metadata()?.len();
         if found < len {
             return Err(shorter(found, len));

@@ -67,6 +67,23 @@ pub enum StoreError {
         /// The latest version known here.
         known: i64,
     },
+    /// The tables in it are not those that bex makes.
+    #[error(
+        "{} was not made by bex as it is: {what}; nothing was read from it",
+        path.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// The batch may be read and not changed.
+    #[error(
+        "{} cannot be changed: it is read-only here, or its folder is; copy the batch to a folder of your own, with all files whose names begin like this one",
+        .0.display()
+    )]
+    ReadOnly(PathBuf),
     /// The disk or the quota is full.
     #[error("the disk is full: {} cannot be written", .0.display())]
     Full(PathBuf),
@@ -151,6 +168,11 @@ impl StoreError {
         }
     }
 
+    /// Whether this user may not do what was tried.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Io { error, .. } if error.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     pub(crate) fn io(what: &'static str, path: &Path, error: io::Error) -> Self {
         Self::Io {
             what,
@@ -173,6 +195,7 @@ impl StoreError {
             Some(ErrorCode::DiskFull) => Self::Full(path),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(path),
             Some(ErrorCode::NotADatabase) => Self::NotABatch(path),
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly(path),
             // A write that the system cut short for want of room comes as a plain I/O error.
             Some(ErrorCode::SystemIoFailure) if has_no_room(&path) => Self::Full(path),
             _ => Self::Sqlite { path, error },

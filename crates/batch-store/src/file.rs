@@ -1,17 +1,20 @@
 //! Where a batch lies: [`BatchFile`], the database and the files beside it.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use batch_export::open_plain;
 use batch_process::is_mounted;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::io::Errno;
 
 use crate::error::StoreError;
 use crate::holder::Holder;
 use crate::inode::{Inode, InodeLock};
 use crate::lease::Lease;
+use crate::own_file::own_folder;
 
 /// The database of a batch and the names of what lies beside it.
 ///
@@ -134,6 +137,25 @@ impl BatchFile {
         }
     }
 
+    /// Fails where this process may not change the batch: the database, or the folder that its log lies in.
+    ///
+    /// # Errors
+    /// When that is so. What cannot be told is left to be found by trying.
+    pub(crate) fn check_writable(&self) -> Result<(), StoreError> {
+        for path in [self.place(), self.path.as_path()] {
+            let found = accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS);
+            if let Err(Errno::ACCESS | Errno::ROFS | Errno::PERM) = found {
+                return Err(StoreError::ReadOnly(self.given.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// SQLite's log of what is not in the database yet, and the index of it that those who use it share.
+    pub(crate) fn log_and_index(&self) -> [PathBuf; 2] {
+        [self.beside("-wal"), self.beside("-shm")]
+    }
+
     /// Puts a whole database into its place, for its owner only, and gives its lease: it is locked from its first
     /// moment on. There is all of it or none, also after a crash.
     ///
@@ -169,10 +191,10 @@ impl BatchFile {
     /// Makes the folder of large outputs, for its owner only.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be made, or there is something else in its place.
     pub fn create_folder(&self) -> Result<PathBuf, StoreError> {
         let folder = self.folder();
-        private_folder(&folder)
+        own_folder(&folder, &self.path)
             .map_err(|error| StoreError::io("make the folder", &folder, error))?;
         Ok(folder)
     }
@@ -207,6 +229,9 @@ impl BatchFile {
     pub fn remove(&self) -> Result<(), StoreError> {
         let mut files = vec![self.path.clone()];
         files.extend(self.parts());
+        if self.given.is_symlink() {
+            files.push(self.given.clone());
+        }
         let gone = |path: &Path, result: io::Result<()>| match result {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(StoreError::io("remove", path, error))
@@ -237,7 +262,7 @@ fn resolved(path: &Path) -> PathBuf {
 
 /// Whether somebody holds a lock on a file.
 fn is_locked(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else {
+    let Ok(file) = open_plain(path, OpenOptions::new().read(true)) else {
         return false;
     };
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
@@ -264,14 +289,6 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }
-}
-
-/// Makes a folder, and those above it, for its owner only; one that exists stays as it is.
-///
-/// # Errors
-/// When it cannot be made.
-pub fn private_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 #[cfg(test)]

@@ -15,11 +15,12 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use batch_core::TaskId;
+use batch_export::open_plain;
 use batch_process::awake_time;
 
 use crate::error::StoreError;
@@ -27,6 +28,7 @@ use crate::file::BatchFile;
 use crate::holder::{BEAT, Holder, NOTE, SLOTS, read_signed};
 use crate::inode::{FileId, Inode, InodeLock};
 use crate::loss::Watch;
+use crate::own_file::open_own;
 use crate::store::Store;
 
 const SLOT: usize = 8;
@@ -82,6 +84,7 @@ impl Lease {
     /// # Errors
     /// As [`take`](Self::take).
     pub fn take_unsigned(batch: &BatchFile) -> Result<Self, LeaseError> {
+        batch.check_writable()?;
         let lock = lock_database(batch)?;
         Ok(Self::of_lock(batch, lock)?)
     }
@@ -100,7 +103,7 @@ impl Lease {
     fn of_lock(batch: &BatchFile, lock: InodeLock) -> Result<Self, StoreError> {
         let path = batch.lease_path();
         let failed = |error| StoreError::io("open", &path, error);
-        let file = open_to_lock(&path).map_err(failed)?;
+        let file = open_to_lock(&path, batch).map_err(failed)?;
         // Ours, as the database is; it may take a moment.
         lock_briefly(&file).map_err(|error| failed(error.into()))?;
         Ok(Self {
@@ -289,14 +292,12 @@ impl Started {
     }
 }
 
-fn open_to_lock(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
+fn open_to_lock(path: &Path, batch: &BatchFile) -> io::Result<File> {
+    open_own(
+        path,
+        batch.path(),
+        OpenOptions::new().read(true).write(true),
+    )
 }
 
 /// Locks the database at the path of a batch.
@@ -323,7 +324,7 @@ fn holder_of(batch: &BatchFile, database: &Inode) -> Result<Option<Holder>, Stor
     let path = batch.lease_path();
     let failed = |error| StoreError::io("read", &path, error);
     let is_locked = database.is_locked().map_err(failed)?;
-    let file = match File::open(&path) {
+    let file = match open_plain(&path, OpenOptions::new().read(true)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Ok(is_locked.then(Holder::default));

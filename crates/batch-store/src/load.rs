@@ -328,7 +328,7 @@ impl Loader<'_> {
             state: PastState::Running {
                 started,
                 last_seen: last_seen.max(started),
-                deaths: deaths + 1,
+                deaths: deaths.saturating_add(1),
             },
             ..queued(spec)
         })

@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row};
 use crate::error::StoreError;
 use crate::runs::Run;
 use crate::settings::{self, BatchInfo};
-use crate::shape::{column, duration};
+use crate::shape::{column, duration, number};
 use crate::store::Store;
 use crate::totals;
 
@@ -218,7 +218,7 @@ fn cause_count(row: &Row<'_>) -> rusqlite::Result<Option<(CauseCount, bool)>> {
     Ok(id.zip(sample_task).map(|(id, sample_task)| {
         let count = CauseCount {
             cause: Cause::from_parts(id, label, sample),
-            tasks: u64::try_from(tasks).unwrap_or_default(),
+            tasks: number(tasks),
             sample_task,
         };
         (count, holds)

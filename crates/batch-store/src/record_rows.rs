@@ -9,6 +9,7 @@ use batch_core::{
 use batch_export::{AttemptEnd, AttemptRecord, TaskRecord};
 use rusqlite::Row;
 
+use crate::kept::KeptName;
 use crate::query::Selection;
 use crate::shape::{self, duration, time};
 use crate::spec_rows::{RowError, SPEC_WIDTH, SpecReader, SpecRow};
@@ -161,8 +162,8 @@ impl<'a> RecordReader<'a> {
                 .transpose()
                 .map_err(|error| Ok(format!("task {task}: its result: {error}")))?,
             process,
-            stdout: stream(row, 1, &folder).map_err(Err)?,
-            stderr: stream(row, 2, &folder).map_err(Err)?,
+            stdout: stream(row, 1, &folder, task)?,
+            stderr: stream(row, 2, &folder, task)?,
         }))
     }
 
@@ -257,15 +258,20 @@ fn attempt(row: &Row<'_>, task: TaskId) -> Result<AttemptRecord, RowError> {
     Ok(record)
 }
 
-/// An output: its bytes, or the file it lies in.
-fn stream(row: &Row<'_>, column: usize, folder: &Path) -> rusqlite::Result<Stream> {
-    if let Some(name) = row.get::<_, Option<String>>(column + 2)? {
-        let len = row.get::<_, i64>(column + 4)?;
-        return Ok(Stream::File {
-            path: folder.join(name),
-            len: u64::try_from(len).unwrap_or_default(),
-        });
-    }
-    let bytes: Option<Vec<u8>> = row.get(column)?;
-    Ok(Stream::Inline(bytes.unwrap_or_default().into()))
+/// An output: its bytes, or the file in the batch's folder that it lies in.
+fn stream(row: &Row<'_>, column: usize, folder: &Path, task: TaskId) -> Result<Stream, RowError> {
+    let Some(name) = row.get::<_, Option<String>>(column + 2).map_err(Err)? else {
+        let bytes: Option<Vec<u8>> = row.get(column).map_err(Err)?;
+        return Ok(Stream::Inline(bytes.unwrap_or_default().into()));
+    };
+    let kept = KeptName::of_row(&name, task.get()).ok_or_else(|| {
+        Ok(format!(
+            "task {task}: {name:?} is no file of it in the batch's own folder"
+        ))
+    })?;
+    let len: i64 = row.get(column + 4).map_err(Err)?;
+    Ok(Stream::File {
+        path: folder.join(kept.as_str()),
+        len: u64::try_from(len).unwrap_or_default(),
+    })
 }

@@ -1,11 +1,12 @@
 //! Clearing finished tasks away: [`Store::clear`].
 
-use std::fs;
+use std::path::PathBuf;
 
 use batch_core::{Status, TaskId};
-use rusqlite::Connection;
+use rusqlite::{Connection, Params, Statement};
 
 use crate::error::StoreError;
+use crate::kept::{KeptFolder, KeptName};
 use crate::store::Store;
 
 /// Takes off the sums what the tasks that go had added to them.
@@ -42,61 +43,80 @@ impl Store {
     /// # Errors
     /// When the file cannot be written; nothing is removed then.
     pub fn clear(&mut self, tasks: &[TaskId]) -> Result<Cleared, StoreError> {
-        let folder = self.file.folder();
         let (cleared, files) = self.write(|connection| {
             let kept = choose(connection, tasks)?;
-            let files = spilled(connection)?;
+            let files = kept_of_going(connection)?;
             let removed = delete(connection)?;
             Ok((Cleared { removed, kept }, files))
         })?;
-        for file in files {
-            // What cannot be removed is found by the next executor.
-            let _ = fs::remove_file(folder.join(file));
+        // What cannot be removed is found by the next executor.
+        if let Ok(Some(folder)) = KeptFolder::open(&self.file.folder()) {
+            for file in files {
+                let _ = folder.remove(&file);
+            }
         }
         Ok(cleared)
     }
 
-    /// Removes files of outputs that no row knows: what an executor that died left.
+    /// The files that hold outputs of a task's attempts that have ended.
+    ///
+    /// # Errors
+    /// When the batch cannot be read.
+    pub fn kept_files(&self, task: TaskId) -> Result<Vec<PathBuf>, StoreError> {
+        let folder = self.file.folder();
+        let named = kept_of(&self.connection, task.get()).map_err(|error| self.error(error))?;
+        Ok(named
+            .iter()
+            .map(|name| folder.join(name.as_str()))
+            .collect())
+    }
+
+    /// Removes files of outputs that no row names: what an executor that died left. A file whose name is none that
+    /// bex gives is not ours, and stays.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn remove_stray_files(&self) -> Result<usize, StoreError> {
-        let folder = self.file.folder();
-        let Ok(entries) = fs::read_dir(&folder) else {
+        // What cannot be looked at takes up room, and does no other harm.
+        let Ok(Some(folder)) = KeptFolder::open(&self.file.folder()) else {
             return Ok(0);
         };
-        let known = |name: &str| {
-            self.connection
-                .prepare_cached(
-                    "SELECT EXISTS (SELECT 1 FROM outputs WHERE task = ?1
-                     AND (stdout_file = ?2 OR stderr_file = ?2))",
-                )
-                .and_then(|mut select| {
-                    select.query_row((task_in(name), name), |row| row.get::<_, bool>(0))
-                })
-        };
         let mut removed = 0;
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let kept = known(&name.to_string_lossy()).map_err(|error| self.error(error))?;
-            let gone = match entry.file_type() {
-                Ok(kind) if !kept && kind.is_file() => fs::remove_file(entry.path()),
-                // Code lay here while it ran.
-                Ok(kind) if kind.is_dir() && name.as_encoded_bytes().starts_with(b"code-") => {
-                    fs::remove_dir_all(entry.path())
-                }
-                _ => continue,
+        for file in folder.files().unwrap_or_default() {
+            let Some(task) = file.task() else {
+                continue;
             };
-            removed += usize::from(gone.is_ok());
+            let named = kept_of(&self.connection, task).map_err(|error| self.error(error))?;
+            if !named.contains(&file) {
+                removed += usize::from(folder.remove(&file).is_ok());
+            }
         }
-        Ok(removed)
+        // Code lay there while it ran.
+        Ok(removed + folder.remove_code())
     }
 }
 
-/// The number of the task in the name of a file such as `b7.42-x7Gd.stdout`.
-fn task_in(name: &str) -> Option<u32> {
-    let (_, rest) = name.split_once('.')?;
-    rest.split_once('-')?.0.parse().ok()
+/// The files that the rows of a task name, as far as bex named them.
+fn kept_of(connection: &Connection, task: u32) -> rusqlite::Result<Vec<KeptName>> {
+    let mut select = connection
+        .prepare_cached("SELECT task, stdout_file, stderr_file FROM outputs WHERE task = ?1")?;
+    names(&mut select, [task])
+}
+
+/// The files that a statement gives the columns of, as far as bex named them: no others are removed. A row of another
+/// task cannot name them.
+fn names(select: &mut Statement<'_>, params: impl Params) -> rusqlite::Result<Vec<KeptName>> {
+    let mut names = Vec::new();
+    let mut rows = select.query(params)?;
+    while let Some(row) = rows.next()? {
+        let task = row.get(0)?;
+        for column in 1..=2 {
+            let text: Option<String> = row.get(column)?;
+            let name = text.and_then(|text| KeptName::of_row(&text, task));
+            names.extend(name.filter(|name| name.task() == Some(task)));
+        }
+    }
+    Ok(names)
 }
 
 /// Puts the tasks that may go into the table `going`, and gives those of the others that are finished.
@@ -138,15 +158,13 @@ fn keep_needed(connection: &Connection) -> rusqlite::Result<Vec<TaskId>> {
         .collect()
 }
 
-fn spilled(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    connection
-        .prepare(
-            "SELECT stdout_file FROM outputs JOIN going USING (task) WHERE stdout_file IS NOT NULL
-             UNION ALL
-             SELECT stderr_file FROM outputs JOIN going USING (task) WHERE stderr_file IS NOT NULL",
-        )?
-        .query_map([], |row| row.get(0))?
-        .collect()
+/// The files that the rows of the tasks that go name.
+fn kept_of_going(connection: &Connection) -> rusqlite::Result<Vec<KeptName>> {
+    let mut select = connection.prepare(
+        "SELECT task, stdout_file, stderr_file FROM outputs JOIN going USING (task)
+         WHERE stdout_file IS NOT NULL OR stderr_file IS NOT NULL",
+    )?;
+    names(&mut select, [])
 }
 
 fn delete(connection: &Connection) -> rusqlite::Result<u64> {

@@ -7,6 +7,7 @@ use rusqlite::{CachedStatement, Connection};
 
 use crate::error::StoreError;
 use crate::explain::Cancelled;
+use crate::kept::KeptName;
 use crate::shape::{column, micros};
 use crate::store::Store;
 use crate::totals::Deltas;
@@ -168,7 +169,7 @@ impl AttemptRow {
 }
 
 impl OutputRow {
-    fn write(&self, put: &mut CachedStatement<'_>, store: &Place) -> rusqlite::Result<usize> {
+    fn write(&self, put: &mut CachedStatement<'_>) -> rusqlite::Result<usize> {
         let output = &self.output;
         put.execute(rusqlite::params![
             self.task,
@@ -176,28 +177,19 @@ impl OutputRow {
             output.value.as_ref().map(batch_core::Json::as_str),
             inline(&output.stdout),
             inline(&output.stderr),
-            store.name_of(&output.stdout),
-            store.name_of(&output.stderr),
+            kept(&output.stdout).as_ref().map(KeptName::as_str),
+            kept(&output.stderr).as_ref().map(KeptName::as_str),
             column(output.stdout.len()),
             column(output.stderr.len()),
         ])
     }
 }
 
-/// Where large outputs lie.
-struct Place {
-    folder: std::path::PathBuf,
-}
-
-impl Place {
-    /// The file of an output: its name alone where it lies in the batch's own folder, so that the batch can
-    /// be moved.
-    fn name_of(&self, stream: &Stream) -> Option<String> {
-        let Stream::File { path, .. } = stream else {
-            return None;
-        };
-        let shown = path.strip_prefix(&self.folder).unwrap_or(path);
-        Some(shown.to_string_lossy().into_owned())
+/// The file of an output, which lies in the batch's own folder.
+fn kept(stream: &Stream) -> Option<KeptName> {
+    match stream {
+        Stream::Inline(_) => None,
+        Stream::File { path, .. } => KeptName::of_path(path),
     }
 }
 
@@ -245,9 +237,6 @@ impl Rows {
         totals: &Deltas,
         recovering: bool,
     ) -> Result<(), StoreError> {
-        let place = Place {
-            folder: store.file().folder(),
-        };
         store.write(|connection| {
             // Before the states: a task that is reopened takes its failure off its cause again.
             self.write_causes(connection)?;
@@ -255,7 +244,7 @@ impl Rows {
             // Before all else that happened to their tasks since.
             self.take_back_postponed(connection)?;
             self.write_states(connection, &mut totals)?;
-            self.write_attempts(connection, &place)?;
+            self.write_attempts(connection)?;
             write_running(connection, run, running)?;
             self.write_rest(connection)?;
             if recovering {
@@ -319,7 +308,7 @@ impl Rows {
         Ok(())
     }
 
-    fn write_attempts(&self, connection: &Connection, place: &Place) -> rusqlite::Result<()> {
+    fn write_attempts(&self, connection: &Connection) -> rusqlite::Result<()> {
         let mut put = connection.prepare_cached(PUT_ATTEMPT)?;
         for row in &self.attempts {
             row.write(&mut put)?;
@@ -329,7 +318,7 @@ impl Rows {
         }
         let mut put = connection.prepare_cached(PUT_OUTPUT)?;
         for row in &self.outputs {
-            row.write(&mut put, place)?;
+            row.write(&mut put)?;
         }
         Ok(())
     }

@@ -1,39 +1,21 @@
-//! The tables of a batch file and how a connection to it is opened: [`Connection`]s that are ready to use.
+//! The tables of a batch file: how they are made, and how a file is told by them.
 //!
 //! `docs/batch-file.md` describes the tables for those who query them. What is asked for (`specs`) never
 //! changes, so rows do not grow in place; what became of it (`states`, `attempts`, `outputs`) is added
 //! when it happens. A million tasks are therefore written almost in the order of the file.
 
+use std::collections::HashSet;
 use std::path::Path;
-use std::time::Duration;
 
-use rusqlite::{Connection, MAIN_DB, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, MAIN_DB};
 
 use crate::error::StoreError;
-use crate::file::BatchFile;
 
 /// Marks a database as a batch file: "bexb".
 pub const APPLICATION_ID: i64 = 0x6265_7862;
 
 /// The version of the tables written here.
 pub const VERSION: i64 = 1;
-
-/// How long a command waits for others that write: so many milliseconds.
-const BUSY_TRIES: i32 = 30_000;
-
-/// How long an executor does, which comes back by itself and must hear of a stop in between.
-const BRIEF_TRIES: i32 = 200;
-
-/// The write-ahead log goes into the file when it has so many pages,
-const LOG_PAGES: u64 = 4_096;
-
-/// or fewer where that would be more than this part of the free disk,
-const LOG_SHARE: u64 = 16;
-
-/// or after each commit, where these would be.
-const FEW_LOG_PAGES: u64 = 256;
-
-const PAGE: u64 = 4_096;
 
 /// How much of what happened survives what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -191,116 +173,50 @@ const WRITE_VERSION: usize = 18;
 const READ_VERSION: usize = 19;
 const WITH_LOG: u8 = 2;
 
-/// Opens a file to read and write, or to read only; brings an older one up to date first.
-pub(crate) fn open(
-    file: &BatchFile,
-    write: bool,
-    durability: Durability,
-) -> Result<Connection, StoreError> {
-    let path = file.path();
-    if !path.exists() {
-        return Err(StoreError::Missing(file.shown().to_owned()));
-    }
-    // A reader too must be able to make the shared memory of the write-ahead log.
-    let connection = match connect(path, durability, SHARED) {
-        Err(error) if error.is_full() && !write => connect(path, durability, ALONE)?,
-        connected => connected?,
+/// Refuses a file with other tables than those made here. A view or a trigger of its own would have whoever looks at a
+/// file do what its author wants.
+pub(crate) fn check_tables(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let foreign = |what: String| StoreError::Foreign {
+        path: path.to_owned(),
+        what,
     };
-    let connection = match check(&connection, path) {
-        Ok(()) => connection,
-        Err(Outdated::Error(error)) => return Err(error),
-        Err(Outdated::Old(version)) => {
-            crate::migrate::bring_up_to_date(path, &connection, version)?;
-            connection
-        }
-    };
-    if !write {
-        connection
-            .pragma_update(None, "query_only", true)
-            .map_err(|error| StoreError::sqlite(path, error))?;
-    }
-    Ok(connection)
-}
-
-/// How a connection uses a file: as others do, who share its memory beside it,
-const SHARED: &str = "NORMAL";
-
-/// or alone, where the disk has no room for that memory.
-const ALONE: &str = "EXCLUSIVE";
-
-fn connect(path: &Path, durability: Durability, locking: &str) -> Result<Connection, StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let open = || {
-        let mut connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_handler(Some(|tries| wait_a_millisecond(tries, BUSY_TRIES)))?;
-        connection.set_prepared_statement_cache_capacity(64);
-        let synchronous = match durability {
-            Durability::Full => "FULL",
-            Durability::Fast => "NORMAL",
+    let failed = |error| StoreError::sqlite(path, error);
+    let mut missing: HashSet<&str> = statements().collect();
+    let mut select = connection
+        .prepare("SELECT type, name, sql FROM sqlite_schema")
+        .map_err(failed)?;
+    let mut rows = select.query([]).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        let text = |column: usize| row.get::<_, Option<String>>(column).map_err(failed);
+        let (kind, name, sql) = (text(0)?, text(1)?.unwrap_or_default(), text(2)?);
+        let is_known = match &sql {
+            // Its own are those that SQLite keeps: numbers given out, and what ANALYZE has found.
+            Some(sql) => missing.remove(sql.as_str()) || sql.starts_with("CREATE TABLE sqlite_"),
+            // The index of a key.
+            None => name.starts_with("sqlite_autoindex_"),
         };
-        connection.execute_batch(&format!(
-            "PRAGMA locking_mode = {locking};
-             PRAGMA synchronous = {synchronous};
-             PRAGMA temp_store = MEMORY;
-             PRAGMA cache_size = -16384;
-             PRAGMA wal_autocheckpoint = {};
-             PRAGMA journal_size_limit = 67108864;",
-            log_pages(path)
-        ))?;
-        Ok(connection)
-    };
-    open().map_err(|error| StoreError::sqlite(path, error))
-}
-
-/// How many pages the log of a file may have, given how much room its disk has. What is in the log and not in the file needs
-/// room once more before the log can give any back, and on a full disk there is none.
-fn log_pages(path: &Path) -> u64 {
-    let folder = path.parent().filter(|folder| *folder != Path::new(""));
-    let free = rustix::fs::statvfs(folder.unwrap_or(Path::new(".")));
-    // Where nobody knows, there is enough.
-    let free = free.map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-    match free / LOG_SHARE / PAGE {
-        few if few < FEW_LOG_PAGES => 1,
-        pages => pages.min(LOG_PAGES),
+        if !is_known {
+            let kind = kind.unwrap_or_default();
+            return Err(foreign(format!("the {kind} {name:?} in it is not bex's")));
+        }
+    }
+    match missing.iter().min() {
+        None => Ok(()),
+        Some(statement) => {
+            let what = statement
+                .split(['(', '\n'])
+                .next()
+                .unwrap_or_default()
+                .trim();
+            Err(foreign(format!("it lacks what {what:?} makes")))
+        }
     }
 }
 
-/// Has a connection wait only briefly for others, as its owner tries again.
-pub(crate) fn wait_briefly(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.busy_handler(Some(|tries| wait_a_millisecond(tries, BRIEF_TRIES)))
-}
-
-/// SQLite's own waiting backs off to a tenth of a second; a writer that commits every few milliseconds
-/// would then leave others no chance.
-fn wait_a_millisecond(tries: i32, most: i32) -> bool {
-    std::thread::sleep(Duration::from_millis(1));
-    tries < most
-}
-
-enum Outdated {
-    Error(StoreError),
-    Old(i64),
-}
-
-fn check(connection: &Connection, path: &Path) -> Result<(), Outdated> {
-    let read = |name: &str| {
-        connection
-            .pragma_query_value(None, name, |row| row.get::<_, i64>(0))
-            .optional()
-            .map_err(|error| Outdated::Error(StoreError::sqlite(path, error)))
-    };
-    let application = read("application_id")?;
-    let version = read("user_version")?.unwrap_or_default();
-    if application != Some(APPLICATION_ID) || version < 1 {
-        return Err(Outdated::Error(StoreError::NotABatch(path.to_owned())));
-    }
-    match version {
-        VERSION => Ok(()),
-        found if found > VERSION => Err(Outdated::Error(StoreError::Newer {
-            path: path.to_owned(),
-            found,
-            known: VERSION,
-        })),
-        old => Err(Outdated::Old(old)),
-    }
+/// The statements that make the tables, as SQLite keeps them.
+fn statements() -> impl Iterator<Item = &'static str> {
+    TABLES
+        .split(';')
+        .map(str::trim)
+        .filter(|statement| statement.starts_with("CREATE "))
 }

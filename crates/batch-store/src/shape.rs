@@ -246,6 +246,11 @@ pub(crate) fn column(micros: u64) -> i64 {
     i64::try_from(micros).unwrap_or(i64::MAX)
 }
 
+/// How many tasks, attempts or retries: no more than there can be, whatever a file says, so that their sums fit.
+pub(crate) fn number(column: i64) -> u64 {
+    u64::try_from(column).unwrap_or_default().min(1 << 40)
+}
+
 pub(crate) fn time(column: i64) -> Time {
     Time::from_micros(u64::try_from(column).unwrap_or_default())
 }

@@ -10,6 +10,7 @@ use crate::file::BatchFile;
 use crate::holder::Holder;
 use crate::inode::Inode;
 use crate::lease::{Lease, wait_until_here};
+use crate::open;
 use crate::schema::{self, Durability};
 use crate::settings::{self, BatchInfo, NewBatch};
 use crate::shape;
@@ -81,7 +82,7 @@ impl Store {
         // Before SQLite opens it, and closed after that.
         let inode = file.open_inode()?;
         wait_until_here(&file, &inode)?;
-        let connection = schema::open(&file, write, durability)?;
+        let connection = open::open(&file, write, durability)?;
         let mut store = Self {
             connection,
             inode,
@@ -98,8 +99,7 @@ impl Store {
     /// # Errors
     /// When SQLite refuses.
     pub fn wait_briefly(&mut self) -> Result<(), StoreError> {
-        schema::wait_briefly(&mut self.connection)
-            .map_err(|error| StoreError::sqlite(self.file.path(), error))
+        open::wait_briefly(&mut self.connection).map_err(|error| self.error(error))
     }
 
     /// The file and what lies beside it.

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use batch_core::Status;
 use rusqlite::Connection;
 
+use crate::shape::number;
+
 /// What a transaction adds to the sums.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Deltas {
@@ -63,8 +65,12 @@ pub(crate) fn read(connection: &Connection) -> rusqlite::Result<BTreeMap<String,
     connection
         .prepare_cached("SELECT name, value FROM totals")?
         .query_map([], |row| {
-            let value: i64 = row.get(1)?;
-            Ok((row.get(0)?, u64::try_from(value).unwrap_or_default()))
+            let (name, value): (String, i64) = (row.get(0)?, row.get(1)?);
+            let value = match name.ends_with("_us") {
+                true => u64::try_from(value).unwrap_or_default(),
+                false => number(value),
+            };
+            Ok((name, value))
         })?
         .collect()
 }

@@ -1,0 +1,153 @@
+//! Opens files in whose place there may be something else: [`open_plain`] and [`open_output`].
+//!
+//! A folder that others can write, and one that came from elsewhere, may hold a link to a file that is none of the
+//! batch's, or a named pipe that never comes to an end. Here a link is not followed, and nobody is waited for.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+/// Opens a plain file, as `options` say.
+///
+/// # Errors
+/// When the system refuses, and when there is a link, a folder, a pipe or a device at that path.
+pub fn open_plain(path: &Path, options: &OpenOptions) -> io::Result<File> {
+    plain(imp::open(path, options)?)
+}
+
+/// Opens the file of an output to read it. Its folder is no link either, so that the file lies where its batch does.
+///
+/// # Errors
+/// As [`open_plain`].
+pub fn open_output(path: &Path) -> io::Result<File> {
+    plain(imp::open_in_folder(path)?)
+}
+
+fn plain(file: File) -> io::Result<File> {
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(not_plain("it is not a plain file")),
+    }
+}
+
+fn not_plain(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, what)
+}
+
+#[cfg(unix)]
+mod imp {
+    use std::fs::{File, OpenOptions};
+    use std::io;
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::path::Path;
+
+    use rustix::fs::{CWD, Mode, OFlags, openat};
+    use rustix::io::Errno;
+
+    /// Nobody is waited for, and no terminal becomes ours.
+    const CAREFUL: OFlags = OFlags::NOFOLLOW
+        .union(OFlags::NONBLOCK)
+        .union(OFlags::NOCTTY);
+
+    pub(super) fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
+        let mut options = options.clone();
+        options.custom_flags(CAREFUL.bits().cast_signed());
+        options.open(path).map_err(explained)
+    }
+
+    pub(super) fn open_in_folder(path: &Path) -> io::Result<File> {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(super::not_plain("it is not the name of a file"));
+        };
+        let flags = CAREFUL | OFlags::CLOEXEC;
+        let here = Path::new(".");
+        let folder = if folder == Path::new("") {
+            here
+        } else {
+            folder
+        };
+        let open = || {
+            let folder = openat(CWD, folder, flags | OFlags::DIRECTORY, Mode::empty())?;
+            openat(folder, name, flags, Mode::empty())
+        };
+        match open() {
+            Ok(file) => Ok(file.into()),
+            Err(error) => Err(explained(error.into())),
+        }
+    }
+
+    /// What the system says of a link and of a pipe without a reader helps nobody.
+    fn explained(error: io::Error) -> io::Error {
+        match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::LOOP | Errno::MLINK) => {
+                super::not_plain("it is a link, and none is followed here")
+            }
+            Some(Errno::NOTDIR) => super::not_plain("its folder is a link or no folder"),
+            Some(Errno::NXIO) => super::not_plain("it is not a plain file"),
+            _ => error,
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod imp {
+    use std::fs::{File, OpenOptions};
+    use std::io;
+    use std::path::Path;
+
+    pub(super) fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
+        options.open(path)
+    }
+
+    pub(super) fn open_in_folder(path: &Path) -> io::Result<File> {
+        File::open(path)
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_plain_file_here_is_refused_without_waiting() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        fs::create_dir(path("files")).unwrap();
+        fs::write(path("files/plain"), "ours").unwrap();
+        fs::write(path("secret"), "theirs").unwrap();
+        symlink(path("secret"), path("files/link")).unwrap();
+        symlink(path("files"), path("linked")).unwrap();
+        let pipe = path("files/pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let mut read = OpenOptions::new();
+        read.read(true);
+        let mut append = OpenOptions::new();
+        append.append(true).create(true);
+        for name in ["files/link", "files/pipe", "files"] {
+            for options in [&read, &append] {
+                open_plain(&path(name), options).expect_err(name);
+            }
+        }
+        for name in [
+            "files/link",
+            "files/pipe",
+            "linked/plain",
+            "linked",
+            "files/..",
+        ] {
+            let error = open_output(&path(name)).expect_err(name);
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{name}: {error}");
+        }
+        assert_eq!(fs::read(path("secret")).unwrap(), b"theirs");
+        for file in [
+            open_plain(&path("files/plain"), &read),
+            open_output(&path("files/plain")),
+        ] {
+            assert_eq!(io::read_to_string(file.unwrap()).unwrap(), "ours");
+        }
+    }
+}
