@@ -108,7 +108,7 @@ pub async fn wait_for<E: From<ActionError>>(
 pub async fn until_complete(file: &BatchFile) -> Result<(), ActionError> {
     let store = Store::open_read(file.clone())?;
     while store.info()?.origin.missing.is_some() {
-        if Lease::holder(file)?.is_none() {
+        if holder_of(file)?.is_none() {
             // They may have come in between.
             return ActionError::refuse_incomplete(file, &store.info()?);
         }
