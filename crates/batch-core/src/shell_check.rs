@@ -10,6 +10,8 @@ use crate::shell_words::{Quoting, ShellRules};
 pub(crate) struct Checked {
     /// Why places cannot be filled in safely, for those that cannot.
     pub(crate) refused: BTreeMap<usize, Quoting>,
+    /// Places whose values are calculated with by way of a variable: only whole numbers are safe there.
+    pub(crate) numbers: BTreeSet<usize>,
     pub(crate) open: Vec<OpenCommand>,
 }
 
@@ -59,6 +61,7 @@ pub(crate) struct Check {
     pub(crate) all: BTreeSet<usize>,
     rules: ShellRules,
     refused: BTreeMap<usize, Quoting>,
+    numbers: BTreeSet<usize>,
     open: Vec<OpenCommand>,
 }
 
@@ -70,6 +73,7 @@ impl Check {
             all: BTreeSet::new(),
             rules,
             refused: BTreeMap::new(),
+            numbers: BTreeSet::new(),
             open: Vec::new(),
         }
     }
@@ -86,6 +90,7 @@ impl Check {
         }
         Checked {
             refused: self.refused,
+            numbers: self.numbers,
             open: self.open,
         }
     }
@@ -104,6 +109,15 @@ impl Check {
     }
 
     fn refuse(&mut self, word: &Word, why: Quoting) {
+        if why == Quoting::Calculated {
+            for place in &word.places {
+                self.refused.entry(*place).or_insert(why);
+            }
+            for name in &word.variables {
+                self.refuse_name(name, why);
+            }
+            return;
+        }
         for place in self.data(word) {
             self.refused.entry(place).or_insert(why);
         }
@@ -143,8 +157,13 @@ impl Check {
         }
     }
 
+    /// Refuses what came into a variable. Where it is calculated with, whole numbers may come.
     fn refuse_name(&mut self, name: &[u8], why: Quoting) {
-        for place in self.sources.get(name).cloned().unwrap_or_default() {
+        let sources = self.sources.get(name).cloned().unwrap_or_default();
+        if why == Quoting::Calculated {
+            return self.numbers.extend(sources);
+        }
+        for place in sources {
             self.refused.entry(place).or_insert(why);
         }
     }

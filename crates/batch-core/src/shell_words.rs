@@ -5,7 +5,9 @@
 //! knows the POSIX shell and the parts of bash that change what quotes mean. Where it cannot tell, it says so,
 //! and the place is refused: a wrong refusal costs the author a variable, a wrong yes runs data as code.
 
-use crate::interpreters::Code;
+use std::collections::BTreeSet;
+
+use crate::interpreters::{Code, Language};
 use crate::shell_check::OpenCommand;
 use crate::shell_scan::Scanner;
 
@@ -96,6 +98,8 @@ impl Quoting {
 pub struct ShellScan {
     /// For each place, in their order.
     pub quoting: Vec<Quoting>,
+    /// Places that take whole numbers only, as the shell calculates with them.
+    numbers: BTreeSet<usize>,
     /// Commands that read their arguments in a way that depends on the values.
     open: Vec<OpenCommand>,
 }
@@ -116,7 +120,7 @@ impl ShellScan {
         if rules.allow_code {
             return Self {
                 quoting,
-                open: Vec::new(),
+                ..Self::default()
             };
         }
         for (place, why) in checked.refused {
@@ -126,6 +130,7 @@ impl ShellScan {
         }
         Self {
             quoting,
+            numbers: checked.numbers,
             open: checked.open,
         }
     }
@@ -134,18 +139,34 @@ impl ShellScan {
     pub(crate) fn runs_arguments(script: &[u8]) -> bool {
         let (_, commands) = Scanner::new(script, &[]).scan();
         let checked = commands.check(ShellRules::default(), true);
-        !checked.refused.is_empty()
+        !checked.refused.is_empty() || !checked.numbers.is_empty()
     }
 
     /// Whether [`code_in`](Self::code_in) can find anything.
     pub fn is_open(&self) -> bool {
-        !self.open.is_empty()
+        !self.open.is_empty() || !self.numbers.is_empty()
     }
 
     /// The first of the values, by place, that a command of the script would run as code, as `-eCODE` of perl.
     pub fn code_in(&self, values: &[&[u8]]) -> Option<(usize, Code)> {
+        let is_code = |place: &&usize| values.get(**place).is_some_and(|value| !is_number(value));
+        if let Some(place) = self.numbers.iter().find(is_code) {
+            return Some((*place, ARITHMETIC));
+        }
         self.open.iter().find_map(|command| command.code_in(values))
     }
+}
+
+/// What runs the code in operands.
+const ARITHMETIC: Code = Code {
+    program: "the arithmetic of the shell",
+    language: Language::Other,
+};
+
+/// Whether a value is a whole number, or nothing.
+fn is_number(value: &[u8]) -> bool {
+    let digits = value.strip_prefix(b"-").unwrap_or(value);
+    digits.iter().all(u8::is_ascii_digit)
 }
 
 /// Appends `word` so that a POSIX shell reads it as one word of exactly these bytes.

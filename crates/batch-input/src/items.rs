@@ -56,9 +56,7 @@ pub enum ItemProblem {
     #[error("it is not UTF-8, and parameters of a function are text")]
     NotUtf8,
     /// It would be run as code.
-    #[error(
-        "it becomes code that {0} runs, as an option or the name of an interpreter does; --allow-code lets it through"
-    )]
+    #[error("it becomes code that {0} runs; --allow-code lets it through")]
     Code(batch_core::Code),
     /// A value cannot be put where the placeholder is.
     #[error("{0}")]

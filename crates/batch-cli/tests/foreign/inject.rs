@@ -214,7 +214,7 @@ fn a_task_file_names_the_task_with_data_in_code() {
                 - shell: 'sh -c {{ tasks.a.result.stdout }}'\n\
                 - {command: [sh], stdin: '{{ tasks.a.result.stdout }}'}\n\
                 - {function: command, params: {argv: [ls], env: {BASH_ENV: '{{ tasks.a.result.stdout }}'}}}\n\
-                - shell: 'x={{ tasks.a.result.stdout }}; echo $((x + 1))'\n";
+                - shell: 'let x={{ tasks.a.result.stdout }}'\n";
     std::fs::write(place.path("tasks.yaml"), text).unwrap();
     let ended = place.bex(&["run", "tasks.yaml"]).expect(2);
     let lines: Vec<&str> = ended.stderr.lines().collect();
@@ -421,6 +421,22 @@ fn no_place_of_a_script_runs_an_item() {
         assert!(!place.has("PWN"), "{script} {ended:#?}");
         assert_eq!(ended.code == Some(2), is_refused, "{script} {ended:#?}");
     }
+}
+
+#[test]
+fn a_variable_that_is_calculated_with_takes_whole_numbers() {
+    let place = Place::new();
+    let script = "n={}; echo $((n % 5))";
+    let ended = place.bex(&["run", "-k", "--shell", script, ":::", "7", "-12"]);
+    assert_eq!(ended.expect(0).stdout, "2\n-2\n");
+    let ended = place.bex(&["run", "--shell", script, ":::", "a[$(touch PWN)]"]);
+    assert!(
+        ended
+            .stderr
+            .contains("it becomes code that the arithmetic of the shell runs")
+    );
+    ended.expect(2);
+    assert!(!place.has("PWN"));
 }
 
 #[test]
