@@ -124,6 +124,9 @@ impl BatchFile {
             io::ErrorKind::NotFound => StoreError::Missing(self.given.clone()),
             _ => StoreError::io("open", &self.given, error),
         };
+        if !path.metadata().map_err(failed)?.is_file() {
+            return Err(StoreError::NotABatch(self.given.clone()));
+        }
         let inode = Inode::open(path).map_err(failed)?;
         match inode.links().map_err(failed)? {
             links @ 2.. => Err(StoreError::Linked {

@@ -232,6 +232,13 @@ impl Lease {
     }
 }
 
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // Second handles, such as a [`Notice`], may live on.
+        let _ = self.file.unlock();
+    }
+}
+
 /// Notes in a lease what its holder has to say.
 #[derive(Debug)]
 pub struct Notice {

@@ -419,8 +419,8 @@ fn read_all(place: &Place, at: &[&str]) {
 #[test]
 fn a_batch_that_may_only_be_read_is_read() {
     let place = Place::new();
-    run_large(&place, &["--store", "x.db"]);
     run_large(&place, &[]);
+    run_large(&place, &["--store", "x.db"]);
     // A log that a killed process left, with what the database does not have yet; and the same without its index.
     let writer = Connection::open(place.path("x.db")).unwrap();
     writer
