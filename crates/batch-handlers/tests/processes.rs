@@ -411,11 +411,10 @@ fn what_is_filled_in_later_is_not_judged_now() {
             "command",
             json!({"argv": ["echo", hole], "env": {"A": hole}}),
         ),
-        (
-            "shell",
-            json!({"script": format!("echo {hole}"), "shell": hole}),
-        ),
-        ("code_execution", json!({"runtime": hole, "code": hole})),
+        ("shell", json!({"script": format!("echo {hole}")})),
+        ("shell", json!({"script": "echo", "shell": hole})),
+        ("code_execution", json!({"runtime": "python", "code": hole})),
+        ("code_execution", json!({"runtime": hole, "code": "1"})),
         ("custom_function", json!({"code": hole, "args": hole})),
         (
             "http",

@@ -2,9 +2,8 @@
 
 mod common;
 
-use std::future::Future;
-use std::pin::pin;
-use std::task::Poll;
+use std::path::Path;
+use std::time::Duration;
 
 use batch_core::FailureKind;
 use common::{Lifeline, Tools};
@@ -112,13 +111,11 @@ async fn a_call_that_takes_too_long_fails_and_the_server_hears_of_it() {
 async fn the_server_hears_of_a_call_that_is_cancelled_and_its_slot_is_free() {
     for mode in ["modern", "legacy"] {
         let tools = Tools::fixture(mode, "max_concurrent = 1");
-        // So that the server runs, and the call is sent at its first poll.
-        tools.value("pid", json!({})).await;
-        {
-            let mut call = pin!(tools.call("hang", json!({})));
-            let first = std::future::poll_fn(|context| Poll::Ready(call.as_mut().poll(context)));
-            assert!(first.await.is_pending());
-            tokio::task::yield_now().await;
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("mark");
+        tokio::select! {
+            ended = tools.call("hang", json!({"mark": mark})) => panic!("it hangs: {ended:?}"),
+            () = there(&mark) => {}
         }
         assert_eq!(
             tools.value("cancelled", json!({"count": 1})).await,
@@ -185,4 +182,11 @@ async fn gone(lifeline: Lifeline) {
     tokio::task::spawn_blocking(move || lifeline.all_gone())
         .await
         .unwrap();
+}
+
+/// Waits until a file is there.
+async fn there(path: &Path) {
+    while !path.exists() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
