@@ -83,9 +83,10 @@ async fn a_shortage_that_lasts_costs_few_tries_and_no_attempt() {
     assert_eq!(ended.len(), 60);
     assert!(ended.iter().all(|(attempt, _)| *attempt == 1));
     assert_eq!(report.stats.interrupted, 0);
-    // What ends makes room at once: no chair stays empty. The first three end after ten seconds.
+    // What ends makes room at once. One that ends in the moment of a try in vain is missed until the next try.
     let (first, last) = (ended[0].1, ended[59].1);
-    assert_eq!(last.since(first).as_secs(), 190);
+    let took = last.since(first).as_secs();
+    assert!((190..195).contains(&took), "{took}");
     // Seven at first, six while the delay grows, and then one in five seconds.
     let refused = chairs.refused.load(Ordering::Relaxed);
     assert!((13..=55).contains(&refused), "{refused}");
