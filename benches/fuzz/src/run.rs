@@ -55,7 +55,10 @@ fn text(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// Sees to it that no input takes for ever.
-struct Watch(Arc<Mutex<Option<(Instant, Vec<u8>)>>>);
+struct Watch(Arc<Mutex<Current>>);
+
+/// The input that a target is busy with, and since when.
+type Current = Option<(Instant, Vec<u8>)>;
 
 impl Watch {
     fn start() -> Self {
@@ -63,7 +66,7 @@ impl Watch {
         let watched = Arc::downgrade(&current);
         std::thread::spawn(move || {
             while let Some(current) = watched.upgrade() {
-                let current: &Mutex<Option<(Instant, Vec<u8>)>> = &current;
+                let current: &Mutex<Current> = &current;
                 let now = current.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some((since, input)) = &*now
                     && since.elapsed() > LIMIT

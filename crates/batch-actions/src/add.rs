@@ -97,7 +97,7 @@ pub fn create(home: &Home, new: &BatchRequest, plan: &Plan) -> Result<AddReply, 
 #[derive(Debug)]
 pub enum ToRun {
     /// A new one, that nobody else works on before this process does.
-    New(Claim),
+    New(Box<Claim>),
     /// One with the same key and tasks.
     Known(AddReply),
     /// The last one of the same task file, where that was asked for.
@@ -123,7 +123,7 @@ pub fn create_to_run(
         return Ok(ToRun::Known(known));
     }
     let (_, claim) = create_locked(home, &mut ids, new, plan, 1)?;
-    Ok(ToRun::New(claim))
+    Ok(ToRun::New(Box::new(claim)))
 }
 
 /// The batch that has the key of another one and the same tasks.

@@ -228,29 +228,21 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
     })
 }
 
-fn state(overview: &Overview, holder: Option<&Holder>, naming: &Naming) -> (State, Option<String>) {
+/// How a batch stands, and why.
+type StateAndWhy = (State, Option<String>);
+
+fn state(overview: &Overview, holder: Option<&Holder>, naming: &Naming) -> StateAndWhy {
     if let Some(missing) = overview.info.origin.missing {
         return (
             State::Incomplete,
             Some(missing_text(overview, missing, holder, naming)),
         );
     }
-    let holder = holder.filter(|holder| holder.run > 0);
+    if let Some(holder) = holder.filter(|holder| holder.run > 0) {
+        return state_with(overview, holder, naming);
+    }
     let paused = overview.info.paused.clone();
     let died_text = || format!("its executor died; go on with: bex resume {naming}");
-    if let Some(holder) = holder {
-        if let Some(silence) = holder.silence() {
-            let silent = silent(holder, silence);
-            let why = format!("{silent}; end it with: bex stop --kill {naming}");
-            return (State::Running, Some(why));
-        }
-        return match (holder.note.as_deref().map(str::to_owned), paused) {
-            (Some(note), _) if note == STOPPING => (State::Running, Some(note)),
-            (Some(note), _) if !is_running(&note) => (State::Paused, Some(note)),
-            (_, Some(why)) => (State::Paused, Some(format!("paused {why}"))),
-            (note, None) => (State::Running, note),
-        };
-    }
     let died = overview.count(Status::Running) > 0
         || overview
             .run
@@ -294,6 +286,21 @@ fn state(overview: &Overview, holder: Option<&Holder>, naming: &Naming) -> (Stat
             };
             (State::Stopped, Some(why))
         }
+    }
+}
+
+/// How a batch stands that an executor works on.
+fn state_with(overview: &Overview, holder: &Holder, naming: &Naming) -> StateAndWhy {
+    if let Some(silence) = holder.silence() {
+        let silent = silent(holder, silence);
+        let why = format!("{silent}; end it with: bex stop --kill {naming}");
+        return (State::Running, Some(why));
+    }
+    match (holder.note.clone(), &overview.info.paused) {
+        (Some(note), _) if note == STOPPING => (State::Running, Some(note)),
+        (Some(note), _) if !is_running(&note) => (State::Paused, Some(note)),
+        (_, Some(why)) => (State::Paused, Some(format!("paused {why}"))),
+        (note, None) => (State::Running, note),
     }
 }
 

@@ -109,6 +109,10 @@ impl Engine {
     ///
     /// # Errors
     /// When the file cannot be used.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one step after the other, each needing the ones before"
+    )]
     pub async fn start_claimed(
         claim: Claim,
         options: EngineOptions<'_>,
@@ -153,13 +157,13 @@ impl Engine {
         let seen = Seen::new(&batch, feeding, max_concurrent.is_none());
         let reader = Arc::new(Mutex::new(Store::open_read(file.clone())?));
         let outputs = Arc::clone(&room) as Arc<dyn OutputRoom>;
-        let mut executor = Executor::new(registry(&file.folder(), outputs))
+        let executor = Executor::new(registry(&file.folder(), outputs))
             .with_ids(info.batch, RunId(run_id))
             .with_batch(batch)
             .with_most_at_once(most_at_once)
             .with_results(Results(Arc::clone(&reader)))
             .with_sink(JournalSink::new(journal, Arc::clone(&room)));
-        executor = match mode {
+        let executor = match mode {
             Mode::Control => executor.control_only(),
             Mode::Execute => executor.with_start_log(StartedLog(lease.started())),
         };

@@ -217,7 +217,7 @@ async fn run_stored(
     let home = Home::of_environment();
     let (claim, feeder) = match work {
         Work::Plan(plan) => match create_to_run(&home, &request, &plan, args.resume)? {
-            ToRun::New(claim) => (claim, None),
+            ToRun::New(claim) => (*claim, None),
             ToRun::Known(known) => return existing(&known, args, onlooker),
             // Another one with the same file was faster by a moment.
             ToRun::OfFile(file) => {

@@ -17,7 +17,7 @@ fn on_small_disk(place: &Place, script: &str) -> Option<Ended> {
     std::fs::create_dir(place.path("disk")).unwrap();
     let mount = "mount -t tmpfs -o size=1m none disk";
     if !Command::status(&mut unshare(mount)).is_ok_and(|status| status.success()) {
-        println!("skipped: no small disk can be made here");
+        eprintln!("!!! skipped: no small disk can be made here");
         return None;
     }
     let mut command = unshare(&format!("{mount} && {script}"));

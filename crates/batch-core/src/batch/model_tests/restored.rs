@@ -92,9 +92,7 @@ impl Journal {
             }
             Event::Released { task, .. } => self.open(*task).state = PastState::Queued,
             Event::Reopened { task, at, spec, .. } => {
-                let Row::Finished(_, attempts) = self.rows[task.index()] else {
-                    panic!("task {task} is not finished");
-                };
+                let attempts = self.finished(*task);
                 self.rows[task.index()] = Row::Open(Past {
                     attempts,
                     ..opened(*task, *at, spec, pair)
@@ -104,6 +102,14 @@ impl Journal {
                 self.open(*task).priority = *priority;
             }
             _ => {}
+        }
+    }
+
+    /// The attempts of a finished task.
+    fn finished(&self, task: TaskId) -> u32 {
+        match self.rows[task.index()] {
+            Row::Finished(_, attempts) => attempts,
+            Row::Open(_) => panic!("task {task} is not finished"),
         }
     }
 
