@@ -296,7 +296,10 @@ fn state_with(overview: &Overview, holder: &Holder, naming: &Naming) -> StateAnd
         let why = format!("{silent}; end it with: bex stop --kill {naming}");
         return (State::Running, Some(why));
     }
-    match (holder.note.clone(), &overview.info.paused) {
+    match (
+        holder.note.as_deref().map(str::to_owned),
+        &overview.info.paused,
+    ) {
         (Some(note), _) if note == STOPPING => (State::Running, Some(note)),
         (Some(note), _) if !is_running(&note) => (State::Paused, Some(note)),
         (_, Some(why)) => (State::Paused, Some(format!("paused {why}"))),

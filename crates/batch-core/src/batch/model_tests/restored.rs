@@ -109,7 +109,7 @@ impl Journal {
     fn finished(&self, task: TaskId) -> u32 {
         match self.rows[task.index()] {
             Row::Finished(_, attempts) => attempts,
-            Row::Open(_) => panic!("task {task} is not finished"),
+            _ => panic!("task {task} is not finished"),
         }
     }
 
