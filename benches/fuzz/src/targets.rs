@@ -169,7 +169,6 @@ const TEMPLATE_WORDS: &[&str] = &[
     "/*",
 ];
 
-type Check = Box<dyn FnMut(&[u8])>;
 
 fn target(
     name: &'static str,
