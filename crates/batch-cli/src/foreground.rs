@@ -68,7 +68,10 @@ impl Foreground {
             fail_fast,
             whole_at_end,
         } = self;
-        let slots = Slots { max_concurrent, most_at_once };
+        let slots = Slots {
+            max_concurrent,
+            most_at_once,
+        };
         let engine = take_up(claim, &functions, sink, feeder.is_some(), slots).await?;
         results.set_room(engine.room());
         if let Some(whole) = &whole_at_end {

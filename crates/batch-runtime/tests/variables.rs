@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use batch_core::{
-    Event, Failure, FailureKind, Outcome, Output, ParamProblem, Stream, TaskOptions,
-    TaskSpec, Urgency,
+    Event, Failure, FailureKind, Outcome, Output, ParamProblem, Stream, TaskOptions, TaskSpec,
+    Urgency,
 };
 use batch_runtime::{AttemptError, Executor, Handler, OnCancel, Registry, TaskContext};
 use serde_json::{Value, json};
@@ -122,7 +122,8 @@ async fn a_variable_that_is_not_set_fails_the_attempt_by_its_name() {
 fn where_a_variable_may_stand_is_a_matter_of_the_function() {
     use batch_core::Catalog as _;
     let registry = Registry::new().with("echo", Echo);
-    let check = |params: Value| registry.check(&TaskSpec::new("echo").with_params(&params).unwrap());
+    let check =
+        |params: Value| registry.check(&TaskSpec::new("echo").with_params(&params).unwrap());
     assert_eq!(check(json!({"a": "{{ env.X }}"})), Ok(()));
     let refused: Vec<ParamProblem> =
         check(json!({"b": ["{{ env.X }}", "{{ env.Y }}"]})).unwrap_err();

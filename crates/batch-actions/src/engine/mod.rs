@@ -18,8 +18,8 @@ mod room;
 mod start;
 mod take_up;
 
-pub use room::{Room, short_text};
 pub(crate) use room::{DISK_FULL, FILE_BUSY, STOPPING, is_running};
+pub use room::{Room, short_text};
 pub use start::{Adder, Engine, EngineOptions, Finished, Mode, is_output_closed};
 pub use take_up::Claim;
 pub(crate) use take_up::{end_leftovers, me, take_lease_to_remove};

@@ -101,7 +101,12 @@ struct Sent {
 
 impl HttpHandler {
     /// Sends a request, and sends it on where the answers say so.
-    async fn send(&self, asked: Asked, what: &str, secrets: &Secrets) -> Result<Sent, AttemptError> {
+    async fn send(
+        &self,
+        asked: Asked,
+        what: &str,
+        secrets: &Secrets,
+    ) -> Result<Sent, AttemptError> {
         let client = self.client()?;
         let mut request = asked.request;
         move_credentials(client, &mut request);
