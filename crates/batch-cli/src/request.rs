@@ -298,8 +298,8 @@ fn item_template(args: &RunArgs, registry: &Registry) -> Result<ItemTemplate, Cl
         Plan::check(vec![spec], registry).map_err(|problems| usage(texts(&problems)))?;
         let handler = registry.get(function).expect("the plan found the function");
         let handler = Arc::clone(handler);
-        let template = FunctionTemplate::new(function, &params, move |params, place| {
-            handler.encoding(params, place).allowing(allow_code)
+        let template = FunctionTemplate::new(function, &params, move |params| {
+            handler.encodings(params).allowing(allow_code)
         });
         return template
             .map(ItemTemplate::Function)

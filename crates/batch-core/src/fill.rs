@@ -4,14 +4,17 @@
 //! written, so that the order of fields and the digits of numbers stay.
 
 use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::ops::Range;
 
 use serde_json::Value;
 
 use crate::catalog::ParamProblem;
 use crate::code_words::{Refusal, refused_in_javascript, refused_in_python};
+use crate::filter::follow;
 use crate::interpreters::Code;
 use crate::json::{Json, string_end};
+use crate::places::Encodings;
 use crate::shell_words::{Quoting, ShellRules, ShellScan, quote_for_shell};
 use crate::template::{Part, Placeholder, Segment, Template, TemplateError};
 
@@ -30,8 +33,8 @@ pub enum Encoding {
     Code(Code),
 }
 
-/// Says how the text at a place of a document, such as `argv[1]`, takes its values.
-pub type EncodingAt<'a> = dyn Fn(&Json, &str) -> Encoding + 'a;
+/// Says how the texts at the places of a document, such as `argv[1]`, take their values.
+pub type EncodingsOf<'a> = dyn Fn(&Json) -> Encodings + 'a;
 
 impl Encoding {
     /// The same, where its author said whether values may become code.
@@ -60,12 +63,15 @@ pub fn placeholders(params: &Json) -> Result<Vec<Placeholder>, Vec<ParamProblem>
     }
     let mut found = Vec::new();
     let mut problems = Vec::new();
-    each_template(params.as_str(), |place, template, _| match template {
-        Ok(template) => found.extend(template.placeholders().map(|placeholder| Placeholder {
-            place: place.to_owned(),
-            ..placeholder.clone()
-        })),
-        Err(error) => problems.push(syntax_problem(place, &error)),
+    each_template(params.as_str(), |path, template, _| {
+        let place = place_name(path);
+        match template {
+            Ok(template) => found.extend(template.placeholders().map(|placeholder| Placeholder {
+                place: place.clone(),
+                ..placeholder.clone()
+            })),
+            Err(error) => problems.push(syntax_problem(&place, &error)),
+        }
     });
     if problems.is_empty() {
         Ok(found)
@@ -76,41 +82,33 @@ pub fn placeholders(params: &Json) -> Result<Vec<Placeholder>, Vec<ParamProblem>
 
 /// Fills in all placeholders of a document.
 ///
-/// `lookup` gives the value of a placeholder before its filters, or says why there is none. `encoding` says
-/// how the text at a place, such as `argv[1]`, takes its values. A string that is one placeholder and
-/// nothing else takes the value with its JSON type, where the encoding is [`Encoding::Text`].
+/// `lookup` gives the value of a placeholder before its filters, or says why there is none. `encodings` says
+/// how the texts at the places of a document, such as `argv[1]`, take their values. A string that is one placeholder
+/// and nothing else takes the value with its JSON type, where the encoding is [`Encoding::Text`].
 ///
-/// `encoding` is asked once more about the filled document: a value that is the name of an interpreter turns the
-/// arguments behind it into code.
+/// `encodings` is asked once about the document, and once more about the filled one: a value that is the name of an
+/// interpreter turns the arguments behind it into code.
 ///
 /// # Errors
 /// All problems: syntax, missing values, values that cannot be encoded, placeholders inside quotes or in code.
 ///
 /// ```
-/// use batch_core::{Encoding, Json, fill};
+/// use batch_core::{Encodings, Json, fill};
 /// let params = Json::parse(r#"{"argv": ["echo", "{{ row.name }}", "n={{ row.n | int }}"]}"#).unwrap();
 /// let row = serde_json::json!({"name": "Ann", "n": " 7 "});
 /// let filled = fill(
 ///     &params,
 ///     &|placeholder| batch_core::follow(&row, &placeholder.path).cloned(),
-///     &|_params, _place| Encoding::Text,
+///     &|_params| Encodings::text(),
 /// );
 /// assert_eq!(filled.unwrap().as_str(), r#"{"argv": ["echo", "Ann", "n=7"]}"#);
 /// ```
 pub fn fill(
     params: &Json,
     lookup: &dyn Fn(&Placeholder) -> Result<Value, String>,
-    encoding: &EncodingAt<'_>,
+    encodings: &EncodingsOf<'_>,
 ) -> Result<Json, Vec<ParamProblem>> {
-    let filled = rewrite(params, &|template, place| {
-        let parts = values(template, place, &|_| true, lookup)?;
-        Ok(match (&parts[..], encoding(params, place)) {
-            ([Filled::Value(_, value)], Encoding::Text) => value.clone(),
-            (parts, encoding) => join(parts, place, encoding, false)?.into(),
-        })
-    })?;
-    check_filled(params, &filled, &|_| true, encoding)?;
-    Ok(filled)
+    fill_wanted(params, &|_| true, false, lookup, encodings)
 }
 
 /// Fills in the placeholders with a given root, and leaves the others for later.
@@ -123,50 +121,60 @@ pub fn fill_root(
     params: &Json,
     root: &str,
     lookup: &dyn Fn(&Placeholder) -> Result<Value, String>,
-    encoding: &EncodingAt<'_>,
+    encodings: &EncodingsOf<'_>,
 ) -> Result<Json, Vec<ParamProblem>> {
     let wanted = |placeholder: &Placeholder| placeholder.root == root;
-    let filled = rewrite(params, &|template, place| {
-        let parts = values(template, place, &wanted, lookup)?;
-        Ok(match (&parts[..], encoding(params, place)) {
-            ([Filled::Value(_, value)], Encoding::Text) => escaped_value(value),
-            (parts, encoding) => join(parts, place, encoding, true)?.into(),
+    fill_wanted(params, &wanted, true, lookup, encodings)
+}
+
+/// Fills in some of the placeholders; with `again`, so that the document can be filled in once more.
+fn fill_wanted(
+    params: &Json,
+    wanted: &dyn Fn(&Placeholder) -> bool,
+    again: bool,
+    lookup: &dyn Fn(&Placeholder) -> Result<Value, String>,
+    encodings: &EncodingsOf<'_>,
+) -> Result<Json, Vec<ParamProblem>> {
+    if !may_have_placeholders(params) {
+        return Ok(params.clone());
+    }
+    let written = encodings(params);
+    let filled = rewrite(params.as_str(), &|template, place| {
+        let parts = values(template, place, wanted, lookup)?;
+        Ok(match (&parts[..], written.at(place)) {
+            ([Filled::Value(_, value)], Encoding::Text) if again => escaped_value(value),
+            ([Filled::Value(_, value)], Encoding::Text) => value.clone(),
+            (parts, encoding) => join(parts, place, encoding, again)?.into(),
         })
     })?;
-    check_filled(params, &filled, &wanted, encoding)?;
+    let found = LazyCell::new(|| (filled.to_value(), encodings(&filled)));
+    check_filled(params, &written, wanted, &found)?;
     Ok(filled)
 }
 
 /// Refuses values that turned out to be code: by what was filled in elsewhere, or inside a list that they brought.
+/// `found` is what became of the document.
 fn check_filled(
     params: &Json,
-    filled: &Json,
+    written: &Encodings,
     wanted: &dyn Fn(&Placeholder) -> bool,
-    encoding: &EncodingAt<'_>,
+    found: &LazyCell<(Value, Encodings), impl FnOnce() -> (Value, Encodings)>,
 ) -> Result<(), Vec<ParamProblem>> {
-    if !may_have_placeholders(params) {
-        return Ok(());
-    }
     let mut problems = Vec::new();
-    let tree = filled.to_value();
-    each_template(params.as_str(), |place, template, _| {
+    each_template(params.as_str(), |path, template, _| {
         let Ok(template) = template else { return };
-        let Some(placeholder) = template
-            .placeholders()
-            .find(|placeholder| wanted(placeholder))
-        else {
+        let mut placeholders = template.placeholders();
+        let Some(placeholder) = placeholders.find(|placeholder| wanted(placeholder)) else {
             return;
         };
-        let written = encoding(params, place);
-        each_text(&tree, "", &mut |text_place| {
-            let is_there = text_place.strip_prefix(place).is_some_and(|rest| {
-                place.is_empty() || rest.is_empty() || rest.starts_with(['.', '['])
-            });
-            if !is_there {
-                return;
-            }
-            let found = encoding(filled, text_place);
-            let is_same = text_place == place && found == written;
+        let place = place_name(path);
+        let (tree, encodings) = &**found;
+        let Ok(value) = follow(tree, path) else {
+            return;
+        };
+        each_text(value, &place, &mut |text_place| {
+            let found = encodings.at(text_place);
+            let is_same = text_place == place && found == written.at(text_place);
             if found != Encoding::Text && !is_same {
                 problems.push(code_problem(text_place, placeholder, found));
             }
@@ -454,20 +462,17 @@ fn push_string_literal(text: &str, to: &mut String) {
 
 /// Replaces each string that holds braces by what `replace` gives for it.
 fn rewrite(
-    params: &Json,
+    source: &str,
     replace: &dyn Fn(&Template, &str) -> Result<Value, ParamProblem>,
 ) -> Result<Json, Vec<ParamProblem>> {
-    if !may_have_placeholders(params) {
-        return Ok(params.clone());
-    }
-    let source = params.as_str();
     let mut written = String::with_capacity(source.len());
     let mut copied = 0;
     let mut problems = Vec::new();
-    each_template(source, |place, template, range| {
+    each_template(source, |path, template, range| {
+        let place = place_name(path);
         match template
-            .map_err(|error| syntax_problem(place, &error))
-            .and_then(|t| replace(&t, place))
+            .map_err(|error| syntax_problem(&place, &error))
+            .and_then(|t| replace(&t, &place))
         {
             Ok(value) => {
                 written.push_str(&source[copied..range.start]);
@@ -495,40 +500,42 @@ pub fn may_have_placeholders(params: &Json) -> bool {
     params.as_str().contains("{{") || params.as_str().contains("\\u007")
 }
 
-/// Where the walk through a document is: in which field or element, from the outside in.
-enum Step {
-    Field(Option<String>),
-    Element(usize),
-}
-
-/// Calls `visit` for each string value that holds two braces: its place, the template, its bytes.
+/// Calls `visit` for each string value that holds two braces: the path to it, the template, its bytes.
 fn each_template(
     source: &str,
-    mut visit: impl FnMut(&str, Result<Template, TemplateError>, Range<usize>),
+    mut visit: impl FnMut(&[Segment], Result<Template, TemplateError>, Range<usize>),
 ) {
     let bytes = source.as_bytes();
-    let mut steps: Vec<Step> = Vec::new();
+    // In which field or element the walk is, from the outside in.
+    let mut path: Vec<Segment> = Vec::new();
+    let mut awaits_name = false;
     let mut at = 0;
     while at < bytes.len() {
         match bytes[at] {
-            b'{' => steps.push(Step::Field(None)),
-            b'[' => steps.push(Step::Element(0)),
-            b'}' | b']' => drop(steps.pop()),
-            b',' => match steps.last_mut() {
-                Some(Step::Field(name)) => *name = None,
-                Some(Step::Element(index)) => *index += 1,
-                None => {}
+            b'{' => {
+                path.push(Segment::Field(String::new()));
+                awaits_name = true;
+            }
+            b'[' => path.push(Segment::Index(0)),
+            b'}' | b']' => {
+                path.pop();
+                awaits_name = false;
+            }
+            b',' => match path.last_mut() {
+                Some(Segment::Index(index)) => *index += 1,
+                _ => awaits_name = true,
             },
             b'"' => {
                 let range = at..string_end(bytes, at);
                 at = range.end - 1;
                 let raw = &source[range.clone()];
-                if let Some(Step::Field(name @ None)) = steps.last_mut() {
-                    *name = Some(serde_json::from_str(raw).unwrap_or_default());
+                if let Some(Segment::Field(name)) = path.last_mut().filter(|_| awaits_name) {
+                    *name = serde_json::from_str(raw).unwrap_or_default();
+                    awaits_name = false;
                 } else if raw.contains("{{") || raw.contains("\\u007") {
                     let text: String = serde_json::from_str(raw).unwrap_or_default();
                     if text.contains("{{") {
-                        visit(&place_name(&steps), Template::parse(&text), range);
+                        visit(&path, Template::parse(&text), range);
                     }
                 }
             }
@@ -538,13 +545,9 @@ fn each_template(
     }
 }
 
-fn place_name(steps: &[Step]) -> String {
+fn place_name(path: &[Segment]) -> String {
     let mut place = String::new();
-    for step in steps {
-        let segment = match step {
-            Step::Field(name) => Segment::Field(name.clone().unwrap_or_default()),
-            Step::Element(index) => Segment::Index(*index),
-        };
+    for segment in path {
         place.push_str(&segment.to_string());
     }
     match place.strip_prefix('.') {
@@ -556,7 +559,6 @@ fn place_name(steps: &[Step]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::filter::follow;
     use serde_json::json;
 
     const SHELL: Encoding = Encoding::Shell(ShellRules {
@@ -569,12 +571,14 @@ mod tests {
             "row" => follow(data, &placeholder.path).cloned(),
             root => Err(format!("no {root} here")),
         };
-        fill(&Json::parse(params).unwrap(), &lookup, &|_, _| encoding)
-            .map(|json| json.as_str().to_owned())
-            .map_err(|problems| {
-                let text = |p: &ParamProblem| format!("{}: {}", p.path, p.message);
-                problems.iter().map(text).collect::<Vec<_>>().join("\n")
-            })
+        fill(&Json::parse(params).unwrap(), &lookup, &|_| {
+            Encodings::text().with("", encoding)
+        })
+        .map(|json| json.as_str().to_owned())
+        .map_err(|problems| {
+            let text = |p: &ParamProblem| format!("{}: {}", p.path, p.message);
+            problems.iter().map(text).collect::<Vec<_>>().join("\n")
+        })
     }
 
     #[test]
@@ -659,9 +663,9 @@ mod tests {
             "{{ row.brace }}{x"
         ]);
         let row = |placeholder: &Placeholder| follow(&data, &placeholder.path).cloned();
-        let first = fill_root(&Json::from(&params), "row", &row, &|_, _| Encoding::Text).unwrap();
+        let first = fill_root(&Json::from(&params), "row", &row, &|_| Encodings::text()).unwrap();
         let tasks = |placeholder: &Placeholder| Ok(json!(placeholder.task_id()));
-        let second = fill(&first, &tasks, &|_, _| Encoding::Text).unwrap();
+        let second = fill(&first, &tasks, &|_| Encodings::text()).unwrap();
         assert_eq!(
             second.to_value(),
             json!([
@@ -676,9 +680,8 @@ mod tests {
     /// Fills with what the standard functions say of their places.
     fn filled_for(function: &str, params: &Value, data: &Value) -> Result<Value, String> {
         let lookup = |placeholder: &Placeholder| follow(data, &placeholder.path).cloned();
-        let encoding =
-            |params: &Json, place: &str| crate::encoding_of(function, &params.to_value(), place);
-        let filled = fill(&Json::from(params), &lookup, &encoding);
+        let encodings = |params: &Json| Encodings::of(function, &params.to_value());
+        let filled = fill(&Json::from(params), &lookup, &encodings);
         filled
             .map(|json| json.to_value())
             .map_err(|problems| problems[0].message.clone())
@@ -769,7 +772,7 @@ mod tests {
         fn escaped_text_stands_for_itself(text in "[{}\" a]{0,12}") {
             let params = Json::from(json!([escape_braces(&text)]));
             let none = |_: &Placeholder| Err("none".to_owned());
-            let back = fill(&params, &none, &|_, _| Encoding::Text).unwrap();
+            let back = fill(&params, &none, &|_| Encodings::text()).unwrap();
             proptest::prop_assert_eq!(back.to_value(), json!([text]));
         }
     }

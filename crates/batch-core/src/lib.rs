@@ -80,14 +80,14 @@ pub use cause::{Cause, CauseId, ParseCauseIdError};
 pub use duration::{ParseDurationError, ShortDuration, duration_from_seconds, parse_duration};
 pub use event::{Event, Then};
 pub use fill::{
-    Encoding, EncodingAt, escape_braces, fill, fill_root, may_have_placeholders, placeholders,
+    Encoding, EncodingsOf, escape_braces, fill, fill_root, may_have_placeholders, placeholders,
 };
 pub use filter::{Filter, follow};
 pub use ids::{BatchId, FullTaskId, ParseIdError, RunId, TaskId};
 pub use interpreters::{Code, CommandCode, Language, UNKNOWN, code_in_command};
 pub use json::Json;
 pub use outcome::{Failure, Outcome, Output, ProcessEnd, Stream};
-pub use places::encoding_of;
+pub use places::Encodings;
 pub use plan::{Plan, PlanProblem, Surroundings};
 pub use retry::{Backoff, Condition, ParseConditionError, RetrySpec, UnknownBackoff};
 pub use secrets::{MASK, Secrets, is_secret_name, shown_params, shown_result, shown_url};

@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 
 use async_trait::async_trait;
-use batch_core::{Encoding, Failure, FailureKind, Json, Output, ParamProblem, encoding_of};
+use batch_core::{Encodings, Failure, FailureKind, Json, Output, ParamProblem};
 use batch_process::Spec;
 use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext, apart};
 use serde_json::Value;
@@ -83,8 +83,8 @@ impl Handler for CodeHandler {
         is_variable(path)
     }
 
-    fn encoding(&self, params: &Json, path: &str) -> Encoding {
-        encoding_of("code_execution", &params.to_value(), path)
+    fn encodings(&self, params: &Json) -> Encodings {
+        Encodings::of("code_execution", &params.to_value())
     }
 }
 
@@ -137,8 +137,8 @@ impl Handler for FunctionHandler {
         is_variable(path)
     }
 
-    fn encoding(&self, params: &Json, path: &str) -> Encoding {
-        encoding_of("custom_function", &params.to_value(), path)
+    fn encodings(&self, params: &Json) -> Encodings {
+        Encodings::of("custom_function", &params.to_value())
     }
 }
 

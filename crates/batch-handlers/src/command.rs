@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use batch_core::{Encoding, Json, Output, ParamProblem, encoding_of};
+use batch_core::{Encodings, Json, Output, ParamProblem};
 use batch_process::{CaptureLimits, MAX_ARGUMENT_BYTES};
 use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext};
 use serde_json::Value;
@@ -61,8 +61,8 @@ impl Handler for CommandHandler {
         is_variable(path)
     }
 
-    fn encoding(&self, params: &Json, path: &str) -> Encoding {
-        encoding_of("command", &params.to_value(), path)
+    fn encodings(&self, params: &Json) -> Encodings {
+        Encodings::of("command", &params.to_value())
     }
 }
 
@@ -116,7 +116,7 @@ impl Handler for ShellHandler {
         is_variable(path)
     }
 
-    fn encoding(&self, params: &Json, path: &str) -> Encoding {
-        encoding_of("shell", &params.to_value(), path)
+    fn encodings(&self, params: &Json) -> Encodings {
+        Encodings::of("shell", &params.to_value())
     }
 }

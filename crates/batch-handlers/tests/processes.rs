@@ -434,7 +434,8 @@ fn values_inside_a_script_are_quoted() {
             .registry
             .get(function)
             .unwrap()
-            .encoding(&Json::from(params), path)
+            .encodings(&Json::from(params))
+            .at(path)
     };
     let shell = Encoding::Shell(ShellRules::default());
     assert_eq!(encoding("shell", json!({}), "script"), shell);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use batch_core::{
-    Encoding, Json, ParamProblem, Placeholder, Segment, Template, VARIABLE_ROOT, fill_root,
+    Encodings, Json, ParamProblem, Placeholder, Segment, Template, VARIABLE_ROOT, fill_root,
 };
 use serde_json::Value;
 
@@ -20,20 +20,20 @@ pub struct FunctionTemplate {
     function: Arc<str>,
     /// With `{{ item[0] }}` for the first of the parts, and so on.
     params: Json,
-    encoding: EncodingOf,
+    encodings: SharedEncodings,
     is_fixed: bool,
 }
 
-/// How the text at a place of the parameters takes values.
-type EncodingAt = dyn Fn(&Json, &str) -> Encoding + Send + Sync;
+/// How the texts at the places of parameters take values.
+type EncodingsOf = dyn Fn(&Json) -> Encodings + Send + Sync;
 
-/// An [`EncodingAt`] that is shared.
+/// An [`EncodingsOf`] that is shared.
 #[derive(Clone)]
-struct EncodingOf(Arc<EncodingAt>);
+struct SharedEncodings(Arc<EncodingsOf>);
 
-impl fmt::Debug for EncodingOf {
+impl fmt::Debug for SharedEncodings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("EncodingOf")
+        f.write_str("SharedEncodings")
     }
 }
 
@@ -49,7 +49,7 @@ pub enum FunctionTemplateError {
 }
 
 impl FunctionTemplate {
-    /// A template of a function and its parameters. `encoding` says how the text at a place of the parameters takes
+    /// A template of a function and its parameters. `encodings` says how the texts at the places of parameters take
     /// values, as the function's handler knows it.
     ///
     /// # Errors
@@ -57,7 +57,7 @@ impl FunctionTemplate {
     pub fn new(
         function: &str,
         params: &Json,
-        encoding: impl Fn(&Json, &str) -> Encoding + Send + Sync + 'static,
+        encodings: impl Fn(&Json) -> Encodings + Send + Sync + 'static,
     ) -> Result<Self, FunctionTemplateError> {
         let mut value = params.to_value();
         if !value.is_object() {
@@ -69,7 +69,7 @@ impl FunctionTemplate {
         let template = Self {
             function: function.into(),
             params,
-            encoding: EncodingOf(Arc::new(encoding)),
+            encodings: SharedEncodings(Arc::new(encodings)),
             is_fixed,
         };
         template
@@ -108,7 +108,7 @@ impl FunctionTemplate {
             }
             Ok(Value::from(String::from_utf8_lossy(&bytes)))
         };
-        fill_root(&self.params, "item", &lookup, &*self.encoding.0)
+        fill_root(&self.params, "item", &lookup, &*self.encodings.0)
             .map_err(|problems| in_own_words(problems.into_iter().next()))
     }
 }
@@ -194,17 +194,19 @@ fn is_variable(braces: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use batch_core::Encoding;
     use serde_json::json;
 
     /// The parameters as the handler would see them.
     fn made(params: Value, item: &str, encoding: Encoding) -> Result<Value, String> {
-        let template = FunctionTemplate::new("f", &Json::from(params), move |_, _| encoding);
+        let encodings = move |_: &Json| Encodings::text().with("", encoding);
+        let template = FunctionTemplate::new("f", &Json::from(params), encodings);
         let template = template.map_err(|error| error.to_string())?;
         let params = template
             .params(item.as_bytes(), 3)
             .map_err(|error| error.to_string())?;
         let none = |_: &Placeholder| Err("none".to_owned());
-        Ok(batch_core::fill(&params, &none, &|_, _| Encoding::Text)
+        Ok(batch_core::fill(&params, &none, &|_| Encodings::text())
             .unwrap()
             .to_value())
     }

@@ -577,8 +577,8 @@ mod tests {
             "{{ tasks.a.result }}",
         );
         let none = |_: &batch_core::Placeholder| Err("none".to_owned());
-        let filled = batch_core::fill(&Json::parse(&params).unwrap(), &none, &|_, _| {
-            batch_core::Encoding::Text
+        let filled = batch_core::fill(&Json::parse(&params).unwrap(), &none, &|_| {
+            batch_core::Encodings::text()
         });
         assert_eq!(
             filled.unwrap().to_value(),

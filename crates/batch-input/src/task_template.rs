@@ -6,7 +6,7 @@
 //! placeholder.
 
 use batch_core::{
-    Encoding, Json, ParamProblem, Placeholder, VARIABLE_ROOT, encoding_of, fill, fill_root,
+    Encoding, Encodings, Json, ParamProblem, Placeholder, VARIABLE_ROOT, fill, fill_root,
     placeholders,
 };
 use serde_json::value::RawValue;
@@ -93,16 +93,16 @@ impl TaskTemplate {
         };
         let allow_code = self.allows_code().unwrap_or(allow_code);
         for field in &self.fields {
-            let encoding = |value: &Json, place: &str| {
+            let encodings = |value: &Json| {
                 let works = self.works.iter();
-                let mut found = works.map(|work| work.encoding(&field.name, value, place));
-                let code = found.find(|encoding| *encoding != Encoding::Text);
-                code.unwrap_or(Encoding::Text).allowing(allow_code)
+                let found = works.map(|work| work.encodings(&field.name, value));
+                let found = found.reduce(Encodings::or).unwrap_or_default();
+                found.allowing(allow_code)
             };
             let filled = if is_kept(&field.name) || field.name == ENVIRONMENT {
-                fill_root(&field.value, root, lookup, &encoding)
+                fill_root(&field.value, root, lookup, &encodings)
             } else {
-                fill(&field.value, lookup, &encoding)
+                fill(&field.value, lookup, &encodings)
             };
             let value = filled.unwrap_or_else(|found| {
                 let found = found.into_iter().map(|problem| ParamProblem {
@@ -184,26 +184,26 @@ impl TaskTemplate {
     pub(crate) fn has_code(&self, field: &TemplateField) -> bool {
         const PLACES: [&str; 2] = ["script", "code"];
         let is_code = |work: &Work| {
+            let encodings = Encodings::of(work.function, &Value::Null);
             let mut places = PLACES.iter();
-            places.any(|place| encoding_of(work.function, &Value::Null, place) != Encoding::Text)
+            places.any(|place| encodings.at(place) != Encoding::Text)
         };
         field.name == "params" && self.works.iter().any(is_code)
     }
 }
 
 impl Work {
-    /// How a place in a field of the task takes values, when the field has this value.
-    fn encoding(&self, field: &str, value: &Json, place: &str) -> Encoding {
-        let own = |params: &Value, parent: &str| {
-            encoding_of(self.function, params, &place_in(parent, place))
-        };
+    /// How the places in a field of the task take values, when the field has this value.
+    fn encodings(&self, field: &str, value: &Json) -> Encodings {
+        let of = |params: &Value| Encodings::of(self.function, params);
         match field {
-            "params" => encoding_of(self.function, &value.to_value(), place),
-            "command" => own(&json!({ "argv": value.to_value() }), "argv"),
-            "shell" => own(&self.params, "script"),
-            "python" | "node" => own(&self.params, "code"),
-            "stdin" | "env" => own(&self.params, field),
-            _ => Encoding::Text,
+            "params" => of(&value.to_value()),
+            "command" => of(&json!({ "argv": value.to_value() })).inside("argv"),
+            "shell" => of(&self.params).inside("script"),
+            "python" | "node" => of(&self.params).inside("code"),
+            "stdin" => of(&self.params).inside("stdin"),
+            "env" => of(&self.params).inside("env"),
+            _ => Encodings::text(),
         }
     }
 }
@@ -266,18 +266,18 @@ impl TemplateField {
 
     /// In base64 a value could not be written as a word.
     fn refuse_encoded_code(&self, works: &[Work], report: &mut Report) {
-        let is_code = |placeholder: &Placeholder| {
-            let place = placeholder.place.as_str();
-            let Some(around) = place.strip_suffix("base64") else {
-                return false;
-            };
-            works.iter().any(|work| {
-                let around = around.trim_end_matches('.');
-                let encoding = work.encoding(&self.name, &self.value, around);
-                !matches!(encoding, Encoding::Text | Encoding::Code(_))
-            })
+        let places = self.placeholders.iter().map(|p| p.place.as_str());
+        let around = places.filter_map(|place| place.strip_suffix("base64"));
+        let around = Vec::from_iter(around.map(|place| place.trim_end_matches('.')));
+        if around.is_empty() {
+            return;
+        }
+        let is_code = |work: &Work| {
+            let encodings = work.encodings(&self.name, &self.value);
+            let mut found = around.iter().map(|place| encodings.at(place));
+            found.any(|encoding| !matches!(encoding, Encoding::Text | Encoding::Code(_)))
         };
-        if self.placeholders.iter().any(is_code) {
+        if works.iter().any(is_code) {
             let message = format!("{}: code in base64 takes no placeholders", self.name);
             report.add(self.line, message, Some("write the code as a text"));
         }

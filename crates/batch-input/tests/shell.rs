@@ -13,7 +13,7 @@ fn run(template: &str, item: &str) -> Vec<u8> {
         .unwrap()
         .unwrap();
     let none = |_: &batch_core::Placeholder| Err("none".to_owned());
-    let params = batch_core::fill(&task.params, &none, &|_, _| batch_core::Encoding::Text).unwrap();
+    let params = batch_core::fill(&task.params, &none, &|_| batch_core::Encodings::text()).unwrap();
     let script = params.to_value()["script"].as_str().unwrap().to_owned();
     let output = Command::new("sh")
         .args(["-c", &script])

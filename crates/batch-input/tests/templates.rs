@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use batch_core::{Encoding, Placeholder, Priority, fill};
+use batch_core::{Encoding, Encodings, Placeholder, Priority, fill};
 use batch_input::{Format, ParamType, Problem, ReadOptions, SavedTemplate, TaskFile};
 use serde_json::{Value, json};
 
@@ -413,11 +413,12 @@ fn what_is_wrong_with_rows_is_told_with_their_lines() {
 /// Every value comes back as it was given once the task starts, whatever stands around it.
 fn comes_back(data: &str, file: &TaskFile) {
     let tasks = |placeholder: &Placeholder| Ok(json!(placeholder.task_id()));
-    let command = fill(&file.tasks[0].params, &tasks, &|_, _| Encoding::Text).unwrap();
+    let command = fill(&file.tasks[0].params, &tasks, &|_| Encodings::text()).unwrap();
     let expected = json!({"argv": [data, format!("<{data}>a{data}")]});
     assert_eq!(command.to_value(), expected);
-    let shell = fill(&file.tasks[1].params, &tasks, &|_, _| {
-        Encoding::Shell(batch_core::ShellRules::default())
+    let shell = fill(&file.tasks[1].params, &tasks, &|_| {
+        let shell = Encoding::Shell(batch_core::ShellRules::default());
+        Encodings::text().with("", shell)
     })
     .unwrap();
     let shell = shell.to_value();

@@ -12,7 +12,7 @@ use batch_core::{
 use serde_json::{Value, json};
 
 use crate::durable::{SharedSource, SourceError};
-use crate::handler::{Handler, encoding_for};
+use crate::handler::{Handler, encodings_for};
 
 /// The largest value that is passed on, as JSON text: as a tree it can take eighty times as much.
 const MOST_PASSED_ON: usize = 8 * 1024 * 1024;
@@ -224,14 +224,15 @@ pub(crate) fn fill_in(
         values.borrow_mut().push(value.clone());
         Ok(value)
     };
-    let encoding = encoding_for(handler, spec);
+    let encodings = encodings_for(handler, spec);
     let lookup = |placeholder: &Placeholder| match placeholder.root.as_str() {
         VARIABLE_ROOT => variable_of(placeholder)
             .map_err(|(message, _)| message)
             .and_then(|name| variable(name).map(Value::from)),
         _ => look_up(placeholder, inputs),
     };
-    let params = fill(&spec.params, &lookup, &encoding).map_err(|problems| bad_input(&problems))?;
+    let params =
+        fill(&spec.params, &lookup, &encodings).map_err(|problems| bad_input(&problems))?;
     let options = fill_options(&spec.options, &variable)?;
     let secrets = Secrets::of(values.take());
     Ok(Filled {

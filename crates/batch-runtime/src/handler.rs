@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use batch_core::{
-    Catalog, Encoding, Failure, FailureKind, FullTaskId, Json, Output, ParamProblem, Placeholder,
+    Catalog, Encodings, Failure, FailureKind, FullTaskId, Json, Output, ParamProblem, Placeholder,
     Secrets, TaskOptions, TaskSpec, VARIABLE_ROOT, fill_root, placeholders,
 };
 use serde::de::DeserializeOwned;
@@ -38,11 +38,11 @@ pub trait Handler: Send + Sync + 'static {
         OnCancel::Drop
     }
 
-    /// How a value from another task is written where it stands inside a longer text of the
-    /// parameters, so that data never becomes code. `path` is the place, such as `script`.
-    fn encoding(&self, params: &Json, path: &str) -> Encoding {
-        let _ = (params, path);
-        Encoding::Text
+    /// How values from other tasks are written at the places of these parameters, such as `script`, so that data
+    /// never becomes code.
+    fn encodings(&self, params: &Json) -> Encodings {
+        let _ = params;
+        Encodings::text()
     }
 
     /// Whether a text of the parameters may name variables of the environment, `{{ env.NAME }}`. `path` is the
@@ -202,16 +202,13 @@ fn check_places(handler: &dyn Handler, task: &TaskSpec) -> Result<(), Vec<ParamP
     }
     // No placeholder has this root: all are left as they are, and only their places are looked at.
     let nothing = |_: &Placeholder| Err(String::new());
-    fill_root(params, "", &nothing, &encoding_for(handler, task)).map(drop)
+    fill_root(params, "", &nothing, &encodings_for(handler, task)).map(drop)
 }
 
 /// How the parameters of a task take values, as its handler and its author say.
-pub(crate) fn encoding_for(
-    handler: &dyn Handler,
-    task: &TaskSpec,
-) -> impl Fn(&Json, &str) -> Encoding {
+pub(crate) fn encodings_for(handler: &dyn Handler, task: &TaskSpec) -> impl Fn(&Json) -> Encodings {
     let allow_code = task.options.allow_code;
-    move |params, place| handler.encoding(params, place).allowing(allow_code)
+    move |params| handler.encodings(params).allowing(allow_code)
 }
 
 fn misplaced_variable(placeholder: Placeholder) -> ParamProblem {

@@ -1,5 +1,8 @@
 //! The programs that run code given as an argument, and how their arguments are read: [`find`].
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use super::programs::PROGRAMS;
 
 /// A program that runs code, or starts another program that may. Names stand in one text, with spaces between.
@@ -82,17 +85,22 @@ pub enum Language {
     Other,
 }
 
+/// The programs by each of their names. Of two with the same name the first counts.
+static BY_NAME: LazyLock<HashMap<&str, (&Program, &str)>> = LazyLock::new(|| {
+    let programs = PROGRAMS.iter().rev();
+    let names =
+        programs.flat_map(|program| program.names.split(' ').map(move |name| (program, name)));
+    names
+        .map(|(program, name)| (name, (program, name)))
+        .collect()
+});
+
 /// The program with this name, which may have a folder before it and a version after it; and the name without them.
 pub(super) fn find(name: &[u8]) -> Option<(&'static Program, &'static str)> {
     let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
     let base = std::str::from_utf8(base).ok()?;
     let base = base.strip_suffix(".exe").unwrap_or(base);
-    let known = |name: &str| {
-        PROGRAMS.iter().find_map(|program| {
-            let name = program.names.split(' ').find(|known| *known == name)?;
-            Some((program, name))
-        })
-    };
+    let known = |name: &str| BY_NAME.get(name).copied();
     let bare = base.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '_'));
     // A shell that begins a session has a hyphen before its name.
     known(base)

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use batch_core::{Encoding, Json, Placeholder, Segment, Template, fill};
+use batch_core::{Encodings, Json, Placeholder, Segment, Template, fill};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -90,7 +90,7 @@ fn same_id(task: &TaskTemplate) -> Option<String> {
         return None;
     }
     let none = |_: &Placeholder| Err(String::new());
-    let value = fill(&field.value, &none, &|_, _| Encoding::Text).ok()?;
+    let value = fill(&field.value, &none, &|_| Encodings::text()).ok()?;
     let raw = serde_json::from_str(value.as_str()).ok()?;
     plain_text(raw).map(Cow::into_owned)
 }
