@@ -27,7 +27,7 @@ use batch_store::{
 use batch_tools::ToolServers;
 
 /// Takes in an input; it must not panic.
-pub type Check = Box<dyn FnMut(&[u8])>;
+type Check = Box<dyn FnMut(&[u8])>;
 
 /// A function that must not panic, whatever bytes it is given.
 pub struct Target {
@@ -168,7 +168,6 @@ const TEMPLATE_WORDS: &[&str] = &[
     "//",
     "/*",
 ];
-
 
 fn target(
     name: &'static str,
