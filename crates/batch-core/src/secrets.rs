@@ -454,7 +454,8 @@ fn each_text<'s>(source: &'s str, mut visit: impl FnMut(&[Cow<'s, str>], std::op
             }
             b'[' => open.push((false, false)),
             b'}' | b']' => {
-                if open.pop().is_some_and(|(is_object, _)| is_object) {
+                let closed = open.pop();
+                if closed.is_some_and(|(is_object, _)| is_object) {
                     fields.pop();
                 }
             }
