@@ -453,8 +453,11 @@ fn each_text<'s>(source: &'s str, mut visit: impl FnMut(&[Cow<'s, str>], std::op
                 fields.push(Cow::Borrowed(""));
             }
             b'[' => open.push((false, false)),
-            b'}' | b']' if open.pop().is_some_and(|(is_object, _)| is_object) => {
-                fields.pop();
+            b'}' | b']' => {
+                let closed = open.pop();
+                if closed.is_some_and(|(is_object, _)| is_object) {
+                    fields.pop();
+                }
             }
             b',' => {
                 if let Some((is_object, is_name)) = open.last_mut() {

@@ -76,12 +76,10 @@ impl Journal {
                 ..
             } => {
                 let past = self.open(*task);
-                let failed = matches!(outcome, Outcome::Failed(_));
+                let retried = matches!(then, Then::RetryAt(_));
+                past.retries += u32::from(retried && matches!(outcome, Outcome::Failed(_)));
                 past.state = match *then {
-                    Then::RetryAt(until) => {
-                        past.retries += u32::from(failed);
-                        PastState::Delayed { until }
-                    }
+                    Then::RetryAt(until) => PastState::Delayed { until },
                     Then::Held => PastState::Held,
                     Then::Requeued | Then::Final => PastState::Queued,
                 };
