@@ -39,6 +39,8 @@ pub struct CommandCode {
     pub appended: Option<Code>,
     /// An interpreter, or a program that is not known yet, takes part: what is filled in later may change all this.
     pub is_open: bool,
+    /// How many commands were read, one inside the other or after it.
+    commands: usize,
 }
 
 impl Code {
@@ -104,9 +106,34 @@ pub fn code_in_command<A: AsRef<[u8]>>(argv: &[A]) -> CommandCode {
     found
 }
 
+/// A command with more commands inside is read no further: all that follows counts as code.
+const MOST_COMMANDS: usize = 100;
+
+const TOO_MANY: Code = Code {
+    program: "one of more than a hundred commands inside one another",
+    language: Language::Other,
+};
+
+/// Whether there are too many commands to read one more.
+fn are_too_many(argv: &[&[u8]], at: usize, found: &mut CommandCode) -> bool {
+    found.commands += 1;
+    if found.commands == MOST_COMMANDS {
+        found
+            .arguments
+            .extend((at..argv.len()).map(|at| (at, TOO_MANY)));
+        found.appended = Some(TOO_MANY);
+        found.stdin = Some(TOO_MANY);
+        found.is_open = true;
+    }
+    found.commands >= MOST_COMMANDS
+}
+
 /// Reads the command that begins at an argument.
 fn read_command(argv: &[&[u8]], at: usize, found: &mut CommandCode) {
     let Some(name) = argv.get(at) else { return };
+    if are_too_many(argv, at, found) {
+        return;
+    }
     if name.contains(&UNKNOWN) {
         found.is_open = true;
     }
@@ -123,6 +150,9 @@ fn read_command(argv: &[&[u8]], at: usize, found: &mut CommandCode) {
 fn read_unknown(argv: &[&[u8]], from: usize, found: &mut CommandCode) {
     for at in from..argv.len() {
         if let Some((program, name)) = find(argv[at]).filter(|(program, _)| program.anywhere) {
+            if are_too_many(argv, at, found) {
+                return;
+            }
             found.is_open = true;
             Reader::new(program, name, argv, at).read(found);
         }

@@ -214,3 +214,25 @@ proptest::proptest! {
         proptest::prop_assert!(code.arguments.iter().all(|(at, _)| *at < words.len()));
     }
 }
+
+#[test]
+fn commands_inside_commands_without_end_are_code() {
+    for wrapper in ["env", "nice", "sudo", "xargs", "x", "sh"] {
+        let mut argv = vec![wrapper; 20_000];
+        argv.push("\0");
+        let code = code_in_command(&argv);
+        assert!(
+            code.arguments.iter().any(|(at, _)| *at == 20_000),
+            "{wrapper}"
+        );
+    }
+    let mut argv = vec!["x"];
+    argv.extend(["sh"; 20_000]);
+    argv.push("\0");
+    assert!(
+        code_in_command(&argv)
+            .arguments
+            .iter()
+            .any(|(at, _)| *at == 20_001)
+    );
+}
