@@ -217,7 +217,7 @@ proptest::proptest! {
 
 #[test]
 fn commands_inside_commands_without_end_are_code() {
-    for wrapper in ["env", "nice", "sudo", "xargs", "x", "sh"] {
+    for wrapper in ["env", "nice", "sudo", "xargs"] {
         let mut argv = vec![wrapper; 20_000];
         argv.push("\0");
         let code = code_in_command(&argv);
