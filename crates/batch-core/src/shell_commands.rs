@@ -213,7 +213,8 @@ impl Commands {
         let inner = self.all[outer.first..]
             .iter()
             .flat_map(|command| &command.words);
-        let (mut places, mut variables) = (Vec::<usize>::new(), BTreeSet::new());
+        // Each once: a word inside has those of the words inside it already.
+        let (mut places, mut variables) = (BTreeSet::<usize>::new(), BTreeSet::new());
         for word in inner {
             places.extend(&word.places);
             variables.extend(word.variables.iter().cloned());

@@ -44,6 +44,9 @@ pub(crate) struct Scanner<'a> {
     commands: Commands,
 }
 
+/// A script that nests more quotes, parentheses and expansions is not read: what takes its places is unclear.
+const MOST_NESTED: usize = 100;
+
 impl<'a> Scanner<'a> {
     /// A script and its places.
     pub(crate) fn new(text: &'a [u8], places: &'a [usize]) -> Self {
@@ -63,15 +66,24 @@ impl<'a> Scanner<'a> {
     /// Reads all of it: in what each place stands, and the commands.
     pub(crate) fn scan(mut self) -> (Vec<Quoting>, Commands) {
         self.read();
+        if self.is_too_deep() {
+            // What follows may make code of any of them.
+            self.unclear = true;
+            self.found.clear();
+        }
         // A place past the end is in no script.
         self.note(usize::MAX, Quoting::Unclear);
         (self.found, self.commands)
     }
 
     fn read(&mut self) {
-        while self.at < self.text.len() {
+        while self.at < self.text.len() && !self.is_too_deep() {
             self.step();
         }
+    }
+
+    fn is_too_deep(&self) -> bool {
+        self.stack.len() > MOST_NESTED
     }
 
     /// Notes the places before `end` that are not noted yet.
