@@ -158,7 +158,8 @@ impl Journal {
     fn postponed(&mut self, task: TaskId, at: Time, attempt: u32) {
         let began = self.ended(task, at);
         let on_record = began.is_some_and(|began| began.record == Record::Written);
-        if on_record || self.recovering.is_some() {
+        // A retry had waited for its time, and the file still says so.
+        if on_record || self.recovering.is_some() || attempt > 1 {
             self.rows.postponed.push((task.get(), attempt));
         }
     }

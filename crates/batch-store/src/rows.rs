@@ -284,9 +284,9 @@ impl Rows {
             "DELETE FROM attempts WHERE task = ?1 AND attempt = ?2 AND ended_us IS NULL",
         )?;
         let mut queue = connection.prepare_cached(
-            "UPDATE states SET status = 'queued', attempts = ?2 - 1,
+            "UPDATE states SET status = 'queued', reason = NULL, until_us = NULL, attempts = ?2 - 1,
                 started_us = iif(?2 = 1, NULL, started_us)
-             WHERE task = ?1 AND status = 'running'",
+             WHERE task = ?1 AND (status = 'running' OR (status = 'queued' AND attempts < ?2))",
         )?;
         for row in &self.postponed {
             remove.execute(*row)?;
