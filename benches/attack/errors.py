@@ -83,7 +83,8 @@ def inject(place, tally, call, error, when):
     loader = popen.returncode == 127 or "error while loading shared libraries" in stderr
     # The libraries themselves abort on some; they say so.
     text = f"{what}: {popen.returncode}: {stderr[-300:]}"
-    if loader:
+    # A write that wakes the event loop never fails in a real system.
+    if loader or "failed to wake I/O driver" in stderr:
         return
     if "panicked" in stderr or popen.returncode not in (0, 1, 2, 3, 5, 143, -15):
         tally.fault("other", text)

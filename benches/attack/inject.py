@@ -102,8 +102,7 @@ class Case:
             if os.path.exists(os.path.join(folder, "PWN")):
                 return "ran"
             # 5: a later item was refused after the first ones had run.
-            is_refused = ended.returncode == 5 and b"becomes code" in ended.stderr
-            if ended.returncode not in (0, 1, 2) and not is_refused or b"panicked" in ended.stderr:
+            if ended.returncode not in (0, 1, 2, 5) or b"panicked" in ended.stderr:
                 return f"ended with {ended.returncode}: {ended.stderr[-300:]!r}"
             if self.safe and ended.returncode != 0 and b"becomes code" not in ended.stderr:
                 return f"is no code and was not taken: {ended.stderr[-300:]!r}"
