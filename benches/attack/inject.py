@@ -106,7 +106,7 @@ class Case:
                 return f"ended with {ended.returncode}: {ended.stderr[-300:]!r}"
             if self.safe and ended.returncode != 0 and b"becomes code" not in ended.stderr:
                 return f"is no code and was not taken: {ended.stderr[-300:]!r}"
-            return "refused" if ended.returncode == 2 or is_refused else "data"
+            return "refused" if ended.returncode == 2 or ended.returncode == 5 else "data"
 
 
 def write(folder, name, text):
