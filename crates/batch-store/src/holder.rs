@@ -25,7 +25,7 @@ pub struct Holder {
     pub boot: String,
     /// Its run; 0 for one that only obeyed a request.
     pub run: u32,
-    /// Why the batch stands still, as it noted it; see [`Notice`].
+    /// Why the batch stands still, as it noted it; see [`Notice`](crate::Notice).
     pub note: Option<Box<str>>,
     /// When it last gave a sign of life, as time that the system was awake; `None` while it begins or ends.
     pub beat: Option<Duration>,
