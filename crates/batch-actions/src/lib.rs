@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod add;
+mod affected;
 mod ask;
 mod choice;
 mod control;
@@ -34,6 +35,7 @@ mod wait;
 mod words;
 
 pub use add::{AddReply, AddRequest, Target, ToRun, add, create, create_to_run};
+pub use affected::affected;
 pub use ask::{ask, ask_executor};
 pub use choice::{Choice, Resolved, find_task};
 pub use control::{Control, ControlReply, Refused, Removed, Stop};
@@ -54,4 +56,4 @@ pub use start::{StartReply, start, tell_parent};
 pub use status::{
     BatchStatus, CauseStatus, Listed, RunningStatus, State, Unreadable, list, status, status_of,
 };
-pub use wait::{Until, Waited, until_complete, wait, wait_for};
+pub use wait::{Condition, Until, Waited, until_complete, wait, wait_while};

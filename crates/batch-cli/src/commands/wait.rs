@@ -15,10 +15,10 @@ pub(crate) fn run(args: &WaitArgs) -> Result<Exit, CliError> {
     Ok(exit(waited, &status))
 }
 
-fn until(text: &str) -> Result<Until, CliError> {
+fn until(text: &str) -> Result<Until<'static>, CliError> {
     Ok(match text {
         "done" => Until::Done,
-        "first-failure" | "first_failure" => Until::FirstFailure,
+        "first-failure" | "first_failure" => Until::FailedOver(0),
         number => Until::Finished(number.parse().map_err(|_| {
             let message =
                 format!("--until {text}: it is done, first-failure, or a number of finished tasks");
@@ -30,11 +30,13 @@ fn until(text: &str) -> Result<Until, CliError> {
 fn sentence(waited: Waited, status: &BatchStatus) -> String {
     let (batch, counts) = (&status.batch, status.counts());
     match waited {
-        Waited::Reached if status.timed_out => {
+        Waited::Reached | Waited::Done if status.timed_out => {
             let why = status.reason.as_deref().unwrap_or_default();
             format!("{batch} is {}: {counts}; {why}", status.state.in_words())
         }
-        Waited::Reached => format!("{batch} is {}: {counts}", status.state.in_words()),
+        Waited::Reached | Waited::Done => {
+            format!("{batch} is {}: {counts}", status.state.in_words())
+        }
         Waited::TimedOut => format!("{batch} is still {}: {counts}", status.state),
         Waited::AtRest if status.state == State::Incomplete => {
             format!(
@@ -71,6 +73,6 @@ pub(crate) fn exit(waited: Waited, status: &BatchStatus) -> Exit {
         (_, State::Failed) => Exit::SomeFailed,
         (Waited::Reached, _) if status.failed > 0 => Exit::SomeFailed,
         (Waited::Reached, _) => Exit::Completed,
-        (Waited::AtRest, _) => Exit::Stopped,
+        (Waited::Done | Waited::AtRest, _) => Exit::Stopped,
     }
 }
