@@ -94,7 +94,7 @@ pub use secrets::{MASK, Secrets, is_secret_name, shown_params, shown_result, sho
 pub use settings::BatchSettings;
 pub use shell_words::{Quoting, ShellRules, ShellScan, quote_for_shell};
 pub use spec::{OnInterrupt, TaskOptions, TaskSpec};
-pub use stats::{Distribution, Stats};
+pub use stats::{Stats, Tally};
 pub use status::{CancelReason, FailureKind, Priority, QueuedReason, Reason, Status, UnknownName};
 pub use template::{Placeholder, Segment, Template, TemplateError};
 pub use time::Time;
