@@ -210,6 +210,8 @@ fn parameters_are_checked_before_anything_runs() {
     server: the field "server" is missing; it must be a text
     tool: the field "tool" is missing; it must be a text
     : must be an object, not a list
+    server: the field "server" is missing; it must be a text
+    tool: the field "tool" is missing; it must be a text
     arg: unknown field "arg" (did you mean "args"?)
     zzz: unknown field "zzz" (known fields: server, tool, args)
     tool: is empty

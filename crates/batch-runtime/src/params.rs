@@ -34,8 +34,6 @@ use crate::handler::{AttemptError, TaskContext};
 pub struct Fields {
     fields: Map<String, Value>,
     problems: Vec<ParamProblem>,
-    /// There are no fields, which is the one problem then.
-    is_no_object: bool,
 }
 
 impl Fields {
@@ -44,7 +42,6 @@ impl Fields {
         Self {
             fields,
             problems: Vec::new(),
-            is_no_object: false,
         }
     }
 
@@ -58,7 +55,6 @@ impl Fields {
             },
             other => Self {
                 problems: vec![mismatch("", "an object", &other)],
-                is_no_object: true,
                 ..Self::new(Map::new())
             },
         }
@@ -151,9 +147,7 @@ impl Fields {
 
     /// Notes a problem that has its place and help.
     pub fn note(&mut self, problem: ParamProblem) {
-        if !self.is_no_object {
-            self.problems.push(problem);
-        }
+        self.problems.push(problem);
     }
 
     /// Checks a field that may be absent.

@@ -1,6 +1,5 @@
 //! `bex add`: tasks into a batch, to be run later or by whoever works on it.
 
-use std::num::NonZeroU32;
 use std::path::Path;
 
 use batch_actions::{

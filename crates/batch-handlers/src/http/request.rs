@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use batch_core::{ParamProblem, shown_url};
+use batch_core::ParamProblem;
 use batch_runtime::params::{Fields, is_placeholder, type_name};
+use batch_template::shown_url;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Request, Url};
 use serde_json::Value;

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use batch_actions::{AddReply, BatchRequest, Until, create, place_tasks};
-use batch_core::{BatchSettings, Plan, shown_params};
+use batch_core::{BatchSettings, Plan};
 use batch_input::FileSettings;
 use batch_store::{BatchFile, Origin};
+use batch_template::shown_params;
 use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;

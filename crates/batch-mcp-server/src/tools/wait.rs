@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use batch_actions::{ActionError, BatchStatus, Until, Waited as WaitEnd, wait_while};
-use batch_core::CauseId;
+use batch_export::CauseId;
 use batch_store::{BatchFile, Since, Store};
 use serde_json::{Map, Value, json};
 
