@@ -14,7 +14,7 @@ use batch_core::{
     Batch, BatchId, BatchSettings, Cause, CauseId, Condition, FailureKind, FullTaskId, Json, Plan,
     RunId, ShortDuration, TaskOptions, TaskSpec, Template, Time, canonical_params, parse_duration,
 };
-use batch_export::Filter;
+use batch_export::TaskFilter;
 use batch_handlers::{HandlerConfig, standard_registry};
 use batch_input::{
     CommandTemplate, Format, ItemTemplate, Items, ReadOptions, RowTemplate, SavedTemplate,
@@ -399,7 +399,7 @@ fn csv(input: &[u8]) {
 }
 
 fn filter(input: &[u8]) {
-    let _ = Filter::parse(&String::from_utf8_lossy(input)).map_err(|error| error.to_string());
+    let _ = TaskFilter::parse(&String::from_utf8_lossy(input)).map_err(|error| error.to_string());
 }
 
 fn template(input: &[u8]) {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use batch_core::{BatchId, Status, Time};
+use batch_export::TimeSpread;
 use batch_store::{BatchFile, Holder, Overview, Selection, Store};
 use serde::Serialize;
 
@@ -73,6 +74,9 @@ pub struct BatchStatus {
     pub flaky: u64,
     /// Retries that finished tasks used.
     pub retries: u64,
+    /// How long completed tasks took, where it was asked for.
+    #[serde(flatten)]
+    pub execution_times: Option<TimeSpread>,
     /// Why tasks failed, the most frequent cause first.
     pub causes: Vec<CauseStatus>,
     /// The process that works on it.
@@ -130,6 +134,9 @@ pub struct RunningStatus {
     pub seconds: f64,
 }
 
+/// The most completed tasks whose execution times are read unasked.
+const TIMES_READ: u64 = 100_000;
+
 /// How many running tasks are named.
 const RUNNING_NAMED: usize = 50;
 
@@ -142,6 +149,20 @@ pub fn status(file: &BatchFile, detailed: bool) -> Result<BatchStatus, ActionErr
     let mut status = status_of(&store)?;
     if detailed {
         status.running_tasks = Some(running_tasks(&store)?);
+    }
+    Ok(status)
+}
+
+/// As [`status`], with the execution times of the tasks. They take a look at every task: without `detailed` they are
+/// left out where very many have completed.
+///
+/// # Errors
+/// When its file cannot be read.
+pub fn status_with_times(file: &BatchFile, detailed: bool) -> Result<BatchStatus, ActionError> {
+    let mut status = status(file, detailed)?;
+    if detailed || status.completed <= TIMES_READ {
+        let times = Store::open_read(file.clone())?.execution_times()?;
+        status.execution_times = Some(times.spread());
     }
     Ok(status)
 }
@@ -208,6 +229,7 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         },
         flaky: overview.flaky(),
         retries: overview.retries(),
+        execution_times: None,
         causes: causes(&overview),
         pid: holder.map(|holder| holder.pid),
         max_concurrent: live

@@ -107,6 +107,9 @@ impl fmt::Display for BatchStatus {
         if self.flaky > 0 {
             write!(f, " ({} flaky)", self.flaky)?;
         }
+        if let Some(spread) = self.execution_times.filter(|_| self.completed > 1) {
+            write!(f, "\nexecution time: {spread}")?;
+        }
         if let Some(rate) = self.rate.filter(|rate| *rate > 0.0) {
             write!(f, "\n{rate:.1} tasks a second")?;
             if let Some(left) = self.seconds_left {

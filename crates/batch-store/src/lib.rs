@@ -68,6 +68,7 @@ mod shape;
 mod since;
 mod spec_rows;
 mod store;
+mod times;
 mod totals;
 
 pub use add::{Added, Adding};
