@@ -25,7 +25,7 @@ impl Timestamp {
     const LAST_SECOND: u64 = 253_402_300_799;
 
     /// Without the cost of `fmt`: a row has five of them.
-    fn text<'b>(self, text: &'b mut [u8; 24]) -> &'b str {
+    fn text(self, text: &mut [u8; 24]) -> &str {
         let micros = self.0.as_micros();
         let second = (micros / 1_000_000).min(Self::LAST_SECOND);
         let (year, month, day) = civil_date(second / 86_400);

@@ -13,13 +13,7 @@ const NAMES: [&str; 3] = [
 /// Three tasks that are ended, of which two completed.
 fn ended(options: &[&str]) -> (Place, String) {
     let place = Place::new();
-    let run = [
-        "run",
-        "--function",
-        "shell",
-        "--params",
-        r#"{"script": "test {} != c"}"#,
-    ];
+    let run = ["run", "--shell", "test {} != c"];
     let ended = place
         .bex(&[&run, options, &[":::", "a", "b", "c"]].concat())
         .expect(1);
