@@ -2,12 +2,11 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 
 use batch_core::Status;
 use batch_export::{
-    AtomicFile, CauseGroup, Causes, Format, ResultWriter, Summary, TaskFilter, Totals,
-    WriterOptions, result_writer,
+    AtomicFile, Causes, Format, ResultWriter, Summary, TaskFilter, Totals, WriterOptions,
+    result_writer,
 };
 use batch_store::{BatchFile, Store};
 
@@ -151,24 +150,7 @@ pub fn summary_of(store: &Store) -> Result<Summary, ActionError> {
     totals.flaky = overview.flaky();
     totals.first_start = overview.first_start();
     totals.last_end = overview.last_end();
-    let mut groups = Vec::new();
-    for (index, found) in overview.causes.iter().enumerate() {
-        // Only so many are shown with their names.
-        let named = index < Causes::SHOWN;
-        let sample = match named {
-            true => store.task(found.sample_task)?,
-            false => None,
-        };
-        groups.push(CauseGroup {
-            cause: Arc::new(found.cause.clone()),
-            tasks: found.tasks,
-            sample_task: batch.task(found.sample_task),
-            sample_name: sample
-                .map(|record| record.spec.label().to_owned())
-                .unwrap_or_default(),
-        });
-    }
-    let causes = Causes::from_groups(groups, 0);
+    let causes = Causes::from_groups(overview.causes.iter().cloned(), 0);
     let mut summary = Summary::from_parts(batch, totals, causes);
     summary.name.clone_from(&overview.info.settings.name);
     summary.elapsed = overview.elapsed();

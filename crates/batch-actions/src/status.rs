@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use batch_core::{BatchId, Status, Time};
-use batch_export::TimeSpread;
+use batch_export::{CauseGroup, TimeSpread};
 use batch_store::{BatchFile, Holder, Overview, Selection, Store};
 use serde::Serialize;
 
@@ -78,7 +78,7 @@ pub struct BatchStatus {
     #[serde(flatten)]
     pub execution_times: Option<TimeSpread>,
     /// Why tasks failed, the most frequent cause first.
-    pub causes: Vec<CauseStatus>,
+    pub causes: Vec<CauseGroup>,
     /// The process that works on it.
     pub pid: Option<u32>,
     /// How many tasks run at once.
@@ -104,21 +104,6 @@ pub struct BatchStatus {
     /// Running tasks, where the details were asked for: the first of them. Where the executor has died, those that
     /// it was running.
     pub running_tasks: Option<Vec<RunningStatus>>,
-}
-
-/// How many tasks failed for a cause.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CauseStatus {
-    /// The cause: `c3fa21b`.
-    pub cause: String,
-    /// How many tasks.
-    pub count: u64,
-    /// The cause in words.
-    pub label: String,
-    /// A line of one of them.
-    pub sample: String,
-    /// One of them.
-    pub sample_task: String,
 }
 
 /// A task that runs.
@@ -230,7 +215,7 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         flaky: overview.flaky(),
         retries: overview.retries(),
         execution_times: None,
-        causes: causes(&overview),
+        causes: overview.causes.clone(),
         pid: holder.map(|holder| holder.pid),
         max_concurrent: live
             .and_then(|run| run.concurrency)
@@ -366,18 +351,6 @@ fn cut_short(overview: &Overview) -> Option<CutShort> {
         true => CutShort::Failure,
         false => CutShort::Time,
     })
-}
-
-fn causes(overview: &Overview) -> Vec<CauseStatus> {
-    let batch = overview.info.batch;
-    let cause = |found: &batch_store::CauseCount| CauseStatus {
-        cause: found.cause.id().to_string(),
-        count: found.tasks,
-        label: found.cause.label().to_owned(),
-        sample: found.cause.sample().to_owned(),
-        sample_task: batch.task(found.sample_task).to_string(),
-    };
-    overview.causes.iter().map(cause).collect()
 }
 
 fn running_tasks(store: &Store) -> Result<Vec<RunningStatus>, ActionError> {

@@ -35,7 +35,8 @@ pub struct TimeSpread {
 impl Default for ExecutionTimes {
     fn default() -> Self {
         Self {
-            histogram: Histogram::new(3).expect("three digits are valid"),
+            // Up to twelve days; longer ones count as that, except for the longest.
+            histogram: Histogram::new_with_bounds(1, 1 << 40, 3).expect("the bounds are valid"),
             longest: Duration::ZERO,
         }
     }

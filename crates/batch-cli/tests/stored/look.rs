@@ -87,7 +87,7 @@ fn status_tells_how_it_went_and_why_tasks_failed() {
     execution time: median DUR, 95 % within DUR, longest DUR
     1 failed, 1 cause:
       cbdfb72  1 x shell: exit code 3: oops
-               e.g. b1.2: oops
+               b1.2 Convert 7
     ");
 }
 
