@@ -94,8 +94,8 @@ fn result(csv: &str) -> String {
 #[test]
 fn long_cells_are_cut_in_every_verb_that_writes_csv() {
     let place = Place::new();
-    let script = "head -c 100000 /dev/zero | tr '\\0' x";
-    let run = ["run", "--format", "csv", "--shell", script, ":::", "a"];
+    let script = "head -c 100000 /dev/zero | tr '\\0' {}";
+    let run = ["run", "--format", "csv", "--shell", script, ":::", "x"];
     let whole_of = |cell: &str| {
         let (_, path) = cell
             .split_once("… [cut: 100,000 bytes in all, whole in ")
