@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use batch_core::{Output, Reason, Stream, shown_params};
+use batch_core::{Output, Reason, Stream};
+use batch_template::shown_params;
 use csv::WriterBuilder;
 use serde::Serialize;
 

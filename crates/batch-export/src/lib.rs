@@ -40,6 +40,7 @@
 #![forbid(unsafe_code)]
 
 mod atomic_file;
+mod cause;
 mod causes;
 mod csv;
 mod error;
@@ -57,10 +58,11 @@ mod summary;
 mod text;
 mod times;
 mod unnamed;
+mod visible;
 mod writer;
 
 pub use atomic_file::{AtomicFile, FileHandle};
-pub use batch_core::{Visible, VisibleLines};
+pub use cause::{Cause, CauseId, ParseCauseIdError};
 pub use causes::{CauseGroup, Causes, cause_of};
 pub use error::ExportError;
 pub use filter::{FilterError, TaskFilter};
@@ -73,4 +75,5 @@ pub use records::{Records, cancelled_text};
 pub use stream::copy_stream;
 pub use summary::{Summary, Totals};
 pub use times::{ExecutionTimes, TimeSpread};
+pub use visible::{Visible, VisibleLines};
 pub use writer::{ResultWriter, WriterOptions, result_writer};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use batch_actions::BatchStatus;
-use batch_core::{BatchId, CauseId, Time};
-use batch_export::CauseGroup;
+use batch_core::{BatchId, Time};
+use batch_export::{CauseGroup, CauseId};
 
 /// How a batch stood when it was last looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use batch_core::Cause;
+    use batch_export::Cause;
     use std::sync::Arc;
 
     fn causes(count: usize) -> Vec<CauseGroup> {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_core::{BatchId, Cause, CauseId, Reason, Status, Stream, TaskId, Time};
-use batch_export::{CauseGroup, cause_of};
+use batch_core::{BatchId, Reason, Status, Stream, TaskId, Time};
+use batch_export::{Cause, CauseGroup, CauseId, cause_of};
 use rusqlite::{Connection, Row};
 
 use crate::error::StoreError;

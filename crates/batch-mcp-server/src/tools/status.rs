@@ -1,8 +1,8 @@
 //! `bex_status`: how a batch is getting on, all batches, or one task.
 
 use batch_actions::{BatchStatus, Listed, State, Unreadable, list, show, status_with_times, why};
-use batch_core::shown_params;
 use batch_export::TaskRecord;
+use batch_template::shown_params;
 use serde_json::{Map, Value, json};
 
 use crate::args::Args;
