@@ -135,6 +135,6 @@ fn long_cells_are_cut_in_every_verb_that_writes_csv() {
         lost.ends_with("… [cut: 100,000 bytes in all, not kept]"),
         "{lost}"
     );
-    let refused = place.bex(&["results", "--cell-limit", "-1"]).expect(2);
+    let refused = place.bex(&["results", "--cell-limit=-1"]).expect(2);
     assert!(refused.stderr.contains("--cell-limit"), "{refused:?}");
 }
