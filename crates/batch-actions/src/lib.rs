@@ -54,6 +54,7 @@ pub use show::{TaskDetails, show, why};
 pub use standing::Standing;
 pub use start::{StartReply, start, tell_parent};
 pub use status::{
-    BatchStatus, CauseStatus, Listed, RunningStatus, State, Unreadable, list, status, status_of,
+    BatchStatus, Listed, RunningStatus, State, Unreadable, list, status, status_of,
+    status_with_times,
 };
 pub use wait::{Condition, Until, Waited, until_complete, wait, wait_while};

@@ -4,10 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use batch_core::ShortDuration;
-use batch_export::Visible;
+use batch_export::{Causes, Visible};
 
 use crate::engine::STOPPING;
-use crate::status::{BatchStatus, CauseStatus, State};
+use crate::status::{BatchStatus, State};
 
 impl State {
     /// The name: `new`, `running`, …
@@ -107,6 +107,9 @@ impl fmt::Display for BatchStatus {
         if self.flaky > 0 {
             write!(f, " ({} flaky)", self.flaky)?;
         }
+        if let Some(spread) = self.execution_times.filter(|_| self.completed > 1) {
+            write!(f, "\nexecution time: {spread}")?;
+        }
         if let Some(rate) = self.rate.filter(|rate| *rate > 0.0) {
             write!(f, "\n{rate:.1} tasks a second")?;
             if let Some(left) = self.seconds_left {
@@ -114,7 +117,10 @@ impl fmt::Display for BatchStatus {
                 write!(f, ", about {} left", ShortDuration(left))?;
             }
         }
-        fmt_causes(f, self.failed, &self.causes)?;
+        if !self.causes.is_empty() {
+            let causes = Causes::from_groups(self.causes.iter().cloned(), 0);
+            write!(f, "\n{causes}")?;
+        }
         for task in self.running_tasks.iter().flatten() {
             if self.interrupted > 0 {
                 write!(f, "\n  cut off {}  {}", task.task, Visible(&task.label))?;
@@ -133,29 +139,5 @@ impl fmt::Display for BatchStatus {
             }
         }
         Ok(())
-    }
-}
-
-fn fmt_causes(f: &mut fmt::Formatter<'_>, failed: u64, causes: &[CauseStatus]) -> fmt::Result {
-    const SHOWN: usize = 5;
-    if causes.is_empty() {
-        return Ok(());
-    }
-    let plural = if causes.len() == 1 { "" } else { "s" };
-    write!(f, "\n{failed} failed, {} cause{plural}:", causes.len())?;
-    for cause in causes.iter().take(SHOWN) {
-        let CauseStatus {
-            cause,
-            count,
-            label,
-            sample,
-            sample_task,
-        } = cause;
-        write!(f, "\n  {cause}  {count} x {}", Visible(label))?;
-        write!(f, "\n           e.g. {sample_task}: {}", Visible(sample))?;
-    }
-    match causes.len().saturating_sub(SHOWN) {
-        0 => Ok(()),
-        more => write!(f, "\n  … and {more} more"),
     }
 }

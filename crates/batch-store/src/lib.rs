@@ -68,6 +68,7 @@ mod shape;
 mod since;
 mod spec_rows;
 mod store;
+mod times;
 mod totals;
 
 pub use add::{Added, Adding};
@@ -80,7 +81,7 @@ pub use journal::{Journal, lock};
 pub use lease::{Lease, LeaseError, LeftInLease, Notice, Started};
 pub use load::LeftBehind;
 pub use loss::{Loss, Watch};
-pub use overview::{CauseCount, Overview};
+pub use overview::Overview;
 pub use own_file::{open_own, own_folder, private_folder};
 pub use query::Selection;
 pub use remove::Cleared;

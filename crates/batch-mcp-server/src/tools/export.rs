@@ -3,7 +3,7 @@
 use batch_actions::{
     ActionError, Choice, ResultsRequest, export as write_results, status as read_status,
 };
-use batch_export::{Filter, Format, WriterOptions};
+use batch_export::{Format, TaskFilter, WriterOptions};
 use batch_store::{BatchFile, Store};
 use serde_json::json;
 
@@ -40,7 +40,7 @@ pub(crate) fn export_to(
     resolve(&export.tasks, &Store::open_read(file.clone())?)?;
     let request = ResultsRequest {
         tasks: export.tasks,
-        more: Filter::default(),
+        more: TaskFilter::default(),
         options: WriterOptions::new(format),
         offset: 0,
         limit: export.limit,

@@ -1,8 +1,6 @@
 //! `bex_status`: the status of a batch, of all batches, or of one task.
 
-use batch_actions::{
-    BatchStatus, Listed, State, Unreadable, list, show, status as read_status, why,
-};
+use batch_actions::{BatchStatus, Listed, State, Unreadable, list, show, status_with_times, why};
 use batch_export::TaskRecord;
 use batch_template::shown_params;
 use serde_json::{Map, Value, json};
@@ -31,8 +29,11 @@ pub(crate) fn status(
         return one_task(session, &args, task);
     }
     let file = session.file(args.batch()?)?;
-    let status = read_status(&file, true)?;
+    let status = status_with_times(&file, true)?;
     let mut page = Page::new(DEFAULT_LIMIT, &sentence(&status));
+    if let Some(spread) = status.execution_times.filter(|_| status.completed > 1) {
+        page.line(&format!("Execution time: {spread}."));
+    }
     add_causes(&mut page, &status, CAUSES_SHOWN);
     add_running(&mut page, &status);
     add_next(&mut page, &status, &Cursor::of(&status).text());
