@@ -14,14 +14,16 @@
 
 mod add;
 mod ask;
+mod blocking;
 mod choice;
+mod clock;
 mod control;
 mod engine;
 mod error;
+mod handle_command;
 mod home;
 mod logs;
 mod merge;
-mod naming;
 mod place;
 mod remove;
 mod results;
@@ -29,28 +31,27 @@ mod retry;
 mod show;
 mod standing;
 mod start;
+mod state_reason;
 mod status;
 mod wait;
-mod words;
 
 pub use add::{AddReply, AddRequest, Target, ToRun, add, create, create_to_run};
 pub use ask::{ask, ask_executor};
 pub use choice::{Choice, Resolved, find_task};
+pub use clock::now;
 pub use control::{Control, ControlReply, Refused, Removed, Stop};
-pub use engine::{
-    Adder, Claim, Engine, EngineOptions, Finished, Mode, Room, is_output_closed, short_text,
-};
+pub use engine::{Adder, Claim, Engine, EngineOptions, Finished, Mode, Room, is_output_closed};
 pub use error::ActionError;
-pub use home::{BatchRequest, Home, default_slots, now};
+pub use home::{BatchRequest, Home, default_slots};
 pub use logs::{LogsRequest, logs};
 pub use merge::{Merged, merge};
-pub use naming::Naming;
 pub use place::place_tasks;
-pub use remove::{Pruned, prune, remove, remove_empty};
+pub use remove::{Pruned, prune, remove};
 pub use results::{ResultsRequest, export, results, summary_of, summary_of_chosen};
-pub use show::{TaskDetails, show, why};
+pub use show::{Explanation, TaskDetails, show, why};
 pub use standing::Standing;
-pub use start::{StartReply, start, tell_parent};
+pub use start::{StartFailure, StartReply, start, tell_parent};
+pub use state_reason::{MissingTasks, NextStep, Silence, StateReason};
 pub use status::{
     BatchStatus, CauseStatus, Listed, RunningStatus, State, Unreadable, list, status, status_of,
 };

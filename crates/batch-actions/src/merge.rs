@@ -13,10 +13,10 @@ use serde::Serialize;
 
 use crate::ask::obey_claimed;
 use crate::choice::Choice;
+use crate::clock::now;
 use crate::control::Control;
 use crate::engine::{Claim, Mode};
 use crate::error::ActionError;
-use crate::home::now;
 
 /// What became of the tasks of a file that was run before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

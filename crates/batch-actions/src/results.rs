@@ -12,8 +12,8 @@ use batch_export::{
 use batch_store::{BatchFile, Store};
 
 use crate::choice::Choice;
+use crate::clock::now;
 use crate::error::ActionError;
-use crate::home::now;
 use crate::standing::Standing;
 
 /// Which results, and how they are written.

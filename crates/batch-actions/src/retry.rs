@@ -9,8 +9,9 @@ use batch_export::TaskRecord;
 use batch_runtime::RunHandle;
 use batch_store::{Selection, Store};
 
+use crate::blocking::{on_store, synced};
 use crate::choice::Choice;
-use crate::control::{ControlReply, on_store, synced};
+use crate::control::ControlReply;
 use crate::error::ActionError;
 
 /// Reopens the tasks chosen, and with them those that were cancelled because of them; lets held ones go.

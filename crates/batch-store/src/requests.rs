@@ -91,7 +91,7 @@ impl Store {
     /// # Errors
     /// When it cannot be read.
     pub fn asked(&self, request: i64) -> Result<Asked, StoreError> {
-        let read = || {
+        let read = || -> rusqlite::Result<Asked> {
             let reply: Option<Option<String>> = self
                 .connection
                 .prepare_cached("SELECT reply FROM requests WHERE request = ?1")?

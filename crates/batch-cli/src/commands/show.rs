@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::args::TaskArgs;
 use crate::exit::{CliError, Exit};
+use crate::hints;
 use crate::reply::{count, print, quiet};
 
 /// So much of an output is shown; `bex logs` shows all.
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &TaskArgs) -> Result<Exit, CliError> {
     let mut document = Vec::new();
     TaskJson::new().write(&mut document, &details.record)?;
     let mut document: Value = serde_json::from_slice(&document).expect("a task is JSON");
-    document["why"] = why(&details).into();
+    document["why"] = sentence(&details).into();
     document["under_way"] = match details.under_way {
         Some((attempt, started)) => json!({ "attempt": attempt, "started_at": rfc3339(started) }),
         None => Value::Null,
@@ -40,7 +41,7 @@ pub(crate) fn run(args: &TaskArgs) -> Result<Exit, CliError> {
 /// `bex why`.
 pub(crate) fn run_why(args: &TaskArgs) -> Result<Exit, CliError> {
     let details = details(args)?;
-    let sentence = why(&details);
+    let sentence = sentence(&details);
     let reply = json!({ "task": details.record.id().to_string(), "why": sentence });
     print(args.json, &reply, || Visible(&sentence).to_string())?;
     Ok(Exit::Completed)
@@ -53,11 +54,15 @@ fn details(args: &TaskArgs) -> Result<TaskDetails, CliError> {
     Ok(show(&file, &args.task)?)
 }
 
+fn sentence(details: &TaskDetails) -> String {
+    hints::explained(&why(details), &details.batch)
+}
+
 fn text(details: &TaskDetails) -> Result<String, CliError> {
     let record = &details.record;
     let spec = &record.spec;
     let mut text = format!("{}  {}\n", record.id(), Visible(spec.label()));
-    let _ = writeln!(text, "{}", Visible(&why(details)));
+    let _ = writeln!(text, "{}", Visible(&sentence(details)));
     let _ = writeln!(
         text,
         "function   {} {}",
