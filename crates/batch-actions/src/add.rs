@@ -13,7 +13,7 @@ use crate::clock::now;
 use crate::engine::Claim;
 use crate::error::ActionError;
 use crate::home::{BatchRequest, Home, Ids};
-use crate::standing::executor_of;
+use crate::live_view::executor_of;
 
 /// Tasks to be added.
 pub struct AddRequest<'a> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use batch_core::{BatchId, FullTaskId, PlanProblem};
+use batch_core::{BatchId, Counted, FullTaskId, PlanProblem};
 use batch_export::{ExportError, FilterError};
 use batch_store::{BatchFile, BatchInfo, Holder, LeaseError, Obstacle, Store, StoreError};
 
@@ -43,7 +43,7 @@ pub enum ActionError {
         task: FullTaskId,
     },
     /// The tasks cannot be added.
-    #[error("{} with the tasks, first: {}", count(.0.len()), .0.first().map_or("", |p| p.message.as_str()))]
+    #[error("{} with the tasks, first: {}", Counted(.0.len() as u64, "problem"), .0.first().map_or("", |p| p.message.as_str()))]
     Invalid(Vec<PlanProblem>),
     /// The key belongs to a batch with other tasks.
     #[error(
@@ -244,11 +244,4 @@ fn latest_text(latest: Option<BatchId>) -> String {
 
 fn hint(help: Option<&String>) -> String {
     help.map(|help| format!("; {help}")).unwrap_or_default()
-}
-
-fn count(problems: usize) -> String {
-    match problems {
-        1 => "1 problem".to_owned(),
-        n => format!("{n} problems"),
-    }
 }

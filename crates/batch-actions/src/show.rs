@@ -3,8 +3,8 @@
 use std::fmt::{self, Write as _};
 
 use batch_core::{
-    BatchId, CancelReason, FailureKind, OnInterrupt, QueuedReason, Reason, ShortDuration, Status,
-    TaskId, Time,
+    BatchId, CancelReason, Counted, FailureKind, OnInterrupt, QueuedReason, Reason, ShortDuration,
+    Status, TaskId, Time,
 };
 use batch_export::{AttemptEnd, TaskRecord};
 use batch_store::{BatchFile, Store};
@@ -12,7 +12,7 @@ use batch_store::{BatchFile, Store};
 use crate::choice::find_task;
 use crate::clock::now;
 use crate::error::ActionError;
-use crate::standing::Standing;
+use crate::live_view::LiveView;
 use crate::state_reason::NextStep;
 use crate::status::{BatchStatus, State, status_of};
 
@@ -38,7 +38,7 @@ pub struct TaskDetails {
 pub fn show(file: &BatchFile, task: &str) -> Result<TaskDetails, ActionError> {
     let store = Store::open_read(file.clone())?;
     let id = find_task(&store, task)?;
-    let standing = Standing::of(&store)?;
+    let view = LiveView::of(&store)?;
     let mut record = store.task(id)?.ok_or_else(|| ActionError::UnknownTask {
         batch: store.batch(),
         task: task.to_owned(),
@@ -49,8 +49,8 @@ pub fn show(file: &BatchFile, task: &str) -> Result<TaskDetails, ActionError> {
         let status = store.task(need)?.map(|record| record.status);
         needs.push((need, status));
     }
-    let was_cut_off = record.status == Status::Running && standing.executor().is_none();
-    standing.show(&mut record);
+    let was_cut_off = record.status == Status::Running && view.executor().is_none();
+    view.show(&mut record);
     Ok(TaskDetails {
         record,
         was_cut_off,
@@ -151,11 +151,11 @@ fn failed_by_itself(record: &TaskRecord, label: &str) -> String {
         .attempts
         .iter()
         .filter(|attempt| attempt.end != AttemptEnd::Interrupted);
-    let attempts = plural(counted.count(), "attempt");
+    let attempts = Counted(counted.count() as u64, "attempt");
     let error = first_line(record.error.as_deref().unwrap_or("no message"));
     let mut text = format!("{label} failed after {attempts} with: {error}");
     let max = record.spec.options.max_retries;
-    let retries = plural(max as usize, "retry");
+    let retries = Counted(max.into(), "retry");
     let _ = match record.retry_count {
         used if used >= max => write!(text, "; {retries} allowed"),
         used => write!(
@@ -216,7 +216,7 @@ fn queued(details: &TaskDetails, label: &str) -> Explanation {
     let mut explained = match record.reason {
         Some(Reason::Queued(QueuedReason::WaitingForDependencies { missing })) => {
             let open = open_needs(record.batch, &details.needs);
-            let tasks = plural(missing as usize, "task");
+            let tasks = Counted(missing.into(), "task");
             format!("{label} waits for {tasks}: {open}").into()
         }
         Some(Reason::Queued(QueuedReason::Delayed { until })) => delayed(details, label, until),
@@ -323,13 +323,5 @@ fn first_line(text: &str) -> String {
     match line.char_indices().nth(200) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line.to_owned(),
-    }
-}
-
-fn plural(count: usize, what: &str) -> String {
-    match (count, what) {
-        (1, _) => format!("1 {what}"),
-        (_, "retry") => format!("{count} retries"),
-        _ => format!("{count} {what}s"),
     }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::clock::now;
 use crate::error::ActionError;
 use crate::home::Home;
-use crate::standing::Standing;
+use crate::live_view::LiveView;
 use crate::state_reason::{MissingTasks, Silence, StateReason};
 
 /// What a batch is doing.
@@ -253,11 +253,11 @@ pub fn list(home: &Home) -> Result<Vec<Listed>, ActionError> {
 /// # Errors
 /// When it cannot be read.
 pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
-    let standing = Standing::of(store)?;
-    let holder = standing.executor();
+    let view = LiveView::of(store)?;
+    let holder = view.executor();
     let overview = store.overview()?;
     let batch = store.batch();
-    let (state, reason) = state(&overview, standing.holder());
+    let (state, reason) = state(&overview, view.holder());
     let (total, open) = (overview.tasks(), overview.open());
     let live = overview.run.as_ref().filter(|_| holder.is_some());
     let info = &overview.info;
@@ -269,9 +269,9 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         timed_out: reason == Some(StateReason::TimeLimit),
         reason,
         total,
-        queued: standing.count(&overview, Status::Queued),
-        running: standing.count(&overview, Status::Running),
-        interrupted: standing.interrupted(&overview),
+        queued: view.count(&overview, Status::Queued),
+        running: view.count(&overview, Status::Running),
+        interrupted: view.interrupted(&overview),
         completed: overview.count(Status::Completed),
         failed: overview.count(Status::Failed),
         cancelled: overview.count(Status::Cancelled),

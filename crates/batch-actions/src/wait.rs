@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use crate::clock::Poll;
 use crate::error::ActionError;
-use crate::standing::holder_of;
+use crate::live_view::holder_of;
 use crate::status::{BatchStatus, State, status_of};
 
-const LOOK: Duration = Duration::from_millis(50);
+const STATUS_POLL: Duration = Duration::from_millis(50);
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub async fn wait_for<E: From<ActionError>>(
     mut enough: impl FnMut(&Store, &BatchStatus) -> Result<bool, E>,
 ) -> Result<(Waited, BatchStatus), E> {
     let store = Store::open_read(file.clone()).map_err(ActionError::from)?;
-    let poll = Poll::every(LOOK).within(timeout);
+    let poll = Poll::every(STATUS_POLL).within(timeout);
     let mut version = None;
     let mut last: Option<BatchStatus> = None;
     loop {
@@ -103,7 +103,7 @@ pub async fn wait_for<E: From<ActionError>>(
 /// # Errors
 /// When nobody writes them any more, or the file cannot be read.
 pub async fn until_complete(file: &BatchFile) -> Result<(), ActionError> {
-    let (store, poll) = (Store::open_read(file.clone())?, Poll::every(LOOK));
+    let (store, poll) = (Store::open_read(file.clone())?, Poll::every(STATUS_POLL));
     while store.info()?.origin.missing.is_some() {
         if holder_of(file)?.is_none() {
             // They may have come in between.

@@ -4,12 +4,13 @@ use std::num::NonZeroU32;
 use std::process::Command;
 
 use batch_actions::{BatchStatus, StartReply, start, status, until_complete};
+use batch_core::Counted;
 use batch_store::BatchFile;
 use serde_json::json;
 
 use crate::args::Durability;
 use crate::exit::{CliError, Exit};
-use crate::reply::{count, print};
+use crate::reply::print;
 use crate::runtime::runtime;
 
 /// Starts an executor of its own for a batch, and tells of it.
@@ -68,7 +69,7 @@ fn sentence(reply: &StartReply) -> String {
         interrupted,
         ..
     } = reply;
-    let tasks = count(*open, "task");
+    let tasks = Counted(*open, "task");
     // One that was cut off may have failed by that, and is not to do any more.
     let again = match interrupted {
         0 => String::new(),

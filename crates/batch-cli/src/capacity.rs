@@ -71,9 +71,8 @@ pub(crate) async fn follow_shortage(run: &RunHandle, screen: &Screen) {
 }
 
 fn ended(before: &batch_runtime::ShortOf) -> String {
-    let what = before.what.split(':').next().unwrap_or_default();
     format!(
-        "no longer short of {what}; running {} at once again",
-        before.asked_for
+        "no longer short of {}; running {} at once again",
+        before.what, before.asked_for
     )
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use batch_actions::{ActionError, BatchStatus, State, Waited, is_output_closed};
-use batch_core::{Status, Visible};
+use batch_core::{Counted, Status, Visible};
 use batch_input::Problem;
 use batch_process::Limit;
 use batch_runtime::{RunEnd, RunReport};
@@ -166,8 +166,10 @@ pub(crate) fn first_of<T>(problems: &[T], text: impl Fn(&T) -> String, between: 
     let shown = shown.join(between);
     match problems.len().saturating_sub(MOST_SHOWN) {
         0 => shown,
-        1 => format!("{shown}{between}… and 1 more problem"),
-        more => format!("{shown}{between}… and {more} more problems"),
+        more => format!(
+            "{shown}{between}… and {}",
+            Counted(more as u64, "more problem")
+        ),
     }
 }
 
@@ -179,10 +181,7 @@ fn advice(limit: &Limit) -> &'static str {
 }
 
 fn list(problems: &[Problem]) -> String {
-    let count = match problems.len() {
-        1 => "1 problem".to_owned(),
-        n => format!("{n} problems"),
-    };
+    let count = Counted(problems.len() as u64, "problem");
     let line = |problem: &Problem| format!("  {}", Visible(&problem.to_string()));
     let lines = first_of(problems, line, "\n");
     format!("{count} in the input; nothing was run\n{lines}")

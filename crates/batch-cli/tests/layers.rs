@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates that speak to somebody.
-const FRONT_ENDS: [&str; 4] = ["batch-cli", "batch-mcp-server", "batch-agent", "batch-mcp"];
+const FRONT_ENDS: [&str; 2] = ["batch-cli", "batch-mcp-server"];
 
 const VERBS: [&str; 27] = [
     "run",

@@ -44,6 +44,7 @@ mod canonical;
 mod catalog;
 mod cause;
 mod code_words;
+mod counted;
 mod duration;
 mod estimate;
 mod event;
@@ -75,8 +76,9 @@ pub use batch::{
     Remaining, Reopen, ReopenError, RetryPolicy, StaleClaim, StopMode, TaskView, Urgency,
 };
 pub use canonical::canonical_params;
-pub use catalog::{Catalog, ParamProblem, Suggestions, nearest};
+pub use catalog::{Catalog, ParamProblem, Suggestions, did_you_mean, nearest};
 pub use cause::{Cause, CauseId, ParseCauseIdError};
+pub use counted::Counted;
 pub use duration::{ParseDurationError, ShortDuration, duration_from_seconds, parse_duration};
 pub use event::{Event, Then};
 pub use fill::{

@@ -294,10 +294,12 @@ mod tests {
     use std::os::fd::AsFd;
     use std::path::Path;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use proptest::prelude::*;
 
     use super::*;
+    use crate::capture_limits::CaptureLimits;
 
     fn capture(folder: &Path, in_memory: usize) -> (Capture, io::PipeWriter) {
         let (reader, writer) = io::pipe().unwrap();

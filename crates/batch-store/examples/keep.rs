@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let now = Time::from_micros(1_000);
     let claim = batch.claim(now).ok_or("one task is ready")?;
-    let done = Outcome::Completed(Arc::new(Output::default()));
+    let done = Outcome::Completed(Some(Arc::new(Output::default())));
     batch.report(claim.token, done, &mut |_, _, _| None, now)?;
     let mut events = Vec::new();
     batch.take_events(&mut events);

@@ -34,8 +34,8 @@ const SLOT: usize = 8;
 /// No more slots are read than this many bytes hold.
 const MOST: u64 = 8 << 20;
 
-/// So long one waits for somebody who works on a batch under another name to notice it and stop.
-const ELSEWHERE: Duration = Duration::from_secs(10);
+/// How long to wait for whoever works on a batch under another name to notice it and stop.
+const ELSEWHERE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The right to work on a batch. Given up when dropped, and by the end of the process in any case.
 #[derive(Debug)]
@@ -356,7 +356,7 @@ fn holder_of(batch: &BatchFile, database: &Inode) -> Result<Option<Holder>, Stor
 /// Waits until nobody works on a batch under another name, or with a lease that was removed: what that process
 /// knows of the batch is not in the files here.
 pub(crate) fn wait_until_here(batch: &BatchFile, database: &Inode) -> Result<(), StoreError> {
-    let until = Instant::now() + ELSEWHERE;
+    let until = Instant::now() + ELSEWHERE_TIMEOUT;
     loop {
         let is_ours = database.is_ours();
         let elsewhere = |holder: &Holder| !is_ours && *holder == Holder::default();

@@ -84,7 +84,7 @@ pub use load::LeftBehind;
 pub use overview::{CauseCount, Overview};
 pub use own_file::{open_own, own_folder, private_folder};
 pub use remove::Cleared;
-pub use requests::{Asked, StoredRequest};
+pub use requests::{RequestState, StoredRequest};
 pub use runs::{EndCause, EndRun, Heartbeat, Run};
 pub use schema::{APPLICATION_ID, Durability, VERSION};
 pub use selection::Selection;

@@ -19,11 +19,11 @@ use crate::spec_rows::{SPEC_COLUMNS, SPEC_WIDTH, SpecReader, SpecRow};
 use crate::store::Store;
 use crate::totals;
 
-/// So many events are handed on at once.
-const HANDFUL: usize = 4_096;
+/// How many events are handed on together.
+const CHUNK: usize = 4_096;
 
 /// A server may ask for a longer delay than the task's own rules have.
-const LONGEST_WISH: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_SERVER_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What an earlier run left behind.
 #[derive(Clone, Debug, Default)]
@@ -267,7 +267,13 @@ impl Loader<'_> {
     /// Whether a retry may be as far away as it is said to be. After the clock was set back it may lie years
     /// ahead; then the task waits no longer.
     fn is_plausible(&self, until: Time, spec: &SpecRow) -> bool {
-        until.since(self.now) <= spec.spec.options.retry.max.saturating_add(LONGEST_WISH)
+        until.since(self.now)
+            <= spec
+                .spec
+                .options
+                .retry
+                .max
+                .saturating_add(LONGEST_SERVER_DELAY)
     }
 
     /// A task that only the lease knows to have started. That what it depends on had completed may be off the
@@ -324,7 +330,7 @@ impl Loader<'_> {
     fn restore(&mut self, past: Past) {
         self.batch.restore(past, self.now);
         self.batch.take_events(&mut self.events);
-        if self.events.len() >= HANDFUL {
+        if self.events.len() >= CHUNK {
             self.give_out();
         }
     }

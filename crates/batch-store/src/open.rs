@@ -31,7 +31,7 @@ const FEW_LOG_PAGES: u64 = 256;
 const PAGE: u64 = 4_096;
 
 /// So often is looked how a file can be read, as those who write it come and go.
-const LOOKS: usize = 10;
+const OPEN_TRIES: usize = 10;
 
 /// Opens a file to read and write, or to read only.
 pub(crate) fn open(
@@ -137,7 +137,7 @@ fn open_unwritable(file: &BatchFile, durability: Durability) -> Result<Connectio
             return opened;
         }
         // Whoever wrote it has just come or gone, with the log; or we may not read that.
-        if looks == LOOKS {
+        if looks == OPEN_TRIES {
             let denied = io::Error::from(io::ErrorKind::PermissionDenied);
             let [log, _] = file.log_and_index();
             let path = match log.exists() {

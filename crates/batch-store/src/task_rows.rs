@@ -105,7 +105,7 @@ impl TaskRows {
     }
 
     /// The row of the options of the task at a place, made where there is none.
-    fn options(
+    pub(crate) fn options(
         &mut self,
         connection: &Connection,
         options: &Arc<TaskOptions>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch_actions::{
-    ActionError, Control, Engine, State, StateReason, Stop, Until, Waited, ask, status, wait,
+    ActionError, Control, Engine, State, StateReason, Stop, Until, Waited, request, status, wait,
 };
 use batch_store::{BatchFile, LeaseNote, Store, lock};
 
@@ -99,7 +99,7 @@ fn a_full_disk_passes_no_requests_on_and_says_so() {
         let disk = FullDisk::of(&engine);
         let run = attend(engine);
         is_told(&file).await;
-        let refused = ask(&file, Control::Resume).await.unwrap_err();
+        let refused = request(&file, Control::Resume).await.unwrap_err();
         assert!(matches!(refused, ActionError::NotNow { .. }), "{refused}");
         disk.end();
         let (waited, status) = wait(&file, Until::Done, Some(Duration::from_secs(60)))

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use batch_actions::{
     ActionError, AddReply, AddRequest, BatchRequest, Home, Target, add, place_tasks, status,
 };
-use batch_core::{BatchSettings, Json, TaskOptions, TaskSpec};
+use batch_core::{BatchSettings, Counted, Json, TaskOptions, TaskSpec};
 use batch_input::{CommandTemplate, FileSettings, ItemTemplate, Items, TaskFile, TaskStream};
 use batch_runtime::Registry;
 use batch_store::{BatchFile, Origin};
@@ -14,7 +14,7 @@ use crate::args::AddArgs;
 use crate::exit::{CliError, Exit};
 use crate::functions::Functions;
 use crate::hints::{self, Naming};
-use crate::reply::{count, print, tell};
+use crate::reply::{print, tell};
 use crate::request::{
     current_folder, read_file, same_everywhere, settings_of, tell_problems, texts,
 };
@@ -186,7 +186,7 @@ fn ids(reply: &AddReply) -> String {
 
 fn sentence(reply: &AddReply) -> Result<String, CliError> {
     let (batch, naming) = (&reply.batch, Naming::new(&reply.batch, &reply.file));
-    let added = count(reply.added.into(), "task");
+    let added = Counted(reply.added.into(), "task");
     let there = match reply.existing {
         0 => String::new(),
         n => format!(", {n} there already"),

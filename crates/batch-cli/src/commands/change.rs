@@ -1,12 +1,13 @@
 //! Verbs that have something done to a batch by whoever works on it: `cancel`, `retry`, `clear`, `pause`, `set`.
 
 use batch_actions::{Control, ControlReply, Home, status};
+use batch_core::Counted;
 use batch_store::BatchFile;
 
 use crate::args::{BatchArgs, ChangeArgs, ChoiceArgs, PlainArgs, SetArgs};
 use crate::exit::{CliError, Exit};
 use crate::hints::Naming;
-use crate::reply::{count, print, tell};
+use crate::reply::{print, tell};
 use crate::request_change::request_change;
 
 /// `bex cancel`.
@@ -19,7 +20,7 @@ pub(crate) fn cancel(args: &ChangeArgs) -> Result<Exit, CliError> {
     let file = batch_of(&args.batch, &args.choice)?;
     let reply = request_change(&file, Control::Cancel { tasks })?;
     reply_with(args.json, &reply, |n| {
-        format!("{} cancelled", count(n, "task"))
+        format!("{} cancelled", Counted(n, "task"))
     })
 }
 
@@ -29,7 +30,7 @@ pub(crate) fn retry(args: &ChangeArgs) -> Result<Exit, CliError> {
     let tasks = args.choice.choice();
     let reply = request_change(&file, Control::Retry { tasks })?;
     let exit = reply_with(args.json, &reply, |n| {
-        format!("{} queued again", count(n, "task"))
+        format!("{} queued again", Counted(n, "task"))
     })?;
     let status = status(&file, false)?;
     if !args.json && reply.changed > 0 && status.pid.is_none() {
@@ -57,7 +58,7 @@ pub(crate) fn clear(args: &ChangeArgs) -> Result<Exit, CliError> {
         let each: Vec<String> = each
             .map(|(count, what)| format!("{count} {what}"))
             .collect();
-        let told = format!("{} cleared", count(n, "finished task"));
+        let told = format!("{} cleared", Counted(n, "finished task"));
         match each.is_empty() {
             true => told,
             false => format!("{told}: {}", each.join(", ")),
@@ -104,7 +105,7 @@ pub(crate) fn set(args: &SetArgs) -> Result<Exit, CliError> {
             max_concurrent: reply.max_concurrent,
             ..request_change(&file, Control::SetPriority { tasks, priority })?
         };
-        let tasks = count(reply.changed, "task");
+        let tasks = Counted(reply.changed, "task");
         said.push(format!("{tasks} of priority {priority} now"));
     }
     reply_with(args.json, &reply, |_| said.join(", "))

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use batch_actions::{
-    ActionError, BatchStatus, Claim, Control, ControlReply, Home, State, Until, ask_executor,
+    ActionError, BatchStatus, Claim, Control, ControlReply, Home, State, Until, request_executor,
     status, status_of, wait,
 };
 use batch_export::Format;
@@ -149,9 +149,9 @@ async fn go_on(
     slots: Option<NonZeroU32>,
 ) -> Result<Option<ControlReply>, ActionError> {
     if let Some(max_concurrent) = slots {
-        ask_executor(file, Control::SetConcurrency { max_concurrent }).await?;
+        request_executor(file, Control::SetConcurrency { max_concurrent }).await?;
     }
-    ask_executor(file, Control::Resume).await
+    request_executor(file, Control::Resume).await
 }
 
 fn is_stopping(file: &BatchFile) -> Result<bool, CliError> {

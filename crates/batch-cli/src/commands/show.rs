@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 
 use batch_actions::{Home, TaskDetails, show, why};
 use batch_core::{
-    Priority, ShortDuration, Stream, TaskOptions, TaskSpec, shown_params, shown_result,
+    Counted, Priority, ShortDuration, Stream, TaskOptions, TaskSpec, shown_params, shown_result,
 };
 use batch_export::{AttemptEnd, AttemptRecord, TaskJson, Visible, VisibleLines, rfc3339};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::args::TaskArgs;
 use crate::exit::{CliError, Exit};
 use crate::hints;
-use crate::reply::{count, print, quiet};
+use crate::reply::{print, quiet};
 
 /// So much of an output is shown; `bex logs` shows all.
 const SHOWN: usize = 2_000;
@@ -95,7 +95,7 @@ fn text(details: &TaskDetails) -> Result<String, CliError> {
     }
     for (name, stream) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
         if !stream.is_empty() {
-            let _ = writeln!(text, "{name} ({}):", count(stream.len(), "byte"));
+            let _ = writeln!(text, "{name} ({}):", Counted(stream.len(), "byte"));
             for line in tail(stream)?.lines() {
                 let _ = writeln!(text, "  {}", Visible(line));
             }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use batch_actions::{Control, Home, Stop, Until, Waited, status, wait};
+use batch_core::Counted;
 
 use crate::args::StopArgs;
 use crate::exit::{CliError, Exit};
 use crate::hints::{self, Naming};
-use crate::reply::{count, print};
+use crate::reply::print;
 use crate::request_change::request_change;
 use crate::runtime::runtime;
 
@@ -55,7 +56,7 @@ pub(crate) fn run(args: &StopArgs) -> Result<Exit, CliError> {
                 format!("{batch} was told to stop, but {why}")
             }
             _ => {
-                let left = count(status.queued, "task");
+                let left = Counted(status.queued, "task");
                 format!(
                     "{batch} is {}; {left} left (bex resume {naming})",
                     status.state

@@ -3,14 +3,14 @@
 use std::io::{self, IsTerminal};
 
 use batch_actions::{ActionError, Choice, Home, ResultsRequest, export, status, summary_of_chosen};
-use batch_core::Status;
+use batch_core::{Counted, Status};
 use batch_export::{Filter, Format, WriterOptions};
 use batch_store::Store;
 use serde_json::json;
 
 use crate::args::{ExportArgs, ResultsArgs, WantedArgs};
 use crate::exit::{CliError, Exit};
-use crate::reply::{count, print, tell};
+use crate::reply::{print, tell};
 use crate::whole_results::print_results;
 
 /// `bex results`.
@@ -66,7 +66,7 @@ pub(crate) fn write(args: &ExportArgs) -> Result<Exit, CliError> {
     let reply =
         json!({ "file": path, "format": format.name(), "tasks": written, "causes": causes });
     print(args.json, &reply, || {
-        format!("{} written to {}", count(written, "task"), path.display())
+        format!("{} written to {}", Counted(written, "task"), path.display())
     })?;
     if !args.json && !summary.causes().is_empty() {
         // Rows of a table have no place for it.

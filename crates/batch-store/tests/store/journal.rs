@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::common::{Bench, completed, failed};
 use crate::ops::{apply, drain, op};
 use batch_core::{Batch, Failure, Outcome, Priority, QueuedReason, Status, TaskId, TaskSpec, Time};
-use batch_store::{Selection, lock};
+use batch_store::{EndCause, Selection, lock};
 use proptest::prelude::*;
 
 fn completed_attempts(bench: &Bench) -> HashMap<TaskId, usize> {

@@ -1,4 +1,4 @@
-//! Having something done to a batch: [`ask`], by whoever works on it, or by ourselves when nobody does.
+//! Having something done to a batch: [`request`], by whoever works on it, or by ourselves when nobody does.
 //!
 //! There is no daemon to ask. When an executor has the lease, the request goes into the file and the executor
 //! answers it; otherwise this process takes the lease for a moment and obeys the request itself, through the
@@ -9,7 +9,7 @@ use std::time::Duration;
 use batch_process::{Signal, boot_id, end_run, signal_process};
 use batch_runtime::{Registry, RunReport};
 use batch_store::{
-    Asked, BatchFile, Durability, Holder, Lease, LeaseNote, Obstacle, Store, StoreError,
+    BatchFile, Durability, Holder, Lease, LeaseNote, Obstacle, RequestState, Store, StoreError,
 };
 
 use crate::clock::{Poll, now};
@@ -19,31 +19,31 @@ use crate::error::ActionError;
 use crate::state_reason::Silence;
 
 /// How long an executor may take to answer. It needs some seconds to load a batch with millions of tasks.
-const PATIENCE: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long it may take before we look whether it is for want of room on the disk, or because of another program.
-const OBSTACLE_PATIENCE: Duration = Duration::from_secs(1);
+const OBSTACLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Who is to be stopped is told by a signal when another program has held the file for so long.
-const STOP_PATIENCE: Duration = Duration::from_secs(3);
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Whoever asks for anything else waits so long for that program.
-const BUSY_PATIENCE: Duration = Duration::from_secs(30);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long the end of a process may take that was killed.
-const KILL_PATIENCE: Duration = Duration::from_secs(10);
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
-const LOOK: Duration = Duration::from_millis(5);
+const ANSWER_POLL: Duration = Duration::from_millis(5);
 
 /// Has something done to a batch. Dropped before it is done, the request is taken back where that is still
 /// possible.
 ///
 /// # Errors
 /// When it is refused, or the file cannot be used.
-pub async fn ask(file: &BatchFile, control: Control) -> Result<ControlReply, ActionError> {
-    let poll = Poll::every(LOOK).within(PATIENCE);
+pub async fn request(file: &BatchFile, control: Control) -> Result<ControlReply, ActionError> {
+    let poll = Poll::every(ANSWER_POLL).within(ANSWER_TIMEOUT);
     loop {
-        if let Some(reply) = ask_executor(file, control.clone()).await? {
+        if let Some(reply) = request_executor(file, control.clone()).await? {
             return Ok(reply);
         }
         match alone(file, control.clone()).await {
@@ -58,11 +58,11 @@ pub async fn ask(file: &BatchFile, control: Control) -> Result<ControlReply, Act
 ///
 /// # Errors
 /// When it is refused, or the file cannot be used.
-pub async fn ask_executor(
+pub async fn request_executor(
     file: &BatchFile,
     control: Control,
 ) -> Result<Option<ControlReply>, ActionError> {
-    let poll = Poll::every(LOOK).within(PATIENCE);
+    let poll = Poll::every(ANSWER_POLL).within(ANSWER_TIMEOUT);
     loop {
         match Lease::holder(file)? {
             None => return Ok(None),
@@ -72,7 +72,7 @@ pub async fn ask_executor(
                 // What it keeps of the file it keeps from us as well: nothing is written.
                 Some(silence) => return without_life(file, &control, &holder, silence).await,
                 None => {
-                    if let Some(reply) = ask_holder(file, &control, &holder).await? {
+                    if let Some(reply) = request_holder(file, &control, &holder).await? {
                         return reply.map(Some).map_err(ActionError::from);
                     }
                 }
@@ -85,12 +85,12 @@ pub async fn ask_executor(
 }
 
 /// Asks by the file. `None` when the executor ended or fell silent before it answered: nothing was done then.
-async fn ask_holder(
+async fn request_holder(
     file: &BatchFile,
     control: &Control,
     holder: &Holder,
 ) -> Result<Option<Answer>, ActionError> {
-    let poll = Poll::every(LOOK);
+    let poll = Poll::every(ANSWER_POLL);
     let mut request = match Request::put(file, control).await? {
         Ok(request) => request,
         // It may stand still in the middle of writing.
@@ -98,23 +98,23 @@ async fn ask_holder(
         Err(obstacle) => return by_signal(file, control, holder, obstacle, false).map(Some),
     };
     loop {
-        match request.store.asked(request.number)? {
-            Asked::Answered(reply) => {
+        match request.store.request_state(request.number)? {
+            RequestState::Answered(reply) => {
                 request.waits = false;
                 return Ok(Some(serde_json::from_str(&reply).unwrap_or_else(|error| {
                     let what = format!("the answer is not understood: {error}");
                     Err(Refusal::Other(what))
                 })));
             }
-            Asked::Dropped => return Ok(None),
-            Asked::Open => {}
+            RequestState::Dropped => return Ok(None),
+            RequestState::Open => {}
         }
         let there = Lease::holder(file)?;
         let gone = there.is_none();
         let silent = there.as_ref().is_some_and(|now| now.silence().is_some());
         let told = there.and_then(|holder| obstacle_in(&holder));
-        let told = told.filter(|_| !silent && poll.elapsed() > OBSTACLE_PATIENCE);
-        if gone || silent || told.is_some() || poll.elapsed() > PATIENCE {
+        let told = told.filter(|_| !silent && poll.elapsed() > OBSTACLE_TIMEOUT);
+        if gone || silent || told.is_some() || poll.elapsed() > ANSWER_TIMEOUT {
             match (request.take_back()?, told) {
                 (TakenBack::Done | TakenBack::NotNow(_), _) if silent => return Ok(None),
                 // It has just been answered or dropped: the next look tells.
@@ -162,7 +162,7 @@ async fn without_life(
         });
     }
     // Its guardian ends what it leaves, unless that stands still as well.
-    let poll = Poll::every(LOOK).within(KILL_PATIENCE);
+    let poll = Poll::every(ANSWER_POLL).within(KILL_TIMEOUT);
     while Lease::holder(file)?.is_some_and(|now| now.mark == holder.mark) && poll.again().await {}
     end_run(&holder.mark, Duration::ZERO).await;
     Ok(Some(ControlReply::default()))
@@ -190,16 +190,16 @@ impl Request {
         file: &BatchFile,
         control: &Control,
     ) -> Result<Result<Self, Obstacle>, ActionError> {
-        let patience = match control.is_stop() {
-            true => STOP_PATIENCE,
-            false => BUSY_PATIENCE,
+        let limit = match control.is_stop() {
+            true => STOP_TIMEOUT,
+            false => BUSY_TIMEOUT,
         };
-        let poll = Poll::every(LOOK).within(patience);
+        let poll = Poll::every(ANSWER_POLL).within(limit);
         let mut store = Store::open(file.clone(), Durability::Full)?;
         store.wait_briefly()?;
         let body = serde_json::to_string(control).expect("requests are JSON");
         loop {
-            let error = match store.ask(&body, now()) {
+            let error = match store.add_request(&body, now()) {
                 Ok(number) => {
                     return Ok(Ok(Self {
                         store,
@@ -307,7 +307,7 @@ fn obstacle_of(report: &RunReport) -> Option<Obstacle> {
 }
 
 /// Obeys requests on a batch that this process has claimed, one after the other.
-pub(crate) async fn obey_claimed(
+pub(crate) async fn handle_claimed(
     mut claim: Claim,
     controls: impl IntoIterator<Item = Control>,
 ) -> Result<Claim, ActionError> {
@@ -343,7 +343,7 @@ fn no_answer(file: &BatchFile, holder: Holder) -> ActionError {
         Ok(store) => ActionError::NoAnswer {
             batch: store.batch(),
             holder: Box::new(holder),
-            seconds: PATIENCE.as_secs(),
+            seconds: ANSWER_TIMEOUT.as_secs(),
         },
         Err(error) => error.into(),
     }
