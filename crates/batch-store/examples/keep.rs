@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use batch_core::{Batch, BatchId, BatchSettings, Outcome, Output, RunId, Status, TaskSpec, Time};
+use batch_core::{
+    Batch, BatchId, BatchSettings, Outcome, Output, RunId, Status, TaskSpec, Time, no_retries,
+};
 use batch_store::{
     BatchFile, Durability, EndCause, Holder, Journal, LeftBehind, NewBatch, Origin, Store, lock,
 };
@@ -30,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let now = Time::from_micros(1_000);
     let claim = batch.claim(now).ok_or("one task is ready")?;
     let done = Outcome::Completed(Some(Arc::new(Output::default())));
-    batch.report(claim.token, done, &mut |_, _, _| None, now)?;
+    batch.report(claim.token, done, &mut no_retries, now)?;
     let mut events = Vec::new();
     batch.take_events(&mut events);
     journal.take(&events);

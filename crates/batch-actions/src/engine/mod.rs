@@ -15,6 +15,7 @@
 mod acquire;
 mod journal_sink;
 mod options;
+mod reader;
 mod room;
 mod seen;
 mod start;

@@ -4,10 +4,10 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use batch_core::{Batch, ClaimToken, Output, RunId, StopMode, TaskId, TaskSpec};
+use batch_core::{Batch, ClaimToken, RunId, StopMode, TaskSpec};
 use batch_export::ExportError;
 use batch_process::{Leftover, OutputRoom};
-use batch_runtime::{Executor, ResultSource, RunEnd, RunHandle, RunReport, SourceError, StartLog};
+use batch_runtime::{Executor, RunEnd, RunHandle, RunReport, StartLog};
 use batch_store::{
     BatchFile, BatchInfo, Durability, EndCause, Journal, Lease, LeftInLease, Started, Store,
     StoreError, Watch, lock,
@@ -16,6 +16,7 @@ use batch_store::{
 use super::acquire::{Claim, acquire, restore};
 use super::journal_sink::{Ending, JournalSink};
 use super::options::{EngineOptions, Mode};
+use super::reader::{Reader, Results};
 use super::room::Room;
 use super::seen::Seen;
 use crate::clock::now;
@@ -27,7 +28,7 @@ pub struct Engine {
     /// The connection that writes, shared with the journal.
     pub(super) store: Arc<Mutex<Store>>,
     /// A connection that reads, and so never waits for those who write.
-    pub(super) reader: Arc<Mutex<Store>>,
+    pub(super) reader: Arc<Reader>,
     pub(super) file: BatchFile,
     pub(super) lease: Lease,
     pub(super) watch: Mutex<Watch>,
@@ -120,7 +121,7 @@ impl Engine {
         }
         let ending = Arc::new(Ending::default());
         let seen = Seen::new(&batch, feeding, max_concurrent.is_none());
-        let reader = Arc::new(Mutex::new(Store::open_read(file.clone())?));
+        let reader = Arc::new(Reader::new(file.clone()));
         let outputs = Arc::clone(&room) as Arc<dyn OutputRoom>;
         let executor = Executor::new(registry(&file.folder(), outputs))
             .with_ids(info.batch, RunId(run_id))
@@ -363,23 +364,6 @@ pub fn is_output_closed(report: &RunReport) -> bool {
     let error = report.sink_error.as_ref();
     let error = error.and_then(|error| error.0.downcast_ref::<ExportError>());
     error.is_some_and(ExportError::is_broken_pipe)
-}
-
-/// Results of tasks that completed before, from the file.
-struct Results(Arc<Mutex<Store>>);
-
-impl ResultSource for Results {
-    fn result(&mut self, task: TaskId) -> Result<Option<Arc<Output>>, SourceError> {
-        lock(&self.0).result_of(task).map_err(unread)
-    }
-
-    fn find(&mut self, id: &str) -> Result<Option<TaskId>, SourceError> {
-        lock(&self.0).find(id).map_err(unread)
-    }
-}
-
-fn unread(error: StoreError) -> SourceError {
-    SourceError(Box::new(error))
 }
 
 /// Notes in the lease what is about to start.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use batch_core::TaskId;
 use batch_store::{EndRun, Heartbeat, Store, StoreError, StoredRequest, lock};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::options::Mode;
 use super::seen::Seen;
@@ -75,12 +75,13 @@ impl Engine {
     }
 
     async fn look_until_over(&self) -> Result<(), ActionError> {
-        let mut looks = interval(FILE_POLL);
+        // What was in the file when the work began was loaded; the end of the run finds what came since.
+        let mut looks = interval_at(Instant::now() + FILE_POLL, FILE_POLL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let over = self.run.wait();
         tokio::pin!(over);
         let mut short = self.run.shortage();
-        let mut may_end = false;
+        let mut may_end = !self.seen.lock().await.feeding;
         loop {
             tokio::select! {
                 biased;
@@ -124,8 +125,10 @@ impl Engine {
             };
             on_its_thread(note).await?;
         }
-        self.seen.lock().await.feeding = false;
-        self.nudge.notify_one();
+        let was_feeding = std::mem::take(&mut self.seen.lock().await.feeding);
+        if was_feeding {
+            self.nudge.notify_one();
+        }
         Ok(())
     }
 
@@ -136,9 +139,12 @@ impl Engine {
     pub async fn look(&self) -> Result<(), ActionError> {
         let mut seen = self.seen.lock().await;
         self.answer(&mut seen).await?;
-        self.admit(&mut seen).await?;
         loop {
-            let requests = lock(&self.reader).requests_after(seen.last_request)?;
+            // Each time, so that what was added before a request is seen before it.
+            self.admit(&mut seen).await?;
+            let requests = self
+                .reader
+                .read(|store| store.requests_after(seen.last_request))?;
             if requests.is_empty() {
                 break;
             }
@@ -156,7 +162,9 @@ impl Engine {
 
     async fn admit(&self, seen: &mut Seen) -> Result<(), ActionError> {
         loop {
-            let tasks = lock(&self.reader).added_since(seen.next_task, CHUNK)?;
+            let tasks = self
+                .reader
+                .read(|store| store.added_since(seen.next_task, CHUNK))?;
             if tasks.is_empty() {
                 return Ok(());
             }
