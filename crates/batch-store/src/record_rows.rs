@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use batch_core::{
-    Cause, CauseId, Json, Output, ProcessEnd, QueuedReason, Reason, Status, Stream, TaskId,
-    UnknownName,
+    Json, Output, ProcessEnd, QueuedReason, Reason, Status, Stream, TaskId, UnknownName,
 };
 use batch_export::{AttemptEnd, AttemptRecord, TaskRecord};
+use batch_export::{Cause, CauseId};
 use rusqlite::Row;
 
 use crate::error::RowError;

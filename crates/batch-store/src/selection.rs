@@ -1,6 +1,7 @@
 //! Which tasks are read: [`Selection`].
 
-use batch_core::{CauseId, Status, TaskId};
+use batch_core::{Status, TaskId};
+use batch_export::CauseId;
 
 use crate::record_rows::STATE_COLUMNS;
 use crate::spec_rows::SPEC_COLUMNS;

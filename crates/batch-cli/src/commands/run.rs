@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 
 use batch_actions::{AddReply, BatchRequest, Home, State, ToRun, create_to_run, status};
-use batch_core::{BatchSettings, TaskSpec, variables};
+use batch_core::{BatchSettings, TaskSpec};
 use batch_export::Format;
 use batch_process::{ControlSignal, ControlSignals, suspend};
 use batch_store::{BatchFile, Durability, Origin};
+use batch_template::variables;
 use tokio::sync::oneshot;
 
 use crate::args::RunArgs;
