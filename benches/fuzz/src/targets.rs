@@ -9,7 +9,6 @@ use std::process::Command;
 use std::sync::Arc;
 
 use batch_actions::Home;
-use batch_agent::{Agent, AgentConfig, CallContext};
 use batch_core::{
     Batch, BatchId, BatchSettings, Condition, FailureKind, FullTaskId, Json, Plan, RunId,
     ShortDuration, TaskOptions, TaskSpec, Time, parse_duration,
@@ -21,12 +20,13 @@ use batch_input::{
     CommandTemplate, Format, ItemTemplate, Items, ReadOptions, RowTemplate, SavedTemplate,
     ShellTemplate, TaskFile, TaskStream, read_tasks,
 };
+use batch_mcp_client::ToolServers;
+use batch_mcp_server::{Agent, AgentConfig, CallContext};
 use batch_runtime::Registry;
 use batch_store::{
     Adding, BatchFile, Durability, LeftBehind, NewBatch, Origin, Selection, Store, StoreError,
 };
 use batch_template::{Template, canonical_params};
-use batch_tools::ToolServers;
 
 /// Takes in an input; it must not panic.
 type Check = Box<dyn FnMut(&[u8])>;

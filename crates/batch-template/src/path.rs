@@ -86,7 +86,8 @@ pub fn follow<'v>(value: &'v Value, path: &[Segment]) -> Result<&'v Value, Strin
 /// The step of the path that leads nowhere.
 ///
 /// ```
-/// use batch_core::{Json, Segment};
+/// use batch_core::Json;
+/// use batch_template::Segment;
 /// let document = Json::parse(r#"{"a": [1, {"b": 2}]}"#).unwrap();
 /// let path = [Segment::Field("a".into()), Segment::Index(1)];
 /// assert_eq!(part(&document, &path), Ok(r#"{"b": 2}"#));

@@ -1,7 +1,7 @@
 //! The server as a client on a pair of streams sees it: the lifecycles, what is an error and of which kind, resources.
 
 use crate::place::{Client, agent, make_batch};
-use batch_mcp::serve_stream;
+use batch_mcp_server::serve_stream;
 use rmcp::ServiceExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -1,6 +1,6 @@
 //! Wrong calls: each is answered with the argument that is wrong and a right call.
 
-use batch_agent::Limits;
+use batch_mcp_server::Limits;
 use serde_json::{Value, json};
 
 use crate::place::Place;

@@ -15,7 +15,7 @@ use crate::servers::ToolServers;
 /// use std::sync::Arc;
 /// use batch_core::Catalog;
 /// use batch_runtime::Registry;
-/// use batch_tools::{ToolServers, with_tools};
+/// use batch_mcp_client::{ToolServers, with_tools};
 ///
 /// let registry = with_tools(Registry::new(), Arc::new(ToolServers::none()));
 /// assert_eq!(registry.functions(), ["tool"]);

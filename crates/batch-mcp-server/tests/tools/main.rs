@@ -1,6 +1,6 @@
-//! The tools as an agent meets them: a new [`Agent`](batch_agent::Agent) for every call, as a client that starts a
+//! The tools as an agent meets them: a new [`Agent`](batch_mcp_server::Agent) for every call, as a client that starts a
 //! server for each would have it, and real executors. Those are the example `executor`, which cargo builds with the
-//! tests: `cargo test -p batch-agent`.
+//! tests: `cargo test -p batch-mcp-server`.
 
 mod control;
 mod executor;

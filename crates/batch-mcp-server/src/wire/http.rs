@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use batch_agent::Agent;
+use crate::Agent;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
@@ -20,8 +20,8 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use tokio::net::TcpListener;
 use tower_service::Service;
 
-use crate::line::Closing;
-use crate::server::Server;
+use crate::wire::line::Closing;
+use crate::wire::server::Server;
 
 /// How the server is reached.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ use rmcp::model::{
 use rmcp::service::{RequestContext, RoleServer};
 use serde_json::{Map, Value, json};
 
-use crate::server::{Call, Server, result};
+use crate::wire::server::{Call, Server, result};
 
 /// A batch that is done by then is answered at once.
 const SHORT_WAIT: Duration = Duration::from_secs(2);

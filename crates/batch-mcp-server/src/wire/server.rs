@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_agent::{Agent, Answer, CallContext};
+use crate::{Agent, Answer, CallContext};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ContentBlock,
     CustomRequest, CustomResult, ErrorCode, GetTaskParams, GetTaskResult, Implementation,
@@ -17,8 +17,8 @@ use rmcp::{ErrorData, ServerHandler};
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
-use crate::line::Closing;
-use crate::tasks;
+use crate::wire::line::Closing;
+use crate::wire::tasks;
 
 /// What answers the calls of one client. Holds nothing of the batches.
 #[derive(Clone)]

@@ -165,7 +165,7 @@ fn a_start_while_it_runs_changes_the_run() {
     let task = json!({ "function": "shell", "params": { "script": script } });
     call(json!({ "action": "add_batch", "tasks": [task, task] }));
     let agent = place.agent();
-    let context = batch_agent::CallContext::default();
+    let context = batch_mcp_server::CallContext::default();
     // Nobody waits for this start.
     context.cancel();
     let start = json!({ "action": "start", "max_concurrent": 1 });

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use batch_agent::CallContext;
+use batch_mcp_server::CallContext;
 use serde_json::json;
 
 use crate::place::{Place, WAIT, count};

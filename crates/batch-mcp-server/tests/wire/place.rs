@@ -6,9 +6,9 @@ use std::process::Command;
 use std::sync::Arc;
 
 use batch_actions::{BatchRequest, Home, create};
-use batch_agent::{Agent, AgentConfig, Limits};
 use batch_core::{BatchSettings, Plan};
-use batch_mcp::{ServeError, serve_stream};
+use batch_mcp_server::{Agent, AgentConfig, Limits};
+use batch_mcp_server::{ServeError, serve_stream};
 use batch_runtime::Registry;
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use batch_actions::{BatchRequest, Home, create};
-use batch_agent::{Agent, AgentConfig, Answer, CallContext, Limits};
 use batch_core::{BatchSettings, Plan};
 use batch_handlers::{HandlerConfig, standard_registry};
+use batch_mcp_server::{Agent, AgentConfig, Answer, CallContext, Limits};
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
@@ -209,7 +209,7 @@ fn executor(file: &Path) -> Command {
     let program = target.join("examples/executor");
     assert!(
         program.exists(),
-        "{} is missing; build it with: cargo test -p batch-agent",
+        "{} is missing; build it with: cargo test -p batch-mcp-server",
         program.display()
     );
     let mut command = Command::new(program);

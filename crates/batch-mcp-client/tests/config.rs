@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use batch_core::{Catalog, Plan, TaskSpec};
 use batch_handlers::{HandlerConfig, standard_registry};
+use batch_mcp_client::{RESERVED, ToolServers, with_tools};
 use batch_runtime::Registry;
-use batch_tools::{RESERVED, ToolServers, with_tools};
 use common::Tools;
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::place::agent;
-use batch_mcp::{HttpOptions, ServeHttpError, serve_http};
+use batch_mcp_server::{HttpOptions, ServeHttpError, serve_http};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use batch_agent::Agent;
+use crate::Agent;
 use rmcp::service::{RoleServer, RxJsonRpcMessage, ServerInitializeError, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use rmcp::transport::async_rw::AsyncRwTransport;
@@ -16,8 +16,8 @@ use rmcp::{ErrorData, ServiceExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 
-use crate::server::Server;
-use crate::sieve::{LONGEST, Sieve, Wrong};
+use crate::wire::server::Server;
+use crate::wire::sieve::{LONGEST, Sieve, Wrong};
 
 /// Why the server ended.
 #[derive(Debug, thiserror::Error)]

@@ -7,8 +7,8 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use batch_core::{BatchId, Failure, Json, Output, TaskId, TaskSpec};
+use batch_mcp_client::{ToolServers, with_tools};
 use batch_runtime::{AttemptError, CancelToken, Registry, TaskContext};
-use batch_tools::{ToolServers, with_tools};
 use serde_json::{Value, json};
 
 /// Longer than anything here takes on the slowest machine. Not an assertion on time: a hang becomes a
@@ -80,7 +80,7 @@ impl Tools {
     }
 }
 
-pub(crate) const FIXTURE: &str = env!("CARGO_BIN_EXE_batch-tools-fixture");
+pub(crate) const FIXTURE: &str = env!("CARGO_BIN_EXE_batch-mcp-client-fixture");
 
 pub(crate) fn value(result: Result<Output, AttemptError>) -> Value {
     match result {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use batch_agent::Limits;
+use batch_mcp_server::Limits;
 use serde_json::json;
 
 use crate::place::Place;
