@@ -87,7 +87,7 @@ pub fn follow<'v>(value: &'v Value, path: &[Segment]) -> Result<&'v Value, Strin
 ///
 /// ```
 /// use batch_core::Json;
-/// use batch_template::Segment;
+/// use batch_template::{Segment, part};
 /// let document = Json::parse(r#"{"a": [1, {"b": 2}]}"#).unwrap();
 /// let path = [Segment::Field("a".into()), Segment::Index(1)];
 /// assert_eq!(part(&document, &path), Ok(r#"{"b": 2}"#));
