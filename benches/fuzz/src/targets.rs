@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use batch_actions::Home;
 use batch_core::{
-    Batch, BatchId, BatchSettings, Cause, CauseId, Condition, FailureKind, FullTaskId, Json, Plan,
-    RunId, ShortDuration, TaskOptions, TaskSpec, Template, Time, canonical_params, parse_duration,
+    Batch, BatchId, BatchSettings, Condition, FailureKind, FullTaskId, Json, Plan, RunId,
+    ShortDuration, TaskOptions, TaskSpec, Time, parse_duration,
 };
 use batch_export::Filter;
+use batch_export::{Cause, CauseId};
 use batch_handlers::{HandlerConfig, standard_registry};
 use batch_input::{
     CommandTemplate, Format, ItemTemplate, Items, ReadOptions, RowTemplate, SavedTemplate,
@@ -25,6 +26,7 @@ use batch_runtime::Registry;
 use batch_store::{
     Adding, BatchFile, Durability, LeftBehind, NewBatch, Origin, Selection, Store, StoreError,
 };
+use batch_template::{Template, canonical_params};
 
 /// Takes in an input; it must not panic.
 type Check = Box<dyn FnMut(&[u8])>;

@@ -7,8 +7,9 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use batch_core::{BatchId, BatchSettings, Plan, Status, TaskId, TaskSpec, may_have_placeholders};
+use batch_core::{BatchId, BatchSettings, Plan, Status, TaskId, TaskSpec};
 use batch_store::{Adding, BatchFile, ContentHash, Durability, Identity, Selection, Store};
+use batch_template::may_have_placeholders;
 use serde::Serialize;
 
 use crate::ask::obey_claimed;

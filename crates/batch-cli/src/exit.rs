@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use batch_core::Visible;
+use batch_export::Visible;
 use batch_input::Problem;
 use batch_process::Limit;
 

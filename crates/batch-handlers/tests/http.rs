@@ -462,15 +462,15 @@ async fn a_large_answer_arrives_whole() {
         .output("http", json!({"url": url(address)}))
         .await;
     let value = output.value.unwrap();
-    let path = [batch_core::Segment::Field("body".into())];
-    let kept = value.part(&path);
+    let path = [batch_template::Segment::Field("body".into())];
+    let kept = batch_template::part(&value, &path);
     assert_eq!(kept, Ok(&*body.replace(' ', "")));
 }
 
 #[tokio::test]
 async fn secrets_are_masked_in_what_comes_back_encoded() {
     let secret = "s3cr/t+\"x";
-    let secrets = batch_core::Secrets::of([secret]);
+    let secrets = batch_template::Secrets::of([secret]);
     for body in [
         [b"\xff ".as_slice(), secret.as_bytes(), b" \xff"].concat(),
         json!([secret]).to_string().into_bytes(),

@@ -5,10 +5,9 @@ mod common;
 
 use std::time::Duration;
 
-use batch_core::{
-    Catalog, Encoding, FailureKind, Json, ShellRules, Stream, TaskOptions, TaskSpec, Urgency,
-};
+use batch_core::{Catalog, FailureKind, Json, Stream, TaskOptions, TaskSpec, Urgency};
 use batch_handlers::{HandlerConfig, standard_registry};
+use batch_template::{Encoding, ShellRules};
 use common::{Handlers, attempt, failure, task, text};
 use serde_json::{Value, json};
 
@@ -16,7 +15,7 @@ use serde_json::{Value, json};
 async fn a_large_output_is_kept_without_secrets() {
     let script = "seq 1 100000; echo s3cr3t; seq 1 100000";
     let mut task = common::task("shell", json!({"script": script}));
-    task.secrets = batch_core::Secrets::of(["s3cr3t"]);
+    task.secrets = batch_template::Secrets::of(["s3cr3t"]);
     let handlers = Handlers::new();
     let output = handlers.run_task(&task).await.unwrap();
     let Stream::File { path, len } = &output.stdout else {

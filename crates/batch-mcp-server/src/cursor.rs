@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use batch_actions::{BatchStatus, CauseStatus};
-use batch_core::{BatchId, CauseId, Time};
+use batch_core::{BatchId, Time};
+use batch_export::CauseId;
 
 /// How a batch stood when it was last looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_core::{TaskOptions, TaskSpec, variables};
+use batch_core::{TaskOptions, TaskSpec};
+use batch_template::variables;
 use serde_json::Value;
 
 use crate::mistake::Mistake;

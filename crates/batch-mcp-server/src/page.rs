@@ -4,7 +4,8 @@
 //! counts more tokens than there are, so a limit holds for them too.
 
 use batch_actions::{BatchStatus, CauseStatus, State};
-use batch_core::{ShortDuration, VisibleLines};
+use batch_core::ShortDuration;
+use batch_export::VisibleLines;
 use serde_json::{Map, Value, json};
 
 use crate::cut::{shorten, visible};

@@ -88,7 +88,7 @@ pub(crate) fn attempt(spec: TaskSpec) -> TaskContext {
         slot: 3,
         params: spec.params.clone(),
         options: Arc::clone(&spec.options),
-        secrets: batch_core::Secrets::default(),
+        secrets: batch_template::Secrets::default(),
         spec: Arc::new(spec),
         cancel: CancelToken::new(),
     }

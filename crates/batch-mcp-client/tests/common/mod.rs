@@ -105,7 +105,7 @@ pub(crate) fn task(function: &str, params: Value) -> TaskContext {
         slot: 0,
         params: Json::from(params),
         options: Arc::clone(&spec.options),
-        secrets: batch_core::Secrets::default(),
+        secrets: batch_template::Secrets::default(),
         spec: Arc::new(spec),
         cancel: CancelToken::new(),
     }

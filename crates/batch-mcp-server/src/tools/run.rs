@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use batch_actions::{AddReply, BatchRequest, create, default_slots, place_tasks};
-use batch_core::{BatchSettings, Plan, Surroundings, shown_params};
+use batch_core::{BatchSettings, Plan, Surroundings};
 use batch_store::{BatchFile, Origin};
+use batch_template::shown_params;
 use serde_json::{Map, Value, json};
 
 use crate::args::Args;

@@ -3,8 +3,8 @@
 use batch_actions::{
     BatchStatus, Listed, State, Unreadable, list, show, status as read_status, why,
 };
-use batch_core::shown_params;
 use batch_export::TaskRecord;
+use batch_template::shown_params;
 use serde_json::{Map, Value, json};
 
 use crate::args::Args;

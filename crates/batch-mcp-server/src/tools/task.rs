@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use batch_core::{Output, Stream, shown_result};
+use batch_core::{Output, Stream};
 use batch_export::{TaskJson, TaskRecord};
+use batch_template::shown_result;
 use serde_json::{Map, Value};
 
 use crate::cut::{End, fitted, part, quote, visible};

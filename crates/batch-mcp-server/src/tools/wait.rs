@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use batch_actions::{BatchStatus, now};
-use batch_core::{CauseId, Time};
+use batch_core::Time;
+use batch_export::CauseId;
 use batch_store::{BatchFile, Overview, Since, Store};
 use serde_json::{Map, Value, json};
 

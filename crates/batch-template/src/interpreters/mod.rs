@@ -88,7 +88,7 @@ impl fmt::Display for Code {
 /// What of a command is code, given its program and arguments. A byte [`UNKNOWN`] stands for what is filled in later.
 ///
 /// ```
-/// use batch_core::code_in_command;
+/// use batch_template::code_in_command;
 /// let code = code_in_command(&["env", "X=1", "bash", "-lc", "echo \0", "_", "\0"]);
 /// let places: Vec<usize> = code.arguments.iter().map(|(at, _)| *at).collect();
 /// assert_eq!(places, [4]);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::fill::Encoding;
+use crate::encoding::Encoding;
 use crate::interpreters::{Code, Language, UNKNOWN, VARIABLE, code_in_command, is_code_variable};
 use crate::shell_words::ShellRules;
 use crate::template::{Part, Template};
@@ -15,7 +15,7 @@ use crate::template::{Part, Template};
 /// The document is read once; each place is then a look-up. A place that is not known takes values as text.
 ///
 /// ```
-/// use batch_core::{Encoding, Encodings};
+/// use batch_template::{Encoding, Encodings};
 /// let params = serde_json::json!({"argv": ["bash", "-c", "echo {{ row.x }}", "_", "{{ row.x }}"]});
 /// let encodings = Encodings::of("command", &params);
 /// assert!(matches!(encodings.at("argv[2]"), Encoding::Code(_)));
@@ -56,7 +56,7 @@ impl Encodings {
     /// inside each other the innermost one counts.
     ///
     /// ```
-    /// use batch_core::{Encoding, Encodings};
+    /// use batch_template::{Encoding, Encodings};
     /// let encodings = Encodings::text().with("code", Encoding::Python);
     /// assert_eq!(encodings.at("code"), Encoding::Python);
     /// assert_eq!(encodings.at("codes"), Encoding::Text);
@@ -90,7 +90,7 @@ impl Encodings {
     /// Those of a field of the document, which is a document of its own: its places begin at that field.
     ///
     /// ```
-    /// use batch_core::{Encoding, Encodings};
+    /// use batch_template::{Encoding, Encodings};
     /// let params = serde_json::json!({"argv": ["sh", "-c", "{{ row.x }}"]});
     /// let argv = Encodings::of("command", &params).inside("argv");
     /// assert!(matches!(argv.at("[2]"), Encoding::Code(_)));

@@ -6,10 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::fill::placeholders;
+use batch_core::{ParamProblem, TaskSpec};
+
+use crate::document::placeholders;
 use crate::filter::Filter;
-use crate::spec::TaskSpec;
-use crate::template::{Part, Placeholder, Segment, Template};
+use crate::path::Segment;
+use crate::template::{Part, Placeholder, Template};
 
 /// The first word of such a placeholder.
 pub const VARIABLE_ROOT: &str = "env";
@@ -17,28 +19,27 @@ pub const VARIABLE_ROOT: &str = "env";
 /// The name of the variable that a placeholder with the root `env` stands for.
 ///
 /// # Errors
-/// What is wrong and how to mend it: it names none, takes a part of it, or has a filter that could tell the value
-/// in its error.
-pub fn variable_of(placeholder: &Placeholder) -> Result<&str, (String, String)> {
-    let help = || "write {{ env.NAME }}, or {{ env.NAME | trim }}".to_owned();
-    match placeholder.path.as_slice() {
+/// When it names none, takes a part of it, or has a filter that could tell the value in its error.
+pub fn variable_of(placeholder: &Placeholder) -> Result<&str, ParamProblem> {
+    let is_trim = |filter: &Filter| matches!(filter, Filter::Trim);
+    let message = match placeholder.path.as_slice() {
         [Segment::Field(name)] if is_name(name) => {
-            let is_trim = |filter: &Filter| matches!(filter, Filter::Trim);
             if placeholder.filters.iter().all(is_trim) {
                 return Ok(name);
             }
-            let message = format!("{placeholder}: a variable takes no filter but trim");
-            Err((message, help()))
+            format!("{placeholder}: a variable takes no filter but trim")
         }
-        _ => Err((format!("{placeholder} names no variable"), help())),
-    }
+        _ => format!("{placeholder} names no variable"),
+    };
+    let help = "write {{ env.NAME }}, or {{ env.NAME | trim }}";
+    Err(ParamProblem::new("", message).with_help(help))
 }
 
 /// The variables that a task names, in its parameters and in the variables it is given.
 ///
 /// ```
 /// let task = batch_core::TaskSpec::new("http").with_params(&serde_json::json!({"url": "{{ env.HOST }}/"})).unwrap();
-/// assert_eq!(batch_core::variables(&task).into_iter().collect::<Vec<_>>(), ["HOST"]);
+/// assert_eq!(batch_template::variables(&task).into_iter().collect::<Vec<_>>(), ["HOST"]);
 /// ```
 pub fn variables(spec: &TaskSpec) -> BTreeSet<String> {
     let of_params = placeholders(&spec.params).unwrap_or_default();
@@ -68,7 +69,7 @@ pub fn fill_variables(
         match part {
             Part::Text(text) => filled.push_str(text),
             Part::Value(placeholder) => {
-                let name = variable_of(placeholder).map_err(|(message, _)| message)?;
+                let name = variable_of(placeholder).map_err(|problem| problem.message)?;
                 let value = lookup(name)?;
                 filled.push_str(match placeholder.filters.is_empty() {
                     true => &value,
@@ -80,25 +81,26 @@ pub fn fill_variables(
     Ok(Some(filled))
 }
 
-/// What is wrong with the value that a task gives a variable, and how to mend it.
-pub(crate) fn problem_of(text: &str) -> Option<(String, String)> {
+/// Checks the value that a task gives a variable.
+///
+/// # Errors
+/// When it has a variable of the executor that could not be filled in.
+pub fn check_variable(text: &str) -> Result<(), ParamProblem> {
     let is_root = |rest: &str| rest.starts_with(['.', '[', ' ', '}']);
     let begins = |(at, _)| {
         let inner = text[at + 2..].trim_start();
         inner.strip_prefix(VARIABLE_ROOT).is_some_and(is_root)
     };
     if !text.match_indices("{{").any(begins) {
-        return None;
+        return Ok(());
     }
-    match parse(text) {
-        Some(template) => template
-            .placeholders()
-            .find_map(|placeholder| variable_of(placeholder).err()),
-        None => Some((
-            "braces that are no variable stand beside a variable of the environment".to_owned(),
-            "write {{ env.NAME }}, and {{ \"{{\" }} for two literal braces".to_owned(),
-        )),
-    }
+    let Some(template) = parse(text) else {
+        let message = "braces that are no variable stand beside a variable of the environment";
+        let help = "write {{ env.NAME }}, and {{ \"{{\" }} for two literal braces";
+        return Err(ParamProblem::new("", message).with_help(help));
+    };
+    let mut placeholders = template.placeholders();
+    placeholders.try_for_each(|placeholder| variable_of(placeholder).map(drop))
 }
 
 /// A text in which all braces are variables, or texts in quotes.
@@ -124,7 +126,7 @@ mod tests {
         let template = Template::parse(text).unwrap();
         let placeholder = template.placeholders().next().unwrap();
         let name = variable_of(placeholder).map(str::to_owned);
-        name.map_err(|(message, _)| message)
+        name.map_err(|problem| problem.message)
     }
 
     #[test]
@@ -161,8 +163,8 @@ mod tests {
             fill("{{ \"{{\" }} env.A }}"),
             Ok(Some("{{ env.A }}".to_owned()))
         );
-        assert!(problem_of("{{ env.A }} {{ .Name }}").is_some());
-        assert!(problem_of("{{ env.A | int }}").is_some());
+        assert!(check_variable("{{ env.A }} {{ .Name }}").is_err());
+        assert!(check_variable("{{ env.A | int }}").is_err());
         for right in [
             "{{ env.A }}",
             "{{ .Name }}",
@@ -170,7 +172,7 @@ mod tests {
             "env {{",
             "{{environment}}",
         ] {
-            assert_eq!(problem_of(right), None, "{right}");
+            assert_eq!(check_variable(right), Ok(()), "{right}");
         }
         assert_eq!(fill("plain"), Ok(None));
         assert_eq!(fill("{{ env.B }}"), Err("B is not set".to_owned()));

@@ -19,8 +19,10 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::catalog::nearest;
+use batch_core::nearest;
+
 use crate::filter::Filter;
+use crate::path::{Segment, is_name};
 
 /// A text with placeholders, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,15 +52,6 @@ pub struct Placeholder {
     pub place: String,
     /// The text between the braces.
     pub source: String,
-}
-
-/// One step of a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Segment {
-    /// A field by name.
-    Field(String),
-    /// An element by position.
-    Index(usize),
 }
 
 /// A text that is no template. `at` is the byte at which the placeholder begins.
@@ -113,7 +106,7 @@ impl Template {
     /// At the first placeholder that is not well formed or has an unknown filter.
     ///
     /// ```
-    /// let template = batch_core::Template::parse("id={{ tasks.fetch.result.body.id | int }}").unwrap();
+    /// let template = batch_template::Template::parse("id={{ tasks.fetch.result.body.id | int }}").unwrap();
     /// assert_eq!(template.placeholders().next().unwrap().task_id(), Some("fetch"));
     /// ```
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
@@ -169,18 +162,6 @@ impl Placeholder {
 impl fmt::Display for Placeholder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{{{{ {} }}}}", self.source)
-    }
-}
-
-impl fmt::Display for Segment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Index(index) => write!(f, "[{index}]"),
-            Self::Field(name) if !name.is_empty() && name.chars().all(is_name) => {
-                write!(f, ".{name}")
-            }
-            Self::Field(name) => write!(f, "[{}]", Value::from(name.as_str())),
-        }
     }
 }
 
@@ -251,10 +232,6 @@ fn inner_length(inner: &str) -> Option<usize> {
         at += 1;
     }
     None
-}
-
-const fn is_name(c: char) -> bool {
-    !matches!(c, '.' | '[' | ']' | '{' | '}' | '|' | '"') && !c.is_whitespace()
 }
 
 /// What is left of the text between the braces.
@@ -347,7 +324,7 @@ impl<'a> Words<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::filter::follow;
+    use crate::path::follow;
     use serde_json::json;
 
     fn one(text: &str) -> Placeholder {

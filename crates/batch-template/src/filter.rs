@@ -1,9 +1,8 @@
-//! What is done with values on their way into a placeholder: [`follow`] a path, apply a [`Filter`].
+//! What is done with a value on its way into a placeholder: [`Filter`].
 
 use serde_json::Value;
 
-use crate::catalog::nearest;
-use crate::template::Segment;
+use crate::path::{Segment, follow};
 
 /// Something done to a value before it is filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,49 +19,6 @@ pub enum Filter {
     Text,
     /// Takes a part of the value: `| .items[0]`.
     Path(Vec<Segment>),
-}
-
-/// Follows a path into a value.
-///
-/// # Errors
-/// In words, when there is nothing there, with what there is.
-///
-/// ```
-/// use batch_core::{Segment, follow};
-/// let value = serde_json::json!({"body": [1, 2]});
-/// let path = [Segment::Field("body".into()), Segment::Index(1)];
-/// assert_eq!(follow(&value, &path), Ok(&serde_json::json!(2)));
-/// assert_eq!(
-///     follow(&value, &[Segment::Field("bdy".into())]).unwrap_err(),
-///     "there is no field \"bdy\"; did you mean \"body\"?"
-/// );
-/// ```
-pub fn follow<'v>(value: &'v Value, path: &[Segment]) -> Result<&'v Value, String> {
-    path.iter()
-        .try_fold(value, |value, segment| match (segment, value) {
-            (Segment::Field(name), Value::Object(fields)) => fields.get(name).ok_or_else(|| {
-                let known = || fields.keys().map(String::as_str);
-                match nearest(name, known()) {
-                    Some(known) => format!("there is no field {name:?}; did you mean {known:?}?"),
-                    None if fields.is_empty() => {
-                        format!("there is no field {name:?}, the object is empty")
-                    }
-                    None => format!(
-                        "there is no field {name:?}; there is {}",
-                        known().take(12).collect::<Vec<_>>().join(", ")
-                    ),
-                }
-            }),
-            (Segment::Index(index), Value::Array(elements)) => elements
-                .get(*index)
-                .ok_or_else(|| format!("there is no element [{index}], only {}", elements.len())),
-            (Segment::Field(name), other) => {
-                Err(format!("there is no field {name:?} in {}", kind(other)))
-            }
-            (Segment::Index(index), other) => {
-                Err(format!("there is no element [{index}] in {}", kind(other)))
-            }
-        })
 }
 
 impl Filter {
@@ -112,17 +68,6 @@ impl Filter {
             (Self::Text, other) => other.to_string().into(),
             (Self::Json | Self::Float, other) => other,
         })
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
     }
 }
 

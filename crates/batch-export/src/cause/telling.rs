@@ -1,6 +1,6 @@
 //! Which line says why an attempt failed: [`telling_line`].
 
-use crate::status::FailureKind;
+use batch_core::FailureKind;
 
 /// How many of the last lines are looked at for one that tells of an error.
 const LINES: usize = 20;

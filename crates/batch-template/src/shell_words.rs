@@ -108,7 +108,7 @@ impl ShellScan {
     /// Reads a script with places (byte offsets, ascending), each of which is taken as an ordinary letter.
     ///
     /// ```
-    /// use batch_core::{Quoting, ShellRules, ShellScan};
+    /// use batch_template::{Quoting, ShellRules, ShellScan};
     /// let scan = ShellScan::new(b"echo {} '{}'", &[5, 9], ShellRules::default());
     /// assert_eq!(scan.quoting, [Quoting::Bare, Quoting::SingleQuotes]);
     /// let scan = ShellScan::new(b"sh -c {}", &[6], ShellRules::default());
@@ -175,7 +175,7 @@ fn is_number(value: &[u8]) -> bool {
 ///
 /// ```
 /// let mut line = b"echo ".to_vec();
-/// batch_core::quote_for_shell(b"it's", &mut line);
+/// batch_template::quote_for_shell(b"it's", &mut line);
 /// assert_eq!(line, br"echo 'it'\''s'");
 /// ```
 pub fn quote_for_shell(word: &[u8], to: &mut Vec<u8>) {

@@ -1,84 +1,25 @@
-//! Finds and fills the placeholders in the strings of a JSON document: [`placeholders`], [`fill`].
+//! Fills the placeholders in the strings of a JSON document: [`fill`], [`fill_root`].
 //!
-//! The document is gone through as text. What is not a string with a placeholder is copied as it was
-//! written, so that the order of fields and the digits of numbers stay.
+//! What is not a string with a placeholder is copied as it was written, so that the order of fields and the digits of
+//! numbers stay.
 
-use std::borrow::Cow;
 use std::cell::LazyCell;
-use std::ops::Range;
 
+use batch_core::{Json, ParamProblem};
 use serde_json::Value;
 
-use crate::catalog::ParamProblem;
 use crate::code_words::{Refusal, refused_in_javascript, refused_in_python};
-use crate::filter::follow;
-use crate::interpreters::Code;
-use crate::json::{Json, string_end};
+use crate::document::{
+    each_template, escape_braces, may_have_placeholders, place_name, syntax_problem,
+};
+use crate::encoding::{Encoding, encode, plain_text};
+use crate::path::{Segment, follow};
 use crate::places::Encodings;
-use crate::shell_words::{Quoting, ShellRules, ShellScan, quote_for_shell};
-use crate::template::{Part, Placeholder, Segment, Template, TemplateError};
-
-/// How a filled-in value is written inside a longer text, so that data never becomes code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// A text as it is, other values as JSON.
-    Text,
-    /// As one word for a POSIX shell. The placeholder must not stand in quotes.
-    Shell(ShellRules),
-    /// As a literal of Python. The placeholder must not stand in quotes.
-    Python,
-    /// As a literal of JavaScript. The placeholder must not stand in quotes.
-    JavaScript,
-    /// Not at all: the text is code for which there is no safe way.
-    Code(Code),
-}
+use crate::shell_words::{Quoting, ShellScan};
+use crate::template::{Part, Placeholder, Template};
 
 /// Says how the texts at the places of a document, such as `argv[1]`, take their values.
 pub type EncodingsOf<'a> = dyn Fn(&Json) -> Encodings + 'a;
-
-impl Encoding {
-    /// The same, where its author said whether values may become code.
-    #[must_use]
-    pub const fn allowing(self, code: bool) -> Self {
-        match self {
-            Self::Code(_) if code => Self::Text,
-            Self::Shell(rules) => Self::Shell(ShellRules {
-                allow_code: code,
-                ..rules
-            }),
-            other => other,
-        }
-    }
-}
-
-/// All placeholders of a document, each with its `place`.
-///
-/// Only values are looked at: a name in an object is never a placeholder.
-///
-/// # Errors
-/// All texts that are no well-formed templates.
-pub fn placeholders(params: &Json) -> Result<Vec<Placeholder>, Vec<ParamProblem>> {
-    if !may_have_placeholders(params) {
-        return Ok(Vec::new());
-    }
-    let mut found = Vec::new();
-    let mut problems = Vec::new();
-    each_template(params.as_str(), |path, template, _| {
-        let place = place_name(path);
-        match template {
-            Ok(template) => found.extend(template.placeholders().map(|placeholder| Placeholder {
-                place: place.clone(),
-                ..placeholder.clone()
-            })),
-            Err(error) => problems.push(syntax_problem(&place, &error)),
-        }
-    });
-    if problems.is_empty() {
-        Ok(found)
-    } else {
-        Err(problems)
-    }
-}
 
 /// Fills in all placeholders of a document.
 ///
@@ -93,12 +34,13 @@ pub fn placeholders(params: &Json) -> Result<Vec<Placeholder>, Vec<ParamProblem>
 /// All problems: syntax, missing values, values that cannot be encoded, placeholders inside quotes or in code.
 ///
 /// ```
-/// use batch_core::{Encodings, Json, fill};
+/// use batch_core::Json;
+/// use batch_template::{Encodings, fill};
 /// let params = Json::parse(r#"{"argv": ["echo", "{{ row.name }}", "n={{ row.n | int }}"]}"#).unwrap();
 /// let row = serde_json::json!({"name": "Ann", "n": " 7 "});
 /// let filled = fill(
 ///     &params,
-///     &|placeholder| batch_core::follow(&row, &placeholder.path).cloned(),
+///     &|placeholder| batch_template::follow(&row, &placeholder.path).cloned(),
 ///     &|_params| Encodings::text(),
 /// );
 /// assert_eq!(filled.unwrap().as_str(), r#"{"argv": ["echo", "Ann", "n=7"]}"#);
@@ -214,20 +156,6 @@ fn each_text(value: &Value, place: &str, visit: &mut dyn FnMut(&str)) {
             }
         }
         _ => visit(place),
-    }
-}
-
-/// Writes a text so that it is a template for itself: two braces become `{{ "{{" }}`.
-///
-/// ```
-/// assert_eq!(batch_core::escape_braces("{{.Names}}"), "{{ \"{{\" }}.Names}}");
-/// assert_eq!(batch_core::escape_braces("{}"), "{}");
-/// ```
-pub fn escape_braces(text: &str) -> Cow<'_, str> {
-    if text.contains("{{") {
-        Cow::Owned(text.replace("{{", "{{ \"{{\" }}"))
-    } else {
-        Cow::Borrowed(text)
     }
 }
 
@@ -370,94 +298,12 @@ fn check_values(parts: &[Filled<'_>], place: &str, scan: &ShellScan) -> Result<(
     }
 }
 
-/// A text as it is, other values as JSON.
-fn plain_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
 fn in_words(refusals: Vec<Refusal>) -> Vec<Option<(String, String)>> {
     let in_words = |(what, help): (&str, &str)| (what.to_owned(), help.to_owned());
     refusals
         .into_iter()
         .map(|refusal| refusal.map(in_words))
         .collect()
-}
-
-fn encode(value: &Value, encoding: Encoding, to: &mut String) -> Result<(), String> {
-    match (encoding, value) {
-        (Encoding::Text, value) => to.push_str(&plain_text(value)),
-        // No place with a placeholder got here.
-        (Encoding::Code(_), _) => {}
-        (Encoding::Shell(_), value) => {
-            let text = plain_text(value);
-            if text.contains('\0') {
-                return Err("a word of a shell cannot hold a NUL byte".to_owned());
-            }
-            let mut word = Vec::new();
-            quote_for_shell(text.as_bytes(), &mut word);
-            to.push_str(&String::from_utf8_lossy(&word));
-        }
-        (Encoding::Python, value) => push_literal(value, ["None", "True", "False"], to),
-        (Encoding::JavaScript, value) => push_literal(value, ["null", "true", "false"], to),
-    }
-    Ok(())
-}
-
-/// Writes a literal that Python and JavaScript read alike but for the three words.
-///
-/// Quotes, backticks, dollars and line separators are escaped, so that even in the wrong place a text
-/// would not end a string or begin an expression.
-fn push_literal(value: &Value, words: [&str; 3], to: &mut String) {
-    match value {
-        Value::Null => to.push_str(words[0]),
-        Value::Bool(true) => to.push_str(words[1]),
-        Value::Bool(false) => to.push_str(words[2]),
-        Value::Number(number) => to.push_str(&number.to_string()),
-        Value::String(text) => push_string_literal(text, to),
-        Value::Array(elements) => {
-            to.push('[');
-            for (index, element) in elements.iter().enumerate() {
-                to.push_str(if index == 0 { "" } else { ", " });
-                push_literal(element, words, to);
-            }
-            to.push(']');
-        }
-        Value::Object(fields) => {
-            to.push('{');
-            for (index, (name, value)) in fields.iter().enumerate() {
-                to.push_str(if index == 0 { "" } else { ", " });
-                // In JavaScript `"__proto__": …` would set the prototype; `["__proto__"]` is a field.
-                match words[0] {
-                    "null" if name == "__proto__" => to.push_str("[\"__proto__\"]"),
-                    _ => push_string_literal(name, to),
-                }
-                to.push_str(": ");
-                push_literal(value, words, to);
-            }
-            to.push('}');
-        }
-    }
-}
-
-fn push_string_literal(text: &str, to: &mut String) {
-    to.push('"');
-    for c in text.chars() {
-        match c {
-            '\n' => to.push_str("\\n"),
-            '\r' => to.push_str("\\r"),
-            '\t' => to.push_str("\\t"),
-            '\\' => to.push_str("\\\\"),
-            '"' | '\'' | '`' | '$' | '\u{2028}' | '\u{2029}' => {
-                to.push_str(&format!("\\u{:04x}", u32::from(c)));
-            }
-            c if c.is_control() => to.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => to.push(c),
-        }
-    }
-    to.push('"');
 }
 
 /// Replaces each string that holds braces by what `replace` gives for it.
@@ -490,75 +336,11 @@ fn rewrite(
     Json::parse(&written).map_err(|error| vec![ParamProblem::new("", error.to_string())])
 }
 
-fn syntax_problem(place: &str, error: &TemplateError) -> ParamProblem {
-    ParamProblem::new(place, error.to_string()).with_help(error.help())
-}
-
-/// Whether it is worth while to look for placeholders: a cheap look at the text. A brace can be written as an
-/// escape, too.
-pub fn may_have_placeholders(params: &Json) -> bool {
-    params.as_str().contains("{{") || params.as_str().contains("\\u007")
-}
-
-/// Calls `visit` for each string value that holds two braces: the path to it, the template, its bytes.
-fn each_template(
-    source: &str,
-    mut visit: impl FnMut(&[Segment], Result<Template, TemplateError>, Range<usize>),
-) {
-    let bytes = source.as_bytes();
-    // In which field or element the walk is, from the outside in.
-    let mut path: Vec<Segment> = Vec::new();
-    let mut awaits_name = false;
-    let mut at = 0;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'{' => {
-                path.push(Segment::Field(String::new()));
-                awaits_name = true;
-            }
-            b'[' => path.push(Segment::Index(0)),
-            b'}' | b']' => {
-                path.pop();
-                awaits_name = false;
-            }
-            b',' => match path.last_mut() {
-                Some(Segment::Index(index)) => *index += 1,
-                _ => awaits_name = true,
-            },
-            b'"' => {
-                let range = at..string_end(bytes, at);
-                at = range.end - 1;
-                let raw = &source[range.clone()];
-                if let Some(Segment::Field(name)) = path.last_mut().filter(|_| awaits_name) {
-                    *name = serde_json::from_str(raw).unwrap_or_default();
-                    awaits_name = false;
-                } else if raw.contains("{{") || raw.contains("\\u007") {
-                    let text: String = serde_json::from_str(raw).unwrap_or_default();
-                    if text.contains("{{") {
-                        visit(&path, Template::parse(&text), range);
-                    }
-                }
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-}
-
-fn place_name(path: &[Segment]) -> String {
-    let mut place = String::new();
-    for segment in path {
-        place.push_str(&segment.to_string());
-    }
-    match place.strip_prefix('.') {
-        Some(rest) => rest.to_owned(),
-        None => place,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::placeholders;
+    use crate::shell_words::ShellRules;
     use serde_json::json;
 
     const SHELL: Encoding = Encoding::Shell(ShellRules {
@@ -745,14 +527,6 @@ mod tests {
         }
         let brought = filled_for("shell", &json!("{{ r.all }}"), &data);
         assert_eq!(brought, Err("{{ r.all }} brings code along".to_owned()));
-    }
-
-    #[test]
-    fn placeholders_know_their_places() {
-        let params = Json::parse(r#"{"argv": ["x", "\u007b{ tasks.a-1.result[0] }}"]}"#).unwrap();
-        let found = placeholders(&params).unwrap();
-        assert_eq!(found[0].place, "argv[1]");
-        assert_eq!(found[0].task_id(), Some("a-1"));
     }
 
     proptest::proptest! {

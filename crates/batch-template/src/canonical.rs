@@ -6,7 +6,9 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use crate::json::{Json, string_end};
+use batch_core::Json;
+
+use crate::document::string_end;
 
 /// The parameters of a task in the one spelling of all that say the same: no spaces, fields by name, texts with no
 /// needless escape, `1`, `1.0` and `10e-1` alike. Of a field that is given twice the last one counts, as for handlers.
@@ -15,7 +17,8 @@ use crate::json::{Json, string_end};
 /// data: the `null` in `{"body": {"a": null}}` is sent.
 ///
 /// ```
-/// use batch_core::{Json, canonical_params};
+/// use batch_core::Json;
+/// use batch_template::canonical_params;
 /// let canonical = |text| canonical_params(&Json::parse(text).unwrap());
 /// assert_eq!(
 ///     canonical(r#"{ "b": [1.50, -0], "a": "\u00e4", "c": null }"#),

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::json::{Json, string_end};
-use crate::spec::TaskSpec;
+use batch_core::{Json, TaskSpec};
+
+use crate::document::string_end;
 use crate::template::{Part, Template};
 
 /// What stands in the place of a secret.
@@ -27,7 +28,7 @@ impl Secrets {
     /// These values: as they are, and as JSON, URLs and forms write them.
     ///
     /// ```
-    /// let secrets = batch_core::Secrets::of(["a/b \"c"]);
+    /// let secrets = batch_template::Secrets::of(["a/b \"c"]);
     /// assert_eq!(secrets.mask(r#"got a/b "c, then "a\/b \"c" and a%2Fb%20%22c"#), r#"got ***, then "***" and ***"#);
     /// ```
     pub fn of<T: AsRef<str>>(values: impl IntoIterator<Item = T>) -> Self {
@@ -105,7 +106,7 @@ impl Secrets {
     /// A JSON document, with `***` in the place of each secret: it stays one, also where a number held it.
     ///
     /// ```
-    /// let secrets = batch_core::Secrets::of(["8080"]);
+    /// let secrets = batch_template::Secrets::of(["8080"]);
     /// assert_eq!(secrets.mask_json(r#"{"port": 80801, "at": "h:8080"}"#), r#"{"port": "***", "at": "h:***"}"#);
     /// ```
     pub fn mask_json<'t>(&self, text: &'t str) -> Cow<'t, str> {
@@ -249,7 +250,8 @@ fn replaced(bytes: &[u8], first: usize, wanted: &[u8]) -> Vec<u8> {
 /// ([`is_secret_name`]) is masked, and so are the secret parts of URLs ([`shown_url`]). Placeholders stay.
 ///
 /// ```
-/// use batch_core::{TaskSpec, shown_params};
+/// use batch_core::TaskSpec;
+/// use batch_template::shown_params;
 /// let params = serde_json::json!({"url": "https://me:pw@host/?token=x&n=1", "headers": {"X-Api-Key": "abc"}});
 /// let task = TaskSpec::new("http").with_params(&params).unwrap();
 /// assert_eq!(
@@ -273,7 +275,7 @@ pub fn shown_result<'r>(function: &str, value: &'r Json) -> Cow<'r, str> {
 /// Whether a header, a variable or a field of this name holds a secret, as far as names tell.
 ///
 /// ```
-/// use batch_core::is_secret_name;
+/// use batch_template::is_secret_name;
 /// assert!(["Authorization", "x-api-key", "DB_PASSWORD", "githubToken"].into_iter().all(is_secret_name));
 /// assert!(!["Accept", "max_tokens", "tokenizer", "key"].into_iter().any(is_secret_name));
 /// ```
@@ -333,7 +335,7 @@ fn plain_name(name: &str) -> String {
 /// need not be a right URL.
 ///
 /// ```
-/// assert_eq!(batch_core::shown_url("http://a:b@h/p?key=1&q=2#x"), "http://***@h/p?key=***&q=2#x");
+/// assert_eq!(batch_template::shown_url("http://a:b@h/p?key=1&q=2#x"), "http://***@h/p?key=***&q=2#x");
 /// ```
 pub fn shown_url(url: &str) -> Cow<'_, str> {
     let begin = url.find("//").map_or(0, |at| at + 2);

@@ -10,7 +10,7 @@ mod telling;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::status::FailureKind;
+use batch_core::FailureKind;
 
 /// The most characters of a function in a label.
 const LONGEST_FUNCTION: usize = 60;
@@ -24,7 +24,8 @@ const LONGEST_SAMPLE: usize = 300;
 /// Why a task failed. Tasks that failed in the same way have the same cause.
 ///
 /// ```
-/// use batch_core::{Cause, FailureKind};
+/// use batch_core::FailureKind;
+/// use batch_export::Cause;
 ///
 /// let of = |stderr: &[u8]| Cause::of("command", FailureKind::ExitCode(1), "exit code 1", stderr);
 /// let cause = of(b"cat: /a/1.txt: No such file or directory\n");
@@ -52,7 +53,7 @@ pub struct ParseCauseIdError(String);
 
 impl Cause {
     /// The cause of a failure of a function. `message` is what the handler said
-    /// ([`Failure::message`](crate::Failure::message)); `stderr` are the last bytes of the standard error,
+    /// ([`Failure::message`](batch_core::Failure::message)); `stderr` are the last bytes of the standard error,
     /// some KiB are enough; they may begin inside a line and need not be UTF-8.
     pub fn of(function: &str, kind: FailureKind, message: &str, stderr: &[u8]) -> Self {
         let line = telling::telling_line(kind, message, stderr);
