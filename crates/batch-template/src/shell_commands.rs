@@ -275,16 +275,11 @@ impl Commands {
 
     /// The variables that the script expands, calculates with or sets.
     pub(crate) fn variables(&self) -> BTreeSet<Vec<u8>> {
-        let words = self
-            .all
-            .iter()
-            .flat_map(|command| &command.words)
-            .chain(&self.words)
-            .chain(&self.word);
+        let words = self.all.iter().flat_map(|command| &command.words);
         let words = words.flat_map(|word| word.variables.iter().cloned());
         words
             .chain(self.calculated.iter().cloned())
-            .filter(|name| name.len() < 256)
+            .filter(|name| !name.first().is_none_or(u8::is_ascii_digit))
             .collect()
     }
 
