@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use batch_core::ProcessEnd;
-use batch_process::{PipedProcess, SpawnError, Spec, signal_name, when_written};
+use batch_core::{ProcessEnd, SignalNumber};
+use batch_process::{PipedProcess, SpawnError, Spec, when_written};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::{Notify, watch};
@@ -214,10 +214,7 @@ impl Tail {
 fn describe(end: ProcessEnd, tail: &Tail) -> String {
     let how = match (end.exit_code, end.signal) {
         (Some(code), _) => format!("exit code {code}"),
-        (None, Some(number)) => match signal_name(number) {
-            Some(name) => format!("signal {number} ({name})"),
-            None => format!("signal {number}"),
-        },
+        (None, Some(number)) => SignalNumber(number).to_string(),
         (None, None) => "ended".to_owned(),
     };
     match tail.last_line() {
