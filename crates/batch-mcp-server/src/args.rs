@@ -12,6 +12,7 @@ use batch_store::Store;
 use serde_json::{Map, Value};
 
 use crate::call_error::CallError;
+use crate::tools::schema::known;
 use crate::truncate::truncate;
 
 /// The arguments of a call.
@@ -20,9 +21,11 @@ pub(crate) struct Args<'a> {
 }
 
 impl<'a> Args<'a> {
-    /// Arguments of which only these are known.
-    pub(crate) fn new(values: &'a Map<String, Value>, known: &[&str]) -> Result<Self, CallError> {
-        match unknown_fields(values, known).into_iter().next() {
+    /// The arguments of a tool, of which only those of its schema are known.
+    pub(crate) fn new(values: &'a Map<String, Value>, tool: &str) -> Result<Self, CallError> {
+        let known = known(tool).unwrap_or_default();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        match unknown_fields(values, &known).into_iter().next() {
             Some(unknown) => Err(unknown.into()),
             None => Ok(Self { values }),
         }

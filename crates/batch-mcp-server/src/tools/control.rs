@@ -17,20 +17,6 @@ use crate::session::Session;
 use crate::structured::full;
 use crate::tools::change::Change;
 
-const KNOWN: [&str; 11] = [
-    "batch",
-    "action",
-    "tasks",
-    "status",
-    "cause",
-    "filter",
-    "all",
-    "max_concurrent",
-    "priority",
-    "now",
-    "dry_run",
-];
-
 /// The arguments that select tasks.
 pub(crate) const SELECTION: [&str; 5] = ["tasks", "status", "cause", "filter", "all"];
 
@@ -46,7 +32,7 @@ pub(crate) fn control(
     arguments: &Map<String, Value>,
 ) -> Result<Answer, CallError> {
     let began = Instant::now();
-    let args = Args::new(arguments, &KNOWN)?;
+    let args = Args::new(arguments, "bex_control")?;
     let action = args
         .text("action")?
         .filter(|action| ACTIONS.contains(action));
