@@ -9,8 +9,9 @@ use batch_export::TaskRecord;
 use batch_runtime::RunHandle;
 use batch_store::{Selection, Store};
 
+use crate::blocking::{on_store, synced};
 use crate::choice::Choice;
-use crate::control::{ControlReply, on_store, synced};
+use crate::control::ControlReply;
 use crate::error::ActionError;
 
 /// Reopens the tasks chosen, and with them those that were cancelled because of them; lets held ones go.
@@ -65,32 +66,32 @@ pub(crate) fn selection(mut choice: Choice, store: &Store) -> Result<RetrySelect
     let resolved = choice.resolve(store)?;
     let mut selection = resolved.selection.clone();
     selection.without_outputs = true;
-    let mut wanted = RetrySelection::default();
+    let mut taken = RetrySelection::default();
     let mut roots = Vec::new();
     store.for_each_task::<ActionError>(&selection, |record| {
         if !resolved.matches(&record) {
             return Ok(true);
         }
         match record.reason {
-            Some(Reason::Queued(QueuedReason::Held)) => wanted.held.push(record.task),
+            Some(Reason::Queued(QueuedReason::Held)) => taken.held.push(record.task),
             Some(Reason::Cancelled(why)) if with_the_batch && why != CancelReason::BatchStopped => {
             }
             _ if record.status.is_final() => {
                 roots.extend(root(&record).map(|root| (record.task, root)));
-                wanted.finished.push(record.task);
+                taken.finished.push(record.task);
             }
             _ if named => {
                 let (task, status) = (record.id(), record.status);
                 let why = format!("{task} is {status}: only a finished task can be run again");
-                wanted.refused.push((record.task, why));
+                taken.refused.push((record.task, why));
             }
             _ => {}
         }
         Ok(true)
     })?;
-    add_dependents(&mut wanted.finished, store)?;
-    wanted.refuse_without_roots(&roots, store)?;
-    Ok(wanted)
+    add_dependents(&mut taken.finished, store)?;
+    taken.refuse_without_roots(&roots, store)?;
+    Ok(taken)
 }
 
 impl RetrySelection {

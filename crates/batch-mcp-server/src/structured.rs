@@ -30,12 +30,12 @@ pub(crate) fn full<'a>(
     });
     let light = BatchStatus {
         name: status.name.as_deref().map(|name| truncate(name, 60)),
-        reason: reason(status),
         causes: Vec::new(),
         running_tasks: None,
         ..status.clone()
     };
     let mut full = serde_json::to_value(light).expect("a status is JSON");
+    full["reason"] = reason(status).into();
     full["causes"] = causes_of(causes.into_iter().take(CAUSES_SHOWN));
     full["causes_in_all"] = status.causes.len().into();
     if let Some(running) = running {
