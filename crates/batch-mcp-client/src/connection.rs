@@ -19,11 +19,8 @@ use tokio::time::timeout;
 
 use crate::answer::{no_handshake, outcome, refused};
 use crate::config::{Endpoint, ServerConfig};
-use crate::http::{self, HttpError};
+use crate::http::{self, HttpError, MAX_MESSAGE};
 use crate::stdio::{self, ServerProcess, StdioError};
-
-/// The longest message that is taken; it is held in memory, as a tree that can take eighty times as much.
-pub(crate) const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 
 /// How long closing the conversation may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);

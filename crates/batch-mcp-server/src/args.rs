@@ -5,10 +5,9 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use batch_actions::{ActionError, Choice, Resolved};
+use batch_actions::Choice;
 use batch_core::{BatchId, FullTaskId, Priority, Status};
 use batch_runtime::params::{self, present, unknown_fields};
-use batch_store::Store;
 use serde_json::{Map, Value};
 
 use crate::call_error::CallError;
@@ -175,15 +174,6 @@ impl<'a> Args<'a> {
             CallError::of(name, format!("must be {expected}, not {found}"))
         })
     }
-}
-
-/// Checks a selection against a batch; an error names the argument that it came from.
-pub(crate) fn resolve(choice: &Choice, store: &Store) -> Result<Resolved, CallError> {
-    choice.resolve(store).map_err(|error| match error {
-        // The only thing of a choice that is refused in words.
-        ActionError::Refused(message) => CallError::of("cause", message),
-        other => other.into(),
-    })
 }
 
 /// A whole number. Some models write numbers as texts, or with a point.

@@ -177,7 +177,7 @@ pub(crate) fn sentence(status: &BatchStatus) -> String {
     text
 }
 
-/// Why a batch stands as it does. What to call is said by the next call.
+/// Why a batch is in its state. The next calls say what to do about it.
 pub(crate) fn reason(status: &BatchStatus) -> Option<String> {
     let reason = status.reason.as_ref()?;
     Some(visible(&reason.to_string(), 300))
@@ -217,8 +217,8 @@ pub(crate) fn add_next(page: &mut Page, status: &BatchStatus, cursor: &str) {
     let wait = serde_json::json!({ "batch": batch, "cursor": cursor, "timeout_s": 40 });
     let resume = serde_json::json!({ "batch": batch, "action": "resume" });
     match status.state {
-        // Held back by the disk and not by somebody, it goes on by itself.
-        State::Paused if status.pid.is_some() && !is_paused_by_somebody(status) => {
+        // Paused by a full disk or a busy file, it continues by itself.
+        State::Paused if status.pid.is_some() && !is_paused_by_request(status) => {
             page.next("bex_wait", &wait, "waits for more");
         }
         State::Running if status.pid.is_some() => {
@@ -241,6 +241,6 @@ pub(crate) fn add_next(page: &mut Page, status: &BatchStatus, cursor: &str) {
     }
 }
 
-fn is_paused_by_somebody(status: &BatchStatus) -> bool {
+fn is_paused_by_request(status: &BatchStatus) -> bool {
     matches!(status.reason, Some(StateReason::Paused(_)))
 }

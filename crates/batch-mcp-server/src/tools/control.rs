@@ -9,7 +9,7 @@ use batch_store::{BatchFile, Store};
 use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
-use crate::args::{Args, resolve};
+use crate::args::Args;
 use crate::call_error::CallError;
 use crate::cursor::Cursor;
 use crate::page::{DEFAULT_LIMIT, Page, add_next, sentence};
@@ -43,7 +43,7 @@ pub(crate) fn control(
     let file = session.file(args.batch_of_tasks()?)?;
     let tasks = args.choice()?;
     // Checked here, where an error can name its argument; an executor could only answer in words.
-    resolve(&tasks, &Store::open_read(file.clone())?)?;
+    tasks.resolve(&Store::open_read(file.clone())?)?;
     if args.flag("dry_run")? {
         return dry_run(action, session, &args, &file, settings, tasks);
     }

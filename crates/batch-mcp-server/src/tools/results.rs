@@ -7,7 +7,7 @@ use batch_store::{BatchFile, Store};
 use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
-use crate::args::{Args, resolve};
+use crate::args::Args;
 use crate::call_error::CallError;
 use crate::page::{DEFAULT_LIMIT, MAX_LIMIT, Page, add_causes, sentence};
 use crate::session::Session;
@@ -125,7 +125,7 @@ fn find(
     page: &mut Page,
     mut room: usize,
 ) -> Result<Found, CallError> {
-    let mut resolved = resolve(&request.choice, store)?;
+    let mut resolved = request.choice.resolve(store)?;
     resolved.selection.from = request.from;
     let mut found = Found {
         rows: Vec::new(),

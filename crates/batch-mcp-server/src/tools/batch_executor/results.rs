@@ -87,11 +87,9 @@ fn summary(file: &BatchFile, statuses: Vec<Status>, notes: &[String]) -> Result<
     };
     let summary = summary_of_chosen(&store, &tasks, &TaskFilter::default())?;
     let status = status_of(&store)?;
-    let summary = summary.to_string();
-    let first = summary.lines().next().unwrap_or_default();
-    let mut answer = answer(&status, "", notes)?;
-    answer.text = answer.text.replacen('\n', &format!("\n{first}\n"), 1);
-    answer.structured["summary"] = first.into();
+    let summary = summary.counts().to_string();
+    let mut answer = answer(&status, "", Some(&summary), notes);
+    answer.structured["summary"] = summary.into();
     Ok(answer)
 }
 
