@@ -324,16 +324,9 @@ pub(crate) async fn handle_claimed(
 /// An engine that starts nothing, and obeys.
 async fn control_engine(claim: Claim) -> Result<Engine, ActionError> {
     let options = EngineOptions {
-        file: claim.file().clone(),
-        durability: Durability::Full,
         mode: Mode::Control,
-        registry: &|_, _| Registry::new(),
-        observe: &mut |_, _| {},
-        sinks: Vec::new(),
-        feeding: false,
-        max_concurrent: None,
-        most_at_once: None,
         unpause: false,
+        ..EngineOptions::new(claim.file().clone(), &|_, _| Registry::new())
     };
     Engine::start_claimed(claim, options).await
 }

@@ -2,17 +2,18 @@
 //! one.
 
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::sync::Arc;
 
 use batch_actions::{
-    ActionError, BatchRequest, Claim, Engine, EngineOptions, Mode, Room, is_output_closed, merge,
+    ActionError, BatchRequest, Claim, Engine, EngineOptions, Room, is_output_closed, merge,
     summary_of,
 };
-use batch_core::{BatchId, BatchSettings, Status, StopMode};
+use batch_core::{BatchId, BatchSettings, Event, Status, StopMode};
 use batch_export::Summary;
 use batch_process::{ControlSignals, OutputRoom, remove_dead_scratch};
 use batch_runtime::{Executor, RunHandle, RunReport, Sink as _};
-use batch_store::{BatchFile, Durability, Store, lock};
+use batch_store::{BatchFile, Store, lock};
 
 use crate::args::RunArgs;
 use crate::drive::{Driven, drive, housekeeping, say_leftovers};
@@ -109,20 +110,18 @@ async fn take_up(
     slots: Slots,
 ) -> Result<Engine, ActionError> {
     let mut observer = sink.clone();
+    let observe = &mut |_: &Store, events: &[Event]| {
+        // A writer that fails says so again at the end.
+        let _ = observer.on_events(events);
+    };
+    let registry = |folder: &Path, room| functions.stored(folder, room);
     let options = EngineOptions {
-        file: claim.file().clone(),
-        durability: Durability::default(),
-        mode: Mode::Execute,
-        registry: &|folder, room| functions.stored(folder, room),
-        observe: &mut |_, events| {
-            // A writer that fails says so again at the end.
-            let _ = observer.on_events(events);
-        },
+        observe: Some(observe),
         sinks: vec![Box::new(sink)],
         feeding,
         max_concurrent: slots.max_concurrent,
         most_at_once: slots.most_at_once,
-        unpause: true,
+        ..EngineOptions::new(claim.file().clone(), &registry)
     };
     Engine::start_claimed(claim, options).await
 }

@@ -71,7 +71,7 @@ pub use plain_file::{open_output, open_plain};
 pub use record::{AttemptEnd, AttemptRecord, TaskRecord};
 pub use records::{Records, cancelled_text};
 pub use scalar::rfc3339;
-pub use stream::copy_stream;
+pub use stream::{copy_stream, tail};
 pub use summary::{Summary, Totals};
 pub use task_json::TaskJson;
 pub use visible::{Visible, VisibleLines};

@@ -243,7 +243,7 @@ pub(super) fn restore(
     store: &Arc<Mutex<Store>>,
     left: &LeftBehind,
     journal: &mut Journal,
-    observe: &mut dyn FnMut(&Store, &[Event]),
+    mut observe: Option<&mut dyn FnMut(&Store, &[Event])>,
 ) -> Result<u64, ActionError> {
     journal.set_recovering(Some(left.run));
     let mut interrupted = 0;
@@ -255,7 +255,9 @@ pub(super) fn restore(
                 .iter()
                 .filter(|event| matches!(event, Event::AttemptEnded { .. }));
             interrupted += cut_off.count() as u64;
-            observe(&store, events);
+            if let Some(observe) = &mut observe {
+                observe(&store, events);
+            }
         })?;
     }
     journal.flush()?;
