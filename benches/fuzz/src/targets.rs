@@ -13,8 +13,7 @@ use batch_core::{
     Batch, BatchId, BatchSettings, Condition, FailureKind, FullTaskId, Json, Plan, RunId,
     ShortDuration, TaskOptions, TaskSpec, Time, parse_duration,
 };
-use batch_export::Filter;
-use batch_export::{Cause, CauseId};
+use batch_export::{Cause, CauseId, TaskFilter};
 use batch_handlers::{HandlerConfig, standard_registry};
 use batch_input::{
     CommandTemplate, Format, ItemTemplate, Items, ReadOptions, RowTemplate, SavedTemplate,
@@ -401,7 +400,7 @@ fn csv(input: &[u8]) {
 }
 
 fn filter(input: &[u8]) {
-    let _ = Filter::parse(&String::from_utf8_lossy(input)).map_err(|error| error.to_string());
+    let _ = TaskFilter::parse(&String::from_utf8_lossy(input)).map_err(|error| error.to_string());
 }
 
 fn template(input: &[u8]) {

@@ -1,8 +1,7 @@
 //! Which tasks an action is about: [`Choice`], as somebody wants it, and the tasks it comes to.
 
 use batch_core::{FullTaskId, Status, TaskId, did_you_mean};
-use batch_export::CauseId;
-use batch_export::{Filter, TaskRecord};
+use batch_export::{CauseId, TaskFilter, TaskRecord};
 use batch_store::{Selection, Store};
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +21,7 @@ pub struct Choice {
     /// Tasks that failed for this cause: `c3fa21b`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
-    /// Tasks that fit an expression; see [`Filter`].
+    /// Tasks that fit an expression; see [`TaskFilter`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
 }
@@ -65,7 +64,7 @@ impl Choice {
             .as_deref()
             .map(|text| find_cause(store, text))
             .transpose()?;
-        let filter = Filter::parse(self.filter.as_deref().unwrap_or_default())?;
+        let filter = TaskFilter::parse(self.filter.as_deref().unwrap_or_default())?;
         Ok(Resolved {
             selection: Selection {
                 statuses: self.statuses.clone(),
@@ -84,7 +83,7 @@ pub struct Resolved {
     /// What the file can tell quickly.
     pub selection: Selection,
     /// The rest.
-    pub filter: Filter,
+    pub filter: TaskFilter,
 }
 
 impl Resolved {

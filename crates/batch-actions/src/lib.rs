@@ -54,6 +54,7 @@ pub use show::{Explanation, TaskDetails, show, why};
 pub use start::{StartFailure, StartReply, start, tell_parent};
 pub use state_reason::{MissingTasks, NextStep, Silence, StateReason};
 pub use status::{
-    BatchStatus, CauseStatus, Listed, RunningStatus, State, Unreadable, list, status, status_of,
+    BatchStatus, Listed, RunningStatus, State, Unreadable, list, status, status_of,
+    status_with_times,
 };
 pub use wait::{Until, Waited, until_complete, wait, wait_for};

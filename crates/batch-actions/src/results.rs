@@ -2,11 +2,10 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 
 use batch_core::Status;
 use batch_export::{
-    AtomicFile, CauseGroup, Causes, Filter, Format, ResultWriter, Summary, Totals, WriterOptions,
+    AtomicFile, Causes, Format, ResultWriter, Summary, TaskFilter, Totals, WriterOptions,
     result_writer,
 };
 use batch_store::{BatchFile, Store};
@@ -22,13 +21,19 @@ pub struct ResultsRequest {
     /// Which tasks.
     pub tasks: Choice,
     /// What narrows them further.
-    pub more: Filter,
+    pub more: TaskFilter,
     /// In which form.
     pub options: WriterOptions,
     /// So many tasks of those are left out at the front.
     pub offset: u64,
     /// So many tasks at most.
     pub limit: Option<u64>,
+}
+
+impl ResultsRequest {
+    fn is_of_all(&self) -> bool {
+        self.tasks.is_all() && self.more.is_empty() && self.limit.is_none()
+    }
 }
 
 /// Writes results, and gives the summary of the whole batch and the number of tasks written.
@@ -42,9 +47,15 @@ pub fn results(
     err: impl Write + Send,
 ) -> Result<(Summary, u64), ActionError> {
     let store = Store::open_read(file.clone())?;
-    let mut writer = result_writer(&request.options, out, err)?;
+    let mut options = request.options.clone();
+    options.batch_file = Some(file.shown().to_owned());
+    let mut writer = result_writer(&options, out, err)?;
     let written = write(&store, request, writer.as_mut())?;
     let mut summary = summary_of(&store)?;
+    // Who asks for a few tasks need not wait until all have been looked at.
+    if options.format == Format::Json || request.is_of_all() {
+        summary.times = store.execution_times()?;
+    }
     summary.exported_at = now();
     writer.finish(&summary)?;
     Ok((summary, written))
@@ -101,10 +112,12 @@ fn write(
 pub fn summary_of_chosen(
     store: &Store,
     tasks: &Choice,
-    more: &Filter,
+    more: &TaskFilter,
 ) -> Result<Summary, ActionError> {
     if tasks.is_all() && more.is_empty() {
-        return summary_of(store);
+        let mut summary = summary_of(store)?;
+        summary.times = store.execution_times()?;
+        return Ok(summary);
     }
     let resolved = tasks.resolve(store)?;
     let view = LiveView::of(store)?;
@@ -121,7 +134,7 @@ pub fn summary_of_chosen(
     Ok(summary)
 }
 
-/// The summary of a batch from its sums.
+/// The summary of a batch from its sums, without its execution times: those are in no sum.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -137,24 +150,7 @@ pub fn summary_of(store: &Store) -> Result<Summary, ActionError> {
     totals.flaky = overview.flaky();
     totals.first_start = overview.first_start();
     totals.last_end = overview.last_end();
-    let mut groups = Vec::new();
-    for (index, found) in overview.causes.iter().enumerate() {
-        // Only so many are shown with their names.
-        let named = index < Causes::SHOWN;
-        let sample = match named {
-            true => store.task(found.sample_task)?,
-            false => None,
-        };
-        groups.push(CauseGroup {
-            cause: Arc::new(found.cause.clone()),
-            tasks: found.tasks,
-            sample_task: batch.task(found.sample_task),
-            sample_name: sample
-                .map(|record| record.spec.label().to_owned())
-                .unwrap_or_default(),
-        });
-    }
-    let causes = Causes::from_groups(groups, 0);
+    let causes = Causes::from_groups(overview.causes.iter().cloned(), 0);
     let mut summary = Summary::from_parts(batch, totals, causes);
     summary.name.clone_from(&overview.info.settings.name);
     summary.elapsed = overview.elapsed();

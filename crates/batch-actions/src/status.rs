@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use batch_core::{BatchId, Status, Time};
-use batch_export::rfc3339;
+use batch_export::{CauseGroup, TimeSpread, rfc3339};
 use batch_store::{BatchFile, EndCause, Holder, LeaseNote, Overview, Selection, Store};
 use serde::Serialize;
 
@@ -75,8 +75,11 @@ pub struct BatchStatus {
     pub flaky: u64,
     /// Retries that finished tasks used.
     pub retries: u64,
+    /// How long completed tasks took, where it was asked for.
+    #[serde(flatten)]
+    pub execution_times: Option<TimeSpread>,
     /// Why tasks failed, the most frequent cause first.
-    pub causes: Vec<CauseStatus>,
+    pub causes: Vec<CauseGroup>,
     /// The process that works on it.
     pub pid: Option<u32>,
     /// How many tasks run at once.
@@ -104,21 +107,6 @@ pub struct BatchStatus {
     pub running_tasks: Option<Vec<RunningStatus>>,
 }
 
-/// How many tasks failed for a cause.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CauseStatus {
-    /// The cause: `c3fa21b`.
-    pub cause: String,
-    /// How many tasks.
-    pub count: u64,
-    /// The cause in words.
-    pub label: String,
-    /// A line of one of them.
-    pub sample: String,
-    /// One of them.
-    pub sample_task: String,
-}
-
 /// A task that runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunningStatus {
@@ -131,6 +119,9 @@ pub struct RunningStatus {
     /// How long it has run, in seconds.
     pub seconds: f64,
 }
+
+/// The most completed tasks whose execution times are read unasked.
+const TIMES_READ: u64 = 100_000;
 
 /// How many running tasks are named.
 const RUNNING_NAMED: usize = 50;
@@ -221,6 +212,20 @@ pub fn status(file: &BatchFile, detailed: bool) -> Result<BatchStatus, ActionErr
     Ok(status)
 }
 
+/// As [`status`], with the execution times of the tasks. They take a look at every task: without `detailed` they are
+/// left out where very many have completed.
+///
+/// # Errors
+/// When its file cannot be read.
+pub fn status_with_times(file: &BatchFile, detailed: bool) -> Result<BatchStatus, ActionError> {
+    let mut status = status(file, detailed)?;
+    if detailed || status.completed <= TIMES_READ {
+        let times = Store::open_read(file.clone())?.execution_times()?;
+        status.execution_times = Some(times.spread());
+    }
+    Ok(status)
+}
+
 /// A batch in a list.
 pub type Listed = Result<BatchStatus, Unreadable>;
 
@@ -282,7 +287,8 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         },
         flaky: overview.flaky(),
         retries: overview.retries(),
-        causes: causes(&overview),
+        execution_times: None,
+        causes: overview.causes.clone(),
         pid: holder.map(|holder| holder.pid),
         max_concurrent: live
             .and_then(|run| run.concurrency)
@@ -373,18 +379,6 @@ fn cut_short(overview: &Overview) -> Option<StateReason> {
         true => StateReason::FailFast,
         false => StateReason::TimeLimit,
     })
-}
-
-fn causes(overview: &Overview) -> Vec<CauseStatus> {
-    let batch = overview.info.batch;
-    let cause = |found: &batch_store::CauseCount| CauseStatus {
-        cause: found.cause.id().to_string(),
-        count: found.tasks,
-        label: found.cause.label().to_owned(),
-        sample: found.cause.sample().to_owned(),
-        sample_task: batch.task(found.sample_task).to_string(),
-    };
-    overview.causes.iter().map(cause).collect()
 }
 
 fn running_tasks(store: &Store) -> Result<Vec<RunningStatus>, ActionError> {

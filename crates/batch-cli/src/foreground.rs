@@ -53,12 +53,13 @@ impl Foreground {
         onlooker: Onlooker,
     ) -> Result<Exit, CliError> {
         let Onlooker {
-            output,
+            mut output,
             signals,
             screen,
             most_at_once,
         } = onlooker;
         let store = self.claim.store();
+        output.options.batch_file = Some(store.file().shown().to_owned());
         let (sink, results) = output.open(store.batch(), &screen)?;
         let functions = Functions::of_environment();
         functions.check_batch(store)?;
@@ -134,7 +135,8 @@ fn conclude_stored(
     name: Option<String>,
     screen: &Screen,
 ) -> Result<bool, CliError> {
-    let summary = summary_of(store)?;
+    let mut summary = summary_of(store)?;
+    summary.times = store.execution_times().map_err(ActionError::from)?;
     let counts = store.overview().map_err(ActionError::from)?;
     let failed = counts.count(Status::Failed) + counts.count(Status::Cancelled) > 0;
     let report = &driven.finished.report;

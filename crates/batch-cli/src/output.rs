@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use batch_actions::{Room, now};
 use batch_core::{BatchId, Event};
 use batch_export::{
-    AtomicFile, ExportError, FileHandle, Filter, Format, Records, ResultWriter, Summary,
+    AtomicFile, ExportError, FileHandle, Format, Records, ResultWriter, Summary, TaskFilter,
     WriterOptions, result_writer,
 };
 use batch_runtime::{Sink, SinkError};
@@ -22,7 +22,7 @@ pub(crate) struct OutputPlan {
     pub(crate) file: Option<PathBuf>,
     /// The file, once it is open.
     pub(crate) opened: Option<AtomicFile>,
-    pub(crate) filter: Filter,
+    pub(crate) filter: TaskFilter,
 }
 
 /// Turns events into results, as they come. Clones feed the same results.
@@ -75,7 +75,7 @@ impl Write for PatientFile {
 struct State {
     records: Records,
     summary: Summary,
-    filter: Filter,
+    filter: TaskFilter,
     writer: Box<dyn ResultWriter>,
     file: Option<AtomicFile>,
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use batch_actions::{Home, default_slots, place_tasks};
 use batch_core::{BatchSettings, Json, Plan, PlanProblem, Surroundings, TaskOptions, TaskSpec};
-use batch_export::{Filter, Format, WriterOptions};
+use batch_export::{Format, TaskFilter};
 use batch_input::{
     CommandTemplate, FileSettings, FunctionTemplate, ItemTemplate, Items, ReadError, ReadOptions,
     SavedTemplate, ShellTemplate, TaskFile, TaskStream, TemplateFolder, read_task_file, read_tasks,
@@ -419,17 +419,15 @@ pub(crate) fn output_plan(args: &ResultArgs, default: Format) -> Result<OutputPl
         return Err(usage(message));
     }
     let format = given.or(by_name).unwrap_or(default);
-    let filter = Filter::parse(args.filter.as_deref().unwrap_or(""))
+    let filter = TaskFilter::parse(args.filter.as_deref().unwrap_or(""))
         .map_err(|error| usage(format!("--filter: {error}")))?
         .with_statuses(args.status.iter().copied());
+    let mut options = args.narrow.options(format);
+    options.keep_order = args.keep_order;
+    options.escape_control =
+        format == Format::Text || args.output.is_none() && std::io::stdout().is_terminal();
     Ok(OutputPlan {
-        options: WriterOptions {
-            keep_order: args.keep_order,
-            guard_formulas: args.narrow.guard_formulas,
-            escape_control: format == Format::Text
-                || args.output.is_none() && std::io::stdout().is_terminal(),
-            ..WriterOptions::new(format)
-        },
+        options,
         file: args.output.clone(),
         opened: None,
         filter: args.narrow.narrow(filter),

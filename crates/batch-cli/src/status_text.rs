@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use batch_actions::{BatchStatus, CauseStatus};
+use batch_actions::BatchStatus;
 use batch_core::ShortDuration;
-use batch_export::Visible;
+use batch_export::{Causes, Visible};
 
 use crate::hints;
 
@@ -37,6 +37,9 @@ impl fmt::Display for StatusText<'_> {
         if status.flaky > 0 {
             write!(f, " ({} flaky)", status.flaky)?;
         }
+        if let Some(spread) = status.execution_times.filter(|_| status.completed > 1) {
+            write!(f, "\nexecution time: {spread}")?;
+        }
         if let Some(rate) = status.rate.filter(|rate| *rate > 0.0) {
             write!(f, "\n{rate:.1} tasks a second")?;
             if let Some(left) = status.seconds_left {
@@ -44,7 +47,10 @@ impl fmt::Display for StatusText<'_> {
                 write!(f, ", about {} left", ShortDuration(left))?;
             }
         }
-        fmt_causes(f, status.failed, &status.causes)?;
+        if !status.causes.is_empty() {
+            let causes = Causes::from_groups(status.causes.iter().cloned(), 0);
+            write!(f, "\n{causes}")?;
+        }
         for task in status.running_tasks.iter().flatten() {
             if status.interrupted > 0 {
                 write!(f, "\n  cut off {}  {}", task.task, Visible(&task.label))?;
@@ -63,29 +69,5 @@ impl fmt::Display for StatusText<'_> {
             }
         }
         Ok(())
-    }
-}
-
-fn fmt_causes(f: &mut fmt::Formatter<'_>, failed: u64, causes: &[CauseStatus]) -> fmt::Result {
-    const SHOWN: usize = 5;
-    if causes.is_empty() {
-        return Ok(());
-    }
-    let plural = if causes.len() == 1 { "" } else { "s" };
-    write!(f, "\n{failed} failed, {} cause{plural}:", causes.len())?;
-    for cause in causes.iter().take(SHOWN) {
-        let CauseStatus {
-            cause,
-            count,
-            label,
-            sample,
-            sample_task,
-        } = cause;
-        write!(f, "\n  {cause}  {count} x {}", Visible(label))?;
-        write!(f, "\n           e.g. {sample_task}: {}", Visible(sample))?;
-    }
-    match causes.len().saturating_sub(SHOWN) {
-        0 => Ok(()),
-        more => write!(f, "\n  … and {more} more"),
     }
 }

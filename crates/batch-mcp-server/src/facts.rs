@@ -1,6 +1,7 @@
 //! How a batch stands, for programs: what the text says, as an object that is no longer than the text may be.
 
-use batch_actions::{BatchStatus, CauseStatus, State};
+use batch_actions::{BatchStatus, State};
+use batch_export::CauseGroup;
 use serde_json::{Value, json};
 
 use crate::cut::{shorten, visible};
@@ -13,7 +14,7 @@ const RUNNING: usize = 1_000;
 /// The facts of a status, with these causes.
 pub(crate) fn facts<'a>(
     status: &BatchStatus,
-    causes: impl IntoIterator<Item = &'a CauseStatus>,
+    causes: impl IntoIterator<Item = &'a CauseGroup>,
 ) -> Value {
     let running = status.running_tasks.as_ref().map(|running| {
         let shown = running.iter().map(|task| {
@@ -66,14 +67,14 @@ pub(crate) fn counts(status: &BatchStatus) -> Value {
 }
 
 /// Causes of failures, as the text tells them.
-pub(crate) fn told<'a>(causes: impl Iterator<Item = &'a CauseStatus>) -> Value {
+pub(crate) fn told<'a>(causes: impl Iterator<Item = &'a CauseGroup>) -> Value {
     let causes = causes.map(|cause| {
         json!({
-            "cause": cause.cause,
-            "count": cause.count,
-            "label": visible(&cause.label, 160),
-            "sample": visible(&cause.sample, 160),
-            "sample_task": cause.sample_task,
+            "cause": cause.cause.id().to_string(),
+            "count": cause.tasks,
+            "label": visible(cause.cause.label(), 160),
+            "sample": visible(cause.cause.sample(), 160),
+            "sample_task": cause.sample_task.to_string(),
         })
     });
     within(causes, CAUSES)

@@ -69,6 +69,7 @@ mod since;
 mod spec_rows;
 mod store;
 mod task_rows;
+mod times;
 mod totals;
 mod watch;
 
@@ -81,7 +82,7 @@ pub use holder::{Holder, LeaseNote, SILENT};
 pub use journal::{Journal, lock};
 pub use lease::{Lease, LeaseError, LeftInLease, Notice, Started};
 pub use load::LeftBehind;
-pub use overview::{CauseCount, Overview};
+pub use overview::Overview;
 pub use own_file::{open_own, own_folder, private_folder};
 pub use remove::Cleared;
 pub use requests::{RequestState, StoredRequest};

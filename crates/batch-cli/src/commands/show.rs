@@ -5,7 +5,9 @@ use std::io::{self, Write as _};
 
 use batch_actions::{Home, TaskDetails, show, why};
 use batch_core::{Counted, Priority, ShortDuration, Stream, TaskOptions, TaskSpec};
-use batch_export::{AttemptEnd, AttemptRecord, TaskJson, Visible, VisibleLines, rfc3339, tail};
+use batch_export::{
+    AttemptEnd, AttemptRecord, Visible, VisibleLines, rfc3339, tail, write_task_json,
+};
 use batch_template::{shown_params, shown_result};
 use serde_json::{Value, json};
 
@@ -26,7 +28,7 @@ pub(crate) fn run(args: &TaskArgs) -> Result<Exit, CliError> {
         return Ok(Exit::Completed);
     }
     let mut document = Vec::new();
-    TaskJson::new().write(&mut document, &details.record)?;
+    write_task_json(&mut document, &details.record)?;
     let mut document: Value = serde_json::from_slice(&document).expect("a task is JSON");
     document["why"] = sentence(&details).into();
     document["under_way"] = match details.under_way {

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use batch_actions::{ActionError, Choice, Home, ResultsRequest, export, status, summary_of_chosen};
 use batch_core::{Counted, Status};
-use batch_export::{Filter, Format, WriterOptions};
+use batch_export::{Format, TaskFilter};
 use batch_store::Store;
 use serde_json::json;
 
@@ -80,15 +80,13 @@ fn request(wanted: &WantedArgs, format: Format, terminal: bool) -> ResultsReques
     if wanted.failed {
         tasks.statuses = vec![Status::Failed];
     }
+    let mut options = wanted.narrow.options(format);
+    // Raw output goes to other programs as it is.
+    options.escape_control = terminal || format == Format::Text;
     ResultsRequest {
         tasks,
-        more: wanted.narrow.narrow(Filter::default()),
-        options: WriterOptions {
-            guard_formulas: wanted.narrow.guard_formulas,
-            // Raw output goes to other programs as it is.
-            escape_control: terminal || format == Format::Text,
-            ..WriterOptions::new(format)
-        },
+        more: wanted.narrow.narrow(TaskFilter::default()),
+        options,
         offset: wanted.offset,
         limit: wanted.limit,
     }

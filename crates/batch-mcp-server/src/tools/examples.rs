@@ -115,7 +115,10 @@ impl There {
         first.ok()?;
         Some(Self {
             task,
-            cause: status.causes.first().map(|cause| cause.cause.clone()),
+            cause: status
+                .causes
+                .first()
+                .map(|cause| cause.cause.id().to_string()),
             cursor: Some(Cursor::of(&status).text()),
             batch: Some(status.batch),
         })

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use batch_actions::{Choice, status_of, summary_of_chosen};
 use batch_core::{Status, UnknownName};
-use batch_export::{Filter, Format, UnknownFormat};
+use batch_export::{Format, TaskFilter, UnknownFormat};
 use batch_store::{BatchFile, Store};
 use serde_json::{Map, json};
 
@@ -81,7 +81,7 @@ fn summary(file: &BatchFile, wanted: Vec<Status>, notes: &[String]) -> Result<An
         statuses: wanted,
         ..Choice::default()
     };
-    let summary = summary_of_chosen(&store, &tasks, &Filter::default())?;
+    let summary = summary_of_chosen(&store, &tasks, &TaskFilter::default())?;
     let status = status_of(&store)?;
     let summary = summary.to_string();
     let first = summary.lines().next().unwrap_or_default();

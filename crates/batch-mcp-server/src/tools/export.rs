@@ -1,7 +1,7 @@
 //! Results into a file: the `path` of `bex_results`, and the export of the former tool.
 
 use batch_actions::{ActionError, Choice, ResultsRequest, export, status as read_status};
-use batch_export::{Filter, Format, WriterOptions};
+use batch_export::{Format, TaskFilter, WriterOptions};
 use batch_store::{BatchFile, Store};
 use serde_json::json;
 
@@ -36,7 +36,7 @@ pub(crate) fn export_to(
     resolve(&wanted.tasks, &Store::open_read(file.clone())?)?;
     let request = ResultsRequest {
         tasks: wanted.tasks,
-        more: Filter::default(),
+        more: TaskFilter::default(),
         options: WriterOptions::new(format),
         offset: 0,
         limit: wanted.limit,

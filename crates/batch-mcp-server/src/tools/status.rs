@@ -1,8 +1,6 @@
 //! `bex_status`: how a batch is getting on, all batches, or one task.
 
-use batch_actions::{
-    BatchStatus, Listed, State, Unreadable, list, show, status as read_status, why,
-};
+use batch_actions::{BatchStatus, Listed, State, Unreadable, list, show, status_with_times, why};
 use batch_export::TaskRecord;
 use batch_template::shown_params;
 use serde_json::{Map, Value, json};
@@ -27,8 +25,11 @@ pub(crate) fn status(agent: &Agent, arguments: &Map<String, Value>) -> Result<An
         return one_task(agent, &args, task);
     }
     let file = agent.file(args.batch()?)?;
-    let status = read_status(&file, true)?;
+    let status = status_with_times(&file, true)?;
     let mut page = Page::new(USUAL, &sentence(&status));
+    if let Some(spread) = status.execution_times.filter(|_| status.completed > 1) {
+        page.line(&format!("Execution time: {spread}."));
+    }
     add_causes(&mut page, &status, CAUSES_SHOWN);
     add_running(&mut page, &status);
     add_next(&mut page, &status, &Cursor::of(&status).text());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use batch_core::{Output, Stream};
-use batch_export::{TaskJson, TaskRecord};
+use batch_export::{TaskRecord, write_task_json};
 use batch_template::shown_result;
 use serde_json::{Map, Value};
 
@@ -195,9 +195,7 @@ fn whole(record: &TaskRecord, fields: &[String]) -> Result<Map<String, Value>, M
         None => None,
     };
     let mut bytes = Vec::new();
-    TaskJson::new()
-        .write(&mut bytes, &light)
-        .map_err(|error| Mistake::new(error.to_string()))?;
+    write_task_json(&mut bytes, &light).map_err(|error| Mistake::new(error.to_string()))?;
     Ok(serde_json::from_slice(&bytes).expect("a task is JSON"))
 }
 

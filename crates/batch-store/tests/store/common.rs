@@ -311,7 +311,7 @@ impl Bench {
         for told in &overview.causes {
             let sample = records
                 .iter()
-                .find(|record| record.task == told.sample_task);
+                .find(|record| record.id() == told.sample_task);
             let cause = sample.and_then(|record| record.cause.as_ref());
             assert_eq!(cause.map(|cause| cause.id()), Some(told.cause.id()));
         }
