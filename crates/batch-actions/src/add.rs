@@ -4,10 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use batch_core::{BatchId, Catalog, Plan, PlanProblem, Surroundings, TaskId, TaskSpec};
-use batch_store::{
-    Adding, BatchFile, ContentHash, Durability, Identity, Lease, LeaseNote, Store,
-    first_fingerprint,
-};
+use batch_store::identity::{ContentHash, Identity, first_fingerprint};
+use batch_store::{Adding, BatchFile, Durability, Lease, LeaseNote, Store};
 use serde::Serialize;
 
 use crate::clock::now;

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use batch_process::{Signal, boot_id, end_run, signal_process};
 use batch_runtime::{Registry, RunReport};
-use batch_store::{
-    BatchFile, Durability, Holder, Lease, LeaseNote, Obstacle, RequestState, Store, StoreError,
-};
+use batch_store::requests::RequestState;
+use batch_store::{BatchFile, Durability, Holder, Lease, LeaseNote, Obstacle, Store, StoreError};
 
 use crate::clock::{Poll, now};
 use crate::control::{Answer, Control, ControlReply, Refusal, Stop};

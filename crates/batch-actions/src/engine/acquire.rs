@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use batch_core::{Batch, Event};
 use batch_process::{Leftover, boot_id, end_run, own_mark, process_alive, remove_dead_scratch};
+use batch_store::lease::LeftInLease;
 use batch_store::{
-    BatchFile, BatchInfo, Durability, Holder, Journal, Lease, LeaseError, LeftBehind, LeftInLease,
-    Run, Store, lock,
+    BatchFile, BatchInfo, Durability, Holder, Journal, Lease, LeaseError, LeftBehind, Run, Store,
+    lock,
 };
 
 use super::options::Mode;
