@@ -3,7 +3,6 @@
 use batch_core::{Outcome, TaskId, Time};
 
 use crate::rows::AttemptRow;
-use crate::shape;
 use crate::store::micros;
 
 /// An attempt that ended.
@@ -34,7 +33,7 @@ pub(crate) fn attempt_row(run: u32, ended: &Ended, outcome: &Outcome) -> Attempt
             Outcome::Interrupted(_) => "interrupted",
         },
         reason: failure.map(|failure| failure.kind.name()),
-        detail: failure.and_then(|failure| shape::number_of(failure.kind)),
+        detail: failure.and_then(|failure| failure.kind.number()),
         error: failure.map(|failure| failure.message.clone()),
         process: outcome.output().and_then(|output| output.process),
     }
