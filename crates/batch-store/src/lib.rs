@@ -42,6 +42,7 @@
 mod add;
 mod content;
 mod create;
+mod ended;
 mod error;
 mod explain;
 mod file;
