@@ -9,8 +9,8 @@ use batch_core::{
     Failure, FailureKind, Json, Output, ParamProblem, Stream, TaskId, TaskOptions, TaskSpec,
 };
 use batch_template::{
-    Placeholder, Secrets, Segment, VARIABLE_ROOT, fill, fill_variables, part, placeholders,
-    variable_of,
+    Placeholder, Secrets, Segment, VARIABLE_ROOT, fill, fill_variables, may_have_placeholders,
+    part, placeholders, variable_of,
 };
 use serde_json::{Value, json};
 
@@ -58,7 +58,7 @@ impl Results {
         spec: &TaskSpec,
         find: impl Fn(&str) -> Option<TaskId>,
     ) {
-        if !uses_results(spec) {
+        if !may_have_placeholders(&spec.params) {
             return;
         }
         self.finished(task);
@@ -141,14 +141,10 @@ impl Results {
     }
 }
 
-/// Whether the parameters of a task may hold placeholders.
-fn uses_results(spec: &TaskSpec) -> bool {
-    spec.params.as_str().contains("{{")
-}
-
 /// Whether a task may hold placeholders, also in the variables that it is given.
 pub(crate) fn is_template(spec: &TaskSpec) -> bool {
-    uses_results(spec) || spec.options.env.values().any(|value| value.contains("{{"))
+    may_have_placeholders(&spec.params)
+        || spec.options.env.values().any(|value| value.contains("{{"))
 }
 
 /// How many bytes the results have, as far as they are known and lie in memory.

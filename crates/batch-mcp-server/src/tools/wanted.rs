@@ -92,7 +92,8 @@ fn made(tasks: Vec<TaskSpec>, way: &'static str) -> Wanted {
 
 fn from_template(agent: &Agent, args: &Args<'_>, options: &ReadOptions) -> Result<Wanted, Mistake> {
     let name = args.text("template")?.unwrap_or_default();
-    let template = TemplateFolder::new(agent.home().templates())
+    let functions = Arc::new(agent.registry().clone());
+    let template = TemplateFolder::new(agent.home().templates(), functions)
         .load(name)
         .map_err(|error| Mistake::of("template", error.to_string()))?;
     let none = vec![Value::Object(Map::new())];
