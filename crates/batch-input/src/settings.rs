@@ -8,7 +8,7 @@ use crate::file::{FileSettings, Format, ReadOptions};
 use crate::options::read_option;
 use crate::scope::{Report, Scope};
 use crate::source::{Lines, Source};
-use crate::task::TASK_FIELDS;
+use crate::task::{TASK_FIELDS, WORK_FIELDS};
 use crate::yaml;
 
 /// The options of tasks that give none, before the defaults of their file.
@@ -118,7 +118,7 @@ pub(crate) fn read_document_with<'r>(
             let Fields(fields) = scope.object(root, "")?;
             let single = fields
                 .iter()
-                .any(|(name, _)| TASK_FIELDS[2..8].contains(&&**name));
+                .any(|(name, _)| WORK_FIELDS.contains(&&**name));
             let known = [&SETTINGS[..8], others].concat();
             for (name, raw) in &fields {
                 let given = *name == "tasks" || !is_null(raw);

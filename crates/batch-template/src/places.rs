@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::encoding::Encoding;
 use crate::interpreters::{UNKNOWN, VARIABLE, code_in_command, is_code_variable};
 use crate::parts::Template;
+use crate::template::first_field;
 
 /// How values are written at the places of one document of parameters, such as `argv[1]`.
 ///
@@ -125,8 +126,8 @@ impl Encodings {
             (field, place) => format!("{field}.{place}").into(),
         };
         let variable = place.strip_prefix("env").filter(|_| self.has_variables);
-        let variable = variable.and_then(first_name);
-        if variable.is_some_and(|name| is_code_variable(name.as_bytes())) {
+        let variable = variable.and_then(first_field);
+        if variable.is_some_and(|(name, _)| is_code_variable(name.as_bytes())) {
             return Encoding::Code(VARIABLE);
         }
         let inner = place.rmatch_indices(['.', '[']).map(|(end, _)| end);
@@ -135,17 +136,6 @@ impl Encodings {
             .copied()
             .unwrap_or(Encoding::Text)
     }
-}
-
-/// The name of the field that a path begins with: `.NAME`, or `["NAME"]` where the name is an odd one.
-fn first_name(path: &str) -> Option<Cow<'_, str>> {
-    if let Some(quoted) = path.strip_prefix('[') {
-        let mut texts = serde_json::Deserializer::from_str(quoted).into_iter::<String>();
-        return texts.next()?.ok().map(Cow::Owned);
-    }
-    let name = path.strip_prefix('.')?;
-    let end = name.find(['.', '[']).unwrap_or(name.len());
-    Some(Cow::Borrowed(&name[..end]))
 }
 
 /// The bytes of an argument, with [`UNKNOWN`] for each placeholder. What is wrong with it is told elsewhere.

@@ -8,7 +8,7 @@ use crate::encoding::Encoding;
 use crate::fill::{Filled, join};
 use crate::parts::{Part, Template};
 use crate::path::Segment;
-use crate::template::Placeholder;
+use crate::template::{Placeholder, first_field};
 
 /// The document with other ids in its placeholders, `{{ tasks.ID.result }}`. `rename` gives the new id of a task that
 /// gets one. All else stays as it was written.
@@ -32,7 +32,8 @@ pub fn rename_tasks(params: &Json, rename: &dyn Fn(&str) -> Option<String>) -> J
 fn renamed(template: &Template, rename: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let with_new_id = |placeholder: &Placeholder| {
         let id = rename(placeholder.task_id()?)?;
-        let source = format!("tasks{}{}", Segment::Field(id), after_id(placeholder)?);
+        let (_, rest) = first_field(placeholder.source.strip_prefix("tasks")?)?;
+        let source = format!("tasks{}{rest}", Segment::Field(id));
         Some(Placeholder {
             source,
             ..placeholder.clone()
@@ -55,21 +56,6 @@ fn renamed(template: &Template, rename: &dyn Fn(&str) -> Option<String>) -> Opti
         })
         .collect();
     join(&parts, "", Encoding::Text, true).ok()
-}
-
-/// What follows `tasks.ID` or `tasks["ID"]` in a placeholder.
-fn after_id(placeholder: &Placeholder) -> Option<&str> {
-    let rest = placeholder.source.strip_prefix("tasks")?;
-    let path = rest.strip_prefix('.').unwrap_or(rest);
-    match path.strip_prefix('[') {
-        Some(quoted) => {
-            let quoted = quoted.trim_start();
-            let mut texts = serde_json::Deserializer::from_str(quoted).into_iter::<String>();
-            texts.next()?.ok()?;
-            quoted[texts.byte_offset()..].trim_start().strip_prefix(']')
-        }
-        None => path.strip_prefix(placeholder.task_id()?),
-    }
 }
 
 #[cfg(test)]

@@ -165,6 +165,18 @@ fn read(at: usize, inner: Option<&str>) -> Result<Meaning<Placeholder>, Template
     }))
 }
 
+/// The name of the field that a path begins with, and what follows it.
+pub(crate) fn first_field(path: &str) -> Option<(String, &str)> {
+    let rest = path.strip_prefix('.').filter(|rest| rest.starts_with('['));
+    let mut words = Words {
+        rest: rest.unwrap_or(path),
+    };
+    match words.step() {
+        Ok(Some(Segment::Field(name))) => Some((name, words.rest)),
+        _ => None,
+    }
+}
+
 /// What is left of the text between the braces.
 struct Words<'a> {
     rest: &'a str,
@@ -193,19 +205,29 @@ impl<'a> Words<'a> {
 
     fn path(&mut self) -> Result<Vec<Segment>, String> {
         let mut path = Vec::new();
-        loop {
-            if let Some(rest) = self.rest.strip_prefix('.') {
-                self.rest = rest;
-                if !self.rest.starts_with('[') || !path.is_empty() {
-                    path.push(Segment::Field(self.name()?.to_owned()));
-                }
-            } else if let Some(rest) = self.rest.strip_prefix('[') {
-                self.rest = rest.trim_start();
-                path.push(self.bracketed()?);
-            } else {
-                return Ok(path);
-            }
+        self.rest = self
+            .rest
+            .strip_prefix('.')
+            .filter(|rest| rest.starts_with('['))
+            .unwrap_or(self.rest);
+        while let Some(step) = self.step()? {
+            path.push(step);
         }
+        Ok(path)
+    }
+
+    fn step(&mut self) -> Result<Option<Segment>, String> {
+        if let Some(rest) = self.rest.strip_prefix('.') {
+            self.rest = rest;
+            return self
+                .name()
+                .map(|name| Some(Segment::Field(name.to_owned())));
+        }
+        let Some(rest) = self.rest.strip_prefix('[') else {
+            return Ok(None);
+        };
+        self.rest = rest.trim_start();
+        self.bracketed().map(Some)
     }
 
     fn bracketed(&mut self) -> Result<Segment, String> {
