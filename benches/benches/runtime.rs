@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use batch_core::{BatchSettings, Event, Output, Priority, Status, TaskSpec};
-use batch_runtime::{Executor, Registry};
+use batch_runtime::{Registry, RunBuilder};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
@@ -66,7 +66,7 @@ async fn executor(tasks: u32) -> Duration {
         Ok(Output::default())
     });
     let started = Instant::now();
-    let run = Executor::new(registry)
+    let run = RunBuilder::new(registry)
         .with_settings(BatchSettings::with_slots(
             NonZeroU32::new(SLOTS).expect("not zero"),
         ))
@@ -77,7 +77,7 @@ async fn executor(tasks: u32) -> Duration {
         let handful = (first..(first + HANDFUL).min(tasks as usize))
             .map(|number| Arc::clone(&specs[number % 4]))
             .collect();
-        run.feed(handful, WINDOW).await.expect("the run goes on");
+        run.ingest(handful, WINDOW).await.expect("the run goes on");
     }
     let report = run.finish().await;
     let took = started.elapsed();

@@ -10,7 +10,7 @@ use batch_runtime::RunHandle;
 use batch_store::{Selection, Store};
 
 use crate::choice::Choice;
-use crate::control::{ControlReply, on_store, synced};
+use crate::control::{ControlReply, done, on_store};
 use crate::error::ActionError;
 
 /// Reopens the tasks chosen, and with them those that were cancelled because of them; lets held ones go.
@@ -27,12 +27,10 @@ pub(crate) async fn retry(
     .await?;
     let asked = wanted.held.len() + reopened.len() + wanted.refused.len();
     for task in wanted.held {
-        synced(run.release(task).await)?
-            .map_err(|error| ActionError::Refused(error.to_string()))?;
+        done(run.release(task).await)?;
     }
     if !reopened.is_empty() {
-        synced(run.reopen(reopened).await)?
-            .map_err(|error| ActionError::Refused(error.to_string()))?;
+        done(run.reopen(reopened).await)?;
     }
     Ok(ControlReply::of(batch, asked, wanted.refused))
 }

@@ -70,10 +70,10 @@ pub(crate) async fn follow_shortage(run: &RunHandle, screen: &Screen) {
     }
 }
 
-fn ended(before: &batch_runtime::ShortOf) -> String {
+fn ended(before: &batch_runtime::ResourceShortage) -> String {
     let what = before.what.split(':').next().unwrap_or_default();
     format!(
         "no longer short of {what}; running {} at once again",
-        before.asked_for
+        before.requested
     )
 }

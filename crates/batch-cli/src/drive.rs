@@ -8,7 +8,7 @@ use std::time::Duration;
 use batch_actions::{ActionError, Engine, Finished};
 use batch_core::StopMode;
 use batch_process::{ControlSignals, reap_orphans, sweep};
-use batch_runtime::{Gone, RunHandle};
+use batch_runtime::{RunEnded, RunHandle};
 
 use crate::capacity::follow_shortage;
 use crate::exit::CliError;
@@ -156,6 +156,6 @@ pub(crate) async fn housekeeping(
 }
 
 /// Waits until fewer than so many tasks are open.
-pub(crate) async fn room(run: &RunHandle, window: usize) -> Result<(), Gone> {
-    run.feed(Vec::new(), window).await
+pub(crate) async fn room(run: &RunHandle, window: usize) -> Result<(), RunEnded> {
+    run.ingest(Vec::new(), window).await
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use batch_actions::Engine;
 use batch_core::TaskSpec;
 use batch_input::TaskStream;
-use batch_runtime::{Gone, RunHandle};
+use batch_runtime::{RunEnded, RunHandle};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
@@ -124,7 +124,7 @@ impl Feeder {
         while let Some(written) = handfuls.recv().await {
             written?;
             engine.look().await?;
-            if room(engine.run(), WINDOW).await == Err(Gone) || engine.is_stopping() {
+            if room(engine.run(), WINDOW).await == Err(RunEnded) || engine.is_stopping() {
                 return Ok(Input::Cut);
             }
         }
@@ -146,10 +146,10 @@ impl Feeder {
                 }
             };
             let tasks = handful.into_iter().map(|read| Arc::new(read.task));
-            let fed = run.feed(tasks.collect(), WINDOW).await;
+            let fed = run.ingest(tasks.collect(), WINDOW).await;
             match (error, fed) {
                 (Some(error), _) => return Err(error),
-                (None, Err(Gone)) => return Ok(()),
+                (None, Err(RunEnded)) => return Ok(()),
                 (None, Ok(())) => {}
             }
         }

@@ -9,7 +9,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use batch_core::{Encodings, Failure, FailureKind, Json, Output, ParamProblem};
 use batch_process::Spec;
-use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext, apart};
+use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext, offload};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -116,7 +116,7 @@ impl Handler for FunctionHandler {
         ];
         let ended = run(task, &spec(task, &params, argv, &self.place.capture)?).await;
         let len = fs::metadata(&answer).map_or(0, |found| found.len().min(MAX_ANSWER));
-        let read = apart(len as usize, move || read_answer(&answer)).await;
+        let read = offload(len as usize, move || read_answer(&answer)).await;
         judge(ended, read)
     }
 

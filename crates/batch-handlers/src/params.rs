@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
 use batch_core::{Failure, FailureKind, duration_from_seconds, parse_duration};
-use batch_runtime::{TaskContext, apart};
+use batch_runtime::{TaskContext, offload};
 use serde_json::Value;
 
 use crate::check::{bytes, kind};
@@ -19,8 +19,8 @@ pub(crate) struct Params(Value);
 
 impl Params {
     pub(crate) async fn of(task: &TaskContext) -> Result<Self, Failure> {
-        let params = task.params.clone();
-        let read = apart(params.as_str().len(), move || params.get()).await;
+        let params = task.spec.params.clone();
+        let read = offload(params.as_str().len(), move || params.get()).await;
         read.map(Self)
             .map_err(|error| bad_params(format!("params: {error}")))
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use batch_core::{Failure, FailureKind, Output, Secrets, Stream, Urgency};
 use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec, signal_name, when_written};
-use batch_runtime::{AttemptError, TaskContext, apart};
+use batch_runtime::{AttemptError, TaskContext, offload};
 
 use crate::masked_file::mask_file;
 use crate::params::Params;
@@ -27,7 +27,7 @@ pub(crate) fn spec(
     argv: Vec<OsString>,
     capture: &Arc<CaptureLimits>,
 ) -> Result<Spec, Failure> {
-    let options = &task.options;
+    let options = &task.spec.options;
     let defaults = options.env.iter();
     let defaults = defaults.map(|(name, value)| (name.into(), value.into()));
     let own = params.pairs("env")?.into_iter();
@@ -78,9 +78,9 @@ pub(crate) async fn run(task: &TaskContext, spec: &Spec) -> Result<Output, Attem
     for left in &ended.leftovers {
         tracing::warn!("could not be ended: {left}, started by {}", task.id);
     }
-    let ended = match task.secrets.is_empty() {
+    let ended = match task.secrets().is_empty() {
         true => ended,
-        false => without_secrets(ended, &task.secrets).await,
+        false => without_secrets(ended, task.secrets()).await,
     };
     judge(ended, &spec.capture.folder)
 }
@@ -92,7 +92,7 @@ async fn without_secrets(mut ended: Ended, secrets: &Secrets) -> Ended {
             continue;
         };
         let (file, secrets) = (path.clone(), secrets.clone());
-        match apart(usize::MAX, move || mask_file(&file, &secrets)).await {
+        match offload(usize::MAX, move || mask_file(&file, &secrets)).await {
             Ok(masked) => *len = masked,
             Err(error) => {
                 let _ = std::fs::remove_file(path);

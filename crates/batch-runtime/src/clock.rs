@@ -33,7 +33,7 @@ impl Clock {
     }
 
     /// Takes time out of the run, in which it stood still.
-    pub(crate) fn leave_out(&mut self, time: Duration) {
+    pub(crate) fn exclude(&mut self, time: Duration) {
         self.origin += time.min(self.origin.elapsed());
     }
 }

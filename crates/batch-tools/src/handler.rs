@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use batch_core::{Json, Output, ParamProblem};
-use batch_runtime::{AttemptError, Handler, Registry, TaskContext, apart};
+use batch_runtime::{AttemptError, Handler, Registry, TaskContext, offload};
 
 use crate::params::{Call, check, check_args, object};
 use crate::servers::ToolServers;
@@ -41,8 +41,8 @@ struct ToolHandler {
 #[async_trait]
 impl Handler for ToolHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let params = task.params.clone();
-        let call = apart(params.as_str().len(), move || Call::of(&params)).await;
+        let params = task.spec.params.clone();
+        let call = offload(params.as_str().len(), move || Call::of(&params)).await;
         let Call { server, tool, args } = call?;
         self.servers.call(&server, &tool, args).await
     }
@@ -62,9 +62,9 @@ struct NamedTool {
 #[async_trait]
 impl Handler for NamedTool {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let params = task.params.clone();
+        let params = task.spec.params.clone();
         let read = move || object(params.to_value(), "params");
-        let args = apart(task.params.as_str().len(), read).await?;
+        let args = offload(task.spec.params.as_str().len(), read).await?;
         self.servers.call(&self.server, &self.tool, args).await
     }
 

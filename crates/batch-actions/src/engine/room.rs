@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use batch_core::StopMode;
 use batch_process::{OutputRoom, is_no_room};
-use batch_runtime::{RunHandle, ShortOf};
+use batch_runtime::{ResourceShortage, RunHandle};
 use batch_store::{Notice, Obstacle, StoreError};
 
 /// Between two tries to write to a full disk.
@@ -32,16 +32,16 @@ pub(crate) const FILE_BUSY: &str =
 const SHORT: &str = "short of ";
 
 /// Why fewer tasks run at once than were asked for.
-pub fn short_text(short: &ShortOf) -> String {
-    let ShortOf {
+pub fn short_text(short: &ResourceShortage) -> String {
+    let ResourceShortage {
         what,
         slots,
-        asked_for,
+        requested,
     } = short;
     match slots {
         0 => format!("{SHORT}{what}; no task can start for now, and it is tried again"),
-        1 => format!("{SHORT}{what}; running 1 task at once, not {asked_for}"),
-        _ => format!("{SHORT}{what}; running {slots} tasks at once, not {asked_for}"),
+        1 => format!("{SHORT}{what}; running 1 task at once, not {requested}"),
+        _ => format!("{SHORT}{what}; running {slots} tasks at once, not {requested}"),
     }
 }
 
@@ -149,7 +149,7 @@ impl Room {
     }
 
     /// Has the lease say that fewer tasks run at once than were asked for, for want of something.
-    pub(crate) fn note_short(&self, short: Option<&ShortOf>) {
+    pub(crate) fn note_short(&self, short: Option<&ResourceShortage>) {
         let short = short.map(short_text);
         self.change(|state| state.short = short);
     }
@@ -248,8 +248,8 @@ impl Room {
             run.stop(StopMode::End);
         }
         match (was_waiting, state.is_waiting(), self.run.get()) {
-            (false, true, Some(run)) => run.hold(),
-            (true, false, Some(run)) => run.let_go(),
+            (false, true, Some(run)) => run.suspend_starts(),
+            (true, false, Some(run)) => run.resume_starts(),
             _ => {}
         }
         let say = state.to_say().to_owned();

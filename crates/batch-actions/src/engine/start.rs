@@ -9,9 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use batch_core::{Batch, ClaimToken, Event, Output, RunId, StopMode, TaskId, TaskSpec};
 use batch_export::ExportError;
 use batch_process::{Leftover, OutputRoom};
-use batch_runtime::{
-    Executor, Registry, ResultSource, RunEnd, RunHandle, RunReport, Sink, SourceError, StartLog,
-};
+use batch_runtime::durable::{ResultSource, SourceError, StartLog};
+use batch_runtime::{Registry, RunBuilder, RunEnd, RunHandle, RunReport, Sink};
 use batch_store::{
     BatchFile, BatchInfo, Durability, Journal, Lease, LeftInLease, Started, Store, StoreError,
     Watch, lock,
@@ -157,17 +156,19 @@ impl Engine {
         let seen = Seen::new(&batch, feeding, max_concurrent.is_none());
         let reader = Arc::new(Mutex::new(Store::open_read(file.clone())?));
         let outputs = Arc::clone(&room) as Arc<dyn OutputRoom>;
-        let executor = Executor::new(registry(&file.folder(), outputs))
+        let executor = RunBuilder::new(registry(&file.folder(), outputs))
             .with_ids(info.batch, RunId(run_id))
             .with_batch(batch)
-            .with_most_at_once(most_at_once)
+            .with_slot_limit(most_at_once)
             .with_results(Results(Arc::clone(&reader)))
             .with_sink(JournalSink::new(journal, Arc::clone(&room)));
         let executor = match mode {
             Mode::Control => executor.control_only(),
             Mode::Execute => executor.with_start_log(StartedLog(lease.started())),
         };
-        let executor = sinks.into_iter().fold(executor, Executor::with_boxed_sink);
+        let executor = sinks
+            .into_iter()
+            .fold(executor, RunBuilder::with_boxed_sink);
         let run = executor.start();
         room.set_run(run.clone());
         Ok(Self {
