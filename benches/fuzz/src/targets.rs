@@ -9,22 +9,24 @@ use std::process::Command;
 use std::sync::Arc;
 
 use batch_actions::Home;
-use batch_agent::{Agent, AgentConfig, CallContext};
 use batch_core::{
-    Batch, BatchId, BatchSettings, Cause, CauseId, Condition, FailureKind, FullTaskId, Json, Plan,
-    RunId, ShortDuration, TaskOptions, TaskSpec, Template, Time, canonical_params, parse_duration,
+    Batch, BatchId, BatchSettings, Condition, FailureKind, FullTaskId, Json, Plan, RunId,
+    ShortDuration, TaskOptions, TaskSpec, Time, parse_duration,
 };
 use batch_export::Filter;
+use batch_export::{Cause, CauseId};
 use batch_handlers::{HandlerConfig, standard_registry};
 use batch_input::{
     CommandTemplate, Format, ItemTemplate, Items, ReadOptions, RowTemplate, SavedTemplate,
     ShellTemplate, TaskFile, TaskStream, read_tasks,
 };
+use batch_mcp_client::ToolServers;
+use batch_mcp_server::{Agent, AgentConfig, CallContext};
 use batch_runtime::Registry;
 use batch_store::{
     Adding, BatchFile, Durability, LeftBehind, NewBatch, Origin, Selection, Store, StoreError,
 };
-use batch_tools::ToolServers;
+use batch_template::{Template, canonical_params};
 
 /// Takes in an input; it must not panic.
 type Check = Box<dyn FnMut(&[u8])>;

@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use crate::engine::{Claim, STOPPING};
 use crate::error::ActionError;
-use crate::home::{BatchRequest, Home, Ids, now};
+use crate::home::{BatchRequest, Home, Ids};
+use crate::now;
 use crate::standing::executor_of;
 
 /// Tasks to be added.

@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep};
 use crate::control::{Answer, Control, ControlReply, Stop};
 use crate::engine::{Claim, DISK_FULL, Engine, EngineOptions, FILE_BUSY, Mode};
 use crate::error::ActionError;
-use crate::home::now;
 use crate::naming::Naming;
+use crate::now;
 
 /// How long an executor may take to answer. It needs some seconds to load a batch with millions of tasks.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,6 +1,7 @@
 //! Which tasks an action is about: [`Choice`], as somebody wants it, and the tasks it comes to.
 
-use batch_core::{CauseId, FullTaskId, Status, TaskId, nearest};
+use batch_core::{FullTaskId, Status, TaskId, nearest};
+use batch_export::CauseId;
 use batch_export::{Filter, TaskRecord};
 use batch_store::{Selection, Store};
 use serde::{Deserialize, Serialize};

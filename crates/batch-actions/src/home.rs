@@ -8,9 +8,8 @@ use std::io::{self, Read, Seek, Write};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
-use batch_core::{BatchId, BatchSettings, Time};
+use batch_core::{BatchId, BatchSettings};
 use batch_export::open_plain;
 use batch_store::{
     BatchFile, ContentHash, Durability, LeftInLease, NewBatch, Origin, Store, first_key_name,
@@ -19,6 +18,7 @@ use batch_store::{
 
 use crate::engine::{Claim, me};
 use crate::error::ActionError;
+use crate::now;
 
 /// The state folder.
 ///
@@ -353,12 +353,6 @@ pub(crate) fn refuse_network(path: &Path) -> Result<(), ActionError> {
         // What cannot be told is taken for local.
         Ok(None) | Err(_) => Ok(()),
     }
-}
-
-/// The time on the clock.
-pub fn now() -> Time {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Time::ZERO.after(since.unwrap_or_default())
 }
 
 /// How many tasks run at once where nobody says: as many as there are processors.

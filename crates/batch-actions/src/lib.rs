@@ -35,13 +35,14 @@ mod words;
 
 pub use add::{AddReply, AddRequest, Target, ToRun, add, create, create_to_run};
 pub use ask::{ask, ask_executor};
+pub use batch_runtime::wall_clock as now;
 pub use choice::{Choice, Resolved, find_task};
 pub use control::{Control, ControlReply, Refused, Removed, Stop};
 pub use engine::{
     Adder, Claim, Engine, EngineOptions, Finished, Mode, Room, is_output_closed, short_text,
 };
 pub use error::ActionError;
-pub use home::{BatchRequest, Home, default_slots, now};
+pub use home::{BatchRequest, Home, default_slots};
 pub use logs::{LogsRequest, logs};
 pub use merge::{Merged, merge};
 pub use naming::Naming;

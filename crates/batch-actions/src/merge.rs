@@ -7,8 +7,9 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use batch_core::{BatchId, BatchSettings, Plan, Status, TaskId, TaskSpec, may_have_placeholders};
+use batch_core::{BatchId, BatchSettings, Plan, Status, TaskId, TaskSpec};
 use batch_store::{Adding, BatchFile, ContentHash, Durability, Identity, Selection, Store};
+use batch_template::may_have_placeholders;
 use serde::Serialize;
 
 use crate::ask::obey_claimed;
@@ -16,7 +17,7 @@ use crate::choice::Choice;
 use crate::control::Control;
 use crate::engine::{Claim, Mode};
 use crate::error::ActionError;
-use crate::home::now;
+use crate::now;
 
 /// What became of the tasks of a file that was run before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

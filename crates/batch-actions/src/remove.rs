@@ -8,7 +8,8 @@ use batch_store::{BatchFile, Lease, LeaseError, LeftInLease, Store};
 
 use crate::engine::{end_leftovers, take_lease_to_remove};
 use crate::error::ActionError;
-use crate::home::{Home, now};
+use crate::home::Home;
+use crate::now;
 use crate::status::{State, status_of};
 
 /// Removes batches with all their files, or none where somebody works on one of them. One that is half removed is removed

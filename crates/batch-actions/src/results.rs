@@ -13,7 +13,7 @@ use batch_store::{BatchFile, Store};
 
 use crate::choice::Choice;
 use crate::error::ActionError;
-use crate::home::now;
+use crate::now;
 use crate::standing::Standing;
 
 /// Which results, and how they are written.

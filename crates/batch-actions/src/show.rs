@@ -11,8 +11,8 @@ use batch_store::{BatchFile, Store};
 
 use crate::choice::find_task;
 use crate::error::ActionError;
-use crate::home::now;
 use crate::naming::Naming;
+use crate::now;
 use crate::standing::Standing;
 use crate::status::{BatchStatus, State, status_of};
 

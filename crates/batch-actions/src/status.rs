@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use crate::engine::{STOPPING, is_running};
 use crate::error::{ActionError, incomplete, silent};
-use crate::home::{Home, now};
+use crate::home::Home;
 use crate::naming::Naming;
+use crate::now;
 use crate::standing::Standing;
 
 /// What a batch is doing.

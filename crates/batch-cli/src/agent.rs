@@ -4,8 +4,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use batch_actions::Home;
-use batch_agent::{Agent, AgentConfig, Limits};
 use batch_core::{Catalog as _, nearest};
+use batch_mcp_server::{Agent, AgentConfig, Limits};
 use batch_runtime::Registry;
 
 use crate::args::LimitArgs;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use batch_core::Visible;
+use batch_export::Visible;
 use batch_input::Problem;
 use batch_process::Limit;
 
@@ -62,7 +62,7 @@ pub(crate) enum CliError {
     Action(#[from] batch_actions::ActionError),
     /// The configuration is wrong.
     #[error(transparent)]
-    Config(#[from] batch_tools::ConfigError),
+    Config(#[from] batch_mcp_client::ConfigError),
     /// Results cannot be written.
     #[error(transparent)]
     Export(#[from] batch_export::ExportError),

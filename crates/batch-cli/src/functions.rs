@@ -9,13 +9,13 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use batch_actions::ActionError;
-use batch_agent::NamedTool;
 use batch_core::Status;
 use batch_handlers::{HandlerConfig, standard_registry};
+use batch_mcp_client::{ConfigError, ToolServers, with_tools};
+use batch_mcp_server::NamedTool;
 use batch_process::{OutputRoom, Scratch};
 use batch_runtime::Registry;
 use batch_store::{Selection, Store};
-use batch_tools::{ConfigError, ToolServers, with_tools};
 
 use crate::reply::tell;
 

@@ -18,7 +18,7 @@ mod signals;
 
 use std::process::ExitCode;
 
-use batch_core::Visible;
+use batch_export::Visible;
 
 use crate::args::{Command, parse, split_items};
 use crate::exit::{CliError, Exit};

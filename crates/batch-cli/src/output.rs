@@ -3,15 +3,14 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::SystemTime;
 
 use batch_actions::Room;
-use batch_core::{BatchId, Event, Time};
+use batch_core::{BatchId, Event};
 use batch_export::{
     AtomicFile, ExportError, FileHandle, Filter, Format, Records, ResultWriter, Summary,
     WriterOptions, result_writer,
 };
-use batch_runtime::{Sink, SinkError};
+use batch_runtime::{Sink, SinkError, wall_clock};
 
 use crate::progress::Screen;
 use crate::signals::give_up_on_signal;
@@ -208,9 +207,4 @@ impl Results {
             .take();
         state.map(|state| state.summary)
     }
-}
-
-fn wall_clock() -> Time {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Time::ZERO.after(since_epoch.unwrap_or_default())
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use batch_core::VisibleLines;
+use batch_export::VisibleLines;
 use serde::Serialize;
 
 use crate::exit::CliError;

@@ -4,7 +4,7 @@ use crate::spec::TaskSpec;
 
 /// The functions that tasks may name, and the check of their parameters.
 ///
-/// The runtime's registry of handlers is one; tests use a list of names.
+/// The runtime's registry of handlers is one; a list of names is another, without checks and references.
 pub trait Catalog {
     /// The names, for "did you mean".
     fn functions(&self) -> Vec<&str>;
@@ -15,10 +15,34 @@ pub trait Catalog {
     /// All problems found.
     fn check(&self, task: &TaskSpec) -> Result<(), Vec<ParamProblem>>;
 
+    /// The tasks whose results a task uses: it waits for them. Without templates there are none.
+    fn references(&self, task: &TaskSpec) -> References {
+        let _ = task;
+        References::default()
+    }
+
+    /// Checks the value that a task gives a variable of its environment.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn check_variable(&self, value: &str) -> Result<(), ParamProblem> {
+        let _ = value;
+        Ok(())
+    }
+
     /// How to come by a function that is not there, for the help of that mistake.
     fn help(&self) -> Option<&str> {
         None
     }
+}
+
+/// What the parameters of a task refer to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct References {
+    /// The author's ids of the tasks whose results are used, in the order of the text.
+    pub tasks: Vec<String>,
+    /// What is wrong with the references.
+    pub problems: Vec<ParamProblem>,
 }
 
 /// Something wrong with the parameters of a task.

@@ -1,15 +1,12 @@
 //! JSON as compact text: the parameters and results of tasks.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
-
-use crate::template::Segment;
 
 /// A JSON document as text, always valid.
 ///
@@ -75,32 +72,6 @@ impl Json {
         Ok(Self(text.into()))
     }
 
-    /// A part of the document, as text: of fields that occur twice the last one. Nothing beside it is read into
-    /// memory.
-    ///
-    /// # Errors
-    /// The step of the path that leads nowhere.
-    ///
-    /// ```
-    /// use batch_core::{Json, Segment};
-    /// let document = Json::parse(r#"{"a": [1, {"b": 2}]}"#).unwrap();
-    /// let path = [Segment::Field("a".into()), Segment::Index(1)];
-    /// assert_eq!(document.part(&path), Ok(r#"{"b": 2}"#));
-    /// assert_eq!(document.part(&[Segment::Index(0)]), Err(&Segment::Index(0)));
-    /// ```
-    pub fn part<'p>(&self, path: &'p [Segment]) -> Result<&str, &'p Segment> {
-        path.iter().try_fold(self.as_str(), |text, segment| {
-            let mut reader = serde_json::Deserializer::from_str(text);
-            // What does not hold such a part is an error of the shape; the text itself is well formed.
-            Step(segment)
-                .deserialize(&mut reader)
-                .ok()
-                .flatten()
-                .map(RawValue::get)
-                .ok_or(segment)
-        })
-    }
-
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -119,62 +90,6 @@ impl Json {
         serde_json::from_str(&self.0)
     }
 }
-
-/// Finds the part of an object or a list that a step of a path leads to.
-struct Step<'p>(&'p Segment);
-
-impl<'de> DeserializeSeed<'de> for Step<'_> {
-    type Value = Option<&'de RawValue>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        match self.0 {
-            Segment::Field(_) => deserializer.deserialize_map(self),
-            Segment::Index(_) => deserializer.deserialize_seq(self),
-        }
-    }
-}
-
-impl<'de> Visitor<'de> for Step<'_> {
-    type Value = Option<&'de RawValue>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object or a list")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
-        while let Some(name) = map.next_key::<FieldName<'de>>()? {
-            match self.0 {
-                Segment::Field(wanted) if *wanted == name.0 => found = Some(map.next_value()?),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let Segment::Index(wanted) = self.0 else {
-            return Ok(None);
-        };
-        let mut found = None;
-        let mut index = 0;
-        loop {
-            match index == *wanted {
-                true => found = list.next_element()?,
-                false if list.next_element::<IgnoredAny>()?.is_none() => return Ok(found),
-                false => {}
-            }
-            index += 1;
-        }
-    }
-}
-
-/// The name of a field, borrowed where it has no escapes.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct FieldName<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// A document that was read to its last detail and not kept.
 struct Checked;
@@ -227,19 +142,6 @@ impl<'de> Visitor<'de> for CheckedVisitor {
         while fields.next_entry::<Checked, Checked>()?.is_some() {}
         Ok(Checked)
     }
-}
-
-/// The place after the text that begins at `at` in a JSON document.
-pub(crate) fn string_end(document: &[u8], at: usize) -> usize {
-    let mut at = at + 1;
-    while at < document.len() {
-        match document[at] {
-            b'\\' => at += 2,
-            b'"' => return at + 1,
-            _ => at += 1,
-        }
-    }
-    document.len()
 }
 
 impl From<&Value> for Json {
@@ -313,30 +215,6 @@ mod tests {
         }
         for text in ["", " [1 , ", "{} {}", "1e999", &"[".repeat(200)] {
             assert_eq!(Json::compact(text.to_owned()), Err(text.to_owned()));
-        }
-    }
-
-    #[test]
-    fn a_part_is_what_a_tree_has_there() {
-        let text =
-            r#"{"a": [10, {"\u0062": {"c": "x"}}, []], "a b": null, "a": [1, {"b": {"c": "y"}}]}"#;
-        let document = Json::parse(text).unwrap();
-        let path = |text: &str| {
-            let template = crate::template::Template::parse(&format!("{{{{ x{text} }}}}")).unwrap();
-            template.placeholders().next().unwrap().path.clone()
-        };
-        for (at, part) in [
-            ("", Some(text)),
-            (".a[1].b.c", Some("\"y\"")),
-            (".a[1]", Some(r#"{"b": {"c": "y"}}"#)),
-            ("[\"a b\"]", Some("null")),
-            (".a[2]", None),
-            (".a.b", None),
-            ("[0]", None),
-            (".a[0].x", None),
-            (".none", None),
-        ] {
-            assert_eq!(document.part(&path(at)).ok(), part, "{at}");
         }
     }
 }

@@ -40,66 +40,38 @@
 #![forbid(unsafe_code)]
 
 mod batch;
-mod canonical;
 mod catalog;
-mod cause;
-mod code_words;
 mod duration;
 mod estimate;
 mod event;
-mod fill;
-mod filter;
 mod ids;
-mod interpreters;
 mod json;
 mod outcome;
-mod places;
 mod plan;
 mod retry;
-mod secrets;
 mod settings;
-mod shell_check;
-mod shell_commands;
-mod shell_scan;
-mod shell_words;
 mod spec;
 mod stats;
 mod status;
-mod template;
 mod time;
-mod variables;
-mod visible;
 
 pub use batch::{
     Batch, CancelError, CancelRequest, Carried, Claim, ClaimToken, Past, PastState, ReleaseError,
     Remaining, Reopen, ReopenError, RetryPolicy, StaleClaim, StopMode, TaskView, Urgency,
 };
-pub use canonical::canonical_params;
-pub use catalog::{Catalog, ParamProblem, Suggestions, nearest};
-pub use cause::{Cause, CauseId, ParseCauseIdError};
+pub use catalog::{Catalog, ParamProblem, References, Suggestions, nearest};
 pub use duration::{ParseDurationError, ShortDuration, duration_from_seconds, parse_duration};
 pub use event::{Event, Then};
-pub use fill::{
-    Encoding, EncodingsOf, escape_braces, fill, fill_root, may_have_placeholders, placeholders,
-};
-pub use filter::{Filter, follow};
 pub use ids::{BatchId, FullTaskId, ParseIdError, RunId, TaskId};
-pub use interpreters::{Code, CommandCode, Language, UNKNOWN, code_in_command};
 pub use json::Json;
 pub use outcome::{Failure, Outcome, Output, ProcessEnd, Stream};
-pub use places::Encodings;
 pub use plan::{Plan, PlanProblem, Surroundings};
 pub use retry::{Backoff, Condition, ParseConditionError, RetrySpec, UnknownBackoff};
-pub use secrets::{MASK, Secrets, is_secret_name, shown_params, shown_result, shown_url};
 pub use settings::BatchSettings;
-pub use shell_words::{Quoting, ShellRules, ShellScan, quote_for_shell};
 pub use spec::{OnInterrupt, TaskOptions, TaskSpec};
-pub use stats::{Distribution, Stats};
+pub use stats::{Stats, Tally};
 pub use status::{CancelReason, FailureKind, Priority, QueuedReason, Reason, Status, UnknownName};
-pub use template::{Placeholder, Segment, Template, TemplateError};
 pub use time::Time;
-pub use variables::{VARIABLE_ROOT, fill_variables, variable_of, variables};
-pub use visible::{Visible, VisibleLines};
 
 /// The policy that never retries.
 pub fn no_retries(_: &TaskSpec, _: &Failure, _: u32) -> Option<std::time::Duration> {

@@ -8,11 +8,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::catalog::{Catalog, ParamProblem, Suggestions};
-use crate::fill::placeholders;
 use crate::ids::TaskId;
 use crate::spec::TaskSpec;
-use crate::template::{Placeholder, Segment};
-use crate::variables::{VARIABLE_ROOT, problem_of, variable_of};
 
 /// Tasks that were checked together and can be submitted together.
 #[derive(Clone, Debug, Default)]
@@ -111,7 +108,7 @@ impl Plan {
             report.index = index;
             check_function(task, &known, around, &mut report);
             check_limit(task, around, &mut report);
-            check_environment(task, &mut report);
+            check_environment(task, around, &mut report);
             after.push(resolve(task, &ids, around, &mut report));
         }
         let mut problems = report.problems;
@@ -277,10 +274,14 @@ fn check_limit<C: Catalog + ?Sized>(
     }
 }
 
-fn check_environment(task: &TaskSpec, report: &mut Reporter) {
+fn check_environment<C: Catalog + ?Sized>(
+    task: &TaskSpec,
+    around: &Surroundings<'_, C>,
+    report: &mut Reporter,
+) {
     for (name, value) in &task.options.env {
-        if let Some((message, help)) = problem_of(value) {
-            report.add(&format!("env.{name}"), message, Some(help));
+        if let Err(problem) = around.catalog.check_variable(value) {
+            report.add(&format!("env.{name}"), problem.message, problem.help);
         }
     }
 }
@@ -309,45 +310,14 @@ fn resolve<C: Catalog + ?Sized>(
     for id in &task.depends_on {
         add(id, "depends_on", report);
     }
-    match placeholders(&task.params) {
-        Ok(found) => {
-            for placeholder in found {
-                let referenced = match placeholder.root.as_str() {
-                    VARIABLE_ROOT => variable_of(&placeholder).map(|_| None),
-                    _ => referenced_task(&placeholder).map(Some),
-                };
-                match referenced {
-                    Ok(Some(id)) => add(id, "params", report),
-                    Ok(None) => {}
-                    Err((message, help)) => report.add("params", message, Some(help)),
-                }
-            }
-        }
-        Err(problems) => problems
-            .into_iter()
-            .for_each(|problem| add_param_problem(problem, report)),
+    let found = around.catalog.references(task);
+    for id in &found.tasks {
+        add(id, "params", report);
+    }
+    for problem in found.problems {
+        add_param_problem(problem, report);
     }
     after
-}
-
-/// The id of the task whose result a placeholder stands for.
-pub(crate) fn referenced_task(placeholder: &Placeholder) -> Result<&str, (String, String)> {
-    let form = || {
-        "write {{ tasks.ID.result… }} to use the result of another task, {{ env.NAME }} for a variable of the environment".to_owned()
-    };
-    if placeholder.root != "tasks" {
-        return Err((
-            format!("unknown placeholder {:?}", placeholder.root),
-            form(),
-        ));
-    }
-    match placeholder.path.as_slice() {
-        [Segment::Field(id), Segment::Field(what), ..] if what == "result" => Ok(id),
-        _ => Err((
-            format!("the placeholder {placeholder} names no result"),
-            form(),
-        )),
-    }
 }
 
 /// The tasks of a cycle, in order, if there is one.

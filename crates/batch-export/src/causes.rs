@@ -7,13 +7,14 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
-use batch_core::{Cause, CauseId, FailureKind, FullTaskId, Status, Stream};
+use crate::cause::{Cause, CauseId};
+use batch_core::{FailureKind, FullTaskId, Status, Stream};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::record::TaskRecord;
 use crate::stream;
 use crate::summary::Grouped;
-use batch_core::Visible;
+use crate::visible::Visible;
 
 /// How many bytes of standard error are looked at for the cause.
 const ERROR_BYTES: usize = 4 * 1024;

@@ -5,7 +5,8 @@
 
 use std::io::{self, Write};
 
-use batch_core::{Output, Reason, Stream, shown_params};
+use batch_core::{Output, Reason, Stream};
+use batch_template::shown_params;
 
 use crate::error::ExportError;
 use crate::record::TaskRecord;

@@ -40,6 +40,7 @@
 #![forbid(unsafe_code)]
 
 mod atomic_file;
+mod cause;
 mod causes;
 mod csv;
 mod error;
@@ -57,10 +58,11 @@ mod summary;
 mod task_json;
 mod text;
 mod unnamed;
+mod visible;
 mod writer;
 
 pub use atomic_file::{AtomicFile, FileHandle};
-pub use batch_core::{Visible, VisibleLines};
+pub use cause::{Cause, CauseId, ParseCauseIdError};
 pub use causes::{CauseGroup, Causes, cause_of};
 pub use error::ExportError;
 pub use filter::{Filter, FilterError};
@@ -72,4 +74,5 @@ pub use scalar::rfc3339;
 pub use stream::copy_stream;
 pub use summary::{Summary, Totals};
 pub use task_json::TaskJson;
+pub use visible::{Visible, VisibleLines};
 pub use writer::{ResultWriter, WriterOptions, result_writer};

@@ -6,9 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cause::Cause;
 use batch_core::{
-    BatchId, CancelReason, Cause, FailureKind, FullTaskId, Output, Priority, Reason, Status,
-    TaskId, TaskSpec, Time,
+    BatchId, CancelReason, FailureKind, FullTaskId, Output, Priority, Reason, Status, TaskId,
+    TaskSpec, Time,
 };
 
 /// All that is known of one task.

@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
+use crate::cause::Cause;
 use batch_core::{
-    BatchId, CancelReason, Cause, Event, FailureKind, Outcome, Priority, QueuedReason, Reason,
-    Status, TaskId, TaskSpec, Then, Time,
+    BatchId, CancelReason, Event, FailureKind, Outcome, Priority, QueuedReason, Reason, Status,
+    TaskId, TaskSpec, Then, Time,
 };
 
 use crate::causes::cause_of;

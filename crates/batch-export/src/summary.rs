@@ -213,8 +213,9 @@ impl fmt::Display for Grouped {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cause::Cause;
     use crate::record::{AttemptEnd, AttemptRecord};
-    use batch_core::{Cause, FailureKind, TaskId, TaskSpec};
+    use batch_core::{FailureKind, TaskId, TaskSpec};
     use std::sync::Arc;
 
     fn record(number: u32, status: Status) -> TaskRecord {

@@ -8,7 +8,8 @@
 
 use std::io::{self, Write};
 
-use batch_core::{Output, Reason, shown_params, shown_result};
+use batch_core::{Output, Reason};
+use batch_template::{shown_params, shown_result};
 
 use crate::error::ExportError;
 use crate::json_text::{

@@ -13,13 +13,14 @@
 
 use std::io::{self, Write};
 
-use batch_core::{Output, ShortDuration, Stream, shown_result};
+use batch_core::{Output, ShortDuration, Stream};
+use batch_template::shown_result;
 
 use crate::error::ExportError;
 use crate::record::TaskRecord;
 use crate::stream;
 use crate::summary::Grouped;
-use batch_core::Visible;
+use crate::visible::Visible;
 
 /// How many lines of standard error are shown.
 const ERROR_LINES: usize = 10;

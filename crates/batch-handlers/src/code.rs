@@ -7,9 +7,10 @@ use std::io;
 use std::path::Path;
 
 use async_trait::async_trait;
-use batch_core::{Encodings, Failure, FailureKind, Json, Output, ParamProblem};
+use batch_core::{Failure, FailureKind, Json, Output, ParamProblem};
 use batch_process::Spec;
 use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext, offload};
+use batch_template::Encodings;
 use serde_json::Value;
 use serde_json::value::RawValue;
 

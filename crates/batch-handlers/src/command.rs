@@ -5,9 +5,10 @@ use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use batch_core::{Encodings, Json, Output, ParamProblem};
+use batch_core::{Json, Output, ParamProblem};
 use batch_process::{CaptureLimits, MAX_ARGUMENT_BYTES};
 use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext};
+use batch_template::Encodings;
 use serde_json::Value;
 
 use crate::check::{Fields, is_bytes};

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use batch_core::Secrets;
+use batch_template::Secrets;
 
 /// How many bytes are looked at together, beside those that a secret may reach across.
 const WINDOW: usize = 1024 * 1024;

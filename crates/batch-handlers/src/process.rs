@@ -6,9 +6,10 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use batch_core::{Failure, FailureKind, Output, Secrets, Stream, Urgency};
+use batch_core::{Failure, FailureKind, Output, Stream, Urgency};
 use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec, signal_name, when_written};
 use batch_runtime::{AttemptError, TaskContext, offload};
+use batch_template::Secrets;
 
 use crate::masked_file::mask_file;
 use crate::params::Params;

@@ -462,22 +462,22 @@ async fn a_large_answer_arrives_whole() {
         .output("http", json!({"url": url(address)}))
         .await;
     let value = output.value.unwrap();
-    let path = [batch_core::Segment::Field("body".into())];
-    let kept = value.part(&path);
+    let path = [batch_template::Segment::Field("body".into())];
+    let kept = batch_template::part(&value, &path);
     assert_eq!(kept, Ok(&*body.replace(' ', "")));
 }
 
 #[tokio::test]
 async fn secrets_are_masked_in_what_comes_back_encoded() {
     let secret = "s3cr/t+\"x";
-    let secrets = batch_core::Secrets::of([secret]);
+    let secrets = batch_template::Secrets::of([secret]);
     for body in [
         [b"\xff ".as_slice(), secret.as_bytes(), b" \xff"].concat(),
         json!([secret]).to_string().into_bytes(),
     ] {
         let (address, _seen) = serve(vec![answer("200 OK", "", &body)]);
-        let mut task = common::task("http", json!({"url": format!("http://{address}/")}));
-        task = task.with_secrets(secrets.clone());
+        let task = common::task("http", json!({"url": format!("http://{address}/")}));
+        let task = task.with_secrets(secrets.clone());
         let value = Handlers::new()
             .run_task(&task)
             .await

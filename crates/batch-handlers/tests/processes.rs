@@ -5,18 +5,17 @@ mod common;
 
 use std::time::Duration;
 
-use batch_core::{
-    Catalog, Encoding, FailureKind, Json, ShellRules, Stream, TaskOptions, TaskSpec, Urgency,
-};
+use batch_core::{Catalog, FailureKind, Json, Stream, TaskOptions, TaskSpec, Urgency};
 use batch_handlers::{HandlerConfig, standard_registry};
+use batch_template::{Encoding, ShellRules};
 use common::{Handlers, attempt, failure, task, text};
 use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_large_output_is_kept_without_secrets() {
     let script = "seq 1 100000; echo s3cr3t; seq 1 100000";
-    let mut task = common::task("shell", json!({"script": script}));
-    task = task.with_secrets(batch_core::Secrets::of(["s3cr3t"]));
+    let task = common::task("shell", json!({"script": script}));
+    let task = task.with_secrets(batch_template::Secrets::of(["s3cr3t"]));
     let handlers = Handlers::new();
     let output = handlers.run_task(&task).await.unwrap();
     let Stream::File { path, len } = &output.stdout else {

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use batch_core::{
-    Encodings, Json, ParamProblem, Placeholder, Segment, Template, VARIABLE_ROOT, fill_root,
-};
+use batch_core::{Json, ParamProblem};
+use batch_template::{Encodings, Placeholder, Segment, Template, VARIABLE_ROOT, fill_root};
 use serde_json::Value;
 
 use crate::item_template::{Part, Piece, pieces};
@@ -194,7 +193,7 @@ fn is_variable(braces: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use batch_core::Encoding;
+    use batch_template::Encoding;
     use serde_json::json;
 
     /// The parameters as the handler would see them.
@@ -206,7 +205,7 @@ mod tests {
             .params(item.as_bytes(), 3)
             .map_err(|error| error.to_string())?;
         let none = |_: &Placeholder| Err("none".to_owned());
-        Ok(batch_core::fill(&params, &none, &|_| Encodings::text())
+        Ok(batch_template::fill(&params, &none, &|_| Encodings::text())
             .unwrap()
             .to_value())
     }

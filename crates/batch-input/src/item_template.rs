@@ -7,9 +7,9 @@ use std::ffi::OsString;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use batch_core::{
-    Code, Json, Quoting, ShellRules, ShellScan, UNKNOWN, code_in_command, escape_braces,
-    quote_for_shell,
+use batch_core::Json;
+use batch_template::{
+    Code, Quoting, ShellRules, ShellScan, UNKNOWN, code_in_command, escape_braces, quote_for_shell,
 };
 use serde_json::value::RawValue;
 
@@ -576,9 +576,9 @@ mod tests {
             &["docker", "--format", "{{.Names}}", "{{}}"],
             "{{ tasks.a.result }}",
         );
-        let none = |_: &batch_core::Placeholder| Err("none".to_owned());
-        let filled = batch_core::fill(&Json::parse(&params).unwrap(), &none, &|_| {
-            batch_core::Encodings::text()
+        let none = |_: &batch_template::Placeholder| Err("none".to_owned());
+        let filled = batch_template::fill(&Json::parse(&params).unwrap(), &none, &|_| {
+            batch_template::Encodings::text()
         });
         assert_eq!(
             filled.unwrap().to_value(),

@@ -57,7 +57,7 @@ pub enum ItemProblem {
     NotUtf8,
     /// It would be run as code.
     #[error("it becomes code that {0} runs; --allow-code lets it through")]
-    Code(batch_core::Code),
+    Code(batch_template::Code),
     /// A value cannot be put where the placeholder is.
     #[error("{0}")]
     Params(String),

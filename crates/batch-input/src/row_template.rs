@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use batch_core::{ParamProblem, Placeholder, Segment, Suggestions, TaskOptions, escape_braces};
+use batch_core::{ParamProblem, Suggestions, TaskOptions};
+use batch_template::{Placeholder, Segment, escape_braces};
 use csv::StringRecord;
 use serde_json::Value;
 use serde_json::value::RawValue;

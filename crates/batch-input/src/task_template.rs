@@ -5,9 +5,9 @@
 //! value goes into code, it is written as a word or literal of that language, and braces in it never become a
 //! placeholder.
 
-use batch_core::{
-    Encoding, Encodings, Json, ParamProblem, Placeholder, VARIABLE_ROOT, fill, fill_root,
-    placeholders,
+use batch_core::{Json, ParamProblem};
+use batch_template::{
+    Encoding, Encodings, Placeholder, VARIABLE_ROOT, fill, fill_root, placeholders,
 };
 use serde_json::value::RawValue;
 use serde_json::{Value, json};

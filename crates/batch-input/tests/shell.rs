@@ -12,8 +12,9 @@ fn run(template: &str, item: &str) -> Vec<u8> {
         .next()
         .unwrap()
         .unwrap();
-    let none = |_: &batch_core::Placeholder| Err("none".to_owned());
-    let params = batch_core::fill(&task.params, &none, &|_| batch_core::Encodings::text()).unwrap();
+    let none = |_: &batch_template::Placeholder| Err("none".to_owned());
+    let params =
+        batch_template::fill(&task.params, &none, &|_| batch_template::Encodings::text()).unwrap();
     let script = params.to_value()["script"].as_str().unwrap().to_owned();
     let output = Command::new("sh")
         .args(["-c", &script])

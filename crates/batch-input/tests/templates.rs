@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use batch_core::{Encoding, Encodings, Placeholder, Priority, fill};
+use batch_core::Priority;
 use batch_input::{Format, ParamType, Problem, ReadOptions, SavedTemplate, TaskFile};
+use batch_template::{Encoding, Encodings, Placeholder, fill};
 use serde_json::{Value, json};
 
 fn parse(text: &str) -> Result<SavedTemplate, Vec<String>> {
@@ -417,7 +418,7 @@ fn comes_back(data: &str, file: &TaskFile) {
     let expected = json!({"argv": [data, format!("<{data}>a{data}")]});
     assert_eq!(command.to_value(), expected);
     let shell = fill(&file.tasks[1].params, &tasks, &|_| {
-        let shell = Encoding::Shell(batch_core::ShellRules::default());
+        let shell = Encoding::Shell(batch_template::ShellRules::default());
         Encodings::text().with("", shell)
     })
     .unwrap();

@@ -40,9 +40,8 @@ pub struct RunBuilder {
     pub(crate) control_only: bool,
 }
 
-/// How a run ended.
+/// How a run ended. Callers give each its own exit code, so a new one is a breaking change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum RunEnd {
     /// Every task had its turn.
     Finished,

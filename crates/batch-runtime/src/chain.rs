@@ -6,8 +6,11 @@ use std::env::VarError;
 use std::sync::{Arc, OnceLock, PoisonError};
 
 use batch_core::{
-    Failure, FailureKind, Output, ParamProblem, Placeholder, Secrets, Segment, Stream, TaskId,
-    TaskOptions, TaskSpec, VARIABLE_ROOT, fill, fill_variables, placeholders, variable_of,
+    Failure, FailureKind, Output, ParamProblem, Stream, TaskId, TaskOptions, TaskSpec,
+};
+use batch_template::{
+    Placeholder, Secrets, Segment, VARIABLE_ROOT, fill, fill_variables, part, placeholders,
+    variable_of,
 };
 use serde_json::{Value, json};
 
@@ -208,7 +211,7 @@ pub(crate) fn fill_in(
     let encodings = encodings_for(handler, spec);
     let lookup = |placeholder: &Placeholder| match placeholder.root.as_str() {
         VARIABLE_ROOT => variable_of(placeholder)
-            .map_err(|(message, _)| message)
+            .map_err(|problem| problem.message)
             .and_then(|name| variable(name).map(Value::from)),
         _ => look_up(placeholder, inputs),
     };
@@ -283,11 +286,11 @@ fn look_up(placeholder: &Placeholder, inputs: &[Input]) -> Result<Value, String>
     let path = &path[1.min(path.len())..];
     let missing = |segment| format!("{placeholder}: the result has no {segment}");
     if let Some(value) = &output.value {
-        let part = value.part(path).map_err(missing)?;
-        if part.len() > MOST_PASSED_ON {
-            return Err(too_large("value", part.len() as u64));
+        let found = part(value, path).map_err(missing)?;
+        if found.len() > MOST_PASSED_ON {
+            return Err(too_large("value", found.len() as u64));
         }
-        return serde_json::from_str(part).map_err(|error| error.to_string());
+        return serde_json::from_str(found).map_err(|error| error.to_string());
     }
     let mut value = result_of_process(output)?;
     for segment in path {

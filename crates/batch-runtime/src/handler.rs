@@ -6,8 +6,11 @@ use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use batch_core::{
-    Catalog, Encodings, Failure, FailureKind, FullTaskId, Json, Output, ParamProblem, Placeholder,
-    Secrets, TaskSpec, VARIABLE_ROOT, fill_root, placeholders,
+    Catalog, Failure, FailureKind, FullTaskId, Json, Output, ParamProblem, References, TaskSpec,
+};
+use batch_template::{
+    Encodings, Placeholder, Secrets, VARIABLE_ROOT, check_variable, fill_root, placeholders,
+    references,
 };
 use serde::de::DeserializeOwned;
 
@@ -203,6 +206,14 @@ impl Catalog for Registry {
         };
         handler.check(&task.params)?;
         check_places(handler.as_ref(), task)
+    }
+
+    fn references(&self, task: &TaskSpec) -> References {
+        references(task)
+    }
+
+    fn check_variable(&self, value: &str) -> Result<(), ParamProblem> {
+        check_variable(value)
     }
 
     fn help(&self) -> Option<&str> {

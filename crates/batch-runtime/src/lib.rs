@@ -46,6 +46,11 @@
 
 #![forbid(unsafe_code)]
 
+/// The code of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod builder;
 mod cancel;
 mod chain;
@@ -65,6 +70,7 @@ mod worker;
 pub use batch_core::Urgency;
 pub use builder::{RunBuilder, RunEnd, RunReport};
 pub use cancel::CancelToken;
+pub use clock::wall_clock;
 pub use handle::{
     RequestError, ResourceShortage, RunEnded, RunHandle, RunningTask, Snapshot, SubmitError,
 };

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use batch_core::{Failure, Json, Outcome, Output, Secrets, Stream};
+use batch_core::{Failure, Json, Outcome, Output, Stream};
+use batch_template::Secrets;
 use serde_json::Value;
 
 /// The longest message of a failure that is kept, in bytes. What a task raises can be of any length.

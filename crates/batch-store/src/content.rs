@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
-use batch_core::{TaskSpec, canonical_params, shown_params};
+use batch_core::TaskSpec;
+use batch_template::{canonical_params, shown_params};
 
 /// Which rule the tasks of a batch file are compared by: what the file keeps of them decides. The file says it in
 /// its setting `identity`.

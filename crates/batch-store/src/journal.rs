@@ -158,9 +158,16 @@ impl Journal {
     fn postponed(&mut self, task: TaskId, at: Time, attempt: u32) {
         let began = self.ended(task, at);
         let on_record = began.is_some_and(|began| began.record == Record::Written);
-        // A retry had waited for its time, and the file still says so.
+        // A retry had waited for its time, and the file or a row that is not written yet still says so.
         if on_record || self.recovering.is_some() || attempt > 1 {
             self.rows.postponed.push((task.get(), attempt));
+        }
+        let mut unwritten = self.rows.states.iter_mut().rev();
+        if attempt > 1
+            && let Some(row) = unwritten.find(|row| row.task == task.get())
+        {
+            row.reason = None;
+            row.until_us = None;
         }
     }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use batch_core::{Cause, CauseId, Reason, Status, Stream, TaskId, Time};
+use batch_core::{Reason, Status, Stream, TaskId, Time};
 use batch_export::cause_of;
+use batch_export::{Cause, CauseId};
 use rusqlite::{Connection, Row};
 
 use crate::error::StoreError;

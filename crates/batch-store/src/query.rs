@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use batch_core::{CauseId, Output, Status, TaskId};
+use batch_core::{Output, Status, TaskId};
+use batch_export::CauseId;
 use batch_export::TaskRecord;
 
 use crate::add::find;

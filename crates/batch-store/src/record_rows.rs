@@ -3,10 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use batch_core::{
-    Cause, CauseId, Json, Output, ProcessEnd, QueuedReason, Reason, Status, Stream, TaskId,
-};
+use batch_core::{Json, Output, ProcessEnd, QueuedReason, Reason, Status, Stream, TaskId};
 use batch_export::{AttemptEnd, AttemptRecord, TaskRecord};
+use batch_export::{Cause, CauseId};
 use rusqlite::Row;
 
 use crate::kept::KeptName;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use batch_core::{Cause, Failure, Output, ProcessEnd, Status, Stream, TaskId};
+use batch_core::{Failure, Output, ProcessEnd, Status, Stream, TaskId};
+use batch_export::Cause;
 use rusqlite::{CachedStatement, Connection};
 
 use crate::error::StoreError;

@@ -1,6 +1,7 @@
 //! What has happened in a batch since a time: [`Since`].
 
-use batch_core::{CauseId, Status, Time};
+use batch_core::{Status, Time};
+use batch_export::CauseId;
 
 use crate::error::StoreError;
 use crate::store::{Store, micros};

@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::start::{Engine, Mode, lock_watch};
 use crate::control::{Answer, Control, obey, on_its_thread, on_store};
 use crate::error::ActionError;
-use crate::home::now;
+use crate::now;
 
 /// Between two looks at the file.
 const LOOK: Duration = Duration::from_millis(50);

@@ -37,6 +37,7 @@ pub fn short_text(short: &ResourceShortage) -> String {
         what,
         slots,
         requested,
+        ..
     } = short;
     match slots {
         0 => format!("{SHORT}{what}; no task can start for now, and it is tried again"),

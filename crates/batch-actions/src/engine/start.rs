@@ -21,7 +21,7 @@ use super::journal_sink::JournalSink;
 use super::room::Room;
 use super::take_up::{Claim, restore, take_up};
 use crate::error::ActionError;
-use crate::home::now;
+use crate::now;
 
 /// What an engine is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

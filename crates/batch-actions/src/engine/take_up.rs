@@ -14,7 +14,8 @@ use tokio::time::sleep;
 
 use super::start::Mode;
 use crate::error::ActionError;
-use crate::home::{now, refuse_network};
+use crate::home::refuse_network;
+use crate::now;
 
 /// What processes of a dead executor get to end by themselves.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(2);

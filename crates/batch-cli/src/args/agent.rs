@@ -6,8 +6,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use batch_agent::Limits;
 use batch_core::parse_duration;
+use batch_mcp_server::Limits;
 use clap::Args;
 
 use super::common::parse_slots;

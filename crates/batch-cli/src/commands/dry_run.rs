@@ -2,7 +2,9 @@
 
 use std::io::{self, BufWriter, Write};
 
-use batch_core::{BatchId, TaskId, TaskSpec, Visible, shown_params};
+use batch_core::{BatchId, TaskId, TaskSpec};
+use batch_export::Visible;
+use batch_template::shown_params;
 use serde_json::Value;
 
 use crate::exit::{CliError, Exit};

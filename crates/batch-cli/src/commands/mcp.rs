@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use batch_mcp::{HttpOptions, ServeHttpError, new_token, serve_http, serve_stdio};
+use batch_mcp_server::{HttpOptions, ServeHttpError, new_token, serve_http, serve_stdio};
 use batch_runtime::start_runtime;
 
 use crate::agent::agent;

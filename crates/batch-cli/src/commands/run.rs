@@ -6,11 +6,12 @@ use std::num::NonZeroU32;
 use batch_actions::{
     ActionError, AddReply, BatchRequest, Home, Naming, State, ToRun, create_to_run, status,
 };
-use batch_core::{BatchSettings, TaskSpec, variables};
+use batch_core::{BatchSettings, TaskSpec};
 use batch_export::Format;
 use batch_process::{ControlSignal, ControlSignals, suspend};
 use batch_runtime::start_runtime;
 use batch_store::{BatchFile, Durability, Origin, Store};
+use batch_template::variables;
 use tokio::sync::oneshot;
 
 use crate::args::RunArgs;

@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use batch_actions::{Home, TaskDetails, show, why};
-use batch_core::{
-    Priority, ShortDuration, Stream, TaskOptions, TaskSpec, shown_params, shown_result,
-};
+use batch_core::{Priority, ShortDuration, Stream, TaskOptions, TaskSpec};
 use batch_export::{AttemptEnd, AttemptRecord, TaskJson, Visible, VisibleLines, rfc3339};
+use batch_template::{shown_params, shown_result};
 use serde_json::{Value, json};
 
 use crate::args::TaskArgs;

@@ -9,7 +9,7 @@
 
 use std::io::{self, BufRead, Write};
 
-use batch_agent::{Agent, CallContext};
+use batch_mcp_server::{Agent, CallContext};
 use serde_json::{Map, Value, json};
 
 use crate::agent::agent;

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use batch_actions::{BatchStatus, Home, Until, Waited, status, wait};
-use batch_core::VisibleLines;
+use batch_export::VisibleLines;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::WatchArgs;

@@ -4,7 +4,8 @@ mod parse;
 
 use std::time::Duration;
 
-use batch_core::{BatchId, CauseId, Priority, Reason, Status, TaskId};
+use crate::cause::CauseId;
+use batch_core::{BatchId, Priority, Reason, Status, TaskId};
 
 use crate::record::TaskRecord;
 
@@ -278,7 +279,8 @@ impl Pattern {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use batch_core::{Cause, FailureKind, TaskSpec, Time};
+    use crate::cause::Cause;
+    use batch_core::{FailureKind, TaskSpec, Time};
     use std::sync::Arc;
 
     fn record() -> TaskRecord {

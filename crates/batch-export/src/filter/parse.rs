@@ -3,9 +3,10 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
+use crate::cause::ParseCauseIdError;
 use batch_core::{
-    FullTaskId, ParseCauseIdError, ParseDurationError, ParseIdError, Priority, Status, TaskId,
-    UnknownName, parse_duration,
+    FullTaskId, ParseDurationError, ParseIdError, Priority, Status, TaskId, UnknownName,
+    parse_duration,
 };
 
 use super::{Compare, NumberField, Pattern, Term, Test, TextField, TimeField};

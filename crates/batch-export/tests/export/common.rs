@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch_core::{
-    BatchId, CancelReason, Cause, FailureKind, Json, Output, Priority, ProcessEnd, Reason, Status,
-    Stream, TaskId, TaskSpec, Time,
+    BatchId, CancelReason, FailureKind, Json, Output, Priority, ProcessEnd, Reason, Status, Stream,
+    TaskId, TaskSpec, Time,
 };
+use batch_export::Cause;
 use batch_export::{
     AttemptEnd, AttemptRecord, Format, Summary, TaskRecord, WriterOptions, result_writer,
 };

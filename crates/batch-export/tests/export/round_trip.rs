@@ -7,10 +7,11 @@ use crate::common::text;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use batch_core::{
-    BatchId, Cause, CauseId, FailureKind, Json, Output, Priority, ProcessEnd, Reason, Status,
-    Stream, TaskId, TaskSpec, Time,
+    BatchId, FailureKind, Json, Output, Priority, ProcessEnd, Reason, Status, Stream, TaskId,
+    TaskSpec, Time,
 };
 use batch_export::{AttemptEnd, AttemptRecord, Format, TaskRecord};
+use batch_export::{Cause, CauseId};
 use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -5,8 +5,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use batch_core::{Failure, FailureKind, Json, Secrets, shown_url};
+use batch_core::{Failure, FailureKind, Json};
 use batch_runtime::offload;
+use batch_template::{Secrets, shown_url};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Response, StatusCode, Url};
 use serde_json::{Map, Value};

@@ -13,9 +13,10 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use batch_core::{Failure, FailureKind, Json, Output, ParamProblem, Secrets};
+use batch_core::{Failure, FailureKind, Json, Output, ParamProblem};
 use batch_process::shortage;
 use batch_runtime::{AttemptError, Handler, TaskContext};
+use batch_template::Secrets;
 use reqwest::header::{AUTHORIZATION, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Request, Response, StatusCode, Url};

@@ -3,7 +3,7 @@
 //! The client follows no redirects by itself: it would tell the next server the address of the last one, with its
 //! query, and send headers and the body to whoever is named.
 
-use batch_core::Secrets;
+use batch_template::Secrets;
 use reqwest::header::{
     ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_ENCODING,
     CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION, PRAGMA, RANGE,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use batch_core::{Failure, shown_url};
+use batch_core::Failure;
+use batch_template::shown_url;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Request, Url};
 use serde_json::Value;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use batch_core::Placeholder;
+use batch_template::Placeholder;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 

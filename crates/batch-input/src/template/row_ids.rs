@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use batch_core::{Encodings, Json, Placeholder, Segment, Template, fill};
+use batch_core::Json;
+use batch_template::{Encodings, Placeholder, Segment, Template, fill};
 use serde_json::Value;
 use serde_json::value::RawValue;
 

@@ -6,7 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use batch_core::{Json, Placeholder, Segment, Suggestions, TaskOptions, placeholders};
+use batch_core::{Json, Suggestions, TaskOptions};
+use batch_template::{Placeholder, Segment, placeholders};
 use serde_json::value::RawValue;
 
 use super::declared::read_params;

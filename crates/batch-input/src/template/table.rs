@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
 
-use batch_core::Placeholder;
+use batch_template::Placeholder;
 use csv::StringRecord;
 use serde_json::value::RawValue;
 

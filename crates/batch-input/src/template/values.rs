@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use batch_core::{Placeholder, Segment, Suggestions, follow};
+use batch_core::Suggestions;
+use batch_template::{Placeholder, Segment, follow};
 use serde_json::{Map, Value};
 
 use super::param::{Param, Wrong};

@@ -29,9 +29,9 @@ pub(crate) enum Op {
 
 #[derive(Clone, Debug)]
 pub(crate) struct NewTask {
-    needs: Vec<u8>,
-    max_retries: u8,
-    on_interrupt: OnInterrupt,
+    pub(crate) needs: Vec<u8>,
+    pub(crate) max_retries: u8,
+    pub(crate) on_interrupt: OnInterrupt,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::common::{Bench, completed, failed};
-use crate::ops::{Op, apply, op};
-use batch_core::{BatchId, Json, Outcome, Output, ProcessEnd, Status, Stream, TaskId, TaskSpec};
+use crate::ops::{Ending, NewTask, Op, apply, op};
+use batch_core::{
+    BatchId, Json, OnInterrupt, Outcome, Output, ProcessEnd, Status, Stream, TaskId, TaskSpec,
+};
 use batch_export::{Records, TaskRecord};
 use batch_store::lock;
 use proptest::prelude::*;
@@ -79,16 +81,45 @@ proptest! {
     fn a_record_of_the_file_is_that_of_the_events(
         ops in proptest::collection::vec(op().prop_filter("within a run", within_a_run), 1..60)
     ) {
-        let mut bench = Bench::new();
-        for op in &ops {
-            apply(&mut bench, op);
-        }
-        bench.flush_all().unwrap();
-        let (told, read) = (from_events(&bench), bench.records());
-        prop_assert_eq!(told.len(), read.len());
-        for read in &read {
-            same(&told[&read.task], read);
-        }
+        same_after(&ops);
+    }
+}
+
+fn same_after(ops: &[Op]) {
+    let mut bench = Bench::new();
+    for op in ops {
+        apply(&mut bench, op);
+    }
+    bench.flush_all().unwrap();
+    let (told, read) = (from_events(&bench), bench.records());
+    assert_eq!(told.len(), read.len());
+    for read in &read {
+        same(&told[&read.task], read);
+    }
+}
+
+#[test]
+fn a_retry_that_could_not_begin_waits_for_nothing() {
+    let task = NewTask {
+        needs: vec![],
+        max_retries: 1,
+        on_interrupt: OnInterrupt::Rerun,
+    };
+    // Its failure is written before, or at the same time.
+    for pass in [None, Some(Op::Flush)] {
+        let failed = [
+            Op::Add(vec![task.clone()]),
+            Op::Claim,
+            Op::End(0, Ending::Failed(false)),
+        ];
+        let again = [Op::Pass(50), Op::Claim, Op::Postpone(0)];
+        same_after(
+            &failed
+                .into_iter()
+                .chain(pass)
+                .chain(again)
+                .collect::<Vec<_>>(),
+        );
     }
 }
 

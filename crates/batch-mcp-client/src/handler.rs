@@ -1,0 +1,77 @@
+//! The functions that tasks name: `tool`, and those that stand for one tool. [`with_tools`] adds them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use batch_core::{Json, Output, ParamProblem};
+use batch_runtime::{AttemptError, Handler, Registry, TaskContext, offload};
+
+use crate::params::{Call, check, check_args, object};
+use crate::servers::ToolServers;
+
+/// Adds the function `tool` and those that the configuration gives to single tools.
+///
+/// ```
+/// use std::sync::Arc;
+/// use batch_core::Catalog;
+/// use batch_runtime::Registry;
+/// use batch_mcp_client::{ToolServers, with_tools};
+///
+/// let registry = with_tools(Registry::new(), Arc::new(ToolServers::none()));
+/// assert_eq!(registry.functions(), ["tool"]);
+/// ```
+pub fn with_tools(registry: Registry, servers: Arc<ToolServers>) -> Registry {
+    let mut registry = registry.with_help(servers.help());
+    for (name, server, tool) in servers.functions() {
+        let handler = NamedTool {
+            servers: Arc::clone(&servers),
+            server: server.to_owned(),
+            tool: tool.to_owned(),
+        };
+        registry = registry.with(name, handler);
+    }
+    registry.with("tool", ToolHandler { servers })
+}
+
+/// `tool {server, tool, args}`.
+struct ToolHandler {
+    servers: Arc<ToolServers>,
+}
+
+#[async_trait]
+impl Handler for ToolHandler {
+    async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
+        let params = task.spec.params.clone();
+        let call = offload(params.as_str().len(), move || Call::of(&params)).await;
+        let Call { server, tool, args } = call?;
+        self.servers.call(&server, &tool, args).await
+    }
+
+    fn check(&self, params: &Json) -> Result<(), Vec<ParamProblem>> {
+        check(params, |server| self.servers.check(server))
+    }
+}
+
+/// A function that stands for one tool: the parameters of the task are its arguments.
+struct NamedTool {
+    servers: Arc<ToolServers>,
+    server: String,
+    tool: String,
+}
+
+#[async_trait]
+impl Handler for NamedTool {
+    async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
+        let params = task.spec.params.clone();
+        let read = move || object(params.to_value(), "params");
+        let args = offload(task.spec.params.as_str().len(), read).await?;
+        self.servers.call(&self.server, &self.tool, args).await
+    }
+
+    fn check(&self, params: &Json) -> Result<(), Vec<ParamProblem>> {
+        match check_args(&params.to_value(), "") {
+            Some(problem) => Err(vec![problem]),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! How a value is written where it is filled in, so that data never becomes code: [`Encoding`].
+
+use serde_json::Value;
+
+use crate::interpreters::Code;
+use crate::shell_words::{ShellRules, quote_for_shell};
+
+/// How a filled-in value is written inside a longer text, so that data never becomes code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// A text as it is, other values as JSON.
+    Text,
+    /// As one word for a POSIX shell. The placeholder must not stand in quotes.
+    Shell(ShellRules),
+    /// As a literal of Python. The placeholder must not stand in quotes.
+    Python,
+    /// As a literal of JavaScript. The placeholder must not stand in quotes.
+    JavaScript,
+    /// Not at all: the text is code for which there is no safe way.
+    Code(Code),
+}
+
+impl Encoding {
+    /// The same, where its author said whether values may become code.
+    #[must_use]
+    pub const fn allowing(self, code: bool) -> Self {
+        match self {
+            Self::Code(_) if code => Self::Text,
+            Self::Shell(rules) => Self::Shell(ShellRules {
+                allow_code: code,
+                ..rules
+            }),
+            other => other,
+        }
+    }
+}
+
+pub(crate) fn encode(value: &Value, encoding: Encoding, to: &mut String) -> Result<(), String> {
+    match (encoding, value) {
+        (Encoding::Text, value) => to.push_str(&plain_text(value)),
+        // No place with a placeholder got here.
+        (Encoding::Code(_), _) => {}
+        (Encoding::Shell(_), value) => {
+            let text = plain_text(value);
+            if text.contains('\0') {
+                return Err("a word of a shell cannot hold a NUL byte".to_owned());
+            }
+            let mut word = Vec::new();
+            quote_for_shell(text.as_bytes(), &mut word);
+            to.push_str(&String::from_utf8_lossy(&word));
+        }
+        (Encoding::Python, value) => push_literal(value, ["None", "True", "False"], to),
+        (Encoding::JavaScript, value) => push_literal(value, ["null", "true", "false"], to),
+    }
+    Ok(())
+}
+
+/// Writes a literal that Python and JavaScript read alike but for the three words.
+///
+/// Quotes, backticks, dollars and line separators are escaped, so that even in the wrong place a text
+/// would not end a string or begin an expression.
+fn push_literal(value: &Value, words: [&str; 3], to: &mut String) {
+    match value {
+        Value::Null => to.push_str(words[0]),
+        Value::Bool(true) => to.push_str(words[1]),
+        Value::Bool(false) => to.push_str(words[2]),
+        Value::Number(number) => to.push_str(&number.to_string()),
+        Value::String(text) => push_string_literal(text, to),
+        Value::Array(elements) => {
+            to.push('[');
+            for (index, element) in elements.iter().enumerate() {
+                to.push_str(if index == 0 { "" } else { ", " });
+                push_literal(element, words, to);
+            }
+            to.push(']');
+        }
+        Value::Object(fields) => {
+            to.push('{');
+            for (index, (name, value)) in fields.iter().enumerate() {
+                to.push_str(if index == 0 { "" } else { ", " });
+                // In JavaScript `"__proto__": …` would set the prototype; `["__proto__"]` is a field.
+                match words[0] {
+                    "null" if name == "__proto__" => to.push_str("[\"__proto__\"]"),
+                    _ => push_string_literal(name, to),
+                }
+                to.push_str(": ");
+                push_literal(value, words, to);
+            }
+            to.push('}');
+        }
+    }
+}
+
+fn push_string_literal(text: &str, to: &mut String) {
+    to.push('"');
+    for c in text.chars() {
+        match c {
+            '\n' => to.push_str("\\n"),
+            '\r' => to.push_str("\\r"),
+            '\t' => to.push_str("\\t"),
+            '\\' => to.push_str("\\\\"),
+            '"' | '\'' | '`' | '$' | '\u{2028}' | '\u{2029}' => {
+                to.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c if c.is_control() => to.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => to.push(c),
+        }
+    }
+    to.push('"');
+}
+
+/// A text as it is, other values as JSON.
+pub(crate) fn plain_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,45 @@
+//! Which tasks a task refers to: [`references`], which a catalog hands on to the plan.
+
+use batch_core::{ParamProblem, References, TaskSpec};
+
+use crate::document::placeholders;
+use crate::path::Segment;
+use crate::template::Placeholder;
+use crate::variables::{VARIABLE_ROOT, variable_of};
+
+/// The tasks whose results the parameters of a task use, and what is wrong with its placeholders.
+///
+/// ```
+/// use batch_core::TaskSpec;
+/// let params = serde_json::json!({"n": "{{ tasks.count.result.stdout | int }}"});
+/// let task = TaskSpec::new("double").with_params(&params).unwrap();
+/// assert_eq!(batch_template::references(&task).tasks, ["count"]);
+/// ```
+pub fn references(task: &TaskSpec) -> References {
+    let mut found = References::default();
+    match placeholders(&task.params) {
+        Ok(placeholders) => {
+            for placeholder in &placeholders {
+                let checked = if placeholder.root == VARIABLE_ROOT {
+                    variable_of(placeholder).map(drop)
+                } else {
+                    referenced_task(placeholder).map(|id| found.tasks.push(id.to_owned()))
+                };
+                found.problems.extend(checked.err());
+            }
+        }
+        Err(problems) => found.problems = problems,
+    }
+    found
+}
+
+/// The id of the task whose result a placeholder stands for.
+fn referenced_task(placeholder: &Placeholder) -> Result<&str, ParamProblem> {
+    let message = match placeholder.path.as_slice() {
+        _ if placeholder.root != "tasks" => format!("unknown placeholder {:?}", placeholder.root),
+        [Segment::Field(id), Segment::Field(what), ..] if what == "result" => return Ok(id),
+        _ => format!("the placeholder {placeholder} names no result"),
+    };
+    let help = "write {{ tasks.ID.result… }} to use the result of another task, {{ env.NAME }} for a variable of the environment";
+    Err(ParamProblem::new("", message).with_help(help))
+}

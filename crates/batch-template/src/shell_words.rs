@@ -1,0 +1,355 @@
+//! How words stand in a shell script: [`ShellScan`] says in which quotes a place is and what reads it once more,
+//! [`quote_for_shell`] writes data as one word.
+//!
+//! A replacement in a script is safe only where a word in single quotes is read as just that word. The scanner
+//! knows the POSIX shell and the parts of bash that change what quotes mean. Where it cannot tell, it says so,
+//! and the place is refused: a wrong refusal costs the author a variable, a wrong yes runs data as code.
+
+use std::collections::BTreeSet;
+
+use crate::interpreters::{Code, Language};
+use crate::shell_check::OpenCommand;
+use crate::shell_scan::Scanner;
+
+/// How a shell reads a script, where shells differ, and what its author allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShellRules {
+    /// It is zsh or of the family of ksh, whose builtins calculate more of their arguments, as `[ x -eq 1 ]`.
+    pub is_eager: bool,
+    /// Values may stand where the script makes code of its words.
+    pub allow_code: bool,
+}
+
+/// In what a place of a script stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quoting {
+    /// In none: a quoted word can stand here.
+    Bare,
+    /// Between single quotes.
+    SingleQuotes,
+    /// Between double quotes.
+    DoubleQuotes,
+    /// Between backticks.
+    Backticks,
+    /// In a here-document or the word that ends one.
+    HereDocument,
+    /// In a comment.
+    Comment,
+    /// In `${…}`, which reads its content anew.
+    Expansion,
+    /// Where the shell calculates: it runs the code that it finds in subscripts.
+    Calculated,
+    /// Where the shell reads the name of a variable, which runs the code in a subscript.
+    Evaluated,
+    /// In code that a command of the script runs.
+    Code(Code),
+    /// Right after a backslash.
+    AfterBackslash,
+    /// Right after a `$`, or after a variable's name, which it would make longer.
+    AfterDollar,
+    /// The script is too intricate to tell.
+    Unclear,
+}
+
+impl Quoting {
+    /// Why a replacement cannot stand there and how to mend it; `None` where it can.
+    ///
+    /// The first text goes after the name of the placeholder: "… stands in single quotes".
+    pub fn refusal(self) -> Option<(String, String)> {
+        const REMOVE: &str = "remove the quotes: the value is quoted when it is filled in";
+        const VARIABLE: &str = "put it into a variable first: x=VALUE; then use \"$x\"";
+        const ALLOW: &str = "--allow-code, or allow_code in a task, lets it through";
+        let (what, help) = match self {
+            Self::Bare => return None,
+            Self::Calculated => {
+                let what = "comes to where the shell calculates, which runs code in its operands";
+                let help = format!(
+                    "let another program calculate (expr, bc), or compare with [ … ]; {ALLOW}"
+                );
+                return Some((what.to_owned(), help));
+            }
+            Self::Evaluated => {
+                let what = "stands where the shell reads a name, which runs code in its subscript";
+                return Some((what.to_owned(), format!("write the name yourself; {ALLOW}")));
+            }
+            Self::Code(code) => return Some((code.refusal(), code.help("VALUE"))),
+            Self::SingleQuotes => ("stands in single quotes", REMOVE),
+            Self::DoubleQuotes => ("stands in double quotes", REMOVE),
+            Self::Backticks => (
+                "stands in backticks",
+                "write $(…) in place of the backticks",
+            ),
+            Self::HereDocument => ("stands in a here-document", VARIABLE),
+            Self::Comment => ("stands in a comment", "take it out of the comment"),
+            Self::Expansion => ("stands in ${…}", VARIABLE),
+            Self::AfterBackslash => ("stands after a backslash", "remove the backslash"),
+            Self::AfterDollar => (
+                "stands right after a $ or a variable",
+                "write ${NAME} or set a space between",
+            ),
+            Self::Unclear => ("stands where its quotes cannot be told for sure", VARIABLE),
+        };
+        Some((what.to_owned(), help.to_owned()))
+    }
+}
+
+/// A script, read once: what its places stand in.
+#[derive(Clone, Debug, Default)]
+pub struct ShellScan {
+    /// For each place, in their order.
+    pub quoting: Vec<Quoting>,
+    /// Places that take whole numbers only, as the shell calculates with them.
+    numbers: BTreeSet<usize>,
+    /// Commands that read their arguments in a way that depends on the values.
+    open: Vec<OpenCommand>,
+}
+
+impl ShellScan {
+    /// Reads a script with places (byte offsets, ascending), each of which is taken as an ordinary letter.
+    ///
+    /// ```
+    /// use batch_template::{Quoting, ShellRules, ShellScan};
+    /// let scan = ShellScan::new(b"echo {} '{}'", &[5, 9], ShellRules::default());
+    /// assert_eq!(scan.quoting, [Quoting::Bare, Quoting::SingleQuotes]);
+    /// let scan = ShellScan::new(b"sh -c {}", &[6], ShellRules::default());
+    /// assert!(matches!(scan.quoting[0], Quoting::Code(_)));
+    /// ```
+    pub fn new(script: &[u8], places: &[usize], rules: ShellRules) -> Self {
+        let (mut quoting, commands) = Scanner::new(script, places).scan();
+        let checked = commands.check(rules, false);
+        if rules.allow_code {
+            return Self {
+                quoting,
+                ..Self::default()
+            };
+        }
+        for (place, why) in checked.refused {
+            if let Some(found @ Quoting::Bare) = quoting.get_mut(place) {
+                *found = why;
+            }
+        }
+        Self {
+            quoting,
+            numbers: checked.numbers,
+            open: checked.open,
+        }
+    }
+
+    /// Whether a script makes code of its arguments, `$1` and so on.
+    pub(crate) fn runs_arguments(script: &[u8]) -> bool {
+        let (_, commands) = Scanner::new(script, &[]).scan();
+        let checked = commands.check(ShellRules::default(), true);
+        !checked.refused.is_empty() || !checked.numbers.is_empty()
+    }
+
+    /// Whether [`code_in`](Self::code_in) can find anything.
+    pub fn is_open(&self) -> bool {
+        !self.open.is_empty() || !self.numbers.is_empty()
+    }
+
+    /// The first of the values, by place, that a command of the script would run as code, as `-eCODE` of perl.
+    pub fn code_in(&self, values: &[&[u8]]) -> Option<(usize, Code)> {
+        let is_code = |place: &&usize| values.get(**place).is_some_and(|value| !is_number(value));
+        if let Some(place) = self.numbers.iter().find(is_code) {
+            return Some((*place, ARITHMETIC));
+        }
+        self.open.iter().find_map(|command| command.code_in(values))
+    }
+}
+
+/// What runs the code in operands.
+const ARITHMETIC: Code = Code {
+    program: "the arithmetic of the shell",
+    language: Language::Other,
+};
+
+/// Whether a value is a whole number, or nothing.
+fn is_number(value: &[u8]) -> bool {
+    let digits = value.strip_prefix(b"-").unwrap_or(value);
+    digits.iter().all(u8::is_ascii_digit)
+}
+
+/// Appends `word` so that a POSIX shell reads it as one word of exactly these bytes.
+///
+/// Plain words stay as they are; the others go between single quotes. The word must not hold a NUL byte.
+///
+/// ```
+/// let mut line = b"echo ".to_vec();
+/// batch_template::quote_for_shell(b"it's", &mut line);
+/// assert_eq!(line, br"echo 'it'\''s'");
+/// ```
+pub fn quote_for_shell(word: &[u8], to: &mut Vec<u8>) {
+    if is_plain(word) {
+        to.extend_from_slice(word);
+        return;
+    }
+    to.push(b'\'');
+    for &byte in word {
+        if byte == b'\'' {
+            to.extend_from_slice(br"'\''");
+        } else {
+            to.push(byte);
+        }
+    }
+    to.push(b'\'');
+}
+
+/// Whether a shell takes the word as it is, wherever it stands. A number could become part of a redirection
+/// (`2>file`), and `done` end a loop, so these are quoted.
+fn is_plain(word: &[u8]) -> bool {
+    const RESERVED: [&[u8]; 17] = [
+        b"case",
+        b"coproc",
+        b"do",
+        b"done",
+        b"elif",
+        b"else",
+        b"esac",
+        b"fi",
+        b"for",
+        b"function",
+        b"if",
+        b"in",
+        b"select",
+        b"then",
+        b"time",
+        b"until",
+        b"while",
+    ];
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_./:@+-".contains(b);
+    word.iter().all(plain) && !word.iter().all(u8::is_ascii_digit) && !RESERVED.contains(&word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Quoting::{
+        AfterBackslash, AfterDollar, Backticks, Bare, Calculated, Comment, DoubleQuotes, Expansion,
+        HereDocument, SingleQuotes, Unclear,
+    };
+
+    /// What is told of each `@` in a script.
+    fn at_signs(script: &str) -> Vec<Quoting> {
+        let places: Vec<usize> = script.match_indices('@').map(|(at, _)| at).collect();
+        ShellScan::new(script.as_bytes(), &places, ShellRules::default()).quoting
+    }
+
+    #[test]
+    fn bare_words_are_told_from_quoted_ones() {
+        for (script, expected) in [
+            ("@", vec![Bare]),
+            (
+                "a @ '@' \"@\" @",
+                vec![Bare, SingleQuotes, DoubleQuotes, Bare],
+            ),
+            ("a=@ b='x'@\"y\"@", vec![Bare, Bare, Bare]),
+            ("`ls @` @", vec![Backticks, Bare]),
+            ("\"`ls @`\" @", vec![Backticks, Bare]),
+            ("echo \\@ \\\\@ \\'@", vec![AfterBackslash, Bare, Bare]),
+            (
+                "echo $@ $HOME@ $HOME/@ ${HOME}@",
+                vec![AfterDollar, AfterDollar, Bare, Bare],
+            ),
+            ("echo 'it'\\''s' @", vec![Bare]),
+            ("# don't @\necho @", vec![Comment, Bare]),
+            ("echo a#b'@' x;# '@\n@", vec![SingleQuotes, Comment, Bare]),
+            ("echo \"a # @\" # \"@", vec![DoubleQuotes, Comment]),
+            ("echo 'open @", vec![SingleQuotes]),
+            ("awk '{print $1}' @ | sed \"s/a/b/\" > @", vec![Bare, Bare]),
+        ] {
+            assert_eq!(at_signs(script), expected, "{script}");
+        }
+    }
+
+    #[test]
+    fn expansions_nest() {
+        for (script, expected) in [
+            ("x=\"$(cat @)\" @ \"@\"", vec![Bare, Bare, DoubleQuotes]),
+            (
+                "\"$(echo \"@\" '@' @)@\"",
+                vec![DoubleQuotes, SingleQuotes, Bare, DoubleQuotes],
+            ),
+            ("\"$(echo \")\" @)\" @", vec![Bare, Bare]),
+            ("${x:-@} \"${x:-@}\" @", vec![Expansion, Expansion, Bare]),
+            (
+                "$((1 + @)) @ ((@)) @",
+                vec![Calculated, Bare, Calculated, Bare],
+            ),
+            ("$((1 << 2)) \n@", vec![Bare]),
+            ("(cd a; ls @); echo $(ls @) @", vec![Bare, Bare, Bare]),
+            (
+                "case @ in (a) x @;; b) y '@';; esac; @",
+                vec![Bare, Bare, SingleQuotes, Bare],
+            ),
+            ("\"$(case a in b) echo \"@\";; esac)\"", vec![Unclear]),
+            (
+                "$(case a in b) echo @ '@';; esac) @",
+                vec![Bare, SingleQuotes, Bare],
+            ),
+            ("echo $'a' @ $'\\'' @", vec![Bare, Unclear]),
+            ("\"${x:-'}\" @", vec![Unclear]),
+        ] {
+            assert_eq!(at_signs(script), expected, "{script}");
+        }
+    }
+
+    #[test]
+    fn here_documents_are_seen() {
+        for (script, expected) in [
+            ("cat <<E @\n@ '\nE\n@", vec![Bare, HereDocument, Bare]),
+            (
+                "cat <<'E' <<-\"F G\"\n@\nE\n\t@\n\tF G\n@",
+                vec![HereDocument, HereDocument, Bare],
+            ),
+            ("cat <<E\n@\n E\n@", vec![HereDocument, HereDocument]),
+            ("cat <<< @", vec![Bare]),
+            ("cat <<@\n@", vec![HereDocument, HereDocument]),
+            ("x=$(cat <<E\n@ )\nE\n) @", vec![HereDocument, Bare]),
+        ] {
+            assert_eq!(at_signs(script), expected, "{script}");
+        }
+    }
+
+    #[test]
+    fn words_are_quoted_where_a_shell_could_read_more_into_them() {
+        for (word, quoted) in [
+            ("a/b-c.txt", "a/b-c.txt"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("it's", "'it'\\''s'"),
+            ("$(x)", "'$(x)'"),
+            ("2", "'2'"),
+            ("done", "'done'"),
+            ("A=b", "'A=b'"),
+            ("~", "'~'"),
+        ] {
+            let mut line = Vec::new();
+            quote_for_shell(word.as_bytes(), &mut line);
+            assert_eq!(line, quoted.as_bytes());
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn quoted_words_come_back_unchanged(words in proptest::collection::vec("[^\0]*", 1..6)) {
+            let mut line = Vec::new();
+            for word in &words {
+                quote_for_shell(word.as_bytes(), &mut line);
+                line.push(b' ');
+            }
+            let line = String::from_utf8(line).unwrap();
+            proptest::prop_assert_eq!(shlex::split(&line), Some(words));
+        }
+
+        #[test]
+        fn any_script_is_scanned_to_its_end(script: Vec<u8>, place in 0usize..64) {
+            let scan = ShellScan::new(&script, &[place], ShellRules::default());
+            proptest::prop_assert_eq!(scan.quoting.len(), 1);
+        }
+
+        #[test]
+        fn intricate_scripts_are_scanned_to_their_end(script in "[`'\"$(){}<#\\\\a \n@]{0,40}") {
+            at_signs(&script);
+        }
+    }
+}
