@@ -4,13 +4,13 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use batch_actions::Room;
+use batch_actions::{Room, now};
 use batch_core::{BatchId, Event};
 use batch_export::{
-    AtomicFile, ExportError, FileHandle, Filter, Format, Records, ResultWriter, Summary,
+    AtomicFile, ExportError, FileHandle, Format, Records, ResultWriter, Summary, TaskFilter,
     WriterOptions, result_writer,
 };
-use batch_runtime::{Sink, SinkError, wall_clock};
+use batch_runtime::{Sink, SinkError};
 
 use crate::progress::Screen;
 use crate::signals::give_up_on_signal;
@@ -22,7 +22,7 @@ pub(crate) struct OutputPlan {
     pub(crate) file: Option<PathBuf>,
     /// The file, once it is open.
     pub(crate) opened: Option<AtomicFile>,
-    pub(crate) filter: Filter,
+    pub(crate) filter: TaskFilter,
 }
 
 /// Turns events into results, as they come. Clones feed the same results.
@@ -75,7 +75,7 @@ impl Write for PatientFile {
 struct State {
     records: Records,
     summary: Summary,
-    filter: Filter,
+    filter: TaskFilter,
     writer: Box<dyn ResultWriter>,
     file: Option<AtomicFile>,
 }
@@ -189,7 +189,7 @@ impl Results {
         if let Some(of_batch) = of_batch {
             summary = of_batch;
         }
-        summary.exported_at = wall_clock();
+        summary.exported_at = now();
         writer.finish(&summary)?;
         drop(writer);
         if let Some(file) = file {

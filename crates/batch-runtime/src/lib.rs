@@ -61,6 +61,7 @@ mod handle;
 mod handler;
 mod masking;
 mod offload;
+pub mod params;
 mod policy;
 mod sink;
 mod start_runtime;

@@ -25,7 +25,7 @@ const LINGER: Duration = Duration::from_micros(200);
 /// Takes in what happened, in order, on a thread of its own; it may block on a disk or a pipe.
 ///
 /// A sink that falls behind slows the run down, and nothing is lost or held without bound. While it has no
-/// room the driver still obeys commands, so a sink may itself hold a [`RunHandle`](crate::RunHandle) and
+/// room the driver still handles commands, so a sink may itself hold a [`RunHandle`](crate::RunHandle) and
 /// pause the run. But the run is over only when every sink has taken in everything: one that waits for
 /// something that may never come (room on a disk) has to give up with an error when the run is stopped.
 pub trait Sink: Send + 'static {

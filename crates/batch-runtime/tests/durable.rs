@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use batch_core::{
     Batch, BatchSettings, CancelError, ClaimToken, Event, Failure, Json, OnInterrupt, Outcome,
-    Output, Past, PastState, Priority, QueuedReason, Reopen, ReopenError, RunId, Status, StopMode,
-    TaskId, TaskSpec, Time,
+    Output, Past, PastState, Priority, QueuedReason, Reopen, ReopenError, RunId, Stats, Status,
+    StopMode, TaskId, TaskSpec, Time,
 };
 use batch_runtime::durable::{ResultSource, SourceError, StartLog};
 use batch_runtime::{
@@ -38,6 +38,13 @@ fn registry() -> Registry {
             Ok(Output::from_value(task.spec.params.clone()))
         })
         .with_fn("fail", |_| async { Err(Failure::error("no").into()) })
+}
+
+/// Returns when the numbers of the run are as expected; no time passes meanwhile.
+async fn until(run: &RunHandle, expected: impl Fn(&Stats) -> bool) {
+    while !expected(&run.snapshot().await.expect("it goes on").stats) {
+        tokio::task::yield_now().await;
+    }
 }
 
 fn sleep(seconds: f64) -> TaskSpec {
@@ -182,7 +189,7 @@ async fn tasks_are_admitted_while_others_run() {
         .with_sink(disk.clone())
         .start();
     run.submit(vec![sleep(10.0)]).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    until(&run, |stats| stats.count(Status::Running) == 1).await;
     let mut urgent = queued(note(3), &[]);
     urgent.priority = Priority::Critical;
     urgent.attempts = 4;
@@ -375,7 +382,7 @@ async fn a_reopened_task_gives_its_users_the_new_result() {
     let slow = sleep(60.0).with_id("slow");
     let user = echo(&json!("{{ tasks.first.result }}")).after("slow");
     run.submit(vec![first("old"), slow, user]).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    until(&run, |stats| stats.count(Status::Completed) == 1).await;
     run.reopen(vec![reopened(id(1), first("new"), &[])])
         .await
         .unwrap();
@@ -640,7 +647,7 @@ async fn failed_tasks_are_opened_again_while_others_run() {
     run.submit(vec![sleep(60.0), moody.clone(), user.clone()])
         .await
         .unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    until(&run, |stats| stats.finished() == 2).await;
     let again = |task| run.reopen(vec![reopened(task, user.clone(), &[])]);
     assert_eq!(
         again(id(1)).await,

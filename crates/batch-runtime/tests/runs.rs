@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use batch_core::{
     Backoff, BatchSettings, Event, Failure, FailureKind, Json, Output, Priority, Reason, RetrySpec,
-    Status, StopMode, TaskSpec, Time,
+    Stats, Status, StopMode, TaskSpec, Time,
 };
-use batch_runtime::{AttemptError, Registry, RunBuilder, RunEnd, SinkError, SubmitError};
+use batch_runtime::{
+    AttemptError, Registry, RunBuilder, RunEnd, RunHandle, SinkError, SubmitError,
+};
 
 fn slots(number: u32) -> BatchSettings {
     BatchSettings::with_slots(NonZeroU32::new(number).unwrap())
@@ -40,6 +42,13 @@ fn registry() -> Registry {
         .with_fn("echo", |task| async move {
             Ok(Output::from_value(task.spec.params.clone()))
         })
+}
+
+/// Returns when the numbers of the run are as expected; no time passes meanwhile.
+async fn until(run: &RunHandle, expected: impl Fn(&Stats) -> bool) {
+    while !expected(&run.snapshot().await.expect("it goes on").stats) {
+        tokio::task::yield_now().await;
+    }
 }
 
 fn sleep(seconds: f64) -> TaskSpec {
@@ -139,7 +148,7 @@ async fn a_panic_fails_its_task_only() {
 async fn a_graceful_stop_lets_running_tasks_end_and_starts_no_more() {
     let run = RunBuilder::new(registry()).start();
     run.submit(vec![sleep(10.0), sleep(10.0)]).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    until(&run, |stats| stats.count(Status::Running) == 1).await;
     run.stop(StopMode::Graceful);
     let report = run.finish().await;
     assert_eq!(report.end, RunEnd::Stopped);
@@ -157,7 +166,7 @@ async fn a_graceful_stop_lets_running_tasks_end_and_starts_no_more() {
 async fn an_immediate_stop_interrupts_and_uses_up_no_retry() {
     let run = RunBuilder::new(registry()).start();
     run.submit(vec![sleep(1000.0)]).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    until(&run, |stats| stats.count(Status::Running) == 1).await;
     let began = tokio::time::Instant::now();
     run.stop(StopMode::End);
     let report = run.finish().await;

@@ -193,7 +193,9 @@ async fn a_start_that_did_not_happen_is_taken_off_the_log() {
     let noted = Noted::default();
     let run = executor(&chairs, 2).with_start_log(noted.clone()).start();
     run.submit(sitting(2)).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    while noted.0.lock().unwrap().len() < 3 {
+        tokio::task::yield_now().await;
+    }
     let log = noted.0.lock().unwrap().clone();
     assert_eq!(log, ["1.1 in 0", "2.1 in 1", "none in 1"]);
     run.finish().await;
