@@ -458,22 +458,11 @@ async fn while_one_task_waits_for_the_disk_others_run() {
     ])
     .await
     .unwrap();
-    until(&run, |completed| completed == 2).await;
+    until(&run, |stats| stats.count(Status::Completed) == 2).await;
     assert_eq!(disk.log(), ["ran 2", "ran 3"]);
     answers.send(Ok(())).unwrap();
     run.finish().await;
     assert_eq!(disk.log(), ["ran 2", "ran 3", "ran 1"]);
-}
-
-/// Waits until so many tasks have completed.
-async fn until(run: &RunHandle, enough: impl Fn(u64) -> bool) {
-    loop {
-        let snapshot = run.snapshot().await.unwrap();
-        if enough(snapshot.stats.count(Status::Completed)) {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test(start_paused = true)]
