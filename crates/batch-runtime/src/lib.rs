@@ -77,5 +77,6 @@ pub use handle::{
 };
 pub use handler::{AttemptError, Handler, OnCancel, Registry, TaskContext};
 pub use offload::offload;
+pub use policy::backoff_delay;
 pub use sink::{Sink, SinkError};
 pub use start_runtime::start_runtime;
