@@ -12,7 +12,7 @@ use batch_actions::{
 use batch_core::{BatchId, BatchSettings, Event, Status, StopMode};
 use batch_export::Summary;
 use batch_process::{ControlSignals, OutputRoom, remove_dead_scratch};
-use batch_runtime::{Executor, RunHandle, RunReport, Sink as _};
+use batch_runtime::{RunBuilder, RunHandle, RunReport, Sink as _};
 use batch_store::{BatchFile, Store, lock};
 
 use crate::args::RunArgs;
@@ -251,9 +251,9 @@ pub(crate) async fn run_in_memory(
     let registry = functions
         .in_memory(outputs)
         .map_err(|error| CliError::System("make a temporary folder", error))?;
-    let run = Executor::new(registry)
+    let run = RunBuilder::new(registry)
         .with_settings(settings)
-        .with_most_at_once(most_at_once)
+        .with_slot_limit(most_at_once)
         .with_sink(sink)
         .start();
     room.set_run(run.clone());

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use batch_core::{Failure, FailureKind, Json, Output, ParamProblem};
 use batch_process::Spec;
 use batch_runtime::params::{Fields, is_placeholder};
-use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext, apart};
+use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext, offload};
 use batch_template::{self as template, Code, Encoding, Encodings};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -124,7 +124,7 @@ impl Handler for FunctionHandler {
         ];
         let ended = run(task, &spec(task, &params, argv, &self.place.capture)?).await;
         let len = fs::metadata(&answer).map_or(0, |found| found.len().min(MAX_ANSWER));
-        let read = apart(len as usize, move || read_answer(&answer)).await;
+        let read = offload(len as usize, move || read_answer(&answer)).await;
         judge(ended, read)
     }
 

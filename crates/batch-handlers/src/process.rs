@@ -9,7 +9,7 @@ use std::sync::Arc;
 use batch_core::{Failure, FailureKind, Output, ParamProblem, SignalNumber, Stream, Urgency};
 use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec, when_written};
 use batch_runtime::params::Fields;
-use batch_runtime::{AttemptError, TaskContext, apart};
+use batch_runtime::{AttemptError, TaskContext, offload};
 use batch_template::{Encodings, Secrets};
 
 use crate::check::ProcessFields as _;
@@ -29,7 +29,7 @@ pub(crate) fn spec(
     argv: Vec<OsString>,
     capture: &Arc<CaptureLimits>,
 ) -> Result<Spec, ParamProblem> {
-    let options = &task.options;
+    let options = &task.spec.options;
     let defaults = options.env.iter();
     let defaults = defaults.map(|(name, value)| (name.into(), value.into()));
     let own = params.pairs("env")?.into_iter();
@@ -85,9 +85,9 @@ pub(crate) async fn run(task: &TaskContext, spec: &Spec) -> Result<Output, Attem
     for left in &ended.leftovers {
         tracing::warn!("could not be ended: {left}, started by {}", task.id);
     }
-    let ended = match task.secrets.is_empty() {
+    let ended = match task.secrets().is_empty() {
         true => ended,
-        false => without_secrets(ended, &task.secrets).await,
+        false => without_secrets(ended, task.secrets()).await,
     };
     judge(ended, &spec.capture.folder)
 }
@@ -99,7 +99,7 @@ async fn without_secrets(mut ended: Ended, secrets: &Secrets) -> Ended {
             continue;
         };
         let (file, secrets) = (path.clone(), secrets.clone());
-        match apart(usize::MAX, move || mask_file(&file, &secrets)).await {
+        match offload(usize::MAX, move || mask_file(&file, &secrets)).await {
             Ok(masked) => *len = masked,
             Err(error) => {
                 let _ = std::fs::remove_file(path);

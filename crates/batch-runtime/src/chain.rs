@@ -193,31 +193,12 @@ pub(crate) fn look_for(inputs: &[Input], source: &SharedSource) -> Result<(), Fa
     Ok(())
 }
 
-/// What a handler is given of a task, with its placeholders filled in.
-pub(crate) struct Filled {
-    pub(crate) params: Json,
-    pub(crate) options: Arc<TaskOptions>,
-    /// The values of variables among it.
-    pub(crate) secrets: Secrets,
-}
-
-impl Filled {
-    /// A task without placeholders.
-    pub(crate) fn as_given(spec: &TaskSpec) -> Self {
-        Self {
-            params: spec.params.clone(),
-            options: Arc::clone(&spec.options),
-            secrets: Secrets::default(),
-        }
-    }
-}
-
-/// Fills results and variables into a task.
+/// Fills results and variables into a task. Gives the values of the variables as well.
 pub(crate) fn fill_in(
     spec: &TaskSpec,
     inputs: &[Input],
     handler: &dyn Handler,
-) -> Result<Filled, Failure> {
+) -> Result<(Arc<TaskSpec>, Secrets), Failure> {
     let values = RefCell::new(Vec::new());
     let variable = |name: &str| {
         let value = variable(name)?;
@@ -234,12 +215,12 @@ pub(crate) fn fill_in(
     let params =
         fill(&spec.params, &lookup, &encodings).map_err(|problems| bad_input(&problems))?;
     let options = fill_options(&spec.options, &variable)?;
-    let secrets = Secrets::of(values.take());
-    Ok(Filled {
+    let spec = TaskSpec {
         params,
         options,
-        secrets,
-    })
+        ..spec.clone()
+    };
+    Ok((Arc::new(spec), Secrets::of(values.take())))
 }
 
 fn fill_options(
