@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use batch_core::{BatchId, BatchSettings, Time};
-use batch_export::open_plain;
+use batch_export::files::open_plain;
 use batch_store::{
     BatchFile, ContentHash, Durability, LeftInLease, NewBatch, Origin, Store, first_key_name,
     open_own, own_folder, private_folder, remove_dead_files,

@@ -190,7 +190,7 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
     let batch = store.batch();
     let naming = Naming::new(batch, store.file().shown());
     let (state, reason) = state(&overview, standing.holder(), &naming);
-    let (total, open) = (overview.tasks(), overview.open());
+    let (total, open) = (overview.totals.tasks(), overview.totals.open());
     let live = overview.run.as_ref().filter(|_| holder.is_some());
     let info = &overview.info;
     Ok(BatchStatus {
@@ -204,16 +204,16 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         queued: standing.count(&overview, Status::Queued),
         running: standing.count(&overview, Status::Running),
         interrupted: standing.interrupted(&overview),
-        completed: overview.count(Status::Completed),
-        failed: overview.count(Status::Failed),
-        cancelled: overview.count(Status::Cancelled),
+        completed: overview.totals.count(Status::Completed),
+        failed: overview.totals.count(Status::Failed),
+        cancelled: overview.totals.count(Status::Cancelled),
         progress: match total {
             0 if state == State::Incomplete => 0.0,
             0 => 100.0,
             total => (total - open) as f64 * 100.0 / total as f64,
         },
-        flaky: overview.flaky(),
-        retries: overview.retries(),
+        flaky: overview.totals.flaky,
+        retries: overview.totals.retries,
         execution_times: None,
         causes: overview.causes.clone(),
         pid: holder.map(|holder| holder.pid),
@@ -227,7 +227,7 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         }),
         created: info.created_at,
         created_at: text(info.created_at),
-        last_end: overview.last_end(),
+        last_end: overview.totals.last_end,
         started_at: overview.run.as_ref().map(|run| text(run.started_at)),
         ended_at: overview.run.as_ref().and_then(|run| run.ended_at).map(text),
         file: store.file().shown().to_owned(),
@@ -250,7 +250,7 @@ fn state(overview: &Overview, holder: Option<&Holder>, naming: &Naming) -> State
     }
     let paused = overview.info.paused.clone();
     let died_text = || format!("its executor died; go on with: bex resume {naming}");
-    let died = overview.count(Status::Running) > 0
+    let died = overview.totals.count(Status::Running) > 0
         || overview
             .run
             .as_ref()
@@ -258,12 +258,12 @@ fn state(overview: &Overview, holder: Option<&Holder>, naming: &Naming) -> State
     if died {
         return (State::Interrupted, Some(died_text()));
     }
-    if overview.open() == 0 && overview.info.origin.unread {
+    if overview.totals.open() == 0 && overview.info.origin.unread {
         let why = "its input was not read to its end; what was not read is not in the batch";
         return (State::Stopped, Some(why.to_owned()));
     }
-    if overview.open() == 0 {
-        let all = overview.count(Status::Completed) == overview.tasks();
+    if overview.totals.open() == 0 {
+        let all = overview.totals.count(Status::Completed) == overview.totals.tasks();
         return match all {
             true => (State::Completed, None),
             false => {
@@ -345,8 +345,9 @@ impl CutShort {
 
 fn cut_short(overview: &Overview) -> Option<CutShort> {
     let run = overview.run.as_ref()?;
-    let cut = run.end.as_deref() == Some("cut short") && overview.count(Status::Cancelled) > 0;
-    let failed = overview.info.settings.fail_fast && overview.count(Status::Failed) > 0;
+    let cut =
+        run.end.as_deref() == Some("cut short") && overview.totals.count(Status::Cancelled) > 0;
+    let failed = overview.info.settings.fail_fast && overview.totals.count(Status::Failed) > 0;
     cut.then_some(match failed {
         true => CutShort::Failure,
         false => CutShort::Time,

@@ -141,7 +141,7 @@ fn conclude_stored(
 ) -> Result<bool, CliError> {
     let mut summary = summary_of(store)?;
     summary.times = store.execution_times().map_err(ActionError::from)?;
-    let counts = store.overview().map_err(ActionError::from)?;
+    let counts = store.overview().map_err(ActionError::from)?.totals;
     let failed = counts.count(Status::Failed) + counts.count(Status::Cancelled) > 0;
     let report = &driven.finished.report;
     conclude(report, results, name, Some(summary), failed, screen)?;
@@ -181,7 +181,7 @@ impl End {
         if closed && finished.open > 0 {
             screen.say("nobody reads the output any more, so the batch was stopped");
         }
-        let tasks = store.overview().map_err(ActionError::from)?.tasks();
+        let tasks = store.overview().map_err(ActionError::from)?.totals.tasks();
         if tasks == 0 && fed.is_err() {
             // Nothing ran, and there is nothing to come back to.
             remove_empty(store.file())?;

@@ -7,9 +7,9 @@ use std::time::SystemTime;
 
 use batch_actions::Room;
 use batch_core::{BatchId, Event, Time};
+use batch_export::files::{AtomicFile, FileHandle};
 use batch_export::{
-    AtomicFile, ExportError, FileHandle, Format, Records, ResultWriter, Summary, TaskFilter,
-    WriterOptions, result_writer,
+    ExportError, Format, Records, ResultWriter, Summary, TaskFilter, WriterOptions, result_writer,
 };
 use batch_runtime::{Sink, SinkError};
 

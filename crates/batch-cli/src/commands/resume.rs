@@ -8,7 +8,8 @@ use batch_actions::{
     ActionError, BatchRequest, BatchStatus, Choice, Claim, Control, ControlReply, Home,
     ResultsRequest, Room, State, Until, ask_executor, merge, results, status, status_of, wait,
 };
-use batch_export::{AtomicFile, Format};
+use batch_export::Format;
+use batch_export::files::AtomicFile;
 use batch_process::ControlSignals;
 use batch_store::{BatchFile, BatchInfo, Durability, Store};
 

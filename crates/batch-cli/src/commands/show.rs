@@ -168,7 +168,7 @@ fn short(text: &str) -> String {
 /// The last part of an output.
 fn tail(stream: &Stream) -> Result<String, CliError> {
     let mut bytes = Vec::new();
-    batch_export::copy_stream(stream, &mut Last(&mut bytes))?;
+    batch_export::files::copy_stream(stream, &mut Last(&mut bytes))?;
     let cut = bytes.len().saturating_sub(SHOWN);
     let lead = if stream.len() > SHOWN as u64 {
         "… "

@@ -178,7 +178,7 @@ fn came(before: &Cursor, status: &BatchStatus, store: &Store) -> Result<Vec<Caus
 /// Whether nothing has finished for a while, as the file tells: whoever asks may just have been started.
 fn is_stalled(overview: &Overview, now: Time) -> bool {
     let began = overview.run.as_ref().map(|run| run.started_at);
-    let last = began.max(overview.last_end());
+    let last = began.max(overview.totals.last_end);
     last.is_some_and(|last| now.since(last) >= STALLED)
 }
 
