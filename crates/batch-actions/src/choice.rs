@@ -1,12 +1,12 @@
 //! Which tasks an action is about: [`Choice`], as somebody wants it, and the tasks it comes to.
 
-use batch_core::{FullTaskId, Status, TaskId, nearest};
+use batch_core::{FullTaskId, Status, TaskId, did_you_mean};
 use batch_export::{CauseId, TaskFilter, TaskRecord};
 use batch_store::{Selection, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ActionError;
-use crate::standing::is_chosen;
+use crate::live_view::is_chosen;
 
 /// Which tasks are meant. What is not given does not narrow the choice; the empty one means all tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,9 +143,9 @@ pub fn find_task(store: &Store, name: &str) -> Result<TaskId, ActionError> {
 
 fn unknown_task(store: &Store, name: &str) -> ActionError {
     let ids = store.some_ids(1_000).unwrap_or_default();
-    let near = nearest(name, ids.iter().map(String::as_str));
+    let near = did_you_mean(name, ids.iter().map(String::as_str));
     let help = match (near, store.info()) {
-        (Some(id), _) => Some(format!("did you mean {id:?}?")),
+        (Some(question), _) => Some(question),
         (None, Ok(info)) if info.next_task > 1 => {
             let batch = store.batch();
             let last = info.next_task - 1;

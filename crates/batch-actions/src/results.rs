@@ -11,9 +11,9 @@ use batch_export::{
 use batch_store::{BatchFile, Store};
 
 use crate::choice::Choice;
+use crate::clock::now;
 use crate::error::ActionError;
-use crate::home::now;
-use crate::standing::Standing;
+use crate::live_view::LiveView;
 
 /// Which results, and how they are written.
 #[derive(Clone, Debug)]
@@ -83,12 +83,12 @@ fn write(
 ) -> Result<u64, ActionError> {
     ActionError::refuse_incomplete(store.file(), &store.info()?)?;
     let resolved = request.tasks.resolve(store)?;
-    let standing = Standing::of(store)?;
-    let mut selection = standing.to_read(&resolved.selection);
+    let view = LiveView::of(store)?;
+    let mut selection = view.to_read(&resolved.selection);
     selection.without_outputs = request.options.format == Format::None;
     let (mut found, mut written) = (0, 0);
     store.for_each_task::<ActionError>(&selection, |mut record| {
-        standing.show(&mut record);
+        view.show(&mut record);
         let wanted = resolved.matches(&record) && request.more.matches(&record);
         found += u64::from(wanted);
         if request.limit.is_some_and(|limit| written >= limit) {
@@ -120,12 +120,12 @@ pub fn summary_of_chosen(
         return Ok(summary);
     }
     let resolved = tasks.resolve(store)?;
-    let standing = Standing::of(store)?;
-    let mut selection = standing.to_read(&resolved.selection);
+    let view = LiveView::of(store)?;
+    let mut selection = view.to_read(&resolved.selection);
     selection.without_outputs = true;
     let mut summary = Summary::new(store.batch());
     store.for_each_task::<ActionError>(&selection, |mut record| {
-        standing.show(&mut record);
+        view.show(&mut record);
         if resolved.matches(&record) && more.matches(&record) {
             summary.add(&record);
         }
@@ -139,10 +139,10 @@ pub fn summary_of_chosen(
 /// # Errors
 /// When the file cannot be read.
 pub fn summary_of(store: &Store) -> Result<Summary, ActionError> {
-    let standing = Standing::of(store)?;
+    let view = LiveView::of(store)?;
     let overview = store.overview()?;
     let batch = store.batch();
-    let counts = Status::ALL.map(|status| (status, standing.count(&overview, status)));
+    let counts = Status::ALL.map(|status| (status, view.count(&overview, status)));
     let totals = overview.totals.with_counts(counts);
     let causes = Causes::from_groups(overview.causes.iter().cloned(), 0);
     let mut summary = Summary::from_parts(batch, totals, causes);

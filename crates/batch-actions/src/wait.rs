@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use batch_store::{BatchFile, Store};
 use serde::Serialize;
-use tokio::time::{Instant, sleep};
 
+use crate::clock::Poll;
 use crate::error::ActionError;
-use crate::standing::holder_of;
+use crate::live_view::holder_of;
 use crate::status::{BatchStatus, State, status_of};
 
-const LOOK: Duration = Duration::from_millis(50);
+const STATUS_POLL: Duration = Duration::from_millis(50);
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,8 +62,7 @@ pub async fn wait_for<E: From<ActionError>>(
     mut enough: impl FnMut(&Store, &BatchStatus) -> Result<bool, E>,
 ) -> Result<(Waited, BatchStatus), E> {
     let store = Store::open_read(file.clone()).map_err(ActionError::from)?;
-    // What is past the end of the clock is no limit.
-    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let poll = Poll::every(STATUS_POLL).within(timeout);
     let mut version = None;
     let mut last: Option<BatchStatus> = None;
     loop {
@@ -92,12 +91,10 @@ pub async fn wait_for<E: From<ActionError>>(
         if silent {
             return Ok((Waited::Silent, status));
         }
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if left.is_some_and(|left| left.is_zero()) {
+        if !poll.again().await {
             return Ok((Waited::TimedOut, status));
         }
         last = Some(status);
-        sleep(left.map_or(LOOK, |left| left.min(LOOK))).await;
     }
 }
 
@@ -106,13 +103,13 @@ pub async fn wait_for<E: From<ActionError>>(
 /// # Errors
 /// When nobody writes them any more, or the file cannot be read.
 pub async fn until_complete(file: &BatchFile) -> Result<(), ActionError> {
-    let store = Store::open_read(file.clone())?;
+    let (store, poll) = (Store::open_read(file.clone())?, Poll::every(STATUS_POLL));
     while store.info()?.origin.missing.is_some() {
         if holder_of(file)?.is_none() {
             // They may have come in between.
             return ActionError::refuse_incomplete(file, &store.info()?);
         }
-        sleep(LOOK).await;
+        poll.again().await;
     }
     Ok(())
 }

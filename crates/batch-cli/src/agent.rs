@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use batch_actions::Home;
-use batch_core::{Catalog as _, nearest};
+use batch_core::{Catalog as _, did_you_mean};
 use batch_mcp_server::{Agent, AgentConfig, Limits};
 use batch_runtime::Registry;
 
@@ -59,10 +59,8 @@ fn check(limits: &Limits, registry: &Registry) -> Result<(), CliError> {
     match named.into_iter().find(is_unknown) {
         None => Ok(()),
         Some(name) => {
-            let hint = match nearest(name, registry.functions()) {
-                Some(near) => format!("; did you mean {near}?"),
-                None => String::new(),
-            };
+            let hint = did_you_mean(name, registry.functions());
+            let hint = hint.map_or_else(String::new, |question| format!("; {question}"));
             let message = format!("--allow and --deny name functions, and {name:?} is none{hint}");
             Err(CliError::Usage(message))
         }

@@ -3,10 +3,9 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::SystemTime;
 
-use batch_actions::Room;
-use batch_core::{BatchId, Event, Time};
+use batch_actions::{Room, now};
+use batch_core::{BatchId, Event};
 use batch_export::files::{AtomicFile, FileHandle};
 use batch_export::{
     ExportError, Format, Records, ResultWriter, Summary, TaskFilter, WriterOptions, result_writer,
@@ -190,7 +189,7 @@ impl Results {
         if let Some(of_batch) = of_batch {
             summary = of_batch;
         }
-        summary.exported_at = wall_clock();
+        summary.exported_at = now();
         writer.finish(&summary)?;
         drop(writer);
         if let Some(file) = file {
@@ -208,9 +207,4 @@ impl Results {
             .take();
         state.map(|state| state.summary)
     }
-}
-
-fn wall_clock() -> Time {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Time::ZERO.after(since_epoch.unwrap_or_default())
 }

@@ -257,6 +257,12 @@ fn checked(
     Ok((settings, Work::Plan(plan)))
 }
 
+/// The name of a file that is the same from everywhere; `None` for standard input.
+pub(crate) fn same_everywhere(file: &Path) -> Option<String> {
+    let whole = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    (file.as_os_str() != "-").then(|| whole.to_string_lossy().into_owned())
+}
+
 /// Where tasks run that say nothing of it.
 pub(crate) fn current_folder() -> Result<PathBuf, CliError> {
     std::env::current_dir().map_err(|error| CliError::System("tell the current folder", error))

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use batch_core::{Json, ParamProblem, nearest};
+use batch_core::{Json, ParamProblem, did_you_mean};
 use batch_process::MAX_ARGUMENT_BYTES;
 use serde_json::{Map, Value};
 
@@ -27,10 +27,8 @@ impl Fields {
             }
         };
         for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
-            let help = nearest(name, known.iter().copied()).map_or_else(
-                || format!("known fields: {}", known.join(", ")),
-                |near| format!("did you mean {near:?}?"),
-            );
+            let help = did_you_mean(name, known.iter().copied())
+                .unwrap_or_else(|| format!("known fields: {}", known.join(", ")));
             problems.push(
                 ParamProblem::new(name.as_str(), format!("unknown field {name:?}")).with_help(help),
             );

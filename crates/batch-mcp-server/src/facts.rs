@@ -30,12 +30,12 @@ pub(crate) fn facts<'a>(
     });
     let light = BatchStatus {
         name: status.name.as_deref().map(|name| shorten(name, 60)),
-        reason: reason(status),
         causes: Vec::new(),
         running_tasks: None,
         ..status.clone()
     };
     let mut facts = serde_json::to_value(light).expect("a status is JSON");
+    facts["reason"] = reason(status).into();
     facts["causes"] = told(causes.into_iter().take(CAUSES_SHOWN));
     facts["causes_in_all"] = status.causes.len().into();
     if let Some(running) = running {

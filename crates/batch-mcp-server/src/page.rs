@@ -3,7 +3,7 @@
 //! Lengths are bytes, of which four are taken for a token. For English that is about right; for other scripts it
 //! counts more tokens than there are, so a limit holds for them too.
 
-use batch_actions::{BatchStatus, State};
+use batch_actions::{BatchStatus, State, StateReason};
 use batch_core::ShortDuration;
 use batch_export::{CauseGroup, VisibleLines};
 use serde_json::{Map, Value, json};
@@ -168,11 +168,10 @@ pub(crate) fn sentence(status: &BatchStatus) -> String {
     text
 }
 
-/// Why a batch stands as it does. What to call is said by the next call, not by a command of the shell.
+/// Why a batch stands as it does. What to call is said by the next call.
 pub(crate) fn reason(status: &BatchStatus) -> Option<String> {
-    let reason = status.reason.as_deref()?;
-    let reason = reason.split("; go on with: ").next().unwrap_or(reason);
-    Some(visible(reason, 300))
+    let reason = status.reason.as_ref()?;
+    Some(visible(&reason.to_string(), 300))
 }
 
 /// The causes of the failures, a line each.
@@ -234,6 +233,5 @@ pub(crate) fn add_next(page: &mut Page, status: &BatchStatus, cursor: &str) {
 }
 
 fn is_paused_by_somebody(status: &BatchStatus) -> bool {
-    let reason = status.reason.as_deref().unwrap_or_default();
-    reason.starts_with("paused")
+    matches!(status.reason, Some(StateReason::Paused(_)))
 }

@@ -1,8 +1,8 @@
 //! Where a batch lies: [`BatchFile`], the database and the files beside it.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+use std::fs::{self, OpenOptions, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use batch_export::files::open_plain;
@@ -11,9 +11,7 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
 
 use crate::error::StoreError;
-use crate::holder::Holder;
-use crate::inode::{Inode, InodeLock};
-use crate::lease::Lease;
+use crate::inode::Inode;
 use crate::own_file::own_folder;
 
 /// The database of a batch and the names of what lies beside it.
@@ -29,7 +27,6 @@ use crate::own_file::own_folder;
 /// | `b7.db.lease` | locked by the executor that works on the batch |
 /// | `b7.db.files/` | outputs too large for the database |
 /// | `b7.db.log` | what a background executor had to say |
-/// | `b7.db.v1` | a copy from before the file was brought up from version 1 |
 #[derive(Clone, Debug)]
 pub struct BatchFile {
     path: PathBuf,
@@ -84,7 +81,7 @@ impl BatchFile {
         self.beside(".log")
     }
 
-    /// The copies of older versions of the file.
+    /// Copies from before a change of the tables, `b7.db.v1`.
     fn copies(&self) -> Vec<PathBuf> {
         let mut before = OsString::from(self.path.file_name().unwrap_or_default());
         before.push(".v");
@@ -107,7 +104,7 @@ impl BatchFile {
         (self.beside("-wal"), self.beside("-shm"))
     }
 
-    fn beside(&self, ending: &str) -> PathBuf {
+    pub(crate) fn beside(&self, ending: &str) -> PathBuf {
         let mut path = OsString::from(&self.path);
         path.push(ending);
         path.into()
@@ -157,38 +154,6 @@ impl BatchFile {
     /// SQLite's log of what is not in the database yet, and the index of it that those who use it share.
     pub(crate) fn log_and_index(&self) -> [PathBuf; 2] {
         [self.beside("-wal"), self.beside("-shm")]
-    }
-
-    /// Puts a whole database into its place, for its owner only, and gives its lease: it is locked from its first
-    /// moment on. There is all of it or none, also after a crash.
-    ///
-    /// # Errors
-    /// When there is a file already, or it cannot be made.
-    pub(crate) fn create(&self, database: &[u8], holder: &Holder) -> Result<Lease, StoreError> {
-        let failed = |error: io::Error| match error.kind() {
-            io::ErrorKind::AlreadyExists => StoreError::Exists(self.given.clone()),
-            _ => StoreError::io("create", &self.given, error),
-        };
-        let place = || -> io::Result<InodeLock> {
-            let mut file = tempfile::Builder::new()
-                .prefix(".new-")
-                .tempfile_in(self.place())?;
-            file.write_all(database)?;
-            file.as_file().sync_all()?;
-            let (file, path) = file.into_parts();
-            let lock = Inode::of_new(file)?.try_lock()?;
-            // The log and the lease of a database that is gone would be taken for those of this one.
-            for stale in ["-wal", "-shm", ".lease"] {
-                if !self.path.exists() {
-                    remove_if_there(&self.beside(stale))?;
-                }
-            }
-            path.persist_noclobber(&self.path)?;
-            File::open(self.place())?.sync_all()?;
-            Ok(lock.expect("nobody knew of the file"))
-        };
-        let lock = place().map_err(failed)?;
-        Lease::of_new(self, lock, holder)
     }
 
     /// Makes the folder of large outputs, for its owner only.
@@ -284,13 +249,6 @@ pub fn remove_dead_files(folder: &Path, prefix: &str) {
     for file in begun {
         // Else the next one who looks for it does it.
         let _ = fs::remove_file(file.path());
-    }
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
     }
 }
 

@@ -1,12 +1,11 @@
 //! `bex add`: tasks into a batch, to be run later or by whoever works on it.
 
 use std::num::NonZeroU32;
-use std::path::Path;
 
 use batch_actions::{
-    ActionError, AddReply, AddRequest, BatchRequest, Home, Naming, Target, add, place_tasks, status,
+    ActionError, AddReply, AddRequest, BatchRequest, Home, Target, add, place_tasks, status,
 };
-use batch_core::{BatchSettings, Json, TaskOptions, TaskSpec};
+use batch_core::{BatchSettings, Counted, Json, TaskOptions, TaskSpec};
 use batch_input::{CommandTemplate, FileSettings, ItemTemplate, Items, TaskFile, TaskStream};
 use batch_runtime::Registry;
 use batch_store::{BatchFile, Origin};
@@ -14,8 +13,11 @@ use batch_store::{BatchFile, Origin};
 use crate::args::AddArgs;
 use crate::exit::{CliError, Exit};
 use crate::functions::Functions;
-use crate::reply::{count, print, tell};
-use crate::request::{current_folder, read_file, settings_of, tell_problems, texts};
+use crate::hints::{self, Naming};
+use crate::reply::{print, tell};
+use crate::request::{
+    current_folder, read_file, same_everywhere, settings_of, tell_problems, texts,
+};
 
 pub(crate) fn run(args: AddArgs) -> Result<Exit, CliError> {
     let home = Home::of_environment();
@@ -157,18 +159,12 @@ fn new_batch(args: &AddArgs, file: Option<&TaskFile>, key: Option<String>) -> Ba
         },
         origin: Origin {
             way: "add".to_owned(),
-            file: args.file.as_deref().and_then(name_of),
+            file: args.file.as_deref().and_then(same_everywhere),
             format: Some("text".to_owned()),
             ..Origin::default()
         },
         ..BatchRequest::default()
     }
-}
-
-/// The name of a file that is the same from everywhere, as `bex run --resume` looks for it.
-fn name_of(file: &Path) -> Option<String> {
-    let whole = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    (file.as_os_str() != "-").then(|| whole.to_string_lossy().into_owned())
 }
 
 /// Names the lines of what is wrong in a file.
@@ -190,7 +186,7 @@ fn ids(reply: &AddReply) -> String {
 
 fn sentence(reply: &AddReply) -> Result<String, CliError> {
     let (batch, naming) = (&reply.batch, Naming::new(&reply.batch, &reply.file));
-    let added = count(reply.added.into(), "task");
+    let added = Counted(reply.added.into(), "task");
     let there = match reply.existing {
         0 => String::new(),
         n => format!(", {n} there already"),
@@ -200,7 +196,7 @@ fn sentence(reply: &AddReply) -> Result<String, CliError> {
         (_, 0) => String::new(),
         (true, _) => match status(&BatchFile::new(&reply.file), false)? {
             silent if silent.silence.is_some() => {
-                let why = silent.reason.unwrap_or_default();
+                let why = hints::reason_text(&silent);
                 format!("; the batch is running, but {why}")
             }
             _ => format!("; the batch is running and takes {them} up"),

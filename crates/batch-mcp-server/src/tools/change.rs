@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use batch_actions::{
-    BatchStatus, Control, ControlReply, Stop, Until, ask, start, status as read_status, wait,
+    BatchStatus, Control, ControlReply, Stop, Until, request, start, status as read_status, wait,
 };
 use batch_store::{BatchFile, Durability, Store};
 use serde_json::json;
@@ -48,7 +48,7 @@ impl<'a> Change<'a> {
         let within = self.left();
         // Inside, as a timeout needs the clock of a runtime.
         let asked =
-            block_on(async { tokio::time::timeout(within, ask(&self.file, control)).await });
+            block_on(async { tokio::time::timeout(within, request(&self.file, control)).await });
         match asked? {
             Ok(reply) => Ok(told(&reply?, what)),
             Err(_) => Err(self.no_answer()?),

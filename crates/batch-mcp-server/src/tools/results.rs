@@ -1,6 +1,6 @@
 //! `bex_results`: what became of tasks, a page at a time, or all of them into a file.
 
-use batch_actions::{BatchStatus, Choice, Standing, status_of};
+use batch_actions::{BatchStatus, Choice, LiveView, status_of};
 use batch_core::TaskId;
 use batch_export::TaskRecord;
 use batch_store::{BatchFile, Store};
@@ -154,7 +154,7 @@ fn find(
         }
         _ => 2_000,
     };
-    let standing = Standing::of(store)?;
+    let standing = LiveView::of(store)?;
     let selection = standing.to_read(&resolved.selection);
     store.for_each_task::<Mistake>(&selection, |mut record| {
         standing.show(&mut record);

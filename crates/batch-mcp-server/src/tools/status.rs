@@ -125,7 +125,7 @@ fn one_task(agent: &Agent, args: &Args<'_>, task: &str) -> Result<Answer, Mistak
         visible(&record.spec.function, 100),
         visible(&shown_params(&record.spec), 600),
     );
-    let mut page = Page::new(USUAL, &visible(&why(&details), 700));
+    let mut page = Page::new(USUAL, &visible(&why(&details).to_string(), 700));
     page.line(&format!("function {function} {params}"));
     let attempts = add_attempts(&mut page, record);
     let id = record.id().to_string();
@@ -136,7 +136,7 @@ fn one_task(agent: &Agent, args: &Args<'_>, task: &str) -> Result<Answer, Mistak
         structured: json!({
             "task": id,
             "status": record.status,
-            "why": visible(&why(&details), 700),
+            "why": visible(&why(&details).to_string(), 700),
             "function": function,
             "params": params,
             "attempts": attempts,

@@ -11,8 +11,8 @@ use batch_core::{
 };
 use batch_export::TaskRecord;
 use batch_store::{
-    BatchFile, Durability, Holder, Journal, LeftBehind, NewBatch, Origin, Selection, Store,
-    StoreError, lock,
+    BatchFile, Durability, EndCause, Holder, Journal, LeftBehind, NewBatch, Origin, Selection,
+    Store, StoreError, lock,
 };
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -196,7 +196,7 @@ impl Bench {
         }
         self.flush_all().unwrap();
         lock(&self.store)
-            .end_run(self.run, "stopped", self.now, None)
+            .end_run(self.run, &EndCause::Stopped, self.now, None)
             .unwrap();
         self.started.clear();
         self.now = self.now.after(rest);

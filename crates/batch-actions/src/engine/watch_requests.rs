@@ -1,59 +1,35 @@
-//! Seeing what others write into the file while the batch is worked on: [`Engine::attend`].
+//! Seeing what others write into the file while the batch is worked on: [`Engine::watch_requests`].
 //!
 //! The file is looked at a few times a second. That misses nothing, whatever happens to those who write, and
 //! works on every system; see decision 10.
 
-use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use batch_core::{Batch, TaskId};
-use batch_store::{EndRun, Pulse, Store, StoreError, StoredRequest, lock};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use batch_core::TaskId;
+use batch_store::{EndRun, Heartbeat, Store, StoreError, StoredRequest, lock};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::start::{Engine, Mode, lock_watch};
-use crate::control::{Answer, Control, obey, on_its_thread, on_store};
+use super::options::Mode;
+use super::seen::Seen;
+use super::start::Engine;
+use crate::blocking::{on_its_thread, on_store};
+use crate::clock::now;
+use crate::control::{Answer, Control, ControlReply, Refusal};
 use crate::error::ActionError;
-use crate::home::now;
+use crate::handle_command::handle_command;
 
 /// Between two looks at the file.
-const LOOK: Duration = Duration::from_millis(50);
+const FILE_POLL: Duration = Duration::from_millis(50);
 
 /// Between two notes of how the run is getting on.
-const PULSE: Duration = Duration::from_secs(1);
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Between two signs of life.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// So many new tasks are read at once.
-const HANDFUL: u32 = 1_024;
-
-/// What of the file the run has seen.
-pub(super) struct Seen {
-    next_task: TaskId,
-    last_request: i64,
-    feeding: bool,
-    /// When the file last said how the run is getting on.
-    pulse: Option<Instant>,
-    /// Answers that could not be written yet, each with its request.
-    unanswered: VecDeque<(i64, String)>,
-    /// The end of the run is on record.
-    pub(super) ended: bool,
-}
-
-impl Seen {
-    /// With `told`, what the file says of the run is enough for now.
-    pub(super) fn new(batch: &Batch, feeding: bool, told: bool) -> Self {
-        Self {
-            next_task: batch.next_id(),
-            last_request: 0,
-            feeding,
-            pulse: told.then(Instant::now),
-            unanswered: VecDeque::new(),
-            ended: false,
-        }
-    }
-}
+/// How many new tasks are read together.
+const CHUNK: u32 = 1_024;
 
 impl Engine {
     /// Looks after the batch for as long as the run goes on: takes in what was added, obeys requests, and
@@ -61,15 +37,15 @@ impl Engine {
     ///
     /// # Errors
     /// When the file cannot be read or written, or somebody has taken it away.
-    pub async fn attend(&self) -> Result<(), ActionError> {
-        let attended = tokio::select! {
+    pub async fn watch_requests(&self) -> Result<(), ActionError> {
+        let watched = tokio::select! {
             biased;
             lost = self.show_life() => lost,
             over = self.look_until_over() => over,
         };
         // What follows has no end that could be told.
         let _ = self.lease.beat(false);
-        match attended {
+        match watched {
             Ok(()) => Ok(()),
             Err(error) => Err(self.loss()?.map_or(error, ActionError::from)),
         }
@@ -77,7 +53,7 @@ impl Engine {
 
     /// What was taken away of the batch, if anything.
     pub(super) fn loss(&self) -> Result<Option<StoreError>, ActionError> {
-        let loss = lock_watch(&self.watch).loss()?;
+        let loss = self.watch().loss()?;
         Ok(loss.map(|loss| self.file.lost(loss)))
     }
 
@@ -99,12 +75,13 @@ impl Engine {
     }
 
     async fn look_until_over(&self) -> Result<(), ActionError> {
-        let mut looks = interval(LOOK);
+        // What was in the file when the work began was loaded; the end of the run finds what came since.
+        let mut looks = interval_at(Instant::now() + FILE_POLL, FILE_POLL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let over = self.run.wait();
         tokio::pin!(over);
         let mut short = self.run.shortage();
-        let mut may_end = false;
+        let mut may_end = !self.seen.lock().await.feeding;
         loop {
             tokio::select! {
                 biased;
@@ -119,13 +96,9 @@ impl Engine {
                     if idle.is_err() {
                         return Ok(());
                     }
-                    match self.end_if_done().await {
-                        // It was told to stop while it could not write that it has ended.
-                        Err(error) if error.is_for_now() => {}
-                        ended => if ended? {
-                            may_end = false;
-                            continue;
-                        },
+                    if self.end_if_done().await {
+                        may_end = false;
+                        continue;
                     }
                 }
             }
@@ -152,8 +125,10 @@ impl Engine {
             };
             on_its_thread(note).await?;
         }
-        self.seen.lock().await.feeding = false;
-        self.nudge.notify_one();
+        let was_feeding = std::mem::take(&mut self.seen.lock().await.feeding);
+        if was_feeding {
+            self.nudge.notify_one();
+        }
         Ok(())
     }
 
@@ -164,9 +139,12 @@ impl Engine {
     pub async fn look(&self) -> Result<(), ActionError> {
         let mut seen = self.seen.lock().await;
         self.answer(&mut seen).await?;
-        self.admit(&mut seen).await?;
         loop {
-            let requests = lock(&self.reader).requests_after(seen.last_request)?;
+            // Each time, so that what was added before a request is seen before it.
+            self.admit(&mut seen).await?;
+            let requests = self
+                .reader
+                .read(|store| store.requests_after(seen.last_request))?;
             if requests.is_empty() {
                 break;
             }
@@ -179,12 +157,14 @@ impl Engine {
                 self.answer(&mut seen).await?;
             }
         }
-        self.note_pulse(&mut seen).await
+        self.note_heartbeat(&mut seen).await
     }
 
     async fn admit(&self, seen: &mut Seen) -> Result<(), ActionError> {
         loop {
-            let tasks = lock(&self.reader).added_since(seen.next_task, HANDFUL)?;
+            let tasks = self
+                .reader
+                .read(|store| store.added_since(seen.next_task, CHUNK))?;
             if tasks.is_empty() {
                 return Ok(());
             }
@@ -199,13 +179,15 @@ impl Engine {
     async fn serve(&self, request: &StoredRequest) -> String {
         let control: Result<Control, _> = serde_json::from_str(&request.body);
         let answer: Answer = match control {
-            Err(error) => Err(format!("the request is not understood: {error}")),
-            Ok(control) if self.room.is_stopping() && !matches!(control, Control::Stop { .. }) => {
-                Err(format!("{} is being stopped", self.info.batch))
-            }
-            Ok(control) => obey(control, &self.run, &self.store, &self.room)
+            Err(error) => Err(Refusal::Other(format!(
+                "the request is not understood: {error}"
+            ))),
+            Ok(control) if self.room.is_stopping() && !control.is_stop() => Err(Refusal::Other(
+                format!("{} is being stopped", self.info.batch),
+            )),
+            Ok(control) => handle_command(control, &self.run, &self.store, &self.room)
                 .await
-                .map_err(|error| error.to_string()),
+                .map_err(Refusal::from),
         };
         serde_json::to_string(&answer).expect("answers are JSON")
     }
@@ -224,22 +206,24 @@ impl Engine {
         Ok(())
     }
 
-    async fn note_pulse(&self, seen: &mut Seen) -> Result<(), ActionError> {
-        let due = seen.pulse.is_none_or(|last| last.elapsed() >= PULSE);
+    async fn note_heartbeat(&self, seen: &mut Seen) -> Result<(), ActionError> {
+        let due = seen
+            .heartbeat
+            .is_none_or(|last| last.elapsed() >= HEARTBEAT);
         if self.mode == Mode::Control || !due {
             return Ok(());
         }
         let Ok(snapshot) = self.run.snapshot().await else {
             return Ok(());
         };
-        seen.pulse = Some(Instant::now());
-        let pulse = Pulse {
+        seen.heartbeat = Some(Instant::now());
+        let heartbeat = Heartbeat {
             concurrency: snapshot.concurrency,
             rate: snapshot.stats.rate(snapshot.at),
             left: snapshot.remaining.map(|left| left.likely),
         };
         let run = self.run_id;
-        let note = move |store: &mut Store| Ok(store.pulse(run, &pulse, now())?);
+        let note = move |store: &mut Store| Ok(store.heartbeat(run, &heartbeat, now())?);
         match on_store(&self.store, note).await {
             Err(error) if error.is_for_now() => Ok(()),
             noted => noted,
@@ -247,31 +231,27 @@ impl Engine {
     }
 
     /// Ends the run if nothing was added and nothing asked since the last look; whether it did.
-    async fn end_if_done(&self) -> Result<bool, ActionError> {
+    async fn end_if_done(&self) -> bool {
         let mut seen = self.seen.lock().await;
-        if self.run.sync().await.is_err() {
-            return Ok(true);
+        self.ending.want((seen.next_task.get(), seen.last_request));
+        let synced = self.run.sync().await;
+        let ended = self.ending.take();
+        if synced.is_err() {
+            return true;
         }
-        let known = (seen.next_task.get(), seen.last_request);
-        let (run, store, room) = (self.run_id, self.store.clone(), self.room.clone());
-        let end = move || {
-            let write = || lock(&store).end_run(run, "finished", now(), Some(known));
-            room.until_written(write, || lock(&store).make_room())
-        };
-        let ended = on_its_thread(end).await?;
-        if ended == EndRun::Ended {
+        if ended == Some(EndRun::Ended) {
             seen.ended = true;
             self.run.close();
         }
-        Ok(ended == EndRun::Ended)
+        seen.ended
     }
 
     /// Obeys one request without anybody asking by the file.
     ///
     /// # Errors
     /// When it cannot be done.
-    pub async fn obey(&self, control: Control) -> Result<crate::ControlReply, ActionError> {
+    pub async fn handle_command(&self, control: Control) -> Result<ControlReply, ActionError> {
         self.look().await?;
-        obey(control, &self.run, &self.store, &self.room).await
+        handle_command(control, &self.run, &self.store, &self.room).await
     }
 }

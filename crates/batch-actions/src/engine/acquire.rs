@@ -1,8 +1,10 @@
-//! Taking up a batch: the lease, what a dead executor left, and the tasks ([`take_up`], [`restore`]).
+//! Taking up a batch: the lease, what a dead executor left, and the tasks ([`acquire`], [`restore`]).
 
 use std::collections::BTreeSet;
+use std::env;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use batch_core::{Batch, Event};
 use batch_process::{Leftover, boot_id, end_run, own_mark, process_alive, remove_dead_scratch};
@@ -10,19 +12,18 @@ use batch_store::{
     BatchFile, BatchInfo, Durability, Holder, Journal, Lease, LeaseError, LeftBehind, LeftInLease,
     Run, Store, lock,
 };
-use tokio::time::sleep;
 
-use super::start::Mode;
+use super::options::Mode;
+use crate::clock::{Poll, now};
 use crate::error::ActionError;
-use crate::home::{now, refuse_network};
 
 /// What processes of a dead executor get to end by themselves.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
 
-/// Who obeys a request of their own has the lease for a moment; so long is waited for that.
-const MOMENT: Duration = Duration::from_secs(60);
+/// How long to wait for whoever has the lease for a moment, to carry out a request of their own.
+const LEASE_TIMEOUT: Duration = Duration::from_secs(60);
 
-const LOOK: Duration = Duration::from_millis(5);
+const LEASE_POLL: Duration = Duration::from_millis(5);
 
 /// The right to work on a batch, with its open file. Given up when dropped.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct Claim {
     pub(crate) lease: Lease,
     /// What a dead executor left in the lease.
     pub(crate) left: LeftInLease,
+    /// The run that has begun with a new batch; 0 where none has.
+    pub(crate) begun_run: u32,
 }
 
 impl Claim {
@@ -52,8 +55,13 @@ impl Claim {
                 Mode::Control => 0,
             };
             let (lease, left) = take_lease(file, run).await?;
-            if lease.is_of(&store) {
-                return Ok(Self { store, lease, left });
+            if store.is_of(&lease) {
+                return Ok(Self {
+                    store,
+                    lease,
+                    left,
+                    begun_run: 0,
+                });
             }
         }
     }
@@ -66,6 +74,11 @@ impl Claim {
         let claim = Self::take(file, durability, Mode::Execute).await?;
         ActionError::refuse_incomplete(file, &claim.store.info()?)?;
         Ok(claim)
+    }
+
+    /// The open file.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// The batch.
@@ -87,7 +100,7 @@ impl Claim {
 }
 
 /// A batch that is ours, before its tasks are read.
-pub(super) struct TakenUp {
+pub(super) struct Acquired {
     pub(super) store: Store,
     pub(super) info: BatchInfo,
     pub(super) lease: Lease,
@@ -97,57 +110,69 @@ pub(super) struct TakenUp {
 }
 
 /// Begins to work on a batch, and ends what a dead executor left.
-pub(super) async fn take_up(
+pub(super) async fn acquire(
     claim: Claim,
     mode: Mode,
     unpause: bool,
-) -> Result<TakenUp, ActionError> {
+) -> Result<Acquired, ActionError> {
     let Claim {
         mut store,
         mut lease,
         left: in_lease,
+        begun_run,
     } = claim;
     let file = store.file().clone();
     let mut info = store.info()?;
     ActionError::refuse_incomplete(&file, &info)?;
-    let leftovers = end_leftovers(&store.unended_runs()?, &in_lease).await;
-    if in_lease != LeftInLease::default() {
-        remove_dead_scratch();
-    }
     if unpause && info.paused.take().is_some() {
         store.set_paused(None)?;
     }
-    let last_run = store.last_run()?;
-    let knows_all_starts = in_lease.holder.as_ref().zip(last_run.as_ref());
-    let knows_all_starts = knows_all_starts.is_some_and(|(holder, run)| {
-        // After a crash of the system the lease may lack what was written last.
-        holder.mark == run.mark && holder.run == run.run && holder.boot == boot_id()
-    });
-    let left = LeftBehind {
-        started: in_lease.started,
-        knows_all_starts,
-        run: last_run.as_ref().map_or(0, |run| run.run),
-        last_seen: last_run.map(|run| run.seen_at).unwrap_or_default(),
-    };
-    let run_id = match mode {
-        Mode::Execute => store.begin_run(&me(0), now())?,
-        Mode::Control => {
-            store.bury_runs()?;
-            0
+    let (left, leftovers, run_id) = match begun_run {
+        0 => {
+            let leftovers = end_leftovers(&store.unended_runs()?, &in_lease).await;
+            if in_lease != LeftInLease::default() {
+                remove_dead_scratch();
+            }
+            let left = left_behind(&store, in_lease)?;
+            let run_id = match mode {
+                Mode::Execute => store.begin_run(&me(0), now())?,
+                Mode::Control => {
+                    store.mark_dead_runs()?;
+                    0
+                }
+            };
+            (left, leftovers, run_id)
         }
+        run => (LeftBehind::default(), Vec::new(), run),
     };
     lease.sign(&me(run_id))?;
     store.remove_stray_files()?;
     if mode == Mode::Execute {
         file.create_folder()?;
     }
-    Ok(TakenUp {
+    Ok(Acquired {
         store,
         info,
         lease,
         left,
         leftovers,
         run_id,
+    })
+}
+
+/// What an earlier run left in the batch.
+fn left_behind(store: &Store, in_lease: LeftInLease) -> Result<LeftBehind, ActionError> {
+    let last_run = store.last_run()?;
+    let knows_all_starts = in_lease.holder.as_ref().zip(last_run.as_ref());
+    let knows_all_starts = knows_all_starts.is_some_and(|(holder, run)| {
+        // After a crash of the system the lease may lack what was written last.
+        holder.mark == run.mark && holder.run == run.run && holder.boot == boot_id()
+    });
+    Ok(LeftBehind {
+        started: in_lease.started,
+        knows_all_starts,
+        run: last_run.as_ref().map_or(0, |run| run.run),
+        last_seen: last_run.map(|run| run.seen_at).unwrap_or_default(),
     })
 }
 
@@ -174,12 +199,10 @@ async fn when_free<T>(
     file: &BatchFile,
     take: impl Fn() -> Result<T, LeaseError>,
 ) -> Result<T, ActionError> {
-    let until = Instant::now() + MOMENT;
+    let poll = Poll::every(LEASE_POLL).within(LEASE_TIMEOUT);
     loop {
         match take() {
-            Err(LeaseError::Held(by)) if by.run == 0 && Instant::now() < until => {
-                sleep(LOOK).await;
-            }
+            Err(LeaseError::Held(by)) if by.run == 0 && poll.again().await => {}
             taken => return taken.map_err(|error| ActionError::of_lease(file, error)),
         }
     }
@@ -238,4 +261,20 @@ pub(super) fn restore(
     journal.flush()?;
     journal.set_recovering(None);
     Ok(interrupted)
+}
+
+/// Refuses files where SQLite's log does not work.
+pub(crate) fn refuse_network(path: &Path) -> Result<(), ActionError> {
+    if env::var_os("BEX_ALLOW_NETWORK_FS").is_some_and(|value| value == "1") {
+        return Ok(());
+    }
+    let folder = path.parent().unwrap_or(path);
+    match batch_process::network_file_system(folder) {
+        Ok(Some(kind)) => Err(ActionError::NetworkFileSystem {
+            path: folder.to_owned(),
+            kind,
+        }),
+        // What cannot be told is taken for local.
+        Ok(None) | Err(_) => Ok(()),
+    }
 }

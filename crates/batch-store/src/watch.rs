@@ -1,69 +1,12 @@
-//! Noticing that a batch is taken away while it is worked on: [`Watch`], and what was lost, [`Loss`].
+//! Noticing that a batch is taken away while it is worked on: [`Watch`].
 
-use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::error::StoreError;
+use crate::error::{Loss, StoreError};
 use crate::file::BatchFile;
 use crate::inode::{FileId, Inode};
-
-/// What an executor lost while it worked on a batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Loss {
-    /// The batch file was removed, or another one put in its place, and with it all of the batch has gone.
-    Removed,
-    /// The batch file was moved; where to, as far as that is known. All that is known of the batch is in it.
-    Moved(Option<PathBuf>),
-    /// The content of the batch file was overwritten.
-    Overwritten,
-    /// A file or folder beside it was removed or replaced. All else that is known of the batch is in the batch file.
-    Beside(PathBuf),
-}
-
-impl Loss {
-    /// Whether the batch file is still there with all that is known of the batch.
-    pub fn is_whole(&self) -> bool {
-        matches!(self, Self::Moved(_) | Self::Beside(_))
-    }
-}
-
-impl BatchFile {
-    /// The error of an executor that lost its batch.
-    pub fn lost(&self, loss: Loss) -> StoreError {
-        StoreError::Lost {
-            path: self.shown().to_owned(),
-            loss,
-        }
-    }
-}
-
-impl fmt::Display for Loss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Removed => {
-                f.write_str("was removed or replaced while it ran, so the run was stopped; nothing of that batch is kept")
-            }
-            Self::Moved(None) => f.write_str(
-                "was moved while it ran, so the run was stopped; what has finished is in the moved file, which can be resumed",
-            ),
-            Self::Moved(Some(path)) => write!(
-                f,
-                "was moved to {0} while it ran, so the run was stopped; go on with: bex resume --store {0}",
-                path.display()
-            ),
-            Self::Overwritten => f.write_str(
-                "was overwritten while it ran, so the run was stopped; what was put there may be damaged: put it there again, without -wal and -shm files beside it",
-            ),
-            Self::Beside(path) => write!(
-                f,
-                "lost {} while it ran, so the run was stopped; what is left of the batch is kept: go on with bex resume",
-                path.display()
-            ),
-        }
-    }
-}
 
 /// The files of a batch as they were when its executor began.
 #[derive(Debug)]
@@ -80,6 +23,16 @@ struct Header {
     is_database: bool,
     changes: u32,
     pages: u32,
+}
+
+impl BatchFile {
+    /// The error of an executor that lost its batch.
+    pub fn lost(&self, loss: Loss) -> StoreError {
+        StoreError::Lost {
+            path: self.shown().to_owned(),
+            loss,
+        }
+    }
 }
 
 impl Watch {

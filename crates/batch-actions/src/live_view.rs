@@ -1,7 +1,7 @@
-//! How a batch stands for whoever looks: [`Standing`].
+//! How the tasks of a batch are shown at a moment: [`LiveView`].
 //!
 //! What an executor was running when it died is `running` in the file until somebody takes the batch up again. But
-//! nothing runs it, so to whoever looks it is queued.
+//! nothing runs it, so it is shown as queued.
 
 use batch_core::{OnInterrupt, QueuedReason, Reason, Status};
 use batch_export::TaskRecord;
@@ -12,7 +12,7 @@ use crate::error::ActionError;
 
 /// How the tasks of a batch are to be shown at a moment.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct LiveView {
     /// Who works on the batch, be it for a moment.
     holder: Option<Holder>,
 }
@@ -43,7 +43,7 @@ pub(crate) fn executor_of(file: &BatchFile) -> Result<Option<Holder>, ActionErro
     Ok(holder_of(file)?.filter(|holder| holder.run > 0))
 }
 
-impl Standing {
+impl LiveView {
     /// Looks who works on the batch. To be asked before the file is read: a run that ends in between has written its
     /// last word before it lets go.
     ///

@@ -1,4 +1,4 @@
-//! Having something done to a batch: [`ask`], by whoever works on it, or by ourselves when nobody does.
+//! Having something done to a batch: [`request`], by whoever works on it, or by ourselves when nobody does.
 //!
 //! There is no daemon to ask. When an executor has the lease, the request goes into the file and the executor
 //! answers it; otherwise this process takes the lease for a moment and obeys the request itself, through the
@@ -8,46 +8,47 @@ use std::time::Duration;
 
 use batch_process::{Signal, boot_id, end_run, signal_process};
 use batch_runtime::{Registry, RunReport};
-use batch_store::{Asked, BatchFile, Durability, Holder, Lease, Obstacle, Store, StoreError};
-use tokio::time::{Instant, sleep};
+use batch_store::{
+    BatchFile, Durability, Holder, Lease, LeaseNote, Obstacle, RequestState, Store, StoreError,
+};
 
-use crate::control::{Answer, Control, ControlReply, Stop};
-use crate::engine::{Claim, DISK_FULL, Engine, EngineOptions, FILE_BUSY, Mode};
+use crate::clock::{Poll, now};
+use crate::control::{Answer, Control, ControlReply, Refusal, Stop};
+use crate::engine::{Claim, Engine, EngineOptions, Mode};
 use crate::error::ActionError;
-use crate::home::now;
-use crate::naming::Naming;
+use crate::state_reason::Silence;
 
 /// How long an executor may take to answer. It needs some seconds to load a batch with millions of tasks.
-const PATIENCE: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long it may take before we look whether it is for want of room on the disk, or because of another program.
-const OBSTACLE_PATIENCE: Duration = Duration::from_secs(1);
+const OBSTACLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Who is to be stopped is told by a signal when another program has held the file for so long.
-const STOP_PATIENCE: Duration = Duration::from_secs(3);
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Whoever asks for anything else waits so long for that program.
-const BUSY_PATIENCE: Duration = Duration::from_secs(30);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long the end of a process may take that was killed.
-const KILL_PATIENCE: Duration = Duration::from_secs(10);
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
-const LOOK: Duration = Duration::from_millis(5);
+const ANSWER_POLL: Duration = Duration::from_millis(5);
 
 /// Has something done to a batch. Dropped before it is done, the request is taken back where that is still
 /// possible.
 ///
 /// # Errors
 /// When it is refused, or the file cannot be used.
-pub async fn ask(file: &BatchFile, control: Control) -> Result<ControlReply, ActionError> {
-    let began = Instant::now();
+pub async fn request(file: &BatchFile, control: Control) -> Result<ControlReply, ActionError> {
+    let poll = Poll::every(ANSWER_POLL).within(ANSWER_TIMEOUT);
     loop {
-        if let Some(reply) = ask_executor(file, control.clone()).await? {
+        if let Some(reply) = request_executor(file, control.clone()).await? {
             return Ok(reply);
         }
         match alone(file, control.clone()).await {
             // Somebody was faster; ask them. A lock that is no executor's keeps us from both.
-            Err(ActionError::Running { .. }) if began.elapsed() < PATIENCE => sleep(LOOK).await,
+            Err(ActionError::Running { .. }) if poll.again().await => {}
             done => return done,
         }
     }
@@ -57,39 +58,39 @@ pub async fn ask(file: &BatchFile, control: Control) -> Result<ControlReply, Act
 ///
 /// # Errors
 /// When it is refused, or the file cannot be used.
-pub async fn ask_executor(
+pub async fn request_executor(
     file: &BatchFile,
     control: Control,
 ) -> Result<Option<ControlReply>, ActionError> {
-    let began = Instant::now();
+    let poll = Poll::every(ANSWER_POLL).within(ANSWER_TIMEOUT);
     loop {
         match Lease::holder(file)? {
             None => return Ok(None),
             // Another one who obeys a request of their own has it for a moment.
-            Some(holder) if holder.run == 0 => sleep(LOOK).await,
-            Some(holder) => match holder.silence() {
+            Some(holder) if holder.run == 0 => {}
+            Some(holder) => match Silence::of(&holder) {
                 // What it keeps of the file it keeps from us as well: nothing is written.
-                Some(silence) => return without_life(file, &control, holder, silence).await,
+                Some(silence) => return without_life(file, &control, &holder, silence).await,
                 None => {
-                    if let Some(reply) = ask_holder(file, &control, &holder).await? {
-                        return reply.map(Some).map_err(ActionError::Refused);
+                    if let Some(reply) = request_holder(file, &control, &holder).await? {
+                        return reply.map(Some).map_err(ActionError::from);
                     }
                 }
             },
         }
-        if began.elapsed() > PATIENCE {
+        if !poll.again().await {
             return Err(no_answer(file, Lease::holder(file)?.unwrap_or_default()));
         }
     }
 }
 
 /// Asks by the file. `None` when the executor ended or fell silent before it answered: nothing was done then.
-async fn ask_holder(
+async fn request_holder(
     file: &BatchFile,
     control: &Control,
     holder: &Holder,
 ) -> Result<Option<Answer>, ActionError> {
-    let began = Instant::now();
+    let poll = Poll::every(ANSWER_POLL);
     let mut request = match Request::put(file, control).await? {
         Ok(request) => request,
         // It may stand still in the middle of writing.
@@ -97,22 +98,23 @@ async fn ask_holder(
         Err(obstacle) => return by_signal(file, control, holder, obstacle, false).map(Some),
     };
     loop {
-        match request.store.asked(request.number)? {
-            Asked::Answered(reply) => {
+        match request.store.request_state(request.number)? {
+            RequestState::Answered(reply) => {
                 request.waits = false;
-                let answer = serde_json::from_str(&reply)
-                    .unwrap_or_else(|error| Err(format!("the answer is not understood: {error}")));
-                return Ok(Some(answer));
+                return Ok(Some(serde_json::from_str(&reply).unwrap_or_else(|error| {
+                    let what = format!("the answer is not understood: {error}");
+                    Err(Refusal::Other(what))
+                })));
             }
-            Asked::Dropped => return Ok(None),
-            Asked::Open => {}
+            RequestState::Dropped => return Ok(None),
+            RequestState::Open => {}
         }
         let there = Lease::holder(file)?;
         let gone = there.is_none();
         let silent = there.as_ref().is_some_and(|now| now.silence().is_some());
         let told = there.and_then(|holder| obstacle_in(&holder));
-        let told = told.filter(|_| !silent && began.elapsed() > OBSTACLE_PATIENCE);
-        if gone || silent || told.is_some() || began.elapsed() > PATIENCE {
+        let told = told.filter(|_| !silent && poll.elapsed() > OBSTACLE_TIMEOUT);
+        if gone || silent || told.is_some() || poll.elapsed() > ANSWER_TIMEOUT {
             match (request.take_back()?, told) {
                 (TakenBack::Done | TakenBack::NotNow(_), _) if silent => return Ok(None),
                 // It has just been answered or dropped: the next look tells.
@@ -132,7 +134,7 @@ async fn ask_holder(
                 }
             }
         }
-        sleep(LOOK).await;
+        poll.again().await;
     }
 }
 
@@ -144,8 +146,8 @@ fn is_silent_or_gone(file: &BatchFile) -> Result<bool, ActionError> {
 async fn without_life(
     file: &BatchFile,
     control: &Control,
-    holder: Holder,
-    silence: Duration,
+    holder: &Holder,
+    silence: Silence,
 ) -> Result<Option<ControlReply>, ActionError> {
     let is_kill = matches!(control, Control::Stop { how: Stop::Kill });
     let killed = is_kill && holder.boot == boot_id() && {
@@ -153,28 +155,24 @@ async fn without_life(
         killed.map_err(|error| ActionError::io("kill the executor of", file.shown(), error))?
     };
     if !killed {
-        let batch = Store::open_read(file.clone())?.batch();
         return Err(ActionError::Silent {
-            holder: Box::new(holder),
             silence,
-            naming: Naming::new(batch, file.shown()),
+            batch: Store::open_read(file.clone())?.batch(),
+            file: file.shown().to_owned(),
         });
     }
     // Its guardian ends what it leaves, unless that stands still as well.
-    let until = Instant::now() + KILL_PATIENCE;
-    while Lease::holder(file)?.is_some_and(|now| now.mark == holder.mark) && Instant::now() < until
-    {
-        sleep(LOOK).await;
-    }
+    let poll = Poll::every(ANSWER_POLL).within(KILL_TIMEOUT);
+    while Lease::holder(file)?.is_some_and(|now| now.mark == holder.mark) && poll.again().await {}
     end_run(&holder.mark, Duration::ZERO).await;
     Ok(Some(ControlReply::default()))
 }
 
 /// What an executor says that it waits for.
 fn obstacle_in(holder: &Holder) -> Option<Obstacle> {
-    match holder.note.as_deref()? {
-        DISK_FULL => Some(Obstacle::DiskFull),
-        FILE_BUSY => Some(Obstacle::Busy),
+    match holder.note.as_ref()? {
+        LeaseNote::DiskFull => Some(Obstacle::DiskFull),
+        LeaseNote::FileBusy => Some(Obstacle::Busy),
         _ => None,
     }
 }
@@ -192,16 +190,16 @@ impl Request {
         file: &BatchFile,
         control: &Control,
     ) -> Result<Result<Self, Obstacle>, ActionError> {
-        let patience = match control.is_stop() {
-            true => STOP_PATIENCE,
-            false => BUSY_PATIENCE,
+        let limit = match control.is_stop() {
+            true => STOP_TIMEOUT,
+            false => BUSY_TIMEOUT,
         };
-        let began = Instant::now();
+        let poll = Poll::every(ANSWER_POLL).within(limit);
         let mut store = Store::open(file.clone(), Durability::Full)?;
         store.wait_briefly()?;
         let body = serde_json::to_string(control).expect("requests are JSON");
         loop {
-            let error = match store.ask(&body, now()) {
+            let error = match store.add_request(&body, now()) {
                 Ok(number) => {
                     return Ok(Ok(Self {
                         store,
@@ -213,9 +211,7 @@ impl Request {
             };
             match error.obstacle() {
                 None => return Err(error.into()),
-                Some(Obstacle::Busy) if began.elapsed() < patience && !is_silent_or_gone(file)? => {
-                    sleep(LOOK).await;
-                }
+                Some(Obstacle::Busy) if !is_silent_or_gone(file)? && poll.again().await => {}
                 Some(obstacle) => return Ok(Err(obstacle)),
             }
         }
@@ -290,7 +286,7 @@ async fn alone(file: &BatchFile, control: Control) -> Result<ControlReply, Actio
     let claim = Claim::take(file, Durability::Full, Mode::Control).await?;
     let engine = control_engine(claim).await?;
     let leftovers = engine.leftovers().to_vec();
-    let reply = engine.obey(control).await;
+    let reply = engine.handle_command(control).await;
     engine.run().close();
     let finished = engine.finish().await?;
     // What stood in the way of the journal is why the request was not obeyed.
@@ -311,13 +307,13 @@ fn obstacle_of(report: &RunReport) -> Option<Obstacle> {
 }
 
 /// Obeys requests on a batch that this process has claimed, one after the other.
-pub(crate) async fn obey_claimed(
+pub(crate) async fn handle_claimed(
     mut claim: Claim,
     controls: impl IntoIterator<Item = Control>,
 ) -> Result<Claim, ActionError> {
     for control in controls {
         let engine = control_engine(claim).await?;
-        let reply = engine.obey(control).await;
+        let reply = engine.handle_command(control).await;
         engine.run().close();
         claim = engine.finish_claimed(Durability::Full).await?;
         reply?;
@@ -347,7 +343,7 @@ fn no_answer(file: &BatchFile, holder: Holder) -> ActionError {
         Ok(store) => ActionError::NoAnswer {
             batch: store.batch(),
             holder: Box::new(holder),
-            seconds: PATIENCE.as_secs(),
+            seconds: ANSWER_TIMEOUT.as_secs(),
         },
         Err(error) => error.into(),
     }

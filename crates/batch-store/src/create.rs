@@ -1,0 +1,103 @@
+//! Making a new batch file: [`Store::create`].
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use batch_core::TaskSpec;
+
+use crate::error::StoreError;
+use crate::file::BatchFile;
+use crate::holder::Holder;
+use crate::inode::{Inode, InodeLock};
+use crate::lease::Lease;
+use crate::runs;
+use crate::schema::{self, Durability};
+use crate::settings::{self, NewBatch};
+use crate::store::Store;
+use crate::task_rows::TaskRows;
+
+impl Store {
+    /// Makes a new batch file: a whole one or none, also after a crash.
+    ///
+    /// # Errors
+    /// When there is a file already, or it cannot be made.
+    pub fn create(
+        file: BatchFile,
+        new: &NewBatch,
+        durability: Durability,
+    ) -> Result<Self, StoreError> {
+        let (store, lease) = Self::create_held(file, new, &[], durability, &Holder::default())?;
+        let released = lease.release();
+        released.map_err(|error| StoreError::io("release", store.path(), error))?;
+        Ok(store)
+    }
+
+    /// Makes a new batch file with its lease: nobody else works on it before whoever made it. The first tasks, and the
+    /// run that the holder begins, are in it from its first moment on.
+    ///
+    /// # Errors
+    /// When there is a file already, a task cannot be stored, or the file cannot be made.
+    pub fn create_held(
+        file: BatchFile,
+        new: &NewBatch,
+        tasks: &[TaskSpec],
+        durability: Durability,
+        holder: &Holder,
+    ) -> Result<(Self, Lease), StoreError> {
+        let image = schema::image(file.path(), |connection| {
+            let failed = |error| StoreError::sqlite(file.path(), error);
+            settings::write_new(connection, new).map_err(failed)?;
+            let mut rows = TaskRows::new(1, new.created_at);
+            rows.add(connection, tasks.iter().map(|task| (task, Vec::new())))
+                .map_err(|error| error.at(file.path()))?;
+            rows.finish(connection).map_err(failed)?;
+            if holder.run > 0 {
+                runs::insert(connection, holder, new.created_at).map_err(failed)?;
+            }
+            Ok(())
+        })?;
+        let lease = place(&file, &image, holder)?;
+        let store = Self::open_as(file, true, durability)?;
+        Ok((store, lease))
+    }
+}
+
+/// Puts a whole database into its place, for its owner only, and gives its lease: it is locked from its first
+/// moment on. There is all of it or none, also after a crash.
+///
+/// # Errors
+/// When there is a file already, or it cannot be made.
+fn place(file: &BatchFile, database: &[u8], holder: &Holder) -> Result<Lease, StoreError> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::AlreadyExists => StoreError::Exists(file.shown().to_owned()),
+        _ => StoreError::io("create", file.shown(), error),
+    };
+    let write = || -> io::Result<InodeLock> {
+        let mut new = tempfile::Builder::new()
+            .prefix(".new-")
+            .tempfile_in(file.place())?;
+        new.write_all(database)?;
+        new.as_file().sync_all()?;
+        let (new, path) = new.into_parts();
+        let lock = Inode::of_new(new)?.try_lock()?;
+        // The log and the lease of a database that is gone would be taken for those of this one.
+        for stale in ["-wal", "-shm", ".lease"] {
+            if !file.path().exists() {
+                remove_if_there(&file.beside(stale))?;
+            }
+        }
+        path.persist_noclobber(file.path())?;
+        File::open(file.place())?.sync_all()?;
+        Ok(lock.expect("nobody knew of the file"))
+    };
+    let lock = write().map_err(failed)?;
+    Lease::of_new(file, lock, holder)
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
