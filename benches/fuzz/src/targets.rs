@@ -20,7 +20,7 @@ use batch_input::{
     ShellTemplate, TaskFile, TaskStream, read_tasks,
 };
 use batch_mcp_client::ToolServers;
-use batch_mcp_server::{Agent, AgentConfig, CallContext};
+use batch_mcp_server::{CallContext, Dispatcher, Session};
 use batch_runtime::Registry;
 use batch_store::{
     Adding, BatchFile, Durability, LeftBehind, NewBatch, Origin, Selection, Store, StoreError,
@@ -371,7 +371,7 @@ fn check(file: &TaskFile) {
         Ok(plan) => plan
             .tasks()
             .for_each(|(task, _)| same_when_written_again(&task.params)),
-        Err(found) => drop(file.problems_of(found)),
+        Err(found) => drop(file.all_problems(found)),
     }
 }
 
@@ -536,9 +536,9 @@ fn look(path: &Path) -> Result<(), StoreError> {
 fn agent() -> Check {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let place: PathBuf = folder.path().to_owned();
-    let agent = Agent::new(AgentConfig {
+    let dispatcher = Dispatcher::new(Session {
         folder: place.clone(),
-        ..AgentConfig::new(Home::new(place.join("home")), registry(), |_| {
+        ..Session::new(Home::new(place.join("home")), registry(), |_| {
             Command::new("false")
         })
     });
@@ -565,6 +565,6 @@ fn agent() -> Check {
             }
         }
         arguments.retain(|name, _| name != "file" && name != "path");
-        let _ = agent.call(tool, &arguments, &CallContext::default());
+        let _ = dispatcher.call(tool, &arguments, &CallContext::default());
     })
 }

@@ -92,11 +92,21 @@ impl Resolved {
     /// # Errors
     /// When the file cannot be read.
     pub fn tasks(&self, store: &Store) -> Result<Vec<TaskId>, ActionError> {
+        self.tasks_of(store, &[])
+    }
+
+    /// Those of the tasks that have one of these statuses; all where none is given.
+    pub(crate) fn tasks_of(
+        &self,
+        store: &Store,
+        statuses: &[Status],
+    ) -> Result<Vec<TaskId>, ActionError> {
         let mut selection = self.selection.clone();
         selection.without_outputs = true;
         let mut tasks = Vec::new();
         store.for_each_task::<ActionError>(&selection, |record| {
-            if self.matches(&record) {
+            let fits = statuses.is_empty() || statuses.contains(&record.status);
+            if fits && self.matches(&record) {
                 tasks.push(record.task);
             }
             Ok(true)

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod add;
+mod affected;
 mod blocking;
 mod choice;
 mod clock;
@@ -36,6 +37,7 @@ mod status;
 mod wait;
 
 pub use add::{AddReply, AddRequest, Target, ToRun, add, create, create_to_run};
+pub use affected::affected;
 pub use choice::{Choice, Resolved, find_task};
 pub use clock::now;
 pub use control::{Control, ControlReply, Refused, Removed, Stop};
@@ -49,7 +51,6 @@ pub use place::place_tasks;
 pub use remove::{Pruned, prune, remove};
 pub use request::{request, request_executor};
 pub use results::{ResultsRequest, export, results, summary_of, summary_of_chosen};
-pub use retry::RetrySelection;
 pub use show::{Explanation, TaskDetails, show, why};
 pub use start::{StartFailure, StartReply, start, tell_parent};
 pub use state_reason::{MissingTasks, NextStep, Silence, StateReason};
@@ -57,4 +58,4 @@ pub use status::{
     BatchStatus, Listed, RunningStatus, State, Unreadable, list, status, status_of,
     status_with_times,
 };
-pub use wait::{Until, Waited, until_complete, wait, wait_for};
+pub use wait::{Condition, Until, Waited, until_complete, wait, wait_while};

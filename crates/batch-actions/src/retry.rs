@@ -20,14 +20,14 @@ pub(crate) async fn retry(
     run: &RunHandle,
     store: &Arc<Mutex<Store>>,
 ) -> Result<ControlReply, ActionError> {
-    let (batch, taken, reopened) = on_store(store, move |store| {
-        let taken = select(tasks, store)?;
-        let reopened = store.reopenable(&taken.finished)?;
-        Ok((store.batch(), taken, reopened))
+    let (batch, selection, reopened) = on_store(store, move |store| {
+        let selection = selection(tasks, store)?;
+        let reopened = store.reopenable(&selection.finished)?;
+        Ok((store.batch(), selection, reopened))
     })
     .await?;
-    let asked = taken.held.len() + reopened.len() + taken.refused.len();
-    for task in taken.held {
+    let asked = selection.held.len() + reopened.len() + selection.refused.len();
+    for task in selection.held {
         synced(run.release(task).await)?
             .map_err(|error| ActionError::Refused(error.to_string()))?;
     }
@@ -35,22 +35,20 @@ pub(crate) async fn retry(
         synced(run.reopen(reopened).await)?
             .map_err(|error| ActionError::Refused(error.to_string()))?;
     }
-    Ok(ControlReply::of(batch, asked, taken.refused))
+    Ok(ControlReply::of(batch, asked, selection.refused))
 }
 
-/// Which tasks a retry takes.
-#[derive(Clone, Debug, Default)]
-pub struct RetrySelection {
-    /// Finished tasks that run again, with those that were cancelled because of them.
-    pub finished: Vec<TaskId>,
-    /// Held tasks that are let go.
-    pub held: Vec<TaskId>,
-    /// Tasks that were named and cannot be run again, and why.
-    pub refused: Vec<(TaskId, String)>,
+/// The tasks that a retry takes.
+#[derive(Default)]
+pub(crate) struct RetrySelection {
+    finished: Vec<TaskId>,
+    held: Vec<TaskId>,
+    /// What cannot be run again, and why.
+    refused: Vec<(TaskId, String)>,
 }
 
-/// Finds out which tasks a retry takes.
-fn select(mut choice: Choice, store: &Store) -> Result<RetrySelection, ActionError> {
+/// Selects the tasks that a retry takes: with those named, the ones that were cancelled because of them.
+pub(crate) fn selection(mut choice: Choice, store: &Store) -> Result<RetrySelection, ActionError> {
     let mut with_the_batch = false;
     // What completed is run again only when it is named.
     if choice.tasks.is_empty() && choice.statuses.is_empty() {
@@ -97,12 +95,12 @@ fn select(mut choice: Choice, store: &Store) -> Result<RetrySelection, ActionErr
 }
 
 impl RetrySelection {
-    /// The tasks that a retry of those chosen takes.
-    ///
-    /// # Errors
-    /// When the choice is wrong, or the file cannot be read.
-    pub fn of(choice: &Choice, store: &Store) -> Result<Self, ActionError> {
-        select(choice.clone(), store)
+    /// All of the tasks, in their order.
+    pub(crate) fn into_tasks(self) -> Vec<TaskId> {
+        let mut tasks = self.finished;
+        tasks.extend(self.held);
+        tasks.sort_unstable();
+        tasks
     }
 
     /// What was cancelled because of another task would be cancelled for it again, unless that one is run again too.

@@ -17,7 +17,8 @@ use crate::time::Time;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    counts: [u64; 5],
+    /// Tasks of each status, in the order of [`Status::ALL`].
+    pub counts: [u64; 5],
     /// Tasks of which an attempt ended.
     pub executed: u64,
     /// Attempts that ended and counted.

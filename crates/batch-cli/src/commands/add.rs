@@ -1,7 +1,5 @@
 //! `bex add`: tasks into a batch, to be run later or by whoever works on it.
 
-use std::num::NonZeroU32;
-
 use batch_actions::{
     ActionError, AddReply, AddRequest, BatchRequest, Home, Target, add, place_tasks, status,
 };
@@ -15,9 +13,7 @@ use crate::exit::{CliError, Exit};
 use crate::functions::Functions;
 use crate::hints::{self, Naming};
 use crate::reply::{print, tell};
-use crate::request::{
-    current_folder, read_file, same_everywhere, settings_of, tell_problems, texts,
-};
+use crate::request::{current_folder, read_file, same_everywhere, settled, texts};
 
 pub(crate) fn run(args: AddArgs) -> Result<Exit, CliError> {
     let home = Home::of_environment();
@@ -62,9 +58,9 @@ fn tasks(
     if file.problems.is_empty() {
         return Ok((std::mem::take(&mut file.tasks), Some(file)));
     }
-    // What the tasks mean together is checked as well, so that all that is wrong is told at once.
-    let settings = settings_of(&file.settings, None, args.name.clone(), None);
-    Err(tell_problems(file, &settings, registry))
+    // The plan is checked as well, so that all problems are reported together.
+    let checked = file.plan(registry, &file.settings.limits);
+    Err(CliError::Input(checked.err().unwrap_or_default()))
 }
 
 fn one_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
@@ -148,14 +144,15 @@ fn target(home: &Home, args: &AddArgs, file: Option<&TaskFile>) -> Result<Target
 }
 
 fn new_batch(args: &AddArgs, file: Option<&TaskFile>, key: Option<String>) -> BatchRequest {
-    let none = FileSettings::default();
-    let from = file.map_or(&none, |file| &file.settings);
-    let name = file.and(args.name.clone());
-    let slots: Option<NonZeroU32> = None;
+    let from = file.map(|file| file.settings.clone()).unwrap_or_default();
+    let given = FileSettings {
+        name: file.and(args.name.clone()),
+        ..FileSettings::default()
+    };
     BatchRequest {
         settings: BatchSettings {
             key,
-            ..settings_of(from, slots, name, None)
+            ..settled(given.or(&from))
         },
         origin: Origin {
             way: "add".to_owned(),
@@ -170,7 +167,9 @@ fn new_batch(args: &AddArgs, file: Option<&TaskFile>, key: Option<String>) -> Ba
 /// Names the lines of what is wrong in a file.
 fn explain(error: ActionError, file: Option<TaskFile>) -> CliError {
     match (error, file) {
-        (ActionError::Invalid(problems), Some(file)) => CliError::Input(file.problems_of(problems)),
+        (ActionError::Invalid(problems), Some(file)) => {
+            CliError::Input(file.all_problems(problems))
+        }
         (ActionError::Invalid(problems), None) => CliError::Usage(texts(&problems)),
         (error, _) => error.into(),
     }

@@ -18,10 +18,10 @@ pub(crate) fn run(args: &WaitArgs) -> Result<Exit, CliError> {
     Ok(Exit::of(Outcome::Waited(waited, &status)))
 }
 
-fn until(text: &str) -> Result<Until, CliError> {
+fn until(text: &str) -> Result<Until<'static>, CliError> {
     Ok(match text {
         "done" => Until::Done,
-        "first-failure" | "first_failure" => Until::FirstFailure,
+        "first-failure" | "first_failure" => Until::FailedOver(0),
         number => Until::Finished(number.parse().map_err(|_| {
             let message =
                 format!("--until {text}: it is done, first-failure, or a number of finished tasks");
@@ -33,11 +33,13 @@ fn until(text: &str) -> Result<Until, CliError> {
 fn sentence(waited: Waited, status: &BatchStatus) -> String {
     let (batch, counts) = (&status.batch, status.counts());
     match waited {
-        Waited::Reached if status.timed_out => {
+        Waited::Reached | Waited::Done if status.timed_out => {
             let why = hints::reason_text(status);
             format!("{batch} is {}: {counts}; {why}", status.state.in_words())
         }
-        Waited::Reached => format!("{batch} is {}: {counts}", status.state.in_words()),
+        Waited::Reached | Waited::Done => {
+            format!("{batch} is {}: {counts}", status.state.in_words())
+        }
         Waited::TimedOut => format!("{batch} is still {}: {counts}", status.state),
         Waited::AtRest if status.state == State::Incomplete => {
             format!("{batch} is incomplete: {}", hints::reason_text(status))

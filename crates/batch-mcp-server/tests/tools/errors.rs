@@ -134,16 +134,16 @@ fn the_nearest_is_offered() {
     place.run(json!({ "shell": "echo {}", "items": ["a"] }));
     let told = |tool: &str, arguments: Value| place.answer(tool, &arguments).text;
     insta::assert_snapshot!(told("bex_status", json!({ "batch": "b9" })), @r#"
-    Wrong argument `batch`: there is no batch b9; the nearest and latest is b1
-    A right call: {"batch":"b1"}
+    Invalid argument `batch`: unknown batch b9; the nearest and latest is b1
+    A valid call: {"batch":"b1"}
     "#);
     insta::assert_snapshot!(told("bex_wait", json!({ "bacth": "b1" })), @r#"
-    Wrong argument `bacth`: it is unknown; did you mean `batch`?
-    A right call: {"batch":"b1","timeout_s":40}
+    Invalid argument `bacth`: unknown field "bacth"; did you mean "batch"?
+    A valid call: {"batch":"b1","timeout_s":40}
     "#);
     insta::assert_snapshot!(told("bex_run", json!({ "tasks": [{ "function": "simualte" }, { "shell": "true", "priority": "urgent" }] })), @r#"
-    Wrong argument `tasks`: tasks[0].function: unknown function "simualte"; did you mean "simulate"?; tasks[1].priority: unknown priority "urgent"; it is one of critical, high, medium, low
-    A right call: {"tasks":[{"function":"command","params":{"argv":["wc","-l","a.txt"]}}]}
+    Invalid argument `tasks`: tasks[0].function: unknown function "simualte"; did you mean "simulate"?; tasks[1].priority: unknown priority "urgent"; it is one of critical, high, medium, low
+    A valid call: {"tasks":[{"function":"command","params":{"argv":["wc","-l","a.txt"]}}]}
     "#);
 }
 
@@ -168,13 +168,13 @@ fn unknown_tools_and_no_batch_are_mistakes_too() {
         // Nothing was wrong in it, so no argument is named.
         assert!(answer.structured.get("field").is_none(), "{}", answer.text);
         let right =
-            "Not done: there is no batch yet; make one with bex_run\nA right call: bex_run {";
+            "Error: there is no batch yet; create one with bex_run\nA valid call: bex_run {";
         assert!(answer.text.starts_with(right), "{}", answer.text);
         assert_eq!(answer.structured["example_tool"], "bex_run");
         let named = json!({ "batch": "b7", "action": "resume" });
         if tool == "bex_control" {
             let text = place.mistake(tool, named, "batch");
-            assert!(text.contains("\nA right call: bex_run {"), "{text}");
+            assert!(text.contains("\nA valid call: bex_run {"), "{text}");
         }
     }
     assert!(!place.path("home").exists());
@@ -374,12 +374,12 @@ fn what_is_wrong_in_a_file_is_told_by_its_line_and_how_much_there_is() {
         &"{\"function\": \"simualte\"}\n".repeat(2_000),
     );
     let text = place.mistake("bex_run", json!({ "file": "many.jsonl" }), "file");
-    assert!(text.contains("10 of 2000 problems are shown: "), "{text}");
+    assert!(text.contains("10 of 2000 problems: "), "{text}");
     assert!(text.contains("many.jsonl:10: task 10: "), "{text}");
     let many = vec![json!({ "function": "simualte" }); 20];
     let text = place.mistake("bex_run", json!({ "tasks": many }), "tasks");
     assert!(
-        text.contains("10 of 20 problems are shown: tasks[0].function: "),
+        text.contains("10 of 20 problems: tasks[0].function: "),
         "{text}"
     );
     let limited = place.limited(Limits {

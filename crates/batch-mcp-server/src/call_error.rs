@@ -1,54 +1,39 @@
-//! What is wrong with a call: [`Mistake`], told so that the next call is right.
+//! What is wrong with a call: [`CallError`], with an example of a valid call.
 
 use std::fmt;
 
 use batch_actions::ActionError;
+use batch_core::ParamProblem;
 use serde_json::{Map, Value};
 
-use crate::call::Answer;
-use crate::cut::visible;
+use crate::answer::Answer;
+use crate::truncate::visible;
 
 /// A message is no longer, in bytes.
 pub(crate) const LONGEST: usize = 1_800;
 
 /// Something wrong with a call, or a reason why it was not done.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Mistake {
+pub(crate) struct CallError {
     /// The argument, where it is one.
     pub(crate) field: Option<String>,
     /// The field of a task in that argument, where it is one.
     pub(crate) inner: Option<String>,
     /// What is wrong.
     pub(crate) message: String,
-    /// A right call.
+    /// A valid call.
     pub(crate) example: Option<Example>,
 }
 
-/// A right call.
+/// A valid call.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Example {
     /// The tool, where it is another one than was called.
-    tool: Option<&'static str>,
-    arguments: Value,
+    pub(crate) tool: Option<&'static str>,
+    pub(crate) arguments: Value,
 }
 
-impl Example {
-    pub(crate) const fn of(arguments: Value) -> Self {
-        Self {
-            tool: None,
-            arguments,
-        }
-    }
-
-    pub(crate) const fn of_tool(tool: &'static str, arguments: Value) -> Self {
-        Self {
-            tool: Some(tool),
-            arguments,
-        }
-    }
-}
-
-impl Mistake {
+impl CallError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self {
             field: None,
@@ -59,10 +44,7 @@ impl Mistake {
     }
 
     pub(crate) fn of(field: &str, message: impl Into<String>) -> Self {
-        Self {
-            field: Some(field.to_owned()),
-            ..Self::new(message)
-        }
+        Self::new(message).in_field(field)
     }
 
     pub(crate) fn with_example(self, example: Example) -> Self {
@@ -72,7 +54,7 @@ impl Mistake {
         }
     }
 
-    /// The same mistake, in this field of a task.
+    /// The same error, in this field of a task.
     pub(crate) fn in_task(self, inner: &str) -> Self {
         Self {
             inner: Some(inner.to_owned()),
@@ -80,7 +62,7 @@ impl Mistake {
         }
     }
 
-    /// The same mistake, in another argument.
+    /// The same error, in another argument.
     pub(crate) fn in_field(self, field: &str) -> Self {
         Self {
             field: Some(field.to_owned()),
@@ -88,7 +70,15 @@ impl Mistake {
         }
     }
 
-    /// The answer. What is quoted in it comes from the call, so it is cut and escaped as everything foreign is.
+    /// The same error; where it is in one argument, it is in another one here.
+    pub(crate) fn renamed(self, from: &str, to: &str) -> Self {
+        match self.field.as_deref() == Some(from) {
+            true => self.in_field(to),
+            false => self,
+        }
+    }
+
+    /// The answer. What it quotes comes from the call, so it is truncated and escaped as all foreign text is.
     pub(crate) fn answer(mut self) -> Answer {
         self.message = visible(&self.message, LONGEST);
         self.field = self.field.map(|field| visible(&field, 100));
@@ -111,26 +101,36 @@ impl Mistake {
     }
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.field {
-            Some(field) => write!(f, "Wrong argument `{field}`: {}", self.message)?,
-            None => write!(f, "Not done: {}", self.message)?,
+            Some(field) => write!(f, "Invalid argument `{field}`: {}", self.message)?,
+            None => write!(f, "Error: {}", self.message)?,
         }
         match &self.example {
             Some(Example { tool, arguments }) => {
                 let tool = tool.map(|tool| format!("{tool} ")).unwrap_or_default();
-                write!(f, "\nA right call: {tool}{arguments}")
+                write!(f, "\nA valid call: {tool}{arguments}")
             }
             None => Ok(()),
         }
     }
 }
 
-impl From<ActionError> for Mistake {
+impl From<ParamProblem> for CallError {
+    fn from(problem: ParamProblem) -> Self {
+        let message = match problem.help {
+            Some(help) => format!("{}; {help}", problem.message),
+            None => problem.message,
+        };
+        Self::of(&problem.path, message)
+    }
+}
+
+impl From<ActionError> for CallError {
     fn from(error: ActionError) -> Self {
         match &error {
-            ActionError::NoBatch => Self::new("there is no batch yet; make one with bex_run"),
+            ActionError::NoBatch => Self::new("there is no batch yet; create one with bex_run"),
             ActionError::UnknownBatch { .. } => Self::of("batch", error.to_string()),
             ActionError::UnknownTask { .. } => Self::of("tasks", error.to_string()),
             ActionError::OtherBatch { batch, task } => Self::of(
@@ -147,7 +147,7 @@ impl From<ActionError> for Mistake {
     }
 }
 
-impl From<batch_store::StoreError> for Mistake {
+impl From<batch_store::StoreError> for CallError {
     fn from(error: batch_store::StoreError) -> Self {
         Self::new(error.to_string())
     }

@@ -1,4 +1,4 @@
-//! `batch_executor`, its results and export: the formats and statuses of the former tool over those there are.
+//! The results and the export of `batch_executor`: the former tool's formats and statuses.
 
 use std::path::Path;
 
@@ -8,15 +8,19 @@ use batch_export::{Format, TaskFilter, UnknownFormat};
 use batch_store::{BatchFile, Store};
 use serde_json::{Map, json};
 
+use crate::answer::Answer;
 use crate::args::Args;
-use crate::call::{Agent, Answer};
-use crate::mistake::Mistake;
-use crate::tools::executor::{answer, queue, told};
+use crate::call_error::CallError;
+use crate::session::Session;
+use crate::tools::batch_executor::queue::{answer, queue, queue_answer};
 use crate::tools::export::{Export, export_to};
-use crate::tools::noted_results;
-use crate::tools::run::in_folder;
+use crate::tools::results::results as bex_results;
 
-pub(crate) fn results(agent: &Agent, args: &Args<'_>, notes: &[String]) -> Result<Answer, Mistake> {
+pub(crate) fn results(
+    session: &Session,
+    args: &Args<'_>,
+    notes: &[String],
+) -> Result<Answer, CallError> {
     const FIELDS: [&str; 7] = [
         "name",
         "function",
@@ -27,9 +31,9 @@ pub(crate) fn results(agent: &Agent, args: &Args<'_>, notes: &[String]) -> Resul
         "error",
     ];
     let mut call = Map::new();
-    let wanted = wanted_status(args)?;
-    if !wanted.is_empty() {
-        let names: Vec<&str> = wanted.iter().map(|status| status.name()).collect();
+    let statuses = statuses(args)?;
+    if !statuses.is_empty() {
+        let names: Vec<&str> = statuses.iter().map(|status| status.name()).collect();
         call.insert("status".to_owned(), json!(names));
     }
     let limit = args.number("limit")?.unwrap_or(50);
@@ -39,23 +43,23 @@ pub(crate) fn results(agent: &Agent, args: &Args<'_>, notes: &[String]) -> Resul
         "json" => drop(call.insert("fields".to_owned(), json!(FIELDS))),
         "text" | "summary" => {}
         other => {
-            let message = format!("{other:?} is none of text, json, summary");
-            return Err(Mistake::of("format", message));
+            let message = format!("unknown format {other:?}; must be text, json or summary");
+            return Err(CallError::of("format", message));
         }
     }
-    let Some(file) = queue(agent)? else {
-        return told(agent, None, "", notes);
+    let Some(file) = queue(session)? else {
+        return queue_answer(session, None, "", notes);
     };
     if format == "summary" {
-        return summary(&file, wanted, notes);
+        return summary(&file, statuses, notes);
     }
     let batch = Store::open_read(file)?.batch().to_string();
     call.insert("batch".to_owned(), batch.into());
-    noted_results(agent, &call, notes)
+    bex_results(session, &call, notes)
 }
 
-/// The statuses asked for, by the names that they have here: a list, or one text with commas.
-fn wanted_status(args: &Args<'_>) -> Result<Vec<Status>, Mistake> {
+/// The statuses to show: a list, or one text with commas. The former tool's names are taken as well.
+fn statuses(args: &Args<'_>) -> Result<Vec<Status>, CallError> {
     let texts = args.texts("filter_status")?;
     let names = texts.iter().flat_map(|text| text.split(','));
     let names = names.map(|name| name.trim().to_lowercase());
@@ -66,7 +70,7 @@ fn wanted_status(args: &Args<'_>) -> Result<Vec<Status>, Mistake> {
             "pending" => wanted.push(Status::Queued),
             name => {
                 wanted.push(name.parse().map_err(|error: UnknownName| {
-                    Mistake::of("filter_status", error.to_string())
+                    CallError::of("filter_status", error.to_string())
                 })?)
             }
         }
@@ -74,11 +78,11 @@ fn wanted_status(args: &Args<'_>) -> Result<Vec<Status>, Mistake> {
     Ok(wanted)
 }
 
-/// The sums of all tasks, or of those with some statuses.
-fn summary(file: &BatchFile, wanted: Vec<Status>, notes: &[String]) -> Result<Answer, Mistake> {
+/// The totals of all tasks, or of those with some statuses.
+fn summary(file: &BatchFile, statuses: Vec<Status>, notes: &[String]) -> Result<Answer, CallError> {
     let store = Store::open_read(file.clone())?;
     let tasks = Choice {
-        statuses: wanted,
+        statuses,
         ..Choice::default()
     };
     let summary = summary_of_chosen(&store, &tasks, &TaskFilter::default())?;
@@ -91,13 +95,17 @@ fn summary(file: &BatchFile, wanted: Vec<Status>, notes: &[String]) -> Result<An
     Ok(answer)
 }
 
-pub(crate) fn export(agent: &Agent, args: &Args<'_>, notes: &[String]) -> Result<Answer, Mistake> {
+pub(crate) fn export(
+    session: &Session,
+    args: &Args<'_>,
+    notes: &[String],
+) -> Result<Answer, CallError> {
     let format: Format = match args.text("format")? {
         None => Format::Json,
         Some("txt") => Format::Text,
         Some(text) => text
             .parse()
-            .map_err(|error: UnknownFormat| Mistake::of("format", error.to_string()))?,
+            .map_err(|error: UnknownFormat| CallError::of("format", error.to_string()))?,
     };
     let ending = match format {
         Format::Text => "txt",
@@ -108,11 +116,13 @@ pub(crate) fn export(agent: &Agent, args: &Args<'_>, notes: &[String]) -> Result
         Some(_) => path.to_owned(),
         None => format!("{path}.{ending}"),
     };
-    // Who names a format gets it, whatever the file is called.
+    // A format that is given wins over the name of the file.
     let given = args.get("format").map(|_| format);
     let of_path = Format::of_file(Path::new(&path));
-    in_folder(agent, &path).map_err(|message| Mistake::of("output_file", message))?;
-    let file = queue(agent)?.ok_or_else(|| Mistake::new("nothing was added yet"))?;
+    session
+        .path(&path)
+        .map_err(|message| CallError::of("output_file", message))?;
+    let file = queue(session)?.ok_or_else(|| CallError::new("no tasks were added yet"))?;
     let export = Export {
         tasks: Choice::default(),
         limit: None,
@@ -120,8 +130,5 @@ pub(crate) fn export(agent: &Agent, args: &Args<'_>, notes: &[String]) -> Result
         format: given.or(of_path).or(Some(format)),
         notes,
     };
-    export_to(agent, &file, export).map_err(|mistake| match mistake.field.as_deref() {
-        Some("path") => Mistake::of("output_file", mistake.message),
-        _ => mistake,
-    })
+    export_to(session, &file, export).map_err(|error| error.renamed("path", "output_file"))
 }

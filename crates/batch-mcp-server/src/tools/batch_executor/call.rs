@@ -1,10 +1,10 @@
-//! `batch_executor`, its arguments: what an action does not take is passed over and told, as prompts written for the
-//! former tool may have more in them.
+//! The arguments of `batch_executor`. What an action does not take is ignored and noted, as prompts written for the former
+//! tool may have more in them.
 
 use serde_json::{Map, Value};
 
-use crate::cut::visible;
-use crate::mistake::Mistake;
+use crate::call_error::CallError;
+use crate::truncate::visible;
 
 /// The actions, and what each takes.
 const ACTIONS: [(&str, &[&str]); 9] = [
@@ -24,7 +24,7 @@ pub(crate) fn is_executor_action(name: &str) -> bool {
     ACTIONS.iter().any(|(action, _)| *action == name)
 }
 
-/// What a task says of itself.
+/// The fields of a task.
 const TASK: [&str; 16] = [
     "id",
     "name",
@@ -44,24 +44,24 @@ const TASK: [&str; 16] = [
     "http",
 ];
 
-/// What names tasks. An action on some tasks must not become one on all because they stand under another name.
+/// The arguments that name tasks. An action on some tasks must not become one on all because of another name.
 pub(crate) const TASKS: [&str; 6] = ["task_id", "task_ids", "task", "tasks", "id", "ids"];
 
 /// A call of which all arguments count.
 pub(crate) struct ExecutorCall {
     pub(crate) action: &'static str,
     pub(crate) arguments: Map<String, Value>,
-    /// What was passed over.
+    /// What was ignored.
     pub(crate) notes: Vec<String>,
 }
 
 impl ExecutorCall {
-    pub(crate) fn read(arguments: &Map<String, Value>) -> Result<Self, Mistake> {
+    pub(crate) fn read(arguments: &Map<String, Value>) -> Result<Self, CallError> {
         let asked = arguments.get("action").and_then(Value::as_str);
         let known = ACTIONS.iter().find(|(name, _)| asked == Some(*name));
         let Some((action, takes)) = known else {
             let names = ACTIONS.map(|(name, _)| name).join(", ");
-            return Err(Mistake::of("action", format!("it is one of {names}")));
+            return Err(CallError::of("action", format!("must be one of {names}")));
         };
         let mut call = Self {
             action,
@@ -71,7 +71,7 @@ impl ExecutorCall {
         let mut ignored = Vec::new();
         for (name, value) in arguments.iter().filter(|(name, _)| *name != "action") {
             match value {
-                // Not given, whatever it is called.
+                // As good as absent.
                 Value::Null => {}
                 Value::String(text) if text.is_empty() && *action != "cancel" => {
                     ignored.push(name.as_str());
@@ -81,13 +81,13 @@ impl ExecutorCall {
             }
         }
         if !ignored.is_empty() {
-            call.notes.push(told(action, takes, &ignored));
+            call.notes.push(note(action, takes, &ignored));
         }
         Ok(call)
     }
 }
 
-/// A task with what is really given. Models fill in forms: an empty text stands for nothing.
+/// A task without empty fields. Models fill in forms: an empty text stands for nothing.
 pub(crate) fn given(task: &Value) -> Value {
     let Value::Object(fields) = task else {
         return task.clone();
@@ -99,9 +99,9 @@ pub(crate) fn given(task: &Value) -> Value {
         .collect()
 }
 
-fn told(action: &str, takes: &[&str], ignored: &[&str]) -> String {
+fn note(action: &str, takes: &[&str], ignored: &[&str]) -> String {
     const NAMED: usize = 4;
-    // The fields of the former tool; the others are known to whoever gives them.
+    // The fields of the former tool; whoever gives the others knows them.
     const NAMED_TAKEN: usize = 6;
     let named = ignored.iter().take(NAMED).map(|name| visible(name, 30));
     let mut names = named.collect::<Vec<_>>().join(", ");
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_action_does_not_take_is_told_and_harms_nothing() {
+    fn what_an_action_does_not_take_is_noted_and_harmless() {
         let call = json!({ "action": "start", "tool_name": "batch_executor", "max_concurrent": 2, "priority": "high", "timeout": "", "detailed": null });
         let told = "ignored: priority, timeout, tool_name; start takes max_concurrent, timeout";
         assert_eq!(

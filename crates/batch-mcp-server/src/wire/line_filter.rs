@@ -1,7 +1,7 @@
-//! Lines that can be messages, apart from those that cannot: [`Sieve`].
+//! Separates lines that can be messages from those that cannot: [`LineFilter`].
 //!
-//! `rmcp` passes over a line that is no JSON, and one that is too long, without a word; whoever sent it would wait for
-//! ever. Here such lines are taken out before, and told to who can answer them.
+//! `rmcp` skips a line that is not JSON, and one that is too long, silently; its sender would wait for ever. Here such
+//! lines are taken out before and reported, with their id: a line codec would have dropped that with the line.
 
 use std::io;
 use std::pin::Pin;
@@ -11,54 +11,54 @@ use serde_json::Value;
 use tokio::io::{AsyncBufRead, AsyncRead, BufReader, ReadBuf};
 use tokio::sync::mpsc;
 
-/// A message is no longer, in bytes: what is longer fills the memory.
-pub(crate) const LONGEST: usize = 16 << 20;
+/// The longest message in bytes; a longer one could fill the memory.
+pub(crate) const MAX_LINE: usize = 16 << 20;
 
 /// A line that is no message.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Wrong {
-    /// It is no JSON.
-    NoJson(String),
-    /// It is too long. It has this id, where it has one.
+pub(crate) enum BadLine {
+    /// It is not JSON.
+    NotJson(String),
+    /// It is too long; its id, where it has one.
     TooLong(Option<Value>),
 }
 
-/// Reads lines and gives those that are JSON, whole.
-pub(crate) struct Sieve<R> {
+/// Reads lines and passes on those that are JSON, whole.
+pub(crate) struct LineFilter<R> {
     input: BufReader<R>,
     line: Vec<u8>,
-    /// So much of the line was given; `None` while it is not whole.
+    /// How much of the line was passed on; `None` while it is not whole.
     given: Option<usize>,
-    /// The id of a line that is being passed over.
-    passed_over: Option<IdFinder>,
-    wrong: mpsc::UnboundedSender<Wrong>,
-    longest: usize,
+    /// The id of a line that is being skipped.
+    skipped: Option<IdFinder>,
+    bad_lines: mpsc::UnboundedSender<BadLine>,
+    max_line: usize,
 }
 
-impl<R: AsyncRead + Unpin> Sieve<R> {
-    /// Gives the lines of an input, and tells apart what is wrong.
-    pub(crate) fn new(input: R) -> (Self, mpsc::UnboundedReceiver<Wrong>) {
-        let (wrong, told) = mpsc::unbounded_channel();
-        let sieve = Self {
+impl<R: AsyncRead + Unpin> LineFilter<R> {
+    /// Filters the lines of an input, and reports the bad ones.
+    pub(crate) fn new(input: R) -> (Self, mpsc::UnboundedReceiver<BadLine>) {
+        let (sender, bad_lines) = mpsc::unbounded_channel();
+        let filter = Self {
             input: BufReader::new(input),
             line: Vec::new(),
             given: None,
-            passed_over: None,
-            wrong,
-            longest: LONGEST,
+            skipped: None,
+            bad_lines: sender,
+            max_line: MAX_LINE,
         };
-        (sieve, told)
+        (filter, bad_lines)
     }
 
-    /// Takes more of a line, of which this may be the end.
+    /// Takes more of a line, maybe its end.
     fn take(&mut self, part: &[u8], is_end: bool) {
-        if let Some(id) = &mut self.passed_over {
+        if let Some(id) = &mut self.skipped {
             id.look(part);
-        } else if self.line.len() + part.len() > self.longest {
+        } else if self.line.len() + part.len() > self.max_line {
             let mut id = IdFinder::default();
             id.look(&self.line);
             id.look(part);
-            self.passed_over = Some(id);
+            self.skipped = Some(id);
             self.line = Vec::new();
         } else {
             self.line.extend_from_slice(part);
@@ -69,8 +69,8 @@ impl<R: AsyncRead + Unpin> Sieve<R> {
     }
 
     fn end_line(&mut self) {
-        if let Some(id) = self.passed_over.take() {
-            self.tell(Wrong::TooLong(id.found()));
+        if let Some(id) = self.skipped.take() {
+            self.report(BadLine::TooLong(id.found()));
             return;
         }
         if self.line.trim_ascii().is_empty() {
@@ -81,17 +81,17 @@ impl<R: AsyncRead + Unpin> Sieve<R> {
             Ok(_) => self.given = Some(0),
             Err(error) => {
                 self.line.clear();
-                self.tell(Wrong::NoJson(error.to_string()));
+                self.report(BadLine::NotJson(error.to_string()));
             }
         }
     }
 
-    fn tell(&self, wrong: Wrong) {
-        // Nobody is left to be answered when nobody listens.
-        let _ = self.wrong.send(wrong);
+    fn report(&self, bad: BadLine) {
+        // When nobody listens, nobody is left to be answered.
+        let _ = self.bad_lines.send(bad);
     }
 
-    /// Gives as much of a whole line as there is room for; `false` without one.
+    /// Passes on as much of a whole line as there is room for; `false` without one.
     fn give(&mut self, room: &mut ReadBuf<'_>) -> bool {
         let Some(given) = self.given else {
             return false;
@@ -108,34 +108,34 @@ impl<R: AsyncRead + Unpin> Sieve<R> {
     }
 }
 
-impl<R: AsyncRead + Unpin> AsyncRead for Sieve<R> {
+impl<R: AsyncRead + Unpin> AsyncRead for LineFilter<R> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         room: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let sieve = self.get_mut();
+        let filter = self.get_mut();
         loop {
-            if sieve.give(room) {
+            if filter.give(room) {
                 return Poll::Ready(Ok(()));
             }
-            let there = ready!(Pin::new(&mut sieve.input).poll_fill_buf(context))?;
-            if there.is_empty() {
-                // A line without an end is no message; one that was too long is answered all the same.
-                if sieve.passed_over.is_some() {
-                    sieve.end_line();
+            let available = ready!(Pin::new(&mut filter.input).poll_fill_buf(context))?;
+            if available.is_empty() {
+                // A line without an end is no message; one that is too long is answered all the same.
+                if filter.skipped.is_some() {
+                    filter.end_line();
                 }
                 return Poll::Ready(Ok(()));
             }
-            let end = there.iter().position(|byte| *byte == b'\n');
-            let part = there[..end.map_or(there.len(), |end| end + 1)].to_vec();
-            Pin::new(&mut sieve.input).consume(part.len());
-            sieve.take(&part, end.is_some());
+            let end = available.iter().position(|byte| *byte == b'\n');
+            let part = available[..end.map_or(available.len(), |end| end + 1)].to_vec();
+            Pin::new(&mut filter.input).consume(part.len());
+            filter.take(&part, end.is_some());
         }
     }
 }
 
-/// Finds the `id` of an object of JSON that is not kept: clients write it first or last.
+/// Finds the `id` of a JSON object that is not kept: clients write it first or last.
 #[derive(Default)]
 struct IdFinder {
     depth: u32,
@@ -149,7 +149,7 @@ struct IdFinder {
 
 impl IdFinder {
     /// No id is longer, in bytes.
-    const LONGEST: usize = 200;
+    const MAX: usize = 200;
 
     fn look(&mut self, bytes: &[u8]) {
         for byte in bytes {
@@ -192,7 +192,7 @@ impl IdFinder {
     }
 
     fn keep(&mut self, byte: u8, is_own: bool) {
-        if is_own && self.piece.len() < Self::LONGEST {
+        if is_own && self.piece.len() < Self::MAX {
             self.piece.push(byte);
         }
     }
@@ -209,29 +209,33 @@ mod tests {
     use serde_json::json;
     use tokio::io::AsyncReadExt;
 
-    /// What comes through, and what is told, where a line has at most 60 bytes.
-    async fn sieved(input: &[u8]) -> (String, Vec<Wrong>) {
-        let (mut sieve, mut told) = Sieve::new(input);
-        sieve.longest = 60;
+    /// What passes and what is reported, where a line has at most 60 bytes.
+    async fn filtered(input: &[u8]) -> (String, Vec<BadLine>) {
+        let (mut filter, mut bad_lines) = LineFilter::new(input);
+        filter.max_line = 60;
         let mut text = String::new();
-        sieve.read_to_string(&mut text).await.unwrap();
-        let mut wrong = Vec::new();
-        while let Ok(found) = told.try_recv() {
-            wrong.push(found);
+        filter.read_to_string(&mut text).await.unwrap();
+        let mut bad = Vec::new();
+        while let Ok(found) = bad_lines.try_recv() {
+            bad.push(found);
         }
-        (text, wrong)
+        (text, bad)
     }
 
     #[tokio::test]
-    async fn json_comes_through_and_the_rest_is_told() {
-        let (text, wrong) = sieved(b"{\"a\":1}\r\n\n  \n{\n[2]\n\"\xff\"\n{\"half\":").await;
+    async fn json_passes_and_the_rest_is_reported() {
+        let (text, wrong) = filtered(b"{\"a\":1}\r\n\n  \n{\n[2]\n\"\xff\"\n{\"half\":").await;
         assert_eq!(text, "{\"a\":1}\r\n[2]\n");
         assert_eq!(wrong.len(), 2, "{wrong:?}");
-        assert!(wrong.iter().all(|wrong| matches!(wrong, Wrong::NoJson(_))));
+        assert!(
+            wrong
+                .iter()
+                .all(|wrong| matches!(wrong, BadLine::NotJson(_)))
+        );
     }
 
     #[tokio::test]
-    async fn what_is_too_long_is_told_with_its_id() {
+    async fn what_is_too_long_is_reported_with_its_id() {
         let long = "x\\\"id\\\":3,".repeat(20);
         let params = format!("{{\"id\":5,\"text\":\"{long}\",\"list\":[{{\"id\":6}}]}}");
         for (line, id) in [
@@ -245,12 +249,12 @@ mod tests {
             (long.clone(), None),
         ] {
             let input = format!("{line}\n{{}}\n");
-            let told = vec![Wrong::TooLong(id)];
+            let told = vec![BadLine::TooLong(id)];
             assert_eq!(
-                sieved(input.as_bytes()).await,
+                filtered(input.as_bytes()).await,
                 ("{}\n".to_owned(), told.clone())
             );
-            assert_eq!(sieved(line.as_bytes()).await, (String::new(), told));
+            assert_eq!(filtered(line.as_bytes()).await, (String::new(), told));
         }
     }
 }

@@ -1,13 +1,17 @@
-//! What is wrong with tasks, told by the argument that they came with: [`Source`].
+//! The tasks of a call and the argument that they came with: [`TaskInput`]. Errors in them name that argument.
 
-use batch_core::{Catalog, Plan, PlanProblem, Surroundings};
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use batch_core::{Plan, PlanProblem};
 use batch_input::{Problem, TaskFile};
+use batch_runtime::Registry;
 
-use crate::cut::visible;
+use crate::call_error::{CallError, LONGEST};
 use crate::limits::Refused;
-use crate::mistake::{LONGEST, Mistake};
+use crate::truncate::visible;
 
-/// So many problems are shown, and the number of all of them.
+/// How many problems are shown, with the number of all of them.
 const SHOWN: usize = 10;
 
 /// Where tasks came from.
@@ -24,69 +28,59 @@ pub(crate) enum Source {
 }
 
 /// Tasks that are to be run, and where they came from.
-pub(crate) struct Wanted {
+pub(crate) struct TaskInput {
     pub(crate) file: TaskFile,
     pub(crate) source: Source,
 }
 
-impl Wanted {
-    /// Checks the tasks together. All problems are told at once, also those found while they were read.
-    pub(crate) fn plan<C: Catalog + ?Sized>(
+impl TaskInput {
+    /// Checks the tasks together. All problems are reported together, also those found while they were read.
+    pub(crate) fn plan(
         &self,
-        around: &Surroundings<'_, C>,
-    ) -> Result<Plan, Mistake> {
-        let checked = Plan::check_in(self.file.tasks.clone(), around);
-        match checked {
-            Ok(plan) if self.file.problems.is_empty() => Ok(plan),
-            Ok(_) => Err(self.invalid(Vec::new())),
-            Err(found) => Err(self.invalid(found)),
-        }
+        registry: &Registry,
+        limits: &BTreeMap<String, NonZeroU32>,
+    ) -> Result<Plan, CallError> {
+        let checked = self.file.plan(registry, limits);
+        checked.map_err(|problems| self.source.error(&problems))
     }
 
-    /// What was found while the tasks were read, and what a check of them found.
-    pub(crate) fn invalid(&self, found: Vec<PlanProblem>) -> Mistake {
-        let mut problems = self.file.problems.clone();
-        problems.extend(self.file.problems_of(found));
-        let place = |problem: &Problem| {
-            let task = problem.task.as_ref().map_or(0, |task| task.number);
-            (problem.line, task)
-        };
-        problems.sort_by_key(place);
-        self.source.mistake(&problems)
+    /// The error of problems that a check of the tasks found.
+    pub(crate) fn invalid(&self, found: Vec<PlanProblem>) -> CallError {
+        self.source.error(&self.file.all_problems(found))
     }
 
-    /// What the operator does not allow.
-    pub(crate) fn refused(&self, refused: Refused) -> Mistake {
+    /// The error of what the operator does not allow.
+    pub(crate) fn refused(&self, refused: Refused) -> CallError {
         let Some(index) = refused.index else {
             return self.source.of_all(refused.message);
         };
         match self.source {
             Source::Tasks => refused.into(),
-            Source::Call => Mistake::of(refused.field, refused.message),
+            Source::Call => CallError::of(refused.field, refused.message),
             Source::File | Source::Items(_) => {
                 let problem = self
                     .file
                     .problem(index, refused.field, refused.message, None);
-                self.source.mistake(&[problem])
+                self.source.error(&[problem])
             }
         }
     }
 }
 
 impl Source {
-    fn of_all(self, message: String) -> Mistake {
+    fn of_all(self, message: String) -> CallError {
         match self {
-            Self::Tasks => Mistake::of("tasks", message),
-            Self::Call => Mistake::new(message),
-            Self::File => Mistake::of("file", message),
-            Self::Items(_) => Mistake::of("items", message),
+            Self::Tasks => CallError::of("tasks", message),
+            Self::Call => CallError::new(message),
+            Self::File => CallError::of("file", message),
+            Self::Items(_) => CallError::of("items", message),
         }
     }
 
-    /// The first problems in one text, which says how many there are.
-    pub(crate) fn mistake(self, problems: &[Problem]) -> Mistake {
+    /// The first problems in one text, with the number of all of them.
+    pub(crate) fn error(self, problems: &[Problem]) -> CallError {
         let shown = problems.len().min(SHOWN);
-        // So that the last of them is not cut off with its neighbours.
+        // Each gets its share, so that the last of them is not cut off.
         let longest = (LONGEST - 100) / shown.max(1) - 2;
         let texts = problems.iter().take(shown);
         let texts: Vec<String> = texts
@@ -95,20 +89,20 @@ impl Source {
         let mut message = texts.join("; ");
         if problems.len() > shown {
             let all = problems.len();
-            message = format!("{shown} of {all} problems are shown: {message}");
+            message = format!("{shown} of {all} problems: {message}");
         }
         match self {
             Self::Tasks => {
                 let first = problems.first().map_or("", |problem| &problem.field);
-                Mistake::of("tasks", message).in_task(first)
+                CallError::of("tasks", message).in_task(first)
             }
-            Self::File => Mistake::of("file", message),
-            Self::Items(way) => Mistake::of(way, message),
+            Self::File => CallError::of("file", message),
+            Self::Items(way) => CallError::of(way, message),
             Self::Call => {
                 let field = problems.first().map_or("", |problem| &problem.field);
                 match field.split('.').next().unwrap_or_default() {
-                    "" => Mistake::of("function", message),
-                    field => Mistake::of(field, message),
+                    "" => CallError::of("function", message),
+                    field => CallError::of(field, message),
                 }
             }
         }
