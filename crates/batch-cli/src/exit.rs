@@ -95,7 +95,7 @@ impl Exit {
                 (_, State::Failed) => Self::SomeFailed,
                 (Waited::Reached, _) if status.failed > 0 => Self::SomeFailed,
                 (Waited::Reached, _) => Self::Completed,
-                (Waited::AtRest, _) => Self::Stopped,
+                (Waited::Done | Waited::AtRest, _) => Self::Stopped,
             },
         }
     }
