@@ -67,7 +67,7 @@ pub mod files {
 
     pub use crate::atomic_file::{AtomicFile, FileHandle};
     pub use crate::plain_file::{open_output, open_plain};
-    pub use crate::stream::copy_stream;
+    pub use crate::stream::{copy_stream, tail};
 }
 
 pub use cause::{Cause, CauseId, ParseCauseIdError};
