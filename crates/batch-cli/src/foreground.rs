@@ -137,7 +137,7 @@ fn conclude_stored(
 ) -> Result<bool, CliError> {
     let mut summary = summary_of(store)?;
     summary.times = store.execution_times()?;
-    let counts = store.overview()?;
+    let counts = store.overview()?.totals;
     let failed = counts.count(Status::Failed) + counts.count(Status::Cancelled) > 0;
     let report = &driven.finished.report;
     conclude(report, results, name, Some(summary), failed, screen)?;
@@ -177,7 +177,7 @@ impl End {
         if closed && finished.open > 0 {
             screen.say("nobody reads the output any more, so the batch was stopped");
         }
-        let tasks = store.overview()?.tasks();
+        let tasks = store.overview()?.totals.tasks();
         let input_ended = end_of_input(fed, tasks, screen)?;
         let unread = store.info()?.origin.unread;
         if unread {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use batch_core::{
-    CancelReason, Event, Failure, Outcome, Output, Reason, Status, TaskId, Then, Time,
+    CancelReason, Event, Failure, Outcome, Output, Reason, Status, TaskId, Then, Time, Totals,
 };
 
 use rusqlite::Connection;
@@ -126,7 +126,7 @@ impl Journal {
             }
             Event::Released { task, .. } => self.rows.states.push(StateRow::queued(task.get())),
             Event::Reopened { task, from, .. } => {
-                self.rows.totals.moved(*from, Status::Queued);
+                self.rows.totals.moved(*from, Status::Queued, 1);
                 self.rows
                     .reopened
                     .push((self.rows.states.len(), task.get()));
@@ -138,7 +138,7 @@ impl Journal {
 
     fn started(&mut self, task: TaskId, at: Time, attempt: u32) {
         self.seen = at;
-        self.rows.totals.first_us.get_or_insert(micros(at));
+        self.rows.totals.plus.first_start.get_or_insert(at);
         let under_way = UnderWay {
             attempt,
             started: at,
@@ -152,7 +152,7 @@ impl Journal {
         self.seen = at;
         let began = self.under_way.remove(&task)?;
         if began.record == Record::Written {
-            self.rows.totals.moved(Status::Running, Status::Queued);
+            self.rows.totals.moved(Status::Running, Status::Queued, 1);
         }
         Some(began)
     }
@@ -180,8 +180,8 @@ impl Journal {
             Outcome::Failed(failure) => Some(failure),
             _ => None,
         };
-        self.rows.totals.attempts += i64::from(!interrupted);
-        self.rows.totals.execution_us += ended.took_us;
+        self.rows.totals.plus.attempts += u64::from(!interrupted);
+        self.rows.totals.plus.execution_time += shape::duration(ended.took_us);
         self.rows.attempts.push(attempt_row(
             self.recovering.unwrap_or(self.run),
             &ended,
@@ -228,10 +228,13 @@ impl Journal {
     ) {
         self.seen = at;
         let totals = &mut self.rows.totals;
-        totals.last_us = totals.last_us.max(micros(at));
-        totals.moved(Status::Queued, status);
-        totals.retries += i64::from(retries);
-        totals.flaky += i64::from(status == Status::Completed && retries > 0);
+        totals.moved(Status::Queued, status, 1);
+        totals.plus += Totals {
+            retries: u64::from(retries),
+            flaky: u64::from(status == Status::Completed && retries > 0),
+            last_end: Some(at),
+            ..Totals::default()
+        };
         // The row of its last attempt is the one before, unless it ended without one.
         let at_once = self
             .rows
@@ -247,7 +250,7 @@ impl Journal {
             .states
             .last_mut()
             .expect("one was there or pushed");
-        totals.executed += i64::from(row.execution_us.is_some());
+        totals.plus.executed += u64::from(row.execution_us.is_some());
         row.status = status.name();
         row.retries_in_all = Some(retries);
         row.completed_us = Some(micros(at));
@@ -342,8 +345,7 @@ impl Journal {
         let mut store = lock(&self.store);
         self.rows.explain(&store)?;
         let mut totals = self.rows.totals.clone();
-        totals.counts[Status::Queued as usize] -= running.len() as i64;
-        totals.counts[Status::Running as usize] += running.len() as i64;
+        totals.moved(Status::Queued, Status::Running, running.len() as u64);
         let done = self.rows.write(
             &mut store,
             (self.run, micros(self.seen)),

@@ -398,11 +398,20 @@ fn is_shown_placeholder(text: &str, words: &[&str]) -> bool {
 fn masked(source: &str, looks_at: impl Fn(&str) -> bool) -> Cow<'_, str> {
     let mut written = String::new();
     let mut copied = 0;
+    // The texts of a list have one field.
+    let (mut field, mut is_looked_at) = (String::new(), false);
     each_text(source, |path, range| {
         let mut fields = path.iter().filter_map(Segment::field);
         let Some(first) = fields.next() else { return };
         let last = fields.next_back().unwrap_or(first);
         if !looks_at(first) {
+            return;
+        }
+        if field != *last {
+            is_looked_at = is_url_name(last) || is_secret_name(last);
+            last.clone_into(&mut field);
+        }
+        if !is_looked_at {
             return;
         }
         let raw = &source[range.clone()];
@@ -419,19 +428,19 @@ fn masked(source: &str, looks_at: impl Fn(&str) -> bool) -> Cow<'_, str> {
     Cow::Owned(written)
 }
 
-/// What is shown for the text of a field; `None` when all of it is.
+/// Whether the text of a field of this name is a URL.
+fn is_url_name(name: &str) -> bool {
+    matches!(
+        plain_name(name).as_str(),
+        "url" | "uri" | "location" | "contentlocation" | "referer"
+    )
+}
+
+/// What is shown for the text of a field that may hold a secret; `None` when all of it is.
 fn shown_text(field: &str, raw: &str) -> Option<String> {
     const SCHEMES: [&str; 4] = ["Bearer", "Basic", "Token", "ApiKey"];
-    let is_url = matches!(
-        plain_name(field).as_str(),
-        "url" | "uri" | "location" | "contentlocation" | "referer"
-    );
-    let is_secret = is_secret_name(field);
-    if !is_url && !is_secret {
-        return None;
-    }
     let text: String = serde_json::from_str(raw).ok()?;
-    if is_url {
+    if is_url_name(field) {
         return match shown_url(&text) {
             Cow::Borrowed(_) => None,
             Cow::Owned(shown) => Some(shown),

@@ -315,7 +315,7 @@ impl Engine {
         if alone {
             lock(&self.store).checkpoint()?;
         }
-        let open = lock(&self.store).overview()?.open();
+        let open = lock(&self.store).overview()?.totals.open();
         Ok((open, unwritten))
     }
 }

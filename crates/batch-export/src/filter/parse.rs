@@ -14,6 +14,7 @@ use crate::format::did_you_mean;
 
 /// An expression is not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FilterError {
     /// There is no such field.
     #[error("unknown field {field:?} in the filter; {hint}the fields are {}", FIELDS.join(", "))]
