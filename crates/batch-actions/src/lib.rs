@@ -41,7 +41,7 @@ pub use engine::{
     Adder, Claim, Engine, EngineOptions, Finished, Mode, Room, is_output_closed, short_text,
 };
 pub use error::ActionError;
-pub use home::{BatchRequest, Home, default_slots, now};
+pub use home::{BatchRequest, Home, Ids, default_slots, now};
 pub use logs::{LogsRequest, logs};
 pub use merge::{Merged, merge};
 pub use naming::Naming;

@@ -238,9 +238,11 @@ fn failed(failure: Failure) -> Ended {
 async fn perform(job: Job, filled: Filled) -> Ended {
     let secrets = filled.secrets.clone();
     match attempt(job, filled).await {
-        Ended::With(outcome) if !secrets.is_empty() => {
+        Ended::With(outcome) if secrets.is_empty() => Ended::With(masking::shortened(outcome)),
+        Ended::With(outcome) => {
             let size = masking::size_of(&outcome);
-            Ended::With(apart(size, move || masking::mask(outcome, &secrets)).await)
+            let mask = move || masking::shortened(masking::mask(outcome, &secrets));
+            Ended::With(apart(size, mask).await)
         }
         Ended::Busy(why) => Ended::Busy(secrets.mask(&why).into_owned()),
         ended => ended,
@@ -268,16 +270,11 @@ async fn attempt(job: Job, filled: Filled) -> Ended {
     };
     match result {
         Ok(Ok(output)) => Ended::With(Outcome::Completed(keep(output))),
-        Ok(Err(AttemptError::Failed(mut failure))) => {
-            masking::shorten(&mut failure);
-            Ended::With(Outcome::Failed(Arc::from(failure)))
-        }
+        Ok(Err(AttemptError::Failed(failure))) => Ended::With(Outcome::Failed(Arc::from(failure))),
         Ok(Err(AttemptError::Busy(why))) => Ended::Busy(why),
         Err(panic) => {
             let message = format!("the handler panicked: {}", panic_text(panic.as_ref()));
-            let mut failure = Failure::new(FailureKind::Panic, message);
-            masking::shorten(&mut failure);
-            Ended::With(Outcome::Failed(Arc::new(failure)))
+            failed(Failure::new(FailureKind::Panic, message))
         }
     }
 }

@@ -4,17 +4,22 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use batch_export::open_plain;
 use batch_process::is_mounted;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
+use tempfile::NamedTempFile;
 
 use crate::error::StoreError;
 use crate::holder::Holder;
 use crate::inode::{Inode, InodeLock};
 use crate::lease::Lease;
 use crate::own_file::own_folder;
+
+/// Others who put a batch into the same folder are done with that much sooner.
+const FOLDER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The database of a batch and the names of what lies beside it.
 ///
@@ -177,14 +182,16 @@ impl BatchFile {
             file.as_file().sync_all()?;
             let (file, path) = file.into_parts();
             let lock = Inode::of_new(file)?.try_lock()?;
+            let folder = lock_folder(self.place())?;
+            if self.path.exists() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
             // The log and the lease of a database that is gone would be taken for those of this one.
             for stale in ["-wal", "-shm", ".lease"] {
-                if !self.path.exists() {
-                    remove_if_there(&self.beside(stale))?;
-                }
+                remove_if_there(&self.beside(stale))?;
             }
             path.persist_noclobber(&self.path)?;
-            File::open(self.place())?.sync_all()?;
+            folder.sync_all()?;
             Ok(lock.expect("nobody knew of the file"))
         };
         let lock = place().map_err(failed)?;
@@ -278,13 +285,42 @@ pub fn remove_dead_files(folder: &Path, prefix: &str) {
     let begun = entries.filter(|entry| {
         let name = entry.file_name();
         name.as_encoded_bytes().starts_with(prefix.as_bytes())
-            && entry.file_type().is_ok_and(|kind| kind.is_file())
-            && !is_locked(&entry.path())
     });
-    for file in begun {
-        // Else the next one who looks for it does it.
-        let _ = fs::remove_file(file.path());
+    for entry in begun {
+        // Locked until it is gone, so that a new owner waits and sees it.
+        if let Ok(file) = open_plain(&entry.path(), OpenOptions::new().read(true))
+            && file.try_lock().is_ok()
+        {
+            // Else the next one who looks for it does it.
+            let _ = fs::remove_file(entry.path());
+        }
     }
+}
+
+/// Makes a file that is to get another name, and that [`remove_dead_files`] leaves alone as long as it is open. One that
+/// was removed before it was locked is made again.
+pub(crate) fn locked_file(folder: &Path, prefix: &str) -> io::Result<NamedTempFile> {
+    loop {
+        let made = tempfile::Builder::new()
+            .prefix(prefix)
+            .tempfile_in(folder)?;
+        // Where there are no locks, nobody finds it unlocked either.
+        let _ = made.as_file().lock();
+        if made.path().exists() {
+            return Ok(made);
+        }
+    }
+}
+
+/// Locks a folder for the moment in which a batch comes into it: whoever looks whether there is one and removes what lies
+/// beside it is alone. Who has it locked for long for reasons of his own, as by `flock FOLDER`, is not waited for.
+fn lock_folder(path: &Path) -> io::Result<File> {
+    let folder = File::open(path)?;
+    let until = Instant::now() + FOLDER_TIMEOUT;
+    while matches!(folder.try_lock(), Err(TryLockError::WouldBlock)) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(folder)
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {
@@ -322,6 +358,51 @@ mod tests {
             let here = std::env::current_dir().unwrap().canonicalize().unwrap();
             assert_eq!(BatchFile::new(name).path(), here.join(name));
         }
+    }
+
+    #[test]
+    fn the_log_of_a_batch_that_another_one_made_meanwhile_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let batch = BatchFile::new(folder.path().join("b.db"));
+        std::thread::scope(|scope| {
+            let lock = lock_folder(folder.path()).unwrap();
+            let second = scope.spawn(|| batch.create(b"second", &Holder::default()).map(drop));
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true);
+            for name in ["b.db", "b.db-wal", "b.db-shm", "b.db.lease"] {
+                let mut file = options.open(folder.path().join(name)).unwrap();
+                file.write_all(b"first").unwrap();
+            }
+            drop(lock);
+            let refused = second.join().unwrap();
+            assert!(matches!(refused, Err(StoreError::Exists(_))), "{refused:?}");
+        });
+        for name in ["b.db", "b.db-wal", "b.db-shm", "b.db.lease"] {
+            assert_eq!(fs::read(folder.path().join(name)).unwrap(), b"first");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_being_made_is_not_taken_for_that_of_a_dead_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        fs::write(path.join(".x-dead"), "").unwrap();
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    remove_dead_files(path, ".x-");
+                }
+            });
+            let made: Vec<_> = (0..300).map(|_| locked_file(path, ".x-")).collect();
+            remove_dead_files(path, ".x-");
+            let is_there =
+                |file: &io::Result<NamedTempFile>| file.as_ref().unwrap().path().exists();
+            let there = made.iter().filter(|file| is_there(file)).count();
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(there, 300);
+        });
+        assert!(!path.join(".x-dead").exists());
     }
 
     #[test]

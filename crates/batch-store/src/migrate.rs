@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use crate::error::StoreError;
+use crate::file::locked_file;
 use crate::schema::VERSION;
 
 /// `STEPS[n]` leads from version n + 1 to n + 2.
@@ -61,11 +62,8 @@ fn copy(path: &Path, connection: &Connection, version: i64) -> Result<(), StoreE
     }
     let failed = |error| StoreError::io("copy to", &target, error);
     let folder = path.parent().unwrap_or(path);
-    let made = tempfile::Builder::new().prefix(".bex-").tempfile_in(folder);
     // SQLite writes into an empty file as it is; one that it made itself would be readable by all.
-    let (lock, made) = made.map_err(failed)?.into_parts();
-    // Whoever finds the copy of a process that was killed sees by this that nobody makes it any more.
-    let _ = lock.try_lock();
+    let (_lock, made) = locked_file(folder, ".bex-").map_err(failed)?.into_parts();
     connection
         .execute("VACUUM INTO ?1", [sqlite_name(&made)?])
         .map_err(|error| StoreError::sqlite(path, error))?;
