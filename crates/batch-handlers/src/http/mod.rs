@@ -212,7 +212,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 /// What the system is short of, where there is no connection for want of it: the request has not even begun.
 fn shortage_of(error: &reqwest::Error) -> Option<String> {
     let first = error.source().filter(|_| error.is_connect());
-    let mut causes = std::iter::successors(first, |cause| cause.source());
+    let mut causes = std::iter::successors(first, |cause| (*cause).source());
     causes.find_map(|cause| cause.downcast_ref().and_then(shortage))
 }
 
