@@ -61,7 +61,7 @@ impl Durations {
     /// The number of a function. The last of 65,536 numbers is shared by all further functions.
     pub(crate) fn kind(&mut self, function: &Arc<str>) -> u16 {
         if let Some((last, number)) = &self.last
-            && last == function
+            && (Arc::ptr_eq(last, function) || last == function)
         {
             return *number;
         }

@@ -69,7 +69,7 @@ pub use plan::{Plan, PlanProblem, Surroundings};
 pub use retry::{Backoff, Condition, ParseConditionError, RetrySpec, UnknownBackoff};
 pub use settings::BatchSettings;
 pub use spec::{OnInterrupt, TaskOptions, TaskSpec};
-pub use stats::{Distribution, Stats};
+pub use stats::{Stats, Tally};
 pub use status::{CancelReason, FailureKind, Priority, QueuedReason, Reason, Status, UnknownName};
 pub use time::Time;
 

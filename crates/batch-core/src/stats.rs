@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-
 use crate::batch::Carried;
 use crate::event::{Event, Then};
 use crate::outcome::Outcome;
@@ -30,24 +28,27 @@ pub struct Stats {
     /// counted, and counts once more if it completes so again.
     pub flaky: u64,
     /// How long attempts took.
-    pub execution: Distribution,
+    pub execution: Tally,
     /// How long tasks were ready before they started. One whose start was postponed counts for each.
-    pub waits: Distribution,
+    pub waits: Tally,
     /// When the first attempt began that this run made.
     pub first_started: Option<Time>,
     /// When the last task finished so far.
     pub last_finished: Option<Time>,
 }
 
-/// How a set of durations is spread: exact count, sum and extremes, percentiles to 1 %.
-#[derive(Clone, Debug)]
-pub struct Distribution {
-    histogram: Histogram<u64>,
-    sum: Duration,
+/// What a set of durations adds up to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// How many there are.
+    pub count: u64,
+    /// Their sum.
+    pub sum: Duration,
 }
 
 impl Stats {
     /// Takes in one event.
+    #[inline(always)]
     pub fn apply(&mut self, event: &Event) {
         match event {
             Event::Submitted { .. } => self.counts[Status::Queued as usize] += 1,
@@ -148,43 +149,14 @@ impl Stats {
     }
 }
 
-impl Default for Distribution {
-    fn default() -> Self {
-        // From a microsecond to a day and a half; longer ones count as the longest.
-        let histogram = Histogram::new_with_bounds(1, 1 << 37, 2).expect("the bounds are valid");
-        Self {
-            histogram,
-            sum: Duration::ZERO,
-        }
-    }
-}
-
-impl Distribution {
+impl Tally {
     fn add(&mut self, duration: Duration) {
-        self.sum += duration;
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        self.histogram.saturating_record(micros);
-    }
-
-    /// How many durations there are.
-    pub fn count(&self) -> u64 {
-        self.histogram.len()
-    }
-
-    /// Their sum.
-    pub fn sum(&self) -> Duration {
-        self.sum
+        self.count += 1;
+        self.sum = self.sum.saturating_add(duration);
     }
 
     /// Their mean; `None` when there are none.
     pub fn mean(&self) -> Option<Duration> {
-        let count = self.count();
-        (count > 0).then(|| self.sum.div_f64(count as f64))
-    }
-
-    /// The duration that `percent` per cent of them do not exceed, to 1 %; `None` when there are none.
-    pub fn percentile(&self, percent: f64) -> Option<Duration> {
-        let micros = self.histogram.value_at_percentile(percent);
-        (self.count() > 0).then(|| Duration::from_micros(micros))
+        (self.count > 0).then(|| self.sum.div_f64(self.count as f64))
     }
 }

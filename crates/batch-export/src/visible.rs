@@ -10,7 +10,7 @@ use std::fmt::{self, Write};
 /// Shows a text in one line. Line ends are escaped as well; tabs stay.
 ///
 /// ```
-/// assert_eq!(crate::visible::Visible("a\u{1b}[2J\nb").to_string(), r"a\u{1b}[2J\nb");
+/// assert_eq!(batch_export::Visible("a\u{1b}[2J\nb").to_string(), r"a\u{1b}[2J\nb");
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Visible<'a>(pub &'a str);
@@ -23,7 +23,7 @@ impl Visible<'_> {
     /// The beginning, of at most so many characters, with `…` where there is more. No escape is cut in two.
     ///
     /// ```
-    /// assert_eq!(crate::visible::Visible("a\u{1b}bcd").cut(8), r"a\u{1b}…");
+    /// assert_eq!(batch_export::Visible("a\u{1b}bcd").cut(8), r"a\u{1b}…");
     /// ```
     pub fn cut(&self, most: usize) -> String {
         let mut shown = String::new();

@@ -611,7 +611,7 @@ mod tests {
     #[test]
     fn a_value_that_is_too_short_is_no_secret_however_it_is_added() {
         let none = Secrets::default();
-        for short in ["", " ", "ab", " ab\n"] {
+        for short in ["", " ", "ab", "b\n"] {
             assert!(none.with(short).is_empty(), "{short:?}");
         }
         let secrets = Secrets::of(["s3cr3t"]).with("").with("b4se64==");

@@ -1,13 +1,12 @@
 //! The state machine: [`Batch`] and the one function that writes a task's state.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use super::edges::Edges;
-use super::ready::ReadyQueues;
+use super::index::Index;
+use super::phase::{Course, Flow};
 use super::steering::CancelRequest;
-use super::table::{Ending, State, Table};
-use crate::estimate::Durations;
+use super::table::{State, Table};
 use crate::event::Event;
 use crate::ids::{RunId, TaskId};
 use crate::settings::BatchSettings;
@@ -44,26 +43,16 @@ pub struct Batch {
     pub(super) settings: BatchSettings,
     pub(super) run: RunId,
     pub(super) table: Table,
-    pub(super) ready: ReadyQueues,
+    pub(super) index: Index,
     pub(super) edges: Edges,
-    /// One entry for each delayed task and each running one with a deadline.
-    pub(super) timers: BTreeSet<(Time, TaskId)>,
     pub(super) ids: HashMap<Box<str>, TaskId>,
-    pub(super) slots: Slots,
-    pub(super) open: usize,
-    /// How many of the open tasks are held.
-    pub(super) held: usize,
     /// Who waits for tasks that have not come yet.
     pub(super) awaited: HashMap<TaskId, Awaited>,
-    pub(super) paused: bool,
-    pub(super) stopping: bool,
+    pub(super) flow: Flow,
+    pub(super) course: Course,
     /// When the batch's own time is up, known from the first claim.
     pub(super) deadline: Option<Time>,
-    pub(super) stopped_early: bool,
-    /// Its time was up or a failure ended it: what comes after that has no turn either.
-    pub(super) is_over: bool,
     pub(super) stats: Stats,
-    pub(super) durations: Durations,
     pub(super) events: Vec<Event>,
     pub(super) cancel_requests: Vec<CancelRequest>,
 }
@@ -77,54 +66,6 @@ pub(super) struct Awaited {
     pub(super) since: Time,
 }
 
-/// The numbers of the slots that tasks run in.
-#[derive(Debug)]
-pub(super) struct Slots {
-    pub(super) limit: u32,
-    pub(super) running: u32,
-    free: Vec<u32>,
-    /// Who runs in each slot.
-    holders: Vec<Option<TaskId>>,
-}
-
-impl Slots {
-    fn new(limit: u32) -> Self {
-        Self {
-            limit,
-            running: 0,
-            free: Vec::new(),
-            holders: Vec::new(),
-        }
-    }
-
-    pub(super) fn has_room(&self) -> bool {
-        self.running < self.limit
-    }
-
-    /// A slot number nobody holds.
-    pub(super) fn next(&mut self) -> u32 {
-        self.free.pop().unwrap_or_else(|| {
-            self.holders.push(None);
-            u32::try_from(self.holders.len() - 1).expect("fewer than 2^32 tasks run at once")
-        })
-    }
-
-    fn take(&mut self, slot: u32, id: TaskId) {
-        self.holders[slot as usize] = Some(id);
-        self.running += 1;
-    }
-
-    fn give_back(&mut self, slot: u32) {
-        self.holders[slot as usize] = None;
-        self.free.push(slot);
-        self.running -= 1;
-    }
-
-    pub(super) fn holders(&self) -> impl Iterator<Item = TaskId> + '_ {
-        self.holders.iter().copied().flatten()
-    }
-}
-
 impl Batch {
     /// A batch without tasks.
     pub fn new(settings: BatchSettings) -> Self {
@@ -134,109 +75,34 @@ impl Batch {
     /// A batch whose claims belong to a run: a report that belongs to another is refused.
     pub fn for_run(settings: BatchSettings, run: RunId) -> Self {
         Self {
-            ready: ReadyQueues::new(&settings.limits),
-            slots: Slots::new(settings.max_concurrent.get()),
+            index: Index::new(&settings),
             settings,
             run,
             table: Table::default(),
             edges: Edges::default(),
-            timers: BTreeSet::new(),
             ids: HashMap::new(),
-            open: 0,
-            held: 0,
             awaited: HashMap::new(),
-            paused: false,
-            stopping: false,
+            flow: Flow::default(),
+            course: Course::default(),
             deadline: None,
-            stopped_early: false,
-            is_over: false,
             stats: Stats::default(),
-            durations: Durations::default(),
             events: Vec::new(),
             cancel_requests: Vec::new(),
         }
     }
 
-    /// Moves a task to a state: leaves the old one, enters the new one, in all tables at once.
-    ///
-    /// Every change of a task's state goes through here.
+    /// Moves a task to a state.
     pub(super) fn transition(&mut self, id: TaskId, next: State) {
-        let slot = self.table.open_mut(id);
-        let group = slot.group;
-        match (slot.state.is_pending(), next.is_pending()) {
-            (true, false) => self.durations.left(slot.kind),
-            (false, true) => self.durations.entered(slot.kind),
-            _ => {}
-        }
-        match slot.state {
-            State::Waiting { .. } => {}
-            State::Ready(_) => self.ready.remove(&mut self.table, id),
-            State::Delayed { until } => {
-                self.timers.remove(&(until, id));
-            }
-            State::Running {
-                slot,
-                deadline,
-                ending,
-                ..
-            } => {
-                self.slots.give_back(slot);
-                self.ready.ended(group);
-                if let (Some(deadline), None) = (deadline, ending) {
-                    self.timers.remove(&(deadline, id));
-                }
-            }
-            State::Held => self.held -= 1,
-            State::Done(_) => self.open += 1,
-            State::Removed => unreachable!("a task that was cleared away does not come back"),
-        }
-        match next {
-            State::Waiting { .. } => {}
-            State::Ready(place) => {
-                self.ready.push(&mut self.table, id, place);
-                return;
-            }
-            State::Delayed { until } => {
-                self.timers.insert((until, id));
-            }
-            State::Running { slot, deadline, .. } => {
-                self.slots.take(slot, id);
-                self.ready.started(group);
-                if let Some(deadline) = deadline {
-                    self.timers.insert((deadline, id));
-                }
-            }
-            State::Held => self.held += 1,
-            State::Done(_) => self.open -= 1,
-            State::Removed => unreachable!("an open task is not cleared away"),
-        }
-        self.table.open_mut(id).state = next;
-    }
-
-    /// Asks a running attempt to end, once; its timer has no more to say.
-    pub(super) fn end_attempt(&mut self, id: TaskId, cause: Ending) -> bool {
-        let State::Running {
-            deadline, ending, ..
-        } = &mut self.table.open_mut(id).state
-        else {
-            unreachable!("only a running attempt can be asked to end");
-        };
-        if ending.is_some() {
-            return false;
-        }
-        *ending = Some(cause);
-        if let Some(deadline) = *deadline {
-            self.timers.remove(&(deadline, id));
-        }
-        true
+        self.index.transition(id, self.table.open_mut(id), next);
     }
 
     /// Brings a task to its final status. What depends on it is the caller's next step.
+    #[inline]
     pub(super) fn finish(&mut self, id: TaskId, status: Status, reason: Option<Reason>, now: Time) {
-        self.transition(id, State::Done(status));
-        let slot = self.table.open_mut(id);
-        let retries = slot.retries;
-        slot.spec = None;
+        let entry = self.table.open_mut(id);
+        self.index.transition(id, entry, State::Done(status));
+        let retries = entry.retries;
+        entry.spec = None;
         self.record(Event::Finished {
             task: id,
             at: now,
@@ -249,6 +115,7 @@ impl Batch {
     /// Tells the tasks that wait for a finished one: they become ready, or are cancelled with theirs.
     ///
     /// `root` is the task that failed first: this one, or the one it was cancelled for.
+    #[inline]
     pub(super) fn settle_dependents(
         &mut self,
         id: TaskId,
@@ -256,8 +123,7 @@ impl Batch {
         root: TaskId,
         now: Time,
     ) {
-        let chain = std::mem::take(&mut self.table.open_mut(id).dependents);
-        self.table.close(id);
+        let chain = self.table.close(id);
         if chain == 0 {
             return;
         }
@@ -271,10 +137,10 @@ impl Batch {
     }
 
     fn dependency_completed(&mut self, id: TaskId, now: Time) {
-        let Some(slot) = self.table.get_mut(id) else {
+        let Some(entry) = self.table.get_mut(id) else {
             return;
         };
-        if let State::Waiting { missing } = &mut slot.state {
+        if let State::Waiting { missing } = &mut entry.state {
             *missing -= 1;
             if *missing == 0 {
                 self.transition(id, State::ready(now));
@@ -288,20 +154,21 @@ impl Batch {
         let mut chains = vec![chain];
         while let Some(chain) = chains.pop() {
             for dependent in self.edges.take(chain) {
-                let Some(slot) = self.table.get_mut(dependent) else {
-                    continue;
+                let open = |id| {
+                    self.table
+                        .get(id)
+                        .is_some_and(|entry| !entry.state.is_over())
                 };
-                if slot.state.is_over() {
-                    continue;
+                if open(dependent) {
+                    self.finish(dependent, Status::Cancelled, Some(reason), now);
+                    chains.push(self.table.close(dependent));
                 }
-                chains.push(std::mem::take(&mut slot.dependents));
-                self.finish(dependent, Status::Cancelled, Some(reason), now);
-                self.table.close(dependent);
             }
         }
     }
 
-    /// Keeps an event for whoever takes them, and counts it.
+    /// Keeps an event until it is taken, and counts it.
+    #[inline(always)]
     pub(super) fn record(&mut self, event: Event) {
         self.stats.apply(&event);
         self.events.push(event);
@@ -321,10 +188,5 @@ impl Batch {
             return Awaited::default();
         }
         self.awaited.remove(&self.next_id()).unwrap_or_default()
-    }
-
-    /// The number of a function among those seen, for the estimates.
-    pub(super) fn kind(&mut self, function: &Arc<str>) -> u16 {
-        self.durations.kind(function)
     }
 }

@@ -1,9 +1,12 @@
 //! The batch itself: [`Batch`] and its parts.
 //!
-//! - `table`: where the tasks are kept, in chunks that are let go once all in them are finished
+//! - `table`: where the tasks are kept, in chunks that are dropped once all in them are finished
+//! - `slots`: the attempts that run
 //! - `ready`: the queues of tasks that could start
 //! - `edges`: who waits for whom
-//! - `machine`: the one place that writes a task's state
+//! - `index`: the one place that writes a task's state, and where tasks are found by it
+//! - `machine`: the batch, and the end of a task
+//! - `phase`: whether attempts start, and whether all tasks have their turn
 //! - `submit`: the way in
 //! - `operations`: the attempts: claim and report
 //! - `steering`: what changes the course: cancel, release, stop, pause, and the passing of time
@@ -12,11 +15,14 @@
 //! - `views`: what can be asked
 
 mod edges;
+mod index;
 mod machine;
 mod operations;
+mod phase;
 mod ready;
 mod reopen;
 mod restore;
+mod slots;
 mod steering;
 mod submit;
 mod table;

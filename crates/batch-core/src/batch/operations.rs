@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::machine::Batch;
+use super::phase::{Course, Flow};
+use super::slots::{Attempt, EndCause};
 use super::steering::CancelRequest;
-use super::table::{Ending, State};
+use super::table::{Entry, State};
 use crate::event::{Event, Then};
 use crate::ids::{RunId, TaskId};
 use crate::outcome::{Failure, Outcome, Output};
@@ -35,13 +37,13 @@ pub struct Claim {
     pub spec: Arc<TaskSpec>,
 }
 
-/// An attempt that is over.
+/// How an attempt ended.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(super) struct AttemptEnd {
     pub(super) token: ClaimToken,
     pub(super) outcome: Outcome,
     /// Why it was asked to end.
-    pub(super) ending: Option<Ending>,
+    pub(super) ending: Option<EndCause>,
     pub(super) took: Duration,
     pub(super) at: Time,
 }
@@ -69,34 +71,26 @@ where
 impl Batch {
     /// Gives out the next attempt, if a slot is free and a task fits its limits.
     pub fn claim(&mut self, now: Time) -> Option<Claim> {
-        if self.paused || self.stopping || !self.slots.has_room() {
+        if self.flow != Flow::Open || !self.index.slots.has_room() {
             return None;
         }
-        let id = self.ready.first(&self.table)?;
+        let id = self.index.ready.first()?;
         self.start_clock(now);
-        let slot = self.table.open_mut(id);
-        let State::Ready(ready) = slot.state else {
-            unreachable!("the queue holds ready tasks");
+        let entry = self.table.open_mut(id);
+        let State::Ready(ready) = entry.state else {
+            unreachable!("the queues are of ready tasks");
         };
-        slot.attempts += 1;
-        let attempt = slot.attempts;
-        let spec = Arc::clone(slot.spec.as_ref().expect("an unfinished task has its spec"));
+        entry.attempts += 1;
+        let attempt = entry.attempts;
+        let spec = Arc::clone(entry.spec());
         let deadline = spec.options.timeout.map(|timeout| now.after(timeout));
-        let number = self.slots.next();
-        self.transition(
-            id,
-            State::Running {
-                slot: number,
-                started: now,
-                deadline,
-                ending: None,
-            },
-        );
+        let slot = self.index.slots.take(Attempt::new(id, now, deadline));
+        self.index.transition(id, entry, State::Running { slot });
         self.record(Event::Started {
             task: id,
             at: now,
             attempt,
-            slot: number,
+            slot,
             waited: now.since(ready.since),
         });
         Some(Claim {
@@ -105,7 +99,7 @@ impl Batch {
                 attempt,
                 run: self.run,
             },
-            slot: number,
+            slot,
             spec,
         })
     }
@@ -133,12 +127,14 @@ impl Batch {
         policy: &mut impl RetryPolicy,
         now: Time,
     ) -> Result<(), StaleClaim> {
-        let (started, ending) = self.check(token)?;
-        let outcome = judge(outcome, ending, || self.timeout_of(token.task));
-        let took = now.since(started);
+        let (entry, attempt) = self.check(token)?;
+        let ending = attempt.ending;
+        let took = now.since(attempt.started);
+        let outcome = judge(outcome, ending, || {
+            entry.spec().options.timeout.unwrap_or_default()
+        });
         if !matches!(outcome, Outcome::Interrupted(_)) {
-            let kind = self.table.open_mut(token.task).kind;
-            self.durations.add(kind, took);
+            self.index.durations.add(entry.kind, took);
         }
         let (outcome, then) = match outcome {
             Outcome::Interrupted(output) => self.after_interruption(token.task, output),
@@ -148,14 +144,14 @@ impl Batch {
             }
             done => (done, Then::Final),
         };
-        let ended = Ended {
+        let end = AttemptEnd {
             token,
             outcome,
             ending,
             took,
             at: now,
         };
-        self.conclude(ended, then, now);
+        self.conclude(end, then, now);
         Ok(())
     }
 
@@ -166,9 +162,9 @@ impl Batch {
     /// # Errors
     /// [`StaleClaim`] when the attempt is not running in this run; nothing is changed then.
     pub fn postpone(&mut self, token: ClaimToken, now: Time) -> Result<(), StaleClaim> {
-        let (_, ending) = self.check(token)?;
+        let ending = self.check(token)?.1.ending;
         self.take_back(token, now);
-        if let Some(Ending::Cancelled(why)) = ending {
+        if let Some(EndCause::Cancelled(why)) = ending {
             let reason = Reason::Cancelled(why);
             self.finish(token.task, Status::Cancelled, Some(reason), now);
             self.settle_dependents(token.task, Status::Cancelled, token.task, now);
@@ -188,22 +184,15 @@ impl Batch {
         });
     }
 
-    fn check(&self, token: ClaimToken) -> Result<(Time, Option<Ending>), StaleClaim> {
-        let stale = StaleClaim(token);
-        let slot = self.table.get(token.task).ok_or(stale)?;
-        match slot.state {
-            State::Running {
-                started, ending, ..
-            } if slot.attempts == token.attempt && self.run == token.run => Ok((started, ending)),
-            _ => Err(stale),
+    /// The entry and the attempt of a claim that is out.
+    fn check(&self, token: ClaimToken) -> Result<(&Entry, &Attempt), StaleClaim> {
+        let entry = self.table.get(token.task).ok_or(StaleClaim(token))?;
+        match entry.state {
+            State::Running { slot } if entry.attempts == token.attempt && self.run == token.run => {
+                Ok((entry, self.index.slots.get(slot)))
+            }
+            _ => Err(StaleClaim(token)),
         }
-    }
-
-    fn timeout_of(&self, id: TaskId) -> Duration {
-        self.table
-            .get(id)
-            .and_then(|slot| slot.spec.as_ref()?.options.timeout)
-            .unwrap_or_default()
     }
 
     fn after_failure(
@@ -213,15 +202,15 @@ impl Batch {
         policy: &mut impl RetryPolicy,
         now: Time,
     ) -> Then {
-        let slot = self.table.open_mut(id);
-        let spec = slot.spec.as_ref().expect("a running task has its spec");
-        let retry = slot.retries + 1;
+        let entry = self.table.open_mut(id);
+        let spec = entry.spec();
+        let retry = entry.retries + 1;
         if retry > spec.options.max_retries {
             return Then::Final;
         }
         match policy.delay(spec, failure, retry) {
             Some(delay) => {
-                slot.retries = retry;
+                entry.retries = retry;
                 Then::RetryAt(now.after(delay))
             }
             None => Then::Final,
@@ -234,35 +223,34 @@ impl Batch {
         id: TaskId,
         output: Option<Arc<Output>>,
     ) -> (Outcome, Then) {
-        let spec = self.table.get(id).and_then(|slot| slot.spec.as_ref());
-        match spec.map(|spec| spec.options.on_interrupt) {
-            Some(OnInterrupt::Hold) => (Outcome::Interrupted(output), Then::Held),
-            Some(OnInterrupt::Fail) => {
+        match self.table.open(id).spec().options.on_interrupt {
+            OnInterrupt::Hold => (Outcome::Interrupted(output), Then::Held),
+            OnInterrupt::Fail => {
                 let message = "interrupted: it was cut off while it ran, and is not to run again \
                                (on_interrupt: fail)";
                 let mut failure = Failure::new(FailureKind::Interrupted, message).permanent();
                 failure.output = output;
                 (Outcome::Failed(Arc::new(failure)), Then::Final)
             }
-            Some(OnInterrupt::Rerun) | None => (Outcome::Interrupted(output), Then::Requeued),
+            OnInterrupt::Rerun => (Outcome::Interrupted(output), Then::Requeued),
         }
     }
 
     /// Writes down the end of an attempt and brings its task where it goes next.
-    pub(super) fn conclude(&mut self, ended: Ended, then: Then, now: Time) {
-        let Ended {
+    pub(super) fn conclude(&mut self, end: AttemptEnd, then: Then, now: Time) {
+        let AttemptEnd {
             token,
             outcome,
             ending,
             took,
             at,
-        } = ended;
+        } = end;
         let (status, reason) = match &outcome {
             Outcome::Completed(_) => (Status::Completed, None),
             Outcome::Failed(failure) => (Status::Failed, Some(Reason::Failed(failure.kind))),
             Outcome::Cancelled(_) | Outcome::Interrupted(_) => {
                 let why = match ending {
-                    Some(Ending::Cancelled(why)) => why,
+                    Some(EndCause::Cancelled(why)) => why,
                     _ => CancelReason::User,
                 };
                 (Status::Cancelled, Some(Reason::Cancelled(why)))
@@ -285,7 +273,7 @@ impl Batch {
                 self.finish(id, status, reason, now);
                 self.settle_dependents(id, status, id, now);
                 if status == Status::Failed && self.settings.fail_fast {
-                    self.is_over = true;
+                    self.course = Course::Over;
                     self.cancel_all(now);
                 }
             }
@@ -308,12 +296,16 @@ impl Batch {
 }
 
 /// What an attempt counts as, given why it was asked to end. What completed has completed.
-fn judge(outcome: Outcome, ending: Option<Ending>, timeout: impl FnOnce() -> Duration) -> Outcome {
+fn judge(
+    outcome: Outcome,
+    ending: Option<EndCause>,
+    timeout: impl FnOnce() -> Duration,
+) -> Outcome {
     match (ending, outcome) {
         (_, done @ Outcome::Completed(_)) => done,
-        (Some(Ending::Timeout), other) => timed_out(timeout(), other.output().cloned()),
-        (Some(Ending::Cancelled(_)), other) => Outcome::Cancelled(other.output().cloned()),
-        (Some(Ending::Shutdown), other) => Outcome::Interrupted(other.output().cloned()),
+        (Some(EndCause::Timeout), other) => timed_out(timeout(), other.output().cloned()),
+        (Some(EndCause::Cancelled(_)), other) => Outcome::Cancelled(other.output().cloned()),
+        (Some(EndCause::Shutdown), other) => Outcome::Interrupted(other.output().cloned()),
         (None, Outcome::Cancelled(output)) => Outcome::Interrupted(output),
         (None, other) => other,
     }

@@ -1,24 +1,27 @@
 //! The queues of tasks that could start: [`ReadyQueues`].
 //!
 //! Each limit has its own set of queues, so a claim looks at the heads of few queues and never walks past
-//! tasks that do not fit. The queues are linked through the slots: a task leaves from the middle in
-//! constant time, and a queue costs no memory of its own.
+//! tasks that do not fit. A task knows its position in its queue, so it leaves from the middle in constant
+//! time: its place stays, empty, until it comes to the head.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU32;
 
-use super::table::{Ready, State, Table};
+use super::table::Lane;
 use crate::ids::TaskId;
-use crate::status::Priority;
 
 /// The number of queues of a limit: four priorities, each with retries ahead of first tries.
 const QUEUES: usize = 8;
+
+/// The most places that an empty queue keeps memory for.
+const KEPT: usize = 1024;
 
 #[derive(Debug)]
 pub(super) struct ReadyQueues {
     groups: Vec<Group>,
     names: BTreeMap<String, u16>,
-    next_seq: u64,
+    /// The number of the next task that becomes ready.
+    next: u32,
 }
 
 #[derive(Debug)]
@@ -28,21 +31,65 @@ struct Group {
     queues: [Queue; QUEUES],
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+/// Tasks in the order in which they became ready; the first place is never empty.
+#[derive(Debug, Default)]
 struct Queue {
-    head: Option<TaskId>,
-    tail: Option<TaskId>,
+    places: VecDeque<Place>,
+    /// The position of the first place. Positions wrap around, which is no harm: there are fewer than 2^32
+    /// tasks.
+    first: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// Nobody, when the task has left from the middle.
+    task: Option<TaskId>,
+    /// Orders the heads of the queues of different limits: the order in which tasks became ready.
+    number: u32,
+}
+
+impl Queue {
+    fn push(&mut self, task: TaskId, number: u32) -> u32 {
+        let position = self.first.wrapping_add(self.places.len() as u32);
+        self.places.push_back(Place {
+            task: Some(task),
+            number,
+        });
+        position
+    }
+
+    #[inline]
+    fn remove(&mut self, position: u32) {
+        if position == self.first {
+            self.places.pop_front();
+            self.first = self.first.wrapping_add(1);
+        } else {
+            self.places[position.wrapping_sub(self.first) as usize].task = None;
+        }
+        while let Some(Place { task: None, .. }) = self.places.front() {
+            self.places.pop_front();
+            self.first = self.first.wrapping_add(1);
+        }
+        if self.places.is_empty() && self.places.capacity() > KEPT {
+            self.places = VecDeque::new();
+        }
+    }
+
+    fn head(&self) -> Option<(TaskId, u32)> {
+        let place = self.places.front()?;
+        Some((place.task?, place.number))
+    }
 }
 
 impl ReadyQueues {
     pub(super) fn new(limits: &BTreeMap<String, NonZeroU32>) -> Self {
         let unlimited = Group::new(u32::MAX);
         let limited = limits.values().map(|limit| Group::new(limit.get()));
-        let names = limits.keys().cloned().zip(1..).collect();
+        let numbers = (1..).map(|number: usize| number.min(Lane::GROUPS - 1) as u16);
         Self {
             groups: std::iter::once(unlimited).chain(limited).collect(),
-            names,
-            next_seq: 0,
+            names: limits.keys().cloned().zip(numbers).collect(),
+            next: 0,
         }
     }
 
@@ -53,98 +100,75 @@ impl ReadyQueues {
             .unwrap_or_default()
     }
 
-    /// Puts a task at the end of its queue. Its slot must not be ready yet.
-    pub(super) fn push(&mut self, table: &mut Table, id: TaskId, ready: Ready) {
-        let slot = table.open_mut(id);
-        let again = ready.again || slot.attempts > 0;
-        let queue = &mut self.groups[slot.group as usize].queues[place(slot.priority, again)];
-        let prev = queue.tail.replace(id);
-        slot.state = State::Ready(Ready {
-            since: ready.since,
-            seq: self.next_seq,
-            prev,
-            next: None,
-            again,
-        });
-        self.next_seq += 1;
-        match prev {
-            Some(prev) => links(table, prev).next = Some(id),
-            None => queue.head = Some(id),
-        }
+    /// Puts a task at the end of its queue; returns its position there.
+    pub(super) fn push(&mut self, lane: Lane, again: bool, task: TaskId) -> u32 {
+        let number = self.next;
+        self.next = number.wrapping_add(1);
+        self.queue(lane, again).push(task, number)
     }
 
-    /// Takes a ready task out of its queue, wherever it stands.
-    pub(super) fn remove(&mut self, table: &mut Table, id: TaskId) {
-        let slot = table.open_mut(id);
-        let State::Ready(Ready {
-            prev, next, again, ..
-        }) = slot.state
-        else {
-            unreachable!("only a ready task is in a queue");
-        };
-        let queue = &mut self.groups[slot.group as usize].queues[place(slot.priority, again)];
-        match prev {
-            Some(prev) => links(table, prev).next = next,
-            None => queue.head = next,
-        }
-        match next {
-            Some(next) => links(table, next).prev = prev,
-            None => queue.tail = prev,
-        }
+    /// Takes a ready task out of its queue, wherever it is.
+    pub(super) fn remove(&mut self, lane: Lane, again: bool, position: u32) {
+        self.queue(lane, again).remove(position);
+    }
+
+    fn queue(&mut self, lane: Lane, again: bool) -> &mut Queue {
+        let place = lane.priority().rank() * 2 + usize::from(!again);
+        &mut self.groups[lane.group()].queues[place]
     }
 
     /// The task to start next: the most urgent; retries first; then the one ready for longest; of those
     /// whose limit has room.
-    pub(super) fn first(&self, table: &Table) -> Option<TaskId> {
+    pub(super) fn first(&self) -> Option<TaskId> {
         if let [group] = self.groups.as_slice() {
-            return group.queues.iter().find_map(|queue| queue.head);
-        }
-        (0..QUEUES).find_map(|place| {
-            self.groups
+            return group
+                .queues
                 .iter()
-                .filter(|group| group.running < group.limit)
-                .filter_map(|group| group.queues[place].head)
-                .min_by_key(|id| seq(table, *id))
+                .find_map(Queue::head)
+                .map(|(task, _)| task);
+        }
+        let with_room = |group: &&Group| group.running < group.limit;
+        (0..QUEUES).find_map(|place| {
+            let groups = self.groups.iter().filter(with_room);
+            let heads = groups.filter_map(|group| group.queues[place].head());
+            // By age, as the numbers wrap around.
+            let oldest = heads.max_by_key(|(_, number)| self.next.wrapping_sub(*number));
+            oldest.map(|(task, _)| task)
         })
     }
 
-    pub(super) fn started(&mut self, group: u16) {
-        self.groups[group as usize].running += 1;
+    pub(super) fn started(&mut self, lane: Lane) {
+        self.groups[lane.group()].running += 1;
     }
 
-    pub(super) fn ended(&mut self, group: u16) {
-        self.groups[group as usize].running -= 1;
+    pub(super) fn ended(&mut self, lane: Lane) {
+        self.groups[lane.group()].running -= 1;
     }
 
     /// Whether no task is ready.
     pub(super) fn is_empty(&self) -> bool {
-        let queues = self.groups.iter().flat_map(|group| &group.queues);
-        queues.into_iter().all(|queue| queue.head.is_none())
+        let mut queues = self.groups.iter().flat_map(|group| &group.queues);
+        queues.all(|queue| queue.head().is_none())
     }
 
-    /// All ready tasks in the order in which they would start if no limit held them.
-    pub(super) fn in_order(&self, table: &Table) -> Vec<TaskId> {
+    /// All ready tasks in the order in which they would start if there were no limits.
+    pub(super) fn in_order(&self) -> Vec<TaskId> {
         let mut order = Vec::new();
         for place in 0..QUEUES {
-            let from = order.len();
-            for group in &self.groups {
-                let mut next = group.queues[place].head;
-                while let Some(id) = next {
-                    order.push(id);
-                    next = match table.get(id).map(|slot| slot.state) {
-                        Some(State::Ready(ready)) => ready.next,
-                        _ => None,
-                    };
-                }
-            }
-            order[from..].sort_by_key(|id| seq(table, *id));
+            let queues = self.groups.iter().map(|group| &group.queues[place]);
+            let places = queues.flat_map(|queue| &queue.places);
+            let mut here: Vec<(u32, TaskId)> = places
+                .filter_map(|place| Some((self.next.wrapping_sub(place.number), place.task?)))
+                .collect();
+            here.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+            order.extend(here.into_iter().map(|(_, task)| task));
         }
         order
     }
 
     /// How many tasks of a group may run at once.
-    pub(super) fn limit(&self, group: u16) -> u32 {
-        self.groups[group as usize].limit
+    pub(super) fn limit(&self, group: usize) -> u32 {
+        self.groups[group].limit
     }
 
     pub(super) fn groups(&self) -> usize {
@@ -157,25 +181,7 @@ impl Group {
         Self {
             limit,
             running: 0,
-            queues: [Queue::default(); QUEUES],
+            queues: Default::default(),
         }
-    }
-}
-
-fn place(priority: Priority, again: bool) -> usize {
-    priority.rank() * 2 + usize::from(!again)
-}
-
-fn links(table: &mut Table, id: TaskId) -> &mut Ready {
-    match &mut table.open_mut(id).state {
-        State::Ready(ready) => ready,
-        _ => unreachable!("a neighbour in a queue is ready"),
-    }
-}
-
-fn seq(table: &Table, id: TaskId) -> u64 {
-    match table.get(id).map(|slot| slot.state) {
-        Some(State::Ready(ready)) => ready.seq,
-        _ => unreachable!("the head of a queue is ready"),
     }
 }

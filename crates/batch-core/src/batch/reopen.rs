@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::machine::Batch;
-use super::table::State;
+use super::phase::Course;
+use super::table::{Lane, State};
 use crate::event::Event;
 use crate::ids::TaskId;
 use crate::spec::TaskSpec;
@@ -51,7 +52,9 @@ impl Batch {
     /// When a task does not exist, is not finished, or was given twice; nothing is changed then.
     pub fn reopen(&mut self, tasks: Vec<Reopen>, now: Time) -> Result<(), ReopenError> {
         let cancelled = self.check_reopen(&tasks)?;
-        self.is_over = false;
+        if self.course == Course::Over {
+            self.course = Course::CutShort;
+        }
         self.forget_edges_to(&cancelled);
         // Their states come first: which of them wait for which is only then known.
         for task in &tasks {
@@ -93,9 +96,9 @@ impl Batch {
         let keep = |to: TaskId| !cancelled.contains(&to);
         let open: Vec<TaskId> = self.table.open_ids().collect();
         for id in open {
-            let slot = self.table.open_mut(id);
-            if slot.dependents != 0 {
-                slot.dependents = self.edges.retain(slot.dependents, keep);
+            let entry = self.table.open_mut(id);
+            if entry.dependents != 0 {
+                entry.dependents = self.edges.retain(entry.dependents, keep);
             }
         }
         for awaited in self.awaited.values_mut() {
@@ -106,20 +109,16 @@ impl Batch {
     fn open_again(&mut self, task: &Reopen, now: Time) {
         let (id, spec) = (task.task, &task.spec);
         let from = self.table.final_status(id);
-        let kind = self.kind(&spec.function);
-        let group = self.ready.group(spec.options.limit.as_deref());
+        let kind = self.index.durations.kind(&spec.function);
+        let group = self.index.ready.group(spec.options.limit.as_deref());
         self.table.reopen(id);
-        let slot = self.table.open_mut(id);
-        // Where all was cancelled at once, those that waited for it are still listed.
-        let stale = std::mem::take(&mut slot.dependents);
-        slot.spec = Some(Arc::clone(spec));
-        slot.kind = kind;
-        slot.group = group;
-        slot.priority = spec.options.priority;
+        let entry = self.table.open_mut(id);
+        entry.spec = Some(Arc::clone(spec));
+        entry.kind = kind;
+        entry.lane = Lane::new(group, spec.options.priority);
         // A late report of an attempt of this run must not fit one that begins now.
-        slot.attempts = slot.attempts.max(task.attempts);
-        slot.retries = 0;
-        self.edges.take(stale);
+        entry.attempts = entry.attempts.max(task.attempts);
+        entry.retries = 0;
         self.transition(id, State::Waiting { missing: 0 });
         if let Some(name) = &spec.id {
             self.ids.insert(name.clone(), id);

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::machine::Batch;
-use super::operations::{ClaimToken, Ended};
-use super::table::{Slot, State};
+use super::operations::{AttemptEnd, ClaimToken};
+use super::phase::Course;
+use super::slots::Attempt;
+use super::table::{Entry, State};
 use crate::event::{Event, Then};
 use crate::ids::TaskId;
 use crate::outcome::{Failure, Outcome};
@@ -93,9 +95,9 @@ impl Batch {
     /// When the batch would hold 2^32 tasks or more.
     pub fn restore(&mut self, past: Past, now: Time) -> TaskId {
         let id = self.add(past.spec, past.created_at);
-        let slot = self.table.open_mut(id);
-        slot.attempts = past.attempts;
-        slot.retries = past.retries;
+        let entry = self.table.open_mut(id);
+        entry.attempts = past.attempts;
+        entry.retries = past.retries;
         self.put_priority(id, past.priority, past.created_at);
         match past.state {
             PastState::Queued => self.place(id, past.after.into_iter(), now),
@@ -115,7 +117,7 @@ impl Batch {
                 self.transition(id, State::next(now));
             }
         }
-        if self.is_over && self.table.final_status(id).is_none() {
+        if self.course == Course::Over && self.table.final_status(id).is_none() {
             self.cancel_late(id, now);
         }
         id
@@ -123,9 +125,10 @@ impl Batch {
 
     /// Gives a task that is in no queue yet a priority other than its spec's, and says so.
     pub(super) fn put_priority(&mut self, id: TaskId, priority: Priority, at: Time) {
-        let slot = self.table.open_mut(id);
-        if slot.priority != priority {
-            slot.priority = priority;
+        let entry = self.table.open_mut(id);
+        let lane = entry.lane.with_priority(priority);
+        if entry.lane != lane {
+            self.index.change_lane(id, entry, lane);
             self.record(Event::PriorityChanged {
                 task: id,
                 at,
@@ -142,40 +145,32 @@ impl Batch {
         } else {
             self.after_interruption(id, None)
         };
-        let ended = Ended {
+        let end = AttemptEnd {
             token,
             outcome,
             ending: None,
             took: at.since(started),
             at,
         };
-        self.conclude(ended, then, now);
+        self.conclude(end, then, now);
     }
 
     /// Lets the last attempt of an earlier run begin once more.
     fn begin_again(&mut self, id: TaskId, started: Time) -> ClaimToken {
-        let slot = self.table.open_mut(id);
-        slot.attempts = slot.attempts.max(1);
+        let entry = self.table.open_mut(id);
+        entry.attempts = entry.attempts.max(1);
         let token = ClaimToken {
             task: id,
-            attempt: slot.attempts,
+            attempt: entry.attempts,
             run: self.run,
         };
-        let number = self.slots.next();
-        self.transition(
-            id,
-            State::Running {
-                slot: number,
-                started,
-                deadline: None,
-                ending: None,
-            },
-        );
+        let slot = self.index.slots.take(Attempt::new(id, started, None));
+        self.transition(id, State::Running { slot });
         self.record_past_start(Event::Started {
             task: id,
             at: started,
             attempt: token.attempt,
-            slot: number,
+            slot,
             waited: Duration::ZERO,
         });
         token
@@ -203,9 +198,9 @@ impl Batch {
 
     fn add_over(&mut self, state: State, counts_as: Status) -> TaskId {
         let awaited = self.take_awaited();
-        let id = self.table.push(Slot {
+        let id = self.table.push(Entry {
             dependents: awaited.chain,
-            ..Slot::over(state)
+            ..Entry::over(state)
         });
         self.settle_dependents(id, counts_as, id, awaited.since);
         id

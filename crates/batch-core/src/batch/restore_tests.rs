@@ -147,8 +147,8 @@ fn what_was_running_is_queued_again_and_all_of_it_is_told() {
     assert_eq!(again.token.attempt, 3);
     // Neither its first start nor the time without an executor count.
     assert_eq!(batch.stats().first_started, Some(at(101)));
-    assert_eq!(batch.stats().waits.sum(), Duration::from_secs(1));
-    assert_eq!(batch.stats().waits.count(), 1);
+    assert_eq!(batch.stats().waits.sum, Duration::from_secs(1));
+    assert_eq!(batch.stats().waits.count, 1);
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use super::machine::Batch;
 use super::operations::ClaimToken;
-use super::table::{Ending, State};
+use super::phase::Course;
+use super::slots::EndCause;
+use super::table::State;
 use crate::event::Event;
 use crate::ids::TaskId;
 use crate::status::{CancelReason, Priority, Reason, Status};
@@ -70,8 +72,9 @@ impl Batch {
     /// # Errors
     /// When there is no such task, or it is finished.
     pub fn cancel(&mut self, id: TaskId, now: Time) -> Result<(), CancelError> {
-        if matches!(self.open_state(id)?, State::Running { .. }) {
-            self.request_end(id, Ending::Cancelled(CancelReason::User), Urgency::End);
+        if let State::Running { slot } = self.open_state(id)? {
+            let cause = EndCause::Cancelled(CancelReason::User);
+            self.request_end(slot, cause, Urgency::End);
         } else {
             let reason = Reason::Cancelled(CancelReason::User);
             self.finish(id, Status::Cancelled, Some(reason), now);
@@ -99,7 +102,7 @@ impl Batch {
         if let Some(status) = self.table.final_status(id) {
             return Err(CancelError::Finished(id, status));
         }
-        match self.table.get(id).map(|slot| slot.state) {
+        match self.table.get(id).map(|entry| entry.state) {
             None | Some(State::Removed) => Err(CancelError::Unknown(id)),
             Some(state) => Ok(state),
         }
@@ -107,24 +110,27 @@ impl Batch {
 
     /// Ends the batch for good: queued tasks are cancelled, running ones asked to end, as *batch stopped*.
     pub fn cancel_all(&mut self, now: Time) {
-        self.stopped_early = true;
+        if self.course == Course::Full {
+            self.course = Course::CutShort;
+        }
         let reason = CancelReason::BatchStopped;
         let open: Vec<TaskId> = self.table.open_ids().collect();
         for id in open {
-            if matches!(self.table.open_mut(id).state, State::Running { .. }) {
-                self.request_end(id, Ending::Cancelled(reason), Urgency::End);
+            if let State::Running { slot } = self.table.open(id).state {
+                self.request_end(slot, EndCause::Cancelled(reason), Urgency::End);
             } else {
                 self.finish(id, Status::Cancelled, Some(Reason::Cancelled(reason)), now);
                 // Its dependents are unfinished too and have their own turn in this loop.
-                self.table.close(id);
+                let chain = self.table.close(id);
+                self.edges.take(chain);
             }
         }
     }
 
     /// Stops the batch: nothing more starts, what is queued stays queued.
     pub fn stop(&mut self, mode: StopMode, now: Time) {
-        if !self.stopping {
-            self.stopping = true;
+        if !self.flow.is_stopping() {
+            self.flow = self.flow.stopped();
             self.record(Event::Stopping { at: now });
         }
         let urgency = match mode {
@@ -132,32 +138,21 @@ impl Batch {
             StopMode::End => Urgency::End,
             StopMode::Kill => Urgency::Kill,
         };
-        for id in self.running_ids() {
-            self.request_end(id, Ending::Shutdown, urgency);
+        for (_, slot) in self.index.slots.taken() {
+            self.request_end(slot, EndCause::Shutdown, urgency);
         }
     }
 
-    /// The running tasks, in the order of their ids.
-    pub(super) fn running_ids(&self) -> Vec<TaskId> {
-        let mut running: Vec<TaskId> = self.slots.holders().collect();
-        running.sort_unstable();
-        running
-    }
-
-    fn request_end(&mut self, id: TaskId, cause: Ending, urgency: Urgency) {
-        let first = self.end_attempt(id, cause);
-        let slot = self.table.open_mut(id);
-        let State::Running { slot: number, .. } = slot.state else {
-            unreachable!("only a running attempt can be asked to end");
-        };
-        if first || urgency == Urgency::Kill {
+    fn request_end(&mut self, slot: u32, cause: EndCause, urgency: Urgency) {
+        let task = self.index.slots.get(slot).task;
+        if self.index.end_attempt(slot, cause) || urgency == Urgency::Kill {
             self.cancel_requests.push(CancelRequest {
                 token: ClaimToken {
-                    task: id,
-                    attempt: slot.attempts,
+                    task,
+                    attempt: self.table.open(task).attempts,
                     run: self.run,
                 },
-                slot: number,
+                slot,
                 urgency,
             });
         }
@@ -165,24 +160,24 @@ impl Batch {
 
     /// Starts no further attempts until [`resume`](Self::resume); running ones go on.
     pub fn pause(&mut self, now: Time) {
-        if !self.paused {
-            self.paused = true;
+        if !self.flow.is_paused() {
+            self.flow = self.flow.with_paused(true);
             self.record(Event::Paused { at: now });
         }
     }
 
     /// Starts attempts again.
     pub fn resume(&mut self, now: Time) {
-        if self.paused {
-            self.paused = false;
+        if self.flow.is_paused() {
+            self.flow = self.flow.with_paused(false);
             self.record(Event::Resumed { at: now });
         }
     }
 
     /// Changes how many tasks run at once. Running ones above the new number go on to their end.
     pub fn set_concurrency(&mut self, slots: std::num::NonZeroU32, now: Time) {
-        if self.slots.limit != slots.get() {
-            self.slots.limit = slots.get();
+        if self.index.slots.limit != slots.get() {
+            self.index.slots.limit = slots.get();
             self.record(Event::ConcurrencyChanged {
                 at: now,
                 slots: slots.get(),
@@ -200,15 +195,12 @@ impl Batch {
         priority: Priority,
         now: Time,
     ) -> Result<(), CancelError> {
-        match self.open_state(id)? {
-            State::Running { .. } => return Err(CancelError::Running(id)),
-            State::Ready(ready) => {
-                self.ready.remove(&mut self.table, id);
-                self.table.open_mut(id).priority = priority;
-                self.ready.push(&mut self.table, id, ready);
-            }
-            _ => self.table.open_mut(id).priority = priority,
+        if let State::Running { .. } = self.open_state(id)? {
+            return Err(CancelError::Running(id));
         }
+        let entry = self.table.open_mut(id);
+        let lane = entry.lane.with_priority(priority);
+        self.index.change_lane(id, entry, lane);
         self.record(Event::PriorityChanged {
             task: id,
             at: now,
@@ -219,10 +211,10 @@ impl Batch {
 
     /// The earliest time at which [`handle_timers`](Self::handle_timers) has something to do.
     pub fn next_wakeup(&self) -> Option<Time> {
-        let timer = self.timers.first().map(|(at, _)| *at);
+        let timer = self.index.timers.first().map(|(at, _)| *at);
         let deadline = self
             .deadline
-            .filter(|_| !self.stopped_early && self.open > 0);
+            .filter(|_| self.course == Course::Full && self.index.open > 0);
         match (timer, deadline) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -232,17 +224,20 @@ impl Batch {
     /// Does what is due: delayed tasks become ready, attempts past their deadline are asked to end, and a
     /// batch past its own is ended for good.
     pub fn handle_timers(&mut self, now: Time) {
-        if !self.stopped_early && self.deadline.is_some_and(|deadline| deadline <= now) {
-            self.is_over = true;
+        let is_due = self.deadline.is_some_and(|deadline| deadline <= now);
+        if is_due && self.course == Course::Full {
+            self.course = Course::Over;
             self.cancel_all(now);
         }
-        while let Some(&(at, id)) = self.timers.first() {
+        while let Some(&(at, id)) = self.index.timers.first() {
             if at > now {
                 break;
             }
-            match self.table.open_mut(id).state {
+            match self.table.open(id).state {
                 State::Delayed { .. } => self.transition(id, State::ready(at)),
-                State::Running { .. } => self.request_end(id, Ending::Timeout, Urgency::End),
+                State::Running { slot } => {
+                    self.request_end(slot, EndCause::Timeout, Urgency::End);
+                }
                 _ => unreachable!("only delayed and running tasks have timers"),
             }
         }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::machine::Batch;
-use super::table::{Slot, State};
+use super::phase::Course;
+use super::table::{Entry, Lane, State};
 use crate::event::Event;
 use crate::ids::TaskId;
 use crate::plan::Plan;
@@ -41,19 +42,18 @@ impl Batch {
     }
 
     pub(super) fn add(&mut self, spec: Arc<TaskSpec>, now: Time) -> TaskId {
-        let slot = Slot {
+        let group = self.index.ready.group(spec.options.limit.as_deref());
+        let entry = Entry {
             state: State::Waiting { missing: 0 },
             attempts: 0,
             retries: 0,
             dependents: self.take_awaited().chain,
-            group: self.ready.group(spec.options.limit.as_deref()),
-            kind: self.kind(&spec.function),
-            priority: spec.options.priority,
+            kind: self.index.durations.kind(&spec.function),
+            lane: Lane::new(group, spec.options.priority),
             spec: Some(Arc::clone(&spec)),
         };
-        self.durations.entered(slot.kind);
-        let id = self.table.push(slot);
-        self.open += 1;
+        self.index.entered(&entry);
+        let id = self.table.push(entry);
         if let Some(name) = &spec.id {
             self.ids.insert(name.clone(), id);
         }
@@ -67,7 +67,7 @@ impl Batch {
 
     /// Brings a new task where it belongs: into the queue, behind its dependencies, or to its end.
     pub(super) fn place(&mut self, id: TaskId, after: impl Iterator<Item = TaskId>, now: Time) {
-        if self.is_over {
+        if self.course == Course::Over {
             return self.cancel_late(id, now);
         }
         let mut missing = 0;
@@ -90,8 +90,8 @@ impl Batch {
     fn wait_for(&mut self, id: TaskId, dependency: TaskId, now: Time) -> bool {
         let next = self.table.len();
         let chain = match self.table.get_mut(dependency) {
-            Some(slot) if matches!(slot.state, State::Removed) => return false,
-            Some(slot) => &mut slot.dependents,
+            Some(entry) if matches!(entry.state, State::Removed) => return false,
+            Some(entry) => &mut entry.dependents,
             None if dependency.index() < next => return false,
             None => {
                 let awaited = self.awaited.entry(dependency).or_default();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::machine::Batch;
+use super::phase::{Course, Flow};
 use super::table::State;
 use crate::ids::TaskId;
 use crate::settings::BatchSettings;
@@ -67,19 +68,25 @@ impl Batch {
 
     /// An unfinished task; `None` when it is finished or does not exist.
     pub fn task(&self, id: TaskId) -> Option<TaskView> {
-        let slot = self.table.get(id)?;
-        let (status, reason, started) = match slot.state {
+        let entry = self.table.get(id)?;
+        let (status, reason, started) = match entry.state {
             State::Waiting { missing } => (
                 Status::Queued,
                 Some(QueuedReason::WaitingForDependencies { missing }),
                 None,
             ),
-            State::Ready(_) if self.paused => (Status::Queued, Some(QueuedReason::Paused), None),
+            State::Ready(_) if self.flow.is_paused() => {
+                (Status::Queued, Some(QueuedReason::Paused), None)
+            }
             State::Ready(_) => (Status::Queued, Some(QueuedReason::Ready), None),
             State::Delayed { until } => {
                 (Status::Queued, Some(QueuedReason::Delayed { until }), None)
             }
-            State::Running { started, .. } => (Status::Running, None, Some(started)),
+            State::Running { slot } => (
+                Status::Running,
+                None,
+                Some(self.index.slots.get(slot).started),
+            ),
             State::Held => (Status::Queued, Some(QueuedReason::Held), None),
             State::Done(_) | State::Removed => return None,
         };
@@ -87,10 +94,10 @@ impl Batch {
             task: id,
             status,
             reason,
-            priority: slot.priority,
-            attempts: slot.attempts,
+            priority: entry.lane.priority(),
+            attempts: entry.attempts,
             started,
-            spec: Arc::clone(slot.spec.as_ref()?),
+            spec: Arc::clone(entry.spec.as_ref()?),
         })
     }
 
@@ -102,9 +109,11 @@ impl Batch {
     /// The running tasks, the longest running first; at most so many.
     pub fn longest_running(&self, most: usize) -> Vec<TaskView> {
         let mut running: Vec<TaskView> = self
-            .running_ids()
+            .index
+            .slots
+            .taken()
             .into_iter()
-            .filter_map(|id| self.task(id))
+            .filter_map(|(id, _)| self.task(id))
             .collect();
         running.sort_by_key(|view| view.started);
         running.truncate(most);
@@ -123,49 +132,50 @@ impl Batch {
 
     /// How many tasks are neither completed nor failed nor cancelled.
     pub fn open(&self) -> usize {
-        self.open
+        self.index.open
     }
 
     /// How many tasks run.
     pub fn running(&self) -> u32 {
-        self.slots.running
+        self.index.slots.running()
     }
 
     /// How many tasks may run at once.
     pub fn concurrency(&self) -> u32 {
-        self.slots.limit
+        self.index.slots.limit
     }
 
     /// Whether it is paused.
     pub fn is_paused(&self) -> bool {
-        self.paused
+        self.flow.is_paused()
     }
 
     /// Whether it was told to stop.
     pub fn is_stopping(&self) -> bool {
-        self.stopping
+        self.flow.is_stopping()
     }
 
     /// Whether its time was up, or a failure ended it, before all tasks had their turn.
     pub fn was_cut_short(&self) -> bool {
-        self.stopped_early
+        self.course != Course::Full
     }
 
     /// Whether a task would start if there were a slot for it.
     pub fn has_ready(&self) -> bool {
-        !self.paused && !self.stopping && !self.ready.is_empty()
+        self.flow == Flow::Open && !self.index.ready.is_empty()
     }
 
     /// Whether nothing runs and nothing will start by itself: all tasks are finished, or it was stopped, or
     /// all that is left are held tasks and those that wait for them.
     pub fn is_settled(&self) -> bool {
-        self.slots.running == 0 && (self.open == 0 || self.stopping || self.only_held_are_left())
+        self.running() == 0
+            && (self.index.open == 0 || self.is_stopping() || self.only_held_are_left())
     }
 
     /// What is neither ready nor has a timer waits for another task; with nothing running, in the end for a
     /// held one.
     fn only_held_are_left(&self) -> bool {
-        self.held > 0 && self.timers.is_empty() && self.ready.is_empty()
+        self.index.held > 0 && self.index.timers.is_empty() && self.index.ready.is_empty()
     }
 
     /// How long the batch will still take, if nothing is added.
@@ -175,43 +185,39 @@ impl Batch {
     /// `None` while that would be guessing: before a first wave of tasks has ended, while paused or
     /// stopping.
     pub fn remaining(&self, now: Time) -> Option<Remaining> {
-        if self.open == 0 {
+        if self.index.open == 0 {
             return Some(Remaining::around(0.0, 0.0));
         }
-        let wave =
-            u64::from(self.slots.limit).min((self.open as u64 + self.stats.ended()).div_ceil(4));
-        if self.durations.samples() < wave.max(1) || self.paused || self.stopping {
+        let wave = u64::from(self.index.slots.limit)
+            .min((self.index.open as u64 + self.stats.ended()).div_ceil(4));
+        if self.index.durations.samples() < wave.max(1) || self.flow != Flow::Open {
             return None;
         }
-        let likely = if self.open <= SIMULATED {
+        let likely = if self.index.open <= SIMULATED {
             Simulation::of(self, now).run()
         } else {
             self.fluid_estimate(now)
         };
-        Some(Remaining::around(likely, self.durations.doubt(self.open)))
+        Some(Remaining::around(
+            likely,
+            self.index.durations.doubt(self.index.open),
+        ))
     }
 
     /// All work, spread evenly over the slots: near enough while there is much of it.
     fn fluid_estimate(&self, now: Time) -> f64 {
-        let running: f64 = self
-            .running_ids()
-            .into_iter()
-            .map(|id| self.rest_of(id, now))
-            .sum();
-        let pending = self.durations.pending_work() * self.attempts_per_task();
-        (running + pending) / f64::from(self.slots.limit)
+        let taken = self.index.slots.taken().into_iter();
+        let running: f64 = taken.map(|(_, slot)| self.rest_of(slot, now)).sum();
+        let pending = self.index.durations.pending_work() * self.attempts_per_task();
+        (running + pending) / f64::from(self.index.slots.limit)
     }
 
     /// The seconds that a running attempt is still expected to take.
-    fn rest_of(&self, id: TaskId, now: Time) -> f64 {
-        let Some(slot) = self.table.get(id) else {
-            return 0.0;
-        };
-        let State::Running { started, .. } = slot.state else {
-            return 0.0;
-        };
-        let expected = self.durations.expected(slot.kind);
-        let elapsed = now.since(started).as_secs_f64();
+    fn rest_of(&self, slot: u32, now: Time) -> f64 {
+        let attempt = self.index.slots.get(slot);
+        let kind = self.table.open(attempt.task).kind;
+        let expected = self.index.durations.expected(kind);
+        let elapsed = now.since(attempt.started).as_secs_f64();
         // One that is late already ends at some time soon, not at once.
         (expected - elapsed).max(expected * 0.1)
     }
@@ -253,35 +259,34 @@ struct Simulation<'a> {
 
 impl<'a> Simulation<'a> {
     fn of(batch: &'a Batch, now: Time) -> Self {
-        let groups = batch.ready.groups();
+        let groups = batch.index.ready.groups();
         let mut simulation = Self {
             batch,
             time: 0.0,
-            slots: batch.slots.limit.saturating_sub(batch.slots.running),
+            slots: batch.index.slots.limit.saturating_sub(batch.running()),
             ready: vec![VecDeque::new(); groups],
             in_group: vec![0; groups],
             missing: HashMap::new(),
             agenda: BinaryHeap::new(),
             attempts_per_task: batch.attempts_per_task(),
         };
-        for id in batch.ready.in_order(&batch.table) {
+        for id in batch.index.ready.in_order() {
             simulation.enqueue(id);
         }
-        for view in batch.unfinished() {
-            let id = view.task;
-            match view.reason {
-                Some(QueuedReason::WaitingForDependencies { missing }) => {
+        for (id, slot) in batch.index.slots.taken() {
+            let group = simulation.group(id);
+            simulation.in_group[group] += 1;
+            simulation.schedule(batch.rest_of(slot, now), id, true);
+        }
+        for id in batch.table.open_ids() {
+            match batch.table.open(id).state {
+                State::Waiting { missing } => {
                     simulation.missing.insert(id, missing);
                 }
-                Some(QueuedReason::Delayed { until }) => {
+                State::Delayed { until } => {
                     simulation.schedule(until.since(now).as_secs_f64(), id, false);
                 }
-                None => {
-                    let group = simulation.group(id);
-                    simulation.in_group[group] += 1;
-                    simulation.schedule(batch.rest_of(id, now), id, true);
-                }
-                Some(_) => {}
+                _ => {}
             }
         }
         simulation
@@ -307,25 +312,22 @@ impl<'a> Simulation<'a> {
 
     fn start_what_fits(&mut self) {
         for group in 0..self.ready.len() {
-            let limit = self
-                .batch
-                .ready
-                .limit(u16::try_from(group).unwrap_or(u16::MAX));
+            let limit = self.batch.index.ready.limit(group);
             while self.slots > 0 && self.in_group[group] < limit {
                 let Some(id) = self.ready[group].pop_front() else {
                     break;
                 };
                 self.slots -= 1;
                 self.in_group[group] += 1;
-                let kind = self.batch.table.get(id).map_or(0, |slot| slot.kind);
-                let takes = self.batch.durations.expected(kind) * self.attempts_per_task;
+                let kind = self.batch.table.get(id).map_or(0, |entry| entry.kind);
+                let takes = self.batch.index.durations.expected(kind) * self.attempts_per_task;
                 self.schedule(self.time + takes, id, true);
             }
         }
     }
 
     fn release_dependents(&mut self, id: TaskId) {
-        let chain = self.batch.table.get(id).map_or(0, |slot| slot.dependents);
+        let chain = self.batch.table.get(id).map_or(0, |entry| entry.dependents);
         for dependent in self.batch.edges.iter(chain) {
             if let Some(missing) = self.missing.get_mut(&dependent) {
                 *missing = missing.saturating_sub(1);
@@ -350,6 +352,6 @@ impl<'a> Simulation<'a> {
         self.batch
             .table
             .get(id)
-            .map_or(0, |slot| slot.group as usize)
+            .map_or(0, |entry| entry.lane.group())
     }
 }

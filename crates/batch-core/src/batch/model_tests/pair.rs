@@ -376,7 +376,7 @@ impl Pair {
                 ModelState::Waiting(_) | ModelState::Ready { .. } | ModelState::Delayed { .. }
             )
         });
-        assert_eq!(self.batch.durations.pending(), pending.len() as u64);
+        assert_eq!(self.batch.index.durations.pending(), pending.len() as u64);
         let _ = self.batch.remaining(self.now());
     }
 

@@ -166,16 +166,16 @@ fn carried(batch: &Batch) -> Carried {
 fn ready(batch: &Batch) -> BTreeMap<(usize, bool), BTreeSet<TaskId>> {
     let mut groups: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     let mut last = None;
-    for id in batch.ready.in_order(&batch.table) {
-        let slot = batch.table.get(id).unwrap();
-        let State::Ready(place) = slot.state else {
+    for id in batch.index.ready.in_order() {
+        let entry = batch.table.get(id).unwrap();
+        let State::Ready(place) = entry.state else {
             panic!("task {id} is in a queue");
         };
-        let order = (slot.priority.rank(), !place.again);
+        let order = (entry.lane.priority().rank(), !place.again);
         assert!(last <= Some(order), "the groups come in order");
         last = Some(order);
         // That a start was postponed is forgotten: the task has had no attempt.
-        let key = (slot.priority.rank(), slot.attempts == 0);
+        let key = (entry.lane.priority().rank(), entry.attempts == 0);
         groups.entry(key).or_default().insert(id);
     }
     groups
@@ -207,7 +207,10 @@ fn assert_same(restored: &Batch, lived_on: &Batch) {
     assert_eq!(restored.running(), 0);
     assert_eq!(restored.is_settled(), lived_on.is_settled());
     assert_eq!(restored.next_wakeup(), lived_on.next_wakeup());
-    assert_eq!(restored.durations.pending(), lived_on.durations.pending());
+    assert_eq!(
+        restored.index.durations.pending(),
+        lived_on.index.durations.pending()
+    );
 }
 
 /// Lets the batch die after a prefix, and compares what is restored with what would have become of the
