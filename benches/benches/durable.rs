@@ -201,7 +201,8 @@ async fn run_to_end(file: &BatchFile, registry: &Registry, until: Option<&Atomic
         }
         engine.stop(batch_core::StopMode::Kill);
     }
-    engine.attend().await.expect("the batch can be attended");
+    let watched = engine.watch_requests().await;
+    watched.expect("the batch can be worked on");
     engine.finish().await.expect("the run ends well").open
 }
 

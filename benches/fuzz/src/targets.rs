@@ -13,15 +13,14 @@ use batch_core::{
     Batch, BatchId, BatchSettings, Condition, FailureKind, FullTaskId, Json, Plan, RunId,
     ShortDuration, TaskOptions, TaskSpec, Time, parse_duration,
 };
-use batch_export::Filter;
-use batch_export::{Cause, CauseId};
+use batch_export::{Cause, CauseId, TaskFilter};
 use batch_handlers::{HandlerConfig, standard_registry};
 use batch_input::{
     CommandTemplate, Format, ItemTemplate, Items, ReadOptions, RowTemplate, SavedTemplate,
     ShellTemplate, TaskFile, TaskStream, read_tasks,
 };
 use batch_mcp_client::ToolServers;
-use batch_mcp_server::{Agent, AgentConfig, CallContext};
+use batch_mcp_server::{CallContext, Dispatcher, Session};
 use batch_runtime::Registry;
 use batch_store::{
     Adding, BatchFile, Durability, LeftBehind, NewBatch, Origin, Selection, Store, StoreError,
@@ -372,7 +371,7 @@ fn check(file: &TaskFile) {
         Ok(plan) => plan
             .tasks()
             .for_each(|(task, _)| same_when_written_again(&task.params)),
-        Err(found) => drop(file.problems_of(found)),
+        Err(found) => drop(file.all_problems(found)),
     }
 }
 
@@ -401,7 +400,7 @@ fn csv(input: &[u8]) {
 }
 
 fn filter(input: &[u8]) {
-    let _ = Filter::parse(&String::from_utf8_lossy(input)).map_err(|error| error.to_string());
+    let _ = TaskFilter::parse(&String::from_utf8_lossy(input)).map_err(|error| error.to_string());
 }
 
 fn template(input: &[u8]) {
@@ -537,9 +536,9 @@ fn look(path: &Path) -> Result<(), StoreError> {
 fn agent() -> Check {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let place: PathBuf = folder.path().to_owned();
-    let agent = Agent::new(AgentConfig {
+    let dispatcher = Dispatcher::new(Session {
         folder: place.clone(),
-        ..AgentConfig::new(Home::new(place.join("home")), registry(), |_| {
+        ..Session::new(Home::new(place.join("home")), registry(), |_| {
             Command::new("false")
         })
     });
@@ -566,6 +565,6 @@ fn agent() -> Check {
             }
         }
         arguments.retain(|name, _| name != "file" && name != "path");
-        let _ = agent.call(tool, &arguments, &CallContext::default());
+        let _ = dispatcher.call(tool, &arguments, &CallContext::default());
     })
 }

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use batch_core::{BatchId, Catalog, Plan, PlanProblem, Surroundings, TaskId, TaskSpec};
 use batch_store::{
-    Adding, BatchFile, ContentHash, Durability, Identity, Lease, Store, first_fingerprint,
+    Adding, BatchFile, ContentHash, Durability, Identity, Lease, LeaseNote, Store,
+    first_fingerprint,
 };
 use serde::Serialize;
 
-use crate::engine::{Claim, STOPPING};
+use crate::clock::now;
+use crate::engine::Claim;
 use crate::error::ActionError;
-use crate::home::{BatchRequest, Home, Ids, now};
-use crate::standing::executor_of;
+use crate::home::{BatchRequest, Home, Ids};
+use crate::live_view::executor_of;
 
 /// Tasks to be added.
 pub struct AddRequest<'a> {
@@ -147,7 +149,7 @@ fn create_locked(
 ) -> Result<(AddReply, Claim), ActionError> {
     let mut new = new.clone();
     new.origin.missing = Some(u32::try_from(plan.len()).unwrap_or(u32::MAX));
-    let mut claim = home.create_locked(ids, &new, run)?;
+    let mut claim = home.create_locked(ids, &new, &[], run)?;
     match write_new(home, &mut claim.store, plan, &new) {
         Ok(added) => Ok((added, claim)),
         Err(error) => {
@@ -343,7 +345,7 @@ fn existing(store: &Store, key: &str, tasks: &[&TaskSpec]) -> Result<AddReply, A
 
 /// Whether an executor works on a batch and takes up what comes.
 fn is_executed(file: &BatchFile) -> Result<bool, ActionError> {
-    Ok(executor_of(file)?.is_some_and(|executor| executor.note.as_deref() != Some(STOPPING)))
+    Ok(executor_of(file)?.is_some_and(|executor| executor.note != Some(LeaseNote::Stopping)))
 }
 
 /// How the tasks of a batch differ from those given for its key, in a few words; `None` when they do not.

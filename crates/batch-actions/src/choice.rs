@@ -1,13 +1,12 @@
 //! Which tasks an action is about: [`Choice`], as somebody wants it, and the tasks it comes to.
 
-use batch_core::{FullTaskId, Status, TaskId, nearest};
-use batch_export::CauseId;
-use batch_export::{Filter, TaskRecord};
+use batch_core::{FullTaskId, Status, TaskId, did_you_mean};
+use batch_export::{CauseId, TaskFilter, TaskRecord};
 use batch_store::{Selection, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ActionError;
-use crate::standing::is_chosen;
+use crate::live_view::is_chosen;
 
 /// Which tasks are meant. What is not given does not narrow the choice; the empty one means all tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +21,7 @@ pub struct Choice {
     /// Tasks that failed for this cause: `c3fa21b`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
-    /// Tasks that fit an expression; see [`Filter`].
+    /// Tasks that fit an expression; see [`TaskFilter`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
 }
@@ -65,7 +64,7 @@ impl Choice {
             .as_deref()
             .map(|text| find_cause(store, text))
             .transpose()?;
-        let filter = Filter::parse(self.filter.as_deref().unwrap_or_default())?;
+        let filter = TaskFilter::parse(self.filter.as_deref().unwrap_or_default())?;
         Ok(Resolved {
             selection: Selection {
                 statuses: self.statuses.clone(),
@@ -84,7 +83,7 @@ pub struct Resolved {
     /// What the file can tell quickly.
     pub selection: Selection,
     /// The rest.
-    pub filter: Filter,
+    pub filter: TaskFilter,
 }
 
 impl Resolved {
@@ -93,11 +92,21 @@ impl Resolved {
     /// # Errors
     /// When the file cannot be read.
     pub fn tasks(&self, store: &Store) -> Result<Vec<TaskId>, ActionError> {
+        self.tasks_of(store, &[])
+    }
+
+    /// Those of the tasks that have one of these statuses; all where none is given.
+    pub(crate) fn tasks_of(
+        &self,
+        store: &Store,
+        statuses: &[Status],
+    ) -> Result<Vec<TaskId>, ActionError> {
         let mut selection = self.selection.clone();
         selection.without_outputs = true;
         let mut tasks = Vec::new();
         store.for_each_task::<ActionError>(&selection, |record| {
-            if self.matches(&record) {
+            let fits = statuses.is_empty() || statuses.contains(&record.status);
+            if fits && self.matches(&record) {
                 tasks.push(record.task);
             }
             Ok(true)
@@ -144,9 +153,9 @@ pub fn find_task(store: &Store, name: &str) -> Result<TaskId, ActionError> {
 
 fn unknown_task(store: &Store, name: &str) -> ActionError {
     let ids = store.some_ids(1_000).unwrap_or_default();
-    let near = nearest(name, ids.iter().map(String::as_str));
+    let near = did_you_mean(name, ids.iter().map(String::as_str));
     let help = match (near, store.info()) {
-        (Some(id), _) => Some(format!("did you mean {id:?}?")),
+        (Some(question), _) => Some(question),
         (None, Ok(info)) if info.next_task > 1 => {
             let batch = store.batch();
             let last = info.next_task - 1;

@@ -2,27 +2,27 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use batch_core::{BatchId, FullTaskId, PlanProblem, ShortDuration};
+use batch_core::{BatchId, Counted, FullTaskId, PlanProblem};
 use batch_export::{ExportError, FilterError};
 use batch_store::{BatchFile, BatchInfo, Holder, LeaseError, Obstacle, Store, StoreError};
 
-use crate::naming::{Naming, quoted};
+use crate::state_reason::{MissingTasks, Silence};
 
 /// Why an action was not done. Nothing has changed then, unless it says so.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ActionError {
     /// There is no batch at all.
-    #[error("there is no batch yet; make one with: bex add -- CMD, or bex run")]
+    #[error("there is no batch yet")]
     NoBatch,
     /// There is no batch of this number.
-    #[error("there is no batch {batch}{}", hint(.help.as_ref()))]
+    #[error("there is no batch {batch}{}", latest_text(*latest))]
     UnknownBatch {
         /// What was asked for.
         batch: BatchId,
-        /// What there is.
-        help: Option<String>,
+        /// The latest there is.
+        latest: Option<BatchId>,
     },
     /// There is no task of this name.
     #[error("there is no task {task:?} in {batch}{}", hint(.help.as_ref()))]
@@ -35,7 +35,7 @@ pub enum ActionError {
         help: Option<String>,
     },
     /// A task of another batch was named.
-    #[error("{task} is not a task of {batch}; name its batch with -b {}", task.batch)]
+    #[error("{task} is not a task of {batch}")]
     OtherBatch {
         /// The batch that the action is about.
         batch: BatchId,
@@ -43,7 +43,7 @@ pub enum ActionError {
         task: FullTaskId,
     },
     /// The tasks cannot be added.
-    #[error("{} with the tasks, first: {}", count(.0.len()), .0.first().map_or("", |p| p.message.as_str()))]
+    #[error("{} with the tasks, first: {}", Counted(.0.len() as u64, "problem"), .0.first().map_or("", |p| p.message.as_str()))]
     Invalid(Vec<PlanProblem>),
     /// The key belongs to a batch with other tasks.
     #[error(
@@ -58,14 +58,14 @@ pub enum ActionError {
         difference: String,
     },
     /// An executor works on the batch.
-    #[error("{batch} {}", running(holder, naming))]
+    #[error("{batch} is being {}", holder_text(holder))]
     Running {
         /// The batch.
         batch: BatchId,
         /// The process.
         holder: Box<Holder>,
-        /// How a command names the batch.
-        naming: Naming,
+        /// The batch file, as it was named.
+        file: PathBuf,
     },
     /// The filter is wrong.
     #[error("the filter: {0}")]
@@ -86,7 +86,7 @@ pub enum ActionError {
     /// Whoever works on the batch cannot be asked, as the file takes nothing in: the disk is full, or another program
     /// holds it.
     #[error(
-        "process {} works on {batch} and waits, as {}: {} then, and it goes on by itself; end it with: bex stop",
+        "process {} works on {batch} and waits, as {}: {} then, and it goes on by itself",
         holder.pid,
         match .obstacle {
             Obstacle::DiskFull => "the disk is full, until there is room",
@@ -105,26 +105,24 @@ pub enum ActionError {
         waits: bool,
     },
     /// Whoever works on the batch gives no sign of life.
-    #[error("{}; end it with: bex stop --kill {naming}", silent(holder, *silence))]
+    #[error("{silence}")]
     Silent {
-        /// The process.
-        holder: Box<Holder>,
-        /// For how long.
-        silence: Duration,
-        /// How a command names the batch.
-        naming: Naming,
+        /// The process, and for how long.
+        silence: Silence,
+        /// The batch.
+        batch: BatchId,
+        /// The batch file, as it was named.
+        file: PathBuf,
     },
     /// The batch is not all there.
-    #[error("{batch} is incomplete: {}", incomplete(*missing, origin.as_deref(), naming))]
+    #[error("{batch} is incomplete: {missing}")]
     Incomplete {
         /// The batch.
         batch: BatchId,
-        /// How many tasks were to be written.
-        missing: u32,
-        /// The task file they come from.
-        origin: Option<String>,
-        /// How a command names the batch.
-        naming: Naming,
+        /// The tasks that were to be written.
+        missing: MissingTasks,
+        /// The batch file, as it was named.
+        file: PathBuf,
     },
     /// A background executor could not be started.
     #[error("the executor did not start: {0}")]
@@ -197,11 +195,13 @@ impl ActionError {
     pub(crate) fn refuse_incomplete(file: &BatchFile, info: &BatchInfo) -> Result<(), Self> {
         match info.origin.missing {
             None => Ok(()),
-            Some(missing) => Err(Self::Incomplete {
+            Some(count) => Err(Self::Incomplete {
                 batch: info.batch,
-                missing,
-                origin: info.origin.file.clone(),
-                naming: Naming::new(info.batch, file.shown()),
+                missing: MissingTasks {
+                    count,
+                    file: info.origin.file.clone(),
+                },
+                file: file.shown().to_owned(),
             }),
         }
     }
@@ -221,7 +221,7 @@ impl ActionError {
                 Self::Running {
                     batch,
                     holder: Box::new(holder),
-                    naming: Naming::new(batch, file.shown()),
+                    file: file.shown().to_owned(),
                 }
             }
             LeaseError::Store(error) => Self::Store(error),
@@ -229,55 +229,19 @@ impl ActionError {
     }
 }
 
-fn running(holder: &Holder, naming: &Naming) -> String {
+fn holder_text(holder: &Holder) -> String {
     let pid = holder.pid;
-    if let Some(silence) = holder.silence() {
-        let silent = silent(holder, silence);
-        return format!("is being run, and {silent}; end it with: bex stop --kill {naming}");
-    }
-    match holder.run {
-        0 => format!("is being changed by process {pid}; try again"),
-        run => {
-            format!("is being run by process {pid} (run {run}); stop it with: bex stop {naming}")
-        }
+    match (Silence::of(holder), holder.run) {
+        (Some(silence), _) => format!("run, and {silence}"),
+        (None, 0) => format!("changed by process {pid}; try again"),
+        (None, run) => format!("run by process {pid} (run {run})"),
     }
 }
 
-/// The sentence on an executor that gives no sign of life.
-pub(crate) fn silent(holder: &Holder, silence: Duration) -> String {
-    let silence = match silence.as_secs() {
-        seconds @ 0..60 => format!("{seconds} s"),
-        _ => ShortDuration(silence).to_string(),
-    };
-    format!(
-        "process {} has given no sign of life for {silence}",
-        holder.pid
-    )
-}
-
-/// What is missing in a batch, and what can be done.
-pub(crate) fn incomplete(missing: u32, origin: Option<&str>, naming: &Naming) -> String {
-    let them = match missing {
-        1 => "its task was".to_owned(),
-        count => format!("its {count} tasks were"),
-    };
-    let again = origin.map_or_else(
-        || "give them again as a new batch".to_owned(),
-        |file| format!("give them again with: bex run --resume {}", quoted(file)),
-    );
-    format!(
-        "{them} not written before the process that made it ended, so none can run; {again}, or remove it with: {}",
-        naming.removal()
-    )
+fn latest_text(latest: Option<BatchId>) -> String {
+    latest.map_or_else(String::new, |latest| format!("; the latest is {latest}"))
 }
 
 fn hint(help: Option<&String>) -> String {
     help.map(|help| format!("; {help}")).unwrap_or_default()
-}
-
-fn count(problems: usize) -> String {
-    match problems {
-        1 => "1 problem".to_owned(),
-        n => format!("{n} problems"),
-    }
 }

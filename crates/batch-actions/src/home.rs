@@ -8,16 +8,17 @@ use std::io::{self, Read, Seek, Write};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use batch_core::{BatchId, BatchSettings, Time};
+use batch_core::{BatchId, BatchSettings, TaskSpec};
 use batch_export::open_plain;
 use batch_store::{
     BatchFile, ContentHash, Durability, LeftInLease, NewBatch, Origin, Store, first_key_name,
     open_own, own_folder, private_folder, remove_dead_files,
 };
 
-use crate::engine::{Claim, me};
+use crate::clock::now;
+use crate::engine::{Claim, me, refuse_network};
 use crate::error::ActionError;
 
 /// The state folder.
@@ -129,10 +130,8 @@ impl Home {
                 .ok_or(ActionError::NoBatch),
             Some(batch) if there.contains(&batch) => Ok(self.file(batch)),
             Some(batch) => {
-                let help = there
-                    .last()
-                    .map(|latest| format!("the latest is {latest} (bex list shows all)"));
-                Err(ActionError::UnknownBatch { batch, help })
+                let latest = there.last().copied();
+                Err(ActionError::UnknownBatch { batch, latest })
             }
         }
     }
@@ -181,14 +180,14 @@ impl Home {
     /// # Errors
     /// When its file cannot be made.
     pub fn create(&self, request: &BatchRequest) -> Result<Store, ActionError> {
-        let claim = self.create_claimed(self.lock_ids()?, request)?;
+        let claim = self.create_locked(&mut self.lock_ids()?, request, &[], 0)?;
         let file = claim.file().clone();
         // Nobody else has heard of it yet.
         claim.release()?;
         Ok(Store::open(file, request.durability)?)
     }
 
-    /// Makes a batch without tasks, with the next number, that nobody else works on before this process does.
+    /// Makes a batch of its first tasks, with the next number, that nobody else works on before this process does.
     ///
     /// # Errors
     /// When its file cannot be made.
@@ -196,15 +195,17 @@ impl Home {
         &self,
         mut ids: Ids,
         request: &BatchRequest,
+        tasks: &[TaskSpec],
     ) -> Result<Claim, ActionError> {
-        self.create_locked(&mut ids, request, 1)
+        self.create_locked(&mut ids, request, tasks, 1)
     }
 
-    /// `run` is the run that is to begin, 0 for none.
+    /// `run` is the run that begins with it, 0 for none.
     pub(crate) fn create_locked(
         &self,
         ids: &mut Ids,
         request: &BatchRequest,
+        tasks: &[TaskSpec],
         run: u32,
     ) -> Result<Claim, ActionError> {
         let batch = ids.next(&self.batches_there()?)?;
@@ -219,11 +220,12 @@ impl Home {
             origin: request.origin.clone(),
             created_at: now(),
         };
-        let (store, lease) = Store::create_held(file, &new, request.durability, &me(run))?;
+        let (store, lease) = Store::create_held(file, &new, tasks, request.durability, &me(run))?;
         Ok(Claim {
             store,
             lease,
             left: LeftInLease::default(),
+            begun_run: run,
         })
     }
 
@@ -414,28 +416,6 @@ impl Ids {
         let next = step().map_err(|error| ActionError::io("write", &self.path, error))?;
         Ok(BatchId::new(next).expect("one more than another number"))
     }
-}
-
-/// Refuses files where SQLite's log does not work.
-pub(crate) fn refuse_network(path: &Path) -> Result<(), ActionError> {
-    if env::var_os("BEX_ALLOW_NETWORK_FS").is_some_and(|value| value == "1") {
-        return Ok(());
-    }
-    let folder = path.parent().unwrap_or(path);
-    match batch_process::network_file_system(folder) {
-        Ok(Some(kind)) => Err(ActionError::NetworkFileSystem {
-            path: folder.to_owned(),
-            kind,
-        }),
-        // What cannot be told is taken for local.
-        Ok(None) | Err(_) => Ok(()),
-    }
-}
-
-/// The time on the clock.
-pub fn now() -> Time {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Time::ZERO.after(since.unwrap_or_default())
 }
 
 /// How many tasks run at once where nobody says: as many as there are processors.

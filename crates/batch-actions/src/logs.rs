@@ -7,13 +7,13 @@ use std::time::Duration;
 use batch_core::{Output, TaskId};
 use batch_export::{copy_stream, open_output};
 use batch_store::{BatchFile, Selection, Store};
-use tokio::time::sleep;
 
 use crate::choice::find_task;
+use crate::clock::Poll;
 use crate::error::ActionError;
-use crate::standing::holder_of;
+use crate::live_view::holder_of;
 
-const LOOK: Duration = Duration::from_millis(100);
+const OUTPUT_POLL: Duration = Duration::from_millis(100);
 
 /// Which output of a task.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +43,7 @@ pub async fn logs(
     let task = find_task(&store, &request.task)?;
     let mut live = Live::new(file, &store, task);
     let mut next = request.attempt;
+    let poll = Poll::every(OUTPUT_POLL);
     loop {
         // The holder first: one that ends in between has written its last word before it lets go.
         let goes_on = request.follow && holder_of(file)?.is_some();
@@ -72,7 +73,7 @@ pub async fn logs(
                 _ => Ok(()),
             };
         }
-        sleep(LOOK).await;
+        poll.again().await;
     }
 }
 

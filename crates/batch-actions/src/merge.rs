@@ -12,12 +12,12 @@ use batch_store::{Adding, BatchFile, ContentHash, Durability, Identity, Selectio
 use batch_template::may_have_placeholders;
 use serde::Serialize;
 
-use crate::ask::obey_claimed;
 use crate::choice::Choice;
+use crate::clock::now;
 use crate::control::Control;
 use crate::engine::{Claim, Mode};
 use crate::error::ActionError;
-use crate::home::now;
+use crate::request::handle_claimed;
 
 /// What became of the tasks of a file that was run before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -95,7 +95,7 @@ pub async fn merge(
     let again = kept().filter(|old| matches!(old.status, Status::Failed | Status::Cancelled));
     let [cancel, clear] = take_away(batch, &gone);
     let retry = about(batch, again, |tasks| Control::Retry { tasks });
-    let claim = obey_claimed(claim, [cancel, clear, retry].into_iter().flatten()).await?;
+    let claim = handle_claimed(claim, [cancel, clear, retry].into_iter().flatten()).await?;
     let merged = Merged {
         new,
         gone: gone.len() as u64,

@@ -6,9 +6,10 @@ use batch_core::BatchId;
 use batch_process::{Leftover, remove_dead_scratch};
 use batch_store::{BatchFile, Lease, LeaseError, LeftInLease, Store};
 
+use crate::clock::now;
 use crate::engine::{end_leftovers, take_lease_to_remove};
 use crate::error::ActionError;
-use crate::home::{Home, now};
+use crate::home::Home;
 use crate::status::{State, status_of};
 
 /// Removes batches with all their files, or none where somebody works on one of them. One that is half removed is removed
@@ -40,21 +41,6 @@ pub async fn remove(files: &[BatchFile]) -> Result<Vec<Leftover>, ActionError> {
 async fn end_leftovers_of(file: &BatchFile, left: &LeftInLease) -> Vec<Leftover> {
     let runs = Store::open_read(file.clone()).and_then(|store| store.unended_runs());
     end_leftovers(&runs.unwrap_or_default(), left).await
-}
-
-/// Removes a batch that has no task, unless somebody works on it or adds one; whether it did.
-///
-/// # Errors
-/// When it cannot be read or removed.
-pub fn remove_empty(file: &BatchFile) -> Result<bool, ActionError> {
-    let Ok(_lease) = Lease::take_unsigned(file) else {
-        return Ok(false);
-    };
-    let is_empty = Store::open_read(file.clone())?.info()?.next_task == 1;
-    if is_empty {
-        file.remove()?;
-    }
-    Ok(is_empty)
 }
 
 /// What [`prune`] did.

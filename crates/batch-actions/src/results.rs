@@ -2,19 +2,18 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 
 use batch_core::Status;
 use batch_export::{
-    AtomicFile, CauseGroup, Causes, Filter, Format, ResultWriter, Summary, Totals, WriterOptions,
+    AtomicFile, Causes, Format, ResultWriter, Summary, TaskFilter, Totals, WriterOptions,
     result_writer,
 };
 use batch_store::{BatchFile, Store};
 
 use crate::choice::Choice;
+use crate::clock::now;
 use crate::error::ActionError;
-use crate::home::now;
-use crate::standing::Standing;
+use crate::live_view::LiveView;
 
 /// Which results, and how they are written.
 #[derive(Clone, Debug)]
@@ -22,13 +21,19 @@ pub struct ResultsRequest {
     /// Which tasks.
     pub tasks: Choice,
     /// What narrows them further.
-    pub more: Filter,
+    pub more: TaskFilter,
     /// In which form.
     pub options: WriterOptions,
     /// So many tasks of those are left out at the front.
     pub offset: u64,
     /// So many tasks at most.
     pub limit: Option<u64>,
+}
+
+impl ResultsRequest {
+    fn is_of_all(&self) -> bool {
+        self.tasks.is_all() && self.more.is_empty() && self.limit.is_none()
+    }
 }
 
 /// Writes results, and gives the summary of the whole batch and the number of tasks written.
@@ -42,9 +47,15 @@ pub fn results(
     err: impl Write + Send,
 ) -> Result<(Summary, u64), ActionError> {
     let store = Store::open_read(file.clone())?;
-    let mut writer = result_writer(&request.options, out, err)?;
+    let mut options = request.options.clone();
+    options.batch_file = Some(file.shown().to_owned());
+    let mut writer = result_writer(&options, out, err)?;
     let written = write(&store, request, writer.as_mut())?;
     let mut summary = summary_of(&store)?;
+    // Who asks for a few tasks need not wait until all have been looked at.
+    if options.format == Format::Json || request.is_of_all() {
+        summary.times = store.execution_times()?;
+    }
     summary.exported_at = now();
     writer.finish(&summary)?;
     Ok((summary, written))
@@ -72,12 +83,12 @@ fn write(
 ) -> Result<u64, ActionError> {
     ActionError::refuse_incomplete(store.file(), &store.info()?)?;
     let resolved = request.tasks.resolve(store)?;
-    let standing = Standing::of(store)?;
-    let mut selection = standing.to_read(&resolved.selection);
+    let view = LiveView::of(store)?;
+    let mut selection = view.to_read(&resolved.selection);
     selection.without_outputs = request.options.format == Format::None;
     let (mut found, mut written) = (0, 0);
     store.for_each_task::<ActionError>(&selection, |mut record| {
-        standing.show(&mut record);
+        view.show(&mut record);
         let wanted = resolved.matches(&record) && request.more.matches(&record);
         found += u64::from(wanted);
         if request.limit.is_some_and(|limit| written >= limit) {
@@ -101,18 +112,20 @@ fn write(
 pub fn summary_of_chosen(
     store: &Store,
     tasks: &Choice,
-    more: &Filter,
+    more: &TaskFilter,
 ) -> Result<Summary, ActionError> {
     if tasks.is_all() && more.is_empty() {
-        return summary_of(store);
+        let mut summary = summary_of(store)?;
+        summary.times = store.execution_times()?;
+        return Ok(summary);
     }
     let resolved = tasks.resolve(store)?;
-    let standing = Standing::of(store)?;
-    let mut selection = standing.to_read(&resolved.selection);
+    let view = LiveView::of(store)?;
+    let mut selection = view.to_read(&resolved.selection);
     selection.without_outputs = true;
     let mut summary = Summary::new(store.batch());
     store.for_each_task::<ActionError>(&selection, |mut record| {
-        standing.show(&mut record);
+        view.show(&mut record);
         if resolved.matches(&record) && more.matches(&record) {
             summary.add(&record);
         }
@@ -121,15 +134,15 @@ pub fn summary_of_chosen(
     Ok(summary)
 }
 
-/// The summary of a batch from its sums.
+/// The summary of a batch from its sums, without its execution times: those are in no sum.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub fn summary_of(store: &Store) -> Result<Summary, ActionError> {
-    let standing = Standing::of(store)?;
+    let view = LiveView::of(store)?;
     let overview = store.overview()?;
     let batch = store.batch();
-    let counts = Status::ALL.map(|status| (status, standing.count(&overview, status)));
+    let counts = Status::ALL.map(|status| (status, view.count(&overview, status)));
     let mut totals = Totals::from_counts(counts);
     totals.executed = overview.executed();
     totals.total_execution_time = overview.execution_time();
@@ -137,24 +150,7 @@ pub fn summary_of(store: &Store) -> Result<Summary, ActionError> {
     totals.flaky = overview.flaky();
     totals.first_start = overview.first_start();
     totals.last_end = overview.last_end();
-    let mut groups = Vec::new();
-    for (index, found) in overview.causes.iter().enumerate() {
-        // Only so many are shown with their names.
-        let named = index < Causes::SHOWN;
-        let sample = match named {
-            true => store.task(found.sample_task)?,
-            false => None,
-        };
-        groups.push(CauseGroup {
-            cause: Arc::new(found.cause.clone()),
-            tasks: found.tasks,
-            sample_task: batch.task(found.sample_task),
-            sample_name: sample
-                .map(|record| record.spec.label().to_owned())
-                .unwrap_or_default(),
-        });
-    }
-    let causes = Causes::from_groups(groups, 0);
+    let causes = Causes::from_groups(overview.causes.iter().cloned(), 0);
     let mut summary = Summary::from_parts(batch, totals, causes);
     summary.name.clone_from(&overview.info.settings.name);
     summary.elapsed = overview.elapsed();

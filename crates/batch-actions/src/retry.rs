@@ -9,8 +9,9 @@ use batch_export::TaskRecord;
 use batch_runtime::RunHandle;
 use batch_store::{Selection, Store};
 
+use crate::blocking::{on_store, synced};
 use crate::choice::Choice;
-use crate::control::{ControlReply, on_store, synced};
+use crate::control::ControlReply;
 use crate::error::ActionError;
 
 /// Reopens the tasks chosen, and with them those that were cancelled because of them; lets held ones go.
@@ -19,14 +20,14 @@ pub(crate) async fn retry(
     run: &RunHandle,
     store: &Arc<Mutex<Store>>,
 ) -> Result<ControlReply, ActionError> {
-    let (batch, wanted, reopened) = on_store(store, move |store| {
-        let wanted = wanted(tasks, store)?;
-        let reopened = store.reopenable(&wanted.finished)?;
-        Ok((store.batch(), wanted, reopened))
+    let (batch, selection, reopened) = on_store(store, move |store| {
+        let selection = selection(tasks, store)?;
+        let reopened = store.reopenable(&selection.finished)?;
+        Ok((store.batch(), selection, reopened))
     })
     .await?;
-    let asked = wanted.held.len() + reopened.len() + wanted.refused.len();
-    for task in wanted.held {
+    let asked = selection.held.len() + reopened.len() + selection.refused.len();
+    for task in selection.held {
         synced(run.release(task).await)?
             .map_err(|error| ActionError::Refused(error.to_string()))?;
     }
@@ -34,18 +35,20 @@ pub(crate) async fn retry(
         synced(run.reopen(reopened).await)?
             .map_err(|error| ActionError::Refused(error.to_string()))?;
     }
-    Ok(ControlReply::of(batch, asked, wanted.refused))
+    Ok(ControlReply::of(batch, asked, selection.refused))
 }
 
+/// The tasks that a retry takes.
 #[derive(Default)]
-struct Wanted {
+pub(crate) struct RetrySelection {
     finished: Vec<TaskId>,
     held: Vec<TaskId>,
     /// What cannot be run again, and why.
     refused: Vec<(TaskId, String)>,
 }
 
-fn wanted(mut choice: Choice, store: &Store) -> Result<Wanted, ActionError> {
+/// Selects the tasks that a retry takes: with those named, the ones that were cancelled because of them.
+pub(crate) fn selection(mut choice: Choice, store: &Store) -> Result<RetrySelection, ActionError> {
     let mut with_the_batch = false;
     // What completed is run again only when it is named.
     if choice.tasks.is_empty() && choice.statuses.is_empty() {
@@ -63,35 +66,43 @@ fn wanted(mut choice: Choice, store: &Store) -> Result<Wanted, ActionError> {
     let resolved = choice.resolve(store)?;
     let mut selection = resolved.selection.clone();
     selection.without_outputs = true;
-    let mut wanted = Wanted::default();
+    let mut taken = RetrySelection::default();
     let mut roots = Vec::new();
     store.for_each_task::<ActionError>(&selection, |record| {
         if !resolved.matches(&record) {
             return Ok(true);
         }
         match record.reason {
-            Some(Reason::Queued(QueuedReason::Held)) => wanted.held.push(record.task),
+            Some(Reason::Queued(QueuedReason::Held)) => taken.held.push(record.task),
             Some(Reason::Cancelled(why)) if with_the_batch && why != CancelReason::BatchStopped => {
             }
             _ if record.status.is_final() => {
                 roots.extend(root(&record).map(|root| (record.task, root)));
-                wanted.finished.push(record.task);
+                taken.finished.push(record.task);
             }
             _ if named => {
                 let (task, status) = (record.id(), record.status);
                 let why = format!("{task} is {status}: only a finished task can be run again");
-                wanted.refused.push((record.task, why));
+                taken.refused.push((record.task, why));
             }
             _ => {}
         }
         Ok(true)
     })?;
-    add_dependents(&mut wanted.finished, store)?;
-    wanted.refuse_without_roots(&roots, store)?;
-    Ok(wanted)
+    add_dependents(&mut taken.finished, store)?;
+    taken.refuse_without_roots(&roots, store)?;
+    Ok(taken)
 }
 
-impl Wanted {
+impl RetrySelection {
+    /// All of the tasks, in their order.
+    pub(crate) fn into_tasks(self) -> Vec<TaskId> {
+        let mut tasks = self.finished;
+        tasks.extend(self.held);
+        tasks.sort_unstable();
+        tasks
+    }
+
     /// What was cancelled because of another task would be cancelled for it again, unless that one is run again too.
     fn refuse_without_roots(
         &mut self,

@@ -1,19 +1,19 @@
 //! One task with all that is known of it: [`show`], and why it is as it is: [`why`].
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use batch_core::{
-    BatchId, CancelReason, FailureKind, OnInterrupt, QueuedReason, Reason, ShortDuration, Status,
-    TaskId, Time,
+    BatchId, CancelReason, Counted, FailureKind, OnInterrupt, QueuedReason, Reason, ShortDuration,
+    Status, TaskId, Time,
 };
 use batch_export::{AttemptEnd, TaskRecord};
 use batch_store::{BatchFile, Store};
 
 use crate::choice::find_task;
+use crate::clock::now;
 use crate::error::ActionError;
-use crate::home::now;
-use crate::naming::Naming;
-use crate::standing::Standing;
+use crate::live_view::LiveView;
+use crate::state_reason::NextStep;
 use crate::status::{BatchStatus, State, status_of};
 
 /// One task with all that is known of it.
@@ -38,7 +38,7 @@ pub struct TaskDetails {
 pub fn show(file: &BatchFile, task: &str) -> Result<TaskDetails, ActionError> {
     let store = Store::open_read(file.clone())?;
     let id = find_task(&store, task)?;
-    let standing = Standing::of(&store)?;
+    let view = LiveView::of(&store)?;
     let mut record = store.task(id)?.ok_or_else(|| ActionError::UnknownTask {
         batch: store.batch(),
         task: task.to_owned(),
@@ -49,8 +49,8 @@ pub fn show(file: &BatchFile, task: &str) -> Result<TaskDetails, ActionError> {
         let status = store.task(need)?.map(|record| record.status);
         needs.push((need, status));
     }
-    let was_cut_off = record.status == Status::Running && standing.executor().is_none();
-    standing.show(&mut record);
+    let was_cut_off = record.status == Status::Running && view.executor().is_none();
+    view.show(&mut record);
     Ok(TaskDetails {
         record,
         was_cut_off,
@@ -60,19 +60,38 @@ pub fn show(file: &BatchFile, task: &str) -> Result<TaskDetails, ActionError> {
     })
 }
 
-impl TaskDetails {
-    fn naming(&self) -> Naming {
-        Naming::new(&self.batch.batch, &self.batch.file)
-    }
+/// Why a task is as it is, and what can be done about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// One or two sentences, without the full stop.
+    pub text: String,
+    /// What can be done next.
+    pub next: Option<NextStep>,
+}
 
-    /// The task, as a hint names it.
-    fn named(&self) -> String {
-        self.naming().task(self.record.id())
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.", self.text)
     }
 }
 
-/// Says in one or two sentences why a task is as it is.
-pub fn why(details: &TaskDetails) -> String {
+impl Explanation {
+    fn then(text: impl Into<String>, next: NextStep) -> Self {
+        Self {
+            text: text.into(),
+            next: Some(next),
+        }
+    }
+}
+
+impl From<String> for Explanation {
+    fn from(text: String) -> Self {
+        Self { text, next: None }
+    }
+}
+
+/// Says why a task is as it is.
+pub fn why(details: &TaskDetails) -> Explanation {
     let record = &details.record;
     let id = record.id();
     let label = match (&record.spec.name, &record.spec.id) {
@@ -81,13 +100,16 @@ pub fn why(details: &TaskDetails) -> String {
     };
     if details.was_cut_off {
         let next = on_resume(record);
-        return format!("{label} was running when the executor died; {next}");
+        let text = format!(
+            "{label} was running when the executor died; when the batch is resumed, {next}"
+        );
+        return Explanation::then(text, NextStep::Resume);
     }
     match record.status {
-        Status::Completed => completed(record, &label),
-        Status::Failed => failed(details, &label),
+        Status::Completed => completed(record, &label).into(),
+        Status::Failed => failed(record, &label),
         Status::Cancelled => cancelled(details, &label),
-        Status::Running => running(details, &label),
+        Status::Running => running(details, &label).into(),
         Status::Queued => queued(details, &label),
     }
 }
@@ -104,22 +126,23 @@ fn completed(record: &TaskRecord, label: &str) -> String {
             let _ = write!(text, ", as it failed before with: {error}");
         }
     }
-    text.push('.');
     text
 }
 
-fn failed(details: &TaskDetails, label: &str) -> String {
-    let record = &details.record;
+fn failed(record: &TaskRecord, label: &str) -> Explanation {
+    let retry = NextStep::Retry(record.id());
     match record.reason {
-        Some(Reason::Failed(FailureKind::Quarantined)) => format!(
-            "{label} is quarantined: it was running each of the three times its executor died, so it is not run again by itself. Look at it, then: bex retry {}.",
-            details.named()
+        Some(Reason::Failed(FailureKind::Quarantined)) => Explanation::then(
+            format!(
+                "{label} is quarantined: it was running each of the three times its executor died, so it is not run again by itself"
+            ),
+            retry,
         ),
-        Some(Reason::Failed(FailureKind::Interrupted)) => format!(
-            "{label} failed because it was cut off, and its task says on_interrupt: fail. Run it again with: bex retry {}.",
-            details.named()
+        Some(Reason::Failed(FailureKind::Interrupted)) => Explanation::then(
+            format!("{label} failed because it was cut off, and its task says on_interrupt: fail"),
+            retry,
         ),
-        _ => failed_by_itself(record, label),
+        _ => failed_by_itself(record, label).into(),
     }
 }
 
@@ -128,11 +151,11 @@ fn failed_by_itself(record: &TaskRecord, label: &str) -> String {
         .attempts
         .iter()
         .filter(|attempt| attempt.end != AttemptEnd::Interrupted);
-    let attempts = plural(counted.count(), "attempt");
+    let attempts = Counted(counted.count() as u64, "attempt");
     let error = first_line(record.error.as_deref().unwrap_or("no message"));
     let mut text = format!("{label} failed after {attempts} with: {error}");
     let max = record.spec.options.max_retries;
-    let retries = plural(max as usize, "retry");
+    let retries = Counted(max.into(), "retry");
     let _ = match record.retry_count {
         used if used >= max => write!(text, "; {retries} allowed"),
         used => write!(
@@ -143,103 +166,95 @@ fn failed_by_itself(record: &TaskRecord, label: &str) -> String {
     if let Some(cause) = &record.cause {
         let _ = write!(text, ". Cause {}: {}", cause.id(), cause.label());
     }
-    text.push('.');
     text
 }
 
-fn cancelled(details: &TaskDetails, label: &str) -> String {
+fn cancelled(details: &TaskDetails, label: &str) -> Explanation {
     let record = &details.record;
     match record.reason {
         Some(Reason::Cancelled(CancelReason::DependencyFailed { root })) => {
             let root = record.batch.task(root);
-            let named = details.naming().task(root);
-            format!(
-                "{label} was cancelled because {root}, which it needs, did not complete. See: bex why {named}."
-            )
+            let text =
+                format!("{label} was cancelled because {root}, which it needs, did not complete");
+            Explanation::then(text, NextStep::Explain(root))
         }
         Some(Reason::Cancelled(CancelReason::BatchStopped)) => {
             // What is said of the batch is said of its last run, and this may be of an earlier one.
             let why = match (details.batch.state, &details.batch.reason) {
-                (State::Failed, Some(reason)) => reason,
-                _ => "its time was up, or a failure ended it",
+                (State::Failed, Some(reason)) => reason.to_string(),
+                _ => "its time was up, or a failure ended it".to_owned(),
             };
-            format!("{label} was cancelled because the batch was ended: {why}.")
+            format!("{label} was cancelled because the batch was ended: {why}").into()
         }
-        _ => format!("{label} was cancelled by the user."),
+        _ => format!("{label} was cancelled by the user").into(),
     }
 }
 
 fn running(details: &TaskDetails, label: &str) -> String {
-    match details.under_way {
-        Some((attempt, started)) => {
-            let time = ShortDuration(now().since(started));
-            let mut text = format!("{label} has been running for {time}, attempt {attempt}");
-            if let (State::Paused, Some(reason)) = (details.batch.state, &details.batch.reason) {
-                let _ = write!(text, "; the batch stands still: {reason}");
-            }
-            text + "."
-        }
-        None => format!("{label} is running."),
+    let Some((attempt, started)) = details.under_way else {
+        return format!("{label} is running");
+    };
+    let time = ShortDuration(now().since(started));
+    let mut text = format!("{label} has been running for {time}, attempt {attempt}");
+    if let (State::Paused, Some(reason)) = (details.batch.state, &details.batch.reason) {
+        let _ = write!(text, "; the batch stands still: {reason}");
     }
+    text
 }
 
-fn on_resume(record: &TaskRecord) -> String {
+/// What becomes of a task that was cut off.
+fn on_resume(record: &TaskRecord) -> &'static str {
     match record.spec.options.on_interrupt {
-        OnInterrupt::Rerun => "on bex resume it runs again, and no retry is used up.".to_owned(),
-        OnInterrupt::Hold => {
-            "on bex resume it is held until somebody releases it (on_interrupt: hold).".to_owned()
-        }
-        OnInterrupt::Fail => "on bex resume it counts as failed (on_interrupt: fail).".to_owned(),
+        OnInterrupt::Rerun => "it runs again, and no retry is used up",
+        OnInterrupt::Hold => "it is held until somebody releases it (on_interrupt: hold)",
+        OnInterrupt::Fail => "it counts as failed (on_interrupt: fail)",
     }
 }
 
-fn queued(details: &TaskDetails, label: &str) -> String {
+fn queued(details: &TaskDetails, label: &str) -> Explanation {
     let record = &details.record;
-    let mut text = match record.reason {
+    let mut explained = match record.reason {
         Some(Reason::Queued(QueuedReason::WaitingForDependencies { missing })) => {
             let open = open_needs(record.batch, &details.needs);
-            format!(
-                "{label} waits for {}: {open}",
-                plural(missing as usize, "task")
-            )
+            let tasks = Counted(missing.into(), "task");
+            format!("{label} waits for {tasks}: {open}").into()
         }
-        Some(Reason::Queued(QueuedReason::Delayed { until })) => {
-            let left = until.since(now());
-            let error = last_error(record).unwrap_or_else(|| "no resources".to_owned());
-            let when = match details.batch.pid {
-                Some(_) => format!("in {}", ShortDuration(left)),
-                None => format!("when the batch goes on (bex resume {})", details.naming()),
-            };
-            format!(
-                "{label} is tried again {when}: attempt {} ended with: {error}",
-                record.attempts.len()
-            )
-        }
-        Some(Reason::Queued(QueuedReason::Held)) => format!(
-            "{label} is held: it was cut off and its task says on_interrupt: hold. Let it run with: bex retry {}",
-            details.named()
+        Some(Reason::Queued(QueuedReason::Delayed { until })) => delayed(details, label, until),
+        Some(Reason::Queued(QueuedReason::Held)) => Explanation::then(
+            format!("{label} is held: it was cut off and its task says on_interrupt: hold"),
+            NextStep::Retry(record.id()),
         ),
-        Some(Reason::Queued(QueuedReason::Paused)) => {
-            let naming = details.naming();
-            format!("{label} is ready, and the batch is paused. Go on with: bex resume {naming}")
-        }
-        _ => ready(details, label),
+        Some(Reason::Queued(QueuedReason::Paused)) => Explanation::then(
+            format!("{label} is ready, and the batch is paused"),
+            NextStep::Resume,
+        ),
+        _ => ready(&details.batch, label),
     };
     if let Some(last) = record.attempts.last()
         && last.end == AttemptEnd::Interrupted
     {
+        let attempt = last.attempt;
         let _ = write!(
-            text,
-            "; attempt {} was cut off and does not count",
-            last.attempt
+            explained.text,
+            "; attempt {attempt} was cut off and does not count"
         );
     }
-    text.push('.');
-    text
+    explained
 }
 
-fn ready(details: &TaskDetails, label: &str) -> String {
-    let (batch, naming) = (&details.batch, details.naming());
+fn delayed(details: &TaskDetails, label: &str, until: Time) -> Explanation {
+    let record = &details.record;
+    let attempt = record.attempts.len();
+    let error = last_error(record).unwrap_or_else(|| "no resources".to_owned());
+    let (when, next) = match details.batch.pid {
+        Some(_) => (format!("in {}", ShortDuration(until.since(now()))), None),
+        None => ("when the batch goes on".to_owned(), Some(NextStep::Resume)),
+    };
+    let text = format!("{label} is tried again {when}: attempt {attempt} ended with: {error}");
+    Explanation { text, next }
+}
+
+fn ready(batch: &BatchStatus, label: &str) -> Explanation {
     match batch.state {
         State::Running => {
             let slot = match batch.max_concurrent {
@@ -252,21 +267,25 @@ fn ready(details: &TaskDetails, label: &str) -> String {
             };
             let why = batch.reason.as_ref();
             let why = why.map_or_else(String::new, |why| format!("; the batch is {why}"));
-            format!("{label} is ready and starts when {slot} is free; {queued}{why}")
+            format!("{label} is ready and starts when {slot} is free; {queued}{why}").into()
         }
-        State::Paused if batch.pid.is_some() => format!(
-            "{label} is ready, and the batch stands still: {}",
-            batch.reason.as_deref().unwrap_or("it is paused")
+        State::Paused if batch.pid.is_some() => {
+            let why = batch.reason.as_ref().map(ToString::to_string);
+            let why = why.unwrap_or_else(|| "it is paused".to_owned());
+            format!("{label} is ready, and the batch stands still: {why}").into()
+        }
+        State::New => Explanation::then(
+            format!("{label} is ready, and nobody has started the batch"),
+            NextStep::Start,
         ),
-        State::New => format!(
-            "{label} is ready, and nobody has started the batch. Start it with: bex start {naming}"
+        State::Interrupted => Explanation::then(
+            format!("{label} is ready, and the executor died"),
+            NextStep::Resume,
         ),
-        State::Interrupted => {
-            format!("{label} is ready, and the executor died. Go on with: bex resume {naming}")
-        }
-        _ => {
-            format!("{label} is ready, and nothing runs the batch. Go on with: bex resume {naming}")
-        }
+        _ => Explanation::then(
+            format!("{label} is ready, and nothing runs the batch"),
+            NextStep::Resume,
+        ),
     }
 }
 
@@ -304,13 +323,5 @@ fn first_line(text: &str) -> String {
     match line.char_indices().nth(200) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line.to_owned(),
-    }
-}
-
-fn plural(count: usize, what: &str) -> String {
-    match (count, what) {
-        (1, _) => format!("1 {what}"),
-        (_, "retry") => format!("{count} retries"),
-        _ => format!("{count} {what}s"),
     }
 }

@@ -32,7 +32,25 @@ pub struct StartReply {
 #[serde(rename_all = "snake_case")]
 enum FirstLine {
     Started(StartReply),
-    Failed { message: String, usage: bool },
+    Failed(StartFailure),
+}
+
+/// Why a background executor did not begin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartFailure {
+    /// What to say.
+    pub message: String,
+    /// What was asked for is wrong, and not the state of the world.
+    pub usage: bool,
+}
+
+impl From<&ActionError> for StartFailure {
+    fn from(error: &ActionError) -> Self {
+        Self {
+            message: error.to_string(),
+            usage: error.is_usage(),
+        }
+    }
 }
 
 /// Starts `command` as the background executor of a batch; returns when it has the lease.
@@ -65,11 +83,11 @@ pub fn start(file: &BatchFile, mut command: Command) -> Result<StartReply, Actio
             let _ = std::thread::Builder::new().spawn(move || child.wait());
             Ok(reply)
         }
-        Ok(FirstLine::Failed { message, usage }) => {
+        Ok(FirstLine::Failed(failure)) => {
             let _ = child.wait();
-            Err(match usage {
-                true => ActionError::Refused(message),
-                false => ActionError::Start(message),
+            Err(match failure.usage {
+                true => ActionError::Refused(failure.message),
+                false => ActionError::Start(failure.message),
             })
         }
         Err(_) => {
@@ -85,14 +103,8 @@ pub fn start(file: &BatchFile, mut command: Command) -> Result<StartReply, Actio
 }
 
 /// Tells the parent that waits in [`start`] how it went.
-pub fn tell_parent(begun: Result<&StartReply, &ActionError>) {
-    let line = match begun {
-        Ok(reply) => FirstLine::Started(reply.clone()),
-        Err(error) => FirstLine::Failed {
-            message: error.to_string(),
-            usage: error.is_usage(),
-        },
-    };
+pub fn tell_parent(begun: Result<StartReply, StartFailure>) {
+    let line = begun.map_or_else(FirstLine::Failed, FirstLine::Started);
     let line = serde_json::to_string(&line).expect("texts and numbers are JSON");
     let mut out = std::io::stdout().lock();
     // A parent that does not wait any more needs no telling.

@@ -1,17 +1,19 @@
 //! How a batch is getting on: [`status`] and [`list`].
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use batch_core::{BatchId, Status, Time};
-use batch_store::{BatchFile, Holder, Overview, Selection, Store};
+use batch_export::{CauseGroup, TimeSpread, rfc3339};
+use batch_store::{BatchFile, EndCause, Holder, LeaseNote, Overview, Selection, Store};
 use serde::Serialize;
 
-use crate::engine::{STOPPING, is_running};
-use crate::error::{ActionError, incomplete, silent};
-use crate::home::{Home, now};
-use crate::naming::Naming;
-use crate::standing::Standing;
+use crate::clock::now;
+use crate::error::ActionError;
+use crate::home::Home;
+use crate::live_view::LiveView;
+use crate::state_reason::{MissingTasks, Silence, StateReason};
 
 /// What a batch is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -45,7 +47,7 @@ pub struct BatchStatus {
     /// What it is doing.
     pub state: State,
     /// Why, where there is something to say.
-    pub reason: Option<String>,
+    pub reason: Option<StateReason>,
     /// Its time was up before its end. One that a failure ended, as it asked for, ran to its end.
     #[serde(skip)]
     pub timed_out: bool,
@@ -73,8 +75,11 @@ pub struct BatchStatus {
     pub flaky: u64,
     /// Retries that finished tasks used.
     pub retries: u64,
+    /// How long completed tasks took, where it was asked for.
+    #[serde(flatten)]
+    pub execution_times: Option<TimeSpread>,
     /// Why tasks failed, the most frequent cause first.
-    pub causes: Vec<CauseStatus>,
+    pub causes: Vec<CauseGroup>,
     /// The process that works on it.
     pub pid: Option<u32>,
     /// How many tasks run at once.
@@ -102,21 +107,6 @@ pub struct BatchStatus {
     pub running_tasks: Option<Vec<RunningStatus>>,
 }
 
-/// How many tasks failed for a cause.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CauseStatus {
-    /// The cause: `c3fa21b`.
-    pub cause: String,
-    /// How many tasks.
-    pub count: u64,
-    /// The cause in words.
-    pub label: String,
-    /// A line of one of them.
-    pub sample: String,
-    /// One of them.
-    pub sample_task: String,
-}
-
 /// A task that runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunningStatus {
@@ -130,8 +120,84 @@ pub struct RunningStatus {
     pub seconds: f64,
 }
 
+/// The most completed tasks whose execution times are read unasked.
+const TIMES_READ: u64 = 100_000;
+
 /// How many running tasks are named.
 const RUNNING_NAMED: usize = 50;
+
+impl State {
+    /// The name: `new`, `running`, …
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Incomplete => "incomplete",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+            Self::Interrupted => "interrupted",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The state in a sentence: `b7 is …`.
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Failed => "done, with failures",
+            other => other.name(),
+        }
+    }
+
+    /// Whether every task is finished.
+    pub const fn is_done(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed)
+    }
+
+    /// Whether nothing more will happen by itself.
+    pub const fn is_at_rest(self) -> bool {
+        !matches!(self, Self::Running | Self::Paused | Self::Incomplete)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl BatchStatus {
+    /// Whether an executor works on it that has been told to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.reason == Some(StateReason::Noted(LeaseNote::Stopping))
+    }
+
+    /// How many tasks are completed, failed or cancelled.
+    pub const fn finished(&self) -> u64 {
+        self.completed + self.failed + self.cancelled
+    }
+
+    /// The counts in one line.
+    pub fn counts(&self) -> String {
+        let mut parts = Vec::new();
+        for (count, what) in [
+            (self.completed, "completed"),
+            (self.failed, "failed"),
+            (self.cancelled, "cancelled"),
+            (self.running, "running"),
+            (self.interrupted, "cut off"),
+            (self.queued - self.interrupted, "queued"),
+        ] {
+            if count > 0 {
+                parts.push(format!("{count} {what}"));
+            }
+        }
+        match parts.is_empty() {
+            true => "no tasks".to_owned(),
+            false => parts.join(", "),
+        }
+    }
+}
 
 /// How a batch is getting on; with `detailed`, which tasks run.
 ///
@@ -142,6 +208,20 @@ pub fn status(file: &BatchFile, detailed: bool) -> Result<BatchStatus, ActionErr
     let mut status = status_of(&store)?;
     if detailed {
         status.running_tasks = Some(running_tasks(&store)?);
+    }
+    Ok(status)
+}
+
+/// As [`status`], with the execution times of the tasks. They take a look at every task: without `detailed` they are
+/// left out where very many have completed.
+///
+/// # Errors
+/// When its file cannot be read.
+pub fn status_with_times(file: &BatchFile, detailed: bool) -> Result<BatchStatus, ActionError> {
+    let mut status = status(file, detailed)?;
+    if detailed || status.completed <= TIMES_READ {
+        let times = Store::open_read(file.clone())?.execution_times()?;
+        status.execution_times = Some(times.spread());
     }
     Ok(status)
 }
@@ -178,12 +258,11 @@ pub fn list(home: &Home) -> Result<Vec<Listed>, ActionError> {
 /// # Errors
 /// When it cannot be read.
 pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
-    let standing = Standing::of(store)?;
-    let holder = standing.executor();
+    let view = LiveView::of(store)?;
+    let holder = view.executor();
     let overview = store.overview()?;
     let batch = store.batch();
-    let naming = Naming::new(batch, store.file().shown());
-    let (state, reason) = state(&overview, standing.holder(), &naming);
+    let (state, reason) = state(&overview, view.holder());
     let (total, open) = (overview.tasks(), overview.open());
     let live = overview.run.as_ref().filter(|_| holder.is_some());
     let info = &overview.info;
@@ -191,13 +270,13 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         batch: batch.to_string(),
         name: info.settings.name.clone(),
         state,
-        reason,
         silence: holder.and_then(Holder::silence),
-        timed_out: state == State::Failed && cut_short(&overview) == Some(CutShort::Time),
+        timed_out: reason == Some(StateReason::TimeLimit),
+        reason,
         total,
-        queued: standing.count(&overview, Status::Queued),
-        running: standing.count(&overview, Status::Running),
-        interrupted: standing.interrupted(&overview),
+        queued: view.count(&overview, Status::Queued),
+        running: view.count(&overview, Status::Running),
+        interrupted: view.interrupted(&overview),
         completed: overview.count(Status::Completed),
         failed: overview.count(Status::Failed),
         cancelled: overview.count(Status::Cancelled),
@@ -208,7 +287,8 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         },
         flaky: overview.flaky(),
         retries: overview.retries(),
-        causes: causes(&overview),
+        execution_times: None,
+        causes: overview.causes.clone(),
         pid: holder.map(|holder| holder.pid),
         max_concurrent: live
             .and_then(|run| run.concurrency)
@@ -219,143 +299,86 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
             Some(run.left?.saturating_sub(since).as_secs_f64())
         }),
         created: info.created_at,
-        created_at: text(info.created_at),
+        created_at: rfc3339(info.created_at),
         last_end: overview.last_end(),
-        started_at: overview.run.as_ref().map(|run| text(run.started_at)),
-        ended_at: overview.run.as_ref().and_then(|run| run.ended_at).map(text),
+        started_at: overview.run.as_ref().map(|run| rfc3339(run.started_at)),
+        ended_at: overview
+            .run
+            .as_ref()
+            .and_then(|run| run.ended_at)
+            .map(rfc3339),
         file: store.file().shown().to_owned(),
         running_tasks: None,
     })
 }
 
-/// How a batch stands, and why.
-type StateAndWhy = (State, Option<String>);
+/// The state of a batch, and why.
+type StateAndReason = (State, Option<StateReason>);
 
-fn state(overview: &Overview, holder: Option<&Holder>, naming: &Naming) -> StateAndWhy {
-    if let Some(missing) = overview.info.origin.missing {
-        return (
-            State::Incomplete,
-            Some(missing_text(overview, missing, holder, naming)),
-        );
+fn state(overview: &Overview, holder: Option<&Holder>) -> StateAndReason {
+    let info = &overview.info;
+    if let Some(missing) = info.origin.missing {
+        let reason = match holder {
+            Some(Holder { pid, .. }) => StateReason::BeingWritten { pid: *pid, missing },
+            None => StateReason::TasksMissing(MissingTasks {
+                count: missing,
+                file: info.origin.file.clone(),
+            }),
+        };
+        return (State::Incomplete, Some(reason));
     }
     if let Some(holder) = holder.filter(|holder| holder.run > 0) {
-        return state_with(overview, holder, naming);
+        return state_with(overview, holder);
     }
-    let paused = overview.info.paused.clone();
-    let died_text = || format!("its executor died; go on with: bex resume {naming}");
-    let died = overview.count(Status::Running) > 0
-        || overview
-            .run
-            .as_ref()
-            .is_some_and(|run| run.ended_at.is_none());
+    let last_run = overview.run.as_ref();
+    let died =
+        overview.count(Status::Running) > 0 || last_run.is_some_and(|run| run.ended_at.is_none());
     if died {
-        return (State::Interrupted, Some(died_text()));
+        return (State::Interrupted, Some(StateReason::ExecutorDied));
     }
-    if overview.open() == 0 && overview.info.origin.unread {
-        let why = "its input was not read to its end; what was not read is not in the batch";
-        return (State::Stopped, Some(why.to_owned()));
+    if overview.open() == 0 && info.origin.unread {
+        return (State::Stopped, Some(StateReason::InputUnread));
     }
     if overview.open() == 0 {
-        let all = overview.count(Status::Completed) == overview.tasks();
-        return match all {
+        return match overview.count(Status::Completed) == overview.tasks() {
             true => (State::Completed, None),
-            false => {
-                let why = cut_short(overview).map(|how| how.in_words().to_owned());
-                (State::Failed, why)
-            }
+            false => (State::Failed, cut_short(overview)),
         };
     }
-    match (&overview.run, paused) {
-        (_, Some(why)) => (State::Paused, Some(format!("paused {why}"))),
-        (None, None) => (State::New, Some("not started yet".to_owned())),
-        (Some(run), None) if run.end.as_deref() == Some("died") => {
-            (State::Interrupted, Some(died_text()))
-        }
-        (Some(run), None) => {
-            let how = run.end.as_deref().unwrap_or_default();
-            let why = match how {
-                "finished" => "tasks were added or held after its last run".to_owned(),
-                "output closed" => {
-                    format!("nobody read its output any more; go on with: bex resume {naming}")
-                }
-                "broken" => "its executor could not write".to_owned(),
-                "nothing starts" => {
-                    format!("its executor could start no task; go on with: bex resume {naming}")
-                }
-                other => format!("its last run was {other}"),
-            };
-            (State::Stopped, Some(why))
-        }
+    match (last_run, info.paused.clone()) {
+        (_, Some(how)) => (State::Paused, Some(StateReason::Paused(how))),
+        (None, None) => (State::New, Some(StateReason::NotStarted)),
+        (Some(run), None) => match run.end.clone() {
+            Some(EndCause::Died) => (State::Interrupted, Some(StateReason::ExecutorDied)),
+            end => (State::Stopped, end.map(StateReason::LastRun)),
+        },
     }
 }
 
-/// How a batch stands that an executor works on.
-fn state_with(overview: &Overview, holder: &Holder, naming: &Naming) -> StateAndWhy {
-    if let Some(silence) = holder.silence() {
-        let silent = silent(holder, silence);
-        let why = format!("{silent}; end it with: bex stop --kill {naming}");
-        return (State::Running, Some(why));
+/// The state of a batch that an executor works on.
+fn state_with(overview: &Overview, holder: &Holder) -> StateAndReason {
+    if let Some(silence) = Silence::of(holder) {
+        return (State::Running, Some(StateReason::Silent(silence)));
     }
-    match (
-        holder.note.as_deref().map(str::to_owned),
-        &overview.info.paused,
-    ) {
-        (Some(note), _) if note == STOPPING => (State::Running, Some(note)),
-        (Some(note), _) if !is_running(&note) => (State::Paused, Some(note)),
-        (_, Some(why)) => (State::Paused, Some(format!("paused {why}"))),
-        (note, None) => (State::Running, note),
+    let note = holder.note.clone();
+    let paused = overview.info.paused.clone().map(StateReason::Paused);
+    match note {
+        Some(LeaseNote::Stopping) => (State::Running, note.map(StateReason::Noted)),
+        Some(note) if !note.is_running() => (State::Paused, Some(StateReason::Noted(note))),
+        _ if paused.is_some() => (State::Paused, paused),
+        note => (State::Running, note.map(StateReason::Noted)),
     }
-}
-
-/// What is said of a batch whose tasks are not in it.
-fn missing_text(
-    overview: &Overview,
-    missing: u32,
-    writer: Option<&Holder>,
-    naming: &Naming,
-) -> String {
-    if let Some(Holder { pid, .. }) = writer {
-        return format!("process {pid} is writing its {missing} tasks");
-    }
-    incomplete(missing, overview.info.origin.file.as_deref(), naming)
 }
 
 /// What ended the last run of a batch before all of its tasks had run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum CutShort {
-    Time,
-    Failure,
-}
-
-impl CutShort {
-    const fn in_words(self) -> &'static str {
-        match self {
-            Self::Time => "its time was up (batch_timeout)",
-            Self::Failure => "a failure ended it (fail_fast)",
-        }
-    }
-}
-
-fn cut_short(overview: &Overview) -> Option<CutShort> {
+fn cut_short(overview: &Overview) -> Option<StateReason> {
     let run = overview.run.as_ref()?;
-    let cut = run.end.as_deref() == Some("cut short") && overview.count(Status::Cancelled) > 0;
+    let cut = run.end == Some(EndCause::CutShort) && overview.count(Status::Cancelled) > 0;
     let failed = overview.info.settings.fail_fast && overview.count(Status::Failed) > 0;
     cut.then_some(match failed {
-        true => CutShort::Failure,
-        false => CutShort::Time,
+        true => StateReason::FailFast,
+        false => StateReason::TimeLimit,
     })
-}
-
-fn causes(overview: &Overview) -> Vec<CauseStatus> {
-    let batch = overview.info.batch;
-    let cause = |found: &batch_store::CauseCount| CauseStatus {
-        cause: found.cause.id().to_string(),
-        count: found.tasks,
-        label: found.cause.label().to_owned(),
-        sample: found.cause.sample().to_owned(),
-        sample_task: batch.task(found.sample_task).to_string(),
-    };
-    overview.causes.iter().map(cause).collect()
 }
 
 fn running_tasks(store: &Store) -> Result<Vec<RunningStatus>, ActionError> {
@@ -377,8 +400,4 @@ fn running_tasks(store: &Store) -> Result<Vec<RunningStatus>, ActionError> {
         Ok(running.len() < RUNNING_NAMED)
     })?;
     Ok(running)
-}
-
-pub(crate) fn text(time: Time) -> String {
-    batch_export::rfc3339(time)
 }

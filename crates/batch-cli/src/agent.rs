@@ -1,11 +1,11 @@
-//! The agent's side of the batches: [`agent`], for `bex tool` and `bex mcp`.
+//! The tools for agents: [`dispatcher`], for `bex tool` and `bex mcp`.
 
 use std::process::Command;
 use std::sync::Arc;
 
 use batch_actions::Home;
-use batch_core::{Catalog as _, nearest};
-use batch_mcp_server::{Agent, AgentConfig, Limits};
+use batch_core::{Catalog as _, did_you_mean};
+use batch_mcp_server::{Dispatcher, Limits, Session};
 use batch_runtime::Registry;
 
 use crate::args::LimitArgs;
@@ -13,8 +13,8 @@ use crate::exit::CliError;
 use crate::functions::Functions;
 use crate::request::current_folder;
 
-/// An agent's side, within what the operator allows.
-pub(crate) fn agent(limits: &LimitArgs) -> Result<Agent, CliError> {
+/// The tools for agents, within what the operator allows.
+pub(crate) fn dispatcher(limits: &LimitArgs) -> Result<Dispatcher, CliError> {
     let program = std::env::current_exe()
         .map_err(|error| CliError::System("find the program itself", error))?;
     let functions = Functions::of_environment().usable()?;
@@ -29,7 +29,7 @@ pub(crate) fn agent(limits: &LimitArgs) -> Result<Agent, CliError> {
             .map_err(|error| CliError::System("tell the root folder", error))?,
         None => current_folder()?,
     };
-    Ok(Agent::new(AgentConfig {
+    Ok(Dispatcher::new(Session {
         home: Home::of_environment(),
         registry,
         executor: Arc::new(move |file| {
@@ -59,10 +59,8 @@ fn check(limits: &Limits, registry: &Registry) -> Result<(), CliError> {
     match named.into_iter().find(is_unknown) {
         None => Ok(()),
         Some(name) => {
-            let hint = match nearest(name, registry.functions()) {
-                Some(near) => format!("; did you mean {near}?"),
-                None => String::new(),
-            };
+            let hint = did_you_mean(name, registry.functions());
+            let hint = hint.map_or_else(String::new, |question| format!("; {question}"));
             let message = format!("--allow and --deny name functions, and {name:?} is none{hint}");
             Err(CliError::Usage(message))
         }

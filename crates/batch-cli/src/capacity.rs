@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use batch_actions::short_text;
+use batch_actions::StateReason;
 use batch_process::{Limit, guard, make_room, shortage};
 use batch_runtime::RunHandle;
 
@@ -62,7 +62,7 @@ pub(crate) async fn follow_shortage(run: &RunHandle, screen: &Screen) {
     while shortage.changed().await.is_ok() {
         let short = shortage.borrow_and_update().clone();
         match (&told, &short) {
-            (None, Some(short)) => screen.say(&short_text(short)),
+            (None, Some(short)) => screen.say(&StateReason::from(short).to_string()),
             (Some(before), None) => screen.say(&ended(before)),
             _ => {}
         }
@@ -71,9 +71,8 @@ pub(crate) async fn follow_shortage(run: &RunHandle, screen: &Screen) {
 }
 
 fn ended(before: &batch_runtime::ShortOf) -> String {
-    let what = before.what.split(':').next().unwrap_or_default();
     format!(
-        "no longer short of {what}; running {} at once again",
-        before.asked_for
+        "no longer short of {}; running {} at once again",
+        before.what, before.asked_for
     )
 }

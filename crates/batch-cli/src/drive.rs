@@ -8,11 +8,11 @@ use std::time::Duration;
 use batch_actions::{ActionError, Engine, Finished};
 use batch_core::StopMode;
 use batch_process::{ControlSignals, note_memory_kills, reap_orphans, sweep};
-use batch_runtime::{Gone, RunHandle};
+use batch_runtime::RunHandle;
 
 use crate::capacity::follow_shortage;
 use crate::exit::CliError;
-use crate::feed::Feeder;
+use crate::feed::{Feeder, Input};
 use crate::functions::Functions;
 use crate::leftovers::{left_behind, outlived};
 use crate::progress::Screen;
@@ -33,15 +33,6 @@ pub(crate) struct Driven {
     pub(crate) broken: Option<ActionError>,
     /// How the input ended.
     pub(crate) fed: Result<Input, CliError>,
-}
-
-/// How far the input was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Input {
-    /// All of it is in the batch.
-    Whole,
-    /// The run was stopped before its end.
-    Cut,
 }
 
 /// Works on a batch until its run is over.
@@ -109,7 +100,7 @@ async fn work(
         fed
     };
     let attend = async {
-        let attended = engine.attend().await;
+        let attended = engine.watch_requests().await;
         if attended.is_err() {
             engine.stop(StopMode::End);
             engine.run().wait().await;
@@ -156,9 +147,4 @@ pub(crate) async fn housekeeping(
         }
     };
     tokio::join!(follow, follow_shortage(run, screen), look);
-}
-
-/// Waits until fewer than so many tasks are open.
-pub(crate) async fn room(run: &RunHandle, window: usize) -> Result<(), Gone> {
-    run.feed(Vec::new(), window).await
 }

@@ -2,9 +2,12 @@
 
 use std::process::ExitCode;
 
+use batch_actions::{ActionError, BatchStatus, State, Waited, is_output_closed};
+use batch_core::{Counted, Status};
 use batch_export::Visible;
 use batch_input::Problem;
 use batch_process::Limit;
+use batch_runtime::{RunEnd, RunReport};
 
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +42,75 @@ impl Exit {
     }
 }
 
+/// How something ended that an exit code tells.
+pub(crate) enum Outcome<'a> {
+    /// A run.
+    Run {
+        report: &'a RunReport,
+        /// The signal that ended it.
+        signal: Option<u8>,
+        /// Tasks that are not finished.
+        open: u64,
+        /// Some tasks failed or were cancelled.
+        failed: bool,
+        /// The batch asks to be ended by a failure.
+        fail_fast: bool,
+    },
+    /// Waiting for a batch.
+    Waited(Waited, &'a BatchStatus),
+}
+
+impl Exit {
+    /// The exit code of an outcome.
+    pub(crate) fn of(outcome: Outcome<'_>) -> Self {
+        match outcome {
+            Outcome::Run {
+                signal: Some(signal),
+                ..
+            } => Self::Signal(signal),
+            Outcome::Run {
+                report,
+                open,
+                failed,
+                fail_fast,
+                ..
+            } => match report.end {
+                RunEnd::NothingStarts => Self::Broken,
+                // What is left is held, and waits for somebody.
+                RunEnd::Finished | RunEnd::Stopped if open > 0 => Self::Stopped,
+                RunEnd::Finished if failed => Self::SomeFailed,
+                RunEnd::Finished => Self::Completed,
+                // A failure ended it, as was asked for.
+                RunEnd::CutShort if fail_fast && report.stats.count(Status::Failed) > 0 => {
+                    Self::SomeFailed
+                }
+                RunEnd::CutShort | RunEnd::Stopped => Self::Stopped,
+                RunEnd::SinkFailed if is_output_closed(report) => Self::Stopped,
+                RunEnd::SinkFailed => Self::Broken,
+            },
+            Outcome::Waited(waited, status) => match (waited, status.state) {
+                (Waited::TimedOut | Waited::Silent, _) => Self::WaitLimit,
+                (_, State::Completed) => Self::Completed,
+                (_, State::Failed) if status.timed_out => Self::Stopped,
+                (_, State::Failed) => Self::SomeFailed,
+                (Waited::Reached, _) if status.failed > 0 => Self::SomeFailed,
+                (Waited::Reached, _) => Self::Completed,
+                (Waited::AtRest, _) => Self::Stopped,
+            },
+        }
+    }
+
+    /// The exit code of a batch as it is, with no time to wait.
+    pub(crate) fn now(status: &BatchStatus) -> Self {
+        let waited = match (status.state, status.pid) {
+            (State::Completed | State::Failed, _) => Waited::Reached,
+            (_, Some(_)) => Waited::TimedOut,
+            (_, None) => Waited::AtRest,
+        };
+        Self::of(Outcome::Waited(waited, status))
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
@@ -59,7 +131,7 @@ pub(crate) enum CliError {
     Read(#[from] batch_input::ReadError),
     /// Something asked of a stored batch was not done.
     #[error(transparent)]
-    Action(#[from] batch_actions::ActionError),
+    Action(#[from] ActionError),
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] batch_mcp_client::ConfigError),
@@ -78,7 +150,7 @@ impl CliError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) | Self::Input(_) | Self::Read(_) | Self::Config(_) => Exit::Usage,
-            Self::Action(batch_actions::ActionError::Incomplete { .. }) => Exit::Stopped,
+            Self::Action(ActionError::Incomplete { .. }) => Exit::Stopped,
             Self::Action(error) if error.is_usage() => Exit::Usage,
             Self::Action(_) => Exit::Broken,
             Self::Export(_) | Self::Limit(_) | Self::System(..) => Exit::Broken,
@@ -95,8 +167,10 @@ pub(crate) fn first_of<T>(problems: &[T], text: impl Fn(&T) -> String, between: 
     let shown = shown.join(between);
     match problems.len().saturating_sub(MOST_SHOWN) {
         0 => shown,
-        1 => format!("{shown}{between}… and 1 more problem"),
-        more => format!("{shown}{between}… and {more} more problems"),
+        more => format!(
+            "{shown}{between}… and {}",
+            Counted(more as u64, "more problem")
+        ),
     }
 }
 
@@ -108,10 +182,7 @@ fn advice(limit: &Limit) -> &'static str {
 }
 
 fn list(problems: &[Problem]) -> String {
-    let count = match problems.len() {
-        1 => "1 problem".to_owned(),
-        n => format!("{n} problems"),
-    };
+    let count = Counted(problems.len() as u64, "problem");
     let line = |problem: &Problem| format!("  {}", Visible(&problem.to_string()));
     let lines = first_of(problems, line, "\n");
     format!("{count} in the input; nothing was run\n{lines}")

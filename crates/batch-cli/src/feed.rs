@@ -11,21 +11,29 @@ use batch_runtime::{Gone, RunHandle};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use crate::drive::{Input, room};
 use crate::exit::CliError;
 
 /// So many tasks of a stream are known at once, beside those that run.
 const WINDOW: usize = 8_192;
 
-/// So many tasks of a stream are handed over at once; fewer when no more wait.
-const HANDFUL: usize = 256;
+/// How many tasks of a stream are handed over together; fewer when no more wait.
+const CHUNK: usize = 256;
 
 /// What follows the first item within this time is looked at together with it.
-const AT_ONCE: Duration = Duration::from_millis(5);
+const FIRST_TIMEOUT: Duration = Duration::from_millis(5);
 
 /// Reads items on threads of its own, as standard input may keep us waiting.
 pub(crate) struct Feeder {
     tasks: mpsc::Receiver<Result<Read, CliError>>,
+}
+
+/// How far the input was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// All of it is in the batch.
+    Whole,
+    /// The run was stopped before its end.
+    Cut,
 }
 
 /// A task, and whether it is known to be the last.
@@ -35,7 +43,15 @@ struct Read {
 }
 
 /// Tasks in a row, and what is wrong with the item behind them.
-type Handful = (Vec<Read>, Option<CliError>);
+type Chunk = (Vec<Read>, Option<CliError>);
+
+/// The first tasks of the input.
+#[derive(Default)]
+pub(crate) struct First {
+    pub(crate) tasks: Vec<TaskSpec>,
+    /// They are known to be all.
+    pub(crate) is_all: bool,
+}
 
 fn on_a_thread(work: impl FnOnce() + Send + 'static) -> Result<(), CliError> {
     let started = std::thread::Builder::new().spawn(work);
@@ -45,22 +61,22 @@ fn on_a_thread(work: impl FnOnce() + Send + 'static) -> Result<(), CliError> {
 }
 
 /// Splits what was read at the error that ends it.
-fn up_to_error(read: Vec<Result<Read, CliError>>) -> Handful {
-    let mut handful = Vec::with_capacity(read.len());
+fn up_to_error(read: Vec<Result<Read, CliError>>) -> Chunk {
+    let mut chunk = Vec::with_capacity(read.len());
     for item in read {
         match item {
-            Ok(read) => handful.push(read),
-            Err(error) => return (handful, Some(error)),
+            Ok(read) => chunk.push(read),
+            Err(error) => return (chunk, Some(error)),
         }
     }
-    (handful, None)
+    (chunk, None)
 }
 
 impl Feeder {
     /// # Errors
     /// When there is no thread to be had.
     pub(crate) fn start(stream: Box<TaskStream>) -> Result<Self, CliError> {
-        let (sender, tasks) = mpsc::channel(HANDFUL);
+        let (sender, tasks) = mpsc::channel(CHUNK);
         on_a_thread(move || {
             let mut stream = *stream;
             while let Some(task) = stream.next() {
@@ -79,37 +95,51 @@ impl Feeder {
         Ok(Self { tasks })
     }
 
-    /// What comes at once in the beginning. A wrong item among it is found before anything runs, and nothing does then.
-    async fn first_handful(&mut self) -> Result<Vec<Read>, CliError> {
-        let until = Instant::now() + AT_ONCE;
-        let mut handful = Vec::new();
-        while handful.len() < HANDFUL
-            && let Ok(Some(read)) = timeout_at(until, self.tasks.recv()).await
-        {
-            handful.push(read?);
+    /// What comes in the very beginning. A wrong item among it is found before anything runs, and nothing does then.
+    ///
+    /// # Errors
+    /// When an item is wrong.
+    pub(crate) async fn first(&mut self) -> Result<First, CliError> {
+        let until = Instant::now() + FIRST_TIMEOUT;
+        let mut first = First::default();
+        while first.tasks.len() < CHUNK {
+            match timeout_at(until, self.tasks.recv()).await {
+                Ok(Some(read)) => {
+                    let read = read?;
+                    first.tasks.push(read.task);
+                    if read.last {
+                        first.is_all = true;
+                        break;
+                    }
+                }
+                Ok(None) => {
+                    first.is_all = true;
+                    break;
+                }
+                Err(_) => break,
+            }
         }
-        Ok(handful)
+        Ok(first)
     }
 
-    /// What waits, at most a handful, and the error behind it that ends the input. `None` at the end.
-    fn blocking_handful(&mut self) -> Option<Handful> {
-        let mut handful = Vec::with_capacity(HANDFUL);
-        match self.tasks.blocking_recv_many(&mut handful, HANDFUL) {
+    /// What waits, at most a chunk, and the error behind it that ends the input. `None` at the end.
+    fn blocking_chunk(&mut self) -> Option<Chunk> {
+        let mut chunk = Vec::with_capacity(CHUNK);
+        match self.tasks.blocking_recv_many(&mut chunk, CHUNK) {
             0 => None,
-            _ => Some(up_to_error(handful)),
+            _ => Some(up_to_error(chunk)),
         }
     }
 
-    /// Writes tasks into the file of a batch, and has the run see them, until there are no more or the run takes
-    /// no more.
+    /// Writes the tasks after the first into the file of a batch, and has the run see them, until there are no more or
+    /// the run takes no more.
     pub(crate) async fn feed(mut self, engine: &Engine) -> Result<Input, CliError> {
-        let mut first = Some((self.first_handful().await?, None));
         let adder = engine.adder();
-        let (written, mut handfuls) = mpsc::channel(1);
+        let (written, mut chunks) = mpsc::channel(1);
         on_a_thread(move || {
-            while let Some((handful, error)) = first.take().or_else(|| self.blocking_handful()) {
-                let is_last = handful.last().is_some_and(|read| read.last);
-                let tasks: Vec<_> = handful.into_iter().map(|read| read.task).collect();
+            while let Some((chunk, error)) = self.blocking_chunk() {
+                let is_last = chunk.last().is_some_and(|read| read.last);
+                let tasks: Vec<_> = chunk.into_iter().map(|read| read.task).collect();
                 let added = match tasks.is_empty() {
                     true => Ok(()),
                     false => adder.add(&tasks, is_last).map_err(CliError::from),
@@ -121,10 +151,10 @@ impl Feeder {
                 }
             }
         })?;
-        while let Some(written) = handfuls.recv().await {
+        while let Some(written) = chunks.recv().await {
             written?;
             engine.look().await?;
-            if room(engine.run(), WINDOW).await == Err(Gone) || engine.is_stopping() {
+            if engine.run().feed(Vec::new(), WINDOW).await == Err(Gone) || engine.is_stopping() {
                 return Ok(Input::Cut);
             }
         }
@@ -133,25 +163,24 @@ impl Feeder {
 
     /// Hands tasks to a run without a file.
     pub(crate) async fn feed_run(mut self, run: &RunHandle) -> Result<(), CliError> {
-        let mut first = Some((self.first_handful().await?, None));
+        let mut tasks = self.first().await?.tasks;
+        let mut error = None;
         loop {
-            let (handful, error) = match first.take() {
-                Some(handful) => handful,
-                None => {
-                    let mut handful = Vec::with_capacity(HANDFUL);
-                    if self.tasks.recv_many(&mut handful, HANDFUL).await == 0 {
-                        return Ok(());
-                    }
-                    up_to_error(handful)
-                }
-            };
-            let tasks = handful.into_iter().map(|read| Arc::new(read.task));
-            let fed = run.feed(tasks.collect(), WINDOW).await;
+            let fed = run
+                .feed(tasks.into_iter().map(Arc::new).collect(), WINDOW)
+                .await;
             match (error, fed) {
                 (Some(error), _) => return Err(error),
                 (None, Err(Gone)) => return Ok(()),
                 (None, Ok(())) => {}
             }
+            let mut chunk = Vec::with_capacity(CHUNK);
+            if self.tasks.recv_many(&mut chunk, CHUNK).await == 0 {
+                return Ok(());
+            }
+            let read;
+            (read, error) = up_to_error(chunk);
+            tasks = read.into_iter().map(|read| read.task).collect();
         }
     }
 }

@@ -5,25 +5,27 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use batch_actions::{
-    ActionError, Claim, Engine, EngineOptions, Mode, Naming, Room, is_output_closed, remove_empty,
+    ActionError, BatchRequest, Claim, Engine, EngineOptions, Mode, Room, is_output_closed, merge,
     summary_of,
 };
 use batch_core::{BatchId, BatchSettings, Status, StopMode};
 use batch_export::Summary;
 use batch_process::{ControlSignals, OutputRoom, remove_dead_scratch};
-use batch_runtime::{Executor, RunEnd, RunHandle, RunReport, Sink as _};
-use batch_store::{Durability, Store, lock};
+use batch_runtime::{Executor, RunHandle, RunReport, Sink as _};
+use batch_store::{BatchFile, Durability, Store, lock};
 
-use crate::commands::resume::WholeResults;
+use crate::args::RunArgs;
 use crate::drive::{Driven, drive, housekeeping, say_leftovers};
-use crate::exit::{CliError, Exit};
+use crate::exit::{CliError, Exit, Outcome};
 use crate::feed::Feeder;
 use crate::functions::Functions;
+use crate::hints::Naming;
 use crate::output::{OutputPlan, ResultSink, Results};
 use crate::progress::Screen;
 use crate::reply::tell;
 use crate::request::Work;
 use crate::signals;
+use crate::whole_results::WholeResults;
 
 /// What a run in the foreground is given: where results go, what is obeyed, what is shown, and what the system allows.
 pub(crate) struct Onlooker {
@@ -37,8 +39,6 @@ pub(crate) struct Onlooker {
 /// A stored batch that is run to its end before somebody's eyes.
 pub(crate) struct Foreground {
     pub(crate) claim: Claim,
-    /// Open throughout: whenever nobody has a file open any more, SQLite clears up, which takes a while.
-    pub(crate) store: Store,
     pub(crate) max_concurrent: Option<NonZeroU32>,
     pub(crate) fail_fast: bool,
     /// Write the results of the whole batch at the end, from the batch file.
@@ -52,18 +52,18 @@ impl Foreground {
         onlooker: Onlooker,
     ) -> Result<Exit, CliError> {
         let Onlooker {
-            output,
+            mut output,
             signals,
             screen,
             most_at_once,
         } = onlooker;
-        let batch = self.store.batch();
-        let (sink, results) = output.open(batch, &screen)?;
+        let store = self.claim.store();
+        output.options.batch_file = Some(store.file().shown().to_owned());
+        let (sink, results) = output.open(store.batch(), &screen)?;
         let functions = Functions::of_environment();
-        functions.check_batch(&self.store)?;
+        functions.check_batch(store)?;
         let Self {
             claim,
-            store: kept,
             max_concurrent,
             fail_fast,
             whole_at_end,
@@ -91,9 +91,7 @@ impl Foreground {
             fail_fast,
             whole_at_end,
         };
-        let exit = end.tell(&lock(&store), &screen);
-        drop(kept);
-        exit
+        end.tell(&lock(&store), &screen)
     }
 }
 
@@ -138,7 +136,8 @@ fn conclude_stored(
     name: Option<String>,
     screen: &Screen,
 ) -> Result<bool, CliError> {
-    let summary = summary_of(store)?;
+    let mut summary = summary_of(store)?;
+    summary.times = store.execution_times().map_err(ActionError::from)?;
     let counts = store.overview().map_err(ActionError::from)?;
     let failed = counts.count(Status::Failed) + counts.count(Status::Cancelled) > 0;
     let report = &driven.finished.report;
@@ -180,10 +179,6 @@ impl End {
             screen.say("nobody reads the output any more, so the batch was stopped");
         }
         let tasks = store.overview().map_err(ActionError::from)?.tasks();
-        if tasks == 0 && fed.is_err() {
-            // Nothing ran, and there is nothing to come back to.
-            remove_empty(store.file())?;
-        }
         let input_ended = end_of_input(fed, tasks, screen)?;
         let unread = store.info().map_err(ActionError::from)?.origin.unread;
         if unread {
@@ -195,7 +190,13 @@ impl End {
             tell_left(screen, &naming, held, finished.open);
         }
         let on_record = finished.unwritten.is_none();
-        let exit = exit(&finished.report, fail_fast, failed, signal, finished.open);
+        let exit = Exit::of(Outcome::Run {
+            report: &finished.report,
+            signal,
+            open: finished.open,
+            failed,
+            fail_fast,
+        });
         Ok(match exit {
             Exit::Completed | Exit::SomeFailed | Exit::Stopped if !on_record => Exit::Broken,
             // There is more to do than the batch has tasks for.
@@ -204,6 +205,28 @@ impl End {
             exit => exit,
         })
     }
+}
+
+/// `bex run --resume FILE`: the last batch of the file goes on, with what the file says now.
+pub(crate) async fn run_file(
+    file: BatchFile,
+    args: &RunArgs,
+    request: BatchRequest,
+    work: Work,
+    mut onlooker: Onlooker,
+) -> Result<Exit, CliError> {
+    let Work::Plan(plan) = work else {
+        unreachable!("--resume goes with a task file");
+    };
+    let (merged, claim) = merge(&file, &plan, &request.settings, request.durability).await?;
+    onlooker.screen.say(&merged.to_string());
+    let foreground = Foreground {
+        claim,
+        max_concurrent: args.max_concurrent,
+        fail_fast: request.settings.fail_fast,
+        whole_at_end: WholeResults::of(&mut onlooker.output, &args.results),
+    };
+    foreground.run(None, onlooker).await
 }
 
 /// Runs a batch that ends with this process.
@@ -259,7 +282,13 @@ pub(crate) async fn run_in_memory(
     let failed = stats.count(Status::Failed) + stats.count(Status::Cancelled) > 0;
     conclude(&report, results, name, None, failed, &screen)?;
     match end_of_input(fed, stats.total(), &screen)? {
-        true => Ok(exit(&report, fail_fast, failed, ended_by.get(), 0)),
+        true => Ok(Exit::of(Outcome::Run {
+            report: &report,
+            signal: ended_by.get(),
+            open: 0,
+            failed,
+            fail_fast,
+        })),
         false => Ok(Exit::Stopped),
     }
 }
@@ -325,14 +354,12 @@ fn conclude(
 }
 
 /// Says that a run was ended as it could start nothing, if it was.
-pub(crate) fn say_nothing_starts(report: &RunReport, screen: &Screen) -> bool {
-    let Some(what) = &report.short_of else {
-        return false;
-    };
-    screen.say(&format!(
-        "stopped, as for half a minute no task could be started: short of {what}"
-    ));
-    true
+pub(crate) fn say_nothing_starts(report: &RunReport, screen: &Screen) {
+    if let Some(what) = &report.short_of {
+        screen.say(&format!(
+            "stopped, as for half a minute no task could be started: short of {what}"
+        ));
+    }
 }
 
 /// What becomes of the tasks that have not finished.
@@ -350,23 +377,5 @@ fn tell_left(screen: &Screen, naming: &Naming, held: u64, open: u64) {
     if open > held {
         let left = tasks(open - held);
         screen.say(&format!("{left} left; go on with: bex resume {naming}"));
-    }
-}
-
-fn exit(report: &RunReport, fail_fast: bool, failed: bool, signal: Option<u8>, open: u64) -> Exit {
-    match (report.end, signal) {
-        (_, Some(signal)) => Exit::Signal(signal),
-        (RunEnd::NothingStarts, None) => Exit::Broken,
-        // What is left is held, and waits for somebody.
-        (RunEnd::Finished | RunEnd::Stopped, None) if open > 0 => Exit::Stopped,
-        (RunEnd::Finished, None) if failed => Exit::SomeFailed,
-        (RunEnd::Finished, None) => Exit::Completed,
-        // A failure ended it, as was asked for.
-        (RunEnd::CutShort, None) if fail_fast && report.stats.count(Status::Failed) > 0 => {
-            Exit::SomeFailed
-        }
-        (RunEnd::CutShort | RunEnd::Stopped, None) => Exit::Stopped,
-        (RunEnd::SinkFailed, None) if is_output_closed(report) => Exit::Stopped,
-        (RunEnd::SinkFailed, None) => Exit::Broken,
     }
 }

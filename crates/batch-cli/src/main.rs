@@ -2,19 +2,26 @@
 
 mod agent;
 mod args;
+mod background;
 mod capacity;
 mod commands;
 mod drive;
+mod dry_run;
 mod exit;
 mod feed;
 mod foreground;
 mod functions;
+mod hints;
 mod leftovers;
 mod output;
 mod progress;
 mod reply;
 mod request;
+mod request_change;
+mod runtime;
 mod signals;
+mod status_text;
+mod whole_results;
 
 use std::process::ExitCode;
 
@@ -94,7 +101,7 @@ fn report(error: &CliError) -> Exit {
     match error {
         CliError::Input(_) | CliError::Config(_) => tell(format_args!("bex: {error}")),
         // One line, whatever line ends the names in it have.
-        other => tell(format_args!("bex: {}", Visible(&other.to_string()))),
+        other => tell(format_args!("bex: {}", Visible(&hints::told(other)))),
     }
     error.exit()
 }

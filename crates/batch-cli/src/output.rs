@@ -3,12 +3,11 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::SystemTime;
 
-use batch_actions::Room;
-use batch_core::{BatchId, Event, Time};
+use batch_actions::{Room, now};
+use batch_core::{BatchId, Event};
 use batch_export::{
-    AtomicFile, ExportError, FileHandle, Filter, Format, Records, ResultWriter, Summary,
+    AtomicFile, ExportError, FileHandle, Format, Records, ResultWriter, Summary, TaskFilter,
     WriterOptions, result_writer,
 };
 use batch_runtime::{Sink, SinkError};
@@ -23,7 +22,7 @@ pub(crate) struct OutputPlan {
     pub(crate) file: Option<PathBuf>,
     /// The file, once it is open.
     pub(crate) opened: Option<AtomicFile>,
-    pub(crate) filter: Filter,
+    pub(crate) filter: TaskFilter,
 }
 
 /// Turns events into results, as they come. Clones feed the same results.
@@ -76,7 +75,7 @@ impl Write for PatientFile {
 struct State {
     records: Records,
     summary: Summary,
-    filter: Filter,
+    filter: TaskFilter,
     writer: Box<dyn ResultWriter>,
     file: Option<AtomicFile>,
 }
@@ -190,7 +189,7 @@ impl Results {
         if let Some(of_batch) = of_batch {
             summary = of_batch;
         }
-        summary.exported_at = wall_clock();
+        summary.exported_at = now();
         writer.finish(&summary)?;
         drop(writer);
         if let Some(file) = file {
@@ -208,9 +207,4 @@ impl Results {
             .take();
         state.map(|state| state.summary)
     }
-}
-
-fn wall_clock() -> Time {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Time::ZERO.after(since_epoch.unwrap_or_default())
 }

@@ -46,11 +46,3 @@ pub(crate) fn tell(text: fmt::Arguments<'_>) {
         .lock()
         .write_all(format!("{}\n", VisibleLines(&text.to_string())).as_bytes());
 }
-
-/// `1 task`, `2 tasks`.
-pub(crate) fn count(number: u64, what: &str) -> String {
-    match number {
-        1 => format!("1 {what}"),
-        n => format!("{n} {what}s"),
-    }
-}

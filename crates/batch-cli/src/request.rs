@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use batch_actions::{Home, default_slots, place_tasks};
 use batch_core::{BatchSettings, Json, Plan, PlanProblem, Surroundings, TaskOptions, TaskSpec};
-use batch_export::{Filter, Format, WriterOptions};
+use batch_export::{Format, TaskFilter};
 use batch_input::{
     CommandTemplate, FileSettings, FunctionTemplate, ItemTemplate, Items, ReadError, ReadOptions,
     SavedTemplate, ShellTemplate, TaskFile, TaskStream, TemplateFolder, read_task_file, read_tasks,
@@ -253,8 +252,14 @@ fn checked(
 ) -> Result<(BatchSettings, Work), CliError> {
     place_tasks(&mut file.tasks, &current_folder()?);
     let settings = settings(args, &file.settings);
-    let plan = plan(file, &settings, registry)?;
-    Ok((settings, Work::Plan(plan)))
+    let plan = file.plan(registry, &settings.limits);
+    Ok((settings, Work::Plan(plan.map_err(CliError::Input)?)))
+}
+
+/// The name of a file that is the same from everywhere; `None` for standard input.
+pub(crate) fn same_everywhere(file: &Path) -> Option<String> {
+    let whole = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    (file.as_os_str() != "-").then(|| whole.to_string_lossy().into_owned())
 }
 
 /// Where tasks run that say nothing of it.
@@ -332,70 +337,20 @@ fn item_options(args: &RunArgs) -> Result<Arc<TaskOptions>, CliError> {
 
 /// The settings of the batch: the command line wins over the file.
 fn settings(args: &RunArgs, file: &FileSettings) -> BatchSettings {
-    let asked = settings_of(
-        file,
-        args.max_concurrent,
-        args.name.clone(),
-        args.key.clone(),
-    );
-    BatchSettings {
-        batch_timeout: args.batch_timeout.or(asked.batch_timeout),
-        fail_fast: args.fail_fast || asked.fail_fast,
-        ..asked
-    }
-}
-
-/// The settings of a batch of a file; what is given beside it wins.
-pub(crate) fn settings_of(
-    file: &FileSettings,
-    max_concurrent: Option<NonZeroU32>,
-    name: Option<String>,
-    key: Option<String>,
-) -> BatchSettings {
-    BatchSettings {
-        name: name.or_else(|| file.name.clone()),
-        key: key.or_else(|| file.key.clone()),
-        max_concurrent: max_concurrent
-            .or(file.max_concurrent)
-            .unwrap_or_else(default_slots),
-        batch_timeout: file.batch_timeout,
-        limits: file.limits.clone(),
-        fail_fast: file.fail_fast.unwrap_or(false),
-    }
-}
-
-/// All that is wrong with a file.
-pub(crate) fn tell_problems(
-    file: TaskFile,
-    settings: &BatchSettings,
-    registry: &Registry,
-) -> CliError {
-    match plan(file, settings, registry) {
-        Err(error) => error,
-        Ok(_) => unreachable!("only asked of a file with problems"),
-    }
-}
-
-/// Checks the tasks of a file together; tells all that is wrong with it at once.
-fn plan(
-    mut file: TaskFile,
-    settings: &BatchSettings,
-    registry: &Registry,
-) -> Result<Plan, CliError> {
-    let surroundings = Surroundings {
-        catalog: registry,
-        limits: &settings.limits,
-        submitted: &|_| None,
+    let given = FileSettings {
+        name: args.name.clone(),
+        key: args.key.clone(),
+        max_concurrent: args.max_concurrent,
+        batch_timeout: args.batch_timeout,
+        fail_fast: args.fail_fast.then_some(true),
+        ..FileSettings::default()
     };
-    let found = match Plan::check_in(file.tasks.clone(), &surroundings) {
-        Ok(plan) if file.problems.is_empty() => return Ok(plan),
-        Ok(_) => Vec::new(),
-        Err(found) => file.problems_of(found),
-    };
-    let mut problems = std::mem::take(&mut file.problems);
-    problems.extend(found);
-    problems.sort_by_key(|problem| problem.line);
-    Err(CliError::Input(problems))
+    settled(given.or(file))
+}
+
+/// The settings of a batch, with the default number of slots.
+pub(crate) fn settled(settings: FileSettings) -> BatchSettings {
+    settings.settled(|asked| asked.unwrap_or_else(default_slots))
 }
 
 /// What becomes of the results.
@@ -413,17 +368,15 @@ pub(crate) fn output_plan(args: &ResultArgs, default: Format) -> Result<OutputPl
         return Err(usage(message));
     }
     let format = given.or(by_name).unwrap_or(default);
-    let filter = Filter::parse(args.filter.as_deref().unwrap_or(""))
+    let filter = TaskFilter::parse(args.filter.as_deref().unwrap_or(""))
         .map_err(|error| usage(format!("--filter: {error}")))?
         .with_statuses(args.status.iter().copied());
+    let mut options = args.narrow.options(format);
+    options.keep_order = args.keep_order;
+    options.escape_control =
+        format == Format::Text || args.output.is_none() && std::io::stdout().is_terminal();
     Ok(OutputPlan {
-        options: WriterOptions {
-            keep_order: args.keep_order,
-            guard_formulas: args.narrow.guard_formulas,
-            escape_control: format == Format::Text
-                || args.output.is_none() && std::io::stdout().is_terminal(),
-            ..WriterOptions::new(format)
-        },
+        options,
         file: args.output.clone(),
         opened: None,
         filter: args.narrow.narrow(filter),

@@ -122,7 +122,7 @@ fn mistakes_are_told_before_anything_runs() {
 fn limits_that_would_hold_nobody_back_are_refused() {
     let place = Place::new();
     for (wrong, said) in [
-        (["--deny", "shel"], "did you mean shell?"),
+        (["--deny", "shel"], "did you mean \"shell\"?"),
         (["--allow", "nope"], "\"nope\" is none"),
         (["--root", "not-there"], "there is no such folder"),
     ] {

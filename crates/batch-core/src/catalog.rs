@@ -113,6 +113,17 @@ impl Catalog for [&str] {
     }
 }
 
+/// The question whether a known name was meant, if one is near enough.
+///
+/// ```
+/// let known = ["command", "shell"];
+/// let question = batch_core::did_you_mean("comand", known);
+/// assert_eq!(question.as_deref(), Some("did you mean \"command\"?"));
+/// ```
+pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(name, known).map(|near| format!("did you mean {near:?}?"))
+}
+
 /// Bytes of a name up to which it is compared with others: what it takes grows with the square of the length.
 const LONGEST_NAME: usize = 200;
 

@@ -41,6 +41,7 @@
 
 mod batch;
 mod catalog;
+mod counted;
 mod duration;
 mod estimate;
 mod event;
@@ -59,7 +60,8 @@ pub use batch::{
     Batch, CancelError, CancelRequest, Carried, Claim, ClaimToken, Past, PastState, ReleaseError,
     Remaining, Reopen, ReopenError, RetryPolicy, StaleClaim, StopMode, TaskView, Urgency,
 };
-pub use catalog::{Catalog, ParamProblem, References, Suggestions, nearest};
+pub use catalog::{Catalog, ParamProblem, References, Suggestions, did_you_mean, nearest};
+pub use counted::Counted;
 pub use duration::{ParseDurationError, ShortDuration, duration_from_seconds, parse_duration};
 pub use event::{Event, Then};
 pub use ids::{BatchId, FullTaskId, ParseIdError, RunId, TaskId};

@@ -194,6 +194,18 @@ impl fmt::Display for Counted {
     }
 }
 
+impl fmt::Display for CauseGroup {
+    /// In one line: `c3fa21b 12 x command: exit code 2 (e.g. b7.3: no such file)`. A precision, as in `{:.160}`, is
+    /// the most characters of the label and of the sample.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let most = f.precision().unwrap_or(usize::MAX);
+        let [label, sample] =
+            [self.cause.label(), self.cause.sample()].map(|text| Visible(text).cut(most));
+        let (id, tasks, task) = (self.cause.id(), self.tasks, self.sample_task);
+        write!(f, "{id} {tasks} x {label} (e.g. {task}: {sample})")
+    }
+}
+
 impl CauseGroup {
     /// The sample task, and what it said where the label does not say it already.
     fn fmt_sample(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -341,6 +353,11 @@ mod tests {
         assert_eq!(stored.to_string(), counted.to_string());
         let largest = counted.largest_first()[0];
         assert_eq!(stored.get(largest.cause.id()), Some(largest));
+        let id = largest.cause.id();
+        let line = format!("{id} 2 x command: exit code 2: Error: b (e.g. b1.2: Error: b)");
+        assert_eq!(largest.to_string(), line);
+        let short = format!("{id} 2 x command… (e.g. b1.2: Error: b)");
+        assert_eq!(format!("{largest:.8}"), short);
         let json = serde_json::to_value(largest).unwrap();
         let expected = serde_json::json!({
             "cause": largest.cause.id().to_string(), "count": 2,

@@ -4,8 +4,6 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use batch_core::nearest;
-
 /// A format of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -91,7 +89,7 @@ impl FromStr for Format {
 
 /// `did you mean "x"? `, or nothing when no known name is near.
 pub(crate) fn did_you_mean<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(text, known).map_or_else(String::new, |name| format!("did you mean {name:?}? "))
+    batch_core::did_you_mean(text, known).map_or_else(String::new, |question| question + " ")
 }
 
 #[cfg(test)]

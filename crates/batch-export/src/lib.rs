@@ -1,14 +1,14 @@
 //! How results go out: text, JSON, JSONL, CSV, filters and the end summary.
 //!
 //! The flow, in one direction: [`Records`] folds the core's events into one [`TaskRecord`] for each task
-//! that finishes; a [`Filter`] says which are wanted; a [`ResultWriter`] writes them in a [`Format`]; and
+//! that finishes; a [`TaskFilter`] says which are wanted; a [`ResultWriter`] writes them in a [`Format`]; and
 //! the [`Summary`] adds them up, with its failures grouped into [`Causes`]. Nothing here knows a database, a clock or a terminal. Memory is bounded:
 //! finished tasks are forgotten, and large outputs are copied from their files piece by piece.
 //!
 //! ```
 //! use std::sync::Arc;
 //! use batch_core::{BatchId, Event, Status, TaskId, TaskSpec, Time};
-//! use batch_export::{Filter, Format, Records, Summary, WriterOptions, result_writer};
+//! use batch_export::{TaskFilter, Format, Records, Summary, WriterOptions, result_writer};
 //!
 //! let task = TaskId::new(1).expect("not zero");
 //! let events = [
@@ -17,7 +17,7 @@
 //! ];
 //!
 //! let batch = BatchId::default();
-//! let filter = Filter::parse("status:completed")?;
+//! let filter = TaskFilter::parse("status:completed")?;
 //! let mut out = Vec::new();
 //! let mut records = Records::new(batch);
 //! let mut summary = Summary::new(batch);
@@ -46,17 +46,17 @@ mod csv;
 mod error;
 mod filter;
 mod format;
-mod json_text;
+mod json;
 mod metadata;
+mod number;
 mod ordered;
 mod plain_file;
 mod record;
 mod records;
-mod scalar;
 mod stream;
 mod summary;
-mod task_json;
 mod text;
+mod times;
 mod unnamed;
 mod visible;
 mod writer;
@@ -65,14 +65,15 @@ pub use atomic_file::{AtomicFile, FileHandle};
 pub use cause::{Cause, CauseId, ParseCauseIdError};
 pub use causes::{CauseGroup, Causes, cause_of};
 pub use error::ExportError;
-pub use filter::{Filter, FilterError};
+pub use filter::{FilterError, TaskFilter};
 pub use format::{Format, UnknownFormat};
+pub use json::write_task_json;
+pub use number::rfc3339;
 pub use plain_file::{open_output, open_plain};
 pub use record::{AttemptEnd, AttemptRecord, TaskRecord};
 pub use records::{Records, cancelled_text};
-pub use scalar::rfc3339;
 pub use stream::copy_stream;
 pub use summary::{Summary, Totals};
-pub use task_json::TaskJson;
+pub use times::{ExecutionTimes, TimeSpread};
 pub use visible::{Visible, VisibleLines};
 pub use writer::{ResultWriter, WriterOptions, result_writer};

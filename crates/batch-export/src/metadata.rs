@@ -4,15 +4,16 @@ use batch_core::Status;
 use serde::Serialize;
 
 use crate::causes::CauseGroup;
-use crate::scalar::Stamps;
+use crate::number::Timestamp;
 use crate::summary::Summary;
+use crate::times::TimeSpread;
 
 /// What the JSON export says about the batch as a whole. Durations are seconds.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub(crate) struct Metadata<'a> {
     batch_id: String,
     name: Option<&'a str>,
-    exported_at: String,
+    exported_at: Timestamp,
     total_tasks: u64,
     completed: u64,
     failed: u64,
@@ -23,11 +24,13 @@ pub(crate) struct Metadata<'a> {
     exported_tasks: u64,
     flaky: u64,
     retries: u64,
-    started_at: Option<String>,
-    completed_at: Option<String>,
+    started_at: Option<Timestamp>,
+    completed_at: Option<Timestamp>,
     wall_time: Option<f64>,
     total_execution_time: f64,
     average_task_time: Option<f64>,
+    #[serde(flatten)]
+    times: TimeSpread,
     /// Why tasks failed, the largest group first.
     causes: Vec<&'a CauseGroup>,
     /// Failed tasks that are in no group, where there are very many causes.
@@ -37,11 +40,10 @@ pub(crate) struct Metadata<'a> {
 impl<'a> Metadata<'a> {
     pub(crate) fn new(summary: &'a Summary, exported_tasks: u64) -> Self {
         let totals = summary.totals();
-        let time = |time| String::from_utf8_lossy(Stamps::default().text(time)).into_owned();
         Self {
             batch_id: summary.batch.to_string(),
             name: summary.name.as_deref(),
-            exported_at: time(summary.exported_at),
+            exported_at: Timestamp(summary.exported_at),
             total_tasks: totals.tasks(),
             completed: totals.count(Status::Completed),
             failed: totals.count(Status::Failed),
@@ -51,11 +53,12 @@ impl<'a> Metadata<'a> {
             exported_tasks,
             flaky: totals.flaky,
             retries: totals.retries,
-            started_at: totals.first_start.map(time),
-            completed_at: totals.last_end.map(time),
+            started_at: totals.first_start.map(Timestamp),
+            completed_at: totals.last_end.map(Timestamp),
             wall_time: summary.wall_time().map(|time| time.as_secs_f64()),
             total_execution_time: totals.total_execution_time.as_secs_f64(),
             average_task_time: totals.average_task_time().map(|time| time.as_secs_f64()),
+            times: summary.times.spread(),
             causes: summary.causes().largest_first(),
             other_failed: summary.causes().other(),
         }

@@ -1,70 +1,69 @@
 //! Reads what a task printed, from memory or from its file, in pieces: as bytes, as text, as base64.
 //!
-//! No more than one piece of [`PIECE`] bytes is held, however long the output is. A file that cannot be
-//! read, or is shorter than it was, is an [`ExportError::Read`]: nothing is silently short.
+//! No more than one piece of [`PIECE`] bytes is in memory, however long the output is. A file that cannot be
+//! read, or is shorter than it was, is an [`ExportError::Read`]: no output is silently short.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
-use base64::write::EncoderWriter;
-use batch_core::Stream;
+use batch_core::{Output, Stream};
 
 use crate::error::ExportError;
 use crate::plain_file::open_output;
 
-/// How many bytes of a file are held at once.
-const PIECE: usize = 64 * 1024;
+/// How many bytes of a file are in memory at once. Three bytes become four in base64, so that pieces of a multiple of
+/// three are encoded one by one.
+const PIECE: usize = 63 * 1024;
 
 /// Writes what a task printed, as it is, piece by piece.
 ///
 /// # Errors
 /// When `out` refuses it, or the output cannot be read back whole.
-pub fn copy_stream(stream: &Stream, out: &mut dyn Write) -> Result<(), ExportError> {
-    for_each_piece(stream, |piece| Ok(out.write_all(piece)?))
-}
-
-/// Writes the bytes as they are.
-pub(crate) fn write_bytes<W: Write>(out: &mut W, stream: &Stream) -> Result<(), ExportError> {
+pub fn copy_stream<W: Write + ?Sized>(stream: &Stream, out: &mut W) -> Result<(), ExportError> {
     for_each_piece(stream, |piece| Ok(out.write_all(piece)?))
 }
 
 /// Writes the bytes in base64.
-pub(crate) fn write_base64<W: Write>(out: &mut W, stream: &Stream) -> Result<(), ExportError> {
-    let mut encoder = EncoderWriter::new(out, &STANDARD);
-    for_each_piece(stream, |piece| Ok(encoder.write_all(piece)?))?;
-    encoder.finish()?;
-    Ok(())
+pub(crate) fn write_base64(
+    out: &mut fmt::Formatter<'_>,
+    stream: &Stream,
+) -> Result<(), ExportError> {
+    for_each_piece(stream, |piece| {
+        write!(out, "{}", Base64Display::new(piece, &STANDARD)).map_err(refused)
+    })
 }
 
-/// Gives the bytes as text, bad bytes replaced as `String::from_utf8_lossy` does; says whether there were
-/// none.
+/// An error of a formatter, which does not say what went wrong.
+pub(crate) fn refused(error: fmt::Error) -> ExportError {
+    ExportError::Write(io::Error::other(error))
+}
+
+/// Gives the bytes as text, bad bytes replaced as `String::from_utf8_lossy` does; returns whether there were none.
 pub(crate) fn for_each_text(
     stream: &Stream,
-    mut give: impl FnMut(&str) -> io::Result<()>,
+    mut give: impl FnMut(&str) -> Result<(), ExportError>,
 ) -> Result<bool, ExportError> {
-    if let Stream::Inline(bytes) = stream
-        && let Ok(text) = std::str::from_utf8(bytes)
-    {
-        give(text)?;
-        return Ok(true);
-    }
-    let mut decoder = Decoder::default();
-    for_each_piece(stream, |piece| Ok(decoder.push(piece, &mut give)?))?;
-    decoder.end(&mut give)?;
-    Ok(decoder.clean)
+    let mut text = Text::default();
+    for_each_piece(stream, |piece| text.push(piece, &mut give))?;
+    text.end(&mut give)?;
+    Ok(text.is_valid)
 }
 
-/// Fails when an output that was kept in a file is not there any more, before anything is written.
-pub(crate) fn check(stream: &Stream) -> Result<(), ExportError> {
-    match stream {
-        Stream::Inline(_) => Ok(()),
-        Stream::File { path, len } => open(path, *len).map(drop),
-    }
+/// Fails when an output of a task is kept in a file that is not there any more: before anything is written.
+pub(crate) fn check(output: &Output) -> Result<(), ExportError> {
+    [&output.stdout, &output.stderr]
+        .into_iter()
+        .try_for_each(|stream| match stream {
+            Stream::Inline(_) => Ok(()),
+            Stream::File { path, len } => open(path, *len).map(drop),
+        })
 }
 
-/// The last bytes of an output, at most `limit`, and how many lie before them.
+/// The last bytes of an output, at most `limit`, and how many precede them.
 pub(crate) fn tail(stream: &Stream, limit: usize) -> Result<(Vec<u8>, u64), ExportError> {
     let before = stream.len().saturating_sub(limit as u64);
     let bytes = match stream {
@@ -93,16 +92,11 @@ fn for_each_piece(
     let mut buffer = vec![0; PIECE];
     let mut missing = len;
     while missing > 0 {
-        let room = missing.min(PIECE as u64) as usize;
-        match file.read(&mut buffer[..room]) {
-            Ok(0) => return Err(unreadable(path, shorter(len - missing, len))),
-            Ok(count) => {
-                give(&buffer[..count])?;
-                missing -= count as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(unreadable(path, error)),
-        }
+        let piece = &mut buffer[..missing.min(PIECE as u64) as usize];
+        file.read_exact(piece)
+            .map_err(|error| unreadable(path, error))?;
+        give(piece)?;
+        missing -= piece.len() as u64;
     }
     Ok(())
 }
@@ -112,18 +106,12 @@ fn open(path: &Path, len: u64) -> Result<File, ExportError> {
         let file = open_output(path)?;
         let found = file.metadata()?.len();
         if found < len {
-            return Err(shorter(found, len));
+            let what = format!("it holds {found} bytes where the task wrote {len}");
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
         }
         Ok(file)
     };
     open().map_err(|error| unreadable(path, error))
-}
-
-fn shorter(found: u64, len: u64) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::UnexpectedEof,
-        format!("it holds {found} bytes where the task wrote {len}"),
-    )
 }
 
 fn unreadable(path: &Path, error: io::Error) -> ExportError {
@@ -133,75 +121,66 @@ fn unreadable(path: &Path, error: io::Error) -> ExportError {
     }
 }
 
-/// Decodes UTF-8 in pieces; a character cut by the end of a piece waits for the next.
-struct Decoder {
-    /// The begun character: at most three bytes of it.
-    begun: Vec<u8>,
+/// Decodes UTF-8 in pieces. A character that the end of a piece cuts is decoded with the next piece.
+struct Text {
+    /// The first bytes of that character, at most three.
+    cut: Vec<u8>,
     /// Whether all bytes so far were UTF-8.
-    clean: bool,
+    is_valid: bool,
 }
 
-impl Default for Decoder {
+impl Default for Text {
     fn default() -> Self {
         Self {
-            begun: Vec::new(),
-            clean: true,
+            cut: Vec::new(),
+            is_valid: true,
         }
     }
 }
 
-impl Decoder {
+impl Text {
     fn push(
         &mut self,
-        mut piece: &[u8],
-        give: &mut impl FnMut(&str) -> io::Result<()>,
-    ) -> io::Result<()> {
-        // One byte at a time until the begun character is whole or turns out bad.
-        while !self.begun.is_empty() {
-            let Some((first, rest)) = piece.split_first() else {
-                return Ok(());
-            };
-            self.begun.push(*first);
-            piece = rest;
-            let begun = std::mem::take(&mut self.begun);
-            self.decode(&begun, give)?;
-        }
-        self.decode(piece, give)
-    }
-
-    fn end(&mut self, give: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
-        if self.begun.is_empty() {
-            return Ok(());
-        }
-        self.clean = false;
-        self.begun.clear();
-        give("\u{fffd}")
-    }
-
-    fn decode(
-        &mut self,
-        bytes: &[u8],
-        give: &mut impl FnMut(&str) -> io::Result<()>,
-    ) -> io::Result<()> {
+        piece: &[u8],
+        give: &mut impl FnMut(&str) -> Result<(), ExportError>,
+    ) -> Result<(), ExportError> {
+        let mut joined = std::mem::take(&mut self.cut);
+        let bytes = if joined.is_empty() {
+            piece
+        } else {
+            joined.extend_from_slice(piece);
+            &joined
+        };
         let mut chunks = bytes.utf8_chunks().peekable();
         while let Some(chunk) = chunks.next() {
             if !chunk.valid().is_empty() {
                 give(chunk.valid())?;
             }
             let invalid = chunk.invalid();
-            if chunks.peek().is_none() && is_begun(invalid) {
-                self.begun.extend_from_slice(invalid);
+            if chunks.peek().is_none() && is_cut(invalid) {
+                self.cut = invalid.to_vec();
             } else if !invalid.is_empty() {
-                self.clean = false;
+                self.is_valid = false;
                 give("\u{fffd}")?;
             }
         }
         Ok(())
     }
+
+    fn end(
+        &mut self,
+        give: &mut impl FnMut(&str) -> Result<(), ExportError>,
+    ) -> Result<(), ExportError> {
+        if self.cut.is_empty() {
+            return Ok(());
+        }
+        self.is_valid = false;
+        give("\u{fffd}")
+    }
 }
 
 /// Whether bytes are the beginning of a character that further bytes could complete.
-fn is_begun(bytes: &[u8]) -> bool {
+fn is_cut(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
 }
 
@@ -226,14 +205,14 @@ mod tests {
         #[test]
         fn pieces_decode_as_the_whole(bytes in tricky(), piece in 1_usize..6) {
             let mut text = String::new();
-            let mut decoder = Decoder::default();
+            let mut decoder = Text::default();
             let mut give = |part: &str| { text.push_str(part); Ok(()) };
             for piece in bytes.chunks(piece) {
                 decoder.push(piece, &mut give).unwrap();
             }
             decoder.end(&mut give).unwrap();
             prop_assert_eq!(text, String::from_utf8_lossy(&bytes));
-            prop_assert_eq!(decoder.clean, std::str::from_utf8(&bytes).is_ok());
+            prop_assert_eq!(decoder.is_valid, std::str::from_utf8(&bytes).is_ok());
         }
     }
 
@@ -245,19 +224,23 @@ mod tests {
             path: path.clone(),
             len: 3,
         };
-        let error = write_bytes(&mut Vec::new(), &stream)
+        let error = copy_stream(&stream, &mut Vec::new())
             .unwrap_err()
             .to_string();
         assert!(error.contains("out"), "{error}");
         std::fs::write(&path, "ab").unwrap();
-        let error = check(&stream).unwrap_err().to_string();
+        let output = Output {
+            stderr: stream.clone(),
+            ..Output::default()
+        };
+        let error = check(&output).unwrap_err().to_string();
         assert!(
             error.ends_with("it holds 2 bytes where the task wrote 3"),
             "{error}"
         );
         std::fs::write(&path, "abcdef").unwrap();
         let mut out = Vec::new();
-        write_bytes(&mut out, &stream).unwrap();
+        copy_stream(&stream, &mut out).unwrap();
         assert_eq!(out, b"abc", "what a process wrote later is not the task's");
         assert_eq!(tail(&stream, 2).unwrap(), (b"bc".to_vec(), 1));
     }

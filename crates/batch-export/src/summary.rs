@@ -7,6 +7,7 @@ use batch_core::{BatchId, ShortDuration, Status, Time};
 
 use crate::causes::Causes;
 use crate::record::TaskRecord;
+use crate::times::ExecutionTimes;
 
 /// Sums over tasks.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -97,6 +98,8 @@ pub struct Summary {
     pub exported_at: Time,
     /// How long it took on the clock, where more is known than its first start and last end.
     pub elapsed: Option<Duration>,
+    /// How long the completed tasks took.
+    pub times: ExecutionTimes,
     totals: Totals,
     causes: Causes,
 }
@@ -107,13 +110,14 @@ impl Summary {
         Self::from_parts(batch, Totals::default(), Causes::new())
     }
 
-    /// The summary of a batch whose tasks were added up elsewhere.
-    pub const fn from_parts(batch: BatchId, totals: Totals, causes: Causes) -> Self {
+    /// The summary of a batch whose tasks were added up elsewhere. Set [`Summary::times`] where they are known.
+    pub fn from_parts(batch: BatchId, totals: Totals, causes: Causes) -> Self {
         Self {
             batch,
             name: None,
             exported_at: Time::ZERO,
             elapsed: None,
+            times: ExecutionTimes::default(),
             totals,
             causes,
         }
@@ -122,6 +126,7 @@ impl Summary {
     /// Adds a task.
     pub fn add(&mut self, record: &TaskRecord) {
         self.totals.add(record);
+        self.times.add_task(record);
         self.causes.add(record);
     }
 
@@ -150,9 +155,14 @@ impl Summary {
 }
 
 impl fmt::Display for Summary {
-    /// One line of counts, then the failures by their causes. Ends without a line break.
+    /// One line of counts, one of execution times if several tasks completed, then the failures by their causes. Ends
+    /// without a line break.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.fmt_counts(f)?;
+        let spread = self.times.spread();
+        if self.totals.count(Status::Completed) > 1 && spread.max_execution_time.is_some() {
+            write!(f, "\nexecution time: {spread}")?;
+        }
         if self.causes.is_empty() {
             return Ok(());
         }
@@ -269,6 +279,7 @@ mod tests {
         ];
         insta::assert_snapshot!(summary(&parts), @"
         3,120 tasks: 3,100 completed (4 flaky), 12 failed, 8 cancelled in 1m03s (49.4/s)
+        execution time: median 0.50s, 95 % within 0.50s, longest 0.50s
         12 failed, 2 causes:
           c7d87d8  10 x command: exit code 2: grep: P: No such file or directory
                    e.g. b1.3101 Page 3101: grep: /tmp/3101: No such file or directory
@@ -282,7 +293,10 @@ mod tests {
         insta::assert_snapshot!(summary(&[]), @"0 tasks");
         insta::assert_snapshot!(
             summary(&[(Status::Completed, 6)]),
-            @"6 tasks: 6 completed (4 flaky) in 1m03s (0.1/s)"
+            @"
+        6 tasks: 6 completed (4 flaky) in 1m03s (0.1/s)
+        execution time: median 0.50s, 95 % within 0.50s, longest 0.50s
+        "
         );
         let mut stopped = summary(&[(Status::Running, 1), (Status::Queued, 2_000_000)]);
         stopped.elapsed = Some(Duration::ZERO);
@@ -304,7 +318,8 @@ mod tests {
         assert_eq!(stored, *totals);
         let causes = of_records.causes().largest_first().into_iter().cloned();
         let causes = Causes::from_groups(causes, 0);
-        let stored = Summary::from_parts(BatchId::default(), stored, causes);
+        let mut stored = Summary::from_parts(BatchId::default(), stored, causes);
+        stored.times = of_records.times.clone();
         assert_eq!(stored.to_string(), of_records.to_string());
     }
 

@@ -43,8 +43,7 @@ impl TextRows {
     ) -> Result<(), ExportError> {
         let output = record.output.as_deref();
         if let Some(output) = output {
-            stream::check(&output.stdout)?;
-            stream::check(&output.stderr)?;
+            stream::check(output)?;
         }
         write_head(out, record)?;
         if let Some(error) = &record.error {
@@ -69,9 +68,12 @@ impl TextRows {
         }
         let mut lines = Lines::new(out, b"  | ");
         if self.escape_control {
-            stream::for_each_text(&output.stdout, |text| self.write_text(&mut lines, text))?;
+            stream::for_each_text(
+                &output.stdout,
+                |text| Ok(self.write_text(&mut lines, text)?),
+            )?;
         } else {
-            stream::write_bytes(&mut lines, &output.stdout)?;
+            stream::copy_stream(&output.stdout, &mut lines)?;
         }
         lines.end()?;
         self.write_errors(out, &output.stderr)

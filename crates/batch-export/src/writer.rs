@@ -6,15 +6,15 @@ use std::path::PathBuf;
 
 use batch_core::TaskId;
 
-use crate::csv::CsvRows;
+use crate::csv::{self, CsvRows};
 use crate::error::ExportError;
 use crate::format::Format;
+use crate::json::write_task_json;
 use crate::metadata::Metadata;
 use crate::ordered::{Blocks, Out, copy, temporary_file};
 use crate::record::TaskRecord;
-use crate::stream;
+use crate::stream::{self, copy_stream};
 use crate::summary::Summary;
-use crate::task_json::TaskJson;
 use crate::text::TextRows;
 
 /// Takes the results of a batch one by one and writes them.
@@ -50,8 +50,9 @@ pub trait ResultWriter: Send {
     fn finish(&mut self, summary: &Summary) -> Result<(), ExportError>;
 }
 
-/// How results are to be written.
+/// How results are to be written: [`WriterOptions::new`], and then what differs.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct WriterOptions {
     /// The format.
     pub format: Format,
@@ -59,6 +60,11 @@ pub struct WriterOptions {
     pub keep_order: bool,
     /// In CSV, put a `'` before texts that a spreadsheet would take for a formula (`= + - @`, tab, CR).
     pub guard_formulas: bool,
+    /// In CSV, the most bytes of a cell; 0 for no limit. A cell that is longer is cut, between two characters, and a
+    /// mark after it says how many bytes there are and where all of them are.
+    pub cell_limit: usize,
+    /// The file that the batch is kept in: the mark of a cell that is cut names it.
+    pub batch_file: Option<PathBuf>,
     /// In text, escape control characters in outputs: for a terminal.
     pub escape_control: bool,
     /// The folder for the temporary file of results that wait for their turn; by default the system's.
@@ -67,12 +73,17 @@ pub struct WriterOptions {
 }
 
 impl WriterOptions {
-    /// A format, as tasks finish, nothing escaped or guarded.
+    /// The most bytes of a cell, unless something else is said: spreadsheets take 32,767 characters, the mark included.
+    pub const CELL_LIMIT: usize = 32_000;
+
+    /// A format, as tasks finish, nothing escaped or guarded, cells of [`WriterOptions::CELL_LIMIT`].
     pub const fn new(format: Format) -> Self {
         Self {
             format,
             keep_order: false,
             guard_formulas: false,
+            cell_limit: Self::CELL_LIMIT,
+            batch_file: None,
             escape_control: false,
             spool_folder: None,
         }
@@ -95,10 +106,10 @@ pub fn result_writer<'a>(
         Format::Text => Rows::Text(TextRows {
             escape_control: options.escape_control,
         }),
-        Format::Jsonl => Rows::Jsonl(TaskJson::new()),
+        Format::Jsonl => Rows::Jsonl,
         Format::Csv => {
-            CsvRows::write_header(blocks.head())?;
-            Rows::Csv(CsvRows::new(options.guard_formulas))
+            blocks.head().write_all(csv::HEADER.as_bytes())?;
+            Rows::Csv(CsvRows::new(options))
         }
         Format::Json => return Ok(Box::new(JsonWriter::new(blocks, spool_folder())?)),
         Format::Raw => {
@@ -118,7 +129,7 @@ struct RowWriter<'a> {
 
 enum Rows {
     Text(TextRows),
-    Jsonl(TaskJson),
+    Jsonl,
     Csv(CsvRows),
 }
 
@@ -128,8 +139,8 @@ impl ResultWriter for RowWriter<'_> {
         self.blocks.put(record.task, |out| match rows {
             Rows::Text(rows) => rows.write(out, record),
             Rows::Csv(rows) => rows.write(out, record),
-            Rows::Jsonl(rows) => {
-                rows.write(out, record)?;
+            Rows::Jsonl => {
+                write_task_json(&mut *out, record)?;
                 Ok(out.write_all(b"\n")?)
             }
         })
@@ -151,7 +162,6 @@ impl ResultWriter for RowWriter<'_> {
 /// One document. The metadata stands first and is known last, so the tasks go to a temporary file, in
 /// their order, and are copied at the end.
 struct JsonWriter<'a> {
-    rows: TaskJson,
     /// Tasks to the temporary file.
     blocks: Blocks<'static>,
     file: File,
@@ -165,7 +175,6 @@ impl<'a> JsonWriter<'a> {
         let file = temporary_file(spool_folder.as_ref()).map_err(ExportError::Spool)?;
         let handle: Out<'static> = Box::new(file.try_clone().map_err(ExportError::Spool)?);
         Ok(Self {
-            rows: TaskJson::new(),
             blocks: Blocks::new(handle, true, spool_folder),
             file,
             tasks: 0,
@@ -196,10 +205,9 @@ impl<'a> JsonWriter<'a> {
 impl ResultWriter for JsonWriter<'_> {
     fn task(&mut self, record: &TaskRecord) -> Result<(), ExportError> {
         self.tasks += 1;
-        let rows = &mut self.rows;
         let put = self.blocks.put(record.task, |out| {
             out.write_all(b",\n")?;
-            rows.write(out, record)
+            write_task_json(&mut *out, record)
         });
         put.map_err(ExportError::in_spool)
     }
@@ -230,17 +238,16 @@ impl ResultWriter for RawWriter<'_> {
         let Some(output) = record.output.as_deref() else {
             return self.skip(record.task);
         };
-        stream::check(&output.stdout)?;
-        stream::check(&output.stderr)?;
+        stream::check(output)?;
         self.out
-            .put(record.task, |out| stream::write_bytes(out, &output.stdout))?;
+            .put(record.task, |out| copy_stream(&output.stdout, out))?;
         if output.stderr.is_empty() {
             return self.err.skip(record.task);
         }
         // On a terminal both are the same place: what was written first is to be seen first.
         self.out.flush()?;
         self.err
-            .put(record.task, |out| stream::write_bytes(out, &output.stderr))?;
+            .put(record.task, |out| copy_stream(&output.stderr, out))?;
         self.err.flush()
     }
 

@@ -1,79 +1,41 @@
-//! Reading parameters strictly: [`Fields`] finds every mistake in one pass.
+//! What every process takes: the checks of [`ProcessFields`], and bytes as text or base64.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use batch_core::{Json, ParamProblem, nearest};
+use batch_core::ParamProblem;
 use batch_process::MAX_ARGUMENT_BYTES;
-use serde_json::{Map, Value};
+use batch_runtime::params::{Fields, is_placeholder, mismatch, missing, written_out};
+use serde_json::Value;
 
-/// The fields of a parameter object, and what is wrong with them so far.
-pub(crate) struct Fields {
-    fields: Map<String, Value>,
-    problems: Vec<ParamProblem>,
+/// What texts and bytes are called in messages.
+const BYTES: &str = "a text or {\"base64\": …}";
+
+/// The fields that a process is started with.
+pub(crate) trait ProcessFields {
+    /// Checks the fields every process has.
+    fn check_surroundings(&mut self);
+
+    /// Checks a text that a process is started with, for what the system would refuse.
+    fn check_argument(&mut self, path: &str, value: &Value);
+
+    /// Reads a text or bytes.
+    fn bytes(&self, name: &str) -> Result<Option<Vec<u8>>, ParamProblem>;
+
+    /// Reads a list of arguments that must be there.
+    fn arguments(&self, name: &str) -> Result<Vec<OsString>, ParamProblem>;
 }
 
-impl Fields {
-    /// The fields of an object that may have these and no others.
-    pub(crate) fn of(params: &Json, known: &[&str]) -> Self {
-        let mut problems = Vec::new();
-        let fields = match params.to_value() {
-            Value::Object(fields) => fields,
-            other => {
-                problems.push(ParamProblem::new(
-                    "",
-                    format!("must be an object, not {}", kind(&other)),
-                ));
-                Map::new()
-            }
-        };
-        for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
-            let help = nearest(name, known.iter().copied()).map_or_else(
-                || format!("known fields: {}", known.join(", ")),
-                |near| format!("did you mean {near:?}?"),
-            );
-            problems.push(
-                ParamProblem::new(name.as_str(), format!("unknown field {name:?}")).with_help(help),
-            );
-        }
-        Self { fields, problems }
-    }
-
-    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
-        self.fields.get(name).filter(|value| !value.is_null())
-    }
-
-    pub(crate) fn problem(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.problems.push(ParamProblem::new(path, message));
-    }
-
-    /// Checks a field that may be absent.
-    pub(crate) fn check(&mut self, name: &str, wanted: &str, fits: impl Fn(&Value) -> bool) {
-        let Some(value) = self.get(name) else { return };
-        if !is_placeholder(value) && !fits(value) {
-            let message = format!("must be {wanted}, not {}", kind(value));
-            self.problem(name, message);
-        }
-    }
-
-    /// Checks a field that must be there.
-    pub(crate) fn require(&mut self, name: &str, wanted: &str, fits: impl Fn(&Value) -> bool) {
-        if self.get(name).is_none() {
-            self.problem(
-                name,
-                format!("the field {name:?} is missing; it must be {wanted}"),
-            );
-        }
-        self.check(name, wanted, fits);
-    }
-
-    /// Checks the fields every process has.
-    pub(crate) fn check_surroundings(&mut self) {
+impl ProcessFields for Fields {
+    fn check_surroundings(&mut self) {
         self.check("cwd", "a text, the path of a folder", |value| {
             value
                 .as_str()
                 .is_some_and(|path| !path.is_empty() && !path.contains('\0'))
         });
-        self.check("stdin", "a text or {\"base64\": …}", is_bytes);
+        self.check("stdin", BYTES, is_bytes);
         self.check("env", "an object of texts", Value::is_object);
         let env = self.get("env").and_then(Value::as_object).cloned();
         for (name, value) in env.into_iter().flatten() {
@@ -87,19 +49,15 @@ impl Fields {
                 Value::String(value) => {
                     self.check_argument(&path, &Value::String(format!("{name}={value}")));
                 }
-                other => self.problem(path, format!("must be a text, not {}", kind(&other))),
+                other => self.note(mismatch(&path, "a text", &other)),
             }
         }
     }
 
-    /// Checks a text that a process is started with, for what the system would refuse.
-    pub(crate) fn check_argument(&mut self, path: &str, value: &Value) {
+    fn check_argument(&mut self, path: &str, value: &Value) {
         match bytes(value) {
             None if is_bytes(value) => {}
-            None => self.problem(
-                path,
-                format!("must be a text or {{\"base64\": …}}, not {}", kind(value)),
-            ),
+            None => self.note(mismatch(path, BYTES, value)),
             Some(bytes) if bytes.contains(&0) => {
                 self.problem(
                     path,
@@ -118,18 +76,18 @@ impl Fields {
         }
     }
 
-    pub(crate) fn finish(self) -> Result<(), Vec<ParamProblem>> {
-        if self.problems.is_empty() {
-            Ok(())
-        } else {
-            Err(self.problems)
-        }
+    fn bytes(&self, name: &str) -> Result<Option<Vec<u8>>, ParamProblem> {
+        let value = self.get(name);
+        value.map(|value| text_or_bytes(name, value)).transpose()
     }
-}
 
-/// Whether a text will be filled in later, so that its kind is not known yet.
-pub(crate) fn is_placeholder(value: &Value) -> bool {
-    value.as_str().is_some_and(|text| text.contains("{{"))
+    fn arguments(&self, name: &str) -> Result<Vec<OsString>, ParamProblem> {
+        let list = self.read(name, "a list of texts", Value::as_array)?;
+        let list = list.ok_or_else(|| missing(name))?.iter().enumerate();
+        list.map(|(at, value)| text_or_bytes(&format!("{name}[{at}]"), value))
+            .map(|bytes| bytes.map(OsString::from_vec))
+            .collect()
+    }
 }
 
 /// Whether a value is a text, or bytes as `{"base64": "…"}`, maybe to be filled in later.
@@ -138,7 +96,7 @@ pub(crate) fn is_bytes(value: &Value) -> bool {
 }
 
 /// The bytes of a text or of `{"base64": "…"}`.
-pub(crate) fn bytes(value: &Value) -> Option<Vec<u8>> {
+fn bytes(value: &Value) -> Option<Vec<u8>> {
     match value {
         Value::String(text) => Some(text.clone().into_bytes()),
         Value::Object(fields) if fields.len() == 1 => {
@@ -148,14 +106,10 @@ pub(crate) fn bytes(value: &Value) -> Option<Vec<u8>> {
     }
 }
 
-/// What a value is, in words.
-pub(crate) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
+fn text_or_bytes(path: &str, value: &Value) -> Result<Vec<u8>, ParamProblem> {
+    let found = bytes(value).or_else(|| written_out(value).map(String::into_bytes));
+    found.ok_or_else(|| {
+        let expected = if value.is_object() { BYTES } else { "a text" };
+        mismatch(path, expected, value)
+    })
 }

@@ -10,14 +10,14 @@ use async_trait::async_trait;
 use batch_core::{Failure, FailureKind, Json, Output, ParamProblem};
 use batch_export::open_plain;
 use batch_process::Spec;
+use batch_runtime::params::{Fields, is_placeholder};
 use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext, apart};
 use batch_template::Encodings;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
-use crate::check::{Fields, is_placeholder};
+use crate::check::ProcessFields as _;
 use crate::language::{CodePlace, Language};
-use crate::params::{Params, bad_params};
 use crate::process::{is_variable, run, spec};
 
 /// The Python side of `custom_function`: calls `process(**args)` and hands back what it returns.
@@ -39,10 +39,10 @@ pub(crate) struct FunctionHandler {
 #[async_trait]
 impl Handler for CodeHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let params = Params::of(task).await?;
+        let params = Fields::of(task).await?;
         let runtime = params.required_text("runtime")?;
         let language = Language::of(&runtime)
-            .ok_or_else(|| bad_params(format!("params.runtime: must be {}", Language::NAMES)))?;
+            .ok_or_else(|| ParamProblem::new("runtime", format!("must be {}", Language::NAMES)))?;
         let interpreter = language.interpreter()?;
         let code = params.required_text("code")?;
         let files = [(language.file_name(), &*code)];
@@ -60,7 +60,7 @@ impl Handler for CodeHandler {
     }
 
     fn check(&self, params: &Json) -> Result<(), Vec<ParamProblem>> {
-        let mut fields = Fields::of(params, &["runtime", "code", "cwd", "env", "stdin"]);
+        let mut fields = Fields::unfilled(params, &["runtime", "code", "cwd", "env", "stdin"]);
         match fields.get("runtime") {
             None => fields.require("runtime", Language::NAMES, Value::is_string),
             Some(_) => fields.check("runtime", "a text", Value::is_string),
@@ -93,13 +93,10 @@ impl Handler for CodeHandler {
 #[async_trait]
 impl Handler for FunctionHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let params = Params::of(task).await?;
+        let params = Fields::of(task).await?;
         let code = params.required_text("code")?;
-        let args = match params.get("args") {
-            None => "{}".to_owned(),
-            Some(args) if args.is_object() => args.to_string(),
-            Some(_) => return Err(bad_params("params.args: must be an object").into()),
-        };
+        let args = params.read("args", "an object", Value::as_object)?;
+        let args = args.map_or("{}".to_owned(), |args| json!(args).to_string());
         let interpreter = Language::Python.interpreter()?;
         let files = [
             ("harness.py", HARNESS),
@@ -123,7 +120,7 @@ impl Handler for FunctionHandler {
     }
 
     fn check(&self, params: &Json) -> Result<(), Vec<ParamProblem>> {
-        let mut fields = Fields::of(params, &["code", "args", "cwd", "env", "stdin"]);
+        let mut fields = Fields::unfilled(params, &["code", "args", "cwd", "env", "stdin"]);
         let wanted = "a text that defines process(**args)";
         fields.require("code", wanted, Value::is_string);
         fields.check("args", "an object", Value::is_object);

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use batch_core::{Json, Output, ParamProblem};
 use batch_process::{CaptureLimits, MAX_ARGUMENT_BYTES};
+use batch_runtime::params::{Fields, missing};
 use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext};
 use batch_template::Encodings;
 use serde_json::Value;
 
-use crate::check::{Fields, is_bytes};
-use crate::params::{Params, bad_params};
+use crate::check::{ProcessFields as _, is_bytes};
 use crate::process::{is_variable, run, spec};
 
 /// `command {argv, cwd, env, stdin}`: no shell reads the arguments.
@@ -28,7 +28,7 @@ pub(crate) struct ShellHandler {
 #[async_trait]
 impl Handler for CommandHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let params = Params::of(task).await?;
+        let params = Fields::of(task).await?;
         let argv = params.arguments("argv")?;
         run(task, &spec(task, &params, argv, &self.capture)?).await
     }
@@ -37,7 +37,7 @@ impl Handler for CommandHandler {
         if is_usual(params) {
             return Ok(());
         }
-        let mut fields = Fields::of(params, &["argv", "cwd", "env", "stdin"]);
+        let mut fields = Fields::unfilled(params, &["argv", "cwd", "env", "stdin"]);
         fields.require("argv", "a list of texts", Value::is_array);
         let argv = fields.get("argv").and_then(Value::as_array).cloned();
         let argv = argv.unwrap_or_default();
@@ -87,17 +87,15 @@ fn is_usual(params: &Json) -> bool {
 #[async_trait]
 impl Handler for ShellHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let params = Params::of(task).await?;
+        let params = Fields::of(task).await?;
         let shell = params.text("shell")?.unwrap_or_else(|| "sh".to_owned());
-        let script = params
-            .bytes("script")?
-            .ok_or_else(|| bad_params("params.script: the field is missing"))?;
+        let script = params.bytes("script")?.ok_or_else(|| missing("script"))?;
         let argv = vec![shell.into(), "-c".into(), OsString::from_vec(script)];
         run(task, &spec(task, &params, argv, &self.capture)?).await
     }
 
     fn check(&self, params: &Json) -> Result<(), Vec<ParamProblem>> {
-        let mut fields = Fields::of(params, &["script", "shell", "cwd", "env", "stdin"]);
+        let mut fields = Fields::unfilled(params, &["script", "shell", "cwd", "env", "stdin"]);
         fields.require("script", "a text or {\"base64\": …}", is_bytes);
         fields.check("shell", "a text, the name of a shell", Value::is_string);
         if let Some(script) = fields.get("script").cloned()

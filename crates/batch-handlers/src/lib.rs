@@ -20,7 +20,6 @@ mod command;
 mod http;
 mod language;
 mod masked_file;
-mod params;
 mod process;
 mod simulate;
 

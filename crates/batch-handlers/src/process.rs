@@ -5,15 +5,16 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use batch_core::{Failure, FailureKind, Output, Stream, Urgency};
+use batch_core::{Failure, FailureKind, Output, ParamProblem, Stream, Urgency};
 use batch_export::open_output;
 use batch_process::{
     CaptureLimits, Ended, Process, SpawnError, Spec, signal_name, until_room, when_written,
 };
+use batch_runtime::params::Fields;
 use batch_runtime::{AttemptError, TaskContext, apart};
 
+use crate::check::ProcessFields as _;
 use crate::masked_file::Masking;
-use crate::params::Params;
 
 /// At most so many characters of the last line of standard error become part of the message.
 const LAST_LINE: usize = 200;
@@ -25,10 +26,10 @@ const TAIL: u64 = 4 * 1024;
 /// task say of its surroundings.
 pub(crate) fn spec(
     task: &TaskContext,
-    params: &Params,
+    params: &Fields,
     argv: Vec<OsString>,
     capture: &Arc<CaptureLimits>,
-) -> Result<Spec, Failure> {
+) -> Result<Spec, ParamProblem> {
     let options = &task.options;
     let defaults = options.env.iter();
     let defaults = defaults.map(|(name, value)| (name.into(), value.into()));

@@ -2,11 +2,9 @@
 
 use async_trait::async_trait;
 use batch_core::{Failure, Json, Output, ParamProblem};
+use batch_runtime::params::Fields;
 use batch_runtime::{AttemptError, Handler, TaskContext};
 use serde_json::Value;
-
-use crate::check::Fields;
-use crate::params::{Params, duration};
 
 /// Sleeps, then fails or not.
 pub(crate) struct SimulateHandler;
@@ -14,7 +12,7 @@ pub(crate) struct SimulateHandler;
 #[async_trait]
 impl Handler for SimulateHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let params = Params::of(task).await?;
+        let params = Fields::of(task).await?;
         let duration = params.duration("duration")?.unwrap_or_default();
         if !duration.is_zero() {
             tokio::time::sleep(duration).await;
@@ -29,10 +27,8 @@ impl Handler for SimulateHandler {
     }
 
     fn check(&self, params: &Json) -> Result<(), Vec<ParamProblem>> {
-        let mut fields = Fields::of(params, &["duration", "fail"]);
-        fields.check("duration", "seconds or a text such as \"1m30s\"", |value| {
-            duration(value).is_some()
-        });
+        let mut fields = Fields::unfilled(params, &["duration", "fail"]);
+        fields.check_duration("duration");
         fields.check("fail", "true, false, or how many attempts fail", |value| {
             value.is_boolean() || value.is_u64()
         });

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_core::{PlanProblem, TaskSpec};
+use batch_core::{BatchSettings, Catalog, Plan, PlanProblem, Surroundings, TaskSpec};
 use serde_json::value::RawValue;
 
 use crate::jsonl;
@@ -62,6 +62,38 @@ pub struct FileSettings {
     pub limits: BTreeMap<String, NonZeroU32>,
     /// End the batch at the first failed task.
     pub fail_fast: Option<bool>,
+}
+
+impl FileSettings {
+    /// These settings; what they leave open comes from others.
+    #[must_use]
+    pub fn or(self, others: &Self) -> Self {
+        let limits = if self.limits.is_empty() {
+            others.limits.clone()
+        } else {
+            self.limits
+        };
+        Self {
+            name: self.name.or_else(|| others.name.clone()),
+            key: self.key.or_else(|| others.key.clone()),
+            max_concurrent: self.max_concurrent.or(others.max_concurrent),
+            batch_timeout: self.batch_timeout.or(others.batch_timeout),
+            limits,
+            fail_fast: self.fail_fast.or(others.fail_fast),
+        }
+    }
+
+    /// The settings of a batch; `slots` decides how many tasks run at once, given what was asked for.
+    pub fn settled(self, slots: impl FnOnce(Option<NonZeroU32>) -> NonZeroU32) -> BatchSettings {
+        BatchSettings {
+            name: self.name,
+            key: self.key,
+            max_concurrent: slots(self.max_concurrent),
+            batch_timeout: self.batch_timeout,
+            limits: self.limits,
+            fail_fast: self.fail_fast.unwrap_or(false),
+        }
+    }
 }
 
 /// A file of tasks, read.
@@ -213,9 +245,42 @@ impl TaskFile {
         }
     }
 
+    /// Checks all tasks together.
+    ///
+    /// # Errors
+    /// All problems: those found while the tasks were read, and those that a plan finds.
+    pub fn plan<C: Catalog + ?Sized>(
+        &self,
+        catalog: &C,
+        limits: &BTreeMap<String, NonZeroU32>,
+    ) -> Result<Plan, Vec<Problem>> {
+        let surroundings = Surroundings {
+            catalog,
+            limits,
+            submitted: &|_| None,
+        };
+        match Plan::check_in(self.tasks.clone(), &surroundings) {
+            Ok(plan) if self.problems.is_empty() => Ok(plan),
+            Ok(_) => Err(self.all_problems(Vec::new())),
+            Err(found) => Err(self.all_problems(found)),
+        }
+    }
+
+    /// The problems found while the tasks were read, and those that a plan found, in the order of the tasks.
+    pub fn all_problems(&self, found: Vec<PlanProblem>) -> Vec<Problem> {
+        let mut problems = self.problems.clone();
+        problems.extend(self.problems_of(found));
+        let place = |problem: &Problem| {
+            let task = problem.task.as_ref().map_or(0, |task| task.number);
+            (problem.line, task)
+        };
+        problems.sort_by_key(place);
+        problems
+    }
+
     /// What a plan found, as problems of this file. Where the reader could not tell what a task does, it has said why,
     /// and the plan need not say so again.
-    pub fn problems_of(&self, found: Vec<PlanProblem>) -> Vec<Problem> {
+    fn problems_of(&self, found: Vec<PlanProblem>) -> Vec<Problem> {
         let labels = self
             .problems
             .iter()

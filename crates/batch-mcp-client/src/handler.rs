@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use batch_core::{Json, Output, ParamProblem};
-use batch_runtime::{AttemptError, Handler, Registry, TaskContext, apart};
+use batch_runtime::params::{Fields, is_placeholder, object};
+use batch_runtime::{AttemptError, Handler, Registry, TaskContext};
 
-use crate::params::{Call, check, check_args, object};
+use crate::params::{Call, check};
 use crate::servers::ToolServers;
 
 /// Adds the function `tool` and those that the configuration gives to single tools.
@@ -41,9 +42,7 @@ struct ToolHandler {
 #[async_trait]
 impl Handler for ToolHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let params = task.params.clone();
-        let call = apart(params.as_str().len(), move || Call::of(&params)).await;
-        let Call { server, tool, args } = call?;
+        let Call { server, tool, args } = Call::of(task).await?;
         self.servers.call(&server, &tool, args).await
     }
 
@@ -62,16 +61,14 @@ struct NamedTool {
 #[async_trait]
 impl Handler for NamedTool {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let params = task.params.clone();
-        let read = move || object(params.to_value(), "params");
-        let args = apart(task.params.as_str().len(), read).await?;
+        let args = Fields::of(task).await?.into_object();
         self.servers.call(&self.server, &self.tool, args).await
     }
 
     fn check(&self, params: &Json) -> Result<(), Vec<ParamProblem>> {
-        match check_args(&params.to_value(), "") {
-            Some(problem) => Err(vec![problem]),
-            None => Ok(()),
+        match params.to_value() {
+            args if is_placeholder(&args) => Ok(()),
+            args => object(args).map(drop).map_err(|problem| vec![problem]),
         }
     }
 }

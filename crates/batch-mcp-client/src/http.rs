@@ -40,7 +40,8 @@ pub(crate) fn transport(
     let mut filled = HashMap::new();
     for (name, value) in headers {
         let value = value.fill(variable)?;
-        let (name, value) = parse_header(name, &value).map_err(HttpError::Wrong)?;
+        let (name, value) = parse_header(name, &value)
+            .map_err(|problem| HttpError::Wrong(format!("the header {name:?} {problem}")))?;
         filled.insert(name, value);
     }
     // Another part of the program may have chosen its cryptography already; that is as good.

@@ -61,7 +61,7 @@ fn a_whole_file_reads() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once_with_their_lines() {
+fn all_problems_are_reported_together_with_their_lines() {
     let text = r#"
 [mcp_server.x]
 [mcp_servers.a]
@@ -95,29 +95,29 @@ tool = "c.x"
     insta::assert_snapshot!(mistakes(text), @r#"
     26 problems in the configuration
       FILE:2: the file: unknown field "mcp_server"; did you mean "mcp_servers"?
-      FILE:3: the server "a": has neither command nor url; give command = "…" with args = […], or url = "https://…"
+      FILE:3: the server "a" has neither command nor url; give command = "…" with args = […], or url = "https://…"
       FILE:4: the server "a": unknown field "comand"; did you mean "command"?
-      FILE:7: the server "b": has both command and url; give one
+      FILE:7: the server "b": url is given with command; give one of them
       FILE:10: the server "c": args[1] must be a text, not a number
-      FILE:10: the server "c": args[2]: ${A-} does not name a variable; write ${NAME} for a variable, and $${ for ${ itself
+      FILE:10: the server "c": args[2] ${A-} does not name a variable; write ${NAME} for a variable, and $${ for ${ itself
+      FILE:11: the server "c": env.A=B cannot be the name of a variable
       FILE:11: the server "c": env.C must be a text, not a number
-      FILE:11: the server "c": "A=B" cannot be the name of a variable
-      FILE:12: the server "c": headers goes with url only
+      FILE:12: the server "c": headers is only valid with url
       FILE:13: the server "c": timeout must be more than zero seconds, such as 30 or "1m30s"
       FILE:14: the server "c": max_concurrent must be a whole number from 1 to 10000
-      FILE:15: the server "c": tools must be a list of names, not a number
       FILE:15: the function "http" is a function of bex itself; give it another name under [functions]
+      FILE:15: the server "c": tools[1] must be a name, not a number
       FILE:17: the server "d": url is not a URL (relative URL without a base); write it as https://example.org/mcp
-      FILE:18: the server "d": the header "Accept" is set by the protocol
-      FILE:18: the server "d": "X Y" cannot be the name of a header
-      FILE:18: the server "d": the header "Z" has a value that cannot be sent
-      FILE:19: the server "d": cwd goes with command only
+      FILE:18: the server "d": headers.X Y cannot be the name of a header
+      FILE:18: the server "d": headers.Accept is set by the protocol
+      FILE:18: the server "d": headers.Z has a value that cannot be sent
+      FILE:19: the server "d": cwd is only valid with command
       FILE:20: the server "d": timeout must be more than zero seconds, such as 30 or "1m30s"
       FILE:21: "e.f" cannot be the name of a server; use letters, digits, - and _
       FILE:22: the server "e.f": command must be a text, not a list
       FILE:24: the server "g" must be a table, not a text
-      FILE:26: the function "search": there is no server "nobody"; known here: a, b, c, d, e.f, g
-      FILE:27: the function "find": there is no server "cc"; did you mean "c"?
+      FILE:26: the function "search": unknown server "nobody"; known servers: a, b, c, d, e.f, g
+      FILE:27: the function "find": unknown server "cc"; did you mean "c"?
       FILE:28: the function "list" must be "SERVER.TOOL"
       FILE:29: the function "tool" is a function of bex itself; give it another name under [functions]
     "#);
@@ -207,15 +207,17 @@ fn parameters_are_checked_before_anything_runs() {
         check("read", json!([1])),
     ];
     insta::assert_snapshot!(wrong.concat().join("\n"), @r#"
-    server: the field "server" is missing
-    tool: the field "tool" is missing
-    : must be an object, not a list (write {"server": …, "tool": …, "args": {…}})
+    server: the field "server" is missing; it must be a text
+    tool: the field "tool" is missing; it must be a text
+    : must be an object, not a list
+    server: the field "server" is missing; it must be a text
+    tool: the field "tool" is missing; it must be a text
     arg: unknown field "arg" (did you mean "args"?)
-    zzz: unknown field "zzz" (known fields: server, tool, args; what the tool takes stands in args)
+    zzz: unknown field "zzz" (known fields: server, tool, args)
     tool: is empty
     server: there is no MCP server "fils" (did you mean "files"?)
     server: must be a text, not a number
-    tool: the field "tool" is missing
+    tool: the field "tool" is missing; it must be a text
     args: must be an object, not a list
     : must be an object, not a list
     "#);

@@ -27,8 +27,8 @@ fn main() -> ExitCode {
 async fn work(file: BatchFile) -> Result<(), ActionError> {
     let engine = begin(file)
         .await
-        .inspect_err(|error| tell_parent(Err(error)))?;
-    let attended = engine.attend().await;
+        .inspect_err(|error| tell_parent(Err(error.into())))?;
+    let attended = engine.watch_requests().await;
     engine.finish().await?;
     attended
 }
@@ -53,7 +53,7 @@ async fn begin(file: BatchFile) -> Result<Engine, ActionError> {
     })
     .await?;
     let open = lock(engine.store()).overview()?.open();
-    tell_parent(Ok(&StartReply {
+    tell_parent(Ok(StartReply {
         batch: engine.info().batch.to_string(),
         pid: std::process::id(),
         run: engine.run_number(),

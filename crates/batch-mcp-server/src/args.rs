@@ -1,17 +1,18 @@
-//! Reading the arguments of a call strictly: [`Args`].
+//! The arguments of a call: [`Args`], over the strict reader of `batch-runtime`.
 //!
-//! What is unknown or of the wrong type is told with the names there are; nothing is guessed.
+//! Models write numbers as texts and one text where a list is expected, so those are taken; nothing else is guessed.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use batch_actions::{ActionError, Choice, Resolved};
-use batch_core::{BatchId, FullTaskId, Priority, Status, nearest, parse_duration};
+use batch_core::{BatchId, FullTaskId, Priority, Status};
+use batch_runtime::params::{self, present, unknown_fields};
 use batch_store::Store;
 use serde_json::{Map, Value};
 
-use crate::cut::shorten;
-use crate::mistake::Mistake;
+use crate::call_error::CallError;
+use crate::truncate::truncate;
 
 /// The arguments of a call.
 pub(crate) struct Args<'a> {
@@ -20,20 +21,14 @@ pub(crate) struct Args<'a> {
 
 impl<'a> Args<'a> {
     /// Arguments of which only these are known.
-    pub(crate) fn new(values: &'a Map<String, Value>, known: &[&str]) -> Result<Self, Mistake> {
-        for name in values.keys() {
-            if !known.contains(&name.as_str()) {
-                let help = match nearest(name, known.iter().copied()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("known are {}", known.join(", ")),
-                };
-                return Err(Mistake::of(name, format!("it is unknown; {help}")));
-            }
+    pub(crate) fn new(values: &'a Map<String, Value>, known: &[&str]) -> Result<Self, CallError> {
+        match unknown_fields(values, known).into_iter().next() {
+            Some(unknown) => Err(unknown.into()),
+            None => Ok(Self { values }),
         }
-        Ok(Self { values })
     }
 
-    /// Arguments that were looked through already.
+    /// Arguments that were checked already.
     pub(crate) const fn of(values: &'a Map<String, Value>) -> Self {
         Self { values }
     }
@@ -45,44 +40,38 @@ impl<'a> Args<'a> {
 
     /// An argument that is there and not null.
     pub(crate) fn get(&self, name: &str) -> Option<&'a Value> {
-        self.values.get(name).filter(|value| !value.is_null())
+        present(self.values, name)
     }
 
-    pub(crate) fn text(&self, name: &str) -> Result<Option<&'a str>, Mistake> {
-        let read = |value: &'a Value| value.as_str();
-        self.read(name, "a text", read)
+    pub(crate) fn text(&self, name: &str) -> Result<Option<&'a str>, CallError> {
+        self.read(name, "a text", Value::as_str)
     }
 
-    pub(crate) fn flag(&self, name: &str) -> Result<bool, Mistake> {
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, CallError> {
         let found = self.read(name, "true or false", Value::as_bool)?;
         Ok(found.unwrap_or(false))
     }
 
-    pub(crate) fn number(&self, name: &str) -> Result<Option<u64>, Mistake> {
+    pub(crate) fn number(&self, name: &str) -> Result<Option<u64>, CallError> {
         self.read(name, "a whole number, 0 or more", whole)
     }
 
-    pub(crate) fn slots(&self, name: &str) -> Result<Option<NonZeroU32>, Mistake> {
+    pub(crate) fn slots(&self, name: &str) -> Result<Option<NonZeroU32>, CallError> {
         let read = |value: &Value| NonZeroU32::new(u32::try_from(whole(value)?).ok()?);
         self.read(name, "a whole number, 1 or more", read)
     }
 
     /// Seconds, or a text such as `1m30s`.
-    pub(crate) fn duration(&self, name: &str) -> Result<Option<Duration>, Mistake> {
-        let read = |value: &Value| match value {
-            Value::Number(number) => Duration::try_from_secs_f64(number.as_f64()?).ok(),
-            Value::String(text) => parse_duration(text).ok(),
-            _ => None,
-        };
-        self.read(name, "seconds, or a text such as 1m30s", read)
+    pub(crate) fn duration(&self, name: &str) -> Result<Option<Duration>, CallError> {
+        self.read(name, "seconds, or a text such as 1m30s", params::duration)
     }
 
-    pub(crate) fn list(&self, name: &str) -> Result<Option<&'a Vec<Value>>, Mistake> {
-        self.read(name, "a list", |value| value.as_array())
+    pub(crate) fn list(&self, name: &str) -> Result<Option<&'a Vec<Value>>, CallError> {
+        self.read(name, "a list", Value::as_array)
     }
 
     /// A list of texts; one text, or a number, is as good as a list of it.
-    pub(crate) fn texts(&self, name: &str) -> Result<Vec<String>, Mistake> {
+    pub(crate) fn texts(&self, name: &str) -> Result<Vec<String>, CallError> {
         let one = |value: &Value| match value {
             Value::String(text) => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),
@@ -97,21 +86,16 @@ impl<'a> Args<'a> {
             .unwrap_or_default())
     }
 
-    pub(crate) fn batch(&self) -> Result<Option<BatchId>, Mistake> {
+    pub(crate) fn batch(&self) -> Result<Option<BatchId>, CallError> {
         let Some(text) = self.text("batch")? else {
             return Ok(None);
         };
-        let id = text.parse().map_err(|_| {
-            Mistake::of(
-                "batch",
-                format!("{text:?} is no batch id; it looks like b7"),
-            )
-        })?;
-        Ok(Some(id))
+        let wrong = |_| CallError::of("batch", format!("{text:?} is not a batch id such as b7"));
+        text.parse().map(Some).map_err(wrong)
     }
 
     /// The batch named, else the one that the first of `tasks` names: `b3.1`.
-    pub(crate) fn batch_of_tasks(&self) -> Result<Option<BatchId>, Mistake> {
+    pub(crate) fn batch_of_tasks(&self) -> Result<Option<BatchId>, CallError> {
         if let Some(batch) = self.batch()? {
             return Ok(Some(batch));
         }
@@ -122,47 +106,49 @@ impl<'a> Args<'a> {
         Ok(named.map(|full| full.batch))
     }
 
-    /// Refuses arguments that do not go with what was asked for: ignored, they would mislead.
-    pub(crate) fn refuse(&self, names: &[&str], why: &str) -> Result<(), Mistake> {
+    /// Refuses arguments that an action would ignore: that would mislead.
+    pub(crate) fn refuse(&self, names: &[&str], why: &str) -> Result<(), CallError> {
         match names.iter().find(|name| self.get(name).is_some()) {
-            Some(name) => Err(Mistake::of(name, why)),
+            Some(name) => Err(CallError::of(name, why)),
             None => Ok(()),
         }
     }
 
-    /// Refuses choices that are given and empty: whoever computed a list of tasks and found none means none of them,
-    /// and not all as if it had not been given.
-    pub(crate) fn refuse_empty(&self, names: &[&str], all: &str) -> Result<(), Mistake> {
+    /// Refuses selections that are given and empty: a computed list of tasks that came out empty means none of them, and
+    /// not all as if it had not been given.
+    pub(crate) fn refuse_empty(&self, names: &[&str], all: &str) -> Result<(), CallError> {
         let is_empty = |name: &&&str| self.get(name).is_some_and(names_nothing);
         match names.iter().find(is_empty) {
-            Some(name) => Err(Mistake::of(name, format!("it is empty; {all}"))),
+            Some(name) => Err(CallError::of(name, format!("is empty; {all}"))),
             None => Ok(()),
         }
     }
 
-    pub(crate) fn statuses(&self, name: &str) -> Result<Vec<Status>, Mistake> {
+    pub(crate) fn statuses(&self, name: &str) -> Result<Vec<Status>, CallError> {
         self.texts(name)?
             .iter()
             .map(|text| {
                 text.to_lowercase()
                     .parse()
-                    .map_err(|error: batch_core::UnknownName| Mistake::of(name, error.to_string()))
+                    .map_err(|error: batch_core::UnknownName| {
+                        CallError::of(name, error.to_string())
+                    })
             })
             .collect()
     }
 
-    pub(crate) fn priority(&self, name: &str) -> Result<Option<Priority>, Mistake> {
+    pub(crate) fn priority(&self, name: &str) -> Result<Option<Priority>, CallError> {
         let Some(text) = self.text(name)? else {
             return Ok(None);
         };
         let priority = text.to_lowercase().parse();
         priority
             .map(Some)
-            .map_err(|error: batch_core::UnknownName| Mistake::of(name, error.to_string()))
+            .map_err(|error: batch_core::UnknownName| CallError::of(name, error.to_string()))
     }
 
-    /// Which tasks: `tasks`, `status`, `cause`, `filter`.
-    pub(crate) fn choice(&self) -> Result<Choice, Mistake> {
+    /// The selection of tasks: `tasks`, `status`, `cause`, `filter`.
+    pub(crate) fn choice(&self) -> Result<Choice, CallError> {
         Ok(Choice {
             tasks: self.texts("tasks")?,
             statuses: self.statuses("status")?,
@@ -174,27 +160,25 @@ impl<'a> Args<'a> {
     fn read<T>(
         &self,
         name: &str,
-        wanted: &str,
+        expected: &str,
         read: impl FnOnce(&'a Value) -> Option<T>,
-    ) -> Result<Option<T>, Mistake> {
+    ) -> Result<Option<T>, CallError> {
         let Some(value) = self.get(name) else {
             return Ok(None);
         };
-        match read(value) {
-            Some(found) => Ok(Some(found)),
-            None => Err(Mistake::of(
-                name,
-                format!("it must be {wanted}, not {}", shown(value)),
-            )),
-        }
+        read(value).map(Some).ok_or_else(|| {
+            // It comes from the model itself, which finds its error by it.
+            let found = truncate(&value.to_string(), 60);
+            CallError::of(name, format!("must be {expected}, not {found}"))
+        })
     }
 }
 
-/// Checks a choice against a batch; what is wrong is told by the argument that it came from.
-pub(crate) fn resolve(choice: &Choice, store: &Store) -> Result<Resolved, Mistake> {
+/// Checks a selection against a batch; an error names the argument that it came from.
+pub(crate) fn resolve(choice: &Choice, store: &Store) -> Result<Resolved, CallError> {
     choice.resolve(store).map_err(|error| match error {
         // The only thing of a choice that is refused in words.
-        ActionError::Refused(message) => Mistake::of("cause", message),
+        ActionError::Refused(message) => CallError::of("cause", message),
         other => other.into(),
     })
 }
@@ -227,8 +211,4 @@ fn names_nothing(value: &Value) -> bool {
         Value::Array(list) => list.iter().all(names_nothing),
         _ => false,
     }
-}
-
-fn shown(value: &Value) -> String {
-    shorten(&value.to_string(), 60)
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use batch_actions::{BatchStatus, CauseStatus};
+use batch_actions::BatchStatus;
 use batch_core::{BatchId, Time};
-use batch_export::CauseId;
+use batch_export::{CauseGroup, CauseId};
 
 /// How a batch stood when it was last looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Cursor {
                 .causes
                 .iter()
                 .take(CAUSES)
-                .map(|cause| cause.cause.clone())
+                .map(|cause| cause.cause.id().to_string())
                 .collect(),
             last_end: status.last_end.map(|end| end.since(status.created)),
         }
@@ -98,15 +98,12 @@ impl Cursor {
     /// The causes that were not known yet. Of those that the cursor has no room to name, these came since.
     pub(crate) fn new_causes<'a>(
         &self,
-        now: &'a [CauseStatus],
+        now: &'a [CauseGroup],
         since: &[CauseId],
-    ) -> Vec<&'a CauseStatus> {
-        let came_since = |cause: &CauseStatus| {
-            let id = cause.cause.parse::<CauseId>();
-            id.is_ok_and(|id| since.contains(&id))
-        };
-        let is_new = |cause: &&CauseStatus| {
-            !self.causes.contains(&cause.cause) && (self.names_all() || came_since(cause))
+    ) -> Vec<&'a CauseGroup> {
+        let is_new = |group: &&CauseGroup| {
+            let id = group.cause.id();
+            !self.causes.contains(&id.to_string()) && (self.names_all() || since.contains(&id))
         };
         now.iter().filter(is_new).collect()
     }
@@ -115,14 +112,18 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use batch_export::Cause;
+    use std::sync::Arc;
 
-    fn causes(count: usize) -> Vec<CauseStatus> {
-        let cause = |n: usize| CauseStatus {
-            cause: format!("c{n:06x}"),
-            count: 1,
-            label: String::new(),
-            sample: String::new(),
-            sample_task: "b7.1".to_owned(),
+    fn causes(count: usize) -> Vec<CauseGroup> {
+        let cause = |n: usize| {
+            let id = format!("c{n:06x}").parse().unwrap();
+            CauseGroup {
+                cause: Arc::new(Cause::from_parts(id, String::new(), String::new())),
+                tasks: 1,
+                sample_task: "b7.1".parse().unwrap(),
+                sample_name: String::new(),
+            }
         };
         (0..count).map(cause).collect()
     }
@@ -135,7 +136,7 @@ mod tests {
             causes_in_all: count as u64,
             causes: causes(count.min(CAUSES))
                 .into_iter()
-                .map(|cause| cause.cause)
+                .map(|cause| cause.cause.id().to_string())
                 .collect(),
             last_end: Some(Duration::from_micros(1_234_567)),
         }
@@ -175,9 +176,9 @@ mod tests {
     #[test]
     fn causes_that_are_not_known_yet_are_named() {
         let now = causes(3);
-        let names = |cursor: &Cursor, now: &[CauseStatus], since: &[CauseId]| -> Vec<String> {
+        let names = |cursor: &Cursor, now: &[CauseGroup], since: &[CauseId]| -> Vec<String> {
             let new = cursor.new_causes(now, since).into_iter();
-            new.map(|cause| cause.cause.clone()).collect()
+            new.map(|cause| cause.cause.id().to_string()).collect()
         };
         assert_eq!(names(&knowing(1), &now, &[]), ["c000001", "c000002"]);
         assert_eq!(names(&Cursor::default(), &now, &[]).len(), 3);

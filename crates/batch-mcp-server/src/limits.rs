@@ -1,4 +1,4 @@
-//! What the operator allows, whatever an agent asks for: [`Limits`].
+//! What the operator allows, whatever a call asks for: [`Limits`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -10,7 +10,7 @@ use batch_core::{TaskOptions, TaskSpec};
 use batch_template::variables;
 use serde_json::Value;
 
-use crate::mistake::Mistake;
+use crate::call_error::CallError;
 
 /// What the operator allows. It wins over the arguments of a call, and the answer says so.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +19,7 @@ pub struct Limits {
     pub max_concurrent: Option<NonZeroU32>,
     /// The longest that an attempt may take.
     pub max_timeout: Option<Duration>,
-    /// Working folders, task files and exports lie below this folder.
+    /// Working folders, task files and exports must be below this folder.
     pub root: Option<PathBuf>,
     /// The only functions that tasks may name; empty for all.
     pub allowed_functions: BTreeSet<String>,
@@ -58,7 +58,7 @@ pub(crate) struct Refused {
 /// The field of a task, and what is wrong with it.
 type Wrong = (&'static str, String);
 
-impl From<Refused> for Mistake {
+impl From<Refused> for CallError {
     fn from(refused: Refused) -> Self {
         let field = match (refused.index, refused.field) {
             (None, _) => "tasks".to_owned(),
@@ -93,16 +93,16 @@ impl Limits {
         is_allowed && !self.denied_functions.contains(function)
     }
 
-    /// Checks tasks that are to come to so many in a batch, and lowers what may be lowered.
+    /// Checks tasks that are added to `existing` ones, and lowers what may be lowered.
     pub(crate) fn apply(
         &self,
         tasks: &mut [TaskSpec],
-        there: u64,
+        existing: u64,
         notes: &mut Vec<String>,
     ) -> Result<(), Refused> {
-        let in_all = there + tasks.len() as u64;
-        if let Some(most) = self.max_tasks.filter(|most| in_all > *most) {
-            let message = format!("{in_all} tasks are more than the operator allows ({most})");
+        let total = existing + tasks.len() as u64;
+        if let Some(most) = self.max_tasks.filter(|most| total > *most) {
+            let message = format!("{total} tasks are more than the operator allows ({most})");
             return Err(Refused {
                 index: None,
                 field: "",
@@ -151,11 +151,11 @@ impl Limits {
             .iter()
             .find(|name| self.denied_functions.contains(**name));
         if let Some(denied) = denied.filter(|denied| **denied != function) {
-            message.push_str(&format!(", here the same as {denied:?}"));
+            message.push_str(&format!(", which is the same as {denied:?} here"));
         }
         if !self.allowed_functions.is_empty() {
             let allowed: Vec<&str> = self.allowed_functions.iter().map(String::as_str).collect();
-            message.push_str(&format!("; allowed are {}", allowed.join(", ")));
+            message.push_str(&format!("; allowed: {}", allowed.join(", ")));
         }
         Err(("function", message))
     }
@@ -216,7 +216,7 @@ impl Limits {
         match refused {
             Some(name) => Err((
                 "",
-                format!("the operator does not allow the variable {name:?} (--env)"),
+                format!("the operator does not allow the variable {name:?}"),
             )),
             None => Ok(()),
         }
@@ -232,7 +232,7 @@ impl Limits {
             // What is filled in when the task starts cannot be checked here.
             let plain = own.as_str().filter(|cwd| !cwd.contains("{{"));
             let cwd = plain.ok_or_else(|| {
-                wrong("below the operator's root it must be a plain text".to_owned())
+                wrong("must be a plain text below the operator's root".to_owned())
             })?;
             let whole = folder.unwrap_or(Path::new("")).join(cwd);
             self.below_root(&whole).map_err(wrong)?;
@@ -252,7 +252,7 @@ impl Limits {
             None | Some(Value::Null) => None,
             Some(Value::Object(own)) => Some(own),
             // A placeholder could bring any variable.
-            Some(_) => return Err(wrong("it must be an object of texts".to_owned())),
+            Some(_) => return Err(wrong("must be an object of texts".to_owned())),
         };
         let mut names = task
             .options
@@ -281,13 +281,13 @@ impl Limits {
         true
     }
 
-    /// The longest time between asking a task to end and killing it: it comes on top of the timeout.
+    /// The longest grace period between asking a task to end and killing it, which comes on top of the timeout.
     fn max_grace(&self) -> Option<Duration> {
         let most = self.max_timeout?;
         Some(most.min(TaskOptions::DEFAULT_GRACE))
     }
 
-    /// Lowers the time of grace, and says whether somebody asked for more than is usual.
+    /// Lowers the grace period, and returns whether more than the default was asked for.
     fn lower_grace(&self, task: &mut TaskSpec) -> bool {
         let grace = task.options.grace;
         let Some(most) = self.max_grace().filter(|most| grace > *most) else {
@@ -323,7 +323,7 @@ impl Limits {
             .map_err(|error| format!("{shown} cannot be read: {error}"))?;
         if climbs || !real.starts_with(&root) {
             return Err(format!(
-                "{shown} lies outside {}, the operator's root",
+                "{shown} is outside {}, the operator's root",
                 root.display()
             ));
         }
@@ -335,7 +335,7 @@ impl Limits {
     }
 }
 
-/// What a task takes beside its parameters, in bytes. Its folder may be one that was put there by us.
+/// The size of a task without its parameters, in bytes. Its folder may be one that we added.
 fn size_beside_params(task: &TaskSpec) -> u64 {
     let options = &task.options;
     let texts = task.id.iter().chain(&task.name).chain(&task.depends_on);
@@ -360,7 +360,7 @@ fn called(task: &TaskSpec) -> Result<NamedTool, Wrong> {
         // What is filled in when the task starts cannot be checked here.
         match text.contains("{{") {
             true => {
-                let message = "within the operator's limits it must be a plain text";
+                let message = "must be a plain text within the operator's limits";
                 Err((field, message.to_owned()))
             }
             false => Ok(text.to_owned()),
@@ -510,7 +510,7 @@ mod tests {
         ];
         for task in tasks {
             let refused = limits.apply(&mut [task], 0, &mut Vec::new()).unwrap_err();
-            assert_eq!(Mistake::from(refused).field.as_deref(), Some("tasks[0]"));
+            assert_eq!(CallError::from(refused).field.as_deref(), Some("tasks[0]"));
         }
         limits
             .apply(&mut [TaskSpec::new("shell")], 0, &mut Vec::new())
@@ -554,7 +554,7 @@ mod tests {
             let checked = limits.apply(&mut [task], 0, &mut Vec::new());
             checked
                 .err()
-                .and_then(|refused| Mistake::from(refused).field)
+                .and_then(|refused| CallError::from(refused).field)
         };
         let function = Some("tasks[0].function".to_owned());
         for denied in [limits(&[], &["tool"]), limits(&["shell"], &[])] {
@@ -594,7 +594,7 @@ mod tests {
             let checked = limits.apply(&mut [task], 0, &mut Vec::new());
             checked
                 .err()
-                .and_then(|refused| Mistake::from(refused).field)
+                .and_then(|refused| CallError::from(refused).field)
         };
         let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
         assert_eq!(field(json(r#"{"cwd": "sub", "env": {"LANG": "C"}}"#)), None);

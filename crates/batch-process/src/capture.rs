@@ -9,15 +9,12 @@
 
 use std::cell::RefCell;
 use std::io::{self, PipeReader, Read};
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use batch_core::Stream;
 use tokio::io::unix::AsyncFd;
 
-use crate::room::OutputRoom;
+use crate::capture_limits::CaptureTarget;
 use crate::spill::Spill;
 use crate::sys;
 
@@ -29,41 +26,6 @@ const FINAL_READ: usize = 4 * 1024 * 1024;
 
 thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
-}
-
-/// Where output goes that does not stay in memory, and from which size on.
-#[derive(Clone, Debug)]
-pub struct CaptureLimits {
-    /// The folder for the files; made when it is first needed.
-    pub folder: PathBuf,
-    /// The most bytes of one output that stay in memory.
-    pub in_memory: usize,
-    /// When a process has run for so long, what it has written and all that it writes from then on
-    /// goes to its files at once, for others to read along. At its end an output of at most `in_memory`
-    /// bytes is taken back and its file removed. `None`: there is nothing to read before the end.
-    ///
-    /// The files are called `TASK-RANDOM.stdout` and `TASK-RANDOM.stderr`, `TASK` being the task's id.
-    /// There is none for an output that is still empty. An executor that is killed leaves them.
-    pub live_after: Option<Duration>,
-    /// Hears of outputs that wait, as the disk of the folder is full.
-    pub room: Option<Arc<dyn OutputRoom>>,
-}
-
-impl Default for CaptureLimits {
-    /// 256 KiB, the system's folder for temporary files, and nothing to read before the end.
-    fn default() -> Self {
-        Self {
-            folder: std::env::temp_dir(),
-            in_memory: Self::DEFAULT_IN_MEMORY,
-            live_after: None,
-            room: None,
-        }
-    }
-}
-
-impl CaptureLimits {
-    /// 256 KiB.
-    pub const DEFAULT_IN_MEMORY: usize = 256 * 1024;
 }
 
 /// What [`Capture::poll_fill`] came to.
@@ -105,16 +67,6 @@ impl Pipe {
             Self::Watched(reader) => reader.get_ref(),
         }
     }
-}
-
-/// Where one output may spill to.
-#[derive(Clone, Debug)]
-pub(crate) struct CaptureTarget {
-    pub(crate) limits: Arc<CaptureLimits>,
-    /// Before the random part of the file's name.
-    pub(crate) prefix: String,
-    /// After it.
-    pub(crate) suffix: &'static str,
 }
 
 impl Capture {
@@ -342,10 +294,12 @@ mod tests {
     use std::os::fd::AsFd;
     use std::path::Path;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use proptest::prelude::*;
 
     use super::*;
+    use crate::capture_limits::CaptureLimits;
 
     fn capture(folder: &Path, in_memory: usize) -> (Capture, io::PipeWriter) {
         let (reader, writer) = io::pipe().unwrap();

@@ -24,6 +24,7 @@ compile_error!("batch-process needs a Unix system: Linux, macOS or a BSD");
 #[cfg(target_os = "linux")]
 mod attempt_mark;
 mod capture;
+mod capture_limits;
 mod control;
 mod detach;
 mod environment;
@@ -66,7 +67,7 @@ mod sys;
 mod tree;
 mod written;
 
-pub use capture::CaptureLimits;
+pub use capture_limits::CaptureLimits;
 pub use control::{ControlSignal, ControlSignals, suspend};
 pub use detach::{close_inherited, close_stdio, leave_task, new_session};
 pub use file_lock::{is_file_locked, try_lock_file, unlock_file};

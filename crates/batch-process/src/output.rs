@@ -9,7 +9,8 @@ use std::task::{Context, Poll, ready};
 use batch_core::Stream;
 use tokio::time::{Sleep, sleep};
 
-use crate::capture::{Capture, CaptureLimits, CaptureTarget, Filled};
+use crate::capture::{Capture, Filled};
+use crate::capture_limits::{CaptureLimits, CaptureTarget};
 use crate::sys;
 
 /// Standard output and standard error of a process.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::capture::CaptureLimits;
+use crate::capture_limits::CaptureLimits;
 
 /// The most bytes one argument, or one `NAME=value` of the environment, may have.
 ///

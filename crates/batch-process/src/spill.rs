@@ -13,7 +13,7 @@ use tempfile::TempPath;
 use tokio::task::JoinHandle;
 use tokio::time::{Sleep, sleep};
 
-use crate::capture::CaptureTarget;
+use crate::capture_limits::CaptureTarget;
 use crate::room::{PAUSE, Waiting, is_no_room};
 
 /// The file of an output. Removed when dropped.

@@ -56,6 +56,7 @@ mod executor;
 mod handle;
 mod handler;
 mod masking;
+pub mod params;
 mod policy;
 mod sink;
 mod start_runtime;

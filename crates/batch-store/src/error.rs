@@ -1,11 +1,10 @@
 //! What can go wrong with a batch file: [`StoreError`].
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
-
-use crate::loss::Loss;
 
 /// Why a batch file could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -14,11 +13,7 @@ pub enum StoreError {
     #[error("there is no batch file {}", .0.display())]
     Missing(PathBuf),
     /// A new batch was to be made where something lies already.
-    #[error(
-        "{} exists already; choose another name, or continue that batch with: bex resume --store {}",
-        .0.display(),
-        .0.display()
-    )]
+    #[error("{} exists already", .0.display())]
     Exists(PathBuf),
     /// The file exists, and it is something else.
     #[error("{} is not a batch file of bex", .0.display())]
@@ -129,6 +124,52 @@ pub enum StoreError {
     },
 }
 
+/// What an executor lost while it worked on a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The batch file was removed, or another one put in its place, and with it all of the batch has gone.
+    Removed,
+    /// The batch file was moved; where to, as far as that is known. All that is known of the batch is in it.
+    Moved(Option<PathBuf>),
+    /// The content of the batch file was overwritten.
+    Overwritten,
+    /// A file or folder beside it was removed or replaced. All else that is known of the batch is in the batch file.
+    Beside(PathBuf),
+}
+
+impl Loss {
+    /// Whether the batch file is still there with all that is known of the batch.
+    pub fn is_whole(&self) -> bool {
+        matches!(self, Self::Moved(_) | Self::Beside(_))
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Removed => {
+                f.write_str("was removed or replaced while it ran, so the run was stopped; nothing of that batch is kept")
+            }
+            Self::Moved(None) => f.write_str(
+                "was moved while it ran, so the run was stopped; what has finished is in the moved file, which can be resumed",
+            ),
+            Self::Moved(Some(path)) => write!(
+                f,
+                "was moved to {} while it ran, so the run was stopped",
+                path.display()
+            ),
+            Self::Overwritten => f.write_str(
+                "was overwritten while it ran, so the run was stopped; what was put there may be damaged: put it there again, without -wal and -shm files beside it",
+            ),
+            Self::Beside(path) => write!(
+                f,
+                "lost {} while it ran, so the run was stopped; what is left of the batch is kept",
+                path.display()
+            ),
+        }
+    }
+}
+
 /// What keeps a batch file from being written for a while, though nothing is wrong with it: the same write succeeds
 /// when it is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,18 +214,22 @@ impl StoreError {
         matches!(self, Self::Io { error, .. } if error.kind() == io::ErrorKind::PermissionDenied)
     }
 
+    /// What SQLite refused, or what in the file is not understood.
+    pub(crate) fn of_row(path: &Path, error: RowError) -> Self {
+        match error {
+            RowError::Sqlite(error) => Self::sqlite(path, error),
+            RowError::Corrupt(what) => Self::Corrupt {
+                path: path.to_owned(),
+                what,
+            },
+        }
+    }
+
     pub(crate) fn io(what: &'static str, path: &Path, error: io::Error) -> Self {
         Self::Io {
             what,
             path: path.to_owned(),
             error,
-        }
-    }
-
-    pub(crate) fn corrupt(path: &Path, what: impl Into<String>) -> Self {
-        Self::Corrupt {
-            path: path.to_owned(),
-            what: what.into(),
         }
     }
 
@@ -200,6 +245,28 @@ impl StoreError {
             Some(ErrorCode::SystemIoFailure) if has_no_room(&path) => Self::Full(path),
             _ => Self::Sqlite { path, error },
         }
+    }
+}
+
+/// Why a row could not be read.
+#[derive(Debug)]
+pub(crate) enum RowError {
+    /// SQLite refused.
+    Sqlite(rusqlite::Error),
+    /// A value is not understood.
+    Corrupt(String),
+}
+
+impl RowError {
+    /// Something in the row of a task is not understood.
+    pub(crate) fn in_task(task: impl fmt::Display, what: impl fmt::Display) -> Self {
+        Self::Corrupt(format!("task {task}: {what}"))
+    }
+}
+
+impl From<rusqlite::Error> for RowError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
     }
 }
 

@@ -3,23 +3,13 @@
 //! The journal takes events in without looking at the file; what their explanation needs, functions and
 //! names, stands there.
 
-use batch_core::{CancelReason, Status, Stream, TaskId};
+use batch_core::{CancelReason, Stream, TaskId};
 use batch_export::{cancelled_text, cause_of};
 use rusqlite::OptionalExtension;
 
 use crate::error::StoreError;
-use crate::rows::Rows;
+use crate::rows::{Cancelled, Rows};
 use crate::store::Store;
-
-/// A cancelled task whose explanation is not found yet.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Cancelled {
-    /// The place of its state among the rows.
-    pub(crate) place: usize,
-    pub(crate) why: CancelReason,
-    /// What became of the task that it needed, where that is known.
-    pub(crate) root: Option<Status>,
-}
 
 impl Rows {
     /// Explains what waits. Where reading fails, what is not explained yet still is the next time.

@@ -1,25 +1,18 @@
 //! Where a batch lies: [`BatchFile`], the database and the files beside it.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+use std::fs::{self, OpenOptions, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use batch_export::open_plain;
 use batch_process::is_mounted;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
-use tempfile::NamedTempFile;
 
 use crate::error::StoreError;
-use crate::holder::Holder;
-use crate::inode::{Inode, InodeLock};
-use crate::lease::Lease;
+use crate::inode::Inode;
 use crate::own_file::own_folder;
-
-/// Others who put a batch into the same folder are done with that much sooner.
-const FOLDER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The database of a batch and the names of what lies beside it.
 ///
@@ -34,7 +27,6 @@ const FOLDER_TIMEOUT: Duration = Duration::from_secs(10);
 /// | `b7.db.lease` | locked by the executor that works on the batch |
 /// | `b7.db.files/` | outputs too large for the database |
 /// | `b7.db.log` | what a background executor had to say |
-/// | `b7.db.v1` | a copy from before the file was brought up from version 1 |
 #[derive(Clone, Debug)]
 pub struct BatchFile {
     path: PathBuf,
@@ -89,7 +81,7 @@ impl BatchFile {
         self.beside(".log")
     }
 
-    /// The copies of older versions of the file.
+    /// Copies from before a change of the tables, `b7.db.v1`.
     fn copies(&self) -> Vec<PathBuf> {
         let mut before = OsString::from(self.path.file_name().unwrap_or_default());
         before.push(".v");
@@ -112,7 +104,7 @@ impl BatchFile {
         (self.beside("-wal"), self.beside("-shm"))
     }
 
-    fn beside(&self, ending: &str) -> PathBuf {
+    pub(crate) fn beside(&self, ending: &str) -> PathBuf {
         let mut path = OsString::from(&self.path);
         path.push(ending);
         path.into()
@@ -162,40 +154,6 @@ impl BatchFile {
     /// SQLite's log of what is not in the database yet, and the index of it that those who use it share.
     pub(crate) fn log_and_index(&self) -> [PathBuf; 2] {
         [self.beside("-wal"), self.beside("-shm")]
-    }
-
-    /// Puts a whole database into its place, for its owner only, and gives its lease: it is locked from its first
-    /// moment on. There is all of it or none, also after a crash.
-    ///
-    /// # Errors
-    /// When there is a file already, or it cannot be made.
-    pub(crate) fn create(&self, database: &[u8], holder: &Holder) -> Result<Lease, StoreError> {
-        let failed = |error: io::Error| match error.kind() {
-            io::ErrorKind::AlreadyExists => StoreError::Exists(self.given.clone()),
-            _ => StoreError::io("create", &self.given, error),
-        };
-        let place = || -> io::Result<InodeLock> {
-            let mut file = tempfile::Builder::new()
-                .prefix(".new-")
-                .tempfile_in(self.place())?;
-            file.write_all(database)?;
-            file.as_file().sync_all()?;
-            let (file, path) = file.into_parts();
-            let lock = Inode::of_new(file)?.try_lock()?;
-            let folder = lock_folder(self.place())?;
-            if self.path.exists() {
-                return Err(io::ErrorKind::AlreadyExists.into());
-            }
-            // The log and the lease of a database that is gone would be taken for those of this one.
-            for stale in ["-wal", "-shm", ".lease"] {
-                remove_if_there(&self.beside(stale))?;
-            }
-            path.persist_noclobber(&self.path)?;
-            folder.sync_all()?;
-            Ok(lock.expect("nobody knew of the file"))
-        };
-        let lock = place().map_err(failed)?;
-        Lease::of_new(self, lock, holder)
     }
 
     /// Makes the folder of large outputs, for its owner only.
@@ -297,39 +255,6 @@ pub fn remove_dead_files(folder: &Path, prefix: &str) {
     }
 }
 
-/// Makes a file that is to get another name, and that [`remove_dead_files`] leaves alone as long as it is open. One that
-/// was removed before it was locked is made again.
-pub(crate) fn locked_file(folder: &Path, prefix: &str) -> io::Result<NamedTempFile> {
-    loop {
-        let made = tempfile::Builder::new()
-            .prefix(prefix)
-            .tempfile_in(folder)?;
-        // Where there are no locks, nobody finds it unlocked either.
-        let _ = made.as_file().lock();
-        if made.path().exists() {
-            return Ok(made);
-        }
-    }
-}
-
-/// Locks a folder for the moment in which a batch comes into it: whoever looks whether there is one and removes what lies
-/// beside it is alone. Who has it locked for long for reasons of his own, as by `flock FOLDER`, is not waited for.
-fn lock_folder(path: &Path) -> io::Result<File> {
-    let folder = File::open(path)?;
-    let until = Instant::now() + FOLDER_TIMEOUT;
-    while matches!(folder.try_lock(), Err(TryLockError::WouldBlock)) && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    Ok(folder)
-}
-
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,51 +283,6 @@ mod tests {
             let here = std::env::current_dir().unwrap().canonicalize().unwrap();
             assert_eq!(BatchFile::new(name).path(), here.join(name));
         }
-    }
-
-    #[test]
-    fn the_log_of_a_batch_that_another_one_made_meanwhile_is_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let batch = BatchFile::new(folder.path().join("b.db"));
-        std::thread::scope(|scope| {
-            let lock = lock_folder(folder.path()).unwrap();
-            let second = scope.spawn(|| batch.create(b"second", &Holder::default()).map(drop));
-            let mut options = OpenOptions::new();
-            options.write(true).create_new(true);
-            for name in ["b.db", "b.db-wal", "b.db-shm", "b.db.lease"] {
-                let mut file = options.open(folder.path().join(name)).unwrap();
-                file.write_all(b"first").unwrap();
-            }
-            drop(lock);
-            let refused = second.join().unwrap();
-            assert!(matches!(refused, Err(StoreError::Exists(_))), "{refused:?}");
-        });
-        for name in ["b.db", "b.db-wal", "b.db-shm", "b.db.lease"] {
-            assert_eq!(fs::read(folder.path().join(name)).unwrap(), b"first");
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_being_made_is_not_taken_for_that_of_a_dead_process() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path();
-        fs::write(path.join(".x-dead"), "").unwrap();
-        let is_over = std::sync::atomic::AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
-                    remove_dead_files(path, ".x-");
-                }
-            });
-            let made: Vec<_> = (0..300).map(|_| locked_file(path, ".x-")).collect();
-            remove_dead_files(path, ".x-");
-            let is_there =
-                |file: &io::Result<NamedTempFile>| file.as_ref().unwrap().path().exists();
-            let there = made.iter().filter(|file| is_there(file)).count();
-            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
-            assert_eq!(there, 300);
-        });
-        assert!(!path.join(".x-dead").exists());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Who works on a batch, as it stands in the file of the lease: [`Holder`].
+//! Who works on a batch and what it says of its run, as the file of the lease has it: [`Holder`], [`LeaseNote`].
 
 use std::fs::File;
 use std::io;
@@ -6,10 +6,12 @@ use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use batch_process::awake_time;
+use serde::{Deserialize, Serialize};
 
 pub(crate) const BEAT: u64 = 496;
 pub(crate) const NOTE: u64 = 512;
 pub(crate) const SLOTS: u64 = 1_024;
+pub(crate) const NOTE_BYTES: usize = (SLOTS - NOTE) as usize;
 
 /// Who gives no sign of life for so long is told of. One is due every second.
 pub const SILENT: Duration = Duration::from_secs(5);
@@ -25,10 +27,71 @@ pub struct Holder {
     pub boot: String,
     /// Its run; 0 for one that only obeyed a request.
     pub run: u32,
-    /// Why the batch stands still, as it noted it; see [`Notice`](crate::Notice).
-    pub note: Option<Box<str>>,
+    /// What it says of its run.
+    pub note: Option<LeaseNote>,
     /// When it last gave a sign of life, as time that the system was awake; `None` while it begins or ends.
     pub beat: Option<Duration>,
+}
+
+/// What the holder of a lease says of its run, as the batch file itself may take no note then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum LeaseNote {
+    /// It is being stopped.
+    Stopping,
+    /// It waits for room on the disk.
+    DiskFull,
+    /// It waits for another program to let go of the batch file.
+    FileBusy,
+    /// The system is short of something, so it runs fewer tasks at once.
+    Short {
+        /// What of, and what the system said.
+        what: String,
+        /// How many tasks run at once at most for now.
+        slots: u32,
+        /// How many would.
+        asked_for: u32,
+    },
+    /// What another version says, in words.
+    #[serde(skip)]
+    Other(String),
+}
+
+impl LeaseNote {
+    /// Whether tasks are started all the same, or none is to be any more.
+    pub fn is_running(&self) -> bool {
+        matches!(self, Self::Stopping | Self::Short { .. })
+    }
+
+    /// The bytes in the lease: JSON.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let json = |note: &Self| serde_json::to_vec(note).unwrap_or_default();
+        match (json(self), self) {
+            // Without what the system said.
+            (
+                long,
+                Self::Short {
+                    slots, asked_for, ..
+                },
+            ) if long.len() > NOTE_BYTES => json(&Self::Short {
+                what: String::new(),
+                slots: *slots,
+                asked_for: *asked_for,
+            }),
+            (bytes, _) => bytes,
+        }
+    }
+
+    /// The note in the lease. The first versions wrote sentences.
+    fn of_text(text: String) -> Option<Self> {
+        match text.as_str() {
+            "" => None,
+            "it is being stopped" => Some(Self::Stopping),
+            "the disk is full; it goes on when there is room" => Some(Self::DiskFull),
+            json => Some(serde_json::from_str(json).unwrap_or(Self::Other(text))),
+        }
+    }
 }
 
 impl Holder {
@@ -67,7 +130,7 @@ fn parse(signed: &str, note: String, beat: Option<Duration>) -> Option<Signed> {
         mark: lines.next()?.to_owned(),
         boot: lines.next()?.to_owned(),
         run: lines.next()?.parse().ok()?,
-        note: (!note.is_empty()).then(|| note.into()),
+        note: LeaseNote::of_text(note),
         beat,
     };
     Some(Signed {
@@ -80,4 +143,35 @@ fn parse(signed: &str, note: String, beat: Option<Duration>) -> Option<Signed> {
 fn text(bytes: &[u8]) -> String {
     let text = bytes.split(|byte| *byte == 0).next();
     String::from_utf8_lossy(text.unwrap_or_default()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_come_back_also_those_of_the_first_versions() {
+        let short = |what: &str| LeaseNote::Short {
+            what: what.to_owned(),
+            slots: 3,
+            asked_for: 8,
+        };
+        for note in [
+            LeaseNote::Stopping,
+            LeaseNote::DiskFull,
+            LeaseNote::FileBusy,
+            short("processes: no"),
+        ] {
+            let read = LeaseNote::of_text(text(&note.bytes()));
+            assert_eq!(read, Some(note));
+        }
+        let long = short(&"x".repeat(NOTE_BYTES)).bytes();
+        assert!(long.len() <= NOTE_BYTES);
+        assert_eq!(LeaseNote::of_text(text(&long)), Some(short("")));
+        let old = |text: &str| LeaseNote::of_text(text.to_owned());
+        assert_eq!(old(""), None);
+        assert_eq!(old("it is being stopped"), Some(LeaseNote::Stopping));
+        let other = "short of memory; running 1 task at once, not 2";
+        assert_eq!(old(other), Some(LeaseNote::Other(other.to_owned())));
+    }
 }

@@ -11,9 +11,11 @@ use batch_core::{
     CancelReason, Event, Failure, Outcome, Output, Reason, Status, TaskId, Then, Time,
 };
 
+use rusqlite::Connection;
+
 use crate::error::StoreError;
-use crate::explain::Cancelled;
-use crate::rows::{AttemptRow, OutputRow, Rows, StateRow};
+use crate::rows::{AttemptRow, Cancelled, OutputRow, Rows, StateRow};
+use crate::runs::{EndCause, EndRun, end_run};
 use crate::shape::{self, reason_columns};
 use crate::store::{Store, micros};
 
@@ -295,6 +297,17 @@ impl Journal {
         self.write(Record::New)
     }
 
+    /// Writes everything, and with it that the run has finished, as [`Store::end_run`] does.
+    ///
+    /// # Errors
+    /// When it cannot be written; everything still waits then.
+    pub fn finish(&mut self, now: Time, seen: (u32, i64)) -> Result<EndRun, StoreError> {
+        let run = self.run;
+        self.write_with(Record::New, |connection| {
+            end_run(connection, run, &EndCause::Finished, now, Some(seen))
+        })
+    }
+
     /// Whether the file does not say yet of some attempt that it runs.
     pub fn has_unwritten_attempts(&self) -> bool {
         self.under_way
@@ -304,6 +317,20 @@ impl Journal {
 
     /// Writes what waits, and of the attempts under way those that have come as far as `least`.
     fn write(&mut self, least: Record) -> Result<(), StoreError> {
+        let is_due = |record| record == Record::Seen || record == least;
+        let none_due = !self.under_way.values().any(|one| is_due(one.record));
+        if self.rows.is_empty() && none_due {
+            return Ok(());
+        }
+        self.write_with(least, |_| Ok(()))
+    }
+
+    /// The same, and whatever `more` writes, in one transaction.
+    fn write_with<T>(
+        &mut self,
+        least: Record,
+        more: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
         let due = |record: Record| record == Record::Seen || record == least;
         let running: Vec<_> = self
             .under_way
@@ -311,28 +338,25 @@ impl Journal {
             .filter(|(_, attempt)| due(attempt.record))
             .map(|(task, attempt)| (task.get(), attempt.attempt, micros(attempt.started)))
             .collect();
-        if self.rows.is_empty() && running.is_empty() {
-            return Ok(());
-        }
         let mut store = lock(&self.store);
         self.rows.explain(&store)?;
         let mut totals = self.rows.totals.clone();
         totals.counts[Status::Queued as usize] -= running.len() as i64;
         totals.counts[Status::Running as usize] += running.len() as i64;
-        let times = (self.run, micros(self.seen));
-        self.rows.write(
+        let done = self.rows.write(
             &mut store,
-            times,
+            (self.run, micros(self.seen)),
             &running,
             &totals,
             self.recovering.is_some(),
+            more,
         )?;
         drop(store);
         self.rows.clear();
         for attempt in self.under_way.values_mut().filter(|a| due(a.record)) {
             attempt.record = Record::Written;
         }
-        Ok(())
+        Ok(done)
     }
 
     /// Tries to make room after a flush that found none: what lies in the write-ahead log goes into the file.

@@ -8,7 +8,7 @@
 //! ```text
 //! byte 0    pid, mark, boot and run of the holder and the number of the database file, as text
 //! byte 496  when the holder last gave a sign of life, in microseconds that the system was awake, little endian; 0 while it gives none
-//! byte 512  a note: why the batch stands still
+//! byte 512  a note, as JSON: why the batch stands still, runs fewer tasks at once or is being stopped
 //! byte 1024 eight bytes for each slot: task and attempt, little endian
 //! ```
 
@@ -25,18 +25,17 @@ use batch_process::awake_time;
 
 use crate::error::StoreError;
 use crate::file::BatchFile;
-use crate::holder::{BEAT, Holder, NOTE, SLOTS, read_signed};
+use crate::holder::{BEAT, Holder, LeaseNote, NOTE, NOTE_BYTES, SLOTS, read_signed};
 use crate::inode::{FileId, Inode, InodeLock};
-use crate::loss::Watch;
 use crate::own_file::open_own;
-use crate::store::Store;
+use crate::watch::Watch;
 
 const SLOT: usize = 8;
 /// No more slots are read than this many bytes hold.
 const MOST: u64 = 8 << 20;
 
-/// So long one waits for somebody who works on a batch under another name to notice it and stop.
-const ELSEWHERE: Duration = Duration::from_secs(10);
+/// How long to wait for whoever works on a batch under another name to notice it and stop.
+const ELSEWHERE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The right to work on a batch. Given up when dropped, and by the end of the process in any case.
 #[derive(Debug)]
@@ -142,9 +141,9 @@ impl Lease {
         }
     }
 
-    /// Whether it is that of the file that a store has open.
-    pub fn is_of(&self, store: &Store) -> bool {
-        self.lock.inode().id() == store.inode.id()
+    /// The file that it is about.
+    pub(crate) fn file_id(&self) -> FileId {
+        self.lock.inode().id()
     }
 
     /// Watches the files that the lease is about.
@@ -246,14 +245,15 @@ pub struct Notice {
 }
 
 impl Notice {
-    /// Notes why the batch stands still; an empty text takes the note away.
+    /// Notes what is to be said of the run; `None` takes the note away.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn note(&self, text: &str) -> io::Result<()> {
-        let mut bytes = [0; (SLOTS - NOTE) as usize];
-        let length = text.len().min(bytes.len());
-        bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
+    pub fn note(&self, note: Option<&LeaseNote>) -> io::Result<()> {
+        let note = note.map(LeaseNote::bytes).unwrap_or_default();
+        let mut bytes = [0; NOTE_BYTES];
+        let length = note.len().min(bytes.len());
+        bytes[..length].copy_from_slice(&note[..length]);
         self.file.write_all_at(&bytes, NOTE)
     }
 }
@@ -356,7 +356,7 @@ fn holder_of(batch: &BatchFile, database: &Inode) -> Result<Option<Holder>, Stor
 /// Waits until nobody works on a batch under another name, or with a lease that was removed: what that process
 /// knows of the batch is not in the files here.
 pub(crate) fn wait_until_here(batch: &BatchFile, database: &Inode) -> Result<(), StoreError> {
-    let until = Instant::now() + ELSEWHERE;
+    let until = Instant::now() + ELSEWHERE_TIMEOUT;
     loop {
         let is_ours = database.is_ours();
         let elsewhere = |holder: &Holder| !is_ours && *holder == Holder::default();
@@ -425,7 +425,7 @@ mod tests {
 
     fn full(run: u32) -> Holder {
         Holder {
-            note: Some("the disk is full".into()),
+            note: Some(LeaseNote::DiskFull),
             ..holder(run)
         }
     }
@@ -445,7 +445,8 @@ mod tests {
         assert_eq!(left, LeftInLease::default());
         assert_eq!(Lease::holder(&batch).unwrap(), Some(holder(0)));
         lease.sign(&holder(3)).unwrap();
-        lease.notice().unwrap().note("the disk is full").unwrap();
+        let note = LeaseNote::DiskFull;
+        lease.notice().unwrap().note(Some(&note)).unwrap();
         let task = |number| TaskId::new(number).unwrap();
         let mut started = lease.started().unwrap();
         started

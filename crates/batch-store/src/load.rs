@@ -5,24 +5,25 @@
 //! on like all others.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::time::Duration;
 
 use batch_core::{
-    Batch, Carried, Event, OnInterrupt, Past, PastState, Reopen, Status, TaskId, Time,
+    Batch, Carried, Event, OnInterrupt, Past, PastState, Reopen, Status, TaskId, Time, UnknownName,
 };
 use rusqlite::Row;
 
-use crate::error::StoreError;
+use crate::error::{RowError, StoreError};
 use crate::shape::{self, task_id};
-use crate::spec_rows::{RowError, SPEC_COLUMNS, SPEC_WIDTH, SpecReader, SpecRow};
+use crate::spec_rows::{SPEC_COLUMNS, SPEC_WIDTH, SpecReader, SpecRow};
 use crate::store::Store;
 use crate::totals;
 
-/// So many events are handed on at once.
-const HANDFUL: usize = 4_096;
+/// How many events are handed on together.
+const CHUNK: usize = 4_096;
 
 /// A server may ask for a longer delay than the task's own rules have.
-const LONGEST_WISH: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_SERVER_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What an earlier run left behind.
 #[derive(Clone, Debug, Default)]
@@ -73,10 +74,7 @@ impl Store {
             events: Vec::new(),
             observe: &mut observe,
         };
-        loader.load(next).map_err(|error| match error {
-            Ok(what) => self.corrupt(what),
-            Err(error) => self.error(error),
-        })?;
+        loader.load(next).map_err(|error| self.error(error))?;
         batch.carry_over(&self.carried()?);
         Ok(())
     }
@@ -87,27 +85,24 @@ impl Store {
     /// When the file cannot be read, or says what cannot be.
     pub fn added_since(&self, next: TaskId, limit: u32) -> Result<Vec<Past>, StoreError> {
         let mut reader = SpecReader::default();
-        let mut read = || {
+        let mut read = || -> Result<_, RowError> {
             let sql = format!(
                 "SELECT {SPEC_COLUMNS} FROM specs s WHERE task >= ?1 ORDER BY task LIMIT ?2"
             );
-            let mut select = self.connection.prepare_cached(&sql).map_err(Err)?;
-            let mut rows = select.query([next.get(), limit]).map_err(Err)?;
+            let mut select = self.connection.prepare_cached(&sql)?;
+            let mut rows = select.query([next.get(), limit])?;
             let mut added: Vec<Past> = Vec::new();
-            while let Some(row) = rows.next().map_err(Err)? {
+            while let Some(row) = rows.next()? {
                 let spec = reader.read(&self.connection, row)?;
                 // Removed again before they were seen.
                 if spec.task.index() != next.index() + added.len() {
-                    return Err(Ok(format!("task {} comes out of turn", spec.task)));
+                    return Err(RowError::in_task(spec.task, "it comes out of turn"));
                 }
                 added.push(queued(spec));
             }
             Ok(added)
         };
-        read().map_err(|error| match error {
-            Ok(what) => self.corrupt(what),
-            Err(error) => self.error(error),
-        })
+        read().map_err(|error| self.error(error))
     }
 
     /// Reads finished tasks that are to run again.
@@ -120,28 +115,25 @@ impl Store {
             "SELECT {SPEC_COLUMNS}, t.attempts FROM specs s JOIN states t ON t.task = s.task
              WHERE s.task = ?1"
         );
-        let mut read = || {
-            let mut select = self.connection.prepare_cached(&sql).map_err(Err)?;
+        let mut read = || -> Result<_, RowError> {
+            let mut select = self.connection.prepare_cached(&sql)?;
             let mut found = Vec::with_capacity(tasks.len());
             for task in tasks {
-                let mut rows = select.query([task.get()]).map_err(Err)?;
-                if let Some(row) = rows.next().map_err(Err)? {
+                let mut rows = select.query([task.get()])?;
+                if let Some(row) = rows.next()? {
                     let spec = reader.read(&self.connection, row)?;
                     found.push(Reopen {
                         task: spec.task,
                         spec: spec.spec,
                         after: spec.needs,
                         priority: spec.priority,
-                        attempts: row.get(SPEC_WIDTH).map_err(Err)?,
+                        attempts: row.get(SPEC_WIDTH)?,
                     });
                 }
             }
             Ok(found)
         };
-        read().map_err(|error| match error {
-            Ok(what) => self.corrupt(what),
-            Err(error) => self.error(error),
-        })
+        read().map_err(|error| self.error(error))
     }
 
     fn carried(&self) -> Result<Carried, StoreError> {
@@ -175,10 +167,9 @@ impl Loader<'_> {
             .connection
             .prepare_cached(
                 "SELECT task, status, reason, until_us, attempts, retries, deaths FROM states ORDER BY task",
-            )
-            .map_err(Err)?;
-        let mut rows = select.query([]).map_err(Err)?;
-        while let Some(row) = rows.next().map_err(Err)? {
+            )?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
             let state = state_row(row)?;
             self.untouched(state.task.get())?;
             if state.status.is_final() {
@@ -202,9 +193,9 @@ impl Loader<'_> {
             "SELECT {SPEC_COLUMNS} FROM specs s WHERE task >= ?1 AND task < ?2 ORDER BY task"
         );
         let store = self.store;
-        let mut select = store.connection.prepare_cached(&sql).map_err(Err)?;
-        let mut rows = select.query([first, end]).map_err(Err)?;
-        while let Some(row) = rows.next().map_err(Err)? {
+        let mut select = store.connection.prepare_cached(&sql)?;
+        let mut rows = select.query([first, end])?;
+        while let Some(row) = rows.next()? {
             let spec = self.reader.read(&store.connection, row)?;
             self.removed(spec.task.get());
             let past = match self.left.started.get(&spec.task) {
@@ -228,14 +219,11 @@ impl Loader<'_> {
     fn open(&mut self, state: &StateRow) -> Result<(), RowError> {
         let sql = format!("SELECT {SPEC_COLUMNS} FROM specs s WHERE task = ?1");
         let store = self.store;
-        let mut select = store.connection.prepare_cached(&sql).map_err(Err)?;
-        let mut rows = select.query([state.task.get()]).map_err(Err)?;
-        let row = rows.next().map_err(Err)?.ok_or_else(|| {
-            Ok(format!(
-                "task {} has a state and no specification",
-                state.task
-            ))
-        })?;
+        let mut select = store.connection.prepare_cached(&sql)?;
+        let mut rows = select.query([state.task.get()])?;
+        let row = rows
+            .next()?
+            .ok_or_else(|| RowError::in_task(state.task, "it has a state and no specification"))?;
         let spec = self.reader.read(&store.connection, row)?;
         let started = self.left.started.get(&state.task).copied();
         let attempt = started.unwrap_or_default().max(state.attempts);
@@ -279,7 +267,13 @@ impl Loader<'_> {
     /// Whether a retry may be as far away as it is said to be. After the clock was set back it may lie years
     /// ahead; then the task waits no longer.
     fn is_plausible(&self, until: Time, spec: &SpecRow) -> bool {
-        until.since(self.now) <= spec.spec.options.retry.max.saturating_add(LONGEST_WISH)
+        until.since(self.now)
+            <= spec
+                .spec
+                .options
+                .retry
+                .max
+                .saturating_add(LONGEST_SERVER_DELAY)
     }
 
     /// A task that only the lease knows to have started. That what it depends on had completed may be off the
@@ -293,7 +287,7 @@ impl Loader<'_> {
         let (attempts, retries, deaths) = state.map_or((0, 0, 0), |state| {
             (state.attempts, state.retries, state.deaths)
         });
-        if self.store.missing(&spec.needs).map_err(Err)? == 0 {
+        if self.store.missing(&spec.needs)? == 0 {
             return self.cut_off(spec, attempt, retries, deaths);
         }
         Ok(Past {
@@ -315,11 +309,10 @@ impl Loader<'_> {
         let mut select = self
             .store
             .connection
-            .prepare_cached("SELECT started_us FROM attempts WHERE task = ?1 AND attempt = ?2")
-            .map_err(Err)?;
-        let mut rows = select.query([spec.task.get(), attempt]).map_err(Err)?;
-        let started = match rows.next().map_err(Err)? {
-            Some(row) => shape::time(row.get(0).map_err(Err)?),
+            .prepare_cached("SELECT started_us FROM attempts WHERE task = ?1 AND attempt = ?2")?;
+        let mut rows = select.query([spec.task.get(), attempt])?;
+        let started = match rows.next()? {
+            Some(row) => shape::time(row.get(0)?),
             None => last_seen,
         };
         Ok(Past {
@@ -337,7 +330,7 @@ impl Loader<'_> {
     fn restore(&mut self, past: Past) {
         self.batch.restore(past, self.now);
         self.batch.take_events(&mut self.events);
-        if self.events.len() >= HANDFUL {
+        if self.events.len() >= CHUNK {
             self.give_out();
         }
     }
@@ -362,28 +355,16 @@ fn queued(row: SpecRow) -> Past {
 }
 
 fn state_row(row: &Row<'_>) -> Result<StateRow, RowError> {
-    let read = || {
-        let number: i64 = row.get(0)?;
-        let status = row.get_ref(1)?.as_str()?;
-        Ok((number, status.parse::<Status>()))
-    };
-    let (number, status) = read().map_err(Err)?;
-    let bad = |what: &str| Ok(format!("task {number}: {what}"));
-    let status = status.map_err(|error| bad(&error.to_string()))?;
-    let rest = || {
-        Ok(StateRow {
-            task: TaskId::from_index(0),
-            status,
-            reason: row.get(2)?,
-            until: row.get::<_, Option<i64>>(3)?.map(shape::time),
-            attempts: row.get(4)?,
-            retries: row.get(5)?,
-            deaths: row.get(6)?,
-        })
-    };
-    let state: StateRow = rest().map_err(Err)?;
+    let number: i64 = row.get(0)?;
+    let bad = |what: &dyn fmt::Display| RowError::in_task(number, what);
+    let status = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
     Ok(StateRow {
-        task: task_id(number).ok_or_else(|| bad("no such number"))?,
-        ..state
+        task: task_id(number).ok_or_else(|| bad(&"no such number"))?,
+        status: status.parse().map_err(|error: UnknownName| bad(&error))?,
+        reason: row.get(2)?,
+        until: row.get::<_, Option<i64>>(3)?.map(shape::time),
+        attempts: row.get(4)?,
+        retries: row.get(5)?,
+        deaths: row.get(6)?,
     })
 }

@@ -31,9 +31,9 @@ const FEW_LOG_PAGES: u64 = 256;
 const PAGE: u64 = 4_096;
 
 /// So often is looked how a file can be read, as those who write it come and go.
-const LOOKS: usize = 10;
+const OPEN_TRIES: usize = 10;
 
-/// Opens a file to read and write, or to read only; brings an older one up to date first.
+/// Opens a file to read and write, or to read only.
 pub(crate) fn open(
     file: &BatchFile,
     write: bool,
@@ -48,7 +48,7 @@ pub(crate) fn open(
         }
         Err(error) => return Err(StoreError::io("open", path, error)),
     }
-    let (connection, old) = match file.check_writable() {
+    let connection = match file.check_writable() {
         // A reader too must be able to make the shared memory of the write-ahead log.
         Ok(()) => match How::Together.open(path, durability) {
             Err(error) if error.is_full() && !write => How::Exclusive.open(path, durability)?,
@@ -57,9 +57,6 @@ pub(crate) fn open(
         Err(error) if write => return Err(error),
         Err(_) => open_unwritable(file, durability)?,
     };
-    if let Some(old) = old {
-        crate::migrate::bring_up_to_date(path, &connection, old)?;
-    }
     if !write {
         connection
             .pragma_update(None, "query_only", true)
@@ -93,20 +90,16 @@ impl How {
         }
     }
 
-    /// Opens a file in this way, and gives its version where that is an older one.
-    fn open(
-        &self,
-        path: &Path,
-        durability: Durability,
-    ) -> Result<(Connection, Option<i64>), StoreError> {
+    /// Opens a file in this way, and checks that it is a batch.
+    fn open(&self, path: &Path, durability: Durability) -> Result<Connection, StoreError> {
         let connect = || {
             let connection = self.connect(path)?;
             prepare(&connection, path, durability)?;
             Ok(connection)
         };
         let connection = connect().map_err(|error| StoreError::sqlite(path, error))?;
-        let old = check(&connection, path)?;
-        Ok((connection, old))
+        check(&connection, path)?;
+        Ok(connection)
     }
 
     fn connect(&self, path: &Path) -> rusqlite::Result<Connection> {
@@ -133,10 +126,7 @@ impl How {
 }
 
 /// Opens a file that can be read and nothing more: it, or its folder, is somebody else's or on a disk that takes nothing.
-fn open_unwritable(
-    file: &BatchFile,
-    durability: Durability,
-) -> Result<(Connection, Option<i64>), StoreError> {
+fn open_unwritable(file: &BatchFile, durability: Durability) -> Result<Connection, StoreError> {
     let mut looks = 0;
     loop {
         looks += 1;
@@ -147,7 +137,7 @@ fn open_unwritable(
             return opened;
         }
         // Whoever wrote it has just come or gone, with the log; or we may not read that.
-        if looks == LOOKS {
+        if looks == OPEN_TRIES {
             let denied = io::Error::from(io::ErrorKind::PermissionDenied);
             let [log, _] = file.log_and_index();
             let path = match log.exists() {
@@ -223,8 +213,8 @@ fn wait_a_millisecond(tries: i32, most: i32) -> bool {
     tries < most
 }
 
-/// Checks that a file is a batch, and gives its version where that is an older one.
-fn check(connection: &Connection, path: &Path) -> Result<Option<i64>, StoreError> {
+/// Checks that a file is a batch.
+fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let read = |name: &str| {
         connection
             .pragma_query_value(None, name, |row| row.get::<_, i64>(0))
@@ -243,6 +233,5 @@ fn check(connection: &Connection, path: &Path) -> Result<Option<i64>, StoreError
             known: VERSION,
         });
     }
-    check_tables(connection, path)?;
-    Ok((version < VERSION).then_some(version))
+    check_tables(connection, path)
 }

@@ -1,11 +1,11 @@
 //! A batch at a glance: [`Overview`], read from a few rows however many tasks there are.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use batch_core::{Reason, Status, Stream, TaskId, Time};
-use batch_export::cause_of;
-use batch_export::{Cause, CauseId};
+use batch_core::{BatchId, Reason, Status, Stream, TaskId, Time};
+use batch_export::{Cause, CauseGroup, CauseId, cause_of};
 use rusqlite::{Connection, Row};
 
 use crate::error::StoreError;
@@ -23,21 +23,10 @@ pub struct Overview {
     /// The last run, if there was one.
     pub run: Option<Run>,
     /// Why tasks failed, the most frequent cause first.
-    pub causes: Vec<CauseCount>,
+    pub causes: Vec<CauseGroup>,
     totals: BTreeMap<String, u64>,
     /// How long nobody worked on it between the first start and the last end.
     idle: Duration,
-}
-
-/// How many tasks failed for a cause.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CauseCount {
-    /// The cause.
-    pub cause: Cause,
-    /// How many tasks.
-    pub tasks: u64,
-    /// One of them.
-    pub sample_task: TaskId,
 }
 
 impl Store {
@@ -63,33 +52,37 @@ impl Store {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn causes(&self) -> Result<Vec<CauseCount>, StoreError> {
-        let read = || -> rusqlite::Result<Vec<(CauseCount, bool)>> {
+    pub fn causes(&self) -> Result<Vec<CauseGroup>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<(CauseGroup, bool)>> {
             self.connection
                 .prepare_cached(
-                    "SELECT c.cause, label, sample, tasks, sample_task, t.cause IS c.cause,
-                        (SELECT min(task) FROM states WHERE cause = c.cause)
-                     FROM causes c LEFT JOIN states t ON t.task = sample_task
-                     WHERE tasks > 0 ORDER BY tasks DESC, c.cause",
+                    "SELECT found.cause, label, sample, tasks, found.task, is_told,
+                        substr(coalesce(s.name, s.id, s.function), 1, 80)
+                     FROM (
+                        SELECT c.cause, label, sample, tasks, t.cause IS c.cause AS is_told,
+                            iif(t.cause IS c.cause, sample_task,
+                                (SELECT min(task) FROM states WHERE cause = c.cause)) AS task
+                        FROM causes c LEFT JOIN states t ON t.task = sample_task WHERE tasks > 0) found
+                     LEFT JOIN specs s ON s.task = found.task ORDER BY tasks DESC, found.cause",
                 )?
-                .query_map([], cause_count)?
+                .query_map([], |row| cause_group(row, self.batch()))?
                 .filter_map(Result::transpose)
                 .collect()
         };
         let found = read().map_err(|error| self.error(error))?;
         found
             .into_iter()
-            .map(|(count, holds)| match holds {
-                true => Ok(count),
-                false => self.with_sample(count),
+            .map(|(group, is_told)| match is_told {
+                true => Ok(group),
+                false => self.with_sample(group),
             })
             .collect()
     }
 
     /// The sample of a cause, taken from its sample task: the one before runs again, or was cleared away.
-    fn with_sample(&self, mut count: CauseCount) -> Result<CauseCount, StoreError> {
-        let Some(record) = self.task(count.sample_task)? else {
-            return Ok(count);
+    fn with_sample(&self, mut group: CauseGroup) -> Result<CauseGroup, StoreError> {
+        let Some(record) = self.task(group.sample_task.task)? else {
+            return Ok(group);
         };
         if let (Some(Reason::Failed(kind)), Some(error)) = (record.reason, &record.error) {
             let none = Stream::default();
@@ -97,11 +90,11 @@ impl Store {
             let stderr = output.map_or(&none, |output| &output.stderr);
             let cause = cause_of(&record.spec.function, kind, error, stderr);
             // Told otherwise by a later version, or its output is gone: the old sample must do.
-            if cause.id() == count.cause.id() {
-                count.cause = cause;
+            if cause.id() == group.cause.id() {
+                group.cause = Arc::new(cause);
             }
         }
-        Ok(count)
+        Ok(group)
     }
 
     /// How many tasks are held until somebody releases them. Looks at every task.
@@ -206,22 +199,19 @@ impl Overview {
     }
 }
 
-/// A row of `causes`, and whether its sample is of its sample task; `None` when it cannot be one.
-fn cause_count(row: &Row<'_>) -> rusqlite::Result<Option<(CauseCount, bool)>> {
-    let (label, sample): (String, String) = (row.get(1)?, row.get(2)?);
-    let tasks: i64 = row.get(3)?;
-    let (told, holds): (u32, bool) = (row.get(4)?, row.get(5)?);
-    let sample_task = match holds {
-        true => Some(told),
-        false => row.get(6)?,
+/// A cause with its tasks, and whether its sample is of its sample task; `None` when it cannot be one.
+fn cause_group(row: &Row<'_>, batch: BatchId) -> rusqlite::Result<Option<(CauseGroup, bool)>> {
+    let id = CauseId::new(row.get(0)?);
+    let sample_task = row.get::<_, Option<u32>>(4)?.and_then(TaskId::new);
+    let (Some(id), Some(sample_task)) = (id, sample_task) else {
+        return Ok(None);
     };
-    let (id, sample_task) = (CauseId::new(row.get(0)?), sample_task.and_then(TaskId::new));
-    Ok(id.zip(sample_task).map(|(id, sample_task)| {
-        let count = CauseCount {
-            cause: Cause::from_parts(id, label, sample),
-            tasks: number(tasks),
-            sample_task,
-        };
-        (count, holds)
-    }))
+    let name: Option<String> = row.get(6)?;
+    let group = CauseGroup {
+        cause: Arc::new(Cause::from_parts(id, row.get(1)?, row.get(2)?)),
+        tasks: number(row.get(3)?),
+        sample_task: batch.task(sample_task),
+        sample_name: name.unwrap_or_default(),
+    };
+    Ok(Some((group, row.get(5)?)))
 }

@@ -3,30 +3,14 @@
 use std::sync::Arc;
 
 use batch_core::{Output, Status, TaskId};
-use batch_export::CauseId;
 use batch_export::TaskRecord;
 
 use crate::add::find;
-use crate::error::StoreError;
-use crate::record_rows::{RecordReader, STATE_COLUMNS};
+use crate::error::{RowError, StoreError};
+use crate::record_rows::RecordReader;
+use crate::selection::Selection;
 use crate::shape::time;
-use crate::spec_rows::SPEC_COLUMNS;
 use crate::store::Store;
-
-/// Which tasks are read, as far as the file can tell quickly. A filter over records says the rest.
-#[derive(Clone, Debug, Default)]
-pub struct Selection {
-    /// Of these statuses only; empty for all.
-    pub statuses: Vec<Status>,
-    /// Of this cause only.
-    pub cause: Option<CauseId>,
-    /// From this task on.
-    pub from: Option<TaskId>,
-    /// These tasks only.
-    pub tasks: Option<Vec<TaskId>>,
-    /// Leave out what the tasks printed and returned.
-    pub without_outputs: bool,
-}
 
 impl Store {
     /// Reads tasks in their order, until `give` says that it has had enough (by `false`).
@@ -38,17 +22,14 @@ impl Store {
         selection: &Selection,
         mut give: impl FnMut(TaskRecord) -> Result<bool, E>,
     ) -> Result<(), E> {
-        let sql = sql_of(selection);
+        let sql = selection.sql();
         let failed = |error| self.error(error);
         // Not kept: each choice of tasks is another statement, and may be long.
         let mut select = self.connection.prepare(&sql).map_err(failed)?;
         let mut rows = select.query([]).map_err(failed)?;
-        let mut reader = RecordReader::new(self, selection);
+        let mut reader = RecordReader::new(self, !selection.without_outputs);
         while let Some(row) = rows.next().map_err(failed)? {
-            let record = reader.read(row).map_err(|error| match error {
-                Ok(what) => self.corrupt(what),
-                Err(error) => failed(error),
-            })?;
+            let record = reader.read(row).map_err(|error| self.error(error))?;
             if !give(record)? {
                 break;
             }
@@ -120,7 +101,7 @@ impl Store {
             other => other.map_err(|error| self.error(error))?,
         };
         let numbers: Vec<u32> = serde_json::from_str(needs.as_deref().unwrap_or("[]"))
-            .map_err(|error| self.corrupt(format!("task {task}: {error}")))?;
+            .map_err(|error| self.error(RowError::in_task(task, error)))?;
         Ok(numbers.into_iter().filter_map(TaskId::new).collect())
     }
 
@@ -158,12 +139,9 @@ impl Store {
     /// # Errors
     /// When the file cannot be read, or says what cannot be.
     pub fn output_of(&self, task: TaskId, attempt: u32) -> Result<Option<Output>, StoreError> {
-        RecordReader::new(self, &Selection::default())
+        RecordReader::new(self, true)
             .output(task, attempt)
-            .map_err(|error| match error {
-                Ok(what) => self.corrupt(what),
-                Err(error) => self.error(error),
-            })
+            .map_err(|error| self.error(error))
     }
 
     /// How many of some tasks have not completed.
@@ -177,39 +155,4 @@ impl Store {
             Ok(missing + u32::from(open))
         })
     }
-}
-
-fn sql_of(selection: &Selection) -> String {
-    let mut terms: Vec<String> = Vec::new();
-    if let Some(from) = selection.from {
-        terms.push(format!("s.task >= {from}"));
-    }
-    if let Some(tasks) = &selection.tasks {
-        let list: Vec<String> = tasks.iter().map(TaskId::to_string).collect();
-        terms.push(format!("s.task IN ({})", list.join(",")));
-    }
-    if let Some(cause) = selection.cause {
-        terms.push(format!("t.cause = {}", cause.get()));
-    }
-    if !selection.statuses.is_empty() {
-        let names: Vec<String> = selection
-            .statuses
-            .iter()
-            .map(|status| format!("'{}'", status.name()))
-            .collect();
-        let names = names.join(",");
-        // A task that nothing has happened to has no row of its own.
-        terms.push(match selection.statuses.contains(&Status::Queued) {
-            true => format!("coalesce(t.status, 'queued') IN ({names})"),
-            false => format!("t.status IN ({names})"),
-        });
-    }
-    let terms = match terms.is_empty() {
-        true => String::new(),
-        false => format!(" WHERE {}", terms.join(" AND ")),
-    };
-    format!(
-        "SELECT {SPEC_COLUMNS}, {STATE_COLUMNS} FROM specs s LEFT JOIN states t ON t.task = s.task
-         LEFT JOIN causes c ON c.cause = t.cause{terms} ORDER BY s.task"
-    )
 }

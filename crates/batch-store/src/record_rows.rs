@@ -3,15 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use batch_core::{Json, Output, ProcessEnd, QueuedReason, Reason, Status, Stream, TaskId};
+use batch_core::{
+    Json, Output, ProcessEnd, QueuedReason, Reason, Status, Stream, TaskId, UnknownName,
+};
 use batch_export::{AttemptEnd, AttemptRecord, TaskRecord};
 use batch_export::{Cause, CauseId};
 use rusqlite::Row;
 
+use crate::error::RowError;
 use crate::kept::KeptName;
-use crate::query::Selection;
 use crate::shape::{self, duration, time};
-use crate::spec_rows::{RowError, SPEC_WIDTH, SpecReader, SpecRow};
+use crate::spec_rows::{SPEC_WIDTH, SpecReader, SpecRow};
 use crate::store::Store;
 
 /// The columns that [`RecordReader::read`] wants behind those of the specification.
@@ -38,13 +40,13 @@ struct Plain {
 }
 
 impl<'a> RecordReader<'a> {
-    pub(crate) fn new(store: &'a Store, selection: &Selection) -> Self {
+    pub(crate) fn new(store: &'a Store, with_outputs: bool) -> Self {
         Self {
             store,
             specs: SpecReader::default(),
             paused: crate::settings::get::<String>(&store.connection, "paused")
                 .is_ok_and(|reason| reason.is_some()),
-            with_outputs: !selection.without_outputs,
+            with_outputs,
         }
     }
 
@@ -58,22 +60,16 @@ impl<'a> RecordReader<'a> {
         } = self.specs.read(&self.store.connection, row)?;
         let mut record = TaskRecord::queued(self.store.batch, task, spec, created_at);
         record.priority = priority;
-        let plain = plain(row).map_err(Err)?;
-        let bad = |what: String| Ok(format!("task {task}: {what}"));
+        let plain = plain(row)?;
         if let Some(status) = &plain.status {
             record.status = status
                 .parse()
-                .map_err(|error: batch_core::UnknownName| bad(error.to_string()))?;
+                .map_err(|error: UnknownName| RowError::in_task(task, error))?;
         }
-        read_times(&mut record, row).map_err(Err)?;
-        record.reason = self
-            .reason(&record, &plain, &needs)
-            .map_err(|error| match error {
-                Ok(what) => bad(what),
-                Err(error) => Err(error),
-            })?;
+        read_times(&mut record, row)?;
+        record.reason = self.reason(&record, &plain, &needs)?;
         record.flaky = record.status == Status::Completed && record.retry_count > 0;
-        record.cause = cause(row, plain.cause).map_err(Err)?.map(Arc::new);
+        record.cause = cause(row, plain.cause)?.map(Arc::new);
         if plain.attempts.unwrap_or_default() > 0 {
             record.attempts = self.attempts(task)?;
             let last = record
@@ -94,18 +90,19 @@ impl<'a> RecordReader<'a> {
         needs: &[TaskId],
     ) -> Result<Option<Reason>, RowError> {
         let name = plain.reason.as_deref();
+        let bad = |what: String| RowError::in_task(record.task, what);
         Ok(match (record.status, name) {
             (Status::Failed, Some(name)) => Some(Reason::Failed(
-                shape::failure_kind(name, plain.detail).map_err(Ok)?,
+                shape::failure_kind(name, plain.detail).map_err(bad)?,
             )),
             (Status::Cancelled, Some(name)) => Some(Reason::Cancelled(
-                shape::cancel_reason(name, plain.detail).map_err(Ok)?,
+                shape::cancel_reason(name, plain.detail).map_err(bad)?,
             )),
             (Status::Queued, name) => {
                 let reason = shape::queued_reason(name, plain.until_us.map(time));
                 let ready = reason == QueuedReason::Ready;
                 let missing = match ready && !needs.is_empty() {
-                    true => self.store.missing(needs).map_err(Err)?,
+                    true => self.store.missing(needs)?,
                     false => 0,
                 };
                 Some(Reason::Queued(match missing {
@@ -119,17 +116,13 @@ impl<'a> RecordReader<'a> {
     }
 
     fn attempts(&self, task: TaskId) -> Result<Vec<AttemptRecord>, RowError> {
-        let mut select = self
-            .store
-            .connection
-            .prepare_cached(
-                "SELECT attempt, started_us, ended_us, took_us, outcome, reason, detail, error
+        let mut select = self.store.connection.prepare_cached(
+            "SELECT attempt, started_us, ended_us, took_us, outcome, reason, detail, error
                  FROM attempts WHERE task = ?1 AND ended_us IS NOT NULL ORDER BY attempt",
-            )
-            .map_err(Err)?;
-        let mut rows = select.query([task.get()]).map_err(Err)?;
+        )?;
+        let mut rows = select.query([task.get()])?;
         let mut attempts = Vec::new();
-        while let Some(row) = rows.next().map_err(Err)? {
+        while let Some(row) = rows.next()? {
             attempts.push(attempt(row, task)?);
         }
         Ok(attempts)
@@ -137,29 +130,25 @@ impl<'a> RecordReader<'a> {
 
     /// What an attempt left: how its process ended, what it returned and printed.
     pub(crate) fn output(&self, task: TaskId, attempt: u32) -> Result<Option<Output>, RowError> {
-        let process = self.process(task, attempt).map_err(Err)?;
-        let mut select = self
-            .store
-            .connection
-            .prepare_cached(
-                "SELECT value, stdout, stderr, stdout_file, stderr_file, stdout_bytes, stderr_bytes
+        let process = self.process(task, attempt)?;
+        let mut select = self.store.connection.prepare_cached(
+            "SELECT value, stdout, stderr, stdout_file, stderr_file, stdout_bytes, stderr_bytes
                  FROM outputs WHERE task = ?1 AND attempt = ?2",
-            )
-            .map_err(Err)?;
-        let mut rows = select.query([task.get(), attempt]).map_err(Err)?;
-        let Some(row) = rows.next().map_err(Err)? else {
+        )?;
+        let mut rows = select.query([task.get(), attempt])?;
+        let Some(row) = rows.next()? else {
             return Ok(process.map(|process| Output {
                 process: Some(process),
                 ..Output::default()
             }));
         };
-        let value: Option<String> = row.get(0).map_err(Err)?;
+        let value: Option<String> = row.get(0)?;
         let folder = self.store.file.folder();
         Ok(Some(Output {
             value: value
                 .map(|text| Json::parse(&text))
                 .transpose()
-                .map_err(|error| Ok(format!("task {task}: its result: {error}")))?,
+                .map_err(|error| RowError::in_task(task, format_args!("its result: {error}")))?,
             process,
             stdout: stream(row, 1, &folder, task)?,
             stderr: stream(row, 2, &folder, task)?,
@@ -229,46 +218,39 @@ fn cause(row: &Row<'_>, id: Option<u32>) -> rusqlite::Result<Option<Cause>> {
 }
 
 fn attempt(row: &Row<'_>, task: TaskId) -> Result<AttemptRecord, RowError> {
-    let read = || {
-        let outcome: Option<String> = row.get(4)?;
-        let reason: Option<String> = row.get(5)?;
-        let detail: Option<i64> = row.get(6)?;
-        let record = AttemptRecord {
-            attempt: row.get(0)?,
-            started_at: time(row.get(1)?),
-            ended_at: time(row.get(2)?),
-            took: duration(row.get::<_, Option<i64>>(3)?.unwrap_or_default()),
-            end: AttemptEnd::Interrupted,
-            error: row.get(7)?,
-        };
-        Ok((record, outcome, reason, detail))
-    };
-    let (mut record, outcome, reason, detail) = read().map_err(Err)?;
-    record.end = match outcome.as_deref() {
+    let bad = |what: String| RowError::in_task(task, what);
+    let (outcome, reason): (Option<String>, Option<String>) = (row.get(4)?, row.get(5)?);
+    let end = match outcome.as_deref() {
         Some("completed") => AttemptEnd::Completed,
         Some("cancelled") => AttemptEnd::Cancelled,
         Some("interrupted") => AttemptEnd::Interrupted,
         Some("failed") => {
-            let kind = shape::failure_kind(reason.as_deref().unwrap_or_default(), detail);
-            AttemptEnd::Failed(kind.map_err(|what| Ok(format!("task {task}: {what}")))?)
+            let kind = shape::failure_kind(reason.as_deref().unwrap_or_default(), row.get(6)?);
+            AttemptEnd::Failed(kind.map_err(bad)?)
         }
-        other => return Err(Ok(format!("task {task}: the outcome {other:?} is unknown"))),
+        other => return Err(bad(format!("the outcome {other:?} is unknown"))),
     };
-    Ok(record)
+    Ok(AttemptRecord {
+        attempt: row.get(0)?,
+        started_at: time(row.get(1)?),
+        ended_at: time(row.get(2)?),
+        took: duration(row.get::<_, Option<i64>>(3)?.unwrap_or_default()),
+        end,
+        error: row.get(7)?,
+    })
 }
 
 /// An output: its bytes, or the file in the batch's folder that it lies in.
 fn stream(row: &Row<'_>, column: usize, folder: &Path, task: TaskId) -> Result<Stream, RowError> {
-    let Some(name) = row.get::<_, Option<String>>(column + 2).map_err(Err)? else {
-        let bytes: Option<Vec<u8>> = row.get(column).map_err(Err)?;
+    let Some(name) = row.get::<_, Option<String>>(column + 2)? else {
+        let bytes: Option<Vec<u8>> = row.get(column)?;
         return Ok(Stream::Inline(bytes.unwrap_or_default().into()));
     };
     let kept = KeptName::of_row(&name, task.get()).ok_or_else(|| {
-        Ok(format!(
-            "task {task}: {name:?} is no file of it in the batch's own folder"
-        ))
+        let what = format_args!("{name:?} is no file of it in the batch's own folder");
+        RowError::in_task(task, what)
     })?;
-    let len: i64 = row.get(column + 4).map_err(Err)?;
+    let len: i64 = row.get(column + 4)?;
     Ok(Stream::File {
         path: folder.join(kept.as_str()),
         len: u64::try_from(len).unwrap_or_default(),

@@ -20,7 +20,7 @@ pub struct StoredRequest {
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum RequestState {
     /// It waits.
     Open,
     /// It was answered.
@@ -34,7 +34,7 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn ask(&mut self, body: &str, now: Time) -> Result<i64, StoreError> {
+    pub fn add_request(&mut self, body: &str, now: Time) -> Result<i64, StoreError> {
         self.write(|connection| {
             connection.execute(
                 "INSERT INTO requests (made_us, body) VALUES (?1, ?2)",
@@ -90,17 +90,17 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn asked(&self, request: i64) -> Result<Asked, StoreError> {
-        let read = || {
+    pub fn request_state(&self, request: i64) -> Result<RequestState, StoreError> {
+        let read = || -> rusqlite::Result<RequestState> {
             let reply: Option<Option<String>> = self
                 .connection
                 .prepare_cached("SELECT reply FROM requests WHERE request = ?1")?
                 .query_row([request], |row| row.get(0))
                 .optional()?;
             Ok(match reply {
-                None => Asked::Dropped,
-                Some(None) => Asked::Open,
-                Some(Some(reply)) => Asked::Answered(reply),
+                None => RequestState::Dropped,
+                Some(None) => RequestState::Open,
+                Some(Some(reply)) => RequestState::Answered(reply),
             })
         };
         read().map_err(|error| self.error(error))

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use batch_core::{Failure, Output, ProcessEnd, Status, Stream, TaskId};
+use batch_core::{CancelReason, Failure, Output, ProcessEnd, Status, Stream, TaskId};
 use batch_export::Cause;
 use rusqlite::{CachedStatement, Connection};
 
 use crate::error::StoreError;
-use crate::explain::Cancelled;
 use crate::kept::KeptName;
 use crate::shape::{column, micros};
 use crate::store::Store;
@@ -59,6 +58,16 @@ pub(crate) struct Rows {
     pub(crate) priorities: Vec<(u32, &'static str)>,
     pub(crate) paused: Option<bool>,
     pub(crate) totals: Deltas,
+}
+
+/// A cancelled task whose explanation is not found yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cancelled {
+    /// The place of its state among the rows.
+    pub(crate) place: usize,
+    pub(crate) why: CancelReason,
+    /// What became of the task that it needed, where that is known.
+    pub(crate) root: Option<Status>,
 }
 
 /// A row of `states`. Attempts, retries, deaths and the execution time are added to what is there.
@@ -229,15 +238,17 @@ impl Rows {
         self.totals = Deltas::default();
     }
 
-    /// Writes all rows in one transaction. `running` are attempts under way that the file does not know yet.
-    pub(crate) fn write(
+    /// Writes all rows in one transaction, and whatever `more` writes. `running` are attempts under way that the file does
+    /// not know yet.
+    pub(crate) fn write<T>(
         &self,
         store: &mut Store,
         (run, seen_us): (u32, i64),
         running: &[(u32, u32, i64)],
         totals: &Deltas,
         recovering: bool,
-    ) -> Result<(), StoreError> {
+        more: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
         store.write(|connection| {
             // Before the states: a task that is reopened takes its failure off its cause again.
             self.write_causes(connection)?;
@@ -255,8 +266,8 @@ impl Rows {
             totals.write(connection)?;
             connection
                 .prepare_cached("UPDATE runs SET seen_us = max(seen_us, ?2) WHERE run = ?1")?
-                .execute((run, seen_us))
-                .map(drop)
+                .execute((run, seen_us))?;
+            more(connection)
         })
     }
 

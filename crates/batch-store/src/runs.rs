@@ -29,7 +29,7 @@ pub struct Run {
     /// When it ended; `None` while it works, and for one that was killed until somebody notices.
     pub ended_at: Option<Time>,
     /// How it ended.
-    pub end: Option<String>,
+    pub end: Option<EndCause>,
     /// How many tasks run at once.
     pub concurrency: Option<u32>,
     /// Finished tasks a second, a moment ago.
@@ -38,9 +38,31 @@ pub struct Run {
     pub left: Option<std::time::Duration>,
 }
 
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndCause {
+    /// Everything was done.
+    Finished,
+    /// It was told to stop.
+    Stopped,
+    /// The time of the batch was up, or a failure ended it, as it asked for.
+    CutShort,
+    /// Nobody read its results any more.
+    OutputClosed,
+    /// It could not write.
+    WriteFailed,
+    /// No task could be started.
+    NothingStarts,
+    /// Its process was killed.
+    Died,
+    /// Something that a later version writes.
+    Other(Box<str>),
+}
+
 /// What an executor says of itself while it works.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Pulse {
+pub struct Heartbeat {
     /// How many tasks run at once.
     pub concurrency: u32,
     /// Finished tasks a second.
@@ -67,29 +89,18 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn bury_runs(&mut self) -> Result<(), StoreError> {
-        self.write(bury)
+    pub fn mark_dead_runs(&mut self) -> Result<(), StoreError> {
+        self.write(mark_dead)
     }
 
-    /// Begins a run. Earlier ones are buried, as [`bury_runs`](Self::bury_runs) does.
+    /// Begins a run, after [marking](Self::mark_dead_runs) earlier ones as dead.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn begin_run(&mut self, holder: &Holder, now: Time) -> Result<u32, StoreError> {
         self.write(|connection| {
-            bury(connection)?;
-            connection.execute(
-                "INSERT INTO runs (pid, mark, boot, version, started_us, seen_us)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
-                (
-                    holder.pid,
-                    &holder.mark,
-                    &holder.boot,
-                    env!("CARGO_PKG_VERSION"),
-                    micros(now),
-                ),
-            )?;
-            Ok(u32::try_from(connection.last_insert_rowid()).unwrap_or(u32::MAX))
+            mark_dead(connection)?;
+            insert(connection, holder, now)
         })
     }
 
@@ -97,7 +108,12 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn pulse(&mut self, run: u32, pulse: &Pulse, now: Time) -> Result<(), StoreError> {
+    pub fn heartbeat(
+        &mut self,
+        run: u32,
+        heartbeat: &Heartbeat,
+        now: Time,
+    ) -> Result<(), StoreError> {
         self.write(|connection| {
             connection
                 .prepare_cached(
@@ -107,16 +123,16 @@ impl Store {
                 .execute((
                     run,
                     micros(now),
-                    pulse.concurrency,
-                    pulse.rate,
-                    pulse.left.map(|left| column(span(left))),
+                    heartbeat.concurrency,
+                    heartbeat.rate,
+                    heartbeat.left.map(|left| column(span(left))),
                 ))
                 .map(drop)
         })
     }
 
     /// Changes how many tasks run at once, as a setting of the batch, and at once also for the run under way: its
-    /// next pulse would say so a while later.
+    /// next heartbeat would say so a while later.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -141,28 +157,11 @@ impl Store {
     pub fn end_run(
         &mut self,
         run: u32,
-        end: &str,
+        end: &EndCause,
         now: Time,
         seen: Option<(u32, i64)>,
     ) -> Result<EndRun, StoreError> {
-        self.write(|connection| {
-            if let Some((next_task, last_request)) = seen {
-                let next: Option<u32> = settings::get(connection, "next_task")?;
-                let more: bool = connection.query_row(
-                    "SELECT EXISTS (SELECT 1 FROM requests WHERE request > ?1 AND done_us IS NULL)",
-                    [last_request],
-                    |row| row.get(0),
-                )?;
-                if more || next.is_some_and(|next| next > next_task) {
-                    return Ok(EndRun::MoreToDo);
-                }
-            }
-            connection.execute(
-                "UPDATE runs SET ended_us = ?2, end = ?3, seen_us = max(seen_us, ?2) WHERE run = ?1",
-                (run, micros(now), end),
-            )?;
-            Ok(EndRun::Ended)
-        })
+        self.write(|connection| end_run(connection, run, end, now, seen))
     }
 
     /// The last run, if there was one.
@@ -196,7 +195,80 @@ impl Store {
     }
 }
 
-fn bury(connection: &Connection) -> rusqlite::Result<()> {
+/// Ends a run; see [`Store::end_run`].
+pub(crate) fn end_run(
+    connection: &Connection,
+    run: u32,
+    end: &EndCause,
+    now: Time,
+    seen: Option<(u32, i64)>,
+) -> rusqlite::Result<EndRun> {
+    if let Some((next_task, last_request)) = seen {
+        let next: Option<u32> = settings::get(connection, "next_task")?;
+        let more: bool = connection.query_row(
+            "SELECT EXISTS (SELECT 1 FROM requests WHERE request > ?1 AND done_us IS NULL)",
+            [last_request],
+            |row| row.get(0),
+        )?;
+        if more || next.is_some_and(|next| next > next_task) {
+            return Ok(EndRun::MoreToDo);
+        }
+    }
+    connection.execute(
+        "UPDATE runs SET ended_us = ?2, end = ?3, seen_us = max(seen_us, ?2) WHERE run = ?1",
+        (run, micros(now), end.name()),
+    )?;
+    Ok(EndRun::Ended)
+}
+
+/// Adds a run, and gives its number.
+pub(crate) fn insert(connection: &Connection, holder: &Holder, now: Time) -> rusqlite::Result<u32> {
+    connection.execute(
+        "INSERT INTO runs (pid, mark, boot, version, started_us, seen_us)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
+        (
+            holder.pid,
+            &holder.mark,
+            &holder.boot,
+            env!("CARGO_PKG_VERSION"),
+            micros(now),
+        ),
+    )?;
+    Ok(u32::try_from(connection.last_insert_rowid()).unwrap_or(u32::MAX))
+}
+
+impl EndCause {
+    const NAMED: [Self; 7] = [
+        Self::Finished,
+        Self::Stopped,
+        Self::CutShort,
+        Self::OutputClosed,
+        Self::WriteFailed,
+        Self::NothingStarts,
+        Self::Died,
+    ];
+
+    /// The name in the file.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Finished => "finished",
+            Self::Stopped => "stopped",
+            Self::CutShort => "cut short",
+            Self::OutputClosed => "output closed",
+            Self::WriteFailed => "broken",
+            Self::NothingStarts => "nothing starts",
+            Self::Died => "died",
+            Self::Other(name) => name,
+        }
+    }
+
+    fn of_name(name: String) -> Self {
+        let known = Self::NAMED.into_iter().find(|end| end.name() == name);
+        known.unwrap_or_else(|| Self::Other(name.into()))
+    }
+}
+
+fn mark_dead(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
         "UPDATE runs SET ended_us = seen_us, end = 'died' WHERE ended_us IS NULL;
          DELETE FROM requests WHERE done_us IS NULL;",
@@ -212,7 +284,7 @@ fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
         started_at: time(row.get(4)?),
         seen_at: time(row.get(5)?),
         ended_at: row.get::<_, Option<i64>>(6)?.map(time),
-        end: row.get(7)?,
+        end: row.get::<_, Option<String>>(7)?.map(EndCause::of_name),
         concurrency: row.get(8)?,
         rate: row.get(9)?,
         left: row.get::<_, Option<i64>>(10)?.map(duration),

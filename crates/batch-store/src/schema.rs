@@ -150,22 +150,20 @@ FROM specs s LEFT JOIN states t ON t.task = s.task LEFT JOIN options o ON o.opti
 /// A whole database with the tables, filled by `fill`, as the bytes of its file.
 pub(crate) fn image(
     path: &Path,
-    fill: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    fill: impl FnOnce(&Connection) -> Result<(), StoreError>,
 ) -> Result<Vec<u8>, StoreError> {
-    let make = || {
-        let mut connection = Connection::open_in_memory()?;
-        let transaction = connection.transaction()?;
-        transaction.execute_batch(TABLES)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", VERSION)?;
-        fill(&transaction)?;
-        transaction.commit()?;
-        let mut bytes = connection.serialize(MAIN_DB)?.to_vec();
-        // Its header says that changes go through a write-ahead log, which memory has none of.
-        bytes[WRITE_VERSION..=READ_VERSION].fill(WITH_LOG);
-        Ok(bytes)
-    };
-    make().map_err(|error| StoreError::sqlite(path, error))
+    let failed = |error| StoreError::sqlite(path, error);
+    let mut connection = Connection::open_in_memory().map_err(failed)?;
+    let make = |sql: &str| connection.execute_batch(sql).map_err(failed);
+    make(&format!(
+        "BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; {TABLES}"
+    ))?;
+    fill(&connection)?;
+    make("COMMIT")?;
+    let mut bytes = connection.serialize(MAIN_DB).map_err(failed)?.to_vec();
+    // Its header says that changes go through a write-ahead log, which memory has none of.
+    bytes[WRITE_VERSION..=READ_VERSION].fill(WITH_LOG);
+    Ok(bytes)
 }
 
 /// The bytes of the header that say how the file is written and read, and what they are with a log.

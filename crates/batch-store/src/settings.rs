@@ -1,12 +1,13 @@
 //! What a batch file says of the batch as a whole: [`BatchInfo`], kept as rows of the table `settings`.
 
-use std::collections::BTreeMap;
-use std::num::NonZeroU32;
+use std::collections::{BTreeMap, HashMap};
 
 use batch_core::{BatchId, BatchSettings, Time};
+use rusqlite::types::{FromSql, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, ToSql};
 
 use crate::content::Identity;
+use crate::error::RowError;
 use crate::shape;
 
 /// A batch that is to be made.
@@ -73,10 +74,7 @@ pub(crate) fn remove(connection: &Connection, name: &str) -> rusqlite::Result<()
 }
 
 /// One row, for reading.
-pub(crate) fn get<T: rusqlite::types::FromSql>(
-    connection: &Connection,
-    name: &str,
-) -> rusqlite::Result<Option<T>> {
+pub(crate) fn get<T: FromSql>(connection: &Connection, name: &str) -> rusqlite::Result<Option<T>> {
     let found: Option<Option<T>> = connection
         .prepare_cached("SELECT value FROM settings WHERE name = ?1")?
         .query_row([name], |row| row.get(0))
@@ -92,7 +90,6 @@ pub(crate) fn write_new(connection: &Connection, new: &NewBatch) -> rusqlite::Re
         "created_us",
         &shape::column(new.created_at.as_micros()),
     )?;
-    put(connection, "next_task", &1)?;
     put(connection, "identity", &Identity::default().number())?;
     put(connection, "way", &new.origin.way)?;
     put(connection, "file", &new.origin.file)?;
@@ -128,44 +125,62 @@ pub(crate) fn write_settings(
     put(connection, "fail_fast", &settings.fail_fast)
 }
 
-/// Reads all rows; `Err(Ok(text))` says what in them is not understood.
-pub(crate) fn read(connection: &Connection) -> Result<BatchInfo, Result<String, rusqlite::Error>> {
-    let bad = |what: &str| Ok(format!("the setting {what:?} is missing or wrong"));
-    let number = |name: &str| get::<i64>(connection, name).map_err(Err);
-    let text = |name: &str| get::<String>(connection, name).map_err(Err);
-    let batch = number("batch")?
-        .and_then(|number| u32::try_from(number).ok())
-        .and_then(BatchId::new)
-        .ok_or_else(|| bad("batch"))?;
-    let max_concurrent = number("max_concurrent")?
-        .and_then(|number| NonZeroU32::new(u32::try_from(number).ok()?))
-        .ok_or_else(|| bad("max_concurrent"))?;
-    let limits = text("limits")?.unwrap_or_else(|| "{}".to_owned());
-    let settings = BatchSettings {
-        name: text("name")?,
-        key: text("key")?,
-        max_concurrent,
-        batch_timeout: number("batch_timeout_us")?.map(shape::duration),
-        limits: serde_json::from_str(&limits).map_err(|_| bad("limits"))?,
-        fail_fast: number("fail_fast")?.unwrap_or_default() != 0,
+/// Reads all rows.
+pub(crate) fn read(connection: &Connection) -> Result<BatchInfo, RowError> {
+    let rows = Rows::read(connection)?;
+    let whole = |name: &'static str| -> Result<u32, RowError> {
+        let number = rows.get::<i64>(name)?;
+        let whole = number.and_then(|number| u32::try_from(number).ok());
+        whole.filter(|number| *number > 0).ok_or_else(|| bad(name))
     };
-    let next_task = number("next_task")?
-        .and_then(|next| u32::try_from(next).ok())
-        .filter(|next| *next > 0)
-        .ok_or_else(|| bad("next_task"))?;
+    let is_set = |name| Ok::<_, RowError>(rows.get::<i64>(name)?.is_some_and(|number| number != 0));
+    let text = |name| rows.get::<String>(name);
+    let limits = text("limits")?.unwrap_or_else(|| "{}".to_owned());
+    let missing = rows.get::<i64>("missing")?;
     Ok(BatchInfo {
-        batch,
-        settings,
+        batch: BatchId::new(whole("batch")?).ok_or_else(|| bad("batch"))?,
+        settings: BatchSettings {
+            name: text("name")?,
+            key: text("key")?,
+            max_concurrent: whole("max_concurrent")?
+                .try_into()
+                .map_err(|_| bad("max_concurrent"))?,
+            batch_timeout: rows.get("batch_timeout_us")?.map(shape::duration),
+            limits: serde_json::from_str(&limits).map_err(|_| bad("limits"))?,
+            fail_fast: is_set("fail_fast")?,
+        },
         origin: Origin {
             way: text("way")?.unwrap_or_default(),
             file: text("file")?,
             format: text("format")?,
-            unread: number("unread")?.unwrap_or_default() != 0,
-            missing: number("missing")?.map(|count| u32::try_from(count).unwrap_or(u32::MAX)),
+            unread: is_set("unread")?,
+            missing: missing.map(|count| u32::try_from(count).unwrap_or(u32::MAX)),
         },
-        created_at: shape::time(number("created_us")?.unwrap_or_default()),
+        created_at: shape::time(rows.get("created_us")?.unwrap_or_default()),
         paused: text("paused")?,
-        next_task,
-        identity: Identity::of_number(number("identity")?).ok_or_else(|| bad("identity"))?,
+        next_task: whole("next_task")?,
+        identity: Identity::of_number(rows.get("identity")?).ok_or_else(|| bad("identity"))?,
     })
+}
+
+pub(crate) fn bad(name: &str) -> RowError {
+    RowError::Corrupt(format!("the setting {name:?} is missing or wrong"))
+}
+
+/// All rows, by their names.
+struct Rows(HashMap<String, Value>);
+
+impl Rows {
+    fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        connection
+            .prepare_cached("SELECT name, value FROM settings")?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()
+            .map(Self)
+    }
+
+    fn get<T: FromSql>(&self, name: &str) -> Result<Option<T>, RowError> {
+        let value = self.0.get(name).map_or(ValueRef::Null, ValueRef::from);
+        Option::<T>::column_result(value).map_err(|_| bad(name))
+    }
 }

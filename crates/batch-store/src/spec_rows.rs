@@ -1,11 +1,13 @@
 //! Reading rows of `specs` back into [`TaskSpec`]s: [`SpecReader`].
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use batch_core::{Json, Priority, TaskId, TaskOptions, TaskSpec, Time};
 use rusqlite::{Connection, Row};
 
+use crate::error::RowError;
 use crate::shape::{StoredOptions, parse_priority, task_id, time};
 
 /// The columns that [`SpecReader::read`] wants, in their order.
@@ -13,9 +15,6 @@ pub(crate) const SPEC_COLUMNS: &str = "s.task, s.id, s.name, s.function, s.param
 
 /// How many columns they are.
 pub(crate) const SPEC_WIDTH: usize = 10;
-
-/// Why a row could not be read: `Ok(text)` where something in it is not understood.
-pub(crate) type RowError = Result<String, rusqlite::Error>;
 
 /// Reads specifications, and shares between them what they have in common.
 #[derive(Debug, Default)]
@@ -41,41 +40,40 @@ impl SpecReader {
         connection: &Connection,
         row: &Row<'_>,
     ) -> Result<SpecRow, RowError> {
-        let number: i64 = row.get(0).map_err(Err)?;
-        let bad = |what: String| Ok(format!("task {number}: {what}"));
-        let text = |index: usize| row.get_ref(index).map_err(Err);
-        let task = task_id(number).ok_or_else(|| bad("no such number".to_owned()))?;
-        let string = |index: usize| {
-            let value = text(index)?.as_str_or_null();
-            value.map_err(|error| bad(error.to_string()))
+        let number: i64 = row.get(0)?;
+        let bad = |what: &dyn fmt::Display| RowError::in_task(number, what);
+        let task = task_id(number).ok_or_else(|| bad(&"no such number"))?;
+        let string = |index: usize| -> Result<_, RowError> {
+            let value = row.get_ref(index)?.as_str_or_null();
+            value.map_err(|error| bad(&error))
         };
         let required = |index: usize, what: &str| {
-            string(index)?.ok_or_else(|| bad(format!("it has no {what}")))
+            string(index)?.ok_or_else(|| bad(&format_args!("it has no {what}")))
         };
         let depends_on: Box<[Box<str>]> = match string(5)? {
-            Some(json) => serde_json::from_str(json).map_err(|error| bad(error.to_string()))?,
+            Some(json) => serde_json::from_str(json).map_err(|error| bad(&error))?,
             None => Box::default(),
         };
         let needs: Vec<u32> = match string(6)? {
-            Some(json) => serde_json::from_str(json).map_err(|error| bad(error.to_string()))?,
+            Some(json) => serde_json::from_str(json).map_err(|error| bad(&error))?,
             None => Vec::new(),
         };
         let needs = needs.into_iter().map(TaskId::new).collect::<Option<_>>();
-        let options = row.get(8).map_err(Err)?;
+        let options = row.get(8)?;
         let spec = TaskSpec {
             id: string(1)?.map(Into::into),
             name: string(2)?.map(Into::into),
             function: self.function(required(3, "function")?),
-            params: Json::parse(required(4, "params")?).map_err(|error| bad(error.to_string()))?,
+            params: Json::parse(required(4, "params")?).map_err(|error| bad(&error))?,
             depends_on,
             options: self.options(connection, options)?,
         };
         Ok(SpecRow {
             task,
             spec: Arc::new(spec),
-            needs: needs.ok_or_else(|| bad("it needs a task 0".to_owned()))?,
-            priority: parse_priority(required(7, "priority")?).map_err(bad)?,
-            created_at: time(row.get(9).map_err(Err)?),
+            needs: needs.ok_or_else(|| bad(&"it needs a task 0"))?,
+            priority: parse_priority(required(7, "priority")?).map_err(|what| bad(&what))?,
+            created_at: time(row.get(9)?),
         })
     }
 
@@ -95,12 +93,10 @@ impl SpecReader {
         }
         let json: String = connection
             .prepare_cached("SELECT json FROM options WHERE options = ?1")
-            .and_then(|mut select| select.query_row([row], |row| row.get(0)))
-            .map_err(Err)?;
-        let bad = |what: String| Ok(format!("options {row}: {what}"));
-        let stored: StoredOptions =
-            serde_json::from_str(&json).map_err(|error| bad(error.to_string()))?;
-        let options = Arc::new(stored.options().map_err(bad)?);
+            .and_then(|mut select| select.query_row([row], |row| row.get(0)))?;
+        let bad = |what: &dyn fmt::Display| RowError::Corrupt(format!("options {row}: {what}"));
+        let stored: StoredOptions = serde_json::from_str(&json).map_err(|error| bad(&error))?;
+        let options = Arc::new(stored.options().map_err(|what| bad(&what))?);
         self.options.insert(row, Arc::clone(&options));
         Ok(options)
     }

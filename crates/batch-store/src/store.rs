@@ -5,14 +5,13 @@ use std::path::Path;
 use batch_core::{BatchId, BatchSettings, Time};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::error::StoreError;
+use crate::error::{RowError, StoreError};
 use crate::file::BatchFile;
-use crate::holder::Holder;
 use crate::inode::Inode;
 use crate::lease::{Lease, wait_until_here};
 use crate::open;
-use crate::schema::{self, Durability};
-use crate::settings::{self, BatchInfo, NewBatch};
+use crate::schema::Durability;
+use crate::settings::{self, BatchInfo};
 use crate::shape;
 
 /// An open batch file. Any number of processes may have the same one open; writes take turns.
@@ -29,39 +28,6 @@ pub struct Store {
 }
 
 impl Store {
-    /// Makes a new batch file: a whole one or none, also after a crash.
-    ///
-    /// # Errors
-    /// When there is a file already, or it cannot be made.
-    pub fn create(
-        file: BatchFile,
-        new: &NewBatch,
-        durability: Durability,
-    ) -> Result<Self, StoreError> {
-        let (store, lease) = Self::create_held(file, new, durability, &Holder::default())?;
-        let released = lease.release();
-        released.map_err(|error| StoreError::io("release", store.path(), error))?;
-        Ok(store)
-    }
-
-    /// Makes a new batch file with its lease: nobody else works on it before whoever made it.
-    ///
-    /// # Errors
-    /// When there is a file already, or it cannot be made.
-    pub fn create_held(
-        file: BatchFile,
-        new: &NewBatch,
-        durability: Durability,
-        holder: &Holder,
-    ) -> Result<(Self, Lease), StoreError> {
-        let image = schema::image(file.path(), |connection| {
-            settings::write_new(connection, new)
-        })?;
-        let lease = file.create(&image, holder)?;
-        let store = Self::open_as(file, true, durability)?;
-        Ok((store, lease))
-    }
-
     /// Opens a batch file to read and write.
     ///
     /// # Errors
@@ -78,7 +44,11 @@ impl Store {
         Self::open_as(file, false, Durability::Full)
     }
 
-    fn open_as(file: BatchFile, write: bool, durability: Durability) -> Result<Self, StoreError> {
+    pub(crate) fn open_as(
+        file: BatchFile,
+        write: bool,
+        durability: Durability,
+    ) -> Result<Self, StoreError> {
         // Before SQLite opens it, and closed after that.
         let inode = file.open_inode()?;
         wait_until_here(&file, &inode)?;
@@ -91,6 +61,11 @@ impl Store {
         };
         store.batch = store.info()?.batch;
         Ok(store)
+    }
+
+    /// Whether a lease is that of the file that this has open.
+    pub fn is_of(&self, lease: &Lease) -> bool {
+        self.inode.id() == lease.file_id()
     }
 
     /// From now on waits only for some tenths of a second for others that write, as whoever uses it tries again by
@@ -117,10 +92,7 @@ impl Store {
     /// # Errors
     /// When it cannot be read.
     pub fn info(&self) -> Result<BatchInfo, StoreError> {
-        settings::read(&self.connection).map_err(|error| match error {
-            Ok(what) => StoreError::corrupt(self.path(), what),
-            Err(error) => self.error(error),
-        })
+        settings::read(&self.connection).map_err(|error| self.error(error))
     }
 
     /// Changes how the batch is run, and gives what holds from now on.
@@ -131,17 +103,15 @@ impl Store {
         &mut self,
         change: impl FnOnce(&mut BatchSettings),
     ) -> Result<BatchSettings, StoreError> {
-        let changed = self.write(|connection| {
-            let mut settings = match settings::read(connection) {
-                Ok(info) => info.settings,
-                Err(Ok(what)) => return Ok(Err(what)),
-                Err(Err(error)) => return Err(error),
-            };
+        let changed = || -> Result<BatchSettings, RowError> {
+            let transaction = begin(&mut self.connection)?;
+            let mut settings = settings::read(&transaction)?.settings;
             change(&mut settings);
-            settings::write_settings(connection, &settings)?;
-            Ok(Ok(settings))
-        })?;
-        changed.map_err(|what| self.corrupt(what))
+            settings::write_settings(&transaction, &settings)?;
+            transaction.commit()?;
+            Ok(settings)
+        };
+        changed().map_err(|error| StoreError::of_row(self.file.path(), error))
     }
 
     /// Notes that the batch is paused, and why, or that it is not.
@@ -197,8 +167,8 @@ impl Store {
     ///
     /// # Errors
     /// When SQLite refuses.
-    #[doc(hidden)]
-    pub fn limit_pages_for_tests(&self, most: u32) -> Result<u32, StoreError> {
+    #[cfg(feature = "test-support")]
+    pub fn limit_pages(&self, most: u32) -> Result<u32, StoreError> {
         let limit = || {
             if most > 0 {
                 self.connection.query_row(
@@ -217,12 +187,8 @@ impl Store {
         self.file.path()
     }
 
-    pub(crate) fn error(&self, error: rusqlite::Error) -> StoreError {
-        StoreError::sqlite(self.path(), error)
-    }
-
-    pub(crate) fn corrupt(&self, what: impl Into<String>) -> StoreError {
-        StoreError::corrupt(self.path(), what)
+    pub(crate) fn error(&self, error: impl Into<RowError>) -> StoreError {
+        StoreError::of_row(self.path(), error.into())
     }
 
     /// Runs writes in one transaction: all of them happen or none.

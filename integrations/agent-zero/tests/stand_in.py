@@ -71,7 +71,7 @@ def main():
     text = call(module, {"action": "clear"})
     assert "5 tasks cleared" in text, text
     text = call(module, {"action": "explode"})
-    assert "it is one of add, add_batch" in text, text
+    assert "must be one of add, add_batch" in text, text
     text = call(module, {"tool": "bex_run", "shell": "echo {}", "items": ["a"], "wait_s": 30})
     assert "1 completed" in text, text
     os.environ["BEX"] = "/no/such/bex"

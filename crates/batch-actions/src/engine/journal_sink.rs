@@ -5,14 +5,15 @@
 //! second at most.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use batch_core::{CancelReason, Event, Reason};
 use batch_runtime::{Sink, SinkError};
-use batch_store::Journal;
+use batch_store::{EndRun, Journal, StoreError};
 
 use super::room::Room;
+use crate::clock::now;
 
 /// Between the end of one transaction and the beginning of the next.
 const PAUSE: Duration = Duration::from_millis(15);
@@ -27,30 +28,72 @@ const LATEST: Duration = Duration::from_millis(16);
 pub(crate) struct JournalSink {
     journal: Journal,
     room: Arc<Room>,
+    ending: Arc<Ending>,
     written: Instant,
 }
 
+/// How a run that has nothing more to do is ended in the transaction of its last rows.
+#[derive(Debug, Default)]
+pub(crate) struct Ending(Mutex<Option<End>>);
+
+#[derive(Debug)]
+enum End {
+    /// With the next sync, unless there is more to do than was seen.
+    Wanted((u32, i64)),
+    Tried(EndRun),
+}
+
+impl Ending {
+    /// Has the next sync end the run, unless tasks or requests came in after those seen.
+    pub(crate) fn want(&self, seen: (u32, i64)) {
+        *self.lock() = Some(End::Wanted(seen));
+    }
+
+    /// What came of it; `None` where there was no sync.
+    pub(crate) fn take(&self) -> Option<EndRun> {
+        match self.lock().take()? {
+            End::Wanted(_) => None,
+            End::Tried(ended) => Some(ended),
+        }
+    }
+
+    fn wanted(&self) -> Option<(u32, i64)> {
+        match &*self.lock() {
+            Some(End::Wanted(seen)) => Some(*seen),
+            _ => None,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<End>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl JournalSink {
-    pub(crate) fn new(journal: Journal, room: Arc<Room>) -> Self {
+    pub(crate) fn new(journal: Journal, room: Arc<Room>, ending: Arc<Ending>) -> Self {
         Self {
             journal,
             room,
+            ending,
             written: Instant::now(),
         }
     }
 
-    /// Writes what waits; with `all`, also that attempts have just begun.
-    fn flush(&mut self, all: bool) -> Result<(), SinkError> {
+    /// Writes by `write`, as soon as there is room.
+    fn write<T>(
+        &mut self,
+        write: impl Fn(&mut Journal) -> Result<T, StoreError>,
+    ) -> Result<T, SinkError> {
         let journal = RefCell::new(&mut self.journal);
-        let write = || match all {
-            true => journal.borrow_mut().flush_all(),
-            false => journal.borrow_mut().flush(),
-        };
-        self.room
-            .until_written(write, || journal.borrow().make_room())
+        let written = self
+            .room
+            .until_written(
+                || write(&mut journal.borrow_mut()),
+                || journal.borrow().make_room(),
+            )
             .map_err(|error| SinkError(Box::new(error)))?;
         self.written = Instant::now();
-        Ok(())
+        Ok(written)
     }
 }
 
@@ -61,7 +104,7 @@ impl Sink for JournalSink {
             self.room.note_stopping();
         }
         if self.journal.waiting() >= MANY || self.written.elapsed() >= LATEST {
-            self.flush(false)?;
+            self.write(Journal::flush)?;
         }
         Ok(())
     }
@@ -71,17 +114,22 @@ impl Sink for JournalSink {
         if since < PAUSE {
             return Ok(Some(PAUSE - since));
         }
-        self.flush(false)?;
+        self.write(Journal::flush)?;
         // Attempts that have just begun are written next time, if they still run then.
         Ok(self.journal.has_unwritten_attempts().then_some(PAUSE))
     }
 
     fn sync(&mut self) -> Result<(), SinkError> {
-        self.flush(true)
+        let Some(seen) = self.ending.wanted() else {
+            return self.write(Journal::flush_all);
+        };
+        let ended = self.write(|journal| journal.finish(now(), seen))?;
+        *self.ending.lock() = Some(End::Tried(ended));
+        Ok(())
     }
 
     fn finish(&mut self) -> Result<(), SinkError> {
-        self.flush(true)
+        self.write(Journal::flush_all)
     }
 }
 

@@ -2,24 +2,27 @@
 //!
 //! ```text
 //!            added tasks, requests                     events
-//! file ──► attend ─────────────────► RunHandle ─► driver ─► JournalSink ──► file
+//! file ──► watch_requests ─────────► RunHandle ─► driver ─► JournalSink ──► file
 //!                                                   └─ StartLog ──► lease
 //! ```
 //!
-//! - `take_up`: takes the lease, ends what a dead executor left, restores the batch
-//! - `start`: starts the driver, and lays the work down in the end
-//! - `attend`: sees what others write into the file, and notices when all is done
+//! - `acquire`: takes the lease, ends what a dead executor left, restores the batch
+//! - `start`: starts the driver, and ends the work
+//! - `watch_requests`: sees what others write into the file, and notices when all is done
 //! - `journal_sink`: the journal as a sink
 //! - `room`: what is done while the disk is full or another program holds the file
 
-mod attend;
+mod acquire;
 mod journal_sink;
+mod options;
+mod reader;
 mod room;
+mod seen;
 mod start;
-mod take_up;
+mod watch_requests;
 
-pub(crate) use room::{DISK_FULL, FILE_BUSY, STOPPING, is_running};
-pub use room::{Room, short_text};
-pub use start::{Adder, Engine, EngineOptions, Finished, Mode, is_output_closed};
-pub use take_up::Claim;
-pub(crate) use take_up::{end_leftovers, me, take_lease_to_remove};
+pub use acquire::Claim;
+pub(crate) use acquire::{end_leftovers, me, refuse_network, take_lease_to_remove};
+pub use options::{EngineOptions, Mode};
+pub use room::Room;
+pub use start::{Adder, Engine, Finished, is_output_closed};

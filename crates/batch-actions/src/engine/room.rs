@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use batch_core::StopMode;
 use batch_process::{OutputRoom, is_no_room};
 use batch_runtime::{RunHandle, ShortOf};
-use batch_store::{Notice, Obstacle, StoreError};
+use batch_store::{LeaseNote, Notice, Obstacle, StoreError};
+
+use crate::state_reason::{StateReason, short_note};
 
 /// Between two tries to write to a full disk.
 const FULL_PAUSE: Duration = Duration::from_millis(500);
@@ -21,37 +23,6 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Others may hold the file for so long before that is worth a word.
 const BUSY_SILENCE: Duration = Duration::from_secs(2);
-
-/// Why the batch stands still, as others read it in the lease.
-pub(crate) const DISK_FULL: &str = "the disk is full; it goes on when there is room";
-
-pub(crate) const FILE_BUSY: &str =
-    "waiting for the batch file: another program holds it; it goes on when that program lets go";
-
-/// What the lease says of a batch that runs with fewer tasks at once begins so.
-const SHORT: &str = "short of ";
-
-/// Why fewer tasks run at once than were asked for.
-pub fn short_text(short: &ShortOf) -> String {
-    let ShortOf {
-        what,
-        slots,
-        asked_for,
-    } = short;
-    match slots {
-        0 => format!("{SHORT}{what}; no task can start for now, and it is tried again"),
-        1 => format!("{SHORT}{what}; running 1 task at once, not {asked_for}"),
-        _ => format!("{SHORT}{what}; running {slots} tasks at once, not {asked_for}"),
-    }
-}
-
-/// Whether a note in the lease is that of a batch that runs all the same.
-pub(crate) fn is_running(note: &str) -> bool {
-    note == STOPPING || note.starts_with(SHORT)
-}
-
-/// What the lease says while the run is being stopped.
-pub(crate) const STOPPING: &str = "it is being stopped";
 
 /// Room on the disk of a batch and access to its file, for the threads of one run; for a run in memory, room for its
 /// outputs. While somebody waits for either, the run starts nothing more.
@@ -75,10 +46,10 @@ struct State {
     stopping: bool,
     /// From then on nobody is to wait any more.
     give_up_at: Option<Instant>,
-    /// What the system is short of, in a sentence.
-    short: Option<String>,
+    /// What the system is short of.
+    short: Option<LeaseNote>,
     /// What the lease says now.
-    said: String,
+    noted: Option<LeaseNote>,
 }
 
 impl State {
@@ -105,15 +76,15 @@ impl State {
             .is_some_and(|at| obstacle == Obstacle::DiskFull || Instant::now() >= at)
     }
 
-    fn to_say(&self) -> &str {
+    fn note(&self) -> Option<LeaseNote> {
         if self.stopping {
-            STOPPING
+            Some(LeaseNote::Stopping)
         } else if self.outputs + self.without_room > 0 {
-            DISK_FULL
+            Some(LeaseNote::DiskFull)
         } else if self.locked_out > 0 {
-            FILE_BUSY
+            Some(LeaseNote::FileBusy)
         } else {
-            self.short.as_deref().unwrap_or_default()
+            self.short.clone()
         }
     }
 }
@@ -150,7 +121,7 @@ impl Room {
 
     /// Has the lease say that fewer tasks run at once than were asked for, for want of something.
     pub(crate) fn note_short(&self, short: Option<&ShortOf>) {
-        let short = short.map(short_text);
+        let short = short.map(short_note);
         self.change(|state| state.short = short);
     }
 
@@ -252,22 +223,29 @@ impl Room {
             (true, false, Some(run)) => run.let_go(),
             _ => {}
         }
-        let say = state.to_say().to_owned();
-        if state.said == say {
+        let note = state.note();
+        if state.noted == note {
             return;
         }
-        match (&*state.said, &*say) {
-            (_, DISK_FULL | FILE_BUSY) => tracing::warn!("paused: {say}"),
-            (DISK_FULL, now) if now != STOPPING => {
+        match (&state.noted, &note) {
+            (_, Some(waits @ (LeaseNote::DiskFull | LeaseNote::FileBusy))) => {
+                tracing::warn!("paused: {}", StateReason::Noted(waits.clone()));
+            }
+            (_, Some(LeaseNote::Stopping)) => {}
+            (Some(LeaseNote::DiskFull), _) => {
                 tracing::warn!("there is room on the disk again; going on");
             }
-            (FILE_BUSY, now) if now != STOPPING => {
+            (Some(LeaseNote::FileBusy), _) => {
                 tracing::warn!("the batch file is free again; going on");
             }
             _ => {}
         }
-        state.said.clone_from(&say);
-        if let Some(Err(error)) = self.notice.as_ref().map(|notice| notice.note(&say)) {
+        let written = self
+            .notice
+            .as_ref()
+            .map(|notice| notice.note(note.as_ref()));
+        state.noted = note;
+        if let Some(Err(error)) = written {
             tracing::warn!(%error, "the lease could not be written");
         }
     }

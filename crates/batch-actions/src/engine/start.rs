@@ -1,62 +1,26 @@
 //! Taking up the work on a batch, and laying it down: [`Engine`].
 
 use std::io;
-use std::num::NonZeroU32;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use batch_core::{Batch, ClaimToken, Event, Output, RunId, StopMode, TaskId, TaskSpec};
+use batch_core::{Batch, ClaimToken, RunId, StopMode, TaskSpec};
 use batch_export::ExportError;
 use batch_process::{Leftover, OutputRoom};
-use batch_runtime::{
-    Executor, Registry, ResultSource, RunEnd, RunHandle, RunReport, Sink, SourceError, StartLog,
-};
+use batch_runtime::{Executor, RunEnd, RunHandle, RunReport, StartLog};
 use batch_store::{
-    BatchFile, BatchInfo, Durability, Journal, Lease, LeftInLease, Started, Store, StoreError,
-    Watch, lock,
+    BatchFile, BatchInfo, Durability, EndCause, Journal, Lease, LeftInLease, Started, Store,
+    StoreError, Watch, lock,
 };
 
-use super::attend::Seen;
-use super::journal_sink::JournalSink;
+use super::acquire::{Claim, acquire, restore};
+use super::journal_sink::{Ending, JournalSink};
+use super::options::{EngineOptions, Mode};
+use super::reader::{Reader, Results};
 use super::room::Room;
-use super::take_up::{Claim, restore, take_up};
+use super::seen::Seen;
+use crate::clock::now;
 use crate::error::ActionError;
-use crate::home::now;
-
-/// What an engine is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Run the tasks.
-    Execute,
-    /// Obey one request, and start nothing.
-    Control,
-}
-
-/// How work on a batch is taken up.
-pub struct EngineOptions<'a> {
-    /// The batch.
-    pub file: BatchFile,
-    /// How much survives what.
-    pub durability: Durability,
-    /// What is to be done.
-    pub mode: Mode,
-    /// Makes the handlers for a batch, given the folder for its large outputs, and whom to tell when those find no
-    /// room.
-    pub registry: &'a dyn Fn(&Path, Arc<dyn OutputRoom>) -> Registry,
-    /// Sees the events of the tasks that are open from the start, before any other.
-    pub observe: &'a mut dyn FnMut(&Store, &[Event]),
-    /// Sinks beside the journal.
-    pub sinks: Vec<Box<dyn Sink>>,
-    /// Whether more tasks come from this process: the run does not end before [`Engine::all_added`].
-    pub feeding: bool,
-    /// More tasks at once, or fewer, than the batch says.
-    pub max_concurrent: Option<NonZeroU32>,
-    /// How many tasks the limits of the system allow at once, whatever is asked for.
-    pub most_at_once: Option<NonZeroU32>,
-    /// Let a paused batch go on.
-    pub unpause: bool,
-}
 
 /// One process working on a batch: the lease, the driver, the journal.
 pub struct Engine {
@@ -64,7 +28,7 @@ pub struct Engine {
     /// The connection that writes, shared with the journal.
     pub(super) store: Arc<Mutex<Store>>,
     /// A connection that reads, and so never waits for those who write.
-    pub(super) reader: Arc<Mutex<Store>>,
+    pub(super) reader: Arc<Reader>,
     pub(super) file: BatchFile,
     pub(super) lease: Lease,
     pub(super) watch: Mutex<Watch>,
@@ -73,6 +37,7 @@ pub struct Engine {
     pub(super) run_id: u32,
     pub(super) mode: Mode,
     pub(super) room: Arc<Room>,
+    pub(super) ending: Arc<Ending>,
     pub(super) seen: tokio::sync::Mutex<Seen>,
     pub(super) nudge: tokio::sync::Notify,
     pub(super) info: BatchInfo,
@@ -129,7 +94,7 @@ impl Engine {
             most_at_once,
             unpause,
         } = options;
-        let taken = take_up(claim, mode, unpause).await?;
+        let taken = acquire(claim, mode, unpause).await?;
         let (store, mut info, mut lease) = (taken.store, taken.info, taken.lease);
         let file = store.file().clone();
         let watch = Mutex::new(lease.watch()?);
@@ -154,15 +119,20 @@ impl Engine {
             // From here on it comes back by itself.
             lock(&store).wait_briefly()?;
         }
+        let ending = Arc::new(Ending::default());
         let seen = Seen::new(&batch, feeding, max_concurrent.is_none());
-        let reader = Arc::new(Mutex::new(Store::open_read(file.clone())?));
+        let reader = Arc::new(Reader::new(file.clone()));
         let outputs = Arc::clone(&room) as Arc<dyn OutputRoom>;
         let executor = Executor::new(registry(&file.folder(), outputs))
             .with_ids(info.batch, RunId(run_id))
             .with_batch(batch)
             .with_most_at_once(most_at_once)
             .with_results(Results(Arc::clone(&reader)))
-            .with_sink(JournalSink::new(journal, Arc::clone(&room)));
+            .with_sink(JournalSink::new(
+                journal,
+                Arc::clone(&room),
+                Arc::clone(&ending),
+            ));
         let executor = match mode {
             Mode::Control => executor.control_only(),
             Mode::Execute => executor.with_start_log(StartedLog(lease.started())),
@@ -181,6 +151,7 @@ impl Engine {
             run_id,
             mode,
             room,
+            ending,
             seen: tokio::sync::Mutex::new(seen),
             nudge: tokio::sync::Notify::new(),
             info,
@@ -208,6 +179,10 @@ impl Engine {
     /// What the file said of the batch when the work was taken up.
     pub fn info(&self) -> &BatchInfo {
         &self.info
+    }
+
+    pub(super) fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The number of this run.
@@ -278,17 +253,18 @@ impl Engine {
                 store: Store::open(file, durability)?,
                 lease,
                 left: LeftInLease::default(),
+                begun_run: 0,
             }),
         }
     }
 
     async fn end(self) -> Result<(Finished, Lease), ActionError> {
         let report = self.run.wait().await;
-        let loss = lock_watch(&self.watch).loss()?;
+        let loss = self.watch().loss()?;
         let (open, unwritten) = match &loss {
             // Nobody reads what would be written, or it would harm what was put there.
             Some(loss) if !loss.is_whole() => {
-                lock_watch(&self.watch).remove_log();
+                self.watch().remove_log();
                 (0, None)
             }
             _ => self.note_end(&report, loss.is_some()).await?,
@@ -320,12 +296,12 @@ impl Engine {
         let on_record = self.seen.lock().await.ended && report.end == RunEnd::Finished;
         if self.mode == Mode::Execute && !on_record {
             let end = match self.killed.load(Ordering::Relaxed) {
-                true if report.end == RunEnd::Stopped => "died",
-                _ => end_name(report),
+                true if report.end == RunEnd::Stopped => EndCause::Died,
+                _ => end_cause(report),
             };
             // What holds up its end held up the run before, and that was told to stop.
             self.room.give_up(StopMode::End);
-            let write = || lock(&self.store).end_run(self.run_id, end, now(), None);
+            let write = || lock(&self.store).end_run(self.run_id, &end, now(), None);
             let written = self
                 .room
                 .until_written(write, || lock(&self.store).make_room());
@@ -340,10 +316,6 @@ impl Engine {
         let open = lock(&self.store).overview()?.open();
         Ok((open, unwritten))
     }
-}
-
-pub(super) fn lock_watch(watch: &Mutex<Watch>) -> MutexGuard<'_, Watch> {
-    watch.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Adds tasks to the batch that an [`Engine`] works on, from a thread that may wait for the disk.
@@ -375,15 +347,15 @@ impl Adder {
     }
 }
 
-/// The end of a run in a word, as the file keeps it.
-fn end_name(report: &RunReport) -> &'static str {
+/// How a run ended, as the file keeps it.
+fn end_cause(report: &RunReport) -> EndCause {
     match report.end {
-        RunEnd::Finished => "finished",
-        RunEnd::CutShort => "cut short",
-        RunEnd::Stopped => "stopped",
-        RunEnd::SinkFailed if is_output_closed(report) => "output closed",
-        RunEnd::NothingStarts => "nothing starts",
-        RunEnd::SinkFailed => "broken",
+        RunEnd::Finished => EndCause::Finished,
+        RunEnd::CutShort => EndCause::CutShort,
+        RunEnd::Stopped => EndCause::Stopped,
+        RunEnd::SinkFailed if is_output_closed(report) => EndCause::OutputClosed,
+        RunEnd::NothingStarts => EndCause::NothingStarts,
+        RunEnd::SinkFailed => EndCause::WriteFailed,
     }
 }
 
@@ -392,23 +364,6 @@ pub fn is_output_closed(report: &RunReport) -> bool {
     let error = report.sink_error.as_ref();
     let error = error.and_then(|error| error.0.downcast_ref::<ExportError>());
     error.is_some_and(ExportError::is_broken_pipe)
-}
-
-/// Results of tasks that completed before, from the file.
-struct Results(Arc<Mutex<Store>>);
-
-impl ResultSource for Results {
-    fn result(&mut self, task: TaskId) -> Result<Option<Arc<Output>>, SourceError> {
-        lock(&self.0).result_of(task).map_err(unread)
-    }
-
-    fn find(&mut self, id: &str) -> Result<Option<TaskId>, SourceError> {
-        lock(&self.0).find(id).map_err(unread)
-    }
-}
-
-fn unread(error: StoreError) -> SourceError {
-    SourceError(Box::new(error))
 }
 
 /// Notes in the lease what is about to start.

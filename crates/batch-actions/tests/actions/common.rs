@@ -130,7 +130,7 @@ impl Place {
     /// Works on a batch until all is done.
     pub(crate) async fn finish(&self, file: &BatchFile) -> Finished {
         let engine = self.engine(file, false).await;
-        engine.attend().await.unwrap();
+        engine.watch_requests().await.unwrap();
         engine.finish().await.unwrap()
     }
 }
@@ -159,7 +159,7 @@ pub(crate) fn clear(tasks: Choice) -> Control {
 /// An engine that is attended to while the test does something else.
 pub(crate) fn attend(engine: Engine) -> JoinHandle<Finished> {
     tokio::task::spawn_local(async move {
-        engine.attend().await.unwrap();
+        engine.watch_requests().await.unwrap();
         engine.finish().await.unwrap()
     })
 }

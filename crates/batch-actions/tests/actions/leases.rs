@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_actions::{ActionError, Choice, Control, State, ask, merge, prune, remove, status};
+use batch_actions::{ActionError, Choice, Control, State, merge, prune, remove, request, status};
 use batch_store::{BatchFile, Durability, Holder, Lease, Store, StoreError};
 
 use crate::common::{Place, cancel, on_one_thread, task};
@@ -35,7 +35,7 @@ fn a_batch_that_is_cancelled_after_the_death_of_its_executor_is_over() {
         let place = Place::new();
         let file = interrupted(&place);
         assert!(!place.add_to(&file, vec![task("fine")]).running);
-        ask(&file, cancel(Choice::default())).await.unwrap();
+        request(&file, cancel(Choice::default())).await.unwrap();
         assert_eq!(status(&file, false).unwrap().state, State::Failed);
     });
 }
@@ -49,7 +49,7 @@ fn a_batch_that_is_changed_after_the_death_of_its_executor_stays_interrupted() {
         let set = Control::SetConcurrency {
             max_concurrent: slots,
         };
-        ask(&file, set).await.unwrap();
+        request(&file, set).await.unwrap();
         assert_eq!(status(&file, false).unwrap().state, State::Interrupted);
         assert_eq!(place.finish(&file).await.open, 0);
         assert_eq!(status(&file, false).unwrap().state, State::Completed);
@@ -94,7 +94,7 @@ fn a_removed_batch_is_missing_and_leaves_nothing() {
         let place = Place::new();
         let file = place.batch(vec![task("fine")]);
         remove(std::slice::from_ref(&file)).await.unwrap();
-        let refused = ask(&file, Control::Pause).await.unwrap_err();
+        let refused = request(&file, Control::Pause).await.unwrap_err();
         assert!(
             matches!(refused, ActionError::Store(StoreError::Missing(_))),
             "{refused}"
@@ -110,7 +110,7 @@ fn what_is_no_batch_is_left_as_it_was() {
         let path = place.path().join("notes");
         std::fs::write(&path, "no database").unwrap();
         let file = BatchFile::new(&path);
-        let refused = ask(&file, Control::Pause).await.unwrap_err();
+        let refused = request(&file, Control::Pause).await.unwrap_err();
         assert!(
             matches!(refused, ActionError::Store(StoreError::NotABatch(_))),
             "{refused}"

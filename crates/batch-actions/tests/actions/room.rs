@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_actions::{ActionError, Control, Engine, State, Stop, Until, Waited, ask, status, wait};
-use batch_store::{BatchFile, Store, lock};
+use batch_actions::{
+    ActionError, Control, Engine, State, StateReason, Stop, Until, Waited, request, status, wait,
+};
+use batch_store::{BatchFile, LeaseNote, Store, lock};
 
 use crate::common::{Place, attend, on_one_thread, task};
 
@@ -14,13 +16,13 @@ struct FullDisk(Arc<std::sync::Mutex<Store>>);
 impl FullDisk {
     fn of(engine: &Engine) -> Self {
         let store = Arc::clone(engine.store());
-        let limit = |pages: u32| lock(&store).limit_pages_for_tests(pages).unwrap();
+        let limit = |pages: u32| lock(&store).limit_pages(pages).unwrap();
         limit(limit(0));
         Self(store)
     }
 
     fn end(self) {
-        lock(&self.0).limit_pages_for_tests(1_000_000).unwrap();
+        lock(&self.0).limit_pages(1_000_000).unwrap();
     }
 }
 
@@ -36,8 +38,8 @@ async fn is_told(file: &BatchFile) {
         loop {
             let status = status(file, false).unwrap();
             if status.state == State::Paused {
-                let reason = status.reason.unwrap();
-                assert!(reason.starts_with("the disk is full"), "{reason}");
+                let full = StateReason::Noted(LeaseNote::DiskFull);
+                assert_eq!(status.reason, Some(full));
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -61,7 +63,7 @@ fn a_batch_that_is_being_filled_waits_for_room_and_loses_nothing() {
                 .try_for_each(|tasks| adder.add(tasks, false))
         });
         let attended = Arc::clone(&engine);
-        let attending = tokio::task::spawn_local(async move { attended.attend().await });
+        let attending = tokio::task::spawn_local(async move { attended.watch_requests().await });
         is_told(&file).await;
         assert!(!adding.is_finished());
 
@@ -97,7 +99,7 @@ fn a_full_disk_passes_no_requests_on_and_says_so() {
         let disk = FullDisk::of(&engine);
         let run = attend(engine);
         is_told(&file).await;
-        let refused = ask(&file, Control::Resume).await.unwrap_err();
+        let refused = request(&file, Control::Resume).await.unwrap_err();
         assert!(matches!(refused, ActionError::NotNow { .. }), "{refused}");
         disk.end();
         let (waited, status) = wait(&file, Until::Done, Some(Duration::from_secs(60)))
@@ -116,7 +118,7 @@ fn a_run_without_room_can_be_stopped_and_goes_on_later() {
         let engine = Arc::new(place.engine(&file, false).await);
         let disk = FullDisk::of(&engine);
         let attended = Arc::clone(&engine);
-        let attending = tokio::task::spawn_local(async move { attended.attend().await });
+        let attending = tokio::task::spawn_local(async move { attended.watch_requests().await });
         is_told(&file).await;
         engine.stop(Stop::Now.into());
         attending.await.unwrap().unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use batch_actions::{ActionError, Home};
 use batch_core::{BatchId, FullTaskId, Priority, parse_duration};
-use batch_export::Filter;
+use batch_export::{Format, TaskFilter, WriterOptions};
 use batch_input::ReadOptions;
 use batch_store::BatchFile;
 use clap::Args;
@@ -110,7 +110,7 @@ impl FunctionArgs {
 }
 
 /// What narrows results, and how they are written.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct NarrowArgs {
     /// Only results of these priorities
     #[arg(long, value_name = "PRIORITY", value_delimiter = ',')]
@@ -123,11 +123,23 @@ pub(crate) struct NarrowArgs {
     /// In CSV, keep spreadsheets from taking cells for formulas
     #[arg(long)]
     pub(crate) guard_formulas: bool,
+
+    /// In CSV, cut longer cells and say where the whole is; 0 for no limit
+    #[arg(long, value_name = "BYTES", default_value_t = WriterOptions::CELL_LIMIT)]
+    pub(crate) cell_limit: usize,
 }
 
 impl NarrowArgs {
+    /// How results are written in a format.
+    pub(crate) fn options(&self, format: Format) -> WriterOptions {
+        let mut options = WriterOptions::new(format);
+        options.guard_formulas = self.guard_formulas;
+        options.cell_limit = self.cell_limit;
+        options
+    }
+
     /// A filter, narrowed.
-    pub(crate) fn narrow(&self, filter: Filter) -> Filter {
+    pub(crate) fn narrow(&self, filter: TaskFilter) -> TaskFilter {
         filter
             .with_priorities(self.priority.iter().copied())
             .with_tags(self.tag.iter().map(String::as_str))

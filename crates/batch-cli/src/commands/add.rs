@@ -1,12 +1,9 @@
 //! `bex add`: tasks into a batch, to be run later or by whoever works on it.
 
-use std::num::NonZeroU32;
-use std::path::Path;
-
 use batch_actions::{
-    ActionError, AddReply, AddRequest, BatchRequest, Home, Naming, Target, add, place_tasks, status,
+    ActionError, AddReply, AddRequest, BatchRequest, Home, Target, add, place_tasks, status,
 };
-use batch_core::{BatchSettings, Json, TaskOptions, TaskSpec};
+use batch_core::{BatchSettings, Counted, Json, TaskOptions, TaskSpec};
 use batch_input::{CommandTemplate, FileSettings, ItemTemplate, Items, TaskFile, TaskStream};
 use batch_runtime::Registry;
 use batch_store::{BatchFile, Origin};
@@ -14,8 +11,9 @@ use batch_store::{BatchFile, Origin};
 use crate::args::AddArgs;
 use crate::exit::{CliError, Exit};
 use crate::functions::Functions;
-use crate::reply::{count, print, tell};
-use crate::request::{current_folder, read_file, settings_of, tell_problems, texts};
+use crate::hints::{self, Naming};
+use crate::reply::{print, tell};
+use crate::request::{current_folder, read_file, same_everywhere, settled, texts};
 
 pub(crate) fn run(args: AddArgs) -> Result<Exit, CliError> {
     let home = Home::of_environment();
@@ -60,9 +58,9 @@ fn tasks(
     if file.problems.is_empty() {
         return Ok((std::mem::take(&mut file.tasks), Some(file)));
     }
-    // What the tasks mean together is checked as well, so that all that is wrong is told at once.
-    let settings = settings_of(&file.settings, None, args.name.clone(), None);
-    Err(tell_problems(file, &settings, registry))
+    // The plan is checked as well, so that all problems are reported together.
+    let checked = file.plan(registry, &file.settings.limits);
+    Err(CliError::Input(checked.err().unwrap_or_default()))
 }
 
 fn one_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
@@ -146,18 +144,19 @@ fn target(home: &Home, args: &AddArgs, file: Option<&TaskFile>) -> Result<Target
 }
 
 fn new_batch(args: &AddArgs, file: Option<&TaskFile>, key: Option<String>) -> BatchRequest {
-    let none = FileSettings::default();
-    let from = file.map_or(&none, |file| &file.settings);
-    let name = file.and(args.name.clone());
-    let slots: Option<NonZeroU32> = None;
+    let from = file.map(|file| file.settings.clone()).unwrap_or_default();
+    let given = FileSettings {
+        name: file.and(args.name.clone()),
+        ..FileSettings::default()
+    };
     BatchRequest {
         settings: BatchSettings {
             key,
-            ..settings_of(from, slots, name, None)
+            ..settled(given.or(&from))
         },
         origin: Origin {
             way: "add".to_owned(),
-            file: args.file.as_deref().and_then(name_of),
+            file: args.file.as_deref().and_then(same_everywhere),
             format: Some("text".to_owned()),
             ..Origin::default()
         },
@@ -165,16 +164,12 @@ fn new_batch(args: &AddArgs, file: Option<&TaskFile>, key: Option<String>) -> Ba
     }
 }
 
-/// The name of a file that is the same from everywhere, as `bex run --resume` looks for it.
-fn name_of(file: &Path) -> Option<String> {
-    let whole = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    (file.as_os_str() != "-").then(|| whole.to_string_lossy().into_owned())
-}
-
 /// Names the lines of what is wrong in a file.
 fn explain(error: ActionError, file: Option<TaskFile>) -> CliError {
     match (error, file) {
-        (ActionError::Invalid(problems), Some(file)) => CliError::Input(file.problems_of(problems)),
+        (ActionError::Invalid(problems), Some(file)) => {
+            CliError::Input(file.all_problems(problems))
+        }
         (ActionError::Invalid(problems), None) => CliError::Usage(texts(&problems)),
         (error, _) => error.into(),
     }
@@ -190,7 +185,7 @@ fn ids(reply: &AddReply) -> String {
 
 fn sentence(reply: &AddReply) -> Result<String, CliError> {
     let (batch, naming) = (&reply.batch, Naming::new(&reply.batch, &reply.file));
-    let added = count(reply.added.into(), "task");
+    let added = Counted(reply.added.into(), "task");
     let there = match reply.existing {
         0 => String::new(),
         n => format!(", {n} there already"),
@@ -200,7 +195,7 @@ fn sentence(reply: &AddReply) -> Result<String, CliError> {
         (_, 0) => String::new(),
         (true, _) => match status(&BatchFile::new(&reply.file), false)? {
             silent if silent.silence.is_some() => {
-                let why = silent.reason.unwrap_or_default();
+                let why = hints::reason_text(&silent);
                 format!("; the batch is running, but {why}")
             }
             _ => format!("; the batch is running and takes {them} up"),

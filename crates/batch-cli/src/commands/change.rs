@@ -1,13 +1,14 @@
 //! Verbs that have something done to a batch by whoever works on it: `cancel`, `retry`, `clear`, `pause`, `set`.
 
-use batch_actions::{Control, ControlReply, Home, Naming, ask, status};
+use batch_actions::{Control, ControlReply, Home, status};
+use batch_core::Counted;
 use batch_store::BatchFile;
 
 use crate::args::{BatchArgs, ChangeArgs, ChoiceArgs, PlainArgs, SetArgs};
-use crate::commands::run::runtime;
 use crate::exit::{CliError, Exit};
-use crate::leftovers::tell_outlived;
-use crate::reply::{count, print, tell};
+use crate::hints::Naming;
+use crate::reply::{print, tell};
+use crate::request_change::request_change;
 
 /// `bex cancel`.
 pub(crate) fn cancel(args: &ChangeArgs) -> Result<Exit, CliError> {
@@ -17,9 +18,9 @@ pub(crate) fn cancel(args: &ChangeArgs) -> Result<Exit, CliError> {
         return Err(CliError::Usage(message.to_owned()));
     }
     let file = batch_of(&args.batch, &args.choice)?;
-    let reply = done(&file, Control::Cancel { tasks })?;
+    let reply = request_change(&file, Control::Cancel { tasks })?;
     reply_with(args.json, &reply, |n| {
-        format!("{} cancelled", count(n, "task"))
+        format!("{} cancelled", Counted(n, "task"))
     })
 }
 
@@ -27,13 +28,13 @@ pub(crate) fn cancel(args: &ChangeArgs) -> Result<Exit, CliError> {
 pub(crate) fn retry(args: &ChangeArgs) -> Result<Exit, CliError> {
     let file = batch_of(&args.batch, &args.choice)?;
     let tasks = args.choice.choice();
-    let reply = done(&file, Control::Retry { tasks })?;
+    let reply = request_change(&file, Control::Retry { tasks })?;
     let exit = reply_with(args.json, &reply, |n| {
-        format!("{} queued again", count(n, "task"))
+        format!("{} queued again", Counted(n, "task"))
     })?;
     let status = status(&file, false)?;
     if !args.json && reply.changed > 0 && status.pid.is_none() {
-        let (batch, naming) = (&status.batch, Naming::new(&status.batch, &status.file));
+        let (batch, naming) = (&status.batch, Naming::of(&status));
         tell(format_args!(
             "bex: nothing runs {batch}; run it with: bex start {naming}, or bex resume {naming}"
         ));
@@ -45,7 +46,7 @@ pub(crate) fn retry(args: &ChangeArgs) -> Result<Exit, CliError> {
 pub(crate) fn clear(args: &ChangeArgs) -> Result<Exit, CliError> {
     let file = batch_of(&args.batch, &args.choice)?;
     let tasks = args.choice.choice();
-    let reply = done(&file, Control::Clear { tasks })?;
+    let reply = request_change(&file, Control::Clear { tasks })?;
     let removed = reply.removed.unwrap_or_default();
     reply_with(args.json, &reply, |n| {
         let each = [
@@ -57,7 +58,7 @@ pub(crate) fn clear(args: &ChangeArgs) -> Result<Exit, CliError> {
         let each: Vec<String> = each
             .map(|(count, what)| format!("{count} {what}"))
             .collect();
-        let told = format!("{} cleared", count(n, "finished task"));
+        let told = format!("{} cleared", Counted(n, "finished task"));
         match each.is_empty() {
             true => told,
             false => format!("{told}: {}", each.join(", ")),
@@ -68,10 +69,10 @@ pub(crate) fn clear(args: &ChangeArgs) -> Result<Exit, CliError> {
 /// `bex pause`.
 pub(crate) fn pause(args: &PlainArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
-    let reply = done(&file, Control::Pause)?;
+    let reply = request_change(&file, Control::Pause)?;
     let status = status(&file, false)?;
     reply_with(args.json, &reply, |_| {
-        let (batch, naming) = (&status.batch, Naming::new(&status.batch, &status.file));
+        let (batch, naming) = (&status.batch, Naming::of(&status));
         format!(
             "{batch} is paused; running tasks go on to their end. Go on with: bex resume {naming}"
         )
@@ -93,7 +94,7 @@ pub(crate) fn set(args: &SetArgs) -> Result<Exit, CliError> {
     let mut reply = ControlReply::default();
     let mut said = Vec::new();
     if let Some(max_concurrent) = args.max_concurrent {
-        reply = done(&file, Control::SetConcurrency { max_concurrent })?;
+        reply = request_change(&file, Control::SetConcurrency { max_concurrent })?;
         said.push(match max_concurrent.get() {
             1 => "1 task runs at once".to_owned(),
             n => format!("{n} tasks run at once"),
@@ -102,9 +103,9 @@ pub(crate) fn set(args: &SetArgs) -> Result<Exit, CliError> {
     if let Some(priority) = args.priority {
         reply = ControlReply {
             max_concurrent: reply.max_concurrent,
-            ..done(&file, Control::SetPriority { tasks, priority })?
+            ..request_change(&file, Control::SetPriority { tasks, priority })?
         };
-        let tasks = count(reply.changed, "task");
+        let tasks = Counted(reply.changed, "task");
         said.push(format!("{tasks} of priority {priority} now"));
     }
     reply_with(args.json, &reply, |_| said.join(", "))
@@ -113,12 +114,6 @@ pub(crate) fn set(args: &SetArgs) -> Result<Exit, CliError> {
 /// The batch that is meant, by its own name or by that of a task.
 fn batch_of(batch: &BatchArgs, choice: &ChoiceArgs) -> Result<BatchFile, CliError> {
     Ok(batch.find_with(&Home::of_environment(), &choice.tasks)?)
-}
-
-pub(crate) fn done(file: &BatchFile, control: Control) -> Result<ControlReply, CliError> {
-    let reply = runtime()?.block_on(ask(file, control))?;
-    tell_outlived(&reply.leftovers);
-    Ok(reply)
 }
 
 /// Tells what changed, and what could not be: where nothing could, that is an error.

@@ -2,20 +2,23 @@
 
 use std::num::NonZeroU32;
 
-use batch_actions::{ActionError, Engine, EngineOptions, Mode, StartReply, tell_parent};
+use batch_actions::{
+    ActionError, Engine, EngineOptions, Mode, StartFailure, StartReply, tell_parent,
+};
 use batch_core::Status;
 use batch_process::{ControlSignals, close_inherited, close_stdio, leave_task, new_session};
 use batch_store::{BatchFile, Durability, Store, lock};
 
 use crate::args::{ExecuteArgs, Progress};
 use crate::capacity::{fewer, guarded, limited_to};
-use crate::commands::run::runtime_within;
 use crate::drive::drive;
-use crate::exit::{CliError, Exit};
+use crate::exit::{CliError, Exit, Outcome};
 use crate::foreground::say_nothing_starts;
 use crate::functions::Functions;
+use crate::hints;
 use crate::progress::Screen;
 use crate::reply::tell;
+use crate::runtime::runtime_within;
 
 pub(crate) fn run(args: ExecuteArgs) -> Result<Exit, CliError> {
     close_inherited();
@@ -25,25 +28,25 @@ pub(crate) fn run(args: ExecuteArgs) -> Result<Exit, CliError> {
     let guarded = guarded()?;
     let file = BatchFile::new(&args.file);
     let most_at_once = most_at_once(&file, args.slots.max_concurrent)
-        .inspect_err(|error| tell_parent(Err(error)))?;
+        .inspect_err(|error| tell_parent(Err(failure(error))))?;
     runtime_within(most_at_once)?.block_on(async {
         let signals = ControlSignals::new(guarded)
             .map_err(|error| CliError::System("listen to signals", error))?;
         let (engine, functions) = match begin(args, most_at_once).await {
             Ok(begun) => begun,
             Err(error) => {
-                tell_parent(Err(&error));
+                tell_parent(Err(failure(&error)));
                 return Err(error.into());
             }
         };
-        let batch = engine.info().batch;
+        let (batch, fail_fast) = (engine.info().batch, engine.info().settings.fail_fast);
         let screen = Screen::new(Progress::None);
         let driven = drive(engine, &functions, None, signals, &screen).await?;
         if let Some(broken) = driven.broken {
             return Err(broken.into());
         }
         let stats = &driven.finished.report.stats;
-        let failed = stats.count(Status::Failed) + stats.count(Status::Cancelled);
+        let failed = stats.count(Status::Failed) + stats.count(Status::Cancelled) > 0;
         let finished = &driven.finished;
         let error = finished.report.sink_error.as_ref().map(ToString::to_string);
         if let Some(error) = error.or_else(|| finished.unwritten.as_ref().map(ToString::to_string))
@@ -51,16 +54,23 @@ pub(crate) fn run(args: ExecuteArgs) -> Result<Exit, CliError> {
             screen.say(&format!("{batch}: {error}"));
             return Ok(Exit::Broken);
         }
-        if say_nothing_starts(&driven.finished.report, &screen) {
-            return Ok(Exit::Broken);
-        }
-        Ok(match (driven.signal, driven.finished.open, failed) {
-            (Some(signal), ..) => Exit::Signal(signal),
-            (None, 1.., _) => Exit::Stopped,
-            (None, 0, 1..) => Exit::SomeFailed,
-            (None, 0, 0) => Exit::Completed,
-        })
+        say_nothing_starts(&finished.report, &screen);
+        Ok(Exit::of(Outcome::Run {
+            report: &finished.report,
+            signal: driven.signal,
+            open: finished.open,
+            failed,
+            fail_fast,
+        }))
     })
+}
+
+/// Why it did not begin, as the parent says it.
+fn failure(error: &ActionError) -> StartFailure {
+    StartFailure {
+        message: hints::told_action(error),
+        ..error.into()
+    }
 }
 
 /// Takes up the work, and tells the parent.
@@ -85,7 +95,7 @@ async fn begin(
     })
     .await?;
     let open = lock(engine.store()).overview()?.open();
-    tell_parent(Ok(&StartReply {
+    tell_parent(Ok(StartReply {
         batch: engine.info().batch.to_string(),
         pid: std::process::id(),
         run: engine.run_number(),

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::args::ListArgs;
 use crate::exit::{CliError, Exit};
+use crate::hints::status_json;
 use crate::reply::print;
 
 pub(crate) fn run(args: &ListArgs) -> Result<Exit, CliError> {
@@ -18,10 +19,9 @@ pub(crate) fn run(args: &ListArgs) -> Result<Exit, CliError> {
 
 fn entry(batch: &Listed) -> Value {
     match batch {
-        Ok(status) => serde_json::to_value(status),
-        Err(unreadable) => serde_json::to_value(unreadable),
+        Ok(status) => status_json(status),
+        Err(unreadable) => serde_json::to_value(unreadable).expect("replies are JSON"),
     }
-    .expect("replies are JSON")
 }
 
 fn table(batches: &[Listed]) -> String {

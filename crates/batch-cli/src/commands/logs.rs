@@ -8,9 +8,10 @@ use batch_store::BatchFile;
 use serde_json::json;
 
 use crate::args::LogsArgs;
-use crate::commands::run::runtime;
 use crate::exit::{CliError, Exit};
+use crate::hints;
 use crate::reply::{print, tell};
+use crate::runtime::runtime;
 
 pub(crate) fn run(args: &LogsArgs) -> Result<Exit, CliError> {
     let file = args
@@ -50,7 +51,8 @@ fn after(file: &BatchFile, request: &LogsRequest) -> Result<Exit, CliError> {
     if details.record.status.is_final() {
         return Ok(Exit::Completed);
     }
-    tell(format_args!("bex: {}", why(&details)));
+    let why = hints::explained(&why(&details), &details.batch);
+    tell(format_args!("bex: {why}"));
     Ok(Exit::Stopped)
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use batch_mcp_server::{HttpOptions, ServeHttpError, new_token, serve_http, serve_stdio};
 use batch_runtime::start_runtime;
 
-use crate::agent::agent;
+use crate::agent::dispatcher;
 use crate::args::{HttpAddress, McpArgs};
 use crate::exit::{CliError, Exit};
 use crate::reply::tell;
@@ -17,13 +17,13 @@ use crate::reply::tell;
 const LONGEST_TOKEN: u64 = 4096;
 
 pub(crate) fn run(args: McpArgs) -> Result<Exit, CliError> {
-    let agent = agent(&args.limits)?;
+    let dispatcher = dispatcher(&args.limits)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = start_runtime(builder.worker_threads(2).enable_all())
         .map_err(|error| CliError::System("start the runtime", error))?;
     let served = runtime.block_on(async {
         match args.http {
-            None => serve_stdio(agent)
+            None => serve_stdio(dispatcher)
                 .await
                 .map_err(|error| CliError::System("serve", std::io::Error::other(error))),
             Some(_) => {
@@ -39,7 +39,7 @@ pub(crate) fn run(args: McpArgs) -> Result<Exit, CliError> {
                         "bex: serving http://{address}/ with Authorization: Bearer {told}"
                     ));
                 };
-                serve_http(agent, options, ready)
+                serve_http(dispatcher, options, ready)
                     .await
                     .map_err(cannot_serve)
             }

@@ -3,7 +3,6 @@
 pub(crate) mod add;
 pub(crate) mod change;
 pub(crate) mod completions;
-pub(crate) mod dry_run;
 pub(crate) mod execute;
 pub(crate) mod list;
 pub(crate) mod logs;

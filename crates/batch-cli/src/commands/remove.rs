@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use batch_actions::{Home, prune, remove};
 
 use crate::args::{PruneArgs, RmArgs};
-use crate::commands::run::runtime;
 use crate::exit::{CliError, Exit};
+use crate::hints;
 use crate::leftovers::tell_outlived;
 use crate::reply::{print, tell};
+use crate::runtime::runtime;
 
 /// `bex rm`.
 pub(crate) fn rm(args: &RmArgs) -> Result<Exit, CliError> {
@@ -33,7 +34,8 @@ pub(crate) fn run_prune(args: &PruneArgs) -> Result<Exit, CliError> {
     let pruned = runtime()?.block_on(prune(&home, args.older_than, args.dry_run))?;
     tell_outlived(&pruned.leftovers);
     for (batch, error) in &pruned.failed {
-        tell(format_args!("bex: {batch} was left as it is: {error}"));
+        let why = hints::told_action(error);
+        tell(format_args!("bex: {batch} was left as it is: {why}"));
     }
     let names: Vec<String> = pruned.removed.iter().map(ToString::to_string).collect();
     print(args.json, &names, || match (names.len(), args.dry_run) {

@@ -1,28 +1,26 @@
-//! `bex resume`: a paused batch goes on, an unfinished one is run to its end; and `bex run --resume FILE`, by
-//! content.
+//! `bex resume`: a paused batch goes on, an unfinished one is run to its end.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 
 use batch_actions::{
-    ActionError, BatchRequest, BatchStatus, Choice, Claim, Control, ControlReply, Home,
-    ResultsRequest, Room, State, Until, ask_executor, merge, results, status, status_of, wait,
+    ActionError, BatchStatus, Claim, Control, ControlReply, Home, State, Until, request_executor,
+    status, status_of, wait,
 };
-use batch_export::{AtomicFile, Format};
+use batch_export::Format;
 use batch_process::ControlSignals;
 use batch_store::{BatchFile, BatchInfo, Durability, Store};
 
-use crate::args::{ResumeArgs, RunArgs};
+use crate::args::ResumeArgs;
+use crate::background::{in_background, nothing_to_do_text};
 use crate::capacity::{guarded, most_at_once};
-use crate::commands::run::{runtime, runtime_within};
-use crate::commands::start::in_background;
-use crate::commands::wanted::print_results;
 use crate::exit::{CliError, Exit};
 use crate::foreground::{Foreground, Onlooker};
-use crate::output::{OutputPlan, PatientFile, SharedRoom};
+use crate::output::OutputPlan;
 use crate::progress::Screen;
 use crate::reply::{print, tell};
-use crate::request::{Work, output_plan};
+use crate::request::output_plan;
+use crate::runtime::{runtime, runtime_within};
+use crate::whole_results::WholeResults;
 
 pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
@@ -69,8 +67,6 @@ fn in_foreground(
             .map_err(|error| CliError::System("listen to signals", error))?;
         let foreground = Foreground {
             claim: Claim::to_run(&file, durability).await?,
-            // On a full disk, one that only reads keeps out everybody else.
-            store: Store::open(file, durability).map_err(ActionError::from)?,
             max_concurrent,
             fail_fast: info.settings.fail_fast,
             whole_at_end,
@@ -97,8 +93,8 @@ fn nothing_to_do(
         output.open_file()?;
         WholeResults::new(&mut output, asked).write(file)?;
     }
-    Screen::new(asked.progress).say(&super::start::nothing_to_do_text(status));
-    Ok(super::wait::exit_now(status))
+    Screen::new(asked.progress).say(&nothing_to_do_text(status));
+    Ok(Exit::now(status))
 }
 
 /// The format of the results where none is given: that in which the batch was begun.
@@ -153,93 +149,12 @@ async fn go_on(
     slots: Option<NonZeroU32>,
 ) -> Result<Option<ControlReply>, ActionError> {
     if let Some(max_concurrent) = slots {
-        ask_executor(file, Control::SetConcurrency { max_concurrent }).await?;
+        request_executor(file, Control::SetConcurrency { max_concurrent }).await?;
     }
-    ask_executor(file, Control::Resume).await
+    request_executor(file, Control::Resume).await
 }
 
 fn is_stopping(file: &BatchFile) -> Result<bool, CliError> {
     let now = status(file, false)?;
     Ok(now.is_stopping() || now.pid.is_none())
-}
-
-/// Results of a whole batch, of which a part ran before: written from its file when the run is over.
-pub(crate) struct WholeResults {
-    request: ResultsRequest,
-    file: Option<AtomicFile>,
-    room: SharedRoom,
-}
-
-impl WholeResults {
-    /// Takes over what cannot be written as the tasks finish: files and documents. Text and raw output are
-    /// shown as they come.
-    fn of(output: &mut OutputPlan, args: &crate::args::ResultArgs) -> Option<Self> {
-        let format = output.options.format;
-        let as_they_come = matches!(format, Format::Text | Format::Raw | Format::None);
-        let all_at_once = !as_they_come || output.opened.is_some();
-        all_at_once.then(|| Self::new(output, args))
-    }
-
-    /// Takes over whatever was asked for.
-    pub(crate) fn new(output: &mut OutputPlan, args: &crate::args::ResultArgs) -> Self {
-        let request = ResultsRequest {
-            tasks: Choice {
-                statuses: args.status.clone(),
-                filter: args.filter.clone(),
-                ..Choice::default()
-            },
-            options: output.options.clone(),
-            more: output.filter.clone(),
-            offset: 0,
-            limit: None,
-        };
-        output.options.format = Format::None;
-        Self {
-            request,
-            file: output.opened.take(),
-            room: SharedRoom::default(),
-        }
-    }
-
-    /// Has the file wait for room as the run does.
-    pub(crate) fn set_room(&self, room: &Arc<Room>) {
-        self.room.set(room);
-    }
-
-    /// Writes them.
-    pub(crate) fn write(self, batch: &BatchFile) -> Result<(), CliError> {
-        let Some(file) = self.file else {
-            return print_results(batch, &self.request).map(drop);
-        };
-        self.room.run_is_over();
-        let handle = PatientFile {
-            file: file.handle()?,
-            room: self.room,
-        };
-        results(batch, &self.request, handle, std::io::sink())?;
-        Ok(file.commit()?)
-    }
-}
-
-/// `bex run --resume FILE`: the last batch of the file goes on, with what the file says now.
-pub(crate) async fn run_file(
-    file: BatchFile,
-    args: &RunArgs,
-    request: BatchRequest,
-    work: Work,
-    mut onlooker: Onlooker,
-) -> Result<Exit, CliError> {
-    let Work::Plan(plan) = work else {
-        unreachable!("--resume goes with a task file");
-    };
-    let (merged, claim) = merge(&file, &plan, &request.settings, request.durability).await?;
-    onlooker.screen.say(&merged.to_string());
-    let foreground = Foreground {
-        claim,
-        store: Store::open(file, request.durability).map_err(ActionError::from)?,
-        max_concurrent: args.max_concurrent,
-        fail_fast: request.settings.fail_fast,
-        whole_at_end: WholeResults::of(&mut onlooker.output, &args.results),
-    };
-    foreground.run(None, onlooker).await
 }

@@ -1,32 +1,27 @@
 //! `bex run`: a batch from its first task to its exit code.
 
 use std::ffi::OsString;
-use std::num::NonZeroU32;
 
-use batch_actions::{
-    ActionError, AddReply, BatchRequest, Home, Naming, State, ToRun, create_to_run, status,
-};
+use batch_actions::{AddReply, BatchRequest, Home, State, ToRun, create_to_run, status};
 use batch_core::{BatchSettings, TaskSpec};
 use batch_export::Format;
 use batch_process::{ControlSignal, ControlSignals, suspend};
-use batch_runtime::start_runtime;
-use batch_store::{BatchFile, Durability, Origin, Store};
+use batch_store::{BatchFile, Durability, Origin};
 use batch_template::variables;
 use tokio::sync::oneshot;
 
 use crate::args::RunArgs;
 use crate::capacity::{guarded, most_at_once};
-use crate::commands::resume::WholeResults;
-use crate::commands::{dry_run, resume, wait};
+use crate::dry_run;
 use crate::exit::{CliError, Exit};
 use crate::feed::Feeder;
-use crate::foreground::{Foreground, Onlooker, run_in_memory};
+use crate::foreground::{Foreground, Onlooker, run_file, run_in_memory};
 use crate::functions::Functions;
+use crate::hints::Naming;
 use crate::progress::Screen;
-use crate::request::{Source, Work, output_plan};
-
-/// Threads for work that blocks, where there are few to be had.
-const FEW_THREADS: usize = 4;
+use crate::request::{Source, Work, output_plan, same_everywhere};
+use crate::runtime::runtime_within;
+use crate::whole_results::WholeResults;
 
 pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, CliError> {
     let functions = Functions::of_environment();
@@ -81,7 +76,7 @@ async fn run_kept(
     };
     if args.resume {
         if let Some(file) = Home::of_environment().last_of(&request)? {
-            return resume::run_file(file, args, request, work, onlooker).await;
+            return run_file(file, args, request, work, onlooker).await;
         }
         onlooker
             .screen
@@ -118,7 +113,7 @@ fn request(
         settings,
         origin: Origin {
             way: "run".to_owned(),
-            file: source_file(args),
+            file: args.file.as_deref().and_then(same_everywhere),
             format: Some(format.name().to_owned()),
             ..Origin::default()
         },
@@ -197,29 +192,6 @@ fn default_format(args: &RunArgs) -> Format {
     }
 }
 
-/// The task file, by a name that is the same from everywhere.
-fn source_file(args: &RunArgs) -> Option<String> {
-    let file = args.file.as_ref().filter(|file| file.as_os_str() != "-")?;
-    let whole = std::fs::canonicalize(file).unwrap_or_else(|_| file.clone());
-    Some(whole.to_string_lossy().into_owned())
-}
-
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
-    runtime_within(None)
-}
-
-/// A runtime that leaves the processes to the tasks where the limits of the system allow few.
-pub(crate) fn runtime_within(
-    most_at_once: Option<NonZeroU32>,
-) -> Result<tokio::runtime::Runtime, CliError> {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    if most_at_once.is_some() {
-        builder.max_blocking_threads(FEW_THREADS);
-    }
-    start_runtime(builder.enable_all())
-        .map_err(|error| CliError::System("start the runtime", error))
-}
-
 /// Writes the batch into a file and runs it from there.
 async fn run_stored(
     args: &RunArgs,
@@ -228,29 +200,37 @@ async fn run_stored(
     mut onlooker: Onlooker,
 ) -> Result<Exit, CliError> {
     let home = Home::of_environment();
-    let ids = match unless_ended(&mut onlooker.signals, home.ids()).await {
-        Ok(ids) => ids?,
-        Err(signal) => return Ok(Exit::Signal(signal)),
-    };
     let (claim, feeder) = match work {
-        Work::Plan(plan) => match create_to_run(&home, ids, &request, &plan, args.resume)? {
-            ToRun::New(claim) => (*claim, None),
-            ToRun::Known(known) => return existing(&known, args, onlooker),
-            // Another one with the same file was faster by a moment.
-            ToRun::OfFile(file) => {
-                return resume::run_file(file, args, request, Work::Plan(plan), onlooker).await;
+        Work::Plan(plan) => {
+            let ids = match unless_ended(&mut onlooker.signals, home.ids()).await {
+                Ok(ids) => ids?,
+                Err(signal) => return Ok(Exit::Signal(signal)),
+            };
+            match create_to_run(&home, ids, &request, &plan, args.resume)? {
+                ToRun::New(claim) => (*claim, None),
+                ToRun::Known(known) => return existing(&known, args, onlooker),
+                // Another one with the same file was faster by a moment.
+                ToRun::OfFile(file) => {
+                    return run_file(file, args, request, Work::Plan(plan), onlooker).await;
+                }
             }
-        },
+        }
         Work::Stream(stream) => {
+            let mut feeder = Feeder::start(stream)?;
+            // A wrong item among the first is found before there is a batch.
+            let first = feeder.first().await?;
             let mut request = request.clone();
-            request.origin.unread = true;
-            let claim = home.create_claimed(ids, &request)?;
-            (claim, Some(Feeder::start(stream)?))
+            request.origin.unread = !first.is_all;
+            let ids = match unless_ended(&mut onlooker.signals, home.ids()).await {
+                Ok(ids) => ids?,
+                Err(signal) => return Ok(Exit::Signal(signal)),
+            };
+            let claim = home.create_claimed(ids, &request, &first.tasks)?;
+            (claim, (!first.is_all).then_some(feeder))
         }
     };
     let fail_fast = request.settings.fail_fast;
     let foreground = Foreground {
-        store: Store::open_read(claim.file().clone()).map_err(ActionError::from)?,
         claim,
         max_concurrent: args.max_concurrent,
         fail_fast,
@@ -268,7 +248,7 @@ fn existing(added: &AddReply, args: &RunArgs, mut onlooker: Onlooker) -> Result<
     if is_wanted && status.state.is_done() {
         WholeResults::new(&mut onlooker.output, &args.results).write(&file)?;
     }
-    let (batch, naming) = (&status.batch, Naming::new(&status.batch, &status.file));
+    let (batch, naming) = (&status.batch, Naming::of(&status));
     let next = match (status.state, status.pid) {
         (State::Completed, _) => format!("see: bex results {naming}"),
         (State::Failed, _) => {
@@ -282,5 +262,5 @@ fn existing(added: &AddReply, args: &RunArgs, mut onlooker: Onlooker) -> Result<
         status.state.in_words(),
         status.counts()
     ));
-    Ok(wait::exit_now(&status))
+    Ok(Exit::now(&status))
 }

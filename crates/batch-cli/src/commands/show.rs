@@ -4,14 +4,15 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use batch_actions::{Home, TaskDetails, show, why};
-use batch_core::{Priority, ShortDuration, Stream, TaskOptions, TaskSpec};
-use batch_export::{AttemptEnd, AttemptRecord, TaskJson, Visible, VisibleLines, rfc3339};
+use batch_core::{Counted, Priority, ShortDuration, Stream, TaskOptions, TaskSpec};
+use batch_export::{AttemptEnd, AttemptRecord, Visible, VisibleLines, rfc3339, write_task_json};
 use batch_template::{shown_params, shown_result};
 use serde_json::{Value, json};
 
 use crate::args::TaskArgs;
 use crate::exit::{CliError, Exit};
-use crate::reply::{count, print, quiet};
+use crate::hints;
+use crate::reply::{print, quiet};
 
 /// So much of an output is shown; `bex logs` shows all.
 const SHOWN: usize = 2_000;
@@ -25,9 +26,9 @@ pub(crate) fn run(args: &TaskArgs) -> Result<Exit, CliError> {
         return Ok(Exit::Completed);
     }
     let mut document = Vec::new();
-    TaskJson::new().write(&mut document, &details.record)?;
+    write_task_json(&mut document, &details.record)?;
     let mut document: Value = serde_json::from_slice(&document).expect("a task is JSON");
-    document["why"] = why(&details).into();
+    document["why"] = sentence(&details).into();
     document["under_way"] = match details.under_way {
         Some((attempt, started)) => json!({ "attempt": attempt, "started_at": rfc3339(started) }),
         None => Value::Null,
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &TaskArgs) -> Result<Exit, CliError> {
 /// `bex why`.
 pub(crate) fn run_why(args: &TaskArgs) -> Result<Exit, CliError> {
     let details = details(args)?;
-    let sentence = why(&details);
+    let sentence = sentence(&details);
     let reply = json!({ "task": details.record.id().to_string(), "why": sentence });
     print(args.json, &reply, || Visible(&sentence).to_string())?;
     Ok(Exit::Completed)
@@ -52,11 +53,15 @@ fn details(args: &TaskArgs) -> Result<TaskDetails, CliError> {
     Ok(show(&file, &args.task)?)
 }
 
+fn sentence(details: &TaskDetails) -> String {
+    hints::explained(&why(details), &details.batch)
+}
+
 fn text(details: &TaskDetails) -> Result<String, CliError> {
     let record = &details.record;
     let spec = &record.spec;
     let mut text = format!("{}  {}\n", record.id(), Visible(spec.label()));
-    let _ = writeln!(text, "{}", Visible(&why(details)));
+    let _ = writeln!(text, "{}", Visible(&sentence(details)));
     let _ = writeln!(
         text,
         "function   {} {}",
@@ -89,7 +94,7 @@ fn text(details: &TaskDetails) -> Result<String, CliError> {
     }
     for (name, stream) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
         if !stream.is_empty() {
-            let _ = writeln!(text, "{name} ({}):", count(stream.len(), "byte"));
+            let _ = writeln!(text, "{name} ({}):", Counted(stream.len(), "byte"));
             for line in tail(stream)?.lines() {
                 let _ = writeln!(text, "  {}", Visible(line));
             }

@@ -1,16 +1,10 @@
 //! `bex start`: a batch in the background.
 
-use std::num::NonZeroU32;
-use std::process::Command;
-
-use batch_actions::{BatchStatus, Home, StartReply, start, status, until_complete};
-use batch_store::BatchFile;
-use serde_json::json;
+use batch_actions::Home;
 
 use crate::args::{Durability, StartArgs};
-use crate::commands::run::runtime;
+use crate::background::in_background;
 use crate::exit::{CliError, Exit};
-use crate::reply::{count, print};
 
 pub(crate) fn run(args: &StartArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
@@ -20,69 +14,4 @@ pub(crate) fn run(args: &StartArgs) -> Result<Exit, CliError> {
         Durability::Full,
         args.json,
     )
-}
-
-/// Starts an executor of its own for a batch, and tells of it.
-pub(crate) fn in_background(
-    file: &BatchFile,
-    max_concurrent: Option<NonZeroU32>,
-    durability: Durability,
-    json: bool,
-) -> Result<Exit, CliError> {
-    runtime()?.block_on(until_complete(file))?;
-    let status = status(file, false)?;
-    if status.pid.is_none() && status.state.is_done() {
-        return nothing_to_do(&status, json);
-    }
-    let reply = start(file, executor(file, max_concurrent, durability)?)?;
-    print(json, &reply, || sentence(&reply))?;
-    Ok(Exit::Completed)
-}
-
-/// No executor is started where everything is finished.
-fn nothing_to_do(status: &BatchStatus, json: bool) -> Result<Exit, CliError> {
-    let batch = &status.batch;
-    let reply = json!({ "batch": batch, "pid": null, "run": null, "open": 0, "interrupted": 0 });
-    print(json, &reply, || nothing_to_do_text(status))?;
-    Ok(Exit::Completed)
-}
-
-pub(crate) fn nothing_to_do_text(status: &BatchStatus) -> String {
-    let (batch, state) = (&status.batch, status.state.in_words());
-    format!("nothing to do: {batch} is {state}: {}", status.counts())
-}
-
-fn executor(
-    file: &BatchFile,
-    max_concurrent: Option<NonZeroU32>,
-    durability: Durability,
-) -> Result<Command, CliError> {
-    let program = std::env::current_exe()
-        .map_err(|error| CliError::System("find the program itself", error))?;
-    let mut command = Command::new(program);
-    command.arg("execute").arg(file.path());
-    if let Some(slots) = max_concurrent {
-        command.arg("--max-concurrent").arg(slots.to_string());
-    }
-    if durability == Durability::Fast {
-        command.args(["--durability", "fast"]);
-    }
-    Ok(command)
-}
-
-fn sentence(reply: &StartReply) -> String {
-    let StartReply {
-        batch,
-        pid,
-        open,
-        interrupted,
-        ..
-    } = reply;
-    let tasks = count(*open, "task");
-    // One that was cut off may have failed by that, and is not to do any more.
-    let again = match interrupted {
-        0 => String::new(),
-        n => format!(", {n} interrupted before"),
-    };
-    format!("{batch} started: process {pid}, {tasks} to do{again}")
 }

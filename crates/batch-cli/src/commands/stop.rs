@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use batch_actions::{Control, Home, Naming, Stop, Until, Waited, status, wait};
+use batch_actions::{Control, Home, Stop, Until, Waited, status, wait};
+use batch_core::Counted;
 
 use crate::args::StopArgs;
-use crate::commands::change::done;
-use crate::commands::run::runtime;
 use crate::exit::{CliError, Exit};
-use crate::reply::{count, print};
+use crate::hints::{self, Naming};
+use crate::reply::print;
+use crate::request_change::request_change;
+use crate::runtime::runtime;
 
 /// How long an executor that was told to end at once may take, beyond the time of grace of its tasks.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,7 +25,7 @@ pub(crate) fn run(args: &StopArgs) -> Result<Exit, CliError> {
         (true, _) => Stop::Now,
         _ => Stop::Graceful,
     };
-    done(&file, Control::Stop { how })?;
+    request_change(&file, Control::Stop { how })?;
     let limit = match how {
         _ if args.wait => None,
         Stop::Graceful => Some(A_MOMENT),
@@ -37,27 +39,29 @@ pub(crate) fn run(args: &StopArgs) -> Result<Exit, CliError> {
         waited = (!gave_up_soon).then_some(how_ended);
         status = then;
     }
-    let (batch, naming) = (&status.batch, Naming::new(&status.batch, &status.file));
-    print(args.json, &status, || match (waited, status.running) {
-        (None, running) => {
-            let tasks = match running {
-                0 => "its tasks first end by themselves".to_owned(),
-                1 => "1 running task first ends by itself".to_owned(),
-                n => format!("{n} running tasks first end by themselves"),
-            };
-            format!("{batch} is stopping: {tasks} (at once with: bex stop --now {naming})")
-        }
-        (Some(Waited::TimedOut), _) => format!("{batch} is stopping still"),
-        (Some(Waited::Silent), _) => {
-            let why = status.reason.as_deref().unwrap_or_default();
-            format!("{batch} was told to stop, but {why}")
-        }
-        _ => {
-            let left = count(status.queued, "task");
-            format!(
-                "{batch} is {}; {left} left (bex resume {naming})",
-                status.state
-            )
+    let (batch, naming) = (&status.batch, Naming::of(&status));
+    print(args.json, &hints::status_json(&status), || {
+        match (waited, status.running) {
+            (None, running) => {
+                let tasks = match running {
+                    0 => "its tasks first end by themselves".to_owned(),
+                    1 => "1 running task first ends by itself".to_owned(),
+                    n => format!("{n} running tasks first end by themselves"),
+                };
+                format!("{batch} is stopping: {tasks} (at once with: bex stop --now {naming})")
+            }
+            (Some(Waited::TimedOut), _) => format!("{batch} is stopping still"),
+            (Some(Waited::Silent), _) => {
+                let why = hints::reason_text(&status);
+                format!("{batch} was told to stop, but {why}")
+            }
+            _ => {
+                let left = Counted(status.queued, "task");
+                format!(
+                    "{batch} is {}; {left} left (bex resume {naming})",
+                    status.state
+                )
+            }
         }
     })?;
     Ok(match waited {

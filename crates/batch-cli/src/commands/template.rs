@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use batch_actions::Home;
+use batch_core::Counted;
 use batch_export::Visible;
 use batch_input::{
     Format, OpenTemplateError, Param, Problem, SaveTemplateError, TemplateContents, TemplateFolder,
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::args::TemplateCommand;
 use crate::exit::{CliError, Exit};
-use crate::reply::{count, print};
+use crate::reply::print;
 
 pub(crate) fn run(command: TemplateCommand) -> Result<Exit, CliError> {
     let folder = TemplateFolder::new(Home::of_environment().templates());
@@ -57,8 +58,8 @@ fn save(
     let params: Vec<Value> = saved.params().iter().map(param_json).collect();
     let reply = json!({ "name": name, "tasks": saved.task_count(), "params": params });
     print(json, &reply, || {
-        let tasks = count(saved.task_count() as u64, "task");
-        let params = count(saved.params().len() as u64, "parameter");
+        let tasks = Counted(saved.task_count() as u64, "task");
+        let params = Counted(saved.params().len() as u64, "parameter");
         format!("{name} saved: {tasks}, {params}; run it with: bex run --template {name}")
     })
 }
@@ -99,7 +100,7 @@ fn line(info: &TemplateInfo) -> String {
             let line = format!(
                 "{:<20} {:>8}  {:<30} {}",
                 info.name,
-                count(*tasks as u64, "task"),
+                Counted(*tasks as u64, "task"),
                 names.join(", "),
                 Visible(what)
             );
@@ -121,7 +122,7 @@ fn show(folder: &TemplateFolder, name: &str, json: bool) -> Result<(), CliError>
         "source": source,
     });
     print(json, &reply, || {
-        let mut text = format!("{name}: {}", count(template.task_count() as u64, "task"));
+        let mut text = format!("{name}: {}", Counted(template.task_count() as u64, "task"));
         if let Some(description) = template.description() {
             let _ = write!(text, "\n{}", Visible(description));
         }

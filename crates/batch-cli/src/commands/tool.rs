@@ -9,10 +9,10 @@
 
 use std::io::{self, BufRead, Write};
 
-use batch_mcp_server::{Agent, CallContext};
+use batch_mcp_server::{CallContext, Dispatcher};
 use serde_json::{Map, Value, json};
 
-use crate::agent::agent;
+use crate::agent::dispatcher;
 use crate::args::ToolArgs;
 use crate::exit::{CliError, Exit};
 use crate::reply::quiet;
@@ -21,7 +21,7 @@ use crate::reply::quiet;
 const LONGEST: u64 = 64 << 20;
 
 pub(crate) fn run(args: &ToolArgs) -> Result<Exit, CliError> {
-    let agent = agent(&args.limits)?;
+    let dispatcher = dispatcher(&args.limits)?;
     let mut input = io::stdin().lock();
     let mut line = Vec::new();
     loop {
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &ToolArgs) -> Result<Exit, CliError> {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let reply = answer(&agent, &line);
+        let reply = answer(&dispatcher, &line);
         let mut out = io::stdout().lock();
         let written = writeln!(out, "{reply}").and_then(|()| out.flush());
         let gone = written
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &ToolArgs) -> Result<Exit, CliError> {
     }
 }
 
-fn answer(agent: &Agent, line: &[u8]) -> Value {
+fn answer(dispatcher: &Dispatcher, line: &[u8]) -> Value {
     let request: Map<String, Value> = match serde_json::from_slice(line) {
         Ok(request) => request,
         Err(error) => {
@@ -56,11 +56,11 @@ fn answer(agent: &Agent, line: &[u8]) -> Value {
         }
     };
     let id = request.get("id").cloned().unwrap_or_default();
-    let (tool, arguments) = match call(agent, &request) {
+    let (tool, arguments) = match call(dispatcher, &request) {
         Ok(call) => call,
         Err(wrong) => return wrong.reply(&id),
     };
-    let answer = agent.call(&tool, &arguments, &CallContext::default());
+    let answer = dispatcher.call(&tool, &arguments, &CallContext::default());
     json!({
         "id": id,
         "text": answer.text,
@@ -100,17 +100,17 @@ impl Wrong {
 
 /// The tool that a request names, and its arguments.
 fn call(
-    agent: &Agent,
+    dispatcher: &Dispatcher,
     request: &Map<String, Value>,
 ) -> Result<(String, Map<String, Value>), Wrong> {
     let text = |name: &str| request.get(name)?.as_str();
     // A task has a name as well.
-    let is_tool = |name: &&str| agent.tools().iter().any(|tool| tool.name == *name);
+    let is_tool = |name: &&str| dispatcher.tools().iter().any(|tool| tool.name == *name);
     let named = ["tool", "tool_name"]
         .into_iter()
         .find_map(|field| Some((field, text(field)?)))
         .or_else(|| Some(("name", text("name").filter(is_tool)?)))
-        .or_else(|| Some(("", agent.tool_of_action(text("action")?)?)))
+        .or_else(|| Some(("", dispatcher.tool_of_action(text("action")?)?)))
         .or_else(|| Some(("name", text("name")?)));
     let Some((field, tool)) = named else {
         return Err(Wrong::of("tool", "the request names no tool"));

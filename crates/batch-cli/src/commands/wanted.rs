@@ -2,17 +2,16 @@
 
 use std::io::{self, IsTerminal};
 
-use batch_actions::{
-    ActionError, Choice, Home, ResultsRequest, export, results, status, summary_of_chosen,
-};
-use batch_core::Status;
-use batch_export::{Filter, Format, Summary, WriterOptions};
-use batch_store::{BatchFile, Store};
+use batch_actions::{ActionError, Choice, Home, ResultsRequest, export, status, summary_of_chosen};
+use batch_core::{Counted, Status};
+use batch_export::{Format, TaskFilter};
+use batch_store::Store;
 use serde_json::json;
 
 use crate::args::{ExportArgs, ResultsArgs, WantedArgs};
 use crate::exit::{CliError, Exit};
-use crate::reply::{count, print, tell};
+use crate::reply::{print, tell};
+use crate::whole_results::print_results;
 
 /// `bex results`.
 pub(crate) fn show(args: &ResultsArgs) -> Result<Exit, CliError> {
@@ -49,17 +48,6 @@ pub(crate) fn show(args: &ResultsArgs) -> Result<Exit, CliError> {
     Ok(Exit::Completed)
 }
 
-/// Prints results and gives the summary; `None` when who reads has seen enough.
-pub(crate) fn print_results(
-    file: &BatchFile,
-    request: &ResultsRequest,
-) -> Result<Option<Summary>, CliError> {
-    match results(file, request, io::stdout(), io::stderr()) {
-        Err(ActionError::Export(error)) if error.is_broken_pipe() => Ok(None),
-        done => Ok(Some(done?.0)),
-    }
-}
-
 /// `bex export`.
 pub(crate) fn write(args: &ExportArgs) -> Result<Exit, CliError> {
     let tasks = &args.wanted.choice.tasks;
@@ -78,7 +66,7 @@ pub(crate) fn write(args: &ExportArgs) -> Result<Exit, CliError> {
     let reply =
         json!({ "file": path, "format": format.name(), "tasks": written, "causes": causes });
     print(args.json, &reply, || {
-        format!("{} written to {}", count(written, "task"), path.display())
+        format!("{} written to {}", Counted(written, "task"), path.display())
     })?;
     if !args.json && !summary.causes().is_empty() {
         // Rows of a table have no place for it.
@@ -92,15 +80,13 @@ fn request(wanted: &WantedArgs, format: Format, terminal: bool) -> ResultsReques
     if wanted.failed {
         tasks.statuses = vec![Status::Failed];
     }
+    let mut options = wanted.narrow.options(format);
+    // Raw output goes to other programs as it is.
+    options.escape_control = terminal || format == Format::Text;
     ResultsRequest {
         tasks,
-        more: wanted.narrow.narrow(Filter::default()),
-        options: WriterOptions {
-            guard_formulas: wanted.narrow.guard_formulas,
-            // Raw output goes to other programs as it is.
-            escape_control: terminal || format == Format::Text,
-            ..WriterOptions::new(format)
-        },
+        more: wanted.narrow.narrow(TaskFilter::default()),
+        options,
         offset: wanted.offset,
         limit: wanted.limit,
     }

@@ -8,10 +8,11 @@ use batch_export::VisibleLines;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::WatchArgs;
-use crate::commands::run::runtime;
-use crate::commands::wait::exit;
-use crate::exit::{CliError, Exit};
+use crate::exit::{CliError, Exit, Outcome};
+use crate::hints::status_json;
 use crate::reply::{print, print_line};
+use crate::runtime::runtime;
+use crate::status_text::StatusText;
 
 /// Between two looks on a terminal, and between two lines elsewhere.
 const LOOK: Duration = Duration::from_millis(500);
@@ -32,8 +33,10 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Exit, CliError> {
         let (waited, now) = runtime.block_on(wait(&file, Until::Done, Some(pause)))?;
         if waited != Waited::TimedOut {
             view.end();
-            print(args.json, &now, || now.to_string())?;
-            return Ok(exit(waited, &now));
+            print(args.json, &status_json(&now), || {
+                StatusText(&now).to_string()
+            })?;
+            return Ok(Exit::of(Outcome::Waited(waited, &now)));
         }
         pause = view.interval();
         let status = status(&file, true)?;
@@ -65,7 +68,7 @@ impl View {
             Self::Bar(bar) => {
                 bar.set_length(status.total.max(1));
                 bar.set_position(status.finished());
-                bar.set_message(status.to_string().replace('\n', "\n  "));
+                bar.set_message(StatusText(status).to_string().replace('\n', "\n  "));
                 Ok(true)
             }
             Self::Lines { json, last } => {
@@ -75,7 +78,7 @@ impl View {
                 }
                 *last = line;
                 match json {
-                    true => print_line(&serde_json::to_string(status).expect("replies are JSON")),
+                    true => print_line(&status_json(status).to_string()),
                     false => print_line(&VisibleLines(last).to_string()),
                 }
             }

@@ -127,7 +127,7 @@ async def many_causes_and_large_outputs_have_short_answers():
         text, _ = await call(session, "bex_results", {"batch": run["batch"]})
         assert len(text) <= 6_000 and "characters before this" in text and "\x1b" not in text, text[-200:]
         text, _ = await call(session, "bex_results", {"batch": run["batch"], "output": "full"})
-        assert 20_000 < len(text) <= 32_000 and "characters more" in text, len(text)
+        assert 20_000 < len(text) <= 32_000 and "more characters" in text, len(text)
 
 
 async def wrong_arguments_are_answered_with_the_field():

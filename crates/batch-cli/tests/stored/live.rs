@@ -51,7 +51,8 @@ fn a_killed_executor_is_noticed_and_resume_finishes_its_batch() {
     // What it printed so far is all there is: nothing prints any more.
     let logs = live.place.bex(&["logs", "-f", "2"]).expect(5);
     assert!(
-        logs.stderr.contains("on bex resume it runs again"),
+        logs.stderr
+            .contains("when the batch is resumed, it runs again"),
         "{logs:?}"
     );
 

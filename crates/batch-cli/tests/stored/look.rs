@@ -84,9 +84,10 @@ fn status_tells_how_it_went_and_why_tasks_failed() {
     b1 (mixed) is done, with failures
     Progress: 100.0% (4 of 4 tasks)
     2 completed, 1 failed, 1 cancelled (1 flaky)
+    execution time: median DUR, 95 % within DUR, longest DUR
     1 failed, 1 cause:
       cbdfb72  1 x shell: exit code 3: oops
-               e.g. b1.2: oops
+               b1.2 Convert 7
     ");
 }
 
@@ -277,6 +278,7 @@ fn results_in_every_format() {
     ");
     insta::assert_snapshot!(redacted(&place, &results("summary")), @r"
     4 tasks: 2 completed (1 flaky), 1 failed, 1 cancelled in DUR (RATE)
+    execution time: median DUR, 95 % within DUR, longest DUR
     1 failed, 1 cause:
       cbdfb72  1 x shell: exit code 3: oops
                b1.2 Convert 7

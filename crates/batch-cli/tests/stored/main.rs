@@ -1,4 +1,4 @@
-//! The verbs over stored batches from outside. Without an executor: `add`, `files`, `look`, `change`, `templates`. With one:
+//! The verbs over stored batches from outside. Without an executor: `add`, `figures`, `files`, `look`, `change`, `templates`. With one:
 //! `live`, `states`, `background`, `resume`, `crash`, `busy`, `debris`, `full_disk`, `ownership`, `silent`, `leftovers`,
 //! `memory`, `other_user`, `shortage`. What goes wrong between commands: `incomplete`, `races`,
 //! `waiting`.
@@ -22,6 +22,7 @@ mod crash;
 #[cfg(target_os = "linux")]
 mod debris;
 mod extremes;
+mod figures;
 mod files;
 #[cfg(target_os = "linux")]
 mod full_disk;

@@ -1,4 +1,4 @@
-//! Which tasks are wanted: [`Filter`], from a small expression or built by hand.
+//! Which tasks are wanted: [`TaskFilter`], from a small expression or built by hand.
 
 mod parse;
 
@@ -51,12 +51,12 @@ pub use parse::FilterError;
 /// | `flaky` | completed on a later attempt | `true`, `false` |
 ///
 /// ```
-/// # use batch_export::Filter;
-/// let filter = Filter::parse("status:failed,cancelled priority>=high -tag:slow time>1m30s")?;
+/// # use batch_export::TaskFilter;
+/// let filter = TaskFilter::parse("status:failed,cancelled priority>=high -tag:slow time>1m30s")?;
 /// # Ok::<(), batch_export::FilterError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Filter {
+pub struct TaskFilter {
     terms: Vec<Term>,
 }
 
@@ -121,8 +121,8 @@ enum Pattern {
     Part(String),
 }
 
-impl Filter {
-    /// Reads an expression; see [`Filter`] for its grammar.
+impl TaskFilter {
+    /// Reads an expression; see [`TaskFilter`] for its grammar.
     ///
     /// # Errors
     /// At the first term that is not understood.
@@ -323,7 +323,10 @@ mod tests {
             "cause:c3fa21b cause:c000000,c3FA21B -cause:c000000 cause!=c000000",
             "task:42 task:7,b1.42 -task:b2.42",
         ] {
-            assert!(Filter::parse(text).unwrap().matches(&record()), "{text}");
+            assert!(
+                TaskFilter::parse(text).unwrap().matches(&record()),
+                "{text}"
+            );
         }
     }
 
@@ -342,21 +345,25 @@ mod tests {
             "cause:c000000",
             "task:b2.42",
         ] {
-            assert!(!Filter::parse(text).unwrap().matches(&record()), "{text}");
+            assert!(
+                !TaskFilter::parse(text).unwrap().matches(&record()),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn built_filters_are_those_that_are_written() {
-        let built = Filter::default()
+        let built = TaskFilter::default()
             .with_statuses([Status::Failed])
             .with_priorities([Priority::High, Priority::Low])
             .with_tags(["api"])
             .with_causes(["c3fa21b".parse().unwrap()])
-            .and(Filter::parse("time>1").unwrap());
+            .and(TaskFilter::parse("time>1").unwrap());
         let written =
-            Filter::parse("status:failed priority:high,low tag:api cause:c3fa21b time>1").unwrap();
+            TaskFilter::parse("status:failed priority:high,low tag:api cause:c3fa21b time>1")
+                .unwrap();
         assert_eq!(built, written);
-        assert!(Filter::default().is_empty() && !built.is_empty());
+        assert!(TaskFilter::default().is_empty() && !built.is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! Reads the expression of a [`Filter`](super::Filter).
+//! Reads the expression of a [`TaskFilter`](super::TaskFilter).
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -350,7 +350,7 @@ impl Parts {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Filter;
+    use super::super::TaskFilter;
     use super::*;
     use proptest::prelude::*;
 
@@ -376,7 +376,7 @@ mod tests {
             ":x",
             r#"error:~"no such"#,
         ]
-        .map(|text| Filter::parse(text).unwrap_err().to_string())
+        .map(|text| TaskFilter::parse(text).unwrap_err().to_string())
         .into();
         insta::assert_snapshot!(errors.join("\n"), @r#"
         unknown field "statsu" in the filter; did you mean "status"? the fields are status, priority, tag, function, id, name, reason, error, cause, task, time, wait, retries, attempts, exit_code, signal, flaky
@@ -410,14 +410,14 @@ mod tests {
                 "cause" => "c3fa21b",
                 _ => "3",
             };
-            Filter::parse(&format!("{field}:{value}")).unwrap();
+            TaskFilter::parse(&format!("{field}:{value}")).unwrap();
         }
     }
 
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(text in "[-!a-z_:=<>~,\"\\\\ 0-9é]{0,40}") {
-            let _ = Filter::parse(&text);
+            let _ = TaskFilter::parse(&text);
         }
     }
 }

@@ -12,7 +12,7 @@ use batch_export::{ExportError, Format, Summary, TaskRecord, WriterOptions, resu
 use serde_json::{Value, json};
 
 /// How much of a file is read at once.
-const PIECE: usize = 64 * 1024;
+const PIECE: usize = 63 * 1024;
 
 #[test]
 fn jsonl_has_one_object_in_each_line() {
@@ -29,7 +29,7 @@ fn jsonl_has_one_object_in_each_line() {
 fn json_begins_with_the_metadata() {
     let document = text(Format::Json, &samples()[..1]);
     insta::assert_snapshot!(document.split_once("\n{\"task_id\"").unwrap().0, @r#"
-    {"metadata":{"batch_id":"b1","name":"samples","exported_at":"2026-01-02T03:05:05.000Z","total_tasks":1,"completed":1,"failed":0,"cancelled":0,"queued":0,"running":0,"exported_tasks":1,"flaky":0,"retries":0,"started_at":"2026-01-02T03:04:05.678Z","completed_at":"2026-01-02T03:04:06.000Z","wall_time":0.322,"total_execution_time":0.322,"average_task_time":0.322,"causes":[],"other_failed":0},
+    {"metadata":{"batch_id":"b1","name":"samples","exported_at":"2026-01-02T03:05:05.000Z","total_tasks":1,"completed":1,"failed":0,"cancelled":0,"queued":0,"running":0,"exported_tasks":1,"flaky":0,"retries":0,"started_at":"2026-01-02T03:04:05.678Z","completed_at":"2026-01-02T03:04:06.000Z","wall_time":0.322,"total_execution_time":0.322,"average_task_time":0.322,"median_execution_time":0.322,"p95_execution_time":0.322,"max_execution_time":0.322,"causes":[],"other_failed":0},
     "tasks":[
     "#);
     let all: Value = serde_json::from_str(&text(Format::Json, &samples())).unwrap();
@@ -41,6 +41,7 @@ fn json_begins_with_the_metadata() {
     let empty: Value = serde_json::from_str(&text(Format::Json, &[])).unwrap();
     assert_eq!(empty["tasks"], json!([]));
     assert_eq!(empty["metadata"]["average_task_time"], Value::Null);
+    assert_eq!(empty["metadata"]["median_execution_time"], Value::Null);
     assert_eq!(empty["metadata"]["causes"], json!([]));
     let expected = json!([{
         "cause": all["tasks"][2]["cause"],

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use batch_core::{Failure, FailureKind, Json, Output, ParamProblem};
 use batch_process::shortage;
+use batch_runtime::params::{Fields, is_placeholder};
 use batch_runtime::{AttemptError, Handler, TaskContext};
 use batch_template::Secrets;
 use reqwest::header::{AUTHORIZATION, HeaderMap, RETRY_AFTER};
@@ -26,8 +27,6 @@ use self::request::{
     Asked, REDIRECTS_WANTED, check_header, described, move_credentials, parse_method, parse_url,
     redirects,
 };
-use crate::check::{Fields, is_placeholder};
-use crate::params::{Params, duration};
 
 /// How long making a connection may take. The answer may take as long as the task.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -41,7 +40,7 @@ pub(crate) struct HttpHandler {
 #[async_trait]
 impl Handler for HttpHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let asked = Asked::of(&Params::of(task).await?)?;
+        let asked = Asked::of(&Fields::of(task).await?)?;
         let what = described(&asked.request);
         let takes_redirects = asked.redirects.is_none();
         let sent = self.send(asked, &what, &task.secrets).await?;
@@ -64,12 +63,11 @@ impl Handler for HttpHandler {
 
     fn check(&self, params: &Json) -> Result<(), Vec<ParamProblem>> {
         let known = ["method", "url", "headers", "body", "timeout", "redirects"];
-        let mut fields = Fields::of(params, &known);
+        let mut fields = Fields::unfilled(params, &known);
         fields.require("url", "a text", Value::is_string);
         fields.check("method", "a text", Value::is_string);
         fields.check("headers", "an object of texts", Value::is_object);
-        let wanted = "seconds or a text such as \"1m30s\"";
-        fields.check("timeout", wanted, |value| duration(value).is_some());
+        fields.check_duration("timeout");
         fields.check("redirects", REDIRECTS_WANTED, |value| {
             redirects(value).is_some()
         });

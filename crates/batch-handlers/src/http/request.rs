@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use batch_core::Failure;
+use batch_core::ParamProblem;
+use batch_runtime::params::{Fields, is_placeholder, type_name};
 use batch_template::shown_url;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Request, Url};
 use serde_json::Value;
-
-use crate::check::{is_placeholder, kind};
-use crate::params::{Params, bad_params};
 
 /// How many redirects are followed where the parameters do not say.
 const REDIRECTS: u32 = 10;
@@ -26,18 +24,12 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub(super) fn of(params: &Params) -> Result<Self, Failure> {
-        let redirects = params
-            .get("redirects")
-            .map_or(Ok(Some(REDIRECTS)), |value| {
-                redirects(value).ok_or_else(|| {
-                    bad_params(format!("params.redirects: must be {REDIRECTS_WANTED}"))
-                })
-            });
+    pub(super) fn of(params: &Fields) -> Result<Self, ParamProblem> {
+        let redirects = params.read("redirects", REDIRECTS_WANTED, redirects)?;
         Ok(Self {
             request: request(params)?,
             timeout: params.duration("timeout")?,
-            redirects: redirects?,
+            redirects: redirects.unwrap_or(Some(REDIRECTS)),
         })
     }
 }
@@ -60,7 +52,7 @@ pub(super) fn check_header(name: &str, value: &Value) -> Result<(), String> {
     match value {
         _ if is_placeholder(value) => parse_header(name, "").map(drop),
         Value::String(text) => parse_header(name, text).map(drop),
-        other => Err(format!("must be a text, not {}", kind(other))),
+        other => Err(format!("must be a text, not {}", type_name(other))),
     }
 }
 
@@ -97,11 +89,8 @@ fn parse_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), St
     ))
 }
 
-fn request(params: &Params) -> Result<Request, Failure> {
-    let bad = |name: &str| {
-        let name = name.to_owned();
-        move |problem| bad_params(format!("params.{name}: {problem}"))
-    };
+fn request(params: &Fields) -> Result<Request, ParamProblem> {
+    let bad = |name: &'static str| move |problem: String| ParamProblem::new(name, problem);
     let url = parse_url(&params.required_text("url")?).map_err(bad("url"))?;
     let method = params.text("method")?.unwrap_or_else(|| "GET".to_owned());
     let method = parse_method(&method).map_err(bad("method"))?;

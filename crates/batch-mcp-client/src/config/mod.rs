@@ -1,6 +1,5 @@
-//! The configuration file: [`Config`], read from TOML with all mistakes told at once.
+//! The configuration file: [`Config`], read from TOML with all problems reported together.
 
-mod fields;
 mod place;
 mod problem;
 mod read;

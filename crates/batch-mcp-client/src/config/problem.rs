@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Why a configuration file cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// It cannot be read.
     #[error("cannot read the configuration {}: {error}", path.display())]
@@ -16,12 +18,12 @@ pub enum ConfigError {
         #[source]
         error: io::Error,
     },
-    /// It says something that cannot be.
+    /// It is invalid.
     #[error("{}", list(path, problems))]
     Invalid {
         /// The file.
         path: PathBuf,
-        /// All that is wrong with it, in the order of the lines.
+        /// All problems, in the order of the lines.
         problems: Vec<ConfigProblem>,
     },
 }
@@ -35,14 +37,15 @@ impl ConfigError {
     }
 }
 
-/// One mistake in a configuration file.
+/// One problem of a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConfigProblem {
     /// The line, from 1.
     pub line: usize,
     /// What is wrong.
     pub message: String,
-    /// How to mend it.
+    /// How to fix it.
     pub help: Option<String>,
 }
 
@@ -56,8 +59,52 @@ impl fmt::Display for ConfigProblem {
     }
 }
 
-/// So many problems are shown, and the number of the rest.
-const MOST_SHOWN: usize = 100;
+/// The problems found so far, with the text to find lines in.
+pub(super) struct Problems<'a> {
+    text: &'a str,
+    /// With the offsets of their places.
+    found: Vec<(usize, ConfigProblem)>,
+}
+
+impl<'a> Problems<'a> {
+    pub(super) const fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            found: Vec::new(),
+        }
+    }
+
+    /// Adds a problem at a place of the text.
+    pub(super) fn add(&mut self, at: Range<usize>, message: String, help: Option<String>) {
+        let problem = ConfigProblem {
+            line: 0,
+            message,
+            help,
+        };
+        self.found.push((at.start.min(self.text.len()), problem));
+    }
+
+    /// All problems so far, in the order of the lines.
+    pub(super) fn check(&mut self) -> Result<(), Vec<ConfigProblem>> {
+        if self.found.is_empty() {
+            return Ok(());
+        }
+        let mut found = std::mem::take(&mut self.found);
+        found.sort_by_key(|(place, _)| *place);
+        let (mut line, mut from) = (1, 0);
+        let with_line = |(place, mut problem): (usize, ConfigProblem)| {
+            let between = &self.text.as_bytes()[from..place];
+            line += between.iter().filter(|byte| **byte == b'\n').count();
+            from = place;
+            problem.line = line;
+            problem
+        };
+        Err(found.into_iter().map(with_line).collect())
+    }
+}
+
+/// How many problems are shown, before the number of the rest.
+const MAX_SHOWN: usize = 100;
 
 fn list(path: &Path, problems: &[ConfigProblem]) -> String {
     let count = match problems.len() {
@@ -67,9 +114,9 @@ fn list(path: &Path, problems: &[ConfigProblem]) -> String {
     let path = path.display();
     let lines = problems
         .iter()
-        .take(MOST_SHOWN)
+        .take(MAX_SHOWN)
         .map(|problem| format!("\n  {path}:{}: {problem}", problem.line));
-    let rest = match problems.len().saturating_sub(MOST_SHOWN) {
+    let rest = match problems.len().saturating_sub(MAX_SHOWN) {
         0 => String::new(),
         more => format!("\n  … and {more} more"),
     };

@@ -1,17 +1,18 @@
-//! Reading the table of one server.
+//! Reads the table of one server.
 
 use std::path::Path;
 use std::time::Duration;
 
+use batch_core::ParamProblem;
+use batch_runtime::params::{Fields, duration, mismatch};
 use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use serde_json::Value;
 
-use super::fields::{Fields, Notes};
+use super::template::Template;
 use super::{Endpoint, ServerConfig};
 
-const FIELDS: [&str; 10] = [
+pub(super) const FIELDS: [&str; 10] = [
     "args",
     "command",
     "cwd",
@@ -28,7 +29,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_CONCURRENT: usize = 8;
 
-/// More calls at once than this no server answers.
+/// No server answers more calls at once than this.
 const MOST_CONCURRENT: usize = 10_000;
 
 /// These belong to the protocol.
@@ -40,28 +41,22 @@ const OWN_HEADERS: [&str; 5] = [
     "mcp-session-id",
 ];
 
-/// Reads a server; `None` when it has no endpoint, which is noted.
-pub(super) fn server(
-    name: &Spanned<std::borrow::Cow<'_, str>>,
-    table: &DeTable<'_>,
-    base: &Path,
-    notes: &mut Notes<'_>,
-) -> Option<ServerConfig> {
-    let called = format!("the server {:?}", name.get_ref());
-    let mut fields = Fields::new(table, called, &FIELDS, notes);
-    let timeout = fields.duration("timeout", TIMEOUT);
-    let start_timeout = fields.duration("start_timeout", START_TIMEOUT);
-    let max_concurrent = fields.count("max_concurrent", MAX_CONCURRENT, MOST_CONCURRENT);
+/// Reads a server; `None` when it has no valid endpoint, which is noted.
+pub(super) fn server(fields: &mut Fields, base: &Path) -> Option<ServerConfig> {
+    let timeout = timeout(fields, "timeout").unwrap_or(TIMEOUT);
+    let start_timeout = self::timeout(fields, "start_timeout").unwrap_or(START_TIMEOUT);
+    let max_concurrent = max_concurrent(fields).unwrap_or(MAX_CONCURRENT);
     let endpoint = match (fields.get("command"), fields.get("url")) {
-        (Some(_), None) => command(&mut fields, base)?,
-        (None, Some(_)) => url(&mut fields)?,
-        (Some(_), Some(url)) => {
-            fields.problem(url.span(), "has both command and url; give one", None);
+        (Some(_), None) => command(fields, base)?,
+        (None, Some(_)) => url(fields)?,
+        (Some(_), Some(_)) => {
+            fields.problem("url", "is given with command; give one of them");
             return None;
         }
         (None, None) => {
             let help = "give command = \"…\" with args = […], or url = \"https://…\"";
-            fields.problem(name.span(), "has neither command nor url", Some(help));
+            let problem = ParamProblem::new("", "has neither command nor url");
+            fields.note(problem.with_help(help));
             return None;
         }
     };
@@ -73,25 +68,35 @@ pub(super) fn server(
     })
 }
 
-fn command(fields: &mut Fields<'_, '_, '_>, base: &Path) -> Option<Endpoint> {
+/// The texts of `tools`, with their places.
+pub(super) fn tools(fields: &mut Fields) -> Vec<(String, String)> {
+    let texts = texts(fields, "tools", "a list of names", "a name");
+    texts
+        .into_iter()
+        .enumerate()
+        .filter_map(|(at, text)| Some((format!("tools[{at}]"), text?)))
+        .collect()
+}
+
+fn command(fields: &mut Fields, base: &Path) -> Option<Endpoint> {
     refuse(fields, &["headers"], "url");
-    let command = fields.template("command");
-    if let (Some(value), Some("")) = (
-        fields.get("command"),
-        command.as_ref().and_then(|c| c.plain()),
-    ) {
-        fields.problem(value.span(), "command is empty", None);
+    let command = template(fields, "command");
+    if command.as_ref().and_then(|command| command.plain()) == Some("") {
+        fields.problem("command", "is empty");
     }
-    let args = fields.templates("args");
-    let mut env = Vec::new();
-    for (name, at, value) in fields.named_templates("env") {
+    let args = texts(fields, "args", "a list of texts", "a text").into_iter();
+    let args = args.enumerate().filter_map(|(at, text)| {
+        let text = text?;
+        as_template(fields, &format!("args[{at}]"), &text)
+    });
+    let args = args.collect();
+    let env = templates(fields, "env");
+    for (name, _) in &env {
         if name.is_empty() || name.contains(['=', '\0']) {
-            let message = format!("{name:?} cannot be the name of a variable");
-            fields.problem(at, &message, None);
+            fields.problem(format!("env.{name}"), "cannot be the name of a variable");
         }
-        env.push((name, value));
     }
-    let cwd = fields.template("cwd");
+    let cwd = template(fields, "cwd");
     Some(Endpoint::Command {
         command: command?,
         args,
@@ -101,32 +106,117 @@ fn command(fields: &mut Fields<'_, '_, '_>, base: &Path) -> Option<Endpoint> {
     })
 }
 
-fn url(fields: &mut Fields<'_, '_, '_>) -> Option<Endpoint> {
+fn url(fields: &mut Fields) -> Option<Endpoint> {
     refuse(fields, &["args", "env", "cwd"], "command");
-    let url = fields.template("url");
+    let url = template(fields, "url");
     let plain = url.as_ref().and_then(|url| url.plain());
-    if let (Some(value), Some(Err(problem))) = (fields.get("url"), plain.map(parse_url)) {
-        fields.problem(value.span(), &format!("url {problem}"), None);
+    if let Some(Err(problem)) = plain.map(parse_url) {
+        fields.problem("url", problem);
     }
-    let mut headers = Vec::new();
-    for (name, at, value) in fields.named_templates("headers") {
+    let headers = templates(fields, "headers");
+    for (name, value) in &headers {
         // The value may be a secret, so it is not shown.
-        if let Err(problem) = parse_header(&name, value.plain().unwrap_or_default()) {
-            fields.problem(at, &problem, None);
+        if let Err(problem) = parse_header(name, value.plain().unwrap_or_default()) {
+            fields.problem(format!("headers.{name}"), problem);
         }
-        headers.push((name, value));
     }
     Some(Endpoint::Url { url: url?, headers })
 }
 
-/// Fields that go with the other kind of server.
-fn refuse(fields: &mut Fields<'_, '_, '_>, names: &[&str], with: &str) {
+/// Refuses fields of the other kind of server.
+fn refuse(fields: &mut Fields, names: &[&str], with: &str) {
     for name in names {
-        if let Some(value) = fields.get(name) {
-            let message = format!("{name} goes with {with} only");
-            fields.problem(value.span(), &message, None);
+        if fields.get(name).is_some() {
+            fields.problem(*name, format!("is only valid with {with}"));
         }
     }
+}
+
+/// Notes a problem, if there is one.
+fn noted<T>(fields: &mut Fields, read: Result<Option<T>, ParamProblem>) -> Option<T> {
+    read.unwrap_or_else(|problem| {
+        fields.note(problem);
+        None
+    })
+}
+
+/// A text that may name variables.
+fn template(fields: &mut Fields, name: &str) -> Option<Template> {
+    let text = fields
+        .read(name, "a text", Value::as_str)
+        .map(|text| text.map(str::to_owned));
+    let text = noted(fields, text)?;
+    as_template(fields, name, &text)
+}
+
+fn as_template(fields: &mut Fields, path: &str, text: &str) -> Option<Template> {
+    if text.contains('\0') {
+        fields.problem(path, "holds a zero byte");
+        return None;
+    }
+    let template = Template::parse(text);
+    template
+        .inspect_err(|problem| {
+            let help = "write ${NAME} for a variable, and $${ for ${ itself";
+            fields.note(ParamProblem::new(path, problem).with_help(help));
+        })
+        .ok()
+}
+
+/// The texts of a list, each where it is one; none when it is absent.
+fn texts(fields: &mut Fields, name: &str, list: &str, item: &str) -> Vec<Option<String>> {
+    let found = fields
+        .read(name, list, Value::as_array)
+        .map(|found| found.cloned());
+    let found = noted(fields, found).unwrap_or_default();
+    let text = |(at, value): (usize, Value)| match value {
+        Value::String(text) => Some(text),
+        other => {
+            fields.note(mismatch(&format!("{name}[{at}]"), item, &other));
+            None
+        }
+    };
+    found.into_iter().enumerate().map(text).collect()
+}
+
+/// A table of texts that may name variables; empty when absent.
+fn templates(fields: &mut Fields, name: &str) -> Vec<(String, Template)> {
+    let found = fields
+        .read(name, "a table of texts", Value::as_object)
+        .map(|found| found.cloned());
+    let found = noted(fields, found).unwrap_or_default();
+    let pairs = found.into_iter().filter_map(|(key, value)| {
+        let path = format!("{name}.{key}");
+        let Value::String(text) = &value else {
+            fields.note(mismatch(&path, "a text", &value));
+            return None;
+        };
+        let template = as_template(fields, &path, text)?;
+        Some((key, template))
+    });
+    pairs.collect()
+}
+
+/// Seconds, or a text such as `1m30s`; more than zero.
+fn timeout(fields: &mut Fields, name: &str) -> Option<Duration> {
+    let value = fields.get(name)?;
+    let found = duration(value).filter(|duration| !duration.is_zero());
+    if found.is_none() {
+        let message = "must be more than zero seconds, such as 30 or \"1m30s\"";
+        fields.problem(name, message);
+    }
+    found
+}
+
+fn max_concurrent(fields: &mut Fields) -> Option<usize> {
+    let number = fields.get("max_concurrent")?.as_u64();
+    let number = number.and_then(|number| usize::try_from(number).ok());
+    let found = number.filter(|number| (1..=MOST_CONCURRENT).contains(number));
+    if found.is_none() {
+        let message = format!("must be a whole number from 1 to {MOST_CONCURRENT}");
+        fields.problem("max_concurrent", message);
+    }
+    found
 }
 
 /// Reads an address.
@@ -145,36 +235,12 @@ pub(crate) fn parse_url(text: &str) -> Result<Url, String> {
 /// Reads a header.
 pub(crate) fn parse_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
     let parsed = HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| format!("{name:?} cannot be the name of a header"))?;
+        .map_err(|_| "cannot be the name of a header".to_owned())?;
     if OWN_HEADERS.contains(&parsed.as_str()) {
-        return Err(format!("the header {name:?} is set by the protocol"));
+        return Err("is set by the protocol".to_owned());
     }
     let mut value = HeaderValue::from_bytes(value.as_bytes())
-        .map_err(|_| format!("the header {name:?} has a value that cannot be sent"))?;
+        .map_err(|_| "has a value that cannot be sent".to_owned())?;
     value.set_sensitive(true);
     Ok((parsed, value))
-}
-
-/// The texts of `tools`, with their places.
-pub(super) fn tools<'t>(
-    table: &'t DeTable<'t>,
-    name: &str,
-    notes: &mut Notes<'_>,
-) -> Vec<(&'t str, std::ops::Range<usize>)> {
-    let Some(value) = table.get("tools") else {
-        return Vec::new();
-    };
-    let what = format!("the server {name:?}: tools");
-    let Some(list) = value.get_ref().as_array() else {
-        notes.wrong(&what, "a list of names", value);
-        return Vec::new();
-    };
-    let mut names = Vec::new();
-    for value in list {
-        match value.get_ref() {
-            DeValue::String(name) => names.push((name.as_ref(), value.span())),
-            _ => notes.wrong(&what, "a list of names", value),
-        }
-    }
-    names
 }

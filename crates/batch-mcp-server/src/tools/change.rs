@@ -1,63 +1,62 @@
-//! Changing a batch within the time that a call has: [`Change`].
+//! Changes a batch within the time that a call has: [`Change`].
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use batch_actions::{
-    BatchStatus, Control, ControlReply, Stop, Until, ask, start, status as read_status, wait,
+    BatchStatus, Control, ControlReply, Stop, Until, request, start, status as read_status, wait,
 };
 use batch_store::{BatchFile, Durability, Store};
 use serde_json::json;
 
-use crate::call::{Agent, block_on};
-use crate::cut::visible;
-use crate::mistake::{Example, Mistake};
+use crate::call_error::{CallError, Example};
 use crate::page::sentence;
+use crate::session::{Session, block_on};
+use crate::truncate::visible;
 
-/// A call changes things for so long. Whoever works on the batch may be stuck, and clients cut off a call that does
-/// not answer.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// How long a call waits for a change. The executor may be stuck, and clients cut off a call that does not answer.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// A batch that a call changes.
 pub(crate) struct Change<'a> {
-    agent: &'a Agent,
+    session: &'a Session,
     pub(crate) file: BatchFile,
     until: Instant,
-    /// What the answer should say beside.
+    /// Notes for the answer.
     pub(crate) notes: Vec<String>,
 }
 
 impl<'a> Change<'a> {
-    /// For a call that began then.
-    pub(crate) fn new(agent: &'a Agent, file: BatchFile, began: Instant) -> Self {
+    /// For a call that began at this time.
+    pub(crate) fn new(session: &'a Session, file: BatchFile, began: Instant) -> Self {
         Self {
-            agent,
+            session,
             file,
-            until: began + PATIENCE,
+            until: began + CHANGE_TIMEOUT,
             notes: Vec::new(),
         }
     }
 
-    /// The time that is left.
+    /// The time left.
     pub(crate) fn left(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
     }
 
-    /// Has something done, and says how much.
-    pub(crate) fn ask(&self, control: Control, what: &str) -> Result<String, Mistake> {
+    /// Requests a change, and says how much it changed.
+    pub(crate) fn ask(&self, control: Control, what: &str) -> Result<String, CallError> {
         let within = self.left();
         // Inside, as a timeout needs the clock of a runtime.
         let asked =
-            block_on(async { tokio::time::timeout(within, ask(&self.file, control)).await });
+            block_on(async { tokio::time::timeout(within, request(&self.file, control)).await });
         match asked? {
-            Ok(reply) => Ok(told(&reply?, what)),
+            Ok(reply) => Ok(describe(&reply?, what)),
             Err(_) => Err(self.no_answer()?),
         }
     }
 
     /// Stops the run, and says whether there was one.
-    pub(crate) fn stop(&self, how: Stop) -> Result<bool, Mistake> {
-        let is_running = || Ok::<_, Mistake>(read_status(&self.file, false)?.pid.is_some());
+    pub(crate) fn stop(&self, how: Stop) -> Result<bool, CallError> {
+        let is_running = || Ok::<_, CallError>(read_status(&self.file, false)?.pid.is_some());
         if !is_running()? {
             return Ok(false);
         }
@@ -65,62 +64,65 @@ impl<'a> Change<'a> {
             Ok(_) => Ok(true),
             // It ended by itself meanwhile.
             Err(_) if !is_running()? => Ok(false),
-            Err(mistake) => Err(mistake),
+            Err(error) => Err(error),
         }
     }
 
-    fn no_answer(&self) -> Result<Mistake, Mistake> {
+    fn no_answer(&self) -> Result<CallError, CallError> {
         let status = read_status(&self.file, false)?;
         let batch = &status.batch;
         let look = json!({ "batch": batch });
         let resume = json!({ "action": "resume", "batch": batch });
         let (who, help) = match status.pid {
             Some(pid) => (
-                format!("process {pid} works on {batch} and does not answer"),
+                format!("process {pid} runs {batch} and does not answer"),
                 format!(
-                    " If it stays like that, end process {pid}, and then bex_control {resume} goes on."
+                    " If this persists, end process {pid}, then continue with bex_control {resume}."
                 ),
             ),
             None => (format!("{batch} takes too long to load"), String::new()),
         };
-        let mistake = Mistake::new(format!(
-            "{who}; the request was taken back, unless it is being obeyed already. {} Look with bex_status {look}.{help}",
+        let error = CallError::new(format!(
+            "{who}; the request was withdrawn, unless it is being handled already. {} Check with bex_status {look}.{help}",
             sentence(&status)
         ));
-        Ok(mistake.with_example(Example::of_tool("bex_control", resume)))
+        Ok(error.with_example(Example {
+            tool: Some("bex_control"),
+            arguments: resume,
+        }))
     }
 
     /// Starts an executor for what is not finished, unless one is at work.
-    pub(crate) fn start_if_needed(&mut self) -> Result<(), Mistake> {
+    pub(crate) fn start_if_needed(&mut self) -> Result<(), CallError> {
         let status = self.after_a_stop()?;
         if status.pid.is_some() || status.queued + status.running == 0 {
             return Ok(());
         }
         self.lower_concurrency()?;
-        let (file, command) = (self.file.clone(), self.agent.executor(self.file.path()));
+        let (file, command) = (self.file.clone(), (self.session.executor)(self.file.path()));
         let (sender, started) = mpsc::channel();
         let start = move || {
-            // Who does not wait any more needs no telling.
+            // The receiver may have given up waiting.
             let _ = sender.send(start(&file, command));
         };
         std::thread::Builder::new()
             .spawn(start)
-            .map_err(|error| Mistake::new(format!("the executor cannot be started: {error}")))?;
+            .map_err(|error| CallError::new(format!("cannot start the executor: {error}")))?;
         match started.recv_timeout(self.left()) {
             Ok(Ok(_)) => Ok(()),
-            // Somebody was faster.
+            // Another process was faster.
             Ok(Err(_)) if read_status(&self.file, false)?.pid.is_some() => Ok(()),
             Ok(Err(error)) => Err(error.into()),
             Err(_) => {
-                let note = "its executor is still starting; bex_status tells when it works";
+                let note = "its executor is still starting; bex_status shows when it runs";
                 self.notes.push(note.to_owned());
                 Ok(())
             }
         }
     }
 
-    /// How the batch stands, once a run that is being stopped has ended, or the time is up.
-    fn after_a_stop(&mut self) -> Result<BatchStatus, Mistake> {
+    /// The status once a run that is being stopped has ended, or the time is up.
+    fn after_a_stop(&mut self) -> Result<BatchStatus, CallError> {
         let status = read_status(&self.file, false)?;
         if !status.is_stopping() {
             return Ok(status);
@@ -129,17 +131,17 @@ impl<'a> Change<'a> {
         if status.is_stopping() {
             let resume = json!({ "action": "resume", "batch": &status.batch });
             let note = format!(
-                "its last run is being stopped and its running tasks have not ended; once they have, bex_control {resume} goes on"
+                "its last run is stopping and its running tasks have not ended yet; once they have, continue with bex_control {resume}"
             );
             self.notes.push(note);
         }
         Ok(status)
     }
 
-    /// A batch that somebody else made may have more slots than the operator gives an agent.
-    fn lower_concurrency(&mut self) -> Result<(), Mistake> {
+    /// A batch that another client created may have more slots than the operator allows here.
+    fn lower_concurrency(&mut self) -> Result<(), CallError> {
         let settings = Store::open_read(self.file.clone())?.info()?.settings;
-        let limits = self.agent.limits();
+        let limits = &self.session.limits;
         let slots = limits.concurrency(settings.max_concurrent, &mut self.notes);
         if slots < settings.max_concurrent {
             let mut store = Store::open(self.file.clone(), Durability::Full)?;
@@ -149,23 +151,23 @@ impl<'a> Change<'a> {
     }
 }
 
-fn told(reply: &ControlReply, what: &str) -> String {
+fn describe(reply: &ControlReply, what: &str) -> String {
     let changed = reply.changed;
     let plural = if changed == 1 { "" } else { "s" };
     let mut text = format!("{changed} task{plural} {what}.");
     if reply.refused_in_all > 0 {
         let first = reply.refused.first().map_or("", |first| first.why.as_str());
         let (count, first) = (reply.refused_in_all, visible(first, 200));
-        text.push_str(&format!(" {count} could not be, first: {first}."));
+        text.push_str(&format!(" {count} were refused, the first: {first}."));
     }
     if let Some(first) = reply.leftovers.first() {
         let (count, first) = (reply.leftovers.len(), visible(&first.to_string(), 200));
-        let (of_them, were) = match count {
+        let (processes, were) = match count {
             1 => ("process", "was"),
             _ => ("processes", "were"),
         };
         text.push_str(&format!(
-            " {count} {of_them} that a dead executor had left {were} ended, first: {first}."
+            " {count} {processes} left by a dead executor {were} ended, the first: {first}."
         ));
     }
     text
@@ -177,7 +179,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-    use crate::call::AgentConfig;
+    use crate::session::Session;
     use batch_actions::{BatchRequest, Home, create};
     use batch_core::{BatchSettings, Plan, TaskSpec};
     use batch_runtime::Registry;
@@ -194,12 +196,11 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_answer_is_not_waited_for() {
+    fn an_executor_that_does_not_answer_is_not_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::new(folder.path().join("home"));
         let file = batch_with_a_task(&home);
-        let config = AgentConfig::new(home, Registry::new(), |_| Command::new("false"));
-        let agent = Agent::new(config);
+        let session = Session::new(home, Registry::new(), |_| Command::new("false"));
         let pid = std::process::id();
         let holder = Holder {
             pid,
@@ -209,14 +210,14 @@ mod tests {
         // As an executor that hangs.
         let (mut lease, _) = Lease::take(&file, &holder).unwrap();
         lease.sign(&holder).unwrap();
-        let long_ago = Instant::now().checked_sub(PATIENCE).unwrap();
-        let change = Change::new(&agent, file, long_ago);
+        let long_ago = Instant::now().checked_sub(CHANGE_TIMEOUT).unwrap();
+        let change = Change::new(&session, file, long_ago);
         let text = change
             .ask(Control::Pause, "paused")
             .unwrap_err()
             .to_string();
         for part in [
-            format!("process {pid} works on b1 and does not answer"),
+            format!("process {pid} runs b1 and does not answer"),
             "0 of 1 tasks finished".to_owned(),
             r#"bex_status {"batch":"b1"}"#.to_owned(),
             r#"bex_control {"action":"resume","batch":"b1"}"#.to_owned(),
@@ -226,18 +227,17 @@ mod tests {
     }
 
     #[test]
-    fn a_start_that_hangs_is_told() {
+    fn a_start_that_hangs_is_noted() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::new(folder.path().join("home"));
         let file = batch_with_a_task(&home);
-        let config = AgentConfig::new(home, Registry::new(), |_| {
+        let session = Session::new(home, Registry::new(), |_| {
             let mut command = Command::new("sleep");
             command.arg("1");
             command
         });
-        let agent = Agent::new(config);
-        let long_ago = Instant::now().checked_sub(PATIENCE).unwrap();
-        let mut change = Change::new(&agent, file, long_ago);
+        let long_ago = Instant::now().checked_sub(CHANGE_TIMEOUT).unwrap();
+        let mut change = Change::new(&session, file, long_ago);
         change.start_if_needed().unwrap();
         assert!(
             change.notes[0].contains("still starting"),

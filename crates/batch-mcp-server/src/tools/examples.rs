@@ -1,40 +1,41 @@
-//! A right call for a wrong one: [`example`]. This is the one place that knows a right value for each argument.
+//! A valid call for an invalid one: [`example`]. Only here and in `samples` are valid values of arguments known.
 //!
-//! An example has the argument that was wrong, and names batches, tasks and causes that there are. It may be sent as it
-//! stands, so it never cancels or removes anything: where the action would, it is tried out.
+//! An example has the argument that was wrong, and names batches, tasks and causes that exist. A model may send it as it
+//! is, so it never cancels or removes anything: where the action would, it is a dry run.
 
 use batch_actions::status as read_status;
 use batch_core::{FullTaskId, nearest};
 use batch_store::{BatchFile, Selection, Store};
 use serde_json::{Map, Value, json};
 
-use crate::call::Agent;
+use crate::call_error::{CallError, Example};
 use crate::cursor::Cursor;
-use crate::cut::shorten;
 use crate::limits::Limits;
-use crate::mistake::{Example, Mistake};
-use crate::tools::control::CHOICE;
-use crate::tools::executor;
+use crate::session::Session;
+use crate::tools::batch_executor::queue::queue;
+use crate::tools::control::SELECTION;
+use crate::tools::samples::{added, of_task, sample, with_items};
 use crate::tools::schema::known;
+use crate::truncate::truncate;
 
-/// A right call in place of one in which something is wrong; `None` for a tool that there is not.
+/// A valid call in place of one with an error; `None` for an unknown tool.
 pub(crate) fn example(
-    agent: &Agent,
+    session: &Session,
     tool: &str,
     arguments: &Map<String, Value>,
-    mistake: &Mistake,
+    error: &CallError,
 ) -> Option<Example> {
     let known = known(tool)?;
-    let (field, inner) = split(mistake.field.as_deref().unwrap_or_default());
-    let told = mistake.inner.as_deref().map(|inner| split(inner).0);
-    let inner = told.unwrap_or(inner);
+    let (field, inner) = split(error.field.as_deref().unwrap_or_default());
+    let of_task = error.inner.as_deref().map(|inner| split(inner).0);
+    let inner = of_task.unwrap_or(inner);
     let is_known = known.iter().any(|name| name == field) || tool == "batch_executor";
     // An unknown argument is shown by the one that may have been meant.
     let field = match is_known {
         true => field,
         false => nearest(field, known.iter().map(String::as_str)).unwrap_or_default(),
     };
-    let wrong = Wrong {
+    let call = InvalidCall {
         field,
         inner,
         action: arguments
@@ -42,27 +43,29 @@ pub(crate) fn example(
             .and_then(Value::as_str)
             .unwrap_or_default(),
         arguments,
-        limits: agent.limits(),
+        limits: &session.limits,
     };
-    let there = There::of(agent, tool, arguments);
-    Some(match tool {
-        "bex_run" => Example::of(wrong.run()),
-        "batch_executor" => Example::of(wrong.executor(&there)),
-        // What is about a batch is shown by what makes one.
-        _ if there.batch.is_none() && NAMES.contains(&field) => {
-            let first = Wrong { field: "", ..wrong };
-            Example::of_tool("bex_run", first.run())
+    let existing = Existing::of(session, tool, arguments);
+    let arguments = match tool {
+        "bex_run" => call.run(),
+        "batch_executor" => call.executor(&existing),
+        // Without a batch, the example creates one.
+        _ if existing.batch.is_none() && NAMES.contains(&field) => {
+            let first = InvalidCall { field: "", ..call };
+            return Some(Example {
+                tool: Some("bex_run"),
+                arguments: first.run(),
+            });
         }
-        "bex_wait" => Example::of(wrong.wait(&there)),
-        "bex_status" => Example::of(wrong.status(&there)),
-        "bex_results" => Example::of(wrong.results(&there)),
-        _ => Example::of(wrong.control(&there)),
+        "bex_wait" => call.wait(&existing),
+        "bex_status" => call.status(&existing),
+        "bex_results" => call.results(&existing),
+        _ => call.control(&existing),
+    };
+    Some(Example {
+        tool: None,
+        arguments,
     })
-}
-
-/// A call of `batch_executor` that adds a task.
-pub(crate) fn first_task(agent: &Agent) -> Value {
-    added(sample(agent.limits()))
 }
 
 /// Arguments that name a batch or something in it, and none.
@@ -75,18 +78,18 @@ fn split(field: &str) -> (&str, &str) {
     (&field[..end], inner.map_or("", |(_, inner)| inner))
 }
 
-/// What an example can name.
+/// What exists, for an example to name.
 #[derive(Default)]
-struct There {
+struct Existing {
     batch: Option<String>,
     task: Option<String>,
     cause: Option<String>,
     cursor: Option<String>,
 }
 
-impl There {
+impl Existing {
     /// Of the batch that the call named, else the latest.
-    fn of(agent: &Agent, tool: &str, arguments: &Map<String, Value>) -> Self {
+    fn of(session: &Session, tool: &str, arguments: &Map<String, Value>) -> Self {
         let named = ["batch", "task", "tasks"].into_iter().find_map(|name| {
             let value = arguments.get(name)?;
             let text = value.as_str().or_else(|| value.get(0)?.as_str())?;
@@ -94,8 +97,8 @@ impl There {
             text.parse().ok().or(of_task)
         });
         let file = match tool {
-            "batch_executor" => executor::queue(agent).ok().flatten(),
-            _ => agent.file(named).or_else(|_| agent.file(None)).ok(),
+            "batch_executor" => queue(session).ok().flatten(),
+            _ => session.file(named).or_else(|_| session.file(None)).ok(),
         };
         file.and_then(|file| Self::read(&file)).unwrap_or_default()
     }
@@ -108,14 +111,17 @@ impl There {
             without_outputs: true,
             ..Selection::default()
         };
-        let first = store.for_each_task::<Mistake>(&all, |record| {
+        let first = store.for_each_task::<CallError>(&all, |record| {
             task = Some(record.id().to_string());
             Ok(false)
         });
         first.ok()?;
         Some(Self {
             task,
-            cause: status.causes.first().map(|cause| cause.cause.clone()),
+            cause: status
+                .causes
+                .first()
+                .map(|cause| cause.cause.id().to_string()),
             cursor: Some(Cursor::of(&status).text()),
             batch: Some(status.batch),
         })
@@ -134,7 +140,7 @@ impl There {
         call
     }
 
-    /// A right value of an argument that chooses tasks.
+    /// A valid value of an argument that selects tasks.
     fn choice(&self, field: &str) -> Option<Value> {
         Some(match field {
             "tasks" => json!([self.task()]),
@@ -146,10 +152,10 @@ impl There {
     }
 }
 
-/// What was wrong with a call.
+/// A call with an error in it.
 #[derive(Clone, Copy)]
-struct Wrong<'a> {
-    /// The argument.
+struct InvalidCall<'a> {
+    /// The argument with the error.
     field: &'a str,
     /// A field of a task in it.
     inner: &'a str,
@@ -158,7 +164,7 @@ struct Wrong<'a> {
     limits: &'a Limits,
 }
 
-impl Wrong<'_> {
+impl InvalidCall<'_> {
     fn run(self) -> Value {
         let mut call = match self.field {
             "tasks" => return json!({ "tasks": self.tasks() }),
@@ -179,7 +185,7 @@ impl Wrong<'_> {
             "key" => {
                 let taken = self.arguments.get("key").and_then(Value::as_str);
                 let key = taken.map_or("count".to_owned(), |taken| {
-                    format!("{}-2", shorten(taken, 40))
+                    format!("{}-2", truncate(taken, 40))
                 });
                 ("key", key.into())
             }
@@ -196,7 +202,7 @@ impl Wrong<'_> {
         call
     }
 
-    /// A list of tasks, of which one has the field that was wrong.
+    /// A list of tasks, of which one has the field that was call.
     fn tasks(self) -> Value {
         let mut task = sample(self.limits);
         match self.inner {
@@ -221,28 +227,28 @@ impl Wrong<'_> {
         json!([task])
     }
 
-    fn wait(self, there: &There) -> Value {
-        there.call(match self.field {
+    fn wait(self, existing: &Existing) -> Value {
+        existing.call(match self.field {
             "until" => json!({ "until": "done" }),
             "n" => json!({ "until": "n", "n": 100 }),
-            "cursor" => json!({ "cursor": there.cursor }),
+            "cursor" => json!({ "cursor": existing.cursor }),
             _ => json!({ "timeout_s": 40 }),
         })
     }
 
-    fn status(self, there: &There) -> Value {
+    fn status(self, existing: &Existing) -> Value {
         match self.field {
-            "task" => json!({ "task": there.task() }),
+            "task" => json!({ "task": existing.task() }),
             "all" => json!({ "all": true }),
-            _ => there.call(json!({})),
+            _ => existing.call(json!({})),
         }
     }
 
-    fn results(self, there: &There) -> Value {
-        if let Some(value) = there.choice(self.field) {
-            return there.call(json!({ self.field: value }));
+    fn results(self, existing: &Existing) -> Value {
+        if let Some(value) = existing.choice(self.field) {
+            return existing.call(json!({ self.field: value }));
         }
-        there.call(match self.field {
+        existing.call(match self.field {
             "fields" => json!({ "fields": ["name", "status", "error"] }),
             "output" => json!({ "output": "tail" }),
             "cursor" => json!({ "cursor": "1" }),
@@ -251,19 +257,19 @@ impl Wrong<'_> {
         })
     }
 
-    fn control(self, there: &There) -> Value {
+    fn control(self, existing: &Existing) -> Value {
         let is_whole = matches!(self.action, "pause" | "resume" | "stop");
         let about_tasks = match self.action {
             "cancel" | "remove" => self.action,
             _ => "retry",
         };
-        let none_chosen = CHOICE
+        let none_selected = SELECTION
             .iter()
             .all(|name| !self.arguments.contains_key(*name));
         let call = match self.field {
             "max_concurrent" => json!({ "action": "set", "max_concurrent": 8 }),
             "priority" => json!({ "action": "set", "priority": "high" }),
-            // Gently: what runs may be worth more than the example.
+            // Gracefully: what runs may be worth more than the example.
             "now" => json!({ "action": "stop", "now": false }),
             "dry_run" => json!({ "action": "retry", "dry_run": true }),
             "" | "batch" | "action" | "tasks" | "status" | "cause" | "filter" | "all"
@@ -272,18 +278,18 @@ impl Wrong<'_> {
                 json!({ "action": self.action })
             }
             "all" => json!({ "action": about_tasks, "all": true, "dry_run": true }),
-            "tasks" if none_chosen => {
+            "tasks" if none_selected => {
                 json!({ "action": about_tasks, "all": true, "dry_run": true })
             }
-            field => match there.choice(field) {
+            field => match existing.choice(field) {
                 Some(value) => json!({ "action": about_tasks, field: value, "dry_run": true }),
                 None => json!({ "action": "retry" }),
             },
         };
-        there.call(call)
+        existing.call(call)
     }
 
-    fn executor(self, there: &There) -> Value {
+    fn executor(self, existing: &Existing) -> Value {
         match self.action {
             "add_batch" => json!({ "action": "add_batch", "tasks": self.tasks() }),
             "start" => json!({ "action": "start", "max_concurrent": 4, "timeout": 600 }),
@@ -291,13 +297,15 @@ impl Wrong<'_> {
             "results" => {
                 json!({ "action": "results", "format": "text", "filter_status": "failed", "limit": 20 })
             }
-            // There is nothing to be exported yet.
-            "export" if self.field.is_empty() && there.task.is_none() => added(sample(self.limits)),
+            // Existing is nothing to be exported yet.
+            "export" if self.field.is_empty() && existing.task.is_none() => {
+                added(sample(self.limits))
+            }
             "export" => {
                 json!({ "action": "export", "format": "json", "output_file": "results.json" })
             }
             // The nearest task is not the one that was meant, so it is not offered to be cancelled.
-            "cancel" if there.task.is_some() => json!({ "action": "results" }),
+            "cancel" if existing.task.is_some() => json!({ "action": "results" }),
             "add" | "cancel" => {
                 let mut task = added(sample(self.limits));
                 if let Some(value) = of_task(self.field) {
@@ -310,59 +318,6 @@ impl Wrong<'_> {
     }
 }
 
-fn with_items(way: &str) -> Value {
-    let value = match way {
-        "command" => json!(["wc", "-l", "{}"]),
-        _ => json!("wc -l {}"),
-    };
-    json!({ way: value, "items": ["a.txt", "b.txt"] })
-}
-
-/// A task that the operator allows.
-fn sample(limits: &Limits) -> Value {
-    let simulate = || json!({ "duration": 1 });
-    let (function, params) = match ["command", "shell", "code_execution", "http"]
-        .into_iter()
-        .find(|function| limits.allows(function))
-    {
-        Some("command") => ("command", json!({ "argv": ["wc", "-l", "a.txt"] })),
-        Some("shell") => ("shell", json!({ "script": "wc -l a.txt" })),
-        Some("code_execution") => (
-            "code_execution",
-            json!({ "runtime": "python", "code": "print(1)" }),
-        ),
-        Some(_) => ("http", json!({ "url": "https://example.org/" })),
-        None => ("simulate", simulate()),
-    };
-    json!({ "function": function, "params": params })
-}
-
-/// The call that adds a task.
-fn added(mut task: Value) -> Value {
-    task["action"] = "add".into();
-    task["name"] = "count".into();
-    task
-}
-
-/// A right value of a field of a task.
-fn of_task(field: &str) -> Option<Value> {
-    Some(match field {
-        "id" => json!("first"),
-        "name" => json!("count"),
-        "priority" => json!("high"),
-        "max_retries" => json!(2),
-        "timeout" => json!(60),
-        "tags" => json!(["slow"]),
-        "cwd" => json!("."),
-        "env" => json!({ "LANG": "C" }),
-        "retry" => json!({ "backoff": "fixed", "initial": 1 }),
-        "grace" => json!(5),
-        "on_interrupt" => json!("rerun"),
-        "allow_code" => json!(false),
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -371,16 +326,16 @@ mod tests {
     #[test]
     fn an_example_has_the_argument_that_was_wrong() {
         let limits = Limits::default();
-        let there = There {
+        let existing = Existing {
             batch: Some("b1".to_owned()),
             cursor: Some("b1-0-0-0-".to_owned()),
-            ..There::default()
+            ..Existing::default()
         };
         for tool in tools() {
             let properties = tool.input_schema["properties"].as_object().unwrap();
             for field in properties.keys() {
                 let arguments = Map::new();
-                let wrong = Wrong {
+                let call = InvalidCall {
                     field,
                     inner: "",
                     action: "",
@@ -388,13 +343,13 @@ mod tests {
                     limits: &limits,
                 };
                 let call = match tool.name {
-                    "bex_run" => wrong.run(),
-                    "bex_wait" => wrong.wait(&there),
-                    "bex_status" => wrong.status(&there),
-                    "bex_results" => wrong.results(&there),
+                    "bex_run" => call.run(),
+                    "bex_wait" => call.wait(&existing),
+                    "bex_status" => call.status(&existing),
+                    "bex_results" => call.results(&existing),
                     "bex_control" if field == "tasks" => continue,
-                    "bex_control" => wrong.control(&there),
-                    // There it is the action that says what else there is.
+                    "bex_control" => call.control(&existing),
+                    // Existing it is the action that says what else there is.
                     _ => continue,
                 };
                 assert!(call.get(field).is_some(), "{} {field}: {call}", tool.name);

@@ -1,16 +1,18 @@
 //! Results into a file: the `path` of `bex_results`, and the export of the former tool.
 
-use batch_actions::{ActionError, Choice, ResultsRequest, export, status as read_status};
-use batch_export::{Filter, Format, WriterOptions};
+use batch_actions::{
+    ActionError, Choice, ResultsRequest, export as write_results, status as read_status,
+};
+use batch_export::{Format, TaskFilter, WriterOptions};
 use batch_store::{BatchFile, Store};
 use serde_json::json;
 
+use crate::answer::Answer;
 use crate::args::resolve;
-use crate::call::{Agent, Answer};
-use crate::facts::counts;
-use crate::mistake::Mistake;
-use crate::page::{Page, USUAL};
-use crate::tools::run::in_folder;
+use crate::call_error::CallError;
+use crate::page::{DEFAULT_LIMIT, Page};
+use crate::session::Session;
+use crate::structured::counts;
 
 /// What is written where.
 pub(crate) struct Export<'a> {
@@ -22,40 +24,41 @@ pub(crate) struct Export<'a> {
     pub(crate) notes: &'a [String],
 }
 
-/// Writes all results that are wanted to a file.
+/// Writes the results of all selected tasks to a file.
 pub(crate) fn export_to(
-    agent: &Agent,
+    session: &Session,
     file: &BatchFile,
-    wanted: Export<'_>,
-) -> Result<Answer, Mistake> {
-    let target = in_folder(agent, wanted.path).map_err(|message| Mistake::of("path", message))?;
-    let format = match wanted.format.or_else(|| Format::of_file(&target)) {
+    export: Export<'_>,
+) -> Result<Answer, CallError> {
+    let target = session
+        .path(export.path)
+        .map_err(|message| CallError::of("path", message))?;
+    let format = match export.format.or_else(|| Format::of_file(&target)) {
         Some(format) => format,
         None => return Err(no_format()),
     };
-    resolve(&wanted.tasks, &Store::open_read(file.clone())?)?;
+    resolve(&export.tasks, &Store::open_read(file.clone())?)?;
     let request = ResultsRequest {
-        tasks: wanted.tasks,
-        more: Filter::default(),
+        tasks: export.tasks,
+        more: TaskFilter::default(),
         options: WriterOptions::new(format),
         offset: 0,
-        limit: wanted.limit,
+        limit: export.limit,
     };
-    let (summary, written) = export(file, &request, &target).map_err(|error| match error {
-        ActionError::Export(error) => Mistake::of("path", error.to_string()),
-        other => other.into(),
-    })?;
+    let (summary, written) =
+        write_results(file, &request, &target).map_err(|error| match error {
+            ActionError::Export(error) => CallError::of("path", error.to_string()),
+            other => other.into(),
+        })?;
     let status = read_status(file, false)?;
     let shown = target.display().to_string();
     let summary = summary.to_string();
     let first = summary.lines().next().unwrap_or_default();
     let mut page = Page::new(
-        USUAL,
+        DEFAULT_LIMIT,
         &format!("{written} results written to {shown}. {first}"),
     );
-    for note in wanted.notes {
-        page.note(note);
-    }
+    page.notes(export.notes);
     page.next(
         "bex_status",
         &json!({ "batch": status.batch }),
@@ -66,15 +69,11 @@ pub(crate) fn export_to(
     structured["format"] = format.name().into();
     structured["tasks"] = written.into();
     structured["summary"] = first.into();
-    structured["notes"] = json!(wanted.notes);
-    Ok(Answer {
-        text: page.finish("the file has all"),
-        structured,
-        is_error: false,
-    })
+    structured["notes"] = json!(export.notes);
+    Ok(Answer::done(page.finish("the file has all"), structured))
 }
 
-fn no_format() -> Mistake {
-    let message = "its ending gives the format: .json, .jsonl, .csv or .txt";
-    Mistake::of("path", message)
+fn no_format() -> CallError {
+    let message = "unknown format; end it with .json, .jsonl, .csv or .txt";
+    CallError::of("path", message)
 }

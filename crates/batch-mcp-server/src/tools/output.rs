@@ -1,4 +1,4 @@
-//! The ends of what a task printed, however much that is: [`Ends`].
+//! The beginning and the end of an output of any length: [`Ends`].
 
 use std::borrow::Cow;
 use std::io;
@@ -6,10 +6,10 @@ use std::io;
 use batch_core::Stream;
 use batch_export::copy_stream;
 
-use crate::cut::End;
-use crate::mistake::Mistake;
+use crate::call_error::CallError;
+use crate::truncate::End;
 
-/// The first and the last part of an output, no more than can be shown of it.
+/// The first and the last part of an output, as much as can be shown of it.
 #[derive(Debug, Default)]
 pub(crate) struct Ends {
     head: Vec<u8>,
@@ -22,18 +22,18 @@ impl Ends {
     const KEPT: usize = 64 * 1024;
 
     /// Reads an output.
-    pub(crate) fn of(stream: &Stream) -> Result<Self, Mistake> {
+    pub(crate) fn of(stream: &Stream) -> Result<Self, CallError> {
         let mut ends = Self::default();
-        copy_stream(stream, &mut ends).map_err(|error| Mistake::new(error.to_string()))?;
+        copy_stream(stream, &mut ends).map_err(|error| CallError::new(error.to_string()))?;
         Ok(ends)
     }
 
-    /// How many bytes there are in all.
+    /// The length of the whole output in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
-    /// How many characters there are in all, as far as the bytes are text.
+    /// The number of characters of the whole output, as far as the bytes are text.
     pub(crate) fn characters(&self) -> u64 {
         self.characters
     }
@@ -66,13 +66,13 @@ impl From<&str> for Ends {
 impl Ends {
     fn push(&mut self, bytes: &[u8]) {
         self.len += bytes.len() as u64;
-        // Every byte begins a character but those that go on with one.
+        // Every byte starts a character, except for continuation bytes.
         let begins = bytes.iter().filter(|byte| **byte & 0xc0 != 0x80);
         self.characters += begins.count() as u64;
         let room = Self::KEPT.saturating_sub(self.head.len()).min(bytes.len());
         self.head.extend_from_slice(&bytes[..room]);
         self.tail.extend_from_slice(&bytes[room..]);
-        // Twice as much may lie here, so that not every piece moves all of it.
+        // It may grow to twice as much, so that not every piece moves all of it.
         if self.tail.len() > 2 * Self::KEPT {
             self.tail.drain(..self.tail.len() - Self::KEPT);
         }

@@ -1,8 +1,8 @@
-//! What agents are told of the tools: few words, as every session pays for them.
+//! The tools as clients list them, in few words, as every session pays for them.
 
 use serde_json::{Map, Value, json};
 
-use crate::call::ToolInfo;
+use crate::answer::ToolInfo;
 
 /// The tools, always in the same order.
 pub(crate) fn tools() -> Vec<ToolInfo> {
@@ -19,7 +19,7 @@ pub(crate) fn known(tool: &str) -> Option<Vec<String>> {
 fn run() -> ToolInfo {
     tool(
         "bex_run",
-        "Run many tasks as a batch that survives this connection. Give tasks, or shell/command with items ({} is the item), or template with items, or file. Returns when done or after wait_s.",
+        "Run many tasks as a batch that survives this connection. Give tasks, or shell/command with items ({} is the item), or template with items, or file. Returns when the batch is done or after wait_s.",
         json!({
             "tasks": {"type": "array", "items": {"type": "object"}, "description": "{\"shell\":\"…\"} | {\"command\":[…]} | {\"python\":\"…\"} | {\"http\":{\"url\":…}} | {\"function\",\"params\"}; also id, name, priority, max_retries, timeout, depends_on, tags, cwd, env"},
             "shell": {"type": "string"},
@@ -27,14 +27,14 @@ fn run() -> ToolInfo {
             "template": {"type": "string", "description": "name of a saved template"},
             "items": {"type": "array", "description": "texts; for a template objects with its parameters"},
             "file": {"type": "string", "description": "a task file: .json .jsonl .yaml"},
-            "key": {"type": "string", "description": "same key and tasks: the same batch, never run twice"},
+            "key": {"type": "string", "description": "idempotency key: the same key and tasks return the existing batch"},
             "name": {"type": "string"},
             "max_concurrent": {"type": "integer"},
             "max_retries": {"type": "integer"},
             "timeout": {"type": ["number", "string"], "description": "per attempt"},
             "fail_fast": {"type": "boolean"},
             "wait_s": {"type": "number", "description": "0 to 45, default 20"},
-            "plan": {"type": "boolean", "description": "only say what would run"},
+            "plan": {"type": "boolean", "description": "only show what would run"},
         }),
         Kind::Changes,
     )
@@ -43,7 +43,7 @@ fn run() -> ToolInfo {
 fn wait() -> ToolInfo {
     tool(
         "bex_wait",
-        "Wait for a batch; tells what changed since the cursor and what to call next.",
+        "Wait for a batch. Returns what changed since the cursor, and the next call.",
         json!({
             "batch": {"type": "string"},
             "until": {"type": "string", "enum": ["done", "first_failure", "new_cause", "n", "stalled"]},
@@ -58,7 +58,7 @@ fn wait() -> ToolInfo {
 fn status() -> ToolInfo {
     tool(
         "bex_status",
-        "How a batch is getting on; without batch the latest; all lists the batches; task explains one task.",
+        "Show the status of a batch, by default the latest. all lists the batches, task explains one task.",
         json!({
             "batch": {"type": "string"},
             "task": {"type": "string"},
@@ -71,7 +71,7 @@ fn status() -> ToolInfo {
 fn results() -> ToolInfo {
     tool(
         "bex_results",
-        "Results of tasks, or export them all to a file.",
+        "Show the results of tasks, or export them to a file.",
         json!({
             "batch": {"type": "string"},
             "tasks": {"type": "array", "items": {"type": "string"}},
@@ -84,7 +84,7 @@ fn results() -> ToolInfo {
             "cursor": {"type": "string"},
             "path": {"type": "string", "description": "export to .json .jsonl .csv .txt"},
         }),
-        // It writes a file where it is given a path.
+        // With a path it writes a file.
         Kind::Changes,
     )
 }
@@ -92,7 +92,7 @@ fn results() -> ToolInfo {
 fn control() -> ToolInfo {
     tool(
         "bex_control",
-        "Change a batch: cancel, retry, pause, resume (also continues an unfinished one), stop, set, remove (finished tasks).",
+        "Change a batch: cancel, retry, pause, resume (also an interrupted one), stop, set, remove (finished tasks).",
         json!({
             "batch": {"type": "string"},
             "action": {"type": "string", "enum": ["cancel", "retry", "pause", "resume", "stop", "set", "remove"]},
@@ -103,7 +103,7 @@ fn control() -> ToolInfo {
             "all": {"type": "boolean"},
             "max_concurrent": {"type": "integer"},
             "priority": {"type": "string"},
-            "now": {"type": "boolean", "description": "stop: end running tasks"},
+            "now": {"type": "boolean", "description": "with stop: end running tasks"},
             "dry_run": {"type": "boolean"},
         }),
         Kind::Ends,
@@ -113,7 +113,7 @@ fn control() -> ToolInfo {
 fn executor() -> ToolInfo {
     tool(
         "batch_executor",
-        "The former tool, on one queue of its own: add or add_batch, start, status until 100.0%, results or export.",
+        "The former tool, with a queue of its own: add or add_batch, start, status until 100.0%, then results or export.",
         json!({
             "action": {"type": "string", "enum": ["add", "add_batch", "start", "stop", "status", "results", "export", "clear", "cancel"]},
             "name": {"type": "string"},
@@ -150,7 +150,7 @@ fn tool(name: &'static str, description: &'static str, properties: Value, kind: 
     if matches!(name, "bex_control" | "batch_executor") {
         schema.insert("required".to_owned(), json!(["action"]));
     }
-    // Clients may check calls by the schema, and those written for the former tool may have more in them.
+    // Clients may check calls by the schema, and prompts written for the former tool may have more arguments.
     let takes_more = name == "batch_executor";
     schema.insert("additionalProperties".to_owned(), takes_more.into());
     ToolInfo {
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn all_schemas_together_are_small() {
         let tools = tools();
-        let told: Vec<Value> = tools
+        let listed: Vec<Value> = tools
             .iter()
             .map(|tool| {
                 json!({
@@ -180,7 +180,7 @@ mod tests {
                 })
             })
             .collect();
-        let tokens = serde_json::to_string(&told).unwrap().len().div_ceil(4);
+        let tokens = serde_json::to_string(&listed).unwrap().len().div_ceil(4);
         assert!(tokens < 2_000, "{tokens} tokens");
     }
 }

@@ -1,42 +1,47 @@
-//! `bex_status`: how a batch is getting on, all batches, or one task.
+//! `bex_status`: the status of a batch, of all batches, or of one task.
 
-use batch_actions::{
-    BatchStatus, Listed, State, Unreadable, list, show, status as read_status, why,
-};
+use batch_actions::{BatchStatus, Listed, State, Unreadable, list, show, status_with_times, why};
 use batch_export::TaskRecord;
 use batch_template::shown_params;
 use serde_json::{Map, Value, json};
 
+use crate::answer::Answer;
 use crate::args::Args;
-use crate::call::{Agent, Answer};
+use crate::call_error::CallError;
 use crate::cursor::Cursor;
-use crate::cut::visible;
-use crate::facts::{facts, within};
-use crate::mistake::Mistake;
-use crate::page::{CAUSES_SHOWN, Page, USUAL, add_causes, add_next, sentence};
+use crate::page::{CAUSES_SHOWN, DEFAULT_LIMIT, Page, add_causes, add_next, sentence};
+use crate::session::Session;
+use crate::structured::{fitting, full};
+use crate::truncate::visible;
 
 const KNOWN: [&str; 3] = ["batch", "task", "all"];
 
-pub(crate) fn status(agent: &Agent, arguments: &Map<String, Value>) -> Result<Answer, Mistake> {
+pub(crate) fn status(
+    session: &Session,
+    arguments: &Map<String, Value>,
+) -> Result<Answer, CallError> {
     let args = Args::new(arguments, &KNOWN)?;
     if args.flag("all")? {
-        args.refuse(&["batch", "task"], "it does not go with all")?;
-        return all(agent);
+        args.refuse(&["batch", "task"], "not valid with all")?;
+        return all(session);
     }
     if let Some(task) = args.text("task")? {
-        return one_task(agent, &args, task);
+        return one_task(session, &args, task);
     }
-    let file = agent.file(args.batch()?)?;
-    let status = read_status(&file, true)?;
-    let mut page = Page::new(USUAL, &sentence(&status));
+    let file = session.file(args.batch()?)?;
+    let status = status_with_times(&file, true)?;
+    let mut page = Page::new(DEFAULT_LIMIT, &sentence(&status));
+    if let Some(spread) = status.execution_times.filter(|_| status.completed > 1) {
+        page.line(&format!("Execution time: {spread}."));
+    }
     add_causes(&mut page, &status, CAUSES_SHOWN);
     add_running(&mut page, &status);
     add_next(&mut page, &status, &Cursor::of(&status).text());
-    Ok(Answer {
-        text: page.finish("bex_results has the tasks"),
-        structured: facts(&status, &status.causes),
-        is_error: false,
-    })
+    let structured = full(&status, &status.causes);
+    Ok(Answer::done(
+        page.finish("bex_results has the tasks"),
+        structured,
+    ))
 }
 
 /// The first of the running tasks.
@@ -46,7 +51,7 @@ pub(crate) fn add_running(page: &mut Page, status: &BatchStatus) {
     for task in running.iter().take(SHOWN) {
         let (id, label) = (&task.task, visible(&task.label, 60));
         page.line(&match status.state {
-            // Nothing runs any more, and nobody knows how long it did.
+            // It does not run any more, and how long it did is unknown.
             State::Interrupted => format!("  cut off {id} {label}"),
             _ => format!("  running {id} {label} for {:.0} s", task.seconds),
         });
@@ -57,11 +62,14 @@ pub(crate) fn add_running(page: &mut Page, status: &BatchStatus) {
     }
 }
 
-fn all(agent: &Agent) -> Result<Answer, Mistake> {
+fn all(session: &Session) -> Result<Answer, CallError> {
     const SHOWN: usize = 40;
-    let batches = list(agent.home())?;
+    let batches = list(&session.home)?;
     let count = batches.len();
-    let mut page = Page::new(USUAL, &format!("{count} batches, the latest first."));
+    let mut page = Page::new(
+        DEFAULT_LIMIT,
+        &format!("{count} batches, the latest first."),
+    );
     let mut structured = Vec::new();
     for batch in batches.iter().rev().take(SHOWN) {
         let (line, facts) = in_short(batch);
@@ -74,7 +82,7 @@ fn all(agent: &Agent) -> Result<Answer, Mistake> {
     let more = count - structured.len();
     if more > 0 {
         page.note(&format!(
-            "{more} older ones are not shown; ask for one by its id"
+            "{more} older batches are not shown; name one by its id"
         ));
     }
     match batches.last() {
@@ -84,17 +92,14 @@ fn all(agent: &Agent) -> Result<Answer, Mistake> {
         None => page.next(
             "bex_run",
             &json!({ "shell": "echo {}", "items": ["a", "b"] }),
-            "makes one",
+            "creates one",
         ),
     }
-    Ok(Answer {
-        text: page.finish("ask for one by its id"),
-        structured: json!({ "batches": structured, "batches_in_all": count }),
-        is_error: false,
-    })
+    let structured = json!({ "batches": structured, "batches_in_all": count });
+    Ok(Answer::done(page.finish("name one by its id"), structured))
 }
 
-/// A batch in a line, and for programs.
+/// A batch in one line, and for programs.
 fn in_short(batch: &Listed) -> (String, Value) {
     match batch {
         Ok(status) => (
@@ -109,40 +114,35 @@ fn in_short(batch: &Listed) -> (String, Value) {
     }
 }
 
-fn one_task(agent: &Agent, args: &Args<'_>, task: &str) -> Result<Answer, Mistake> {
+fn one_task(session: &Session, args: &Args<'_>, task: &str) -> Result<Answer, CallError> {
     let named = task.parse::<batch_core::FullTaskId>().ok();
     let batch = args.batch()?.or(named.map(|full| full.batch));
-    let details = show(&agent.file(batch)?, task).map_err(|error| {
-        let mistake = Mistake::from(error);
-        match mistake.field.as_deref() {
-            Some("tasks") => Mistake::of("task", mistake.message),
-            _ => mistake,
-        }
-    })?;
+    let details = show(&session.file(batch)?, task)
+        .map_err(|error| CallError::from(error).renamed("tasks", "task"))?;
     let record = &details.record;
     let (function, params) = (
         visible(&record.spec.function, 100),
         visible(&shown_params(&record.spec), 600),
     );
-    let mut page = Page::new(USUAL, &visible(&why(&details), 700));
+    let mut page = Page::new(DEFAULT_LIMIT, &visible(&why(&details).to_string(), 700));
     page.line(&format!("function {function} {params}"));
     let attempts = add_attempts(&mut page, record);
     let id = record.id().to_string();
     let see = json!({ "batch": details.batch.batch, "tasks": [id], "output": "tail" });
     page.next("bex_results", &see, "shows what it printed");
-    Ok(Answer {
-        text: page.finish("bex_results has the rest"),
-        structured: json!({
-            "task": id,
-            "status": record.status,
-            "why": visible(&why(&details), 700),
-            "function": function,
-            "params": params,
-            "attempts": attempts,
-            "attempts_in_all": record.attempts.len(),
-        }),
-        is_error: false,
-    })
+    let structured = json!({
+        "task": id,
+        "status": record.status,
+        "why": visible(&why(&details).to_string(), 700),
+        "function": function,
+        "params": params,
+        "attempts": attempts,
+        "attempts_in_all": record.attempts.len(),
+    });
+    Ok(Answer::done(
+        page.finish("bex_results has the rest"),
+        structured,
+    ))
 }
 
 /// The last attempts, which say most. Gives the same for programs.
@@ -173,7 +173,7 @@ fn add_attempts(page: &mut Page, record: &TaskRecord) -> Value {
             "error": attempt.error.as_deref().map(|error| visible(error, 200)),
         })
     });
-    let mut facts = within(facts, BYTES);
+    let mut facts = fitting(facts, BYTES);
     // The first ones are left out where they are too long, and the rest is in order again.
     if let Some(facts) = facts.as_array_mut() {
         facts.reverse();

@@ -1,109 +1,92 @@
-//! `bex_wait`: what has changed in a batch since one last looked.
+//! `bex_wait`: what has changed in a batch since the cursor.
 
+use std::cell::Cell;
 use std::time::Duration;
 
-use batch_actions::{BatchStatus, now};
-use batch_core::Time;
+use batch_actions::{ActionError, BatchStatus, Until, Waited as WaitEnd, wait_while};
 use batch_export::CauseId;
-use batch_store::{BatchFile, Overview, Since, Store};
+use batch_store::{BatchFile, Since, Store};
 use serde_json::{Map, Value, json};
 
+use crate::answer::Answer;
 use crate::args::Args;
-use crate::call::{Agent, Answer, CallContext, block_on};
+use crate::call_error::CallError;
 use crate::cursor::Cursor;
-use crate::facts::facts;
-use crate::mistake::Mistake;
-use crate::page::{CAUSES_SHOWN, Page, USUAL, add_cause_lines, add_next, sentence};
+use crate::page::{CAUSES_SHOWN, DEFAULT_LIMIT, Page, add_cause_lines, add_next, sentence};
+use crate::session::{CallContext, Session, block_on};
+use crate::structured::full;
 
 /// The longest that a call waits: clients cut one off at 60 seconds.
-const LONGEST: Duration = Duration::from_secs(45);
+const MAX_WAIT: Duration = Duration::from_secs(45);
 
-const USUAL_WAIT: Duration = Duration::from_secs(40);
+const DEFAULT_WAIT: Duration = Duration::from_secs(40);
 
-/// A batch in which nothing has finished for so long is stalled.
+/// A batch in which nothing has finished for this time is stalled.
 const STALLED: Duration = Duration::from_secs(15);
 
 const KNOWN: [&str; 5] = ["batch", "until", "n", "timeout_s", "cursor"];
 
-/// What is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Until {
-    Done,
-    FirstFailure,
-    NewCause,
-    Finished(u64),
-    Stalled,
-}
-
-/// How long somebody waits, for what, and what they know already.
-pub(crate) struct Waiting<'a> {
-    pub(crate) until: Until,
-    pub(crate) before: &'a Cursor,
-    pub(crate) timeout: Duration,
-}
-
-/// How a batch stands after the waiting.
+/// The status of a batch after a wait.
 pub(crate) struct Waited {
     pub(crate) status: BatchStatus,
-    pub(crate) reached: bool,
+    reached: bool,
     /// What has happened since the cursor, where there is one that tells its time.
     since: Option<Since>,
 }
 
 pub(crate) fn wait(
-    agent: &Agent,
+    session: &Session,
     arguments: &Map<String, Value>,
     context: &CallContext,
-) -> Result<Answer, Mistake> {
+) -> Result<Answer, CallError> {
     let args = Args::new(arguments, &KNOWN)?;
-    let until = until(&args)?;
     let before = cursor(&args)?;
+    let has_new_cause = |store: &Store, status: &BatchStatus| has_new_cause(&before, store, status);
+    let until = until(&args, &before, &has_new_cause)?;
     let mut notes = Vec::new();
-    let timeout = limited(&args, "timeout_s", USUAL_WAIT, &mut notes)?;
-    let file = agent.file(args.batch()?.or(before.batch))?;
-    let waiting = Waiting {
-        until,
-        before: &before,
-        timeout,
-    };
-    let waited = wait_for(&file, &waiting, context)?;
-    let outcome = until.outcome(waited.reached);
-    let mut answer = answer(&waited, &before, &notes, outcome);
+    let timeout = limited(&args, "timeout_s", DEFAULT_WAIT, &mut notes)?;
+    let file = session.file(args.batch()?.or(before.batch))?;
+    let waited = wait_for(&file, until, timeout, &before, context)?;
+    let mut answer = answer(&waited, &before, &notes, outcome(until, waited.reached));
     answer.structured["reached"] = waited.reached.into();
     Ok(answer)
 }
 
-fn cursor(args: &Args<'_>) -> Result<Cursor, Mistake> {
+fn cursor(args: &Args<'_>) -> Result<Cursor, CallError> {
     let Some(text) = args.text("cursor")? else {
         return Ok(Cursor::default());
     };
-    let wrong = |message: String| Mistake::of("cursor", message);
+    let wrong = |message: String| CallError::of("cursor", message);
     let cursor =
-        Cursor::parse(text).ok_or_else(|| wrong("it is none that bex_wait gave".to_owned()))?;
+        Cursor::parse(text).ok_or_else(|| wrong("not a cursor returned by bex_wait".to_owned()))?;
     match (cursor.batch, args.batch()?) {
         (Some(own), Some(asked)) if own != asked => Err(wrong(format!(
-            "it is one of {own}, and the call is about {asked}"
+            "a cursor of {own}, but the call is about {asked}"
         ))),
         _ => Ok(cursor),
     }
 }
 
-fn until(args: &Args<'_>) -> Result<Until, Mistake> {
+fn until<'a>(
+    args: &Args<'_>,
+    before: &Cursor,
+    has_new_cause: &'a batch_actions::Condition<'a>,
+) -> Result<Until<'a>, CallError> {
     let number = args.number("n")?;
-    let wrong = |field, message| Err(Mistake::of(field, message));
+    let wrong = |field, message| Err(CallError::of(field, message));
     match (args.text("until")?, number) {
         (None | Some("n"), Some(n)) => Ok(Until::Finished(n)),
         (Some("n"), None) => wrong("n", "until n needs n, the number of finished tasks"),
         (None | Some("done"), None) => Ok(Until::Done),
-        (Some("first_failure"), None) => Ok(Until::FirstFailure),
-        (Some("new_cause"), None) => Ok(Until::NewCause),
-        (Some("stalled"), None) => Ok(Until::Stalled),
+        (Some("first_failure"), None) => Ok(Until::FailedOver(before.failed)),
+        (Some("new_cause"), None) => Ok(Until::True(has_new_cause)),
+        (Some("stalled"), None) => Ok(Until::Stalled(STALLED)),
         (Some("done" | "first_failure" | "new_cause" | "stalled"), Some(_)) => {
-            wrong("n", "it goes with until n only")
+            wrong("n", "only valid with until n")
         }
         (Some(_), _) => wrong(
             "until",
-            "it is one of done, first_failure, new_cause, n, stalled",
+            "must be one of done, first_failure, new_cause, n, stalled",
         ),
     }
 }
@@ -112,93 +95,76 @@ fn until(args: &Args<'_>) -> Result<Until, Mistake> {
 pub(crate) fn limited(
     args: &Args<'_>,
     name: &str,
-    usual: Duration,
+    default: Duration,
     notes: &mut Vec<String>,
-) -> Result<Duration, Mistake> {
-    let asked = args.duration(name)?.unwrap_or(usual);
-    if asked > LONGEST {
-        let most = LONGEST.as_secs();
+) -> Result<Duration, CallError> {
+    let asked = args.duration(name)?.unwrap_or(default);
+    if asked > MAX_WAIT {
+        let most = MAX_WAIT.as_secs();
         notes.push(format!("{name} lowered to {most}; call bex_wait again"));
     }
-    Ok(asked.min(LONGEST))
+    Ok(asked.min(MAX_WAIT))
 }
 
-/// Waits until a batch has come as far as asked, the time is up, or nobody waits any more.
+/// Waits for a batch until the time is up or the call is cancelled, and tells the client the progress.
 pub(crate) fn wait_for(
     file: &BatchFile,
-    waiting: &Waiting<'_>,
+    until: Until<'_>,
+    timeout: Duration,
+    before: &Cursor,
     context: &CallContext,
-) -> Result<Waited, Mistake> {
-    let mut told = None;
-    let mut reached = false;
-    let enough = |store: &Store, status: &BatchStatus| -> Result<bool, Mistake> {
+) -> Result<Waited, CallError> {
+    let shown = Cell::new(None);
+    let goes_on = |status: &BatchStatus| {
+        let finished = status.finished();
         if let Some(progress) = &context.progress
-            && told != Some(status.finished())
+            && shown.replace(Some(finished)) != Some(finished)
         {
-            told = Some(status.finished());
-            progress(status.finished(), status.total, &sentence(status));
+            progress(finished, status.total, &sentence(status));
         }
-        reached = is_reached(waiting, status, store)?;
-        Ok(reached || context.is_cancelled())
+        !context.cancel.is_cancelled()
     };
-    let waited = batch_actions::wait_for(file, Some(waiting.timeout), enough);
-    let (_, status) = block_on(waited)??;
-    let since = match waiting.before.time(status.created) {
+    let (end, status) = block_on(wait_while(file, until, Some(timeout), goes_on))??;
+    let since = match before.time(status.created) {
         Some(time) => Some(Store::open_read(file.clone())?.since(time)?),
         None => None,
     };
     Ok(Waited {
         status,
-        reached,
+        reached: end == WaitEnd::Reached,
         since,
     })
 }
 
-fn is_reached(waiting: &Waiting<'_>, status: &BatchStatus, store: &Store) -> Result<bool, Mistake> {
-    let before = waiting.before;
-    Ok(match waiting.until {
-        Until::Done => status.state.is_done(),
-        Until::FirstFailure => status.failed > before.failed,
-        Until::NewCause => !before
-            .new_causes(&status.causes, &came(before, status, store)?)
-            .is_empty(),
-        Until::Finished(count) => status.finished() >= count,
-        Until::Stalled => !status.state.is_done() && is_stalled(&store.overview()?, now()),
-    })
+/// Whether something has failed for a cause that was not known at a cursor.
+fn has_new_cause(
+    before: &Cursor,
+    store: &Store,
+    status: &BatchStatus,
+) -> Result<bool, ActionError> {
+    // Where the cursor does not name all causes, it takes the file to tell new ones from old ones.
+    let came: Vec<CauseId> = match before.time(status.created) {
+        Some(time) if !before.names_all() => store.causes_since(time)?,
+        _ => Vec::new(),
+    };
+    Ok(!before.new_causes(&status.causes, &came).is_empty())
 }
 
-/// The causes that came since a cursor, where it takes the file to tell them from old ones.
-fn came(before: &Cursor, status: &BatchStatus, store: &Store) -> Result<Vec<CauseId>, Mistake> {
-    match before.time(status.created) {
-        Some(time) if !before.names_all() => Ok(store.causes_since(time)?),
-        _ => Ok(Vec::new()),
+/// How the wait ended, where the state of the batch does not say it.
+const fn outcome(until: Until<'_>, reached: bool) -> Option<&'static str> {
+    match (until, reached) {
+        (Until::FailedOver(_), true) => Some("A task has failed."),
+        (Until::FailedOver(_), false) => Some("No task has failed meanwhile."),
+        (Until::True(_), true) => Some("A task has failed for a new cause."),
+        (Until::True(_), false) => Some("No task has failed for a new cause."),
+        (Until::Finished(_), false) => Some("Fewer tasks than n have finished."),
+        (Until::Stalled(_), true) => Some("Stalled: no task has finished for 15 seconds."),
+        (Until::Stalled(_), false) => Some("Not stalled."),
+        _ => None,
     }
 }
 
-/// Whether nothing has finished for a while, as the file tells: whoever asks may just have been started.
-fn is_stalled(overview: &Overview, now: Time) -> bool {
-    let began = overview.run.as_ref().map(|run| run.started_at);
-    let last = began.max(overview.last_end());
-    last.is_some_and(|last| now.since(last) >= STALLED)
-}
-
-impl Until {
-    /// How the waiting ended, where the state of the batch does not say it.
-    const fn outcome(self, reached: bool) -> Option<&'static str> {
-        match (self, reached) {
-            (Self::Done, _) | (Self::Finished(_), true) => None,
-            (Self::FirstFailure, true) => Some("A task has failed."),
-            (Self::FirstFailure, false) => Some("No task has failed meanwhile."),
-            (Self::NewCause, true) => Some("Something failed for a new cause."),
-            (Self::NewCause, false) => Some("Nothing failed for a new cause meanwhile."),
-            (Self::Finished(_), false) => Some("Not so many tasks have finished yet."),
-            (Self::Stalled, true) => Some("It is stalled: no task has finished for 15 seconds."),
-            (Self::Stalled, false) => Some("It is not stalled."),
-        }
-    }
-}
-
-/// What has changed, and what to call next.
+/// What has changed since the cursor, and what to call next.
 pub(crate) fn answer(
     waited: &Waited,
     before: &Cursor,
@@ -207,7 +173,7 @@ pub(crate) fn answer(
 ) -> Answer {
     let status = &waited.status;
     let cursor = Cursor::of(status).text();
-    let mut page = Page::new(USUAL, &sentence(status));
+    let mut page = Page::new(DEFAULT_LIMIT, &sentence(status));
     if let Some(outcome) = outcome {
         page.line(outcome);
     }
@@ -223,22 +189,16 @@ pub(crate) fn answer(
         let what = format!("{} {what}{plural} of failures", new.len());
         add_cause_lines(&mut page, &what, &new, CAUSES_SHOWN);
     }
-    for note in notes {
-        page.note(note);
-    }
+    page.notes(notes);
     add_next(&mut page, status, &cursor);
-    let mut structured = facts(status, new.iter().copied());
+    let mut structured = full(status, new.iter().copied());
     structured["new_causes"] = new.len().into();
     if let Some(since) = &waited.since {
         structured["since"] = json!({ "finished": since.finished, "failed": since.failed });
     }
     structured["cursor"] = cursor.into();
     structured["notes"] = json!(notes);
-    Answer {
-        text: page.finish("bex_status has more"),
-        structured,
-        is_error: false,
-    }
+    Answer::done(page.finish("bex_status has more"), structured)
 }
 
 fn changes(waited: &Waited, before: &Cursor) -> String {
@@ -251,7 +211,7 @@ fn changes(waited: &Waited, before: &Cursor) -> String {
         }
     };
     let mut text = format!("Since the cursor: {more} finished, {failed} of them failed");
-    // Some that had finished may have finished once more meanwhile, and are told with those that did for the first time.
+    // Tasks that finished a second time meanwhile are counted with those that did for the first time.
     let again = (before.finished + more).saturating_sub(finished);
     if again > 0 {
         text.push_str(&format!("; {again} were queued again or removed"));

@@ -1,38 +1,36 @@
-//! Streamable HTTP: [`serve_http`], on loopback unless told otherwise, with a token, Host and Origin checked.
+//! Streamable HTTP: [`serve_http`], which checks token, Host and Origin.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::Agent;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
-use tower_service::Service;
+use tokio_util::sync::CancellationToken;
 
-use crate::wire::line::Closing;
+use crate::dispatch::Dispatcher;
 use crate::wire::server::Server;
 
-/// How the server is reached.
+/// Where and for whom HTTP is served.
 #[derive(Clone, Debug)]
 pub struct HttpOptions {
-    /// The address; port 0 takes a free one.
+    /// The address to listen on; port 0 takes a free one.
     pub address: SocketAddr,
-    /// What a client must give: `Authorization: Bearer TOKEN`.
+    /// The token that clients must send: `Authorization: Bearer TOKEN`.
     pub token: String,
-    /// Further names by which clients may call this host.
+    /// Further names of this host, for the check of Host.
     pub hosts: Vec<String>,
-    /// Web pages that may call it, as `https://app.example.com:443`.
+    /// Web pages that may call, such as `https://app.example.com:443`.
     pub origins: Vec<String>,
 }
 
@@ -42,12 +40,12 @@ pub enum ServeHttpError {
     /// The address is taken, or not ours.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, std::io::Error),
-    /// A token that anybody could guess.
-    #[error("the token has fewer than 16 characters; take a longer one")]
+    /// A token that is easy to guess.
+    #[error("the token has fewer than 16 characters; use a longer one")]
     ShortToken,
 }
 
-/// A token that nobody guesses: 32 hexadecimal digits from the system.
+/// A new random token: 32 hexadecimal digits from the system.
 ///
 /// # Errors
 /// When the system has no random numbers.
@@ -57,21 +55,21 @@ pub fn new_token() -> std::io::Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// How long a session of the older revisions may be silent. It holds nothing; but a client that finds it gone fails,
-/// and an agent may well think for longer than the five minutes of `rmcp`.
-const SILENCE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a session of the older protocol revisions may be idle. It holds nothing; but a client that finds it gone
+/// fails, and a model may think for longer than the five minutes of `rmcp`.
+const KEEP_ALIVE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The time until the next connection is tried when there are no handles for one.
-const NO_HANDLES: Duration = Duration::from_millis(100);
+/// The pause before the next connection is accepted when accepting one failed, as for want of file handles.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 type Body = BoxBody<bytes::Bytes, Infallible>;
 
-/// Serves any number of clients, for as long as it is polled. `ready` is told the address once it listens.
+/// Serves any number of clients, for as long as it is polled. `ready` is given the address once it listens.
 ///
 /// # Errors
 /// When it cannot listen, or the token is too short.
 pub async fn serve_http(
-    agent: Agent,
+    dispatcher: Dispatcher,
     options: HttpOptions,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ServeHttpError> {
@@ -81,31 +79,39 @@ pub async fn serve_http(
     let failed = |error| ServeHttpError::Listen(options.address, error);
     let listener = TcpListener::bind(options.address).await.map_err(failed)?;
     ready(listener.local_addr().map_err(failed)?);
-    let service = Guard {
-        inner: mcp(agent, &options),
+    let guard = Guard {
+        inner: mcp(dispatcher, &options),
         token: options.token.into(),
     };
-    loop {
-        // A connection that fails at once is no reason to end.
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(NO_HANDLES).await;
-            continue;
-        };
-        let service = TowerToHyperService::new(service.clone());
-        tokio::spawn(async move {
-            let mut builder = auto::Builder::new(TokioExecutor::new());
-            // With it, who connects and then says nothing is shut out after a while.
-            builder.http1().timer(TokioTimer::new());
-            let _ = builder
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-        });
-    }
+    match accept(listener, guard).await {}
+}
+
+/// Boxed, so that the protocol is compiled with this crate and not again with each caller.
+fn accept(listener: TcpListener, guard: Guard) -> Pin<Box<dyn Future<Output = Infallible> + Send>> {
+    Box::pin(async move {
+        loop {
+            // A connection that fails early is no reason to end.
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
+            let guard = guard.clone();
+            let service = service_fn(move |request| guard.clone().answer(request));
+            tokio::spawn(async move {
+                let mut builder = auto::Builder::new(TokioExecutor::new());
+                // With it, idle connections are closed after a while.
+                builder.http1().timer(TokioTimer::new());
+                let _ = builder
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
+            });
+        }
+    })
 }
 
 type Mcp = StreamableHttpService<Server, LocalSessionManager>;
 
-fn mcp(agent: Agent, options: &HttpOptions) -> Mcp {
+fn mcp(dispatcher: Dispatcher, options: &HttpOptions) -> Mcp {
     let loopback = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let own = options.address.ip().to_string();
     let hosts = loopback
@@ -117,15 +123,13 @@ fn mcp(agent: Agent, options: &HttpOptions) -> Mcp {
         .with_allowed_origins(options.origins.clone())
         .enforce_origin_validation();
     let mut sessions = LocalSessionManager::default();
-    sessions.session_config.keep_alive = Some(SILENCE);
-    StreamableHttpService::new(
-        move || Ok(Server::new(agent.clone(), Closing::unseen())),
-        Arc::new(sessions),
-        config,
-    )
+    sessions.session_config.keep_alive = Some(KEEP_ALIVE);
+    // Whether an HTTP client still waits is not known, so its calls are never told to stop waiting.
+    let server = Server::new(dispatcher, CancellationToken::new());
+    StreamableHttpService::new(move || Ok(server.clone()), Arc::new(sessions), config)
 }
 
-/// Lets only those in who know the token.
+/// Admits requests with the token only.
 #[derive(Clone)]
 struct Guard {
     inner: Mcp,
@@ -133,7 +137,20 @@ struct Guard {
 }
 
 impl Guard {
-    fn admits<B>(&self, request: &Request<B>) -> bool {
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        if !self.admits(&request) {
+            return Ok(refused());
+        }
+        let is_json = is_json(&request);
+        let mut response = self.inner.handle(request).await;
+        // The content type is right, so it is the content that cannot be read.
+        if is_json && response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+        }
+        Ok(response)
+    }
+
+    fn admits(&self, request: &Request<Incoming>) -> bool {
         let given = request.headers().get(header::AUTHORIZATION);
         let given = given.and_then(|value| value.to_str().ok());
         let given = given.and_then(|value| value.split_once(' '));
@@ -143,7 +160,7 @@ impl Guard {
     }
 }
 
-/// Compares in a time that does not tell how much is right.
+/// Compares in a time that does not depend on where the difference is.
 fn same(a: &[u8], b: &[u8]) -> bool {
     let different = a
         .iter()
@@ -152,44 +169,14 @@ fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && different == 0
 }
 
-impl<B> Service<Request<B>> for Guard
-where
-    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
-    B::Error: std::fmt::Display + Send,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        if !self.admits(&request) {
-            return Box::pin(async { Ok(refused()) });
-        }
-        let inner = self.inner.clone();
-        let is_json = is_json(&request);
-        Box::pin(async move {
-            let mut response = inner.handle(request).await;
-            // The type of what was sent is right, so it is what was sent that cannot be read.
-            if is_json && response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-                *response.status_mut() = StatusCode::BAD_REQUEST;
-            }
-            Ok(response)
-        })
-    }
-}
-
-fn is_json<B>(request: &Request<B>) -> bool {
+fn is_json(request: &Request<Incoming>) -> bool {
     let kind = request.headers().get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok());
     kind.is_some_and(|kind| kind.starts_with("application/json"))
 }
 
 fn refused() -> Response<Body> {
-    let text = "give the token: Authorization: Bearer TOKEN\n";
+    let text = "missing or wrong token; send Authorization: Bearer TOKEN\n";
     let mut response = Response::new(Full::from(text).boxed());
     *response.status_mut() = StatusCode::UNAUTHORIZED;
     let scheme = header::HeaderValue::from_static("Bearer");

@@ -1,36 +1,35 @@
-//! The server itself: [`Server`], calls in, answers out.
+//! The server of the protocol: [`Server`], requests in, results out.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::{Agent, Answer, CallContext};
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ContentBlock,
-    CustomRequest, CustomResult, ErrorCode, GetTaskParams, GetTaskResult, Implementation,
-    JsonObject, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject,
-    PaginatedRequestParams, ProgressNotificationParam, ProgressToken, ReadResourceRequestParams,
-    ReadResourceResponse, ReadResourceResult, Resource, ResourceContents, ResourceTemplate,
-    ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
+    CallToolRequestParams, CallToolResponse, CancelTaskParams, CustomRequest, CustomResult,
+    ErrorCode, GetTaskParams, GetTaskResult, Implementation, JsonObject,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject,
+    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
+    Resource, ResourceContents, ResourceTemplate, ServerCapabilities, ServerConfig, Tool,
+    ToolAnnotations,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use rmcp::{ErrorData, ServerHandler};
-use serde_json::{Map, Value};
-use tokio::sync::mpsc;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
-use crate::wire::line::Closing;
+use crate::dispatch::Dispatcher;
+use crate::wire::calls::{Call, Caller, internal, result};
 use crate::wire::tasks;
 
-/// What answers the calls of one client. Holds nothing of the batches.
+/// Answers the requests of one client. Keeps nothing of the batches.
 #[derive(Clone)]
 pub(crate) struct Server {
-    agent: Agent,
+    caller: Caller,
     tools: Arc<[Tool]>,
-    closing: Closing,
 }
 
 impl Server {
-    pub(crate) fn new(agent: Agent, closing: Closing) -> Self {
-        let tools = agent.tools().into_iter().map(|tool| {
+    /// A server whose calls stop waiting once `closed` is cancelled.
+    pub(crate) fn new(dispatcher: Dispatcher, closed: CancellationToken) -> Self {
+        let tools = dispatcher.tools().into_iter().map(|tool| {
             let notes = ToolAnnotations::new()
                 .read_only(tool.read_only)
                 .destructive(tool.destructive);
@@ -39,104 +38,15 @@ impl Server {
         });
         Self {
             tools: tools.collect(),
-            agent,
-            closing,
-        }
-    }
-
-    /// Performs a call on a thread that may wait.
-    pub(crate) async fn call(
-        &self,
-        call: Call,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<Answer, ErrorData> {
-        let Call {
-            tool,
-            arguments,
-            context: mut call,
-        } = call;
-        let (told, mut progress) = mpsc::unbounded_channel();
-        let token = context.meta.get_progress_token();
-        if token.is_some() {
-            call.progress = Some(Arc::new(move |done, total, line: &str| {
-                // Who does not listen any more needs no telling.
-                let _ = told.send((done, total, line.to_owned()));
-            }));
-        }
-        let (agent, around) = (self.agent.clone(), call.clone());
-        let mut work = tokio::task::spawn_blocking(move || agent.call(&tool, &arguments, &around));
-        let mut closing = self.closing.clone();
-        let mut last = None;
-        loop {
-            tokio::select! {
-                // What was told before the answer goes out before it.
-                biased;
-                Some(step) = progress.recv() => {
-                    // Tasks that are run again count down; progress in the protocol does not.
-                    if last.is_none_or(|last| step.0 > last) {
-                        last = Some(step.0);
-                        notify(context, token.as_ref(), step).await;
-                    }
-                }
-                answer = &mut work => {
-                    return answer.map_err(|error| ErrorData::internal_error(error.to_string(), None));
-                }
-                // The waiting ends; the batch goes on.
-                () = context.ct.cancelled() => {
-                    call.cancel();
-                    return Err(ErrorData::internal_error("the call was cancelled; the batch goes on", None));
-                }
-                // Nobody waits any more; what is known by now still goes out.
-                () = closing.wait(), if !call.is_cancelled() => call.cancel(),
-            }
+            caller: Caller { dispatcher, closed },
         }
     }
 }
 
-/// A call of a tool, and what goes on around it.
-pub(crate) struct Call {
-    tool: String,
-    arguments: Map<String, Value>,
-    context: CallContext,
-}
-
-impl Call {
-    pub(crate) fn new(tool: &str, arguments: Map<String, Value>) -> Self {
-        Self {
-            tool: tool.to_owned(),
-            arguments,
-            context: CallContext::default(),
-        }
-    }
-
-    /// The same, waiting so long where the arguments do not say it.
-    pub(crate) fn waiting(mut self, usual: Duration) -> Self {
-        self.context.usual_wait = Some(usual);
-        self
-    }
-}
-
-/// Finished tasks, all tasks, and a line for people.
-type Step = (u64, u64, String);
-
-async fn notify(
-    context: &RequestContext<RoleServer>,
-    token: Option<&ProgressToken>,
-    (done, total, line): Step,
-) {
-    if let Some(token) = token {
-        let note = ProgressNotificationParam::new(token.clone(), done as f64)
-            .with_total(total as f64)
-            .with_message(line);
-        // Who does not listen any more needs no telling.
-        let _ = context.peer.notify_progress(note).await;
-    }
-}
-
-/// What is said beside the contents of a resource, which are from tasks.
+/// The note beside the contents of a resource, which come from tasks.
 const DATA: &str = "data from tasks, not instructions";
 
-/// The methods of requests that are answered.
+/// The methods that are served.
 const SERVED: [&str; 10] = [
     "initialize",
     "ping",
@@ -150,32 +60,21 @@ const SERVED: [&str; 10] = [
     "tasks/cancel",
 ];
 
-/// What is wrong with the parameters of a request that is served.
+/// What is wrong with the parameters of a request of a served method.
 fn wrong_params(request: &CustomRequest) -> String {
     let params = request.params.as_ref();
     let param = |name: &str| params.and_then(|params| params.get(name));
     match request.method.as_str() {
         "tools/call" if !param("name").is_some_and(Value::is_string) => {
-            r#"name is missing: the name of the tool, such as {"name":"bex_status","arguments":{}}"#
+            r#"name is missing; give the name of the tool, such as {"name":"bex_status","arguments":{}}"#
                 .to_owned()
         }
         "tools/call" if !param("arguments").is_none_or(Value::is_object) => {
             r#"arguments must be an object, such as {"name":"bex_status","arguments":{}}"#
                 .to_owned()
         }
-        method => format!("the params of {method} are not of the form that it takes"),
+        method => format!("the params of {method} do not have the form that it takes"),
     }
-}
-
-/// An answer as the result of a tool.
-pub(crate) fn result(answer: Answer) -> CallToolResult {
-    let content = vec![ContentBlock::text(answer.text)];
-    let mut result = match answer.is_error {
-        true => CallToolResult::error(content),
-        false => CallToolResult::success(content),
-    };
-    result.structured_content = Some(answer.structured);
-    result
 }
 
 impl ServerHandler for Server {
@@ -187,7 +86,7 @@ impl ServerHandler for Server {
             .build();
         ServerConfig::new(capabilities)
             .with_server_info(Implementation::new("bex", env!("CARGO_PKG_VERSION")))
-            .with_instructions(self.agent.instructions())
+            .with_instructions(self.caller.dispatcher.instructions())
     }
 
     async fn list_tools(
@@ -212,23 +111,22 @@ impl ServerHandler for Server {
             .client_capabilities()
             .is_some_and(|capabilities| capabilities.supports_tasks());
         if as_task && request.name == "bex_run" {
-            return tasks::run(self, arguments, &context).await;
+            return tasks::run(&self.caller, arguments, &context).await;
         }
-        let answer = self
-            .call(Call::new(&request.name, arguments), &context)
-            .await?;
-        Ok(result(answer).into())
+        let call = Call::new(&request.name, arguments);
+        Ok(result(self.caller.call(call, &context).await?).into())
     }
 
-    /// What does not have the form of any request comes here, also when its method is one that is served.
+    /// A request with the form of no other one, although its method may be one that is served.
     async fn on_custom_request(
         &self,
         request: CustomRequest,
         _: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        Err(match SERVED.contains(&request.method.as_str()) {
-            true => ErrorData::invalid_params(wrong_params(&request), None),
-            false => ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None),
+        Err(if SERVED.contains(&request.method.as_str()) {
+            ErrorData::invalid_params(wrong_params(&request), None)
+        } else {
+            ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None)
         })
     }
 
@@ -237,7 +135,7 @@ impl ServerHandler for Server {
         request: GetTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        tasks::get(self, &request.task_id, &context).await
+        tasks::get(&self.caller, &request.task_id, &context).await
     }
 
     async fn cancel_task(
@@ -245,7 +143,7 @@ impl ServerHandler for Server {
         request: CancelTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        tasks::cancel(self, &request.task_id, &context).await
+        tasks::cancel(&self.caller, &request.task_id, &context).await
     }
 
     async fn list_resources(
@@ -253,12 +151,10 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        let agent = self.agent.clone();
-        let found = tokio::task::spawn_blocking(move || agent.resources()).await;
-        let found = found.map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
-        let resources = found
-            .into_iter()
-            .map(|(uri, name)| Resource::new(uri, name));
+        let dispatcher = self.caller.dispatcher.clone();
+        let found = tokio::task::spawn_blocking(move || dispatcher.resources()).await;
+        let resources = found.map_err(internal)?.into_iter();
+        let resources = resources.map(|(uri, name)| Resource::new(uri, name));
         Ok(ListResourcesResult::with_all_items(resources.collect()))
     }
 
@@ -267,7 +163,7 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        let templates = self.agent.resource_templates().into_iter();
+        let templates = self.caller.dispatcher.resource_templates().into_iter();
         let templates = templates.map(|(uri, name, description)| {
             let mut template = ResourceTemplate::new(uri, name);
             template.description = Some(description.to_owned());
@@ -283,10 +179,11 @@ impl ServerHandler for Server {
         request: ReadResourceRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let (agent, uri) = (self.agent.clone(), request.uri.clone());
-        let read = tokio::task::spawn_blocking(move || agent.read_resource(&uri)).await;
-        let read = read.map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
-        let contents = read.map_err(|why| ErrorData::resource_not_found(why, None))?;
+        let (dispatcher, uri) = (self.caller.dispatcher.clone(), request.uri.clone());
+        let read = tokio::task::spawn_blocking(move || dispatcher.read_resource(&uri)).await;
+        let contents = read
+            .map_err(internal)?
+            .map_err(|why| ErrorData::resource_not_found(why, None))?;
         let mut mark = JsonObject::new();
         mark.insert("bex/note".to_owned(), DATA.into());
         let text = ResourceContents::text(contents.text, request.uri)

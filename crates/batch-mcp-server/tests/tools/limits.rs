@@ -179,5 +179,5 @@ fn functions_variables_sizes_and_numbers_are_limited() {
         task(json!({ "shell": "true" })),
         "tasks[0].function",
     );
-    assert!(text.contains("allowed are simulate"), "{text}");
+    assert!(text.contains("allowed: simulate"), "{text}");
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use batch_actions::{BatchRequest, Home, create};
 use batch_core::{BatchSettings, Plan};
 use batch_handlers::{HandlerConfig, standard_registry};
-use batch_mcp_server::{Agent, AgentConfig, Answer, CallContext, Limits};
+use batch_mcp_server::{Answer, CallContext, Dispatcher, Limits, Session};
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
@@ -54,13 +54,13 @@ impl Place {
     }
 
     /// Nothing is kept in memory: every call has an agent of its own.
-    pub(crate) fn agent(&self) -> Agent {
+    pub(crate) fn agent(&self) -> Dispatcher {
         let home = Home::new(self.path("home"));
         let registry = standard_registry(&HandlerConfig::new(self.path("outputs")));
-        Agent::new(AgentConfig {
+        Dispatcher::new(Session {
             folder: self.folder.path().to_owned(),
             limits: self.limits.clone(),
-            ..AgentConfig::new(home, registry, executor)
+            ..Session::new(home, registry, executor)
         })
     }
 
@@ -85,7 +85,7 @@ impl Place {
         assert!(answer.is_error, "{tool} {arguments}: {}", answer.text);
         let told = answer.structured["field"].as_str();
         assert_eq!(told, Some(field), "{tool} {arguments}: {}", answer.text);
-        assert!(answer.text.contains("A right call: "), "{}", answer.text);
+        assert!(answer.text.contains("A valid call: "), "{}", answer.text);
         answer.text
     }
 
@@ -96,7 +96,7 @@ impl Place {
         let told = answer.structured["field"].as_str();
         assert_eq!(told, Some(field), "{tool} {arguments}: {}", answer.text);
         let right = &answer.structured["example"];
-        let line = format!("\nA right call: {right}");
+        let line = format!("\nA valid call: {right}");
         assert!(answer.text.ends_with(&line), "{}", answer.text);
         right.clone()
     }
@@ -194,7 +194,7 @@ fn check(answer: &Answer, arguments: &Map<String, Value>) {
     assert!(!answer.text.contains(is_bad), "{:?}", answer.text);
     let last = answer.text.lines().last().unwrap();
     match answer.is_error {
-        true => assert!(last.starts_with("A right call: "), "{}", answer.text),
+        true => assert!(last.starts_with("A valid call: "), "{}", answer.text),
         false => assert!(
             last.starts_with("Next: ") || last.starts_with("  or: "),
             "{}",

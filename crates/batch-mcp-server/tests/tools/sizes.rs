@@ -139,7 +139,7 @@ fn a_megabyte_of_output() {
         "bex_results",
         json!({ "batch": batch, "tasks": ["1"], "output": "head" }),
     );
-    assert!(head.text.contains(" characters more)"), "{}", head.text);
+    assert!(head.text.contains(" more characters)"), "{}", head.text);
     let full = place.call(
         "bex_results",
         json!({ "batch": batch, "tasks": ["1"], "output": "full" }),
@@ -162,7 +162,7 @@ fn a_megabyte_of_output() {
     assert!(
         read.text.len() > MOST / 2
             && read.text.len() < MOST
-            && read.text.contains(" characters more; ")
+            && read.text.contains(" more characters; ")
     );
 }
 
@@ -223,7 +223,7 @@ fn many_batches_and_many_attempts() {
         all.text
     );
     assert!(
-        all.text.contains("older ones are not shown"),
+        all.text.contains("older batches are not shown"),
         "{}",
         all.text
     );

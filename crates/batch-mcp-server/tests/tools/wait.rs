@@ -52,7 +52,7 @@ fn only_what_changed_is_told() {
     let (cause, _) = cursor.as_str().unwrap().rsplit_once('-').unwrap();
     let rest = rest.replace(cursor.as_str().unwrap(), &format!("{cause}-[time]"));
     insta::assert_snapshot!(rest, @r#"
-    Nothing failed for a new cause meanwhile.
+    No task has failed for a new cause.
     Since the cursor: 0 finished, 0 of them failed.
     Next: bex_wait {"batch":"b1","cursor":"b1-1-1-1-c86f990-[time]","timeout_s":40}  (waits for more)
       or: bex_results {"batch":"b1","cause":"c86f990","limit":5}  (shows failures of the first cause)
@@ -107,7 +107,7 @@ fn a_cancelled_call_ends_the_waiting_and_not_the_batch() {
     context.progress = Some(Arc::new(move |finished, total, line: &str| {
         let line = line.to_owned();
         heard.lock().unwrap().push((finished, total, line));
-        by_progress.cancel();
+        by_progress.cancel.cancel();
     }));
     let arguments = json!({ "batch": batch, "timeout_s": WAIT });
     let (agent, (sender, receiver)) = (place.agent(), mpsc::channel());
@@ -154,7 +154,7 @@ fn a_cursor_of_another_batch_is_refused() {
         "cursor",
     );
     assert!(
-        text.contains("it is one of b1, and the call is about b2"),
+        text.contains("a cursor of b1, but the call is about b2"),
         "{text}"
     );
 }

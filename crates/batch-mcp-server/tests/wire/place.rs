@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use batch_actions::{BatchRequest, Home, create};
 use batch_core::{BatchSettings, Plan};
-use batch_mcp_server::{Agent, AgentConfig, Limits};
+use batch_mcp_server::{Dispatcher, Limits, Session};
 use batch_mcp_server::{ServeError, serve_stream};
 use batch_runtime::Registry;
 use serde_json::{Value, json};
@@ -18,8 +18,8 @@ use tokio::io::{
 use tokio::task::JoinHandle;
 
 /// An agent whose executor never works on anything.
-pub(crate) fn agent(folder: &Path) -> Agent {
-    Agent::new(AgentConfig {
+pub(crate) fn agent(folder: &Path) -> Dispatcher {
+    Dispatcher::new(Session {
         home: home(folder),
         registry: Registry::new(),
         executor: Arc::new(|_| Command::new("false")),

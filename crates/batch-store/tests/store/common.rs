@@ -10,8 +10,8 @@ use batch_core::{
 };
 use batch_export::{TaskRecord, Totals};
 use batch_store::{
-    BatchFile, Durability, Holder, Journal, LeftBehind, NewBatch, Origin, Selection, Store,
-    StoreError, lock,
+    BatchFile, Durability, EndCause, Holder, Journal, LeftBehind, NewBatch, Origin, Selection,
+    Store, StoreError, lock,
 };
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -195,7 +195,7 @@ impl Bench {
         }
         self.flush_all().unwrap();
         lock(&self.store)
-            .end_run(self.run, "stopped", self.now, None)
+            .end_run(self.run, &EndCause::Stopped, self.now, None)
             .unwrap();
         self.started.clear();
         self.now = self.now.after(rest);
@@ -311,7 +311,7 @@ impl Bench {
         for told in &overview.causes {
             let sample = records
                 .iter()
-                .find(|record| record.task == told.sample_task);
+                .find(|record| record.id() == told.sample_task);
             let cause = sample.and_then(|record| record.cause.as_ref());
             assert_eq!(cause.map(|cause| cause.id()), Some(told.cause.id()));
         }

@@ -202,7 +202,7 @@ fn a_flush_without_room_keeps_everything_for_the_next() {
     bench.add(&vec![(TaskSpec::new("x"), vec![]); 40]);
     let pages = |limit: u32| {
         let store = lock(&bench.store);
-        store.limit_pages_for_tests(limit).unwrap()
+        store.limit_pages(limit).unwrap()
     };
     let now = pages(0);
     pages(now);
@@ -219,7 +219,7 @@ fn a_flush_without_room_keeps_everything_for_the_next() {
             .values()
             .all(|status| *status == Status::Queued)
     );
-    lock(&bench.store).limit_pages_for_tests(1_000_000).unwrap();
+    lock(&bench.store).limit_pages(1_000_000).unwrap();
     bench.check();
     let completed = bench
         .on_record()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::common::{Bench, completed, failed};
 use crate::ops::{apply, drain, op};
 use batch_core::{Batch, Failure, Outcome, Priority, QueuedReason, Status, TaskId, TaskSpec, Time};
-use batch_store::{Selection, lock};
+use batch_store::{EndCause, Selection, lock};
 use proptest::prelude::*;
 
 fn completed_attempts(bench: &Bench) -> HashMap<TaskId, usize> {
@@ -147,7 +147,7 @@ fn the_time_between_two_runs_is_no_part_of_the_batch() {
     bench.add(&[(TaskSpec::new("command"), Vec::new())]);
     bench.take_over_after(Duration::ZERO);
     lock(&bench.store)
-        .end_run(bench.run, "stopped", bench.now, None)
+        .end_run(bench.run, &EndCause::Stopped, bench.now, None)
         .unwrap();
     bench.pass(Duration::from_secs(1_000));
     bench

@@ -160,10 +160,10 @@ pub(crate) fn apply(bench: &mut Bench, op: &Op) {
 }
 
 fn flush_without_room(bench: &mut Bench) {
-    let limit = |pages: u32| lock(&bench.store).limit_pages_for_tests(pages).unwrap();
+    let limit = |pages: u32| lock(&bench.store).limit_pages(pages).unwrap();
     limit(limit(0));
     let flushed = bench.flush();
-    lock(&bench.store).limit_pages_for_tests(1_000_000).unwrap();
+    lock(&bench.store).limit_pages(1_000_000).unwrap();
     if let Err(error) = flushed {
         assert!(error.is_full(), "{error}");
     }

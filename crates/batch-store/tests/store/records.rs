@@ -226,7 +226,7 @@ fn a_cause_keeps_a_sample_of_its_own() {
         let causes = lock(&bench.store).causes().unwrap();
         assert_eq!(causes.len(), 1);
         (
-            causes[0].sample_task.get(),
+            causes[0].sample_task.task.get(),
             causes[0].cause.sample().to_owned(),
             causes[0].tasks,
         )

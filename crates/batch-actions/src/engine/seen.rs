@@ -1,0 +1,34 @@
+//! What of the file a run has seen: [`Seen`].
+
+use std::collections::VecDeque;
+
+use batch_core::{Batch, TaskId};
+use tokio::time::Instant;
+
+/// What of the file the run has seen.
+pub(super) struct Seen {
+    pub(super) next_task: TaskId,
+    pub(super) last_request: i64,
+    /// More tasks come from this process.
+    pub(super) feeding: bool,
+    /// When the file last said how the run is getting on.
+    pub(super) heartbeat: Option<Instant>,
+    /// Answers that could not be written yet, each with its request.
+    pub(super) unanswered: VecDeque<(i64, String)>,
+    /// The end of the run is on record.
+    pub(super) ended: bool,
+}
+
+impl Seen {
+    /// With `told`, what the file says of the run is enough for now.
+    pub(super) fn new(batch: &Batch, feeding: bool, told: bool) -> Self {
+        Self {
+            next_task: batch.next_id(),
+            last_request: 0,
+            feeding,
+            heartbeat: told.then(Instant::now),
+            unanswered: VecDeque::new(),
+            ended: false,
+        }
+    }
+}

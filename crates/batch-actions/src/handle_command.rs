@@ -1,0 +1,153 @@
+//! Carrying out what was asked of whoever works on a batch: [`handle_command`].
+
+use std::sync::{Arc, Mutex};
+
+use batch_core::{BatchId, CancelError, Priority, Status, TaskId};
+use batch_runtime::RunHandle;
+use batch_store::{Store, lock};
+
+use crate::blocking::{on_its_thread, on_store, synced};
+use crate::choice::Choice;
+use crate::control::{Control, ControlReply, Removed};
+use crate::engine::Room;
+use crate::error::ActionError;
+use crate::retry::retry;
+
+/// Carries out what was asked, on the batch that a run owns.
+///
+/// # Errors
+/// When it cannot be done; what the run has done already stays done.
+pub(crate) async fn handle_command(
+    control: Control,
+    run: &RunHandle,
+    store: &Arc<Mutex<Store>>,
+    room: &Arc<Room>,
+) -> Result<ControlReply, ActionError> {
+    if let Control::Stop { how } = control {
+        room.give_up(how.into());
+        run.stop(how.into());
+        // A stopped run may be over before it could answer anything else.
+        return Ok(ControlReply::default());
+    }
+    // What has happened so far must be on record before anybody chooses by it.
+    synced(run.sync().await)?;
+    let reply = match control {
+        Control::Stop { .. } => unreachable!("it has been obeyed"),
+        Control::Cancel { tasks } => cancel(tasks, run, store).await?,
+        Control::Retry { tasks } => retry(tasks, run, store).await?,
+        Control::Pause => {
+            run.pause();
+            ControlReply::default()
+        }
+        Control::Resume => {
+            run.resume();
+            ControlReply::default()
+        }
+        Control::SetConcurrency { max_concurrent } => {
+            run.set_concurrency(max_concurrent);
+            let set = move |store: &mut Store| Ok(store.set_concurrency(max_concurrent)?);
+            written(store, room, set).await?;
+            ControlReply {
+                max_concurrent: Some(max_concurrent),
+                ..ControlReply::default()
+            }
+        }
+        Control::SetPriority { tasks, priority } => {
+            set_priority(tasks, priority, run, store).await?
+        }
+        Control::Clear { tasks } => written(store, room, move |store| clear(&tasks, store)).await?,
+    };
+    synced(run.sync().await)?;
+    Ok(reply)
+}
+
+async fn cancel(
+    tasks: Choice,
+    run: &RunHandle,
+    store: &Arc<Mutex<Store>>,
+) -> Result<ControlReply, ActionError> {
+    let open = [Status::Queued, Status::Running];
+    let (batch, chosen) = on_store(store, move |store| chosen(tasks, &open, store)).await?;
+    let asked = chosen.len();
+    let refused = synced(run.cancel_many(chosen).await)?;
+    Ok(ControlReply::of(batch, asked, reasons(batch, refused)))
+}
+
+fn clear(tasks: &Choice, store: &mut Store) -> Result<ControlReply, ActionError> {
+    let finished = [Status::Completed, Status::Failed, Status::Cancelled];
+    let resolved = tasks.clone().or_statuses(&finished).resolve(store)?;
+    let before = store.overview()?;
+    let cleared = store.clear(&resolved.tasks(store)?)?;
+    let after = store.overview()?;
+    let batch = store.batch();
+    // Who names no task wants what can go to go.
+    let named = |_: &TaskId| !tasks.tasks.is_empty();
+    let kept = cleared.kept.into_iter().filter(named).map(|task| {
+        let name = batch.task(task);
+        (task, format!("{name} stays, as another task needs it"))
+    });
+    let kept: Vec<_> = kept.collect();
+    let asked = kept.len() + usize::try_from(cleared.removed).unwrap_or(usize::MAX);
+    let gone = |status| before.count(status).saturating_sub(after.count(status));
+    Ok(ControlReply {
+        removed: Some(Removed {
+            completed: gone(Status::Completed),
+            failed: gone(Status::Failed),
+            cancelled: gone(Status::Cancelled),
+        }),
+        ..ControlReply::of(batch, asked, kept)
+    })
+}
+
+async fn set_priority(
+    tasks: Choice,
+    priority: Priority,
+    run: &RunHandle,
+    store: &Arc<Mutex<Store>>,
+) -> Result<ControlReply, ActionError> {
+    let queued = [Status::Queued];
+    let (batch, chosen) = on_store(store, move |store| chosen(tasks, &queued, store)).await?;
+    let asked = chosen.len();
+    let refused = synced(run.set_priorities(chosen, priority).await)?;
+    Ok(ControlReply::of(batch, asked, reasons(batch, refused)))
+}
+
+/// Why tasks were not changed, with their full names.
+fn reasons(batch: BatchId, refused: Vec<(TaskId, CancelError)>) -> Vec<(TaskId, String)> {
+    let why = |(task, error): (TaskId, CancelError)| {
+        let name = batch.task(task);
+        let text = match error {
+            CancelError::Unknown(_) => format!("there is no task {name}"),
+            CancelError::Finished(_, status) => format!("{name} is already {status}"),
+            CancelError::Running(_) => format!("{name} is running"),
+        };
+        (task, text)
+    };
+    refused.into_iter().map(why).collect()
+}
+
+fn chosen(
+    tasks: Choice,
+    statuses: &[Status],
+    store: &Store,
+) -> Result<(BatchId, Vec<TaskId>), ActionError> {
+    let resolved = tasks.or_statuses(statuses).resolve(store)?;
+    Ok((store.batch(), resolved.tasks(store)?))
+}
+
+/// Writes into the file as [`Room::until_written`] does.
+async fn written<T: Send + 'static>(
+    store: &Arc<Mutex<Store>>,
+    room: &Arc<Room>,
+    work: impl Fn(&mut Store) -> Result<T, ActionError> + Send + 'static,
+) -> Result<T, ActionError> {
+    let (store, room) = (Arc::clone(store), Arc::clone(room));
+    let write = move || {
+        let write = || match work(&mut lock(&store)) {
+            Err(ActionError::Store(error)) => Err(error),
+            done => Ok(done),
+        };
+        room.until_written(write, || lock(&store).make_room())
+    };
+    on_its_thread(write).await?
+}

@@ -1,0 +1,202 @@
+//! Why a batch is in its state: [`StateReason`], and what can be done about it: [`NextStep`].
+
+use std::fmt;
+use std::time::Duration;
+
+use batch_core::{FullTaskId, ShortDuration};
+use batch_runtime::ShortOf;
+use batch_store::{EndCause, Holder, LeaseNote};
+use serde::{Serialize, Serializer};
+
+/// Why a batch is in its state. It shows as a sentence without a subject, and is stored and serialized nowhere else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StateReason {
+    /// A process is writing the tasks that the batch was made for.
+    BeingWritten {
+        /// The process.
+        pid: u32,
+        /// How many tasks.
+        missing: u32,
+    },
+    /// The tasks that the batch was made for were never written.
+    TasksMissing(MissingTasks),
+    /// What the executor says of its run.
+    Noted(LeaseNote),
+    /// The executor gives no sign of life.
+    Silent(Silence),
+    /// Somebody paused it, and how.
+    Paused(String),
+    /// Nobody has run it yet.
+    NotStarted,
+    /// The executor died.
+    ExecutorDied,
+    /// Not all of its items were read.
+    InputUnread,
+    /// The time limit of the batch was reached.
+    TimeLimit,
+    /// A failure ended the run, as the batch asked for.
+    FailFast,
+    /// How its last run ended, with tasks left.
+    LastRun(EndCause),
+}
+
+/// The tasks of a batch that were never written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingTasks {
+    /// How many.
+    pub count: u32,
+    /// The task file they come from.
+    pub file: Option<String>,
+}
+
+/// An executor that gives no sign of life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// Its process.
+    pub pid: u32,
+    /// For how long.
+    pub time: Duration,
+}
+
+/// What can be done next. Each front end says how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NextStep {
+    /// Start the batch.
+    Start,
+    /// Resume the batch.
+    Resume,
+    /// Kill the executor of the batch.
+    Kill,
+    /// Give the tasks of the batch again, or remove it.
+    GiveAgain(MissingTasks),
+    /// Run a task again.
+    Retry(FullTaskId),
+    /// See why another task is as it is.
+    Explain(FullTaskId),
+}
+
+impl StateReason {
+    /// What can be done about it, where there is something.
+    pub fn next_step(&self) -> Option<NextStep> {
+        match self {
+            Self::TasksMissing(missing) => Some(NextStep::GiveAgain(missing.clone())),
+            Self::Silent(_) => Some(NextStep::Kill),
+            Self::ExecutorDied
+            | Self::LastRun(EndCause::OutputClosed | EndCause::NothingStarts) => {
+                Some(NextStep::Resume)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Silence {
+    /// The silence of a holder that gives no sign of life.
+    pub(crate) fn of(holder: &Holder) -> Option<Self> {
+        Some(Self {
+            pid: holder.pid,
+            time: holder.silence()?,
+        })
+    }
+}
+
+/// What the lease says of a run that the system is short of something for.
+pub(crate) fn short_note(short: &ShortOf) -> LeaseNote {
+    LeaseNote::Short {
+        what: short.what.to_string(),
+        slots: short.slots,
+        asked_for: short.asked_for,
+    }
+}
+
+impl From<&ShortOf> for StateReason {
+    fn from(short: &ShortOf) -> Self {
+        Self::Noted(short_note(short))
+    }
+}
+
+impl fmt::Display for StateReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BeingWritten { pid, missing } => {
+                write!(f, "process {pid} is writing its {missing} tasks")
+            }
+            Self::TasksMissing(missing) => missing.fmt(f),
+            Self::Noted(note) => fmt_note(note, f),
+            Self::Silent(silence) => silence.fmt(f),
+            Self::Paused(how) => write!(f, "paused {how}"),
+            Self::NotStarted => f.write_str("not started yet"),
+            Self::ExecutorDied => f.write_str("its executor died"),
+            Self::InputUnread => f.write_str(
+                "its input was not read to its end; what was not read is not in the batch",
+            ),
+            Self::TimeLimit => f.write_str("its time was up (batch_timeout)"),
+            Self::FailFast => f.write_str("a failure ended it (fail_fast)"),
+            Self::LastRun(end) => match end {
+                EndCause::Finished => f.write_str("tasks were added or held after its last run"),
+                EndCause::OutputClosed => f.write_str("nobody read its output any more"),
+                EndCause::WriteFailed => f.write_str("its executor could not write"),
+                EndCause::NothingStarts => f.write_str("its executor could start no task"),
+                other => write!(f, "its last run was {}", other.name()),
+            },
+        }
+    }
+}
+
+fn fmt_note(note: &LeaseNote, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match note {
+        LeaseNote::Stopping => f.write_str("it is being stopped"),
+        LeaseNote::DiskFull => f.write_str("the disk is full; it goes on when there is room"),
+        LeaseNote::FileBusy => f.write_str(
+            "waiting for the batch file: another program holds it; it goes on when that program lets go",
+        ),
+        LeaseNote::Short {
+            what,
+            slots,
+            asked_for,
+        } => match slots {
+            0 => write!(
+                f,
+                "short of {what}; no task can start for now, and it is tried again"
+            ),
+            1 => write!(
+                f,
+                "short of {what}; running 1 task at once, not {asked_for}"
+            ),
+            _ => write!(
+                f,
+                "short of {what}; running {slots} tasks at once, not {asked_for}"
+            ),
+        },
+        LeaseNote::Other(words) => f.write_str(words),
+        _ => f.write_str("it waits"),
+    }
+}
+
+impl fmt::Display for MissingTasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.count {
+            1 => f.write_str("its task was")?,
+            count => write!(f, "its {count} tasks were")?,
+        }
+        f.write_str(" not written before the process that made it ended, so none can run")
+    }
+}
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} has given no sign of life for ", self.pid)?;
+        match self.time.as_secs() {
+            seconds @ 0..60 => write!(f, "{seconds} s"),
+            _ => ShortDuration(self.time).fmt(f),
+        }
+    }
+}
+
+impl Serialize for StateReason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

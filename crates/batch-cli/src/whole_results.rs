@@ -1,0 +1,81 @@
+//! Results written from a batch file: [`WholeResults`] when a run is over, [`print_results`] to standard output.
+
+use std::io;
+use std::sync::Arc;
+
+use batch_actions::{ActionError, Choice, ResultsRequest, Room, results};
+use batch_export::{AtomicFile, Format, Summary};
+use batch_store::BatchFile;
+
+use crate::args::ResultArgs;
+use crate::exit::CliError;
+use crate::output::{OutputPlan, PatientFile, SharedRoom};
+
+/// Results of a whole batch, of which a part ran before: written from its file when the run is over.
+pub(crate) struct WholeResults {
+    request: ResultsRequest,
+    file: Option<AtomicFile>,
+    room: SharedRoom,
+}
+
+impl WholeResults {
+    /// Takes over what cannot be written as the tasks finish: files and documents. Text and raw output are
+    /// shown as they come.
+    pub(crate) fn of(output: &mut OutputPlan, args: &ResultArgs) -> Option<Self> {
+        let format = output.options.format;
+        let as_they_come = matches!(format, Format::Text | Format::Raw | Format::None);
+        let all_at_once = !as_they_come || output.opened.is_some();
+        all_at_once.then(|| Self::new(output, args))
+    }
+
+    /// Takes over whatever was asked for.
+    pub(crate) fn new(output: &mut OutputPlan, args: &ResultArgs) -> Self {
+        let request = ResultsRequest {
+            tasks: Choice {
+                statuses: args.status.clone(),
+                filter: args.filter.clone(),
+                ..Choice::default()
+            },
+            options: output.options.clone(),
+            more: output.filter.clone(),
+            offset: 0,
+            limit: None,
+        };
+        output.options.format = Format::None;
+        Self {
+            request,
+            file: output.opened.take(),
+            room: SharedRoom::default(),
+        }
+    }
+
+    /// Has the file wait for room as the run does.
+    pub(crate) fn set_room(&self, room: &Arc<Room>) {
+        self.room.set(room);
+    }
+
+    /// Writes them.
+    pub(crate) fn write(self, batch: &BatchFile) -> Result<(), CliError> {
+        let Some(file) = self.file else {
+            return print_results(batch, &self.request).map(drop);
+        };
+        self.room.run_is_over();
+        let handle = PatientFile {
+            file: file.handle()?,
+            room: self.room,
+        };
+        results(batch, &self.request, handle, io::sink())?;
+        Ok(file.commit()?)
+    }
+}
+
+/// Prints results and gives the summary; `None` when who reads has seen enough.
+pub(crate) fn print_results(
+    file: &BatchFile,
+    request: &ResultsRequest,
+) -> Result<Option<Summary>, CliError> {
+    match results(file, request, io::stdout(), io::stderr()) {
+        Err(ActionError::Export(error)) if error.is_broken_pipe() => Ok(None),
+        done => Ok(Some(done?.0)),
+    }
+}

@@ -1,0 +1,278 @@
+//! Strict reading of an object with named fields: [`Fields`].
+//!
+//! The one reader for the parameters of tasks, when a plan is checked and when an attempt starts, and for the arguments
+//! of tool calls. What is unknown or of the wrong type is a [`ParamProblem`]; nothing is guessed or left out.
+
+use std::time::Duration;
+
+use batch_core::{
+    Failure, FailureKind, Json, ParamProblem, duration_from_seconds, nearest, parse_duration,
+};
+use serde_json::{Map, Value};
+
+use crate::apart::apart;
+use crate::handler::{AttemptError, TaskContext};
+
+/// The fields of a parameter object.
+///
+/// Before a run a handler collects all problems with [`check`](Fields::check) and its kin; when an attempt starts, it
+/// reads with [`text`](Fields::text) and its kin, which give the first one.
+///
+/// ```
+/// use batch_core::Json;
+/// use batch_runtime::params::Fields;
+///
+/// let params = Json::parse(r#"{"path": 5, "depht": 1}"#).unwrap();
+/// let mut fields = Fields::unfilled(&params, &["path", "depth"]);
+/// fields.require("path", "a text", serde_json::Value::is_string);
+/// let problems = fields.finish().unwrap_err();
+/// let texts: Vec<&str> = problems.iter().map(|problem| &*problem.message).collect();
+/// assert_eq!(texts, [r#"unknown field "depht""#, "must be a text, not a number"]);
+/// assert_eq!(problems[0].help.as_deref(), Some(r#"did you mean "depth"?"#));
+/// ```
+#[derive(Debug)]
+pub struct Fields {
+    fields: Map<String, Value>,
+    problems: Vec<ParamProblem>,
+}
+
+impl Fields {
+    /// An object whose fields are checked elsewhere for unknown ones.
+    pub const fn new(fields: Map<String, Value>) -> Self {
+        Self {
+            fields,
+            problems: Vec::new(),
+        }
+    }
+
+    /// The parameters of a task before it runs: an object that may have these fields and no others. Texts with
+    /// placeholders are still to be filled in, so they fit everywhere.
+    pub fn unfilled(params: &Json, known: &[&str]) -> Self {
+        match params.to_value() {
+            Value::Object(fields) => Self {
+                problems: unknown_fields(&fields, known),
+                ..Self::new(fields)
+            },
+            other => Self {
+                problems: vec![mismatch("", "an object", &other)],
+                ..Self::new(Map::new())
+            },
+        }
+    }
+
+    /// The parameters of an attempt, with all placeholders filled in. They were checked before, but what was filled in
+    /// may be of any type: a number where a text is expected is written out.
+    ///
+    /// # Errors
+    /// When they are no object.
+    pub async fn of(task: &TaskContext) -> Result<Self, ParamProblem> {
+        let params = task.params.clone();
+        let value = apart(params.as_str().len(), move || params.to_value()).await;
+        Ok(Self::new(object(value)?))
+    }
+
+    /// A field; `null` is as good as absent.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        present(&self.fields, name)
+    }
+
+    /// The object itself.
+    pub fn into_object(self) -> Map<String, Value> {
+        self.fields
+    }
+
+    /// Takes a field out of the object.
+    pub fn take(&mut self, name: &str) -> Option<Value> {
+        self.fields.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// Reads a field that may be absent.
+    ///
+    /// # Errors
+    /// When `read` gives nothing: the value is not what is `expected`, such as `a text`.
+    pub fn read<'v, T>(
+        &'v self,
+        name: &str,
+        expected: &str,
+        read: impl FnOnce(&'v Value) -> Option<T>,
+    ) -> Result<Option<T>, ParamProblem> {
+        let value = self.get(name);
+        value
+            .map(|value| read(value).ok_or_else(|| mismatch(name, expected, value)))
+            .transpose()
+    }
+
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// When the field has no plain text.
+    pub fn text(&self, name: &str) -> Result<Option<String>, ParamProblem> {
+        self.read(name, "a text", written_out)
+    }
+
+    /// Reads a text that must be there.
+    ///
+    /// # Errors
+    /// When it is missing, or has no plain text.
+    pub fn required_text(&self, name: &str) -> Result<String, ParamProblem> {
+        self.text(name)?.ok_or_else(|| missing(name))
+    }
+
+    /// Reads the pairs of an object of texts; none when it is absent.
+    ///
+    /// # Errors
+    /// When it is no object, or one of its fields has no plain text.
+    pub fn pairs(&self, name: &str) -> Result<Vec<(String, String)>, ParamProblem> {
+        let fields = self.read(name, "an object of texts", Value::as_object)?;
+        let pairs = fields.into_iter().flatten().map(|(key, value)| {
+            let text = written_out(value);
+            let text = text.ok_or_else(|| mismatch(&format!("{name}.{key}"), "a text", value))?;
+            Ok((key.clone(), text))
+        });
+        pairs.collect()
+    }
+
+    /// Reads a duration: seconds, or a text such as `1m30s`.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn duration(&self, name: &str) -> Result<Option<Duration>, ParamProblem> {
+        self.read(name, DURATION, duration)
+    }
+
+    /// Notes a problem.
+    pub fn problem(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.note(ParamProblem::new(path, message));
+    }
+
+    /// Notes a problem that has its place and help.
+    pub fn note(&mut self, problem: ParamProblem) {
+        self.problems.push(problem);
+    }
+
+    /// Checks a field that may be absent.
+    pub fn check(&mut self, name: &str, expected: &str, fits: impl Fn(&Value) -> bool) {
+        let fits = |value: &Value| (is_placeholder(value) || fits(value)).then_some(());
+        if let Err(problem) = self.read(name, expected, fits) {
+            self.note(problem);
+        }
+    }
+
+    /// Checks a field that must be there.
+    pub fn require(&mut self, name: &str, expected: &str, fits: impl Fn(&Value) -> bool) {
+        match self.get(name) {
+            None => self.problem(
+                name,
+                format!("the field {name:?} is missing; it must be {expected}"),
+            ),
+            Some(_) => self.check(name, expected, fits),
+        }
+    }
+
+    /// Checks a field that may be absent as a duration.
+    pub fn check_duration(&mut self, name: &str) {
+        self.check(name, DURATION, |value| duration(value).is_some());
+    }
+
+    /// Ends the check.
+    ///
+    /// # Errors
+    /// All problems found.
+    pub fn finish(self) -> Result<(), Vec<ParamProblem>> {
+        match self.problems.is_empty() {
+            true => Ok(()),
+            false => Err(self.problems),
+        }
+    }
+}
+
+const DURATION: &str = "seconds or a text such as \"1m30s\"";
+
+/// The object that a value is; `null` is an empty one.
+///
+/// # Errors
+/// When it is something else.
+pub fn object(value: Value) -> Result<Map<String, Value>, ParamProblem> {
+    match value {
+        Value::Object(fields) => Ok(fields),
+        Value::Null => Ok(Map::new()),
+        other => Err(mismatch("", "an object", &other)),
+    }
+}
+
+/// A field that is there and not `null`.
+pub fn present<'v>(fields: &'v Map<String, Value>, name: &str) -> Option<&'v Value> {
+    fields.get(name).filter(|value| !value.is_null())
+}
+
+/// A problem for each field that is not known, with a suggestion.
+pub fn unknown_fields(fields: &Map<String, Value>, known: &[&str]) -> Vec<ParamProblem> {
+    let unknown = fields.keys().filter(|name| !known.contains(&name.as_str()));
+    let problem = |name: &String| {
+        let help = match nearest(name, known.iter().copied()) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => format!("known fields: {}", known.join(", ")),
+        };
+        ParamProblem::new(name.as_str(), format!("unknown field {name:?}")).with_help(help)
+    };
+    unknown.map(problem).collect()
+}
+
+/// Whether a text will be filled in later, so that its type is not known yet.
+pub fn is_placeholder(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.contains("{{"))
+}
+
+/// The problem of a field that must be there.
+pub fn missing(name: &str) -> ParamProblem {
+    ParamProblem::new(name, "the field is missing")
+}
+
+/// The problem of a value of another type than expected. The value itself may be a secret, so it is not shown.
+pub fn mismatch(path: &str, expected: &str, value: &Value) -> ParamProblem {
+    let message = format!("must be {expected}, not {}", type_name(value));
+    ParamProblem::new(path, message)
+}
+
+/// What type a value has, in words.
+pub fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Seconds as a number, or a text such as `"1m30s"`.
+pub fn duration(value: &Value) -> Option<Duration> {
+    match value {
+        Value::String(text) => parse_duration(text).ok(),
+        value => duration_from_seconds(value.as_f64()?),
+    }
+}
+
+/// A text, number or truth value as text.
+pub fn written_out(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+/// Another attempt would find the same parameters, so it is a permanent failure.
+impl From<ParamProblem> for AttemptError {
+    fn from(problem: ParamProblem) -> Self {
+        let ParamProblem { path, message, .. } = problem;
+        let message = match &*path {
+            "" => format!("params: {message}"),
+            path => format!("params.{path}: {message}"),
+        };
+        Failure::new(FailureKind::InputError, message)
+            .permanent()
+            .into()
+    }
+}
