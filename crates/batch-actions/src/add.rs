@@ -106,17 +106,17 @@ pub enum ToRun {
 }
 
 /// Makes a batch of checked tasks to run them, or finds the one there is: by its key, or with `of_file` by its task
-/// file. Two that ask at one moment get one batch.
+/// file. Two that ask at one moment get one batch, as each has the numbers of `home` for itself ([`Home::ids`]).
 ///
 /// # Errors
 /// As [`create`].
 pub fn create_to_run(
     home: &Home,
+    mut ids: Ids,
     new: &BatchRequest,
     plan: &Plan,
     of_file: bool,
 ) -> Result<ToRun, ActionError> {
-    let mut ids = home.lock_ids()?;
     if of_file && let Some(file) = home.last_of(new)? {
         return Ok(ToRun::OfFile(file));
     }
@@ -177,8 +177,9 @@ fn batch_of_key(home: &Home, key: &str) -> Result<Option<Store>, ActionError> {
     if info.next_task > 1 {
         return Ok(None);
     }
-    let lease = Lease::take_unsigned(store.file());
-    lease.map_err(|error| ActionError::of_lease(store.file(), error))?;
+    // Held until the batch is gone.
+    let _lease = Lease::take_unsigned(store.file())
+        .map_err(|error| ActionError::of_lease(store.file(), error))?;
     store.file().remove()?;
     Ok(None)
 }

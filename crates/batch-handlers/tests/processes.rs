@@ -27,6 +27,31 @@ async fn a_large_output_is_kept_without_secrets() {
 }
 
 #[tokio::test]
+async fn the_message_of_a_failure_holds_no_part_of_a_secret() {
+    let scripts = [
+        // The message ends in the middle of it, or what is searched for a line begins there.
+        "printf '%0190d%s\\n' 0 s3cr3t-value >&2; exit 1",
+        "printf '%s%04090d\\n' s3cr3t-value 0 >&2; exit 1",
+    ];
+    for in_memory in [100, 100_000] {
+        let folder = tempfile::tempdir().unwrap();
+        let config = HandlerConfig {
+            in_memory,
+            ..HandlerConfig::new(folder.path().to_owned())
+        };
+        let registry = standard_registry(&config);
+        for script in scripts {
+            let task = task("shell", json!({"script": script}));
+            let task = task.with_secrets(batch_template::Secrets::of(["s3cr3t-value"]));
+            let failed = failure(registry.get("shell").unwrap().run(&task).await);
+            let said = failed.message.strip_prefix("exit code 1: ").unwrap();
+            let rest = said.trim_matches('0');
+            assert!(["", "***"].contains(&rest), "{said}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn arguments_reach_the_program_as_they_are() {
     let handlers = Handlers::new();
     let argv = json!(["printf", "%s|", "$(id)", "a b", "'", "", {"base64": "/w=="}]);

@@ -76,6 +76,7 @@ pub use leaders::{reap_orphans, signal_all};
 pub use limits::{Capacity, Limit, make_room};
 pub use mark::{awake_time, boot_id, own_mark, process_alive, signal_process};
 pub use piped::{PipedProcess, Pipes};
+pub use platform::note_memory_kills;
 pub use process::{Ended, Process};
 pub use program::find_program;
 pub use room::{OutputRoom, is_no_room, until_room};

@@ -257,3 +257,45 @@ async fn a_message_of_any_length_is_kept_short() {
         message.len()
     );
 }
+
+#[tokio::test]
+async fn a_long_message_is_cut_where_no_secret_is_cut_with_it() {
+    struct Loud;
+
+    #[async_trait]
+    impl Handler for Loud {
+        async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
+            let (before, value) = ("-".repeat(16 * 1024 - 4), &task.options.env["V"]);
+            Err(Failure::error(format!("{before}{value}{before}")).into())
+        }
+    }
+
+    let options = TaskOptions {
+        env: [("V".to_owned(), format!("{{{{ env.{} }}}}", SET.0))].into(),
+        ..TaskOptions::default()
+    };
+    let task = TaskSpec {
+        options: options.into(),
+        ..TaskSpec::new("loud")
+    };
+    let failed = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&failed);
+    let keep = move |events: &[Event]| {
+        let failures = events.iter().filter_map(|event| match event {
+            Event::AttemptEnded {
+                outcome: Outcome::Failed(failure),
+                ..
+            } => Some(failure.clone()),
+            _ => None,
+        });
+        sink.lock().unwrap().extend(failures);
+    };
+    let run = Executor::new(Registry::new().with("loud", Loud))
+        .with_sink(keep)
+        .start();
+    run.submit(vec![task]).await.unwrap();
+    run.finish().await;
+    drop(run);
+    let message = failed.lock().unwrap()[0].message.clone();
+    assert!(message.ends_with("-***-…"), "{}", &message[16_000..]);
+}

@@ -19,16 +19,6 @@ pub enum Segment {
     Index(usize),
 }
 
-impl Segment {
-    /// The name, where it is a field.
-    pub(crate) fn field(&self) -> Option<&str> {
-        match self {
-            Self::Field(name) => Some(name),
-            Self::Index(_) => None,
-        }
-    }
-}
-
 impl fmt::Display for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

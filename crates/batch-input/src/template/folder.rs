@@ -311,9 +311,14 @@ impl TemplateFolder {
     fn write(&self, path: &Path, bytes: &[u8], replace: bool) -> io::Result<()> {
         private_folder(&self.path)?;
         // Its files are for their owner only.
-        let mut file = NamedTempFile::new_in(&self.path)?;
-        // By this it is told from one whose writer was killed.
-        let _ = file.as_file().try_lock();
+        let mut file = loop {
+            let file = NamedTempFile::new_in(&self.path)?;
+            // By this it is told from one whose writer was killed. Who looks for such may have been faster.
+            let _ = file.as_file().lock();
+            if file.path().exists() {
+                break file;
+            }
+        };
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         let renamed = match replace {
