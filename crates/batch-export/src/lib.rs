@@ -61,7 +61,7 @@ mod unnamed;
 mod visible;
 mod writer;
 
-pub use atomic_file::{AtomicFile, FileHandle};
+pub use atomic_file::{AtomicFile, FileHandle, private_file_in};
 pub use cause::{Cause, CauseId, ParseCauseIdError};
 pub use causes::{CauseGroup, Causes, cause_of};
 pub use error::ExportError;
@@ -69,7 +69,7 @@ pub use filter::{FilterError, TaskFilter};
 pub use format::{Format, UnknownFormat};
 pub use json::write_task_json;
 pub use number::rfc3339;
-pub use plain_file::{open_output, open_plain};
+pub use plain_file::{open_output, open_plain, refuse_links_of_others};
 pub use record::{AttemptEnd, AttemptRecord, TaskRecord};
 pub use records::{Records, cancelled_text};
 pub use stream::{copy_stream, tail};

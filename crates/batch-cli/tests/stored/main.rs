@@ -1,5 +1,5 @@
 //! The verbs over stored batches from outside. Without an executor: `add`, `figures`, `files`, `look`, `change`, `templates`. With one:
-//! `live`, `states`, `background`, `resume`, `crash`, `busy`, `debris`, `full_disk`, `ownership`, `silent`, `leftovers`,
+//! `live`, `states`, `background`, `resume`, `crash`, `busy`, `held`, `debris`, `full_disk`, `ownership`, `silent`, `leftovers`,
 //! `memory`, `other_user`, `shortage`. What goes wrong between commands: `incomplete`, `races`.
 
 #[path = "../common/mod.rs"]
@@ -25,6 +25,8 @@ mod figures;
 mod files;
 #[cfg(target_os = "linux")]
 mod full_disk;
+#[cfg(target_os = "linux")]
+mod held;
 mod identity;
 mod incomplete;
 #[cfg(target_os = "linux")]
@@ -33,6 +35,7 @@ mod live;
 mod look;
 #[cfg(target_os = "linux")]
 mod memory;
+mod odd_values;
 #[cfg(target_os = "linux")]
 mod other_user;
 #[cfg(target_os = "linux")]

@@ -298,7 +298,8 @@ impl TemplateFolder {
         let mut file = NamedTempFile::new_in(&self.path)?;
         // By this it is told from one whose writer was killed.
         let _ = file.as_file().try_lock();
-        file.write_all(bytes)?;
+        // Past `tempfile`, whose errors would name this file.
+        file.as_file().write_all(bytes)?;
         file.as_file().sync_all()?;
         let renamed = match replace {
             true => file.persist(path),

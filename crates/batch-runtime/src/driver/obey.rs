@@ -155,7 +155,7 @@ impl Driver {
                     spec: view.spec,
                 })
                 .collect(),
-            remaining: self.batch.remaining(now),
+            remaining: self.batch.remaining(now).filter(|_| !self.held),
             closed: self.closed,
             paused: self.batch.is_paused(),
             concurrency: self.batch.concurrency(),
