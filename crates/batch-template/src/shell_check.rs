@@ -51,6 +51,16 @@ impl OpenCommand {
     }
 }
 
+/// The `x` of `printf -v x` and `printf -vx`.
+fn variable_to_print_to(words: &[Word]) -> Option<&[u8]> {
+    let at = words.iter().position(|word| word.text.starts_with(b"-v"))?;
+    let name = match words[at].text.strip_prefix(b"-v")? {
+        b"" => &words.get(at + 1)?.text,
+        attached => attached,
+    };
+    Some(name_of(name))
+}
+
 /// Looks at the commands of a script.
 pub(crate) struct Check {
     /// The places that a variable's value came from.
@@ -213,6 +223,11 @@ impl Check {
                     self.add_source(word.text.clone(), self.all.clone());
                 }
                 self.add_source(b"REPLY".to_vec(), self.all.clone());
+            }
+            b"printf" | b"print" => {
+                if let Some(name) = variable_to_print_to(words) {
+                    self.add_source(name.to_vec(), rest);
+                }
             }
             b"declare" | b"typeset" | b"local" | b"integer" | b"export" | b"readonly" => {
                 let is_integer = first.text == b"integer"

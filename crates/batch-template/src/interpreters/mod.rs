@@ -13,8 +13,8 @@ use std::fmt;
 
 use reader::Reader;
 pub use table::Language;
-use table::find;
 pub(crate) use table::is_code_variable;
+use table::{StartedBy, find};
 
 /// In the text of an argument: something that is not known yet.
 pub const UNKNOWN: u8 = 0;
@@ -137,19 +137,29 @@ fn read_command(argv: &[&[u8]], at: usize, found: &mut CommandCode) {
     if name.contains(&UNKNOWN) {
         found.is_open = true;
     }
-    match find(name) {
-        Some((program, name)) => {
-            found.is_open = true;
-            Reader::new(program, name, argv, at).read(found);
-        }
-        None => read_unknown(argv, at + 1, found),
+    let Some((program, name)) = find(name) else {
+        return read_started(argv, at + 1, StartedBy::Any, found);
+    };
+    found.is_open = true;
+    Reader::new(program, name, argv, at).read(found);
+    // Its options may be others than those in the list, and the command stand elsewhere.
+    if program.is_wrapper() {
+        read_started(argv, at + 1, StartedBy::Wrappers, found);
     }
 }
 
-/// An unknown program may start what stands among its arguments.
-fn read_unknown(argv: &[&[u8]], from: usize, found: &mut CommandCode) {
+/// Reads what may be started among the arguments of a program.
+fn read_started(argv: &[&[u8]], from: usize, by: StartedBy, found: &mut CommandCode) {
     for at in from..argv.len() {
-        if let Some((program, name)) = find(argv[at]).filter(|(program, _)| program.anywhere) {
+        // `docker run --entrypoint sh … IMAGE -c CODE`: where its arguments begin cannot be told.
+        let attached = argv[at].strip_prefix(b"--entrypoint=");
+        let is_apart = attached.is_some() || argv[at - 1] == b"--entrypoint";
+        let started = find(attached.unwrap_or(argv[at]));
+        let Some((program, name)) = started.filter(|(program, _)| program.started_by >= by) else {
+            continue;
+        };
+        let last = if is_apart { argv.len() } else { at + 1 };
+        for at in at..last {
             if are_too_many(argv, at, found) {
                 return;
             }

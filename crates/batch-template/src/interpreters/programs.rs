@@ -1,6 +1,6 @@
 //! The list of programs: [`PROGRAMS`].
 
-use super::table::{Language, Operands, Program};
+use super::table::{Language, Operands, Program, StartedBy};
 
 const NONE: Program = Program {
     names: "",
@@ -9,11 +9,13 @@ const NONE: Program = Program {
     code_long: "",
     value: "",
     value_long: "",
+    attached: "",
+    two_values: "",
     is_apart: false,
     operands: Operands::Data,
     permutes: false,
     reads_stdin: false,
-    anywhere: false,
+    started_by: StartedBy::None,
 };
 
 const SHELL: Program = Program {
@@ -22,7 +24,7 @@ const SHELL: Program = Program {
     value_long: "rcfile init-file emulate",
     operands: Operands::Shell,
     reads_stdin: true,
-    anywhere: true,
+    started_by: StartedBy::Any,
     ..NONE
 };
 
@@ -32,7 +34,16 @@ const LANGUAGE: Program = Program {
     code_long: "eval",
     operands: Operands::Script,
     reads_stdin: true,
-    anywhere: true,
+    started_by: StartedBy::Any,
+    ..NONE
+};
+
+/// A client of a database.
+const SQL: Program = Program {
+    language: Language::Sql,
+    permutes: true,
+    reads_stdin: true,
+    started_by: StartedBy::Wrappers,
     ..NONE
 };
 
@@ -91,21 +102,23 @@ pub(super) const PROGRAMS: &[Program] = &[
         language: Language::Perl,
         code: "eEMm",
         value: "I",
+        attached: "iFxCDV",
         ..LANGUAGE
     },
     Program {
         names: "ruby jruby truffleruby irb crystal",
         language: Language::Ruby,
-        value: "rIECFW",
+        value: "rIEC",
+        attached: "iFWKTx",
         ..LANGUAGE
     },
     Program {
-        names: "node nodejs bun tsx ts-node qjs d8",
+        names: "node nodejs bun tsx ts-node qjs d8 nodemon",
         language: Language::JavaScript,
         code: "ep",
-        code_long: "eval print import",
+        code_long: "eval print import exec",
         value: "rC",
-        value_long: "require loader experimental-loader conditions env-file",
+        value_long: "require loader experimental-loader conditions env-file input-type watch ext",
         is_apart: true,
         ..LANGUAGE
     },
@@ -113,7 +126,13 @@ pub(super) const PROGRAMS: &[Program] = &[
         names: "deno",
         language: Language::JavaScript,
         operands: Operands::Subcommand,
-        anywhere: true,
+        started_by: StartedBy::Any,
+        ..NONE
+    },
+    Program {
+        names: "rails redis-cli valkey-cli bq",
+        operands: Operands::Subcommand,
+        value: "hpnu",
         ..NONE
     },
     Program {
@@ -139,7 +158,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         ..LANGUAGE
     },
     Program {
-        names: "osascript elixir iex ghc swift gnuplot jshell tclsh expect racket guile",
+        names: "osascript elixir iex ghc swift gnuplot jshell jrunscript kotlin tclsh expect racket guile",
         code: "ecr",
         code_long: "eval rpc-eval",
         value: "lS",
@@ -171,7 +190,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         value: "fFvEil",
         value_long: "file field-separator assign exec include load",
         operands: Operands::Program,
-        anywhere: true,
+        started_by: StartedBy::Any,
         ..NONE
     },
     Program {
@@ -180,48 +199,72 @@ pub(super) const PROGRAMS: &[Program] = &[
         code_long: "expression",
         value: "fl",
         value_long: "file line-length",
+        attached: "i",
         operands: Operands::Program,
         permutes: true,
+        started_by: StartedBy::Wrappers,
+        ..NONE
+    },
+    Program {
+        names: "dc bc",
+        code: "e",
+        code_long: "expression",
+        value: "f",
+        value_long: "file",
+        permutes: true,
+        reads_stdin: true,
         ..NONE
     },
     Program {
         names: "jq gojq jaq yq xq",
         language: Language::Jq,
-        value: "fL",
+        value: "fLop",
         value_long: "from-file indent tab library-path",
+        two_values: "arg argjson slurpfile rawfile argfile",
         operands: Operands::Program,
         permutes: true,
+        started_by: StartedBy::Wrappers,
         ..NONE
     },
     Program {
         names: "sqlite3 sqlite duckdb",
-        language: Language::Sql,
         code: "cs",
         code_long: "cmd c s",
         value_long: "init separator newline nullvalue mmap vfs",
         operands: Operands::Code(1),
-        permutes: true,
-        reads_stdin: true,
-        ..NONE
+        ..SQL
     },
     Program {
-        names: "psql mysql mariadb clickhouse-client cqlsh usql sqlcmd bq",
-        language: Language::Sql,
-        code: "ceqQ",
-        code_long: "command execute query init-command",
-        value: "hpUdvfoDuPFRT",
-        value_long: "host port username dbname set variable file user database",
-        permutes: true,
-        reads_stdin: true,
-        ..NONE
+        names: "psql usql",
+        code: "c",
+        code_long: "command",
+        value: "dfhpUvoFPRTL",
+        value_long: "dbname file host port username set variable output field-separator pset \
+            record-separator table-attr log-file",
+        ..SQL
+    },
+    Program {
+        names: "mysql mariadb cqlsh mysqlsh",
+        code: "e",
+        code_long: "execute init-command init-command-add",
+        value: "hPuDSkf",
+        value_long: "host port user database socket default-character-set delimiter",
+        attached: "p",
+        ..SQL
+    },
+    Program {
+        names: "clickhouse-client clickhouse sqlcmd trino presto",
+        code: "qQ",
+        code_long: "query execute",
+        value: "hudPUSiom",
+        value_long: "host port user password database file",
+        ..SQL
     },
     Program {
         names: "mongosh mongo",
         language: Language::JavaScript,
         code_long: "eval",
-        permutes: true,
-        reads_stdin: true,
-        ..NONE
+        ..SQL
     },
     Program {
         names: "su runuser",
@@ -230,32 +273,60 @@ pub(super) const PROGRAMS: &[Program] = &[
         code_long: "command session-command",
         value: "sgGwu",
         value_long: "shell group supp-group whitelist-environment user",
-        is_apart: false,
-        operands: Operands::Command(1),
+        operands: Operands::ShellOf,
         permutes: true,
         reads_stdin: true,
-        anywhere: true,
+        started_by: StartedBy::Any,
+        ..NONE
     },
     Program {
-        names: "script flock vagrant sg lxc-execute schroot systemd-inhibit",
+        names: "sg newgrp",
+        language: Language::Shell,
+        code: "c",
+        operands: Operands::Code(1),
+        permutes: true,
+        ..NONE
+    },
+    Program {
+        names: "script scriptlive flock vagrant lxc-execute systemd-inhibit",
         language: Language::Shell,
         code: "c",
         code_long: "command",
-        value: "wEoI",
-        value_long: "timeout wait conflict-exit-code log-out log-in echo",
+        value: "wEoIuds",
+        value_long: "timeout wait conflict-exit-code log-out log-in echo chroot user directory shell",
         operands: Operands::Command(1),
         permutes: true,
         ..NONE
     },
     Program {
-        names: "ssh slogin autossh rsh mosh",
+        names: "ssh slogin rsh mosh",
         language: Language::RemoteShell,
         code: "o",
-        value: "bBcDeEFiIJlLmOpPQRSwWHhtx",
-        value_long: "ssh port server",
+        value: "bBcDeEFiIJlLmOpPQRSWw",
+        value_long: "ssh port server predict",
         operands: Operands::Remote,
         reads_stdin: true,
-        anywhere: true,
+        started_by: StartedBy::Any,
+        ..NONE
+    },
+    Program {
+        names: "autossh",
+        language: Language::RemoteShell,
+        code: "o",
+        value: "bBcDeEFiIJlLmMOpPQRSWw",
+        operands: Operands::Remote,
+        reads_stdin: true,
+        started_by: StartedBy::Any,
+        ..NONE
+    },
+    Program {
+        names: "gcloud nix-shell npx pnpx",
+        language: Language::Shell,
+        code: "c",
+        code_long: "command run call",
+        value: "pA",
+        value_long: "package zone project",
+        operands: Operands::Command(0),
         ..NONE
     },
     Program {
@@ -267,7 +338,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         ..NONE
     },
     Program {
-        names: "watch hyperfine tmux screen at batch",
+        names: "watch hyperfine tmux screen at batch entr concurrently",
         language: Language::Shell,
         code_long: "prepare setup cleanup conclude",
         value: "nqdwrMmfuS",
@@ -284,7 +355,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         value_long: "jobs max-procs sshlogin arg-file joblog results timeout retries delay",
         operands: Operands::Code(0),
         reads_stdin: true,
-        anywhere: true,
+        started_by: StartedBy::Any,
         ..NONE
     },
     Program {
@@ -298,11 +369,11 @@ pub(super) const PROGRAMS: &[Program] = &[
     },
     Program {
         names: "xargs gxargs",
-        value: "aEIdLlnPs",
-        value_long: "arg-file delimiter eof replace max-lines max-args max-procs max-chars \
-            process-slot-var",
+        value: "aEIdLnPs",
+        value_long: "arg-file delimiter max-args max-procs max-chars process-slot-var",
+        attached: "eil",
         operands: Operands::Appending,
-        anywhere: true,
+        started_by: StartedBy::Any,
         ..WRAPPER
     },
     Program {
@@ -367,12 +438,18 @@ pub(super) const PROGRAMS: &[Program] = &[
         ..NONE
     },
     Program {
-        names: "socat ncat nc",
+        names: "ncat nc netcat",
         language: Language::Shell,
         code: "ce",
         code_long: "sh-exec exec",
         value: "psw",
         permutes: true,
+        ..NONE
+    },
+    Program {
+        names: "socat",
+        language: Language::Shell,
+        operands: Operands::Code(0),
         ..NONE
     },
     Program {
@@ -389,6 +466,12 @@ pub(super) const PROGRAMS: &[Program] = &[
         ..WRAPPER
     },
     Program {
+        names: "schroot",
+        value: "cnuds",
+        value_long: "chroot user directory shell",
+        ..WRAPPER
+    },
+    Program {
         names: "sudo doas pkexec gosu su-exec setpriv",
         value: "uCgpUrtTRDh",
         value_long: "user group prompt close-from chdir chroot host reuid regid",
@@ -402,17 +485,23 @@ pub(super) const PROGRAMS: &[Program] = &[
         ..WRAPPER
     },
     Program {
-        names: "ionice chrt taskset numactl time gtime",
-        value: "cnpufoTPD",
-        value_long: "class classdata pid format output",
+        names: "time gtime",
+        value: "fo",
+        value_long: "format output",
+        ..WRAPPER
+    },
+    Program {
+        names: "ionice chrt taskset numactl",
+        value: "cnpuTPD",
+        value_long: "class classdata pid sched-runtime sched-period sched-deadline",
         ..WRAPPER
     },
     Program {
         names: "nohup setsid exec command builtin noglob nocorrect busybox toybox unbuffer catchsegv \
-            fakeroot caffeinate xvfb-run dbus-run-session entr strace ltrace valgrind perf chroot \
+            fakeroot caffeinate xvfb-run dbus-run-session strace ltrace valgrind perf chroot \
             unshare nsenter firejail bwrap proot systemd-run docker podman nerdctl kubectl lxc \
             incus sshpass chpst setarch linux64 chronic rlwrap tini dumb-init torsocks \
-            proxychains uv pipenv poetry conda nix nix-shell npx bundle srun mpirun mpiexec \
+            proxychains uv pipenv poetry conda nix bundle srun mpirun mpiexec \
             prlimit faketime",
         ..WRAPPER
     },

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::table::{Language, Operands, Program};
+use super::table::{Language, Operands, Program, find};
 use super::{
     Code, CommandCode, UNKNOWN, VARIABLE, code_in_command, is_code_variable, read_command,
 };
@@ -24,6 +24,8 @@ pub(super) struct Reader<'a> {
     replaced: Option<&'a [u8]>,
     /// What follows are arguments of what the options gave, as after `python -c CODE`.
     is_over: bool,
+    /// An option was not known, so that what follows it may be its value.
+    is_unsure: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -43,6 +45,7 @@ impl<'a> Reader<'a> {
             shell_flags: (false, false),
             replaced: None,
             is_over: false,
+            is_unsure: false,
         }
     }
 
@@ -66,7 +69,10 @@ impl<'a> Reader<'a> {
         let mut options_end = false;
         while let Some(argument) = self.argv.get(self.at) {
             let is_option = !options_end && !self.is_over && self.begins_option(argument);
-            if !is_option {
+            let is_unsure = std::mem::take(&mut self.is_unsure);
+            if !is_option && is_unsure && !looks_like_file(argument) {
+                self.at += 1;
+            } else if !is_option {
                 self.operands.push(self.at);
                 options_end |= !self.program.permutes;
                 self.at += 1;
@@ -111,11 +117,14 @@ impl<'a> Reader<'a> {
                 self.replaced = value.or_else(|| self.argv.get(self.at).copied());
             }
             self.at += usize::from(value.is_none());
+        } else if is_long(self.program.two_values) {
+            self.at += 2;
         } else if argument.starts_with(b"--") {
             // Its name is not known as a whole: it could be any of the options.
             if name.contains(&UNKNOWN) && self.takes_code() {
                 self.add(here, found);
             }
+            self.is_unsure = self.program.operands == Operands::Script && value.is_none();
         } else {
             self.read_letters(here, &argument[1..], found);
         }
@@ -176,10 +185,44 @@ impl<'a> Reader<'a> {
                         Some(rest)
                     };
                 }
-                self.is_over = self.program.language == Language::Python && *letter == b'm';
                 self.at += usize::from(rest.is_empty());
+                if self.program.language == Language::Python && *letter == b'm' {
+                    self.read_module(
+                        if rest.is_empty() { self.at - 1 } else { here },
+                        rest,
+                        found,
+                    );
+                }
                 return;
             }
+            if is_in(self.program.attached) {
+                if self.program.operands == Operands::Appending && *letter == b'i' {
+                    self.replaced = Some(if rest.is_empty() { b"{}" } else { rest });
+                }
+                return;
+            }
+        }
+    }
+
+    /// `python -m MODULE`: what follows are its arguments, which some modules run.
+    fn read_module(&mut self, at: usize, attached: &[u8], found: &mut CommandCode) {
+        const RUN: [&[u8]; 6] = [
+            b"timeit",
+            b"pdb",
+            b"IPython",
+            b"bpython",
+            b"ptpython",
+            b"idlelib",
+        ];
+        let module = if attached.is_empty() {
+            self.argv.get(at).copied().unwrap_or_default()
+        } else {
+            attached
+        };
+        self.is_over = true;
+        if RUN.contains(&module) {
+            (self.at..self.argv.len()).for_each(|at| self.add(at, found));
+            found.appended = Some(self.code());
         }
     }
 
@@ -253,9 +296,18 @@ impl<'a> Reader<'a> {
             Operands::Shell if self.shell_flags.1 => found.stdin = Some(self.code()),
             Operands::Shell | Operands::Script => self.read_script(&operands, found),
             Operands::Program if self.has_code || self.has_file() => {}
-            Operands::Program => self.add(nth(0).unwrap_or(end), found),
+            Operands::Program => self.read_program(&operands, found),
             Operands::Code(skip) => self.read_code(&operands, skip, found),
             Operands::Command(skip) => read_command(self.argv, nth(skip).unwrap_or(end), found),
+            // Options and a command may follow the user.
+            Operands::ShellOf => {
+                let argv = self.argv;
+                let user = operands.iter().position(|at| self.argv[*at] != b"-");
+                if let Some((user, shell)) = user.zip(find(b"sh")) {
+                    let first = operands.get(user + 1).map_or(operands[user], |at| at - 1);
+                    Reader::new(shell.0, self.name, self.argv, first).read(found);
+                }
+            }
             Operands::Environment => read_environment(self.argv, nth(0).unwrap_or(end), found),
             Operands::Remote => self.read_remote(nth(0), found),
             Operands::Appending => self.read_appending(nth(0), found),
@@ -266,19 +318,33 @@ impl<'a> Reader<'a> {
                 assigned.for_each(|at| self.add(*at, found));
             }
             Operands::Subcommand => {
-                if nth(0).is_some_and(|at| matches!(self.argv[at], b"eval" | b"exec" | b"repl")) {
+                const RUN: [&str; 8] = [
+                    "eval", "exec", "repl", "runner", "r", "query", "evalsha", "script",
+                ];
+                let word = nth(0).map(|at| self.argv[at].to_ascii_lowercase());
+                if word.is_some_and(|word| RUN.iter().any(|run| run.as_bytes() == word)) {
                     operands[1..].iter().for_each(|at| self.add(*at, found));
                     found.appended = Some(self.code());
                 }
             }
         }
         let own = match self.program.operands {
-            Operands::Remote | Operands::Code(1) | Operands::Data | Operands::Command(1) => 1,
+            Operands::Remote | Operands::Code(1) | Operands::Data | Operands::ShellOf => 1,
             _ => 0,
         };
         if self.program.reads_stdin && !self.has_code && operands.len() <= own {
             found.stdin = found.stdin.or(Some(self.code()));
         }
+    }
+
+    /// A program such as that of awk, which stands before the names of files.
+    fn read_program(&mut self, operands: &[usize], found: &mut CommandCode) {
+        let argv = self.argv;
+        // The `-i ''` of some seds, and the `eval` of some yqs.
+        let is_program =
+            |at: &&usize| !matches!(argv[**at], b"" | b"e" | b"ea" | b"eval" | b"eval-all");
+        let first = operands.iter().find(is_program).or(operands.first());
+        self.add(first.copied().unwrap_or(argv.len()), found);
     }
 
     /// Code for a shell, and its arguments, which that code may run.
@@ -443,6 +509,11 @@ fn is_command_option(value: &[u8]) -> bool {
 fn is_pipe(name: &[u8]) -> bool {
     let name = name.trim_ascii();
     name.starts_with(b"|") || name.ends_with(b"|")
+}
+
+/// Whether an argument is a script rather than the value of an option.
+fn looks_like_file(argument: &[u8]) -> bool {
+    argument.iter().any(|byte| matches!(byte, b'.' | b'/'))
 }
 
 /// Whether a script is standard input under another name.

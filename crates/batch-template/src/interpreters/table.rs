@@ -18,6 +18,10 @@ pub(super) struct Program {
     pub(super) value: &'static str,
     /// Long options with a value that is no code.
     pub(super) value_long: &'static str,
+    /// Short options whose value is attached to them or left out: what follows their letter is no more letters.
+    pub(super) attached: &'static str,
+    /// Long options with two values that are no code.
+    pub(super) two_values: &'static str,
     /// Code is never attached to its short option.
     pub(super) is_apart: bool,
     pub(super) operands: Operands,
@@ -25,8 +29,19 @@ pub(super) struct Program {
     pub(super) permutes: bool,
     /// Without code and without a script, standard input is the code.
     pub(super) reads_stdin: bool,
-    /// Wherever this name stands among the arguments of an unknown program, it is taken to be started by it.
-    pub(super) anywhere: bool,
+    /// Where this name among the arguments of another program is taken to be a program that it starts.
+    pub(super) started_by: StartedBy,
+}
+
+/// Which programs start a command whose place among their arguments is not certain.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd)]
+pub(super) enum StartedBy {
+    /// None: the name is too common a word.
+    None,
+    /// Those whose work it is to start commands, such as `sudo`, whose options may be others than are listed here.
+    Wrappers,
+    /// Any program that is not known.
+    Any,
 }
 
 /// What the arguments that are no options mean.
@@ -44,6 +59,8 @@ pub(super) enum Operands {
     Code(usize),
     /// After so many others, a command begins.
     Command(usize),
+    /// After a user, the arguments of a shell, as of `su`.
+    ShellOf,
     /// A host, then words that a shell over there puts together.
     Remote,
     /// `NAME=VALUE` pairs and a command, as of `env`.
@@ -54,7 +71,7 @@ pub(super) enum Operands {
     Find,
     /// `NAME=VALUE` is code, as of `make`.
     Assignments,
-    /// After the word `eval` or `exec`, code.
+    /// After a word such as `eval`, code.
     Subcommand,
 }
 
@@ -106,6 +123,16 @@ pub(super) fn find(name: &[u8]) -> Option<(&'static Program, &'static str)> {
     known(base)
         .or_else(|| known(bare))
         .or_else(|| known(base.strip_prefix('-')?))
+}
+
+impl Program {
+    /// Whether it starts a command that stands among its arguments.
+    pub(super) fn is_wrapper(&self) -> bool {
+        matches!(
+            self.operands,
+            Operands::Command(_) | Operands::ShellOf | Operands::Environment | Operands::Appending
+        )
+    }
 }
 
 /// Whether the value of an environment variable is run, or names code that is loaded into a program.
