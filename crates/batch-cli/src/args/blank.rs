@@ -30,10 +30,10 @@ pub(super) fn refuse_blank(command: &mut Command, matches: &ArgMatches) -> Resul
 
 fn is_blank(arg: &Arg, matches: &ArgMatches) -> bool {
     let id = arg.get_id().as_str();
-    let is_given = arg.get_action().takes_values() && matches.contains_id(id);
-    let Some(mut values) = matches.get_raw(id).filter(|_| is_given) else {
+    if !arg.get_action().takes_values() || !matches.contains_id(id) {
         return false;
-    };
+    }
+    let mut values = matches.get_raw(id).unwrap_or_default();
     let most = if id == WORDS { 1 } else { usize::MAX };
     let blank = |value: &std::ffi::OsStr| value.to_string_lossy().trim().is_empty();
     values.len() == 0 || values.by_ref().take(most).any(blank)
