@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::error::ExportError;
+use crate::plain_file::refuse_links_of_others;
 use crate::unnamed;
 
 /// A file written without a name, or where there is no such thing beside its place under another one, and put there by
