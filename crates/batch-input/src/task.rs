@@ -39,6 +39,15 @@ pub(crate) const TASK_FIELDS: [&str; 22] = [
     "allow_code",
 ];
 
+/// The fields that say what a task does.
+pub(crate) const WORK_FIELDS: [&str; 6] =
+    ["command", "shell", "python", "node", "http", "function"];
+
+/// The fields that become part of the parameters.
+pub(crate) const PARAMETER_FIELDS: [&str; 7] = [
+    "command", "shell", "python", "node", "http", "params", "stdin",
+];
+
 /// The settings of a file, which are sometimes looked for in a task.
 const SETTINGS_ONLY: [&str; 6] = [
     "max_concurrent",
@@ -239,6 +248,6 @@ fn unknown_field(scope: &mut Scope<'_, '_>, raw: &RawValue, name: &str, work: &m
         return scope.problem(raw.get(), name, message, Some(help));
     }
     // With `comand` for `command`, "the task does not say what to do" would be one problem too many.
-    work.misspelt |= suggestion(name, &TASK_FIELDS[2..8]).is_some();
+    work.misspelt |= suggestion(name, &WORK_FIELDS).is_some();
     scope.unknown(raw, name, &TASK_FIELDS, "");
 }

@@ -16,7 +16,7 @@ use crate::fields::Fields;
 use crate::problem::Problem;
 use crate::scope::Report;
 use crate::source::{Lines, Source};
-use crate::task::TASK_FIELDS;
+use crate::task::PARAMETER_FIELDS;
 
 /// A task with gaps for values.
 #[derive(Clone, Debug, Default)]
@@ -298,7 +298,7 @@ pub(crate) fn is_for_later(field: &str, root: &str) -> bool {
 
 /// Whether a field becomes part of the parameters, which are filled in once more when the task starts.
 pub(crate) fn is_kept(field: &str) -> bool {
-    TASK_FIELDS[2..10].contains(&field) && field != "function"
+    PARAMETER_FIELDS.contains(&field)
 }
 
 /// The JSON text of an object with these fields, values as JSON, and from which line each came.

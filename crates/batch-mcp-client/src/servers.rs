@@ -31,7 +31,7 @@ impl ToolServers {
         Self::default()
     }
 
-    /// No servers, as the configuration cannot be used: a task that names one is told so.
+    /// No servers, as the configuration cannot be used, which the error of a task that names one says.
     pub fn unusable(error: &ConfigError) -> Self {
         Self {
             path: Some(error.path().to_owned()),
@@ -114,7 +114,7 @@ impl ToolServers {
         }
     }
 
-    /// What is wrong with the name of a server and how to mend it, if anything is.
+    /// What is wrong with the name of a server and how to fix it, if anything is.
     pub(crate) fn check(&self, server: &str) -> Option<(String, String)> {
         (!self.servers.contains_key(server)).then(|| self.unknown(server))
     }
@@ -140,7 +140,7 @@ impl ToolServers {
         let file = self.file();
         match self.is_unusable {
             true => format!(
-                "the configuration {file} cannot be used, so its servers and functions are not known; mend it"
+                "the configuration {file} cannot be used, so its servers and functions are unknown; fix it"
             ),
             false => format!(
                 "a tool of an MCP server becomes a function by its name in `tools` or [functions] beside [mcp_servers] in {file}"

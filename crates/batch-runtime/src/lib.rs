@@ -70,6 +70,6 @@ pub use durable::{ResultSource, SourceError, StartLog};
 pub use executor::{Executor, RunEnd, RunReport};
 pub use handle::{Gone, RunHandle, RunningTask, ShortOf, Snapshot, SubmitError};
 pub use handler::{AttemptError, Handler, OnCancel, Registry, TaskContext};
-pub use policy::SpecPolicy;
+pub use policy::{SpecPolicy, backoff_delay};
 pub use sink::{Sink, SinkError};
 pub use start_runtime::start_runtime;

@@ -397,7 +397,7 @@ fn attempt_row(run: u32, ended: &Ended, outcome: &Outcome) -> AttemptRow {
             Outcome::Interrupted(_) => "interrupted",
         },
         reason: failure.map(|failure| failure.kind.name()),
-        detail: failure.and_then(|failure| shape::number_of(failure.kind)),
+        detail: failure.and_then(|failure| failure.kind.number()),
         error: failure.map(|failure| failure.message.clone()),
         process: outcome.output().and_then(|output| output.process),
     }

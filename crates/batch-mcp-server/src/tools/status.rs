@@ -14,13 +14,11 @@ use crate::session::Session;
 use crate::structured::{fitting, full};
 use crate::truncate::visible;
 
-const KNOWN: [&str; 3] = ["batch", "task", "all"];
-
 pub(crate) fn status(
     session: &Session,
     arguments: &Map<String, Value>,
 ) -> Result<Answer, CallError> {
-    let args = Args::new(arguments, &KNOWN)?;
+    let args = Args::new(arguments, "bex_status")?;
     if args.flag("all")? {
         args.refuse(&["batch", "task"], "not valid with all")?;
         return all(session);
