@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use batch_core::{BatchId, Catalog, Plan, PlanProblem, Surroundings, TaskId, TaskSpec};
 use batch_store::identity::{ContentHash, Identity, first_fingerprint};
-use batch_store::{Adding, BatchFile, Durability, Lease, LeaseNote, Store};
+use batch_store::{Adding, BatchFile, Durability, Lease, LeaseNote, Selection, Store};
 use serde::Serialize;
 
 use crate::clock::now;
@@ -364,10 +364,7 @@ fn difference_of_batches(
     {
         return Ok(None);
     }
-    let selection = batch_store::Selection {
-        without_outputs: true,
-        ..batch_store::Selection::default()
-    };
+    let selection = Selection::states(&[]);
     let mut different = None;
     store.for_each_task::<ActionError>(&selection, |record| {
         let index = record.task.index();

@@ -146,10 +146,7 @@ fn about<'o>(
 }
 
 fn old_tasks(store: &Store, identity: Identity) -> Result<Vec<Old>, ActionError> {
-    let selection = Selection {
-        without_outputs: true,
-        ..Selection::default()
-    };
+    let selection = Selection::states(&[]);
     let mut found = Vec::new();
     store.for_each_task::<ActionError>(&selection, |record| {
         let (spec, is_renamed) = as_given(record.task, record.spec);

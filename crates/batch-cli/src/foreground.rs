@@ -136,8 +136,8 @@ fn conclude_stored(
     screen: &Screen,
 ) -> Result<bool, CliError> {
     let mut summary = summary_of(store)?;
-    summary.times = store.execution_times().map_err(ActionError::from)?;
-    let counts = store.overview().map_err(ActionError::from)?;
+    summary.times = store.execution_times()?;
+    let counts = store.overview()?;
     let failed = counts.count(Status::Failed) + counts.count(Status::Cancelled) > 0;
     let report = &driven.finished.report;
     conclude(report, results, name, Some(summary), failed, screen)?;
@@ -177,14 +177,14 @@ impl End {
         if closed && finished.open > 0 {
             screen.say("nobody reads the output any more, so the batch was stopped");
         }
-        let tasks = store.overview().map_err(ActionError::from)?.tasks();
+        let tasks = store.overview()?.tasks();
         let input_ended = end_of_input(fed, tasks, screen)?;
-        let unread = store.info().map_err(ActionError::from)?.origin.unread;
+        let unread = store.info()?.origin.unread;
         if unread {
             screen.say("the input was not read to its end; what was not read is not in the batch");
         }
         if finished.open > 0 {
-            let held = store.held().map_err(ActionError::from)?;
+            let held = store.held()?;
             let naming = Naming::new(store.batch(), store.file().shown());
             tell_left(screen, &naming, held, finished.open);
         }

@@ -66,6 +66,7 @@ mod worker;
 pub use apart::apart;
 pub use batch_core::Urgency;
 pub use cancel::CancelToken;
+pub use clock::wall_clock;
 pub use durable::{ResultSource, SourceError, StartLog};
 pub use executor::{Executor, RunEnd, RunReport};
 pub use handle::{Gone, RunHandle, RunningTask, ShortOf, Snapshot, SubmitError};
