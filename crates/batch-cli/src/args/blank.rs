@@ -14,17 +14,20 @@ pub(super) fn refuse_blank(command: &mut Command, matches: &ArgMatches) -> Resul
     {
         return refuse_blank(verb, matches);
     }
-    match command.get_arguments().find(|arg| is_blank(arg, matches)) {
-        None => Ok(()),
-        Some(arg) => {
-            let name = match (arg.get_long(), arg.get_value_names()) {
-                (Some(long), _) => format!("--{long}"),
-                (None, Some([name, ..])) => name.to_string(),
-                (None, _) => arg.get_id().to_string(),
-            };
-            let message = format!("{name} is empty; give it a text, or leave it out");
-            Err(command.error(ErrorKind::InvalidValue, message))
-        }
+    let mut blank = command.get_arguments().filter(|arg| is_blank(arg, matches));
+    let Some(name) = blank.next().map(name_of) else {
+        return Ok(());
+    };
+    drop(blank);
+    let message = format!("{name} is empty; give it a text, or leave it out");
+    Err(command.error(ErrorKind::InvalidValue, message))
+}
+
+fn name_of(arg: &Arg) -> String {
+    match (arg.get_long(), arg.get_value_names()) {
+        (Some(long), _) => format!("--{long}"),
+        (None, Some([name, ..])) => name.to_string(),
+        (None, _) => arg.get_id().to_string(),
     }
 }
 

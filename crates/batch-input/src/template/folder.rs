@@ -295,7 +295,7 @@ impl TemplateFolder {
     fn write(&self, path: &Path, bytes: &[u8], replace: bool) -> io::Result<()> {
         private_folder(&self.path)?;
         // Its files are for their owner only.
-        let mut file = NamedTempFile::new_in(&self.path)?;
+        let file = NamedTempFile::new_in(&self.path)?;
         // By this it is told from one whose writer was killed.
         let _ = file.as_file().try_lock();
         // Past `tempfile`, whose errors would name this file.
