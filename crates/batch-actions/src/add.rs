@@ -49,6 +49,7 @@ pub struct AddReply {
     /// Whether an executor works on the batch and takes them up.
     pub running: bool,
     /// The batch file.
+    #[serde(serialize_with = "crate::status::as_text")]
     pub file: std::path::PathBuf,
 }
 

@@ -64,7 +64,7 @@ impl Choice {
             .as_deref()
             .map(|text| find_cause(store, text))
             .transpose()?;
-        let filter = TaskFilter::parse(self.filter.as_deref().unwrap_or_default())?;
+        let filter = self.filter.as_deref().map(TaskFilter::parse).transpose()?;
         Ok(Resolved {
             selection: Selection {
                 statuses: self.statuses.clone(),
@@ -72,7 +72,7 @@ impl Choice {
                 tasks: (!self.tasks.is_empty()).then_some(tasks),
                 ..Selection::default()
             },
-            filter,
+            filter: filter.unwrap_or_default(),
         })
     }
 }

@@ -123,6 +123,8 @@ pub enum ActionError {
         obstacle: Obstacle,
         /// The request is in the file already, and cannot be taken back.
         waits: bool,
+        /// The batch file, as it was named.
+        file: PathBuf,
     },
     /// Whoever works on the batch gives no sign of life.
     #[error("{silence}")]
@@ -240,10 +242,19 @@ impl ActionError {
                 // One that cannot be read has no number, and somebody works on it all the same.
                 let batch = Store::open_read(file.clone())
                     .map_or_else(|_| BatchId::default(), |store| store.batch());
-                Self::Running {
-                    batch,
-                    holder: Box::new(holder),
-                    file: file.shown().to_owned(),
+                let file = file.shown().to_owned();
+                let holder = Box::new(holder);
+                match Silence::of(&holder) {
+                    Some(silence) => Self::Silent {
+                        silence,
+                        batch,
+                        file,
+                    },
+                    None => Self::Running {
+                        batch,
+                        holder,
+                        file,
+                    },
                 }
             }
             LeaseError::Store(error) => Self::Store(error),
@@ -253,10 +264,9 @@ impl ActionError {
 
 fn holder_text(holder: &Holder) -> String {
     let pid = holder.pid;
-    match (Silence::of(holder), holder.run) {
-        (Some(silence), _) => format!("run, and {silence}"),
-        (None, 0) => format!("changed by process {pid}; try again"),
-        (None, run) => format!("run by process {pid} (run {run})"),
+    match holder.run {
+        0 => format!("changed by process {pid}; try again"),
+        run => format!("run by process {pid} (run {run})"),
     }
 }
 

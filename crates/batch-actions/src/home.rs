@@ -151,13 +151,20 @@ impl Home {
     /// Batches that are half removed, as whoever did it was killed.
     pub(crate) fn half_removed(&self) -> Vec<(BatchId, BatchFile)> {
         let entries = fs::read_dir(self.batches()).into_iter().flatten().flatten();
-        let batches: BTreeSet<BatchId> = entries
-            .filter_map(|entry| {
-                let name = entry.file_name();
-                name.to_str()?.split_once(".db")?.0.parse().ok()
-            })
-            .collect();
-        let files = batches.into_iter().map(|batch| (batch, self.file(batch)));
+        let (mut whole, mut parts) = (BTreeSet::new(), BTreeSet::new());
+        for entry in entries {
+            let name = entry.file_name();
+            let named = name.to_str().and_then(|name| name.split_once(".db"));
+            let named =
+                named.and_then(|(batch, rest)| Some((batch.parse::<BatchId>().ok()?, rest)));
+            match named {
+                Some((batch, "")) => whole.insert(batch),
+                Some((batch, _)) => parts.insert(batch),
+                None => continue,
+            };
+        }
+        let batches = parts.difference(&whole);
+        let files = batches.map(|batch| (*batch, self.file(*batch)));
         files.filter(|(_, file)| file.is_half_removed()).collect()
     }
 
@@ -208,6 +215,10 @@ impl Home {
         tasks: &[TaskSpec],
         run: u32,
     ) -> Result<Claim, ActionError> {
+        for (_, file) in self.half_removed() {
+            // Else the next one does it.
+            let _ = file.remove();
+        }
         let batch = ids.next(&self.batches_there()?)?;
         let file = match &request.file {
             Some(path) => BatchFile::new(path),

@@ -12,6 +12,7 @@ use crate::choice::find_task;
 use crate::clock::Poll;
 use crate::error::ActionError;
 use crate::live_view::holder_of;
+use crate::state_reason::Silence;
 
 const OUTPUT_POLL: Duration = Duration::from_millis(100);
 
@@ -46,7 +47,11 @@ pub async fn logs(
     let poll = Poll::every(OUTPUT_POLL);
     loop {
         // The holder first: one that ends in between has written its last word before it lets go.
-        let goes_on = request.follow && holder_of(file)?.is_some();
+        let holder = match request.follow {
+            true => holder_of(file)?,
+            false => None,
+        };
+        store.check_there()?;
         let now = Attempts::of(&store, task)?;
         while let Some(attempt) = next.or(now.latest()).filter(|next| now.has_ended(*next)) {
             let output = store.output_of(task, attempt)?.unwrap_or_default();
@@ -65,7 +70,14 @@ pub async fn logs(
             live.copy(out, err)?;
         }
         // An executor that died prints nothing more, whatever the file says is under way.
-        if !goes_on || now.is_final {
+        if let Some(silence) = holder.as_ref().and_then(Silence::of) {
+            return Err(ActionError::Silent {
+                silence,
+                batch: store.batch(),
+                file: file.shown().to_owned(),
+            });
+        }
+        if holder.is_none() || now.is_final {
             return match request.attempt {
                 Some(attempt) if running.is_none() => {
                     Err(no_attempt(&store, task, attempt, now.last))

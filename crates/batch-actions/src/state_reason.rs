@@ -39,6 +39,8 @@ pub enum StateReason {
     FailFast,
     /// How its last run ended, with tasks left.
     LastRun(EndCause),
+    /// The same, where the run could not write all that it did.
+    EndUnwritten(EndCause),
 }
 
 /// The tasks of a batch that were never written.
@@ -84,6 +86,7 @@ impl StateReason {
             Self::TasksMissing(missing) => Some(NextStep::GiveAgain(missing.clone())),
             Self::Silent(_) => Some(NextStep::Kill),
             Self::ExecutorDied
+            | Self::EndUnwritten(_)
             | Self::LastRun(EndCause::OutputClosed | EndCause::NothingStarts) => {
                 Some(NextStep::Resume)
             }
@@ -141,12 +144,18 @@ impl fmt::Display for StateReason {
                 EndCause::NothingStarts => f.write_str("its executor could start no task"),
                 other => write!(f, "its last run was {}", other.name()),
             },
+            Self::EndUnwritten(end) => write!(
+                f,
+                "{}, and what it did last is not on record",
+                Self::LastRun(end.clone())
+            ),
         }
     }
 }
 
 fn fmt_note(note: &LeaseNote, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match note {
+        LeaseNote::Ended(end) => write!(f, "it has ended: {}", end.name()),
         LeaseNote::Stopping => f.write_str("it is being stopped"),
         LeaseNote::DiskFull => f.write_str("the disk is full; it goes on when there is room"),
         LeaseNote::FileBusy => f.write_str(

@@ -1,15 +1,16 @@
 //! How a batch is getting on: [`status`] and [`list`].
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use batch_core::{BatchId, Status, Time};
 use batch_export::{CauseGroup, TimeSpread, rfc3339};
-use batch_store::{BatchFile, EndCause, Holder, LeaseNote, Overview, Selection, Store};
-use serde::Serialize;
+use batch_store::{BatchFile, EndCause, Holder, Lease, LeaseNote, Overview, Selection, Store};
+use serde::{Serialize, Serializer};
 
 use crate::clock::now;
+use crate::engine::end_of;
 use crate::error::ActionError;
 use crate::home::Home;
 use crate::live_view::LiveView;
@@ -101,6 +102,7 @@ pub struct BatchStatus {
     /// When its last run ended.
     pub ended_at: Option<String>,
     /// Its file.
+    #[serde(serialize_with = "as_text")]
     pub file: PathBuf,
     /// Running tasks, where the details were asked for: the first of them. Where the executor has died, those that
     /// it was running.
@@ -118,6 +120,11 @@ pub struct RunningStatus {
     pub attempt: u32,
     /// How long it has run, in seconds.
     pub seconds: f64,
+}
+
+/// A path as far as it is a text, as all of JSON is.
+pub(crate) fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }
 
 /// The most completed tasks whose execution times are read unasked.
@@ -262,7 +269,12 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
     let holder = view.executor();
     let overview = store.overview()?;
     let batch = store.batch();
-    let (state, reason) = state(&overview, view.holder());
+    let (state, reason) = state(&overview, view.holder(), store.file());
+    // While nothing starts, nobody can tell.
+    let starts = match &reason {
+        None | Some(StateReason::Noted(LeaseNote::Short { .. })) => state == State::Running,
+        _ => false,
+    };
     let (total, open) = (overview.totals.tasks(), overview.totals.open());
     let live = overview.run.as_ref().filter(|_| holder.is_some());
     let info = &overview.info;
@@ -294,7 +306,7 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
             .and_then(|run| run.concurrency)
             .unwrap_or(info.settings.max_concurrent.get()),
         rate: live.and_then(|run| run.rate),
-        seconds_left: live.and_then(|run| {
+        seconds_left: live.filter(|_| starts).and_then(|run| {
             let since = now().since(run.seen_at);
             Some(run.left?.saturating_sub(since).as_secs_f64())
         }),
@@ -315,7 +327,7 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
 /// The state of a batch, and why.
 type StateAndReason = (State, Option<StateReason>);
 
-fn state(overview: &Overview, holder: Option<&Holder>) -> StateAndReason {
+fn state(overview: &Overview, holder: Option<&Holder>, file: &BatchFile) -> StateAndReason {
     let info = &overview.info;
     if let Some(missing) = info.origin.missing {
         let reason = match holder {
@@ -331,10 +343,17 @@ fn state(overview: &Overview, holder: Option<&Holder>) -> StateAndReason {
         return state_with(overview, holder);
     }
     let last_run = overview.run.as_ref();
-    let died = overview.totals.count(Status::Running) > 0
+    let unended = overview.totals.count(Status::Running) > 0
         || last_run.is_some_and(|run| run.ended_at.is_none());
-    if died {
-        return (State::Interrupted, Some(StateReason::ExecutorDied));
+    if unended {
+        let last = Lease::last_holder(file);
+        match last_run.and_then(|run| end_of(run, last.as_ref())) {
+            None => return (State::Interrupted, Some(StateReason::ExecutorDied)),
+            Some(end) if overview.totals.open() > 0 => {
+                return (State::Stopped, Some(StateReason::EndUnwritten(end)));
+            }
+            Some(_) => {}
+        }
     }
     if overview.totals.open() == 0 && info.origin.unread {
         return (State::Stopped, Some(StateReason::InputUnread));

@@ -124,6 +124,7 @@ pub async fn until_complete(file: &BatchFile) -> Result<(), ActionError> {
     let (store, poll) = (Store::open_read(file.clone())?, Poll::every(STATUS_POLL));
     while store.info()?.origin.missing.is_some() {
         if holder_of(file)?.is_none() {
+            store.check_there()?;
             // They may have come in between.
             return ActionError::refuse_incomplete(file, &store.info()?);
         }

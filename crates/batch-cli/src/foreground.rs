@@ -370,7 +370,7 @@ fn tell_left(screen: &Screen, naming: &Naming, held: u64, open: u64) {
     if held > 0 {
         let held = tasks(held);
         screen.say(&format!(
-            "{held} held until somebody has looked (bex why TASK); let go with: bex retry {naming}"
+            "{held} held until somebody has looked (bex why TASK {naming}); let go with: bex retry {naming}"
         ));
     }
     if open > held {

@@ -17,6 +17,7 @@ use batch_runtime::Registry;
 
 use crate::args::{ResultArgs, RunArgs};
 use crate::exit::{CliError, first_of};
+use crate::hints::quoted;
 use crate::output::OutputPlan;
 
 /// Where tasks come from.
@@ -81,7 +82,8 @@ impl Source {
         let name = path.to_string_lossy();
         if name != "-" && !path.exists() {
             return Err(usage(format!(
-                "there is no file {name}; to run a command for each item, put -- before it: bex run -- {name}"
+                "there is no file {name}; to run a command for each item, put -- before it: bex run -- {}",
+                quoted(&name)
             )));
         }
         Ok(Self::File {
@@ -373,8 +375,10 @@ pub(crate) fn output_plan(args: &ResultArgs, default: Format) -> Result<OutputPl
         return Err(usage(message));
     }
     let format = given.or(by_name).unwrap_or(default);
-    let filter = TaskFilter::parse(args.filter.as_deref().unwrap_or(""))
+    let filter = args.filter.as_deref().map(TaskFilter::parse).transpose();
+    let filter = filter
         .map_err(|error| usage(format!("--filter: {error}")))?
+        .unwrap_or_default()
         .with_statuses(args.status.iter().copied());
     let mut options = args.narrow.options(format);
     options.keep_order = args.keep_order;

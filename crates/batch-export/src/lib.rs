@@ -65,8 +65,8 @@ mod writer;
 pub mod files {
     //! Files that appear whole or not at all, and outputs that are read without following links.
 
-    pub use crate::atomic_file::{AtomicFile, FileHandle};
-    pub use crate::plain_file::{open_output, open_plain};
+    pub use crate::atomic_file::{AtomicFile, FileHandle, private_file_in};
+    pub use crate::plain_file::{open_output, open_plain, refuse_links_of_others};
     pub use crate::stream::{copy_stream, tail};
 }
 

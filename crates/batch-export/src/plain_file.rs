@@ -23,6 +23,32 @@ pub fn open_output(path: &Path) -> io::Result<File> {
     plain(imp::open_in_folder(path)?)
 }
 
+/// Refuses a path on which another user decides where it leads: a link of theirs, in a folder that they can write. Links
+/// of our own and of root are followed.
+///
+/// # Errors
+/// When there is such a link, or the present folder cannot be told.
+pub fn refuse_links_of_others(path: &Path) -> io::Result<()> {
+    let mut path = std::path::absolute(path)?;
+    for _ in 0..MOST_LINKS {
+        for part in path.ancestors() {
+            if imp::is_link_of_another(part) {
+                let what = format!("{} is a link that another user made", part.display());
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+            }
+        }
+        let Ok(target) = path.read_link() else {
+            break;
+        };
+        path.pop();
+        path.push(target);
+    }
+    Ok(())
+}
+
+/// The system follows no more, either.
+const MOST_LINKS: usize = 40;
+
 fn plain(file: File) -> io::Result<File> {
     match file.metadata()?.is_file() {
         true => Ok(file),
@@ -38,7 +64,7 @@ fn not_plain(what: &str) -> io::Error {
 mod imp {
     use std::fs::{File, OpenOptions};
     use std::io;
-    use std::os::unix::fs::OpenOptionsExt;
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
     use std::path::Path;
 
     use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -76,6 +102,26 @@ mod imp {
         }
     }
 
+    /// Whether there is a link that belongs to another user, in a folder where others can make one.
+    pub(super) fn is_link_of_another(path: &Path) -> bool {
+        let trusted = [0, rustix::process::geteuid().as_raw()];
+        let (Ok(link), Some(folder)) = (path.symlink_metadata(), path.parent()) else {
+            return false;
+        };
+        let is_open = || {
+            // What cannot be told is taken for a folder of others.
+            folder.metadata().map_or(true, |folder| {
+                let others = if trusted.contains(&folder.uid()) {
+                    0o022
+                } else {
+                    0o222
+                };
+                folder.mode() & others != 0
+            })
+        };
+        link.is_symlink() && !trusted.contains(&link.uid()) && is_open()
+    }
+
     /// Explains what the system says about a link and about a pipe without a reader.
     fn explained(error: io::Error) -> io::Error {
         match error.raw_os_error().map(Errno::from_raw_os_error) {
@@ -102,6 +148,10 @@ mod imp {
     pub(super) fn open_in_folder(path: &Path) -> io::Result<File> {
         File::open(path)
     }
+
+    pub(super) fn is_link_of_another(_path: &Path) -> bool {
+        false
+    }
 }
 
 #[cfg(all(test, unix))]
@@ -110,6 +160,50 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn a_link_of_another_user_is_refused_where_they_can_make_one() {
+        use std::os::unix::fs::{PermissionsExt, lchown};
+        if !rustix::process::geteuid().is_root() {
+            // Nobody else can give a link away.
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        fs::write(path("victim"), "ours").unwrap();
+        for folder in ["shared", "theirs", "ours"] {
+            fs::create_dir(path(folder)).unwrap();
+            symlink("../victim", path(folder).join("own")).unwrap();
+            symlink("../victim", path(folder).join("link")).unwrap();
+            lchown(path(folder).join("link"), Some(65534), None).unwrap();
+        }
+        fs::set_permissions(path("shared"), fs::Permissions::from_mode(0o1777)).unwrap();
+        lchown(path("theirs"), Some(65534), None).unwrap();
+        symlink("shared/link", path("hop")).unwrap();
+        symlink("../ours", path("shared/folder")).unwrap();
+        lchown(path("shared/folder"), Some(65534), None).unwrap();
+        for name in ["shared/link", "theirs/link", "hop", "shared/folder/own"] {
+            let error = refuse_links_of_others(&path(name)).expect_err(name);
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{name}");
+            assert!(
+                crate::files::AtomicFile::create(path(name)).is_err(),
+                "{name}"
+            );
+        }
+        for name in [
+            "shared/own",
+            "theirs/own",
+            "ours/link",
+            "ours/own",
+            "shared/new",
+        ] {
+            refuse_links_of_others(&path(name)).expect(name);
+        }
+        for device in ["/dev/stdout", "/dev/null", "/dev/fd/1"] {
+            refuse_links_of_others(device.as_ref()).expect(device);
+        }
+        assert_eq!(fs::read(path("victim")).unwrap(), b"ours");
+    }
 
     #[test]
     fn what_is_no_plain_file_here_is_refused_without_waiting() {

@@ -20,7 +20,7 @@ use crate::error::ExportError;
 use crate::record::TaskRecord;
 use crate::stream;
 use crate::summary::Grouped;
-use crate::visible::Visible;
+use crate::visible::{Visible, VisibleLines};
 
 /// How many lines of standard error are shown.
 const ERROR_LINES: usize = 10;
@@ -49,7 +49,7 @@ impl TextRows {
         if let Some(error) = &record.error {
             for (index, line) in error.trim_end().lines().enumerate() {
                 let lead = if index == 0 { "error:" } else { "      " };
-                writeln!(out, "  {lead} {}", Visible(line))?;
+                writeln!(out, "  {lead} {}", VisibleLines(line))?;
             }
         }
         output.map_or(Ok(()), |output| self.write_output(out, record, output))
@@ -110,8 +110,8 @@ impl TextRows {
         }
         for line in text.split_inclusive('\n') {
             match line.strip_suffix('\n') {
-                Some(line) => writeln!(lines, "{}", Visible(line))?,
-                None => write!(lines, "{}", Visible(line))?,
+                Some(line) => writeln!(lines, "{}", VisibleLines(line))?,
+                None => write!(lines, "{}", VisibleLines(line))?,
             }
         }
         Ok(())

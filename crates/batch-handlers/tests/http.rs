@@ -133,8 +133,8 @@ async fn an_empty_credential_leaves_the_answer_as_it_is() {
     ] {
         let (address, _seen) = serve(vec![answer("200 OK", "", body)]);
         let params = json!({"url": url(address), "headers": {"Authorization": "Basic "}});
-        let mut task = common::task("http", params);
-        task.secrets = batch_template::Secrets::of(["s3cr3t"]);
+        let task = common::task("http", params);
+        let task = task.with_secrets(batch_template::Secrets::of(["s3cr3t"]));
         let output = Handlers::new().run_task(&task).await.unwrap();
         let value = output.value.unwrap().to_value();
         for (name, expected) in expected.as_object().unwrap() {

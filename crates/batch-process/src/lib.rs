@@ -74,7 +74,7 @@ pub use file_lock::{is_file_locked, try_lock_file, unlock_file};
 pub use file_system::{is_mounted, network_file_system};
 pub use leaders::{reap_orphans, signal_all};
 pub use limits::{Capacity, Limit, make_room};
-pub use mark::{awake_time, boot_id, own_mark, process_alive, signal_process};
+pub use mark::{awake_time, boot_id, own_mark, process_alive, signal_process, wake_guardian};
 pub use piped::{PipedProcess, Pipes};
 pub use platform::note_memory_kills;
 pub use process::{Ended, Process};

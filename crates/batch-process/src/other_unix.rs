@@ -212,6 +212,11 @@ pub(crate) fn signal_process(_mark: &str, _signal: Signal) -> io::Result<bool> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// Whose guardian it is cannot be told here.
+pub(crate) fn wake_guardian(_mark: &str) -> io::Result<()> {
+    Ok(())
+}
+
 /// Ends of children of this process that nobody has taken: orphans do not come to us here.
 pub(crate) fn ended_children() -> Vec<Pid> {
     Vec::new()

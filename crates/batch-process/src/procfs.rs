@@ -39,6 +39,8 @@ pub(crate) struct Entry {
     /// In clock ticks since the system began; with the pid this names the process for good.
     start: u64,
     pub(crate) ended: bool,
+    /// It was stopped by a signal.
+    pub(crate) stopped: bool,
     marks: OnceLock<Marks>,
     attempt: OnceLock<Option<AttemptMark>>,
 }
@@ -281,6 +283,7 @@ fn parse_stat(pid: Pid, text: &[u8]) -> Option<Entry> {
         group,
         start,
         ended,
+        stopped: state == "T",
         marks: OnceLock::new(),
         attempt: OnceLock::new(),
     })

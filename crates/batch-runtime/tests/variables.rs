@@ -265,7 +265,7 @@ async fn a_long_message_is_cut_where_no_secret_is_cut_with_it() {
     #[async_trait]
     impl Handler for Loud {
         async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-            let (before, value) = ("-".repeat(16 * 1024 - 4), &task.options.env["V"]);
+            let (before, value) = ("-".repeat(16 * 1024 - 4), &task.spec.options.env["V"]);
             Err(Failure::error(format!("{before}{value}{before}")).into())
         }
     }
@@ -290,7 +290,7 @@ async fn a_long_message_is_cut_where_no_secret_is_cut_with_it() {
         });
         sink.lock().unwrap().extend(failures);
     };
-    let run = Executor::new(Registry::new().with("loud", Loud))
+    let run = RunBuilder::new(Registry::new().with("loud", Loud))
         .with_sink(keep)
         .start();
     run.submit(vec![task]).await.unwrap();

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use batch_core::TaskSpec;
+use batch_export::files::private_file_in;
 
 use crate::error::StoreError;
 use crate::file::BatchFile;
@@ -78,10 +79,9 @@ fn place(file: &BatchFile, database: &[u8], holder: &Holder) -> Result<Lease, St
         _ => StoreError::io("create", file.shown(), error),
     };
     let write = || -> io::Result<InodeLock> {
-        let mut new = tempfile::Builder::new()
-            .prefix(".new-")
-            .tempfile_in(file.place())?;
-        new.write_all(database)?;
+        let new = private_file_in(file.place(), ".new-".as_ref())?;
+        // Past `tempfile`, whose errors would name this file.
+        new.as_file().write_all(database)?;
         new.as_file().sync_all()?;
         let (new, path) = new.into_parts();
         let lock = Inode::of_new(new)?.try_lock()?;

@@ -179,21 +179,17 @@ impl BatchFile {
 
     /// The files beside the database.
     fn parts(&self) -> Vec<PathBuf> {
-        let mut parts = vec![
-            self.beside("-wal"),
-            self.beside("-shm"),
-            self.log_path(),
-            self.lease_path(),
-        ];
+        let mut parts = vec![self.beside("-wal"), self.beside("-shm"), self.log_path()];
         parts.extend(self.copies());
+        parts.push(self.lease_path());
         parts
     }
 
     /// Removes the batch with all that lies beside it. What is gone already is no error.
     ///
     /// # Errors
-    /// At the first file that cannot be removed; the database goes first, so that what is left of a
-    /// batch half removed is no batch.
+    /// At the first file that cannot be removed. The database goes first, so that what is left of a batch half removed
+    /// is no batch, and the lease last: while somebody holds it, nobody else removes the rest.
     pub fn remove(&self) -> Result<(), StoreError> {
         let mut files = vec![self.path.clone()];
         files.extend(self.parts());
@@ -207,9 +203,12 @@ impl BatchFile {
             _ => Ok(()),
         };
         for file in &files {
+            if *file == self.lease_path() {
+                gone(&self.folder(), fs::remove_dir_all(self.folder()))?;
+            }
             gone(file, fs::remove_file(file))?;
         }
-        gone(&self.folder(), fs::remove_dir_all(self.folder()))
+        Ok(())
     }
 }
 

@@ -15,6 +15,7 @@ use rusqlite::Connection;
 
 use crate::ended::{Ended, attempt_row};
 use crate::error::StoreError;
+use crate::load::LeftBehind;
 use crate::rows::{Cancelled, OutputRow, Rows, StateRow};
 use crate::runs::{EndCause, EndRun, end_run};
 use crate::shape::{self, reason_columns};
@@ -27,6 +28,8 @@ pub struct Journal {
     run: u32,
     /// The run whose executor died, while what it left is recovered: an interruption then is its death.
     recovering: Option<u32>,
+    /// What is cut off then was cut off by a death.
+    counts_deaths: bool,
     /// Attempts under way.
     under_way: HashMap<TaskId, UnderWay>,
     /// What waits for the next flush.
@@ -62,6 +65,7 @@ impl Journal {
             store,
             run,
             recovering: None,
+            counts_deaths: false,
             under_way: HashMap::new(),
             rows: Rows::default(),
             seen: Time::ZERO,
@@ -69,10 +73,11 @@ impl Journal {
         }
     }
 
-    /// Says that what comes now is the recovery of what a run left whose executor died: whatever was cut off was
-    /// cut off by that death, which is counted. `None` ends it.
-    pub fn set_recovering(&mut self, run: Option<u32>) {
-        self.recovering = run;
+    /// Says that what comes now is the recovery of what a run left: whatever was cut off was cut off by its end, which
+    /// is counted where that was the death of its executor. `None` ends it.
+    pub fn set_recovering(&mut self, left: Option<&LeftBehind>) {
+        self.recovering = left.map(|left| left.run);
+        self.counts_deaths = left.is_some_and(|left| !left.was_stopped);
     }
 
     /// How many rows wait for the next flush.
@@ -198,7 +203,7 @@ impl Journal {
         row.attempts = ended.attempt;
         row.started_us = Some(micros(ended.started));
         row.execution_us = Some(ended.took_us);
-        let died = self.recovering.is_some()
+        let died = self.counts_deaths
             && (interrupted || failure.is_some_and(|failure| is_by_death(failure)));
         row.deaths = u32::from(died);
         match then {

@@ -141,6 +141,14 @@ impl Lease {
         }
     }
 
+    /// Who last signed the lease of a batch, whether it still has it or not; `None` where that cannot be told.
+    pub fn last_holder(batch: &BatchFile) -> Option<Holder> {
+        let database = FileId::at(batch.path()).ok()??.to_string();
+        let file = open_plain(&batch.lease_path(), OpenOptions::new().read(true)).ok()?;
+        let signed = read_signed(&file).ok()??;
+        (signed.database == database).then_some(signed.holder)
+    }
+
     /// The file that it is about.
     pub(crate) fn file_id(&self) -> FileId {
         self.lock.inode().id()

@@ -11,7 +11,7 @@ use std::time::Duration;
 use batch_core::{
     Batch, Event, OnInterrupt, Past, PastState, Reopen, Status, TaskId, Time, Totals, UnknownName,
 };
-use rusqlite::Row;
+use rusqlite::{Connection, Row};
 
 use crate::error::{RowError, StoreError};
 use crate::shape::{self, task_id};
@@ -38,6 +38,8 @@ pub struct LeftBehind {
     pub run: u32,
     /// When it was last known to live.
     pub last_seen: Time,
+    /// Its executor did not die: it was stopped, and could not write all that it did.
+    pub was_stopped: bool,
 }
 
 /// The states of tasks, as their rows say.
@@ -161,7 +163,7 @@ impl Loader<'_> {
             )?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
-            let state = state_row(row)?;
+            let state = state_row(row).map_err(|error| error.of_row(row))?;
             self.untouched(state.task.get())?;
             if state.status.is_final() {
                 self.batch.restore_finished(state.status);
@@ -170,6 +172,9 @@ impl Loader<'_> {
             }
         }
         self.untouched(next)?;
+        if self.reader.needs_later {
+            refuse_cycle(&store.connection)?;
+        }
         self.give_out();
         Ok(())
     }
@@ -312,7 +317,7 @@ impl Loader<'_> {
             state: PastState::Running {
                 started,
                 last_seen: last_seen.max(started),
-                deaths: deaths.saturating_add(1),
+                deaths: deaths.saturating_add(u32::from(!self.left.was_stopped)),
             },
             ..queued(spec)
         })
@@ -331,6 +336,48 @@ impl Loader<'_> {
         (self.observe)(&self.events);
         self.events.clear();
     }
+}
+
+/// Refuses tasks of which each needs the next: they would wait for ever.
+fn refuse_cycle(connection: &Connection) -> Result<(), RowError> {
+    let mut select = connection.prepare(
+        "SELECT s.task, n.value FROM specs s, json_each(s.needs) n WHERE s.needs IS NOT NULL",
+    )?;
+    let mut needs: HashMap<u32, Vec<u32>> = HashMap::new();
+    for edge in select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
+        let (task, need) = edge?;
+        needs.entry(task).or_default().push(need);
+    }
+    // What needs only tasks that can end can end. A task waits in the list of one that it needs.
+    let mut waiting: HashMap<u32, Vec<u32>> = HashMap::new();
+    let mut free: Vec<u32> = needs.values().flatten().copied().collect();
+    free.retain(|task| !needs.contains_key(task));
+    for (task, needed) in &needs {
+        for need in needed {
+            waiting.entry(*need).or_default().push(*task);
+        }
+    }
+    while let Some(task) = free.pop() {
+        for waits in waiting.remove(&task).unwrap_or_default() {
+            let open = needs.get_mut(&waits);
+            let is_free = open.is_some_and(|open| {
+                open.retain(|need| *need != task);
+                open.is_empty()
+            });
+            if is_free {
+                needs.remove(&waits);
+                free.push(waits);
+            }
+        }
+    }
+    // Each task that is left needs another one that is left, so the way from any of them comes to a cycle.
+    let Some(mut task) = needs.keys().min().copied() else {
+        return Ok(());
+    };
+    for _ in 0..needs.len() {
+        task = needs[&task][0];
+    }
+    Err(RowError::in_task(task, "it needs itself, by way of others"))
 }
 
 fn queued(row: SpecRow) -> Past {

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use batch_core::Time;
 use rusqlite::{Connection, OptionalExtension, Row};
+use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 use crate::holder::Holder;
@@ -39,7 +40,8 @@ pub struct Run {
 }
 
 /// How a run ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EndCause {
     /// Everything was done.

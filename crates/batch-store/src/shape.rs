@@ -24,11 +24,11 @@ pub(crate) struct StoredOptions {
     retry: Option<StoredRetry>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tags: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     /// The folder it runs in, which all versions read here.
+    #[serde(default, with = "path", skip_serializing_if = "Option::is_none")]
     cwd: Option<PathBuf>,
     /// What its author wrote of it; never there in files of the first identity.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "path", skip_serializing_if = "Option::is_none")]
     written_cwd: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     env: BTreeMap<String, String>,
@@ -57,6 +57,51 @@ struct StoredCondition {
     kind: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     number: Option<i64>,
+}
+
+/// A path: its text, or `{"base64": …}` where its bytes are none.
+mod path {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::path::PathBuf;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Text(String),
+        Bytes { base64: String },
+    }
+
+    pub(super) fn serialize<S: Serializer>(
+        path: &Option<PathBuf>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let stored = path.as_ref().map(|path| match path.to_str() {
+            Some(text) => Stored::Text(text.to_owned()),
+            None => Stored::Bytes {
+                base64: STANDARD.encode(path.as_os_str().as_bytes()),
+            },
+        });
+        stored.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<PathBuf>, D::Error> {
+        let path = |stored| match stored {
+            Stored::Text(text) => Ok(text.into()),
+            Stored::Bytes { base64 } => {
+                let bytes = STANDARD.decode(base64).map_err(de::Error::custom)?;
+                Ok(OsString::from_vec(bytes).into())
+            }
+        };
+        let stored = Option::<Stored>::deserialize(deserializer)?;
+        stored.map(path).transpose()
+    }
 }
 
 impl From<&TaskOptions> for StoredOptions {
@@ -239,6 +284,9 @@ fn unknown(what: &str, text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
     use super::*;
 
     #[test]
@@ -266,7 +314,12 @@ mod tests {
             on_interrupt: OnInterrupt::Hold,
             allow_code: true,
         };
-        for options in [options, TaskOptions::default()] {
+        let elsewhere = TaskOptions {
+            cwd: Some(OsStr::from_bytes(b"a\xff").into()),
+            folder: Some(OsStr::from_bytes(b"/\xfe/a\xff").into()),
+            ..options.clone()
+        };
+        for options in [options, elsewhere, TaskOptions::default()] {
             let json = serde_json::to_string(&StoredOptions::from(&options)).unwrap();
             let stored: StoredOptions = serde_json::from_str(&json).unwrap();
             assert_eq!(stored.options().unwrap(), options, "{json}");

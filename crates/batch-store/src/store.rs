@@ -68,7 +68,7 @@ impl Store {
         self.inode.id() == lease.file_id()
     }
 
-    /// From now on waits only for some tenths of a second for others that write, as whoever uses it tries again by
+    /// From now on waits only for some hundredths of a second for others that write, as whoever uses it tries again by
     /// itself.
     ///
     /// # Errors

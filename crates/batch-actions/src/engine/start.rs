@@ -12,7 +12,8 @@ use batch_runtime::{RunBuilder, RunEnd, RunHandle, RunReport};
 use batch_store::lease::{LeftInLease, Started};
 use batch_store::watch::Watch;
 use batch_store::{
-    BatchFile, BatchInfo, Durability, EndCause, Journal, Lease, Store, StoreError, lock,
+    BatchFile, BatchInfo, Durability, EndCause, Journal, Lease, LeaseNote, Obstacle, Store,
+    StoreError, lock,
 };
 
 use super::acquire::{Claim, acquire, restore};
@@ -236,6 +237,10 @@ impl Engine {
     pub async fn finish(self) -> Result<Finished, ActionError> {
         let lease_path = self.file.lease_path();
         let (finished, lease) = self.end().await?;
+        if finished.unwritten.is_some() {
+            // It says how the run ended.
+            return Ok(finished);
+        }
         lease
             .release()
             .map_err(|error| ActionError::io("release", lease_path, error))?;
@@ -308,7 +313,14 @@ impl Engine {
                 .room
                 .until_written(write, || lock(&self.store).make_room());
             unwritten = match written {
-                Err(error) if error.obstacle().is_some() => Some(error),
+                Err(error) if error.obstacle().is_some() => {
+                    let noted = self.lease.notice();
+                    let noted = noted.and_then(|notice| notice.note(Some(&LeaseNote::Ended(end))));
+                    if let Err(error) = noted {
+                        tracing::warn!(%error, "the lease could not be written");
+                    }
+                    Some(error)
+                }
                 written => written.map(|_| None)?,
             };
         }
@@ -356,9 +368,17 @@ fn end_cause(report: &RunReport) -> EndCause {
         RunEnd::CutShort => EndCause::CutShort,
         RunEnd::Stopped => EndCause::Stopped,
         RunEnd::SinkFailed if is_output_closed(report) => EndCause::OutputClosed,
+        // Nobody gives up for an obstacle before the run is told to stop.
+        RunEnd::SinkFailed if obstacle_of(report).is_some() => EndCause::Stopped,
         RunEnd::NothingStarts => EndCause::NothingStarts,
         RunEnd::SinkFailed => EndCause::WriteFailed,
     }
+}
+
+/// What kept a run from writing what happened.
+pub(crate) fn obstacle_of(report: &RunReport) -> Option<Obstacle> {
+    let error = report.sink_error.as_ref()?;
+    error.0.downcast_ref::<StoreError>()?.obstacle()
 }
 
 /// Whether a run ended because nobody reads its results any more, as with `bex run | head`.

@@ -97,7 +97,7 @@ fn text(details: &TaskDetails) -> Result<String, CliError> {
         if !stream.is_empty() {
             let _ = writeln!(text, "{name} ({}):", Counted(stream.len(), "byte"));
             for line in last_part(stream)?.lines() {
-                let _ = writeln!(text, "  {}", Visible(line));
+                let _ = writeln!(text, "  {}", VisibleLines(line));
             }
         }
     }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::args::TemplateCommand;
 use crate::exit::{CliError, Exit};
+use crate::hints::quoted;
 use crate::reply::print;
 
 pub(crate) fn run(command: TemplateCommand) -> Result<Exit, CliError> {
@@ -63,7 +64,10 @@ fn save(
     print(json, &reply, || {
         let tasks = Counted(saved.task_count() as u64, "task");
         let params = Counted(saved.params().len() as u64, "parameter");
-        format!("{name} saved: {tasks}, {params}; run it with: bex run --template {name}")
+        format!(
+            "{name} saved: {tasks}, {params}; run it with: bex run --template {}",
+            quoted(&name)
+        )
     })
 }
 

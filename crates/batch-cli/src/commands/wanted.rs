@@ -63,8 +63,7 @@ pub(crate) fn write(args: &ExportArgs) -> Result<Exit, CliError> {
     let request = request(&args.wanted, format, false);
     let (summary, written) = export(&file, &request, path)?;
     let causes = status(&file, false)?.causes;
-    let reply =
-        json!({ "file": path, "format": format.name(), "tasks": written, "causes": causes });
+    let reply = json!({ "file": path.to_string_lossy(), "format": format.name(), "tasks": written, "causes": causes });
     print(args.json, &reply, || {
         format!("{} written to {}", Counted(written, "task"), path.display())
     })?;

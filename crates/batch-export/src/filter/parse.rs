@@ -16,6 +16,9 @@ use crate::format::did_you_mean;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FilterError {
+    /// It asks for nothing, which is not the same as for everything.
+    #[error("the filter is empty; leave it out for all tasks")]
+    Empty,
     /// There is no such field.
     #[error("unknown field {field:?} in the filter; {hint}the fields are {}", FIELDS.join(", "))]
     UnknownField {
@@ -117,6 +120,9 @@ struct Parts {
 
 pub(super) fn parse(text: &str) -> Result<Vec<Term>, FilterError> {
     let mut rest = text.trim_start();
+    if rest.is_empty() {
+        return Err(FilterError::Empty);
+    }
     let mut terms = Vec::new();
     while !rest.is_empty() {
         let (term, after) = parse_term(rest)?;
@@ -375,6 +381,7 @@ mod tests {
             "status:",
             "tag:a,,b",
             ":x",
+            " ",
             r#"error:~"no such"#,
         ]
         .map(|text| TaskFilter::parse(text).unwrap_err().to_string())
@@ -397,6 +404,7 @@ mod tests {
         "status:" in the filter is not complete; write a field, an operator and a value, such as status:failed or time>10
         "tag:a,,b" in the filter is not complete; write a field, an operator and a value, such as status:failed or time>10
         ":x" in the filter is not complete; write a field, an operator and a value, such as status:failed or time>10
+        the filter is empty; leave it out for all tasks
         a quote in the filter is not closed: error:~"no such
         "#);
     }

@@ -311,7 +311,7 @@ impl TemplateFolder {
     fn write(&self, path: &Path, bytes: &[u8], replace: bool) -> io::Result<()> {
         private_folder(&self.path)?;
         // Its files are for their owner only.
-        let mut file = loop {
+        let file = loop {
             let file = NamedTempFile::new_in(&self.path)?;
             // By this it is told from one whose writer was killed. Who looks for such may have been faster.
             let _ = file.as_file().lock();
@@ -319,7 +319,8 @@ impl TemplateFolder {
                 break file;
             }
         };
-        file.write_all(bytes)?;
+        // Past `tempfile`, whose errors would name this file.
+        file.as_file().write_all(bytes)?;
         file.as_file().sync_all()?;
         let renamed = match replace {
             true => file.persist(path),

@@ -164,7 +164,10 @@ impl Driver {
                     spec: view.spec,
                 })
                 .collect(),
-            remaining: self.batch.remaining(now),
+            remaining: self
+                .batch
+                .remaining(now)
+                .filter(|_| !matches!(self.starts, Starts::Suspended)),
             closed: self.intake != Intake::Open,
             paused: self.batch.is_paused(),
             concurrency: self.batch.concurrency(),

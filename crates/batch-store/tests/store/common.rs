@@ -174,6 +174,7 @@ impl Bench {
 
     fn die_with(&mut self, knows_all_starts: bool) {
         let left = LeftBehind {
+            was_stopped: false,
             started: std::mem::take(&mut self.started),
             knows_all_starts,
             run: self.run,
@@ -209,7 +210,7 @@ impl Bench {
         self.store = Arc::new(Mutex::new(store));
         self.batch = Batch::for_run(settings(), RunId(self.run));
         self.journal = Journal::new(Arc::clone(&self.store), self.run);
-        self.journal.set_recovering(Some(left.run));
+        self.journal.set_recovering(Some(left));
         let (journal, all) = (&mut self.journal, &mut self.events);
         lock(&self.store)
             .load(&mut self.batch, left, self.now, |events| {
