@@ -1,4 +1,7 @@
-//! How results go out: text, JSON, JSONL, CSV, filters and the end summary.
+//! The read model of a batch, and its writers.
+//!
+//! What became of tasks, for whoever reads it: records, the causes of failures, totals, which tasks are wanted, the
+//! summary; and how that goes out: text, JSON, JSONL, CSV. The core decides and tells events; nothing here decides.
 //!
 //! The flow, in one direction: [`Records`] folds the core's events into one [`TaskRecord`] for each task
 //! that finishes; a [`TaskFilter`] says which are wanted; a [`ResultWriter`] writes them in a [`Format`]; and
@@ -72,7 +75,7 @@ pub use number::rfc3339;
 pub use plain_file::{open_output, open_plain};
 pub use record::{AttemptEnd, AttemptRecord, TaskRecord};
 pub use records::{Records, cancelled_text};
-pub use stream::copy_stream;
+pub use stream::{copy_stream, tail};
 pub use summary::{Summary, Totals};
 pub use times::{ExecutionTimes, TimeSpread};
 pub use visible::{Visible, VisibleLines};

@@ -10,7 +10,7 @@ use batch_core::{Failure, FailureKind, Output, ParamProblem, SignalNumber, Strea
 use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec, when_written};
 use batch_runtime::params::Fields;
 use batch_runtime::{AttemptError, TaskContext, offload};
-use batch_template::Secrets;
+use batch_template::{Encodings, Secrets};
 
 use crate::check::ProcessFields as _;
 use crate::masked_file::mask_file;
@@ -62,6 +62,11 @@ pub(crate) fn spec(
 /// Whether a place of the parameters is the value of a variable that the process is given.
 pub(crate) fn is_variable(path: &str) -> bool {
     path.starts_with("env.") || path.starts_with("env[")
+}
+
+/// How the parameters of a process take values, beside what the function itself knows.
+pub(crate) fn encodings() -> Encodings {
+    Encodings::text().with_variables()
 }
 
 /// Runs a process to its end, or ends it when the attempt is cancelled.

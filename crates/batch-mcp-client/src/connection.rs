@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use batch_core::{Failure, FailureKind, Output, nearest};
+use batch_core::{Failure, FailureKind, Output, did_you_mean};
 use batch_process::SpawnError;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, ClientCapabilities, ClientConfig, Implementation,
@@ -240,10 +240,7 @@ impl Connection {
         }
         let tools = self.tools();
         let names = tools.iter().flatten().map(String::as_str);
-        let help = match nearest(tool, names.clone()) {
-            Some(near) => format!("did you mean {near:?}?"),
-            None => list(names),
-        };
+        let help = did_you_mean(tool, names.clone()).unwrap_or_else(|| list(names));
         let message = format!(
             "the MCP server {:?} has no tool {tool:?}; {help}",
             self.server

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use batch_core::{Failure, FailureKind, Output, nearest};
+use batch_core::{Failure, FailureKind, Output, did_you_mean};
 use batch_runtime::AttemptError;
 use futures_util::future::join_all;
 use rmcp::model::JsonObject;
@@ -121,8 +121,8 @@ impl ToolServers {
 
     fn unknown(&self, server: &str) -> (String, String) {
         let message = format!("there is no MCP server {server:?}");
-        let help = match nearest(server, self.names()) {
-            Some(near) => format!("did you mean {near:?}?"),
+        let help = match did_you_mean(server, self.names()) {
+            Some(question) => question,
             None if self.is_unusable => self.help(),
             None if self.servers.is_empty() => {
                 format!("servers stand under [mcp_servers] in {}", self.file())

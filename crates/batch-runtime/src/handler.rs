@@ -1,6 +1,7 @@
 //! The code that performs a function: [`Handler`], what it is given ([`TaskContext`]) and gives back.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, LazyLock};
 
@@ -9,8 +10,8 @@ use batch_core::{
     Catalog, Failure, FailureKind, FullTaskId, Json, Output, ParamProblem, References, TaskSpec,
 };
 use batch_template::{
-    Encodings, Placeholder, Secrets, VARIABLE_ROOT, check_variable, fill_root, placeholders,
-    references,
+    Encodings, Functions, Placeholder, Secrets, VARIABLE_ROOT, check_variable, fill_root,
+    may_have_placeholders, placeholders, references,
 };
 use serde::de::DeserializeOwned;
 
@@ -195,6 +196,19 @@ impl Registry {
     }
 }
 
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.handlers.keys()).finish()
+    }
+}
+
+impl Functions for Registry {
+    fn encodings(&self, function: &str, params: &Json) -> Encodings {
+        let handler = self.get(function);
+        handler.map_or_else(Encodings::text, |handler| handler.encodings(params))
+    }
+}
+
 impl Catalog for Registry {
     fn functions(&self) -> Vec<&str> {
         self.handlers.keys().map(AsRef::as_ref).collect()
@@ -225,7 +239,7 @@ impl Catalog for Registry {
 /// where they are not taken. What is wrong with them otherwise is told elsewhere.
 fn check_places(handler: &dyn Handler, task: &TaskSpec) -> Result<(), Vec<ParamProblem>> {
     let params = &task.params;
-    if !params.as_str().contains("{{") {
+    if !may_have_placeholders(params) {
         return Ok(());
     }
     let Ok(found) = placeholders(params) else {

@@ -9,9 +9,10 @@ use batch_export::ExportError;
 use batch_process::{Leftover, OutputRoom};
 use batch_runtime::durable::StartLog;
 use batch_runtime::{RunBuilder, RunEnd, RunHandle, RunReport};
+use batch_store::lease::{LeftInLease, Started};
+use batch_store::watch::Watch;
 use batch_store::{
-    BatchFile, BatchInfo, Durability, EndCause, Journal, Lease, LeftInLease, Started, Store,
-    StoreError, Watch, lock,
+    BatchFile, BatchInfo, Durability, EndCause, Journal, Lease, Store, StoreError, lock,
 };
 
 use super::acquire::{Claim, acquire, restore};

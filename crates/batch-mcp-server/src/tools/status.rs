@@ -122,7 +122,8 @@ fn one_task(session: &Session, args: &Args<'_>, task: &str) -> Result<Answer, Ca
         visible(&record.spec.function, 100),
         visible(&shown_params(&record.spec), 600),
     );
-    let mut page = Page::new(DEFAULT_LIMIT, &visible(&why(&details).to_string(), 700));
+    let why = visible(&why(&details).to_string(), 700);
+    let mut page = Page::new(DEFAULT_LIMIT, &why);
     page.line(&format!("function {function} {params}"));
     let attempts = add_attempts(&mut page, record);
     let id = record.id().to_string();
@@ -131,7 +132,7 @@ fn one_task(session: &Session, args: &Args<'_>, task: &str) -> Result<Answer, Ca
     let structured = json!({
         "task": id,
         "status": record.status,
-        "why": visible(&why(&details).to_string(), 700),
+        "why": why,
         "function": function,
         "params": params,
         "attempts": attempts,
