@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use batch_core::{Event, Json, Output, Plan, TaskSpec};
-use batch_runtime::{AttemptError, Executor, Handler, Registry, TaskContext};
+use batch_runtime::{AttemptError, Handler, Registry, RunBuilder, TaskContext};
 use batch_template::{Encoding, Encodings, ShellRules};
 
 /// Gives back its parameters; `script` is a script.
@@ -13,7 +13,7 @@ struct Echo;
 #[async_trait]
 impl Handler for Echo {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        Ok(Output::from_value(task.params.clone()))
+        Ok(Output::from_value(task.spec.params.clone()))
     }
 
     fn encodings(&self, _: &Json) -> Encodings {
@@ -52,7 +52,7 @@ async fn a_result_is_filled_in() {
             });
             sink.lock().unwrap().extend(values);
         };
-        let run = Executor::new(registry()).with_sink(keep).start();
+        let run = RunBuilder::new(registry()).with_sink(keep).start();
         let used = format!(r#"{{"x":"{open} tasks.a.result.n {close}"}}"#);
         let tasks = vec![echo(r#"{"n":7}"#).with_id("a"), echo(&used).with_id("b")];
         let plan = Plan::check(tasks.clone(), &registry()).unwrap();
