@@ -42,6 +42,26 @@ pub enum ActionError {
         /// The task.
         task: FullTaskId,
     },
+    /// A text is the id of one task and the number of another.
+    #[error("{name:?} is the id of {id} and the number of {number}; say which, with its batch")]
+    AmbiguousTask {
+        /// The text.
+        name: String,
+        /// The task with this id.
+        id: FullTaskId,
+        /// The task with this number.
+        number: FullTaskId,
+    },
+    /// No task failed for this cause.
+    #[error("no task of {batch} failed for a cause {cause:?}; {help}")]
+    UnknownCause {
+        /// The batch.
+        batch: BatchId,
+        /// What was asked for.
+        cause: String,
+        /// Which causes there are.
+        help: String,
+    },
     /// The tasks cannot be added.
     #[error("{} with the tasks, first: {}", Counted(.0.len() as u64, "problem"), .0.first().map_or("", |p| p.message.as_str()))]
     Invalid(Vec<PlanProblem>),
@@ -173,6 +193,8 @@ impl ActionError {
                 | Self::UnknownBatch { .. }
                 | Self::UnknownTask { .. }
                 | Self::OtherBatch { .. }
+                | Self::AmbiguousTask { .. }
+                | Self::UnknownCause { .. }
                 | Self::Invalid(_)
                 | Self::KeyTaken { .. }
                 | Self::Running { .. }

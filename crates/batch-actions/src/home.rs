@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 
 use batch_core::{BatchId, BatchSettings, TaskSpec};
 use batch_export::open_plain;
-use batch_store::{
-    BatchFile, ContentHash, Durability, LeftInLease, NewBatch, Origin, Store, first_key_name,
-    open_own, own_folder, private_folder, remove_dead_files,
-};
+use batch_store::files::{open_own, own_folder, private_folder, remove_dead_files};
+use batch_store::identity::{ContentHash, first_key_name};
+use batch_store::lease::LeftInLease;
+use batch_store::{BatchFile, Durability, NewBatch, Origin, Store};
 
 use crate::clock::now;
 use crate::engine::{Claim, me, refuse_network};

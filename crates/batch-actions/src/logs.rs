@@ -92,8 +92,7 @@ impl Attempts {
         let under_way = store.under_way(task)?.map(|(attempt, _)| attempt);
         let selection = Selection {
             tasks: Some(vec![task]),
-            without_outputs: true,
-            ..Selection::default()
+            ..Selection::states(&[])
         };
         let (mut last, mut is_final) = (None, true);
         store.for_each_task::<ActionError>(&selection, |record| {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use batch_core::BatchId;
 use batch_process::{Leftover, remove_dead_scratch};
-use batch_store::{BatchFile, Lease, LeaseError, LeftInLease, Store};
+use batch_store::lease::LeftInLease;
+use batch_store::{BatchFile, Lease, LeaseError, Store};
 
 use crate::clock::now;
 use crate::engine::{end_leftovers, take_lease_to_remove};

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use batch_process::{Signal, boot_id, end_run, signal_process};
 use batch_runtime::{Registry, RunReport};
-use batch_store::{
-    BatchFile, Durability, Holder, Lease, LeaseNote, Obstacle, RequestState, Store, StoreError,
-};
+use batch_store::requests::RequestState;
+use batch_store::{BatchFile, Durability, Holder, Lease, LeaseNote, Obstacle, Store, StoreError};
 
 use crate::clock::{Poll, now};
 use crate::control::{Answer, Control, ControlReply, Refusal, Stop};
@@ -324,16 +323,9 @@ pub(crate) async fn handle_claimed(
 /// An engine that starts nothing, and obeys.
 async fn control_engine(claim: Claim) -> Result<Engine, ActionError> {
     let options = EngineOptions {
-        file: claim.file().clone(),
-        durability: Durability::Full,
         mode: Mode::Control,
-        registry: &|_, _| Registry::new(),
-        observe: &mut |_, _| {},
-        sinks: Vec::new(),
-        feeding: false,
-        max_concurrent: None,
-        most_at_once: None,
         unpause: false,
+        ..EngineOptions::new(claim.file().clone(), &|_, _| Registry::new())
     };
     Engine::start_claimed(claim, options).await
 }

@@ -140,11 +140,7 @@ fn add_dependents(finished: &mut Vec<TaskId>, store: &Store) -> Result<(), Actio
         return Ok(());
     }
     let mut all: BTreeSet<TaskId> = finished.iter().copied().collect();
-    let selection = Selection {
-        statuses: vec![Status::Cancelled],
-        without_outputs: true,
-        ..Selection::default()
-    };
+    let selection = Selection::states(&[Status::Cancelled]);
     store.for_each_task::<ActionError>(&selection, |record| {
         if root(&record).is_some_and(|root| all.contains(&root)) {
             all.insert(record.task);

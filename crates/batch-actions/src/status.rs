@@ -382,11 +382,7 @@ fn cut_short(overview: &Overview) -> Option<StateReason> {
 }
 
 fn running_tasks(store: &Store) -> Result<Vec<RunningStatus>, ActionError> {
-    let selection = Selection {
-        statuses: vec![Status::Running],
-        without_outputs: true,
-        ..Selection::default()
-    };
+    let selection = Selection::states(&[Status::Running]);
     let mut running = Vec::new();
     store.for_each_task::<ActionError>(&selection, |record| {
         if let Some((attempt, started)) = store.under_way(record.task)? {

@@ -75,7 +75,7 @@ pub use number::rfc3339;
 pub use plain_file::{open_output, open_plain};
 pub use record::{AttemptEnd, AttemptRecord, TaskRecord};
 pub use records::{Records, cancelled_text};
-pub use stream::copy_stream;
+pub use stream::{copy_stream, tail};
 pub use summary::{Summary, Totals};
 pub use times::{ExecutionTimes, TimeSpread};
 pub use visible::{Visible, VisibleLines};

@@ -170,7 +170,21 @@ impl fmt::Display for Summary {
     }
 }
 
+/// The counts of a [`Summary`] in one line.
+struct Counts<'a>(&'a Summary);
+
+impl fmt::Display for Counts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt_counts(f)
+    }
+}
+
 impl Summary {
+    /// The counts alone, in one line.
+    pub fn counts(&self) -> impl fmt::Display + '_ {
+        Counts(self)
+    }
+
     fn fmt_counts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tasks = self.totals.tasks();
         write!(

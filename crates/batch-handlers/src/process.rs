@@ -6,8 +6,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use batch_core::{Failure, FailureKind, Output, ParamProblem, Stream, Urgency};
-use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec, signal_name, when_written};
+use batch_core::{Failure, FailureKind, Output, ParamProblem, SignalNumber, Stream, Urgency};
+use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec, when_written};
 use batch_runtime::params::Fields;
 use batch_runtime::{AttemptError, TaskContext, apart};
 use batch_template::{Encodings, Secrets};
@@ -162,17 +162,12 @@ fn of_signal(signal: Option<i32>, out_of_memory: bool) -> (FailureKind, String) 
     let Some(number) = signal else {
         return (FailureKind::Error, "it could not be ended".to_owned());
     };
-    let name = signal_name(number).map_or_else(String::new, |name| format!(" ({name})"));
-    match out_of_memory {
-        true => (
-            FailureKind::OutOfMemory,
-            format!("out of memory: the system killed it by signal {number}{name}"),
-        ),
-        false => (
-            FailureKind::Signal(number),
-            format!("signal {number}{name}"),
-        ),
+    let signal = SignalNumber(number);
+    if out_of_memory {
+        let message = format!("out of memory: the system killed it by {signal}");
+        return (FailureKind::OutOfMemory, message);
     }
+    (FailureKind::Signal(number), signal.to_string())
 }
 
 /// The last line that is not blank.

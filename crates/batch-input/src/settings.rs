@@ -119,13 +119,13 @@ pub(crate) fn read_document_with<'r>(
             let single = fields
                 .iter()
                 .any(|(name, _)| WORK_FIELDS.contains(&&**name));
-            let known = [&SETTINGS[..8], others].concat();
+            let known = [&SETTINGS[..], others].concat();
             for (name, raw) in &fields {
                 let given = *name == "tasks" || !is_null(raw);
                 if !given || others.contains(&&**name) {
                     continue;
                 }
-                if SETTINGS.contains(&&**name) {
+                if SETTINGS.contains(&&**name) || CALL_FIELDS.contains(&&**name) {
                     read_setting(&mut scope, &mut document, name, raw);
                 } else if !single || !TASK_FIELDS.contains(&&**name) {
                     // Fields of a single task are told once, as the missing "tasks".
@@ -150,7 +150,7 @@ pub(crate) fn read_document_with<'r>(
     Some(document)
 }
 
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 8] = [
     "tasks",
     "name",
     "key",
@@ -159,9 +159,10 @@ const SETTINGS: [&str; 10] = [
     "limits",
     "fail_fast",
     "defaults",
-    "tool_name",
-    "action",
 ];
+
+/// Fields of a call of the predecessor, which are accepted and not suggested.
+const CALL_FIELDS: [&str; 2] = ["tool_name", "action"];
 
 fn read_setting<'r>(
     scope: &mut Scope<'_, '_>,

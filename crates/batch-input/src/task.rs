@@ -39,9 +39,14 @@ pub(crate) const TASK_FIELDS: [&str; 22] = [
     "allow_code",
 ];
 
-/// Those that say what it does.
+/// The fields that say what a task does.
 pub(crate) const WORK_FIELDS: [&str; 6] =
     ["command", "shell", "python", "node", "http", "function"];
+
+/// The fields that become part of the parameters.
+pub(crate) const PARAMETER_FIELDS: [&str; 7] = [
+    "command", "shell", "python", "node", "http", "params", "stdin",
+];
 
 /// The settings of a file, which are sometimes looked for in a task.
 const SETTINGS_ONLY: [&str; 6] = [

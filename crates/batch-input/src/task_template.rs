@@ -20,6 +20,7 @@ use crate::params::ShortForm;
 use crate::problem::Problem;
 use crate::scope::Report;
 use crate::source::{Lines, Source};
+use crate::task::PARAMETER_FIELDS;
 
 /// A task with gaps for values.
 #[derive(Clone, Debug)]
@@ -309,7 +310,7 @@ pub(crate) fn is_for_later(field: &str, root: &str) -> bool {
 
 /// Whether a field becomes part of the parameters, which are filled in once more when the task starts.
 pub(crate) fn is_kept(field: &str) -> bool {
-    ShortForm::named(field).is_some() || matches!(field, "params" | "stdin")
+    PARAMETER_FIELDS.contains(&field)
 }
 
 /// The JSON text of an object with these fields, values as JSON, and from which line each came.

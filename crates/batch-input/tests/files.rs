@@ -115,6 +115,15 @@ fn yaml_gives_the_same_tasks_as_json() {
 }
 
 #[test]
+fn what_is_shown_of_a_failure_is_a_condition_of_a_retry() {
+    let text = r#"[{"shell": "a", "max_retries": 1, "retry": {"on": ["SIGBUS", "signal 7",
+        "signal 9 (SIGKILL)", "exit code 3", "http status 503", "interrupted"]}}]"#;
+    let file = parse(text, "a.json");
+    assert_eq!(told(&file), [""; 0]);
+    assert_eq!(file.tasks[0].options.retry.on.len(), 6);
+}
+
+#[test]
 fn settings_and_defaults_are_read() {
     let file = data("same.json");
     let settings = &file.settings;

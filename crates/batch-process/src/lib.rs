@@ -80,7 +80,7 @@ pub use process::{Ended, Process};
 pub use program::find_program;
 pub use room::{OutputRoom, is_no_room, until_room};
 pub use scratch::{Scratch, remove_dead_scratch};
-pub use signal::{Signal, ignore_file_size_limit, signal_name};
+pub use signal::{Signal, ignore_file_size_limit};
 pub use spawn_error::{SpawnError, shortage};
 pub use spec::{MAX_ARGUMENT_BYTES, Spec};
 pub use sweep::{Leftover, end_run, sweep};

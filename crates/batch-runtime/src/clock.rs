@@ -1,9 +1,15 @@
-//! The time of a run: [`Clock`].
+//! The time of a run: [`Clock`], and of everything else: [`wall_clock`].
 
 use std::time::{Duration, SystemTime};
 
 use batch_core::Time;
 use tokio::time::Instant;
+
+/// The time on the wall clock.
+pub fn wall_clock() -> Time {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Time::ZERO.after(since.unwrap_or_default())
+}
 
 /// Takes the wall clock once, at the start, and moves on by the monotonic clock of tokio: setting the wall
 /// clock changes nothing for a run, and tests can make time pass.
@@ -15,11 +21,8 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        let began = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
         Self {
-            began: Time::ZERO.after(began),
+            began: wall_clock(),
             origin: Instant::now(),
         }
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch_core::{
-    CancelError, Event, Past, Plan, PlanProblem, Priority, ReleaseError, Remaining, Reopen,
-    ReopenError, Stats, StopMode, TaskId, TaskSpec, Time,
+    CancelError, Counted, Event, Past, Plan, PlanProblem, Priority, ReleaseError, Remaining,
+    Reopen, ReopenError, Stats, StopMode, TaskId, TaskSpec, Time,
 };
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -74,18 +74,11 @@ pub struct Gone;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
     /// Something is wrong with them; none was taken.
-    #[error("{} with the tasks, first: {}", count(.0.len()), .0.first().map_or("", |p| p.message.as_str()))]
+    #[error("{} with the tasks, first: {}", Counted(.0.len() as u64, "problem"), .0.first().map_or("", |p| p.message.as_str()))]
     Invalid(Vec<PlanProblem>),
     /// The run is over.
     #[error(transparent)]
     Gone(#[from] Gone),
-}
-
-fn count(problems: usize) -> String {
-    match problems {
-        1 => "1 problem".to_owned(),
-        n => format!("{n} problems"),
-    }
 }
 
 /// A run at a moment.

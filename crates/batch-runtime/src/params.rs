@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use batch_core::{
-    Failure, FailureKind, Json, ParamProblem, duration_from_seconds, nearest, parse_duration,
+    Failure, FailureKind, Json, ParamProblem, did_you_mean, duration_from_seconds, parse_duration,
 };
 use serde_json::{Map, Value};
 
@@ -209,10 +209,8 @@ pub fn present<'v>(fields: &'v Map<String, Value>, name: &str) -> Option<&'v Val
 pub fn unknown_fields(fields: &Map<String, Value>, known: &[&str]) -> Vec<ParamProblem> {
     let unknown = fields.keys().filter(|name| !known.contains(&name.as_str()));
     let problem = |name: &String| {
-        let help = match nearest(name, known.iter().copied()) {
-            Some(near) => format!("did you mean {near:?}?"),
-            None => format!("known fields: {}", known.join(", ")),
-        };
+        let help = did_you_mean(name, known.iter().copied())
+            .unwrap_or_else(|| format!("known fields: {}", known.join(", ")));
         ParamProblem::new(name.as_str(), format!("unknown field {name:?}")).with_help(help)
     };
     unknown.map(problem).collect()

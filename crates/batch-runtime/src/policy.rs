@@ -25,7 +25,7 @@ impl RetryPolicy for SpecPolicy {
         if !rules.allows(failure) {
             return None;
         }
-        let full = full_delay(rules, retry);
+        let full = backoff_delay(rules, retry);
         let drawn = if rules.jitter && rules.backoff != Backoff::None {
             let seconds = full.as_secs_f64() * self.random.f64();
             Duration::try_from_secs_f64(seconds).unwrap_or(full)
@@ -37,8 +37,8 @@ impl RetryPolicy for SpecPolicy {
     }
 }
 
-/// The delay before retry number `retry`, without jitter.
-fn full_delay(rules: &RetrySpec, retry: u32) -> Duration {
+/// The delay before retry number `retry`, from 1, without jitter.
+pub fn backoff_delay(rules: &RetrySpec, retry: u32) -> Duration {
     match rules.backoff {
         Backoff::None => Duration::ZERO,
         Backoff::Fixed => rules.initial.min(rules.max),

@@ -13,8 +13,9 @@ use batch_core::{
 
 use rusqlite::Connection;
 
+use crate::ended::{Ended, attempt_row};
 use crate::error::StoreError;
-use crate::rows::{AttemptRow, Cancelled, OutputRow, Rows, StateRow};
+use crate::rows::{Cancelled, OutputRow, Rows, StateRow};
 use crate::runs::{EndCause, EndRun, end_run};
 use crate::shape::{self, reason_columns};
 use crate::store::{Store, micros};
@@ -362,39 +363,6 @@ impl Journal {
     /// Tries to make room after a flush that found none: what lies in the write-ahead log goes into the file.
     pub fn make_room(&self) {
         lock(&self.store).make_room();
-    }
-}
-
-struct Ended {
-    task: TaskId,
-    attempt: u32,
-    started: Time,
-    at: Time,
-    took_us: i64,
-}
-
-fn attempt_row(run: u32, ended: &Ended, outcome: &Outcome) -> AttemptRow {
-    let failure = match outcome {
-        Outcome::Failed(failure) => Some(failure),
-        _ => None,
-    };
-    AttemptRow {
-        task: ended.task.get(),
-        attempt: ended.attempt,
-        run,
-        started_us: micros(ended.started),
-        ended_us: micros(ended.at),
-        took_us: ended.took_us,
-        outcome: match outcome {
-            Outcome::Completed(_) => "completed",
-            Outcome::Failed(_) => "failed",
-            Outcome::Cancelled(_) => "cancelled",
-            Outcome::Interrupted(_) => "interrupted",
-        },
-        reason: failure.map(|failure| failure.kind.name()),
-        detail: failure.and_then(|failure| shape::number_of(failure.kind)),
-        error: failure.map(|failure| failure.message.clone()),
-        process: outcome.output().and_then(|output| output.process),
     }
 }
 

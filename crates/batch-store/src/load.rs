@@ -85,15 +85,15 @@ impl Store {
     /// When the file cannot be read, or says what cannot be.
     pub fn added_since(&self, next: TaskId, limit: u32) -> Result<Vec<Past>, StoreError> {
         let mut reader = SpecReader::default();
-        let mut read = || -> Result<_, RowError> {
+        self.read(|file| {
             let sql = format!(
                 "SELECT {SPEC_COLUMNS} FROM specs s WHERE task >= ?1 ORDER BY task LIMIT ?2"
             );
-            let mut select = self.connection.prepare_cached(&sql)?;
+            let mut select = file.prepare_cached(&sql)?;
             let mut rows = select.query([next.get(), limit])?;
             let mut added: Vec<Past> = Vec::new();
             while let Some(row) = rows.next()? {
-                let spec = reader.read(&self.connection, row)?;
+                let spec = reader.read(file, row)?;
                 // Removed again before they were seen.
                 if spec.task.index() != next.index() + added.len() {
                     return Err(RowError::in_task(spec.task, "it comes out of turn"));
@@ -101,8 +101,7 @@ impl Store {
                 added.push(queued(spec));
             }
             Ok(added)
-        };
-        read().map_err(|error| self.error(error))
+        })
     }
 
     /// Reads finished tasks that are to run again.
@@ -115,13 +114,13 @@ impl Store {
             "SELECT {SPEC_COLUMNS}, t.attempts FROM specs s JOIN states t ON t.task = s.task
              WHERE s.task = ?1"
         );
-        let mut read = || -> Result<_, RowError> {
-            let mut select = self.connection.prepare_cached(&sql)?;
+        self.read(|file| {
+            let mut select = file.prepare_cached(&sql)?;
             let mut found = Vec::with_capacity(tasks.len());
             for task in tasks {
                 let mut rows = select.query([task.get()])?;
                 if let Some(row) = rows.next()? {
-                    let spec = reader.read(&self.connection, row)?;
+                    let spec = reader.read(file, row)?;
                     found.push(Reopen {
                         task: spec.task,
                         spec: spec.spec,
@@ -132,8 +131,7 @@ impl Store {
                 }
             }
             Ok(found)
-        };
-        read().map_err(|error| self.error(error))
+        })
     }
 
     fn carried(&self) -> Result<Carried, StoreError> {

@@ -71,7 +71,7 @@ pub(crate) struct Cancelled {
 }
 
 /// A row of `states`. Attempts, retries, deaths and the execution time are added to what is there.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct StateRow {
     pub(crate) task: u32,
     pub(crate) status: &'static str,
@@ -120,18 +120,7 @@ impl StateRow {
         Self {
             task,
             status: Status::Queued.name(),
-            reason: None,
-            detail: None,
-            until_us: None,
-            attempts: 0,
-            retries: 0,
-            retries_in_all: None,
-            deaths: 0,
-            started_us: None,
-            completed_us: None,
-            execution_us: None,
-            error: None,
-            cause: None,
+            ..Self::default()
         }
     }
 

@@ -170,13 +170,7 @@ impl Store {
     /// When it cannot be read.
     pub fn last_run(&self) -> Result<Option<Run>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM runs ORDER BY run DESC LIMIT 1");
-        let read = || {
-            self.connection
-                .prepare_cached(&sql)?
-                .query_row([], run)
-                .optional()
-        };
-        read().map_err(|error| self.error(error))
+        self.read(|file| Ok(file.prepare_cached(&sql)?.query_row([], run).optional()?))
     }
 
     /// The runs that have no end, the first one first: one that works, or one that died.
@@ -185,13 +179,12 @@ impl Store {
     /// When it cannot be read.
     pub fn unended_runs(&self) -> Result<Vec<Run>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM runs WHERE ended_us IS NULL ORDER BY run");
-        let read = || -> rusqlite::Result<Vec<Run>> {
-            self.connection
+        self.read(|file| {
+            Ok(file
                 .prepare_cached(&sql)?
                 .query_map([], run)?
-                .collect()
-        };
-        read().map_err(|error| self.error(error))
+                .collect::<rusqlite::Result<_>>()?)
+        })
     }
 }
 

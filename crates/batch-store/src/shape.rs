@@ -146,12 +146,9 @@ impl StoredRetry {
 
 impl From<Condition> for StoredCondition {
     fn from(condition: Condition) -> Self {
-        let (kind, number) = match condition {
-            Condition::Exactly(kind) => (kind, Some(number_of(kind).unwrap_or_default())),
-            Condition::AnyOf(kind) => (kind, None),
-        };
+        let (kind, number) = condition.parts();
         Self {
-            kind: kind.name().to_owned(),
+            kind: kind.to_owned(),
             number,
         }
     }
@@ -159,50 +156,27 @@ impl From<Condition> for StoredCondition {
 
 impl StoredCondition {
     fn condition(self) -> Result<Condition, String> {
-        let kind = failure_kind(&self.kind, self.number)?;
-        Ok(match self.number {
-            Some(_) => Condition::Exactly(kind),
-            None => Condition::AnyOf(kind),
-        })
+        // Earlier files give kinds without a number the number 0.
+        let number = self.number;
+        Condition::named(&self.kind, number)
+            .or_else(|| Condition::named(&self.kind, None).filter(|_| number == Some(0)))
+            .ok_or_else(|| unknown("reason", &self.kind))
     }
 }
 
 /// The columns `reason` and `detail` of a reason.
 pub(crate) fn reason_columns(reason: Reason) -> (&'static str, Option<i64>) {
     let detail = match reason {
-        Reason::Failed(kind) => number_of(kind),
+        Reason::Failed(kind) => kind.number(),
         Reason::Cancelled(CancelReason::DependencyFailed { root }) => Some(root.get().into()),
         _ => None,
     };
     (reason.name(), detail)
 }
 
-/// The number that goes with a kind of failure.
-pub(crate) fn number_of(kind: FailureKind) -> Option<i64> {
-    match kind {
-        FailureKind::ExitCode(number) | FailureKind::Signal(number) => Some(number.into()),
-        FailureKind::HttpStatus(number) => Some(number.into()),
-        _ => None,
-    }
-}
-
 /// The kind of failure with a name and a number.
 pub(crate) fn failure_kind(name: &str, number: Option<i64>) -> Result<FailureKind, String> {
-    let number = number.unwrap_or_default();
-    let whole = || i32::try_from(number).map_err(|_| unknown("number", name));
-    // The one kind that no retry rule can name.
-    let like = std::iter::once(FailureKind::Interrupted)
-        .chain(Condition::KINDS)
-        .find(|kind| kind.name() == name)
-        .ok_or_else(|| unknown("reason", name))?;
-    Ok(match like {
-        FailureKind::ExitCode(_) => FailureKind::ExitCode(whole()?),
-        FailureKind::Signal(_) => FailureKind::Signal(whole()?),
-        FailureKind::HttpStatus(_) => {
-            FailureKind::HttpStatus(u16::try_from(number).map_err(|_| unknown("status", name))?)
-        }
-        other => other,
-    })
+    FailureKind::named(name, number).ok_or_else(|| unknown("reason", name))
 }
 
 /// The reason of a cancelled task.
@@ -280,7 +254,7 @@ mod tests {
                     Condition::Exactly(FailureKind::Signal(9)),
                     Condition::Exactly(FailureKind::Timeout),
                 ],
-                give_up_on: vec![Condition::AnyOf(FailureKind::HttpStatus(0))],
+                give_up_on: vec![Condition::AnyHttpStatus],
                 ..RetrySpec::default()
             },
             tags: vec!["a".to_owned()],
@@ -301,17 +275,15 @@ mod tests {
 
     #[test]
     fn every_kind_of_failure_comes_back() {
-        for kind in Condition::KINDS
-            .into_iter()
-            .chain([FailureKind::Interrupted])
-        {
-            let kind = match kind {
-                FailureKind::ExitCode(_) => FailureKind::ExitCode(-3),
-                FailureKind::HttpStatus(_) => FailureKind::HttpStatus(503),
-                other => other,
-            };
-            assert_eq!(failure_kind(kind.name(), number_of(kind)), Ok(kind));
+        for name in FailureKind::NAMES {
+            let kind = FailureKind::named(name, None).or(FailureKind::named(name, Some(503)));
+            let kind = kind.unwrap();
+            assert_eq!(failure_kind(kind.name(), kind.number()), Ok(kind));
         }
+        assert_eq!(
+            failure_kind("exit code", Some(-3)),
+            Ok(FailureKind::ExitCode(-3))
+        );
         assert!(failure_kind("bad luck", None).is_err());
         assert!(failure_kind("http status", Some(70_000)).is_err());
     }

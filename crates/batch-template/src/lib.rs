@@ -92,6 +92,6 @@ pub use places::Encodings;
 pub use references::references;
 pub use rename::rename_tasks;
 pub use secrets::{MASK, Secrets, is_secret_name, shown_params, shown_result, shown_url};
-pub use shell_words::{Quoting, ShellRules, ShellScan, quote_for_shell};
+pub use shell_words::{Inherited, Quoting, ShellRules, ShellScan, quote_for_shell};
 pub use template::{Placeholder, TemplateError};
 pub use variables::{VARIABLE_ROOT, check_variable, fill_variables, variable_of, variables};

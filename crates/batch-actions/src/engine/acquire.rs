@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use batch_core::{Batch, Event};
 use batch_process::{Leftover, boot_id, end_run, own_mark, process_alive, remove_dead_scratch};
+use batch_store::lease::LeftInLease;
 use batch_store::{
-    BatchFile, BatchInfo, Durability, Holder, Journal, Lease, LeaseError, LeftBehind, LeftInLease,
-    Run, Store, lock,
+    BatchFile, BatchInfo, Durability, Holder, Journal, Lease, LeaseError, LeftBehind, Run, Store,
+    lock,
 };
 
 use super::options::Mode;
@@ -243,7 +244,7 @@ pub(super) fn restore(
     store: &Arc<Mutex<Store>>,
     left: &LeftBehind,
     journal: &mut Journal,
-    observe: &mut dyn FnMut(&Store, &[Event]),
+    mut observe: Option<&mut dyn FnMut(&Store, &[Event])>,
 ) -> Result<u64, ActionError> {
     journal.set_recovering(Some(left.run));
     let mut interrupted = 0;
@@ -255,7 +256,9 @@ pub(super) fn restore(
                 .iter()
                 .filter(|event| matches!(event, Event::AttemptEnded { .. }));
             interrupted += cut_off.count() as u64;
-            observe(&store, events);
+            if let Some(observe) = &mut observe {
+                observe(&store, events);
+            }
         })?;
     }
     journal.flush()?;

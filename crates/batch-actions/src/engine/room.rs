@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use batch_core::StopMode;
 use batch_process::{OutputRoom, is_no_room};
 use batch_runtime::{RunHandle, ShortOf};
-use batch_store::{LeaseNote, Notice, Obstacle, StoreError};
+use batch_store::lease::Notice;
+use batch_store::{LeaseNote, Obstacle, StoreError};
 
 use crate::state_reason::{StateReason, short_note};
 

@@ -8,9 +8,10 @@ use batch_core::{Batch, ClaimToken, RunId, StopMode, TaskSpec};
 use batch_export::ExportError;
 use batch_process::{Leftover, OutputRoom};
 use batch_runtime::{Executor, RunEnd, RunHandle, RunReport, StartLog};
+use batch_store::lease::{LeftInLease, Started};
+use batch_store::watch::Watch;
 use batch_store::{
-    BatchFile, BatchInfo, Durability, EndCause, Journal, Lease, LeftInLease, Started, Store,
-    StoreError, Watch, lock,
+    BatchFile, BatchInfo, Durability, EndCause, Journal, Lease, Store, StoreError, lock,
 };
 
 use super::acquire::{Claim, acquire, restore};

@@ -71,10 +71,10 @@ fn an_executor_is_seen_from_its_first_moment() {
             durability: Durability::Fast,
             mode: batch_actions::Mode::Execute,
             registry: &registry,
-            observe: &mut |_, _| {
+            observe: Some(&mut |_, _| {
                 // While the tasks are read.
                 assert_eq!(status(&file, false).unwrap().state, State::Running);
-            },
+            }),
             sinks: Vec::new(),
             feeding: false,
             max_concurrent: None,

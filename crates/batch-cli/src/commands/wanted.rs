@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
-use batch_actions::{ActionError, Choice, Home, ResultsRequest, export, status, summary_of_chosen};
+use batch_actions::{Choice, Home, ResultsRequest, export, status, summary_of_chosen};
 use batch_core::{Counted, Status};
 use batch_export::{Format, TaskFilter};
 use batch_store::Store;
@@ -34,7 +34,7 @@ pub(crate) fn show(args: &ResultsArgs) -> Result<Exit, CliError> {
     let terminal = io::stdout().is_terminal();
     let request = request(&args.wanted, format, terminal);
     if summary_only {
-        let store = Store::open_read(file).map_err(ActionError::from)?;
+        let store = Store::open_read(file)?;
         let summary = summary_of_chosen(&store, &request.tasks, &request.more)?;
         print(false, &(), || summary.to_string())?;
         return Ok(Exit::Completed);

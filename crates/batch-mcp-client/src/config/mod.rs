@@ -49,9 +49,9 @@ pub(crate) struct ServerConfig {
     pub(crate) endpoint: Endpoint,
     /// For one call.
     pub(crate) timeout: Duration,
-    /// For the start, until it has told its tools.
+    /// For the start, until it has listed its tools.
     pub(crate) start_timeout: Duration,
-    /// So many calls are under way at once.
+    /// The most calls at once.
     pub(crate) max_concurrent: usize,
 }
 

@@ -107,10 +107,7 @@ impl Existing {
         let status = read_status(file, false).ok()?;
         let store = Store::open_read(file.clone()).ok()?;
         let mut task = None;
-        let all = Selection {
-            without_outputs: true,
-            ..Selection::default()
-        };
+        let all = Selection::states(&[]);
         let first = store.for_each_task::<CallError>(&all, |record| {
             task = Some(record.id().to_string());
             Ok(false)

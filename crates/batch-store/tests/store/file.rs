@@ -6,9 +6,9 @@ use std::path::Path;
 
 use crate::common::{Bench, completed, failed, settings};
 use batch_core::{BatchId, Status, TaskId, TaskSpec, Time};
+use batch_store::schema::{APPLICATION_ID, VERSION};
 use batch_store::{
-    APPLICATION_ID, BatchFile, Durability, NewBatch, Obstacle, Origin, Selection, Store,
-    StoreError, VERSION, lock,
+    BatchFile, Durability, NewBatch, Obstacle, Origin, Selection, Store, StoreError, lock,
 };
 use rusqlite::Connection;
 

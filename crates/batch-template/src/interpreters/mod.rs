@@ -39,6 +39,8 @@ pub struct CommandCode {
     pub appended: Option<Code>,
     /// An interpreter, or a program that is not known yet, takes part: what is filled in later may change all this.
     pub is_open: bool,
+    /// The argument that is the file of a script.
+    pub(crate) script: Option<usize>,
     /// How many commands were read, one inside the other or after it.
     commands: usize,
 }

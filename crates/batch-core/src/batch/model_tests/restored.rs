@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::model::ModelState;
 use super::pair::{Pair, ids, settings};
-use super::{Ending, Operation, operation};
+use super::{Ending, Operation, Setup, operation};
 use crate::batch::table::State;
 use crate::batch::{Batch, Carried, Past, PastState};
 use crate::event::Then;
@@ -119,7 +119,7 @@ impl Journal {
     }
 
     fn restore(&self, carried: &Carried, paused: bool, now: Time) -> Batch {
-        let mut batch = Batch::new(settings());
+        let mut batch = Batch::new(settings(Setup::default()));
         for row in &self.rows {
             match row {
                 Row::Open(past) => batch.restore(past.clone(), now),
@@ -216,9 +216,11 @@ fn assert_same(restored: &Batch, lived_on: &Batch) {
 /// Lets the batch die after a prefix, and compares what is restored with what would have become of the
 /// batch had its attempts been cut off.
 fn die_after(operations: &[Operation]) {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new(Setup::default());
     for operation in operations {
-        if !opens_what_completed(&pair, operation) {
+        // That a batch was stopped is forgotten as well.
+        let stops = matches!(operation, Operation::Stop(_));
+        if !stops && !opens_what_completed(&pair, operation) {
             pair.apply(operation);
         }
     }
