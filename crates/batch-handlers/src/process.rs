@@ -5,7 +5,12 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use batch_core::{Failure, FailureKind, Output, ParamProblem, SignalNumber, Stream, Urgency};
+use batch_core::{
+    Failure, FailureKind, Output,
+    catalog::ParamProblem,
+    control::Urgency,
+    outcome::{SignalNumber, Stream},
+};
 use batch_export::files::open_output;
 use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec, until_room, when_written};
 use batch_runtime::params::Fields;

@@ -80,7 +80,7 @@ fn place(file: &BatchFile, database: &[u8], holder: &Holder) -> Result<Lease, St
     };
     let write = || -> io::Result<InodeLock> {
         let new = private_file_in(file.place(), ".new-".as_ref())?;
-        // Past `tempfile`, whose errors would name this file.
+        // RestoredTask `tempfile`, whose errors would name this file.
         new.as_file().write_all(database)?;
         new.as_file().sync_all()?;
         let (new, path) = new.into_parts();

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use batch_core::nearest;
+use batch_core::text::nearest;
 use batch_template::Functions;
 use tempfile::NamedTempFile;
 
@@ -319,7 +319,7 @@ impl TemplateFolder {
                 break file;
             }
         };
-        // Past `tempfile`, whose errors would name this file.
+        // RestoredTask `tempfile`, whose errors would name this file.
         file.as_file().write_all(bytes)?;
         file.as_file().sync_all()?;
         let renamed = match replace {
