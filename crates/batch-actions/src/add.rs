@@ -3,7 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use batch_core::{BatchId, Catalog, Plan, PlanProblem, Surroundings, TaskId, TaskSpec};
+use batch_core::{
+    BatchId, Plan, TaskId, TaskSpec,
+    catalog::Catalog,
+    plan::{PlanContext, PlanProblem},
+};
 use batch_store::identity::{ContentHash, Identity, first_fingerprint};
 use batch_store::{Adding, BatchFile, Durability, Lease, LeaseNote, Selection, Store};
 use serde::Serialize;
@@ -69,7 +73,7 @@ pub fn add(home: &Home, request: AddRequest<'_>) -> Result<AddReply, ActionError
         }
         Target::New(new) => {
             // Checked before the batch is made, so that wrong tasks leave nothing behind.
-            let surroundings = Surroundings {
+            let surroundings = PlanContext {
                 catalog,
                 limits: &new.settings.limits,
                 submitted: &|_| None,
@@ -242,7 +246,7 @@ fn add_to(
     let Sorted { places, new } = sort(&adding, batch, info.identity, tasks)?;
     let plan = {
         let submitted = |id: &str| adding.find(id).ok().flatten();
-        let surroundings = Surroundings {
+        let surroundings = PlanContext {
             catalog,
             limits: &info.settings.limits,
             submitted: &submitted,

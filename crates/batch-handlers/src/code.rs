@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 
 use async_trait::async_trait;
-use batch_core::{Failure, FailureKind, Json, Output, ParamProblem};
+use batch_core::{Failure, FailureKind, Json, Output, catalog::ParamProblem};
 use batch_process::Spec;
 use batch_runtime::params::{Fields, is_placeholder};
 use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext, offload};

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use batch_core::{Failure, FailureKind, Urgency};
+use batch_core::{Failure, FailureKind, control::Urgency};
 use batch_process::{CaptureLimits, Scratch, find_program, shortage, until_room};
 use batch_runtime::{AttemptError, TaskContext};
 use batch_template::Encoding;

@@ -6,7 +6,12 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use batch_core::{Failure, FailureKind, Output, ParamProblem, SignalNumber, Stream, Urgency};
+use batch_core::{
+    Failure, FailureKind, Output,
+    catalog::ParamProblem,
+    control::Urgency,
+    outcome::{SignalNumber, Stream},
+};
 use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec, when_written};
 use batch_runtime::params::Fields;
 use batch_runtime::{AttemptError, TaskContext, offload};

@@ -2,7 +2,7 @@
 
 mod common;
 
-use batch_core::{FailureKind, Urgency};
+use batch_core::{FailureKind, control::Urgency};
 use common::{Handlers, failure, has, task, text};
 use serde_json::{Value, json};
 

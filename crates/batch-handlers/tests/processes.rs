@@ -5,7 +5,9 @@ mod common;
 
 use std::time::Duration;
 
-use batch_core::{Catalog, FailureKind, Json, Stream, TaskOptions, TaskSpec, Urgency};
+use batch_core::{
+    FailureKind, Json, TaskOptions, TaskSpec, catalog::Catalog, control::Urgency, outcome::Stream,
+};
 use batch_handlers::{HandlerConfig, standard_registry};
 use batch_template::{Encoding, ShellRules};
 use common::{Handlers, attempt, failure, task, text};

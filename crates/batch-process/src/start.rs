@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use batch_core::ProcessEnd;
+use batch_core::outcome::ProcessEnd;
 use tokio::time::{Instant, sleep};
 
 use crate::environment::{self, Variable};

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use batch_core::{Failure, Json, Outcome, Output, Stream};
+use batch_core::{Failure, Json, Outcome, Output, outcome::Stream};
 use batch_template::Secrets;
 use serde_json::Value;
 

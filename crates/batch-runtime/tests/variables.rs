@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use batch_core::{
-    Event, Failure, FailureKind, Outcome, Output, ParamProblem, Stream, TaskOptions, TaskSpec,
-    Urgency,
+    Event, Failure, FailureKind, Outcome, Output, TaskOptions, TaskSpec, catalog::ParamProblem,
+    control::Urgency, outcome::Stream,
 };
 use batch_runtime::{AttemptError, Handler, OnCancel, Registry, RunBuilder, TaskContext};
 use serde_json::{Value, json};
@@ -120,7 +120,7 @@ async fn a_variable_that_is_not_set_fails_the_attempt_by_its_name() {
 
 #[test]
 fn where_a_variable_may_stand_is_a_matter_of_the_function() {
-    use batch_core::Catalog as _;
+    use batch_core::catalog::Catalog as _;
     let registry = Registry::new().with("echo", Echo);
     let check =
         |params: Value| registry.check(&TaskSpec::new("echo").with_params(&params).unwrap());

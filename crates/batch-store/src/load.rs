@@ -1,4 +1,4 @@
-//! From the file into a [`Batch`]: all tasks when a run begins, and new ones while it goes on.
+//! From the file into a [`Restorer`]: all tasks when a run begins, and new ones while it goes on.
 //!
 //! What is finished costs two bits; what is open is read with its specification. Where a task was running
 //! when its executor died, the batch itself decides what becomes of it, and the events that say so are handed
@@ -9,7 +9,10 @@ use std::fmt;
 use std::time::Duration;
 
 use batch_core::{
-    Batch, Event, OnInterrupt, Past, PastState, Reopen, Status, TaskId, Time, Totals, UnknownName,
+    Event, OnInterrupt, Status, TaskId, Time,
+    restore::{Reopen, RestoredState, RestoredTask, Restorer},
+    stats::Totals,
+    status::UnknownName,
 };
 use rusqlite::Row;
 
@@ -52,14 +55,14 @@ struct StateRow {
 }
 
 impl Store {
-    /// Puts all tasks of the file into an empty batch, and gives out what happens on the way: that each open
-    /// task was submitted, and what became of those that were running.
+    /// Restores all tasks of the file, and gives out what happens on the way: that each open task was submitted,
+    /// and what became of those that were running.
     ///
     /// # Errors
     /// When the file cannot be read, or says what cannot be.
     pub fn load(
         &self,
-        batch: &mut Batch,
+        batch: &mut Restorer,
         left: &LeftBehind,
         now: Time,
         mut observe: impl FnMut(&[Event]),
@@ -83,7 +86,7 @@ impl Store {
     ///
     /// # Errors
     /// When the file cannot be read, or says what cannot be.
-    pub fn added_since(&self, next: TaskId, limit: u32) -> Result<Vec<Past>, StoreError> {
+    pub fn added_since(&self, next: TaskId, limit: u32) -> Result<Vec<RestoredTask>, StoreError> {
         let mut reader = SpecReader::default();
         self.read(|file| {
             let sql = format!(
@@ -91,7 +94,7 @@ impl Store {
             );
             let mut select = file.prepare_cached(&sql)?;
             let mut rows = select.query([next.get(), limit])?;
-            let mut added: Vec<Past> = Vec::new();
+            let mut added: Vec<RestoredTask> = Vec::new();
             while let Some(row) = rows.next()? {
                 let spec = reader.read(file, row)?;
                 // Removed again before they were seen.
@@ -143,7 +146,7 @@ impl Store {
 
 struct Loader<'a> {
     store: &'a Store,
-    batch: &'a mut Batch,
+    batch: &'a mut Restorer,
     left: &'a LeftBehind,
     now: Time,
     reader: SpecReader,
@@ -219,10 +222,10 @@ impl Loader<'_> {
         let started = self.left.started.get(&state.task).copied();
         let attempt = started.unwrap_or_default().max(state.attempts);
         let past = if state.status == Status::Running && !self.had_begun(state, &spec) {
-            Past {
+            RestoredTask {
                 attempts: state.attempts,
                 retries: state.retries,
-                state: PastState::GivenOut,
+                state: RestoredState::GivenOut,
                 ..queued(spec)
             }
         } else if state.status == Status::Running {
@@ -230,15 +233,15 @@ impl Loader<'_> {
         } else if attempt > state.attempts {
             self.started_off_record(spec, attempt, Some(state))?
         } else {
-            Past {
+            RestoredTask {
                 attempts: state.attempts,
                 retries: state.retries,
                 state: match (state.reason.as_deref(), state.until) {
-                    (Some("held"), _) => PastState::Held,
+                    (Some("held"), _) => RestoredState::Held,
                     (_, Some(until)) if self.is_plausible(until, &spec) => {
-                        PastState::Delayed { until }
+                        RestoredState::Delayed { until }
                     }
-                    _ => PastState::Queued,
+                    _ => RestoredState::Queued,
                 },
                 ..queued(spec)
             }
@@ -274,14 +277,14 @@ impl Loader<'_> {
         spec: SpecRow,
         attempt: u32,
         state: Option<&StateRow>,
-    ) -> Result<Past, RowError> {
+    ) -> Result<RestoredTask, RowError> {
         let (attempts, retries, deaths) = state.map_or((0, 0, 0), |state| {
             (state.attempts, state.retries, state.deaths)
         });
         if self.store.missing(&spec.needs)? == 0 {
             return self.cut_off(spec, attempt, retries, deaths);
         }
-        Ok(Past {
+        Ok(RestoredTask {
             attempts,
             retries,
             ..queued(spec)
@@ -295,7 +298,7 @@ impl Loader<'_> {
         attempt: u32,
         retries: u32,
         deaths: u32,
-    ) -> Result<Past, RowError> {
+    ) -> Result<RestoredTask, RowError> {
         let last_seen = self.left.last_seen;
         let mut select = self
             .store
@@ -306,10 +309,10 @@ impl Loader<'_> {
             Some(row) => shape::time(row.get(0)?),
             None => last_seen,
         };
-        Ok(Past {
+        Ok(RestoredTask {
             attempts: attempt,
             retries,
-            state: PastState::Running {
+            state: RestoredState::Running {
                 started,
                 last_seen: last_seen.max(started),
                 deaths: deaths.saturating_add(1),
@@ -318,7 +321,7 @@ impl Loader<'_> {
         })
     }
 
-    fn restore(&mut self, past: Past) {
+    fn restore(&mut self, past: RestoredTask) {
         self.batch.restore(past, self.now);
         self.batch.take_events(&mut self.events);
         if self.events.len() >= CHUNK {
@@ -333,15 +336,15 @@ impl Loader<'_> {
     }
 }
 
-fn queued(row: SpecRow) -> Past {
-    Past {
+fn queued(row: SpecRow) -> RestoredTask {
+    RestoredTask {
         spec: row.spec,
         after: row.needs,
         priority: row.priority,
         created_at: row.created_at,
         attempts: 0,
         retries: 0,
-        state: PastState::Queued,
+        state: RestoredState::Queued,
     }
 }
 

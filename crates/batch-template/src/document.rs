@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use batch_core::{Json, ParamProblem};
+use batch_core::{Json, catalog::ParamProblem};
 
 use crate::parts::Template;
 use crate::path::Segment;

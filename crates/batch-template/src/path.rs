@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use batch_core::{Json, nearest};
+use batch_core::{Json, text::nearest};
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;

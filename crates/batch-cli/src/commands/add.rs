@@ -3,7 +3,7 @@
 use batch_actions::{
     ActionError, AddReply, AddRequest, BatchRequest, Home, Target, add, place_tasks, status,
 };
-use batch_core::{BatchSettings, Counted, Json, TaskOptions, TaskSpec};
+use batch_core::{BatchSettings, Json, TaskOptions, TaskSpec, text::Counted};
 use batch_input::{CommandTemplate, FileSettings, ItemTemplate, Items, TaskFile, TaskStream};
 use batch_runtime::Registry;
 use batch_store::{BatchFile, Origin};

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use batch_core::{Failure, FailureKind, Json, Output, ParamProblem};
+use batch_core::{Failure, FailureKind, Json, Output, catalog::ParamProblem};
 use batch_process::shortage;
 use batch_runtime::params::{Fields, is_placeholder};
 use batch_runtime::{AttemptError, Handler, TaskContext};

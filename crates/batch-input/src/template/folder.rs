@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use batch_core::nearest;
+use batch_core::text::nearest;
 use batch_template::Functions;
 use tempfile::NamedTempFile;
 

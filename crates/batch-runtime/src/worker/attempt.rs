@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_core::{Failure, FailureKind, Outcome, Output, Urgency};
+use batch_core::{Failure, FailureKind, Outcome, Output, control::Urgency};
 use batch_template::Secrets;
 use futures_util::FutureExt;
 
