@@ -14,12 +14,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use batch_actions::{
-    AddRequest, BatchRequest, Engine, EngineOptions, Home, Mode, Target, add, create, status,
+    AddRequest, BatchRequest, Engine, EngineOptions, Home, Target, add, create, status,
 };
 use batch_core::{BatchSettings, Output, Plan, TaskSpec};
 use batch_input::{ReadOptions, read_task_file};
 use batch_runtime::Registry;
-use batch_store::{BatchFile, Durability};
+use batch_store::BatchFile;
 use rusqlite::Connection;
 
 fn main() {
@@ -182,16 +182,8 @@ fn noop_batch(home: &Home, tasks: u32) -> BatchFile {
 /// Runs a batch to its end, or until `until` is set; gives the number of tasks left.
 async fn run_to_end(file: &BatchFile, registry: &Registry, until: Option<&AtomicBool>) -> u64 {
     let engine = Engine::start(EngineOptions {
-        file: file.clone(),
-        durability: Durability::Full,
-        mode: Mode::Execute,
-        registry: &|_, _| registry.clone(),
-        observe: &mut |_, _| {},
-        sinks: Vec::new(),
-        feeding: false,
-        max_concurrent: None,
-        most_at_once: None,
         unpause: false,
+        ..EngineOptions::new(file.clone(), &|_, _| registry.clone())
     })
     .await
     .expect("the batch can be worked on");
@@ -201,8 +193,10 @@ async fn run_to_end(file: &BatchFile, registry: &Registry, until: Option<&Atomic
         }
         engine.stop(batch_core::StopMode::Kill);
     }
-    let watched = engine.watch_requests().await;
-    watched.expect("the batch can be worked on");
+    engine
+        .watch_requests()
+        .await
+        .expect("the batch can be worked on");
     engine.finish().await.expect("the run ends well").open
 }
 

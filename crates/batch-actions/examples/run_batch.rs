@@ -1,11 +1,11 @@
 //! Adds tasks to a new batch, works on it in this process, and reads what became of them.
 
 use batch_actions::{
-    AddRequest, BatchRequest, Engine, EngineOptions, Home, Mode, State, Target, add, status,
+    AddRequest, BatchRequest, Engine, EngineOptions, Home, State, Target, add, status,
 };
 use batch_core::TaskSpec;
 use batch_runtime::Registry;
-use batch_store::{BatchFile, Durability};
+use batch_store::BatchFile;
 
 fn registry() -> Registry {
     Registry::new().with_fn("greet", |_| async { Ok(Default::default()) })
@@ -25,19 +25,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let engine = Engine::start(EngineOptions {
-            file: file.clone(),
-            durability: Durability::Full,
-            mode: Mode::Execute,
-            registry: &|_, _| registry(),
-            observe: &mut |_, _| {},
-            sinks: Vec::new(),
-            feeding: false,
-            max_concurrent: None,
-            most_at_once: None,
-            unpause: true,
-        })
-        .await?;
+        let options = EngineOptions::new(file.clone(), &|_, _| registry());
+        let engine = Engine::start(options).await?;
         engine.watch_requests().await?;
         engine.finish().await
     })?;

@@ -1,12 +1,15 @@
 //! Adding tasks: [`add`], to a batch or as a new one, once however often it is asked.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use batch_core::{BatchId, Catalog, Plan, PlanProblem, Surroundings, TaskId, TaskSpec};
-use batch_store::{
-    Adding, BatchFile, ContentHash, Durability, Identity, Lease, LeaseNote, Store,
-    first_fingerprint,
+use batch_core::{
+    BatchId, Plan, TaskId, TaskSpec,
+    catalog::Catalog,
+    plan::{PlanContext, PlanProblem},
 };
+use batch_store::identity::{ContentHash, Identity, first_fingerprint};
+use batch_store::{Adding, BatchFile, Durability, Lease, LeaseNote, Selection, Store};
 use serde::Serialize;
 
 use crate::clock::now;
@@ -50,6 +53,7 @@ pub struct AddReply {
     /// Whether an executor works on the batch and takes them up.
     pub running: bool,
     /// The batch file.
+    #[serde(serialize_with = "crate::status::as_text")]
     pub file: std::path::PathBuf,
 }
 
@@ -70,7 +74,7 @@ pub fn add(home: &Home, request: AddRequest<'_>) -> Result<AddReply, ActionError
         }
         Target::New(new) => {
             // Checked before the batch is made, so that wrong tasks leave nothing behind.
-            let surroundings = Surroundings {
+            let surroundings = PlanContext {
                 catalog,
                 limits: &new.settings.limits,
                 submitted: &|_| None,
@@ -107,17 +111,17 @@ pub enum ToRun {
 }
 
 /// Makes a batch of checked tasks to run them, or finds the one there is: by its key, or with `of_file` by its task
-/// file. Two that ask at one moment get one batch.
+/// file. Two that ask at one moment get one batch, as each has the numbers of `home` for itself ([`Home::ids`]).
 ///
 /// # Errors
 /// As [`create`].
 pub fn create_to_run(
     home: &Home,
+    mut ids: Ids,
     new: &BatchRequest,
     plan: &Plan,
     of_file: bool,
 ) -> Result<ToRun, ActionError> {
-    let mut ids = home.lock_ids()?;
     if of_file && let Some(file) = home.last_of(new)? {
         return Ok(ToRun::OfFile(file));
     }
@@ -178,8 +182,9 @@ fn batch_of_key(home: &Home, key: &str) -> Result<Option<Store>, ActionError> {
     if info.next_task > 1 {
         return Ok(None);
     }
-    let lease = Lease::take_unsigned(store.file());
-    lease.map_err(|error| ActionError::of_lease(store.file(), error))?;
+    // Held until the batch is gone.
+    let _lease = Lease::take_unsigned(store.file())
+        .map_err(|error| ActionError::of_lease(store.file(), error))?;
     store.file().remove()?;
     Ok(None)
 }
@@ -190,7 +195,6 @@ fn write_new(
     plan: &Plan,
     new: &BatchRequest,
 ) -> Result<AddReply, ActionError> {
-    let batch = store.batch();
     if let Some(key) = &new.settings.key {
         // Before the tasks: from their commit on the batch is there, and must be found by its key.
         home.set_key(key, store)?;
@@ -203,17 +207,27 @@ fn write_new(
     }
     adding.note_complete()?;
     let added = adding.commit()?;
-    let last = added.first.index() + added.count as usize;
-    let name = |index: usize| batch.task(TaskId::from_index(index)).to_string();
+    let first = added.first.index();
     Ok(AddReply {
-        batch: batch.to_string(),
-        first: (added.count > 0).then(|| name(added.first.index())),
-        last: (added.count > 0).then(|| name(last - 1)),
         added: added.count,
-        existing: 0,
-        running: false,
-        file: store.file().shown().to_owned(),
+        ..AddReply::of(store, first..first + added.count as usize)
     })
+}
+
+impl AddReply {
+    /// That tasks are in a batch, by their places in it.
+    fn of(store: &Store, places: Range<usize>) -> Self {
+        let name = |place: usize| store.batch().task(TaskId::from_index(place)).to_string();
+        Self {
+            batch: store.batch().to_string(),
+            first: places.clone().next().map(name),
+            last: places.last().map(name),
+            added: 0,
+            existing: 0,
+            running: false,
+            file: store.file().shown().to_owned(),
+        }
+    }
 }
 
 fn add_plan(adding: &mut Adding<'_>, plan: &Plan) -> Result<(), ActionError> {
@@ -234,7 +248,7 @@ fn add_to(
     let Sorted { places, new } = sort(&adding, batch, info.identity, tasks)?;
     let plan = {
         let submitted = |id: &str| adding.find(id).ok().flatten();
-        let surroundings = Surroundings {
+        let surroundings = PlanContext {
             catalog,
             limits: &info.settings.limits,
             submitted: &submitted,
@@ -330,15 +344,10 @@ fn existing(store: &Store, key: &str, tasks: &[&TaskSpec]) -> Result<AddReply, A
             difference,
         });
     }
-    let name = |index: usize| batch.task(TaskId::from_index(index)).to_string();
     Ok(AddReply {
-        batch: batch.to_string(),
-        first: (!tasks.is_empty()).then(|| name(0)),
-        last: (!tasks.is_empty()).then(|| name(tasks.len() - 1)),
-        added: 0,
         existing: u32::try_from(tasks.len()).unwrap_or(u32::MAX),
         running: is_executed(store.file())?,
-        file: store.file().shown().to_owned(),
+        ..AddReply::of(store, 0..tasks.len())
     })
 }
 
@@ -360,10 +369,7 @@ fn difference_of_batches(
     {
         return Ok(None);
     }
-    let selection = batch_store::Selection {
-        without_outputs: true,
-        ..batch_store::Selection::default()
-    };
+    let selection = Selection::states(&[]);
     let mut different = None;
     store.for_each_task::<ActionError>(&selection, |record| {
         let index = record.task.index();

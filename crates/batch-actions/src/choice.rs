@@ -1,6 +1,6 @@
 //! Which tasks an action is about: [`Choice`], as somebody wants it, and the tasks it comes to.
 
-use batch_core::{FullTaskId, Status, TaskId, did_you_mean};
+use batch_core::{Status, TaskId, ids::FullTaskId, text::did_you_mean};
 use batch_export::{CauseId, TaskFilter, TaskRecord};
 use batch_store::{Selection, Store};
 use serde::{Deserialize, Serialize};
@@ -64,7 +64,7 @@ impl Choice {
             .as_deref()
             .map(|text| find_cause(store, text))
             .transpose()?;
-        let filter = TaskFilter::parse(self.filter.as_deref().unwrap_or_default())?;
+        let filter = self.filter.as_deref().map(TaskFilter::parse).transpose()?;
         Ok(Resolved {
             selection: Selection {
                 statuses: self.statuses.clone(),
@@ -72,7 +72,7 @@ impl Choice {
                 tasks: (!self.tasks.is_empty()).then_some(tasks),
                 ..Selection::default()
             },
-            filter,
+            filter: filter.unwrap_or_default(),
         })
     }
 }
@@ -140,11 +140,11 @@ pub fn find_task(store: &Store, name: &str) -> Result<TaskId, ActionError> {
     };
     match (by_number, by_id) {
         (Some(task), Some(other)) if task != other && full.is_err() => {
-            Err(ActionError::Refused(format!(
-                "{name:?} is the id of {} and the number of {}; say which, with its batch",
-                batch.task(other),
-                batch.task(task)
-            )))
+            Err(ActionError::AmbiguousTask {
+                name: name.to_owned(),
+                id: batch.task(other),
+                number: batch.task(task),
+            })
         }
         (Some(task), _) | (None, Some(task)) => Ok(task),
         (None, None) => Err(unknown_task(store, name)),
@@ -187,9 +187,10 @@ fn find_cause(store: &Store, text: &str) -> Result<CauseId, ActionError> {
             true => "nothing has failed".to_owned(),
             false => format!("there are {}", names.join(", ")),
         };
-        ActionError::Refused(format!(
-            "no task of {} failed for a cause {text:?}; {help}",
-            store.batch()
-        ))
+        ActionError::UnknownCause {
+            batch: store.batch(),
+            cause: text.to_owned(),
+            help,
+        }
     })
 }

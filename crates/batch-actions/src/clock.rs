@@ -1,15 +1,9 @@
 //! The time on the clock, and looking again and again: [`now`], [`Poll`].
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use batch_core::Time;
+pub use batch_runtime::wall_clock as now;
 use tokio::time::{Instant, sleep};
-
-/// The time on the clock.
-pub fn now() -> Time {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Time::ZERO.after(since.unwrap_or_default())
-}
 
 /// Looking again and again, until the time for that is up.
 pub(crate) struct Poll {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use batch_core::{BatchId, Counted, FullTaskId, PlanProblem};
+use batch_core::{BatchId, ids::FullTaskId, plan::PlanProblem, text::Counted};
 use batch_export::{ExportError, FilterError};
 use batch_store::{BatchFile, BatchInfo, Holder, LeaseError, Obstacle, Store, StoreError};
 
@@ -41,6 +41,26 @@ pub enum ActionError {
         batch: BatchId,
         /// The task.
         task: FullTaskId,
+    },
+    /// A text is the id of one task and the number of another.
+    #[error("{name:?} is the id of {id} and the number of {number}; say which, with its batch")]
+    AmbiguousTask {
+        /// The text.
+        name: String,
+        /// The task with this id.
+        id: FullTaskId,
+        /// The task with this number.
+        number: FullTaskId,
+    },
+    /// No task failed for this cause.
+    #[error("no task of {batch} failed for a cause {cause:?}; {help}")]
+    UnknownCause {
+        /// The batch.
+        batch: BatchId,
+        /// What was asked for.
+        cause: String,
+        /// Which causes there are.
+        help: String,
     },
     /// The tasks cannot be added.
     #[error("{} with the tasks, first: {}", Counted(.0.len() as u64, "problem"), .0.first().map_or("", |p| p.message.as_str()))]
@@ -103,6 +123,8 @@ pub enum ActionError {
         obstacle: Obstacle,
         /// The request is in the file already, and cannot be taken back.
         waits: bool,
+        /// The batch file, as it was named.
+        file: PathBuf,
     },
     /// Whoever works on the batch gives no sign of life.
     #[error("{silence}")]
@@ -173,6 +195,8 @@ impl ActionError {
                 | Self::UnknownBatch { .. }
                 | Self::UnknownTask { .. }
                 | Self::OtherBatch { .. }
+                | Self::AmbiguousTask { .. }
+                | Self::UnknownCause { .. }
                 | Self::Invalid(_)
                 | Self::KeyTaken { .. }
                 | Self::Running { .. }
@@ -218,10 +242,19 @@ impl ActionError {
                 // One that cannot be read has no number, and somebody works on it all the same.
                 let batch = Store::open_read(file.clone())
                     .map_or_else(|_| BatchId::default(), |store| store.batch());
-                Self::Running {
-                    batch,
-                    holder: Box::new(holder),
-                    file: file.shown().to_owned(),
+                let file = file.shown().to_owned();
+                let holder = Box::new(holder);
+                match Silence::of(&holder) {
+                    Some(silence) => Self::Silent {
+                        silence,
+                        batch,
+                        file,
+                    },
+                    None => Self::Running {
+                        batch,
+                        holder,
+                        file,
+                    },
                 }
             }
             LeaseError::Store(error) => Self::Store(error),
@@ -231,10 +264,9 @@ impl ActionError {
 
 fn holder_text(holder: &Holder) -> String {
     let pid = holder.pid;
-    match (Silence::of(holder), holder.run) {
-        (Some(silence), _) => format!("run, and {silence}"),
-        (None, 0) => format!("changed by process {pid}; try again"),
-        (None, run) => format!("run by process {pid} (run {run})"),
+    match holder.run {
+        0 => format!("changed by process {pid}; try again"),
+        run => format!("run by process {pid} (run {run})"),
     }
 }
 

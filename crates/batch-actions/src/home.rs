@@ -3,18 +3,19 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use batch_core::{BatchId, BatchSettings, TaskSpec};
-use batch_export::open_plain;
-use batch_store::{
-    BatchFile, ContentHash, Durability, LeftInLease, NewBatch, Origin, Store, first_key_name,
-    open_own, own_folder, private_folder, remove_dead_files,
-};
+use batch_export::files::open_plain;
+use batch_store::files::{open_own, own_folder, private_folder, remove_dead_files};
+use batch_store::identity::{ContentHash, first_key_name};
+use batch_store::lease::LeftInLease;
+use batch_store::{BatchFile, Durability, NewBatch, Origin, Store};
 
 use crate::clock::now;
 use crate::engine::{Claim, me, refuse_network};
@@ -32,6 +33,15 @@ use crate::error::ActionError;
 pub struct Home {
     folder: PathBuf,
 }
+
+/// Between two looks at whether another process still makes a batch.
+const IDS_POLL: Duration = Duration::from_millis(10);
+
+/// After so long people are told what is waited for.
+const IDS_QUIET: Duration = Duration::from_secs(5);
+
+/// So long somebody waits who cannot be told to end.
+const IDS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The file of a key holds a number and a path.
 const LONGEST_KEY_FILE: u64 = 64 * 1024;
@@ -141,22 +151,30 @@ impl Home {
     /// Batches that are half removed, as whoever did it was killed.
     pub(crate) fn half_removed(&self) -> Vec<(BatchId, BatchFile)> {
         let entries = fs::read_dir(self.batches()).into_iter().flatten().flatten();
-        let batches: BTreeSet<BatchId> = entries
-            .filter_map(|entry| {
-                let name = entry.file_name();
-                name.to_str()?.split_once(".db")?.0.parse().ok()
-            })
-            .collect();
-        let files = batches.into_iter().map(|batch| (batch, self.file(batch)));
+        let (mut whole, mut parts) = (BTreeSet::new(), BTreeSet::new());
+        for entry in entries {
+            let name = entry.file_name();
+            let named = name.to_str().and_then(|name| name.split_once(".db"));
+            let named =
+                named.and_then(|(batch, rest)| Some((batch.parse::<BatchId>().ok()?, rest)));
+            match named {
+                Some((batch, "")) => whole.insert(batch),
+                Some((batch, _)) => parts.insert(batch),
+                None => continue,
+            };
+        }
+        let batches = parts.difference(&whole);
+        let files = batches.map(|batch| (*batch, self.file(*batch)));
         files.filter(|(_, file)| file.is_half_removed()).collect()
     }
 
     /// Removes what processes left here that were killed: files that were to become batches, copies and templates. What
     /// a living process makes stays.
     pub(crate) fn remove_debris(&self) {
-        // Batches are made under this lock, and nobody locks them one by one.
+        // Batches are made under this lock, and nobody locks them one by one. Who has it now may leave something, for
+        // the next one who looks.
         if self.batches().is_dir()
-            && let Ok(_ids) = self.lock_ids()
+            && let Ok(Some(_ids)) = self.try_lock_ids()
         {
             remove_dead_files(&self.batches(), ".new-");
         }
@@ -182,10 +200,10 @@ impl Home {
     /// When its file cannot be made.
     pub fn create_claimed(
         &self,
+        mut ids: Ids,
         request: &BatchRequest,
         tasks: &[TaskSpec],
     ) -> Result<Claim, ActionError> {
-        let mut ids = self.lock_ids()?;
         self.create_locked(&mut ids, request, tasks, 1)
     }
 
@@ -197,6 +215,10 @@ impl Home {
         tasks: &[TaskSpec],
         run: u32,
     ) -> Result<Claim, ActionError> {
+        for (_, file) in self.half_removed() {
+            // Else the next one does it.
+            let _ = file.remove();
+        }
         let batch = ids.next(&self.batches_there()?)?;
         let file = match &request.file {
             Some(path) => BatchFile::new(path),
@@ -237,20 +259,58 @@ impl Home {
         Ok(None)
     }
 
+    /// The numbers of batches, for this process alone: waits for others who make batches, however long that takes. May be
+    /// dropped while it waits.
+    ///
+    /// # Errors
+    /// When they cannot be locked.
+    pub async fn ids(&self) -> Result<Ids, ActionError> {
+        let mut wait = IdsWait::new();
+        loop {
+            if let Some(ids) = self.try_lock_ids()? {
+                return Ok(ids);
+            }
+            wait.tell(self);
+            tokio::time::sleep(IDS_POLL).await;
+        }
+    }
+
+    /// The same for who cannot be told to end meanwhile, and gives up after a minute.
     pub(crate) fn lock_ids(&self) -> Result<Ids, ActionError> {
-        let folder = self.batches();
+        let mut wait = IdsWait::new();
+        loop {
+            if let Some(ids) = self.try_lock_ids()? {
+                return Ok(ids);
+            }
+            wait.tell(self);
+            if wait.begun.elapsed() >= IDS_TIMEOUT {
+                let why = "another bex that makes a batch has had it locked for a minute; end it, or try again later";
+                let error = io::Error::new(io::ErrorKind::TimedOut, why);
+                return Err(ActionError::io("lock", self.ids_path(), error));
+            }
+            std::thread::sleep(IDS_POLL);
+        }
+    }
+
+    /// Locks the numbers; `None` while another process makes a batch.
+    fn try_lock_ids(&self) -> Result<Option<Ids>, ActionError> {
+        let (folder, path) = (self.batches(), self.ids_path());
         private_folder(&folder)
             .map_err(|error| ActionError::io("make the folder", &folder, error))?;
-        let path = folder.join(".ids");
-        let open = || {
-            let file = open_own(&path, &folder, OpenOptions::new().read(true).write(true))?;
-            file.lock()?;
-            Ok(file)
-        };
-        match open() {
-            Ok(file) => Ok(Ids { file, path }),
+        let file = open_own(&path, &folder, OpenOptions::new().read(true).write(true));
+        let locked = file.and_then(|file| match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        });
+        match locked {
+            Ok(file) => Ok(file.map(|file| Ids { file, path })),
             Err(error) => Err(ActionError::io("lock", path, error)),
         }
+    }
+
+    fn ids_path(&self) -> PathBuf {
+        self.batches().join(".ids")
     }
 
     /// The file of the batch with a key, if there is one.
@@ -317,8 +377,34 @@ fn read_key(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// How long others have been waited for who make batches.
+struct IdsWait {
+    begun: Instant,
+    told: bool,
+}
+
+impl IdsWait {
+    fn new() -> Self {
+        Self {
+            begun: Instant::now(),
+            told: false,
+        }
+    }
+
+    /// Tells of it, once and not at once.
+    fn tell(&mut self, home: &Home) {
+        if !self.told && self.begun.elapsed() >= IDS_QUIET {
+            self.told = true;
+            let path = home.ids_path();
+            let path = path.display();
+            tracing::warn!("waiting for another bex that makes a batch: it has {path} locked");
+        }
+    }
+}
+
 /// The numbers of batches, locked.
-pub(crate) struct Ids {
+#[derive(Debug)]
+pub struct Ids {
     file: File,
     path: PathBuf,
 }

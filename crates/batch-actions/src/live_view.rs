@@ -3,7 +3,7 @@
 //! What an executor was running when it died is `running` in the file until somebody takes the batch up again. But
 //! nothing runs it, so it is shown as queued.
 
-use batch_core::{OnInterrupt, QueuedReason, Reason, Status};
+use batch_core::{OnInterrupt, Reason, Status, status::QueuedReason};
 use batch_export::TaskRecord;
 use batch_process::{boot_id, process_alive};
 use batch_store::{BatchFile, Holder, Lease, Overview, Run, Selection, Store};
@@ -48,9 +48,11 @@ impl LiveView {
     /// last word before it lets go.
     ///
     /// # Errors
-    /// When that cannot be told.
+    /// When that cannot be told, or the batch was taken away meanwhile.
     pub fn of(store: &Store) -> Result<Self, ActionError> {
         let holder = Lease::holder(store.file())?;
+        // Afterwards: whoever works on it is not found by a path that leads elsewhere.
+        store.check_there()?;
         Ok(Self { holder })
     }
 
@@ -65,9 +67,9 @@ impl LiveView {
     /// How many tasks have a status.
     pub fn count(&self, overview: &Overview, status: Status) -> u64 {
         match status {
-            Status::Queued => overview.count(status) + self.interrupted(overview),
-            Status::Running => overview.count(status) - self.interrupted(overview),
-            status => overview.count(status),
+            Status::Queued => overview.totals.count(status) + self.interrupted(overview),
+            Status::Running => overview.totals.count(status) - self.interrupted(overview),
+            status => overview.totals.count(status),
         }
     }
 
@@ -75,7 +77,7 @@ impl LiveView {
     pub fn interrupted(&self, overview: &Overview) -> u64 {
         match self.executor() {
             Some(_) => 0,
-            None => overview.count(Status::Running),
+            None => overview.totals.count(Status::Running),
         }
     }
 

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use batch_core::{Output, TaskId};
-use batch_export::{copy_stream, open_output};
+use batch_export::files::{copy_stream, open_output};
 use batch_store::{BatchFile, Selection, Store};
 
 use crate::choice::find_task;
 use crate::clock::Poll;
 use crate::error::ActionError;
 use crate::live_view::holder_of;
+use crate::state_reason::Silence;
 
 const OUTPUT_POLL: Duration = Duration::from_millis(100);
 
@@ -46,7 +47,11 @@ pub async fn logs(
     let poll = Poll::every(OUTPUT_POLL);
     loop {
         // The holder first: one that ends in between has written its last word before it lets go.
-        let goes_on = request.follow && holder_of(file)?.is_some();
+        let holder = match request.follow {
+            true => holder_of(file)?,
+            false => None,
+        };
+        store.check_there()?;
         let now = Attempts::of(&store, task)?;
         while let Some(attempt) = next.or(now.latest()).filter(|next| now.has_ended(*next)) {
             let output = store.output_of(task, attempt)?.unwrap_or_default();
@@ -65,7 +70,14 @@ pub async fn logs(
             live.copy(out, err)?;
         }
         // An executor that died prints nothing more, whatever the file says is under way.
-        if !goes_on || now.is_final {
+        if let Some(silence) = holder.as_ref().and_then(Silence::of) {
+            return Err(ActionError::Silent {
+                silence,
+                batch: store.batch(),
+                file: file.shown().to_owned(),
+            });
+        }
+        if holder.is_none() || now.is_final {
             return match request.attempt {
                 Some(attempt) if running.is_none() => {
                     Err(no_attempt(&store, task, attempt, now.last))
@@ -92,8 +104,7 @@ impl Attempts {
         let under_way = store.under_way(task)?.map(|(attempt, _)| attempt);
         let selection = Selection {
             tasks: Some(vec![task]),
-            without_outputs: true,
-            ..Selection::default()
+            ..Selection::states(&[])
         };
         let (mut last, mut is_final) = (None, true);
         store.for_each_task::<ActionError>(&selection, |record| {

@@ -1,6 +1,6 @@
 //! Going on with a task file that may have changed: [`merge`], by content.
 //!
-//! What makes a task the same work as before is told by `batch_store::Identity`. Its place in the file does not
+//! What makes a task the same work as before is told by `batch_store::identity::Identity`. Its place in the file does not
 //! count. So a line put in at the front of a file makes one new task, and not all of them.
 
 use std::collections::{HashMap, HashSet};
@@ -8,7 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use batch_core::{BatchId, BatchSettings, Plan, Status, TaskId, TaskSpec};
-use batch_store::{Adding, BatchFile, ContentHash, Durability, Identity, Selection, Store};
+use batch_store::identity::{ContentHash, Identity};
+use batch_store::{Adding, BatchFile, Durability, Selection, Store};
 use batch_template::may_have_placeholders;
 use serde::Serialize;
 
@@ -145,10 +146,7 @@ fn about<'o>(
 }
 
 fn old_tasks(store: &Store, identity: Identity) -> Result<Vec<Old>, ActionError> {
-    let selection = Selection {
-        without_outputs: true,
-        ..Selection::default()
-    };
+    let selection = Selection::states(&[]);
     let mut found = Vec::new();
     store.for_each_task::<ActionError>(&selection, |record| {
         let (spec, is_renamed) = as_given(record.task, record.spec);

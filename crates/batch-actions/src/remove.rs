@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use batch_core::BatchId;
 use batch_process::{Leftover, remove_dead_scratch};
-use batch_store::{BatchFile, Lease, LeaseError, LeftInLease, Store};
+use batch_store::{BatchFile, Lease, LeaseError, Store};
 
 use crate::clock::now;
-use crate::engine::{end_leftovers, take_lease_to_remove};
+use crate::engine::take_lease_to_remove;
 use crate::error::ActionError;
 use crate::home::Home;
+use crate::outlived::{end_outlived, end_outlived_of};
 use crate::status::{State, status_of};
 
 /// Removes batches with all their files, or none where somebody works on one of them. One that is half removed is removed
@@ -27,20 +28,13 @@ pub async fn remove(files: &[BatchFile]) -> Result<Vec<Leftover>, ActionError> {
     }
     let mut leftovers = Vec::new();
     for (file, lease) in &leases {
-        leftovers.extend(end_leftovers_of(file, &lease.left()?).await);
+        leftovers.extend(end_outlived_of(file, lease.left()?.holder.as_ref()).await);
     }
     for file in files {
         file.remove()?;
     }
     remove_dead_scratch();
     Ok(leftovers)
-}
-
-/// Ends what dead executors left of a batch that is about to go. Where its file cannot be read, the lease still tells
-/// of the last of them.
-async fn end_leftovers_of(file: &BatchFile, left: &LeftInLease) -> Vec<Leftover> {
-    let runs = Store::open_read(file.clone()).and_then(|store| store.unended_runs());
-    end_leftovers(&runs.unwrap_or_default(), left).await
 }
 
 /// What [`prune`] did.
@@ -55,8 +49,8 @@ pub struct Pruned {
 }
 
 /// Removes the batches in which everything is finished and nothing happened for a while; with `dry_run` it
-/// only tells which those are. What dead executors left of them is ended first, and what killed processes left of files goes
-/// as well.
+/// only tells which those are. What dead executors left of any batch is ended first, and what killed processes left of
+/// files goes as well.
 ///
 /// # Errors
 /// When the folder cannot be read.
@@ -67,12 +61,13 @@ pub async fn prune(
 ) -> Result<Pruned, ActionError> {
     let mut pruned = Pruned::default();
     for batch in home.batches_there()? {
-        match prune_one(&home.file(batch), older_than, dry_run).await {
-            Ok(Some(leftovers)) => {
-                pruned.removed.push(batch);
-                pruned.leftovers.extend(leftovers);
-            }
-            Ok(None) => {}
+        let file = home.file(batch);
+        if !dry_run {
+            pruned.leftovers.extend(end_outlived(&file).await);
+        }
+        match prune_one(&file, older_than, dry_run) {
+            Ok(true) => pruned.removed.push(batch),
+            Ok(false) => {}
             Err(error) => pruned.failed.push((batch, error)),
         }
     }
@@ -88,29 +83,24 @@ pub async fn prune(
     Ok(pruned)
 }
 
-/// Removes a batch that is over, or only looks. Gives what dead executors had left of it, `None` when it is not over.
-async fn prune_one(
-    file: &BatchFile,
-    older_than: Duration,
-    dry_run: bool,
-) -> Result<Option<Vec<Leftover>>, ActionError> {
+/// Removes a batch that is over, or only looks. Whether it is over.
+fn prune_one(file: &BatchFile, older_than: Duration, dry_run: bool) -> Result<bool, ActionError> {
     if !is_over(file, older_than)? {
-        return Ok(None);
+        return Ok(false);
     }
     if dry_run {
-        return Ok(Some(Vec::new()));
+        return Ok(true);
     }
     // Held until it is gone, so that nobody begins to work on it; and looked at again, as somebody may have.
-    let lease = match Lease::take_unsigned(file) {
-        Err(LeaseError::Held(_)) => return Ok(None),
+    let _lease = match Lease::take_unsigned(file) {
+        Err(LeaseError::Held(_)) => return Ok(false),
         taken => taken.map_err(|error| ActionError::of_lease(file, error))?,
     };
     if !is_over(file, older_than)? {
-        return Ok(None);
+        return Ok(false);
     }
-    let leftovers = end_leftovers_of(file, &lease.left()?).await;
     file.remove()?;
-    Ok(Some(leftovers))
+    Ok(true)
 }
 
 /// Whether everything in a batch is finished and nothing has happened for a while. What is no batch of ours is not over,
@@ -130,7 +120,7 @@ fn is_over(file: &BatchFile, older_than: Duration) -> Result<bool, ActionError> 
             state,
             State::Completed | State::Failed | State::Stopped | State::Incomplete
         );
-        Ok(ended && overview.open() == 0 && now().since(last) >= older_than)
+        Ok(ended && overview.totals.open() == 0 && now().since(last) >= older_than)
     };
     match look() {
         Err(error) if error.is_usage() => Ok(false),

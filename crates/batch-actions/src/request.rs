@@ -6,16 +6,16 @@
 
 use std::time::Duration;
 
-use batch_process::{Signal, boot_id, end_run, signal_process};
-use batch_runtime::{Registry, RunReport};
-use batch_store::{
-    BatchFile, Durability, Holder, Lease, LeaseNote, Obstacle, RequestState, Store, StoreError,
-};
+use batch_process::{Signal, boot_id, end_run, signal_process, wake_guardian};
+use batch_runtime::Registry;
+use batch_store::requests::RequestState;
+use batch_store::{BatchFile, Durability, Holder, Lease, LeaseNote, Obstacle, Store};
 
 use crate::clock::{Poll, now};
 use crate::control::{Answer, Control, ControlReply, Refusal, Stop};
-use crate::engine::{Claim, Engine, EngineOptions, Mode};
+use crate::engine::{Claim, Engine, EngineOptions, Mode, obstacle_of};
 use crate::error::ActionError;
+use crate::outlived::end_outlived;
 use crate::state_reason::Silence;
 
 /// How long an executor may take to answer. It needs some seconds to load a batch with millions of tasks.
@@ -161,7 +161,9 @@ async fn without_life(
             file: file.shown().to_owned(),
         });
     }
-    // Its guardian ends what it leaves, unless that stands still as well.
+    // Its guardian ends what it leaves, and goes then.
+    let woken = wake_guardian(&holder.mark);
+    woken.map_err(|error| ActionError::io("wake the guardian of", file.shown(), error))?;
     let poll = Poll::every(ANSWER_POLL).within(KILL_TIMEOUT);
     while Lease::holder(file)?.is_some_and(|now| now.mark == holder.mark) && poll.again().await {}
     end_run(&holder.mark, Duration::ZERO).await;
@@ -268,6 +270,7 @@ fn by_signal(
                 holder: Box::new(holder.clone()),
                 obstacle,
                 waits,
+                file: file.shown().to_owned(),
             });
         }
     };
@@ -279,9 +282,17 @@ fn by_signal(
 
 /// Obeys a request on a batch that nobody works on.
 async fn alone(file: &BatchFile, control: Control) -> Result<ControlReply, ActionError> {
-    if let Control::Stop { .. } = control {
+    if control.is_stop() {
         let batch = Store::open_read(file.clone())?.batch();
-        return Err(ActionError::Refused(format!("nothing runs {batch}")));
+        let leftovers = end_outlived(file).await;
+        return match leftovers.is_empty() {
+            true => Err(ActionError::Refused(format!("nothing runs {batch}"))),
+            // Its executor did, and what it ran was to end.
+            false => Ok(ControlReply {
+                leftovers,
+                ..ControlReply::default()
+            }),
+        };
     }
     let claim = Claim::take(file, Durability::Full, Mode::Control).await?;
     let engine = control_engine(claim).await?;
@@ -298,12 +309,6 @@ async fn alone(file: &BatchFile, control: Control) -> Result<ControlReply, Actio
             ..reply?
         }),
     }
-}
-
-/// What kept a run from writing what happened.
-fn obstacle_of(report: &RunReport) -> Option<Obstacle> {
-    let error = report.sink_error.as_ref()?;
-    error.0.downcast_ref::<StoreError>()?.obstacle()
 }
 
 /// Obeys requests on a batch that this process has claimed, one after the other.
@@ -324,16 +329,9 @@ pub(crate) async fn handle_claimed(
 /// An engine that starts nothing, and obeys.
 async fn control_engine(claim: Claim) -> Result<Engine, ActionError> {
     let options = EngineOptions {
-        file: claim.file().clone(),
-        durability: Durability::Full,
         mode: Mode::Control,
-        registry: &|_, _| Registry::new(),
-        observe: &mut |_, _| {},
-        sinks: Vec::new(),
-        feeding: false,
-        max_concurrent: None,
-        most_at_once: None,
         unpause: false,
+        ..EngineOptions::new(claim.file().clone(), &|_, _| Registry::new())
     };
     Engine::start_claimed(claim, options).await
 }

@@ -4,12 +4,15 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-use batch_core::{CancelReason, QueuedReason, Reason, Status, TaskId};
+use batch_core::{
+    Reason, Status, TaskId,
+    status::{CancelReason, QueuedReason},
+};
 use batch_export::TaskRecord;
 use batch_runtime::RunHandle;
 use batch_store::{Selection, Store};
 
-use crate::blocking::{on_store, synced};
+use crate::blocking::{done, on_store};
 use crate::choice::Choice;
 use crate::control::ControlReply;
 use crate::error::ActionError;
@@ -28,12 +31,10 @@ pub(crate) async fn retry(
     .await?;
     let asked = selection.held.len() + reopened.len() + selection.refused.len();
     for task in selection.held {
-        synced(run.release(task).await)?
-            .map_err(|error| ActionError::Refused(error.to_string()))?;
+        done(run.release(task).await)?;
     }
     if !reopened.is_empty() {
-        synced(run.reopen(reopened).await)?
-            .map_err(|error| ActionError::Refused(error.to_string()))?;
+        done(run.reopen(reopened).await)?;
     }
     Ok(ControlReply::of(batch, asked, selection.refused))
 }
@@ -140,11 +141,7 @@ fn add_dependents(finished: &mut Vec<TaskId>, store: &Store) -> Result<(), Actio
         return Ok(());
     }
     let mut all: BTreeSet<TaskId> = finished.iter().copied().collect();
-    let selection = Selection {
-        statuses: vec![Status::Cancelled],
-        without_outputs: true,
-        ..Selection::default()
-    };
+    let selection = Selection::states(&[Status::Cancelled]);
     store.for_each_task::<ActionError>(&selection, |record| {
         if root(&record).is_some_and(|root| all.contains(&root)) {
             all.insert(record.task);

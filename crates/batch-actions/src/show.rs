@@ -3,8 +3,10 @@
 use std::fmt::{self, Write as _};
 
 use batch_core::{
-    BatchId, CancelReason, Counted, FailureKind, OnInterrupt, QueuedReason, Reason, ShortDuration,
-    Status, TaskId, Time,
+    BatchId, FailureKind, OnInterrupt, Reason, Status, TaskId, Time,
+    duration::ShortDuration,
+    status::{CancelReason, QueuedReason},
+    text::Counted,
 };
 use batch_export::{AttemptEnd, TaskRecord};
 use batch_store::{BatchFile, Store};
@@ -13,7 +15,7 @@ use crate::choice::find_task;
 use crate::clock::now;
 use crate::error::ActionError;
 use crate::live_view::LiveView;
-use crate::state_reason::NextStep;
+use crate::state_reason::{NextStep, StateReason};
 use crate::status::{BatchStatus, State, status_of};
 
 /// One task with all that is known of it.
@@ -100,16 +102,18 @@ pub fn why(details: &TaskDetails) -> Explanation {
     };
     if details.was_cut_off {
         let next = on_resume(record);
-        let text = format!(
-            "{label} was running when the executor died; when the batch is resumed, {next}"
-        );
+        let end = match details.batch.state {
+            State::Stopped => "its run was stopped",
+            _ => "the executor died",
+        };
+        let text = format!("{label} was running when {end}; when the batch is resumed, {next}");
         return Explanation::then(text, NextStep::Resume);
     }
     match record.status {
         Status::Completed => completed(record, &label).into(),
         Status::Failed => failed(record, &label),
         Status::Cancelled => cancelled(details, &label),
-        Status::Running => running(details, &label).into(),
+        Status::Running => running(details, &label),
         Status::Queued => queued(details, &label),
     }
 }
@@ -190,16 +194,20 @@ fn cancelled(details: &TaskDetails, label: &str) -> Explanation {
     }
 }
 
-fn running(details: &TaskDetails, label: &str) -> String {
+fn running(details: &TaskDetails, label: &str) -> Explanation {
     let Some((attempt, started)) = details.under_way else {
-        return format!("{label} is running");
+        return format!("{label} is running").into();
     };
     let time = ShortDuration(now().since(started));
     let mut text = format!("{label} has been running for {time}, attempt {attempt}");
-    if let (State::Paused, Some(reason)) = (details.batch.state, &details.batch.reason) {
+    let mut next = None;
+    if let (State::Paused, Some(reason)) | (_, Some(reason @ StateReason::Silent(_))) =
+        (details.batch.state, &details.batch.reason)
+    {
         let _ = write!(text, "; the batch stands still: {reason}");
+        next = reason.next_step();
     }
-    text
+    Explanation { text, next }
 }
 
 /// What becomes of a task that was cut off.
@@ -256,6 +264,16 @@ fn delayed(details: &TaskDetails, label: &str, until: Time) -> Explanation {
 
 fn ready(batch: &BatchStatus, label: &str) -> Explanation {
     match batch.state {
+        State::Running if batch.is_stopping() || batch.silence.is_some() => {
+            let why = batch.reason.as_ref();
+            Explanation {
+                text: match why {
+                    Some(why) => format!("{label} is ready, and the batch starts nothing: {why}"),
+                    None => format!("{label} is ready, and the batch starts nothing"),
+                },
+                next: why.and_then(StateReason::next_step),
+            }
+        }
         State::Running => {
             let slot = match batch.max_concurrent {
                 1 => "the slot".to_owned(),

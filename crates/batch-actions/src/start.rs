@@ -7,7 +7,8 @@ use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
-use batch_store::{BatchFile, open_own};
+use batch_store::BatchFile;
+use batch_store::files::open_own;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ActionError;

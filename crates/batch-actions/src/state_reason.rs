@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use batch_core::{FullTaskId, ShortDuration};
-use batch_runtime::ShortOf;
+use batch_core::{duration::ShortDuration, ids::FullTaskId};
+use batch_runtime::ResourceShortage;
 use batch_store::{EndCause, Holder, LeaseNote};
 use serde::{Serialize, Serializer};
 
@@ -39,6 +39,8 @@ pub enum StateReason {
     FailFast,
     /// How its last run ended, with tasks left.
     LastRun(EndCause),
+    /// The same, where the run could not write all that it did.
+    EndUnwritten(EndCause),
 }
 
 /// The tasks of a batch that were never written.
@@ -84,6 +86,7 @@ impl StateReason {
             Self::TasksMissing(missing) => Some(NextStep::GiveAgain(missing.clone())),
             Self::Silent(_) => Some(NextStep::Kill),
             Self::ExecutorDied
+            | Self::EndUnwritten(_)
             | Self::LastRun(EndCause::OutputClosed | EndCause::NothingStarts) => {
                 Some(NextStep::Resume)
             }
@@ -103,16 +106,16 @@ impl Silence {
 }
 
 /// What the lease says of a run that the system is short of something for.
-pub(crate) fn short_note(short: &ShortOf) -> LeaseNote {
+pub(crate) fn short_note(short: &ResourceShortage) -> LeaseNote {
     LeaseNote::Short {
         what: short.what.to_string(),
         slots: short.slots,
-        asked_for: short.asked_for,
+        asked_for: short.requested,
     }
 }
 
-impl From<&ShortOf> for StateReason {
-    fn from(short: &ShortOf) -> Self {
+impl From<&ResourceShortage> for StateReason {
+    fn from(short: &ResourceShortage) -> Self {
         Self::Noted(short_note(short))
     }
 }
@@ -141,12 +144,18 @@ impl fmt::Display for StateReason {
                 EndCause::NothingStarts => f.write_str("its executor could start no task"),
                 other => write!(f, "its last run was {}", other.name()),
             },
+            Self::EndUnwritten(end) => write!(
+                f,
+                "{}, and what it did last is not on record",
+                Self::LastRun(end.clone())
+            ),
         }
     }
 }
 
 fn fmt_note(note: &LeaseNote, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match note {
+        LeaseNote::Ended(end) => write!(f, "it has ended: {}", end.name()),
         LeaseNote::Stopping => f.write_str("it is being stopped"),
         LeaseNote::DiskFull => f.write_str("the disk is full; it goes on when there is room"),
         LeaseNote::FileBusy => f.write_str(

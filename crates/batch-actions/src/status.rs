@@ -1,15 +1,16 @@
 //! How a batch is getting on: [`status`] and [`list`].
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use batch_core::{BatchId, Status, Time};
 use batch_export::{CauseGroup, TimeSpread, rfc3339};
-use batch_store::{BatchFile, EndCause, Holder, LeaseNote, Overview, Selection, Store};
-use serde::Serialize;
+use batch_store::{BatchFile, EndCause, Holder, Lease, LeaseNote, Overview, Selection, Store};
+use serde::{Serialize, Serializer};
 
 use crate::clock::now;
+use crate::engine::end_of;
 use crate::error::ActionError;
 use crate::home::Home;
 use crate::live_view::LiveView;
@@ -101,6 +102,7 @@ pub struct BatchStatus {
     /// When its last run ended.
     pub ended_at: Option<String>,
     /// Its file.
+    #[serde(serialize_with = "as_text")]
     pub file: PathBuf,
     /// Running tasks, where the details were asked for: the first of them. Where the executor has died, those that
     /// it was running.
@@ -118,6 +120,11 @@ pub struct RunningStatus {
     pub attempt: u32,
     /// How long it has run, in seconds.
     pub seconds: f64,
+}
+
+/// A path as far as it is a text, as all of JSON is.
+pub(crate) fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }
 
 /// The most completed tasks whose execution times are read unasked.
@@ -262,8 +269,13 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
     let holder = view.executor();
     let overview = store.overview()?;
     let batch = store.batch();
-    let (state, reason) = state(&overview, view.holder());
-    let (total, open) = (overview.tasks(), overview.open());
+    let (state, reason) = state(&overview, view.holder(), store.file());
+    // While nothing starts, nobody can tell.
+    let starts = match &reason {
+        None | Some(StateReason::Noted(LeaseNote::Short { .. })) => state == State::Running,
+        _ => false,
+    };
+    let (total, open) = (overview.totals.tasks(), overview.totals.open());
     let live = overview.run.as_ref().filter(|_| holder.is_some());
     let info = &overview.info;
     Ok(BatchStatus {
@@ -277,16 +289,16 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         queued: view.count(&overview, Status::Queued),
         running: view.count(&overview, Status::Running),
         interrupted: view.interrupted(&overview),
-        completed: overview.count(Status::Completed),
-        failed: overview.count(Status::Failed),
-        cancelled: overview.count(Status::Cancelled),
+        completed: overview.totals.count(Status::Completed),
+        failed: overview.totals.count(Status::Failed),
+        cancelled: overview.totals.count(Status::Cancelled),
         progress: match total {
             0 if state == State::Incomplete => 0.0,
             0 => 100.0,
             total => (total - open) as f64 * 100.0 / total as f64,
         },
-        flaky: overview.flaky(),
-        retries: overview.retries(),
+        flaky: overview.totals.flaky,
+        retries: overview.totals.retries,
         execution_times: None,
         causes: overview.causes.clone(),
         pid: holder.map(|holder| holder.pid),
@@ -294,13 +306,13 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
             .and_then(|run| run.concurrency)
             .unwrap_or(info.settings.max_concurrent.get()),
         rate: live.and_then(|run| run.rate),
-        seconds_left: live.and_then(|run| {
+        seconds_left: live.filter(|_| starts).and_then(|run| {
             let since = now().since(run.seen_at);
             Some(run.left?.saturating_sub(since).as_secs_f64())
         }),
         created: info.created_at,
         created_at: rfc3339(info.created_at),
-        last_end: overview.last_end(),
+        last_end: overview.totals.last_end,
         started_at: overview.run.as_ref().map(|run| rfc3339(run.started_at)),
         ended_at: overview
             .run
@@ -315,7 +327,7 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
 /// The state of a batch, and why.
 type StateAndReason = (State, Option<StateReason>);
 
-fn state(overview: &Overview, holder: Option<&Holder>) -> StateAndReason {
+fn state(overview: &Overview, holder: Option<&Holder>, file: &BatchFile) -> StateAndReason {
     let info = &overview.info;
     if let Some(missing) = info.origin.missing {
         let reason = match holder {
@@ -331,16 +343,23 @@ fn state(overview: &Overview, holder: Option<&Holder>) -> StateAndReason {
         return state_with(overview, holder);
     }
     let last_run = overview.run.as_ref();
-    let died =
-        overview.count(Status::Running) > 0 || last_run.is_some_and(|run| run.ended_at.is_none());
-    if died {
-        return (State::Interrupted, Some(StateReason::ExecutorDied));
+    let unended = overview.totals.count(Status::Running) > 0
+        || last_run.is_some_and(|run| run.ended_at.is_none());
+    if unended {
+        let last = Lease::last_holder(file);
+        match last_run.and_then(|run| end_of(run, last.as_ref())) {
+            None => return (State::Interrupted, Some(StateReason::ExecutorDied)),
+            Some(end) if overview.totals.open() > 0 => {
+                return (State::Stopped, Some(StateReason::EndUnwritten(end)));
+            }
+            Some(_) => {}
+        }
     }
-    if overview.open() == 0 && info.origin.unread {
+    if overview.totals.open() == 0 && info.origin.unread {
         return (State::Stopped, Some(StateReason::InputUnread));
     }
-    if overview.open() == 0 {
-        return match overview.count(Status::Completed) == overview.tasks() {
+    if overview.totals.open() == 0 {
+        return match overview.totals.count(Status::Completed) == overview.totals.tasks() {
             true => (State::Completed, None),
             false => (State::Failed, cut_short(overview)),
         };
@@ -373,8 +392,8 @@ fn state_with(overview: &Overview, holder: &Holder) -> StateAndReason {
 /// What ended the last run of a batch before all of its tasks had run.
 fn cut_short(overview: &Overview) -> Option<StateReason> {
     let run = overview.run.as_ref()?;
-    let cut = run.end == Some(EndCause::CutShort) && overview.count(Status::Cancelled) > 0;
-    let failed = overview.info.settings.fail_fast && overview.count(Status::Failed) > 0;
+    let cut = run.end == Some(EndCause::CutShort) && overview.totals.count(Status::Cancelled) > 0;
+    let failed = overview.info.settings.fail_fast && overview.totals.count(Status::Failed) > 0;
     cut.then_some(match failed {
         true => StateReason::FailFast,
         false => StateReason::TimeLimit,
@@ -382,11 +401,7 @@ fn cut_short(overview: &Overview) -> Option<StateReason> {
 }
 
 fn running_tasks(store: &Store) -> Result<Vec<RunningStatus>, ActionError> {
-    let selection = Selection {
-        statuses: vec![Status::Running],
-        without_outputs: true,
-        ..Selection::default()
-    };
+    let selection = Selection::states(&[Status::Running]);
     let mut running = Vec::new();
     store.for_each_task::<ActionError>(&selection, |record| {
         if let Some((attempt, started)) = store.under_way(record.task)? {

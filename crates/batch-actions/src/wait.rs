@@ -124,6 +124,7 @@ pub async fn until_complete(file: &BatchFile) -> Result<(), ActionError> {
     let (store, poll) = (Store::open_read(file.clone())?, Poll::every(STATUS_POLL));
     while store.info()?.origin.missing.is_some() {
         if holder_of(file)?.is_none() {
+            store.check_there()?;
             // They may have come in between.
             return ActionError::refuse_incomplete(file, &store.info()?);
         }
@@ -147,6 +148,6 @@ fn is_reached(until: Until<'_>, store: &Store, status: &BatchStatus) -> Result<b
 fn stalled_for(store: &Store) -> Result<Duration, ActionError> {
     let overview = store.overview()?;
     let began = overview.run.as_ref().map(|run| run.started_at);
-    let last = began.max(overview.last_end());
+    let last = began.max(overview.totals.last_end);
     Ok(last.map_or(Duration::ZERO, |last| now().since(last)))
 }

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use batch_actions::{ActionError, BatchStatus, State, Waited, is_output_closed};
-use batch_core::{Counted, Status};
+use batch_core::{Status, text::Counted};
 use batch_export::Visible;
 use batch_input::Problem;
 use batch_process::Limit;
 use batch_runtime::{RunEnd, RunReport};
+use batch_store::StoreError;
 
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +96,7 @@ impl Exit {
                 (_, State::Failed) => Self::SomeFailed,
                 (Waited::Reached, _) if status.failed > 0 => Self::SomeFailed,
                 (Waited::Reached, _) => Self::Completed,
-                (Waited::AtRest, _) => Self::Stopped,
+                (Waited::Done | Waited::AtRest, _) => Self::Stopped,
             },
         }
     }
@@ -144,6 +145,12 @@ pub(crate) enum CliError {
     /// Something else of ours failed.
     #[error("cannot {0}: {1}")]
     System(&'static str, std::io::Error),
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        Self::Action(error.into())
+    }
 }
 
 impl CliError {

@@ -2,17 +2,18 @@
 //! one.
 
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::sync::Arc;
 
 use batch_actions::{
-    ActionError, BatchRequest, Claim, Engine, EngineOptions, Mode, Room, is_output_closed, merge,
+    ActionError, BatchRequest, Claim, Engine, EngineOptions, Room, is_output_closed, merge,
     summary_of,
 };
-use batch_core::{BatchId, BatchSettings, Status, StopMode};
+use batch_core::{BatchId, BatchSettings, Event, Status, StopMode};
 use batch_export::Summary;
 use batch_process::{ControlSignals, OutputRoom, remove_dead_scratch};
-use batch_runtime::{Executor, RunHandle, RunReport, Sink as _};
-use batch_store::{BatchFile, Durability, Store, lock};
+use batch_runtime::{RunBuilder, RunHandle, RunReport, Sink as _};
+use batch_store::{BatchFile, Store, lock};
 
 use crate::args::RunArgs;
 use crate::drive::{Driven, drive, housekeeping, say_leftovers};
@@ -110,20 +111,18 @@ async fn take_up(
     slots: Slots,
 ) -> Result<Engine, ActionError> {
     let mut observer = sink.clone();
+    let observe = &mut |_: &Store, events: &[Event]| {
+        // A writer that fails says so again at the end.
+        let _ = observer.on_events(events);
+    };
+    let registry = |folder: &Path, room| functions.stored(folder, room);
     let options = EngineOptions {
-        file: claim.file().clone(),
-        durability: Durability::default(),
-        mode: Mode::Execute,
-        registry: &|folder, room| functions.stored(folder, room),
-        observe: &mut |_, events| {
-            // A writer that fails says so again at the end.
-            let _ = observer.on_events(events);
-        },
+        observe: Some(observe),
         sinks: vec![Box::new(sink)],
         feeding,
         max_concurrent: slots.max_concurrent,
         most_at_once: slots.most_at_once,
-        unpause: true,
+        ..EngineOptions::new(claim.file().clone(), &registry)
     };
     Engine::start_claimed(claim, options).await
 }
@@ -137,8 +136,8 @@ fn conclude_stored(
     screen: &Screen,
 ) -> Result<bool, CliError> {
     let mut summary = summary_of(store)?;
-    summary.times = store.execution_times().map_err(ActionError::from)?;
-    let counts = store.overview().map_err(ActionError::from)?;
+    summary.times = store.execution_times()?;
+    let counts = store.overview()?.totals;
     let failed = counts.count(Status::Failed) + counts.count(Status::Cancelled) > 0;
     let report = &driven.finished.report;
     conclude(report, results, name, Some(summary), failed, screen)?;
@@ -178,14 +177,14 @@ impl End {
         if closed && finished.open > 0 {
             screen.say("nobody reads the output any more, so the batch was stopped");
         }
-        let tasks = store.overview().map_err(ActionError::from)?.tasks();
+        let tasks = store.overview()?.totals.tasks();
         let input_ended = end_of_input(fed, tasks, screen)?;
-        let unread = store.info().map_err(ActionError::from)?.origin.unread;
+        let unread = store.info()?.origin.unread;
         if unread {
             screen.say("the input was not read to its end; what was not read is not in the batch");
         }
         if finished.open > 0 {
-            let held = store.held().map_err(ActionError::from)?;
+            let held = store.held()?;
             let naming = Naming::new(store.batch(), store.file().shown());
             tell_left(screen, &naming, held, finished.open);
         }
@@ -252,9 +251,9 @@ pub(crate) async fn run_in_memory(
     let registry = functions
         .in_memory(outputs)
         .map_err(|error| CliError::System("make a temporary folder", error))?;
-    let run = Executor::new(registry)
+    let run = RunBuilder::new(registry)
         .with_settings(settings)
-        .with_most_at_once(most_at_once)
+        .with_slot_limit(most_at_once)
         .with_sink(sink)
         .start();
     room.set_run(run.clone());
@@ -371,7 +370,7 @@ fn tell_left(screen: &Screen, naming: &Naming, held: u64, open: u64) {
     if held > 0 {
         let held = tasks(held);
         screen.say(&format!(
-            "{held} held until somebody has looked (bex why TASK); let go with: bex retry {naming}"
+            "{held} held until somebody has looked (bex why TASK {naming}); let go with: bex retry {naming}"
         ));
     }
     if open > held {

@@ -61,11 +61,7 @@ impl Functions {
             return Ok(());
         };
         let ours = standard_registry(&HandlerConfig::new(std::env::temp_dir()));
-        let open = Selection {
-            statuses: vec![Status::Queued, Status::Running],
-            without_outputs: true,
-            ..Selection::default()
-        };
+        let open = Selection::states(&[Status::Queued, Status::Running]);
         store.for_each_task(&open, |task| match ours.get(&task.spec.function) {
             Some(_) => Ok(true),
             None => {

@@ -67,7 +67,12 @@ impl Naming {
             NextStep::Kill => format!("end it with: bex stop --kill {self}"),
             NextStep::GiveAgain(missing) => {
                 let again = match &missing.file {
-                    Some(file) => format!("with: bex run --resume {}", quoted(file)),
+                    Some(tasks) => {
+                        let store = self.elsewhere.as_ref();
+                        let store =
+                            store.map_or_else(String::new, |file| format!("--store {file} "));
+                        format!("with: bex run --resume {store}{}", quoted(tasks))
+                    }
                     None => "as a new batch".to_owned(),
                 };
                 format!(
@@ -92,7 +97,7 @@ impl fmt::Display for Naming {
 }
 
 /// A text as a shell takes it.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     shlex::try_quote(text).map_or_else(|_| text.to_owned(), |quoted| quoted.into_owned())
 }
 
@@ -125,13 +130,14 @@ fn of_error(error: &ActionError) -> Option<String> {
             file,
         } => {
             let naming = Naming::new(batch, file);
-            match (holder.silence(), holder.run) {
-                (Some(_), _) => return naming.step(&NextStep::Kill),
-                (None, 0) => return None,
-                (None, _) => format!("stop it with: bex stop {naming}"),
+            match holder.run {
+                0 => return None,
+                _ => format!("stop it with: bex stop {naming}"),
             }
         }
-        ActionError::NotNow { .. } => "end it with: bex stop".to_owned(),
+        ActionError::NotNow { batch, file, .. } => {
+            format!("end it with: bex stop {}", Naming::new(batch, file))
+        }
         ActionError::Silent { batch, file, .. } => {
             return Naming::new(batch, file).step(&NextStep::Kill);
         }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use batch_core::{BatchId, ShortDuration, Status};
+use batch_core::{BatchId, Status, duration::ShortDuration};
 use batch_export::Visible;
 use batch_runtime::{RunHandle, Snapshot};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -35,7 +35,7 @@ impl Screen {
         };
         let lines = !bar && progress != Progress::None;
         Self {
-            bar: bar.then(new_bar),
+            bar: bar.then(|| new_bar(ProgressDrawTarget::stderr_with_hz(10))),
             lines,
             quiet: progress == Progress::None,
         }
@@ -95,10 +95,10 @@ impl Screen {
     }
 }
 
-fn new_bar() -> ProgressBar {
+/// A bar with a message.
+pub(crate) fn new_bar(target: ProgressDrawTarget) -> ProgressBar {
     let style =
         ProgressStyle::with_template("{bar:30.cyan/dim} {msg}").expect("the template is valid");
-    let target = ProgressDrawTarget::stderr_with_hz(10);
     ProgressBar::with_draw_target(Some(1), target).with_style(style)
 }
 

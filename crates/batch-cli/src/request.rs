@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use batch_actions::{Home, default_slots, place_tasks};
-use batch_core::{BatchSettings, Json, Plan, PlanProblem, Surroundings, TaskOptions, TaskSpec};
+use batch_core::{
+    BatchSettings, Json, Plan, TaskOptions, TaskSpec,
+    plan::{PlanContext, PlanProblem},
+};
 use batch_export::{Format, TaskFilter};
 use batch_input::{
     CommandTemplate, FileSettings, FunctionTemplate, ItemTemplate, Items, ReadError, ReadOptions,
@@ -17,6 +20,7 @@ use batch_runtime::Registry;
 
 use crate::args::{ResultArgs, RunArgs};
 use crate::exit::{CliError, first_of};
+use crate::hints::quoted;
 use crate::output::OutputPlan;
 
 /// Where tasks come from.
@@ -56,10 +60,10 @@ impl Source {
         let saved = args.template.as_ref().filter(|_| args.file.is_none());
         check_together(args, items.as_deref(), saved.is_some())?;
         if let Some(name) = saved {
-            return Self::of_template(&name.to_string_lossy(), args);
+            return Self::of_template(&name.to_string_lossy(), args, registry);
         }
         if let Some(path) = &args.file {
-            return Self::of_file(path, args, items.is_some());
+            return Self::of_file(path, args, items.is_some(), registry);
         }
         let template = item_template(args, registry)?;
         let items = item_source(items, args.null)?;
@@ -67,7 +71,12 @@ impl Source {
         Ok(Self::Items(Box::new(stream)))
     }
 
-    fn of_file(path: &Path, args: &RunArgs, items: bool) -> Result<Self, CliError> {
+    fn of_file(
+        path: &Path,
+        args: &RunArgs,
+        items: bool,
+        registry: &Registry,
+    ) -> Result<Self, CliError> {
         if items {
             return Err(usage(
                 "::: goes with -- CMD, --shell or --function, not with a task file",
@@ -76,18 +85,22 @@ impl Source {
         let name = path.to_string_lossy();
         if name != "-" && !path.exists() {
             return Err(usage(format!(
-                "there is no file {name}; to run a command for each item, put -- before it: bex run -- {name}"
+                "there is no file {name}; to run a command for each item, put -- before it: bex run -- {}",
+                quoted(&name)
             )));
         }
         Ok(Self::File {
             path: path.to_owned(),
             format: args.input.map(Into::into),
-            options: args.attempt.read_options(args.template.clone()),
+            options: args
+                .attempt
+                .read_options(args.template.as_deref(), registry),
         })
     }
 
-    fn of_template(name: &str, args: &RunArgs) -> Result<Self, CliError> {
-        let folder = TemplateFolder::new(Home::of_environment().templates());
+    fn of_template(name: &str, args: &RunArgs, registry: &Registry) -> Result<Self, CliError> {
+        let functions = Arc::new(registry.clone());
+        let folder = TemplateFolder::new(Home::of_environment().templates(), functions);
         let template = folder
             .load(name)
             .map_err(|error| usage(error.to_string()))?;
@@ -95,7 +108,7 @@ impl Source {
             template: Box::new(template),
             values: params(&args.param)?,
             rows: args.rows.clone(),
-            options: args.attempt.read_options(args.template.clone()),
+            options: args.attempt.read_options(None, registry),
         })
     }
 
@@ -236,7 +249,7 @@ fn keyed(
 ) -> Result<Plan, CliError> {
     let tasks = stream.collect::<Result<Vec<_>, _>>();
     let tasks = tasks.map_err(|error| usage(error.to_string()))?;
-    let surroundings = Surroundings {
+    let surroundings = PlanContext {
         catalog: registry,
         limits: &settings.limits,
         submitted: &|_| None,
@@ -301,11 +314,8 @@ fn item_template(args: &RunArgs, registry: &Registry) -> Result<ItemTemplate, Cl
             ..TaskSpec::new(function.as_str())
         };
         Plan::check(vec![spec], registry).map_err(|problems| usage(texts(&problems)))?;
-        let handler = registry.get(function).expect("the plan found the function");
-        let handler = Arc::clone(handler);
-        let template = FunctionTemplate::new(function, &params, move |params| {
-            handler.encodings(params).allowing(allow_code)
-        });
+        let functions = Arc::new(registry.clone());
+        let template = FunctionTemplate::new(function, &params, functions, allow_code);
         return template
             .map(ItemTemplate::Function)
             .map_err(|error| usage(format!("--params: {error}")));
@@ -368,8 +378,10 @@ pub(crate) fn output_plan(args: &ResultArgs, default: Format) -> Result<OutputPl
         return Err(usage(message));
     }
     let format = given.or(by_name).unwrap_or(default);
-    let filter = TaskFilter::parse(args.filter.as_deref().unwrap_or(""))
+    let filter = args.filter.as_deref().map(TaskFilter::parse).transpose();
+    let filter = filter
         .map_err(|error| usage(format!("--filter: {error}")))?
+        .unwrap_or_default()
         .with_statuses(args.status.iter().copied());
     let mut options = args.narrow.options(format);
     options.keep_order = args.keep_order;

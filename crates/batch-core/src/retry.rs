@@ -6,7 +6,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use crate::batch::RetryPolicy;
 use crate::outcome::Failure;
+use crate::signal::SignalNumber;
 use crate::status::FailureKind;
 
 /// Which failures are retried, and after which delays.
@@ -40,23 +42,28 @@ pub enum Backoff {
     Exponential,
 }
 
-/// A failure that a retry rule speaks of.
+/// A failure that a retry rule is about.
 ///
-/// In task files: a number is an exit code, `"SIGKILL"` a signal, `"http 503"` a status, and the other
-/// texts are the kinds: `"timeout"`, `"exit code"`, `"signal"`, `"spawn error"`, `"out of memory"`, …
+/// In task files: a number is an exit code, `"SIGKILL"` or `"signal 9"` a signal, `"http 503"` a status, and
+/// the other texts are the kinds: `"timeout"`, `"exit code"`, `"signal"`, `"spawn error"`, … What is shown of
+/// a failure is read as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// A failure with exactly this number.
+    /// A failure with exactly this number, or of a kind that has none.
     Exactly(FailureKind),
-    /// A failure of this kind, with any number.
-    AnyOf(FailureKind),
+    /// Any exit code but 0.
+    AnyExitCode,
+    /// Any signal.
+    AnySignal,
+    /// Any status of a server.
+    AnyHttpStatus,
 }
 
 /// The text is no condition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "unknown failure {text:?}; write an exit code (3), a signal (\"SIGKILL\"), a status (\"http 503\"), or one of: {}",
-    Condition::KINDS.map(FailureKind::name).join(", ")
+    FailureKind::NAMES.join(", ")
 )]
 pub struct ParseConditionError {
     text: String,
@@ -90,41 +97,42 @@ impl RetrySpec {
 }
 
 impl Condition {
-    /// The kinds a condition can name, with any number.
-    pub const KINDS: [FailureKind; 11] = [
-        FailureKind::ExitCode(0),
-        FailureKind::Signal(0),
-        FailureKind::Timeout,
-        FailureKind::SpawnError,
-        FailureKind::OutOfMemory,
-        FailureKind::OutputError,
-        FailureKind::Quarantined,
-        FailureKind::HttpStatus(0),
-        FailureKind::InputError,
-        FailureKind::Error,
-        FailureKind::Panic,
-    ];
+    /// The condition with the name of a kind of failure and, where the kind has numbers, a number.
+    pub fn named(name: &str, number: Option<i64>) -> Option<Self> {
+        match (name, number) {
+            ("exit code", None) => Some(Self::AnyExitCode),
+            ("signal", None) => Some(Self::AnySignal),
+            ("http status", None) => Some(Self::AnyHttpStatus),
+            _ => FailureKind::named(name, number).map(Self::Exactly),
+        }
+    }
 
-    const SIGNALS: [(&'static str, i32); 12] = [
-        ("SIGHUP", 1),
-        ("SIGINT", 2),
-        ("SIGQUIT", 3),
-        ("SIGILL", 4),
-        ("SIGTRAP", 5),
-        ("SIGABRT", 6),
-        ("SIGFPE", 8),
-        ("SIGKILL", 9),
-        ("SIGSEGV", 11),
-        ("SIGPIPE", 13),
-        ("SIGALRM", 14),
-        ("SIGTERM", 15),
-    ];
+    /// The name of its kind of failure, and the number if it is about a single one.
+    pub const fn parts(self) -> (&'static str, Option<i64>) {
+        match self {
+            Self::Exactly(kind) => (kind.name(), kind.number()),
+            Self::AnyExitCode => ("exit code", None),
+            Self::AnySignal => ("signal", None),
+            Self::AnyHttpStatus => ("http status", None),
+        }
+    }
 
     /// Whether a failure of this kind is meant.
     pub fn matches(self, kind: FailureKind) -> bool {
         match self {
             Self::Exactly(wanted) => wanted == kind,
-            Self::AnyOf(wanted) => wanted.name() == kind.name(),
+            Self::AnyExitCode => matches!(kind, FailureKind::ExitCode(_)),
+            Self::AnySignal => matches!(kind, FailureKind::Signal(_)),
+            Self::AnyHttpStatus => matches!(kind, FailureKind::HttpStatus(_)),
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.parts() {
+            (name, Some(number)) => write!(f, "{name} {number}"),
+            (name, None) => f.write_str(name),
         }
     }
 }
@@ -134,26 +142,18 @@ impl FromStr for Condition {
 
     fn from_str(text: &str) -> Result<Self, ParseConditionError> {
         let spaced = text.trim().replace('_', " ").to_lowercase();
-        if let Ok(code) = spaced.parse() {
-            return Ok(Self::Exactly(FailureKind::ExitCode(code)));
-        }
-        if let Some(code) = spaced.strip_prefix("http ").and_then(|c| c.parse().ok()) {
-            return Ok(Self::Exactly(FailureKind::HttpStatus(code)));
-        }
-        if let Some(code) = spaced
-            .strip_prefix("exit code ")
-            .and_then(|c| c.parse().ok())
-        {
-            return Ok(Self::Exactly(FailureKind::ExitCode(code)));
-        }
-        let signal = |(name, _): &&(&str, i32)| name.eq_ignore_ascii_case(text.trim());
-        if let Some((_, number)) = Self::SIGNALS.iter().find(signal) {
-            return Ok(Self::Exactly(FailureKind::Signal(*number)));
-        }
-        Self::KINDS
-            .into_iter()
-            .find(|kind| kind.name() == spaced)
-            .map(Self::AnyOf)
+        // As a signal is shown: with its name behind the number.
+        let plain = spaced.split(" (").next().unwrap_or_default();
+        let (name, number) = match plain.rsplit_once(' ') {
+            _ if plain.parse::<i32>().is_ok() => ("exit code", plain.parse().ok()),
+            Some((name, number)) if number.parse::<i64>().is_ok() => (name, number.parse().ok()),
+            _ => (plain, None),
+        };
+        let name = if name == "http" { "http status" } else { name };
+        let signal =
+            || SignalNumber::named(plain).map(|SignalNumber(number)| FailureKind::Signal(number));
+        Self::named(name, number)
+            .or_else(|| signal().map(Self::Exactly))
             .ok_or_else(|| ParseConditionError {
                 text: text.to_owned(),
             })
@@ -190,6 +190,8 @@ impl fmt::Display for Backoff {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -201,7 +203,65 @@ mod tests {
         assert!(matches("SIGKILL", FailureKind::Signal(9)));
         assert!(matches("http 503", FailureKind::HttpStatus(503)));
         assert!(matches("timeout", FailureKind::Timeout));
-        assert!("tiemout".parse::<Condition>().is_err());
+        assert!(matches(
+            "SIGBUS",
+            FailureKind::Signal(SignalNumber::named("SIGBUS").unwrap().0)
+        ));
+        assert!(matches("signal 7", FailureKind::Signal(7)));
+        assert!(matches("signal 9 (SIGKILL)", FailureKind::Signal(9)));
+        assert!(matches("signal", FailureKind::Signal(64)));
+        assert!(matches("http", FailureKind::HttpStatus(404)));
+        for wrong in [
+            "tiemout",
+            "",
+            "signal x",
+            "timeout 3",
+            "http 70000",
+            "exit code 3000000000",
+        ] {
+            assert!(wrong.parse::<Condition>().is_err(), "{wrong}");
+        }
+    }
+
+    fn kinds() -> impl Strategy<Value = FailureKind> {
+        let unnumbered = FailureKind::NAMES.into_iter();
+        let unnumbered: Vec<_> = unnumbered
+            .filter_map(|name| FailureKind::named(name, None))
+            .collect();
+        prop_oneof![
+            any::<i32>().prop_map(FailureKind::ExitCode),
+            any::<i32>().prop_map(FailureKind::Signal),
+            any::<u16>().prop_map(FailureKind::HttpStatus),
+            proptest::sample::select(unnumbered),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_shown_of_a_failure_is_read_back(kind in kinds()) {
+            let exactly = Condition::Exactly(kind);
+            prop_assert_eq!(kind.to_string().parse(), Ok(exactly));
+            prop_assert_eq!(exactly.to_string().parse(), Ok(exactly));
+            if let FailureKind::Signal(number) = kind {
+                prop_assert_eq!(SignalNumber(number).to_string().parse(), Ok(exactly));
+            }
+            let any: Condition = kind.name().parse().unwrap();
+            prop_assert!(any.matches(kind));
+            prop_assert_eq!(any.to_string().parse(), Ok(any));
+        }
+    }
+
+    #[test]
+    fn every_signal_is_read_by_its_name_and_as_it_is_shown() {
+        for (name, signal) in SignalNumber::all() {
+            let exactly = Ok(Condition::Exactly(FailureKind::Signal(signal.0)));
+            assert_eq!(name.parse(), exactly);
+            assert_eq!(signal.to_string().parse(), exactly);
+            assert_eq!(FailureKind::Signal(signal.0).to_string().parse(), exactly);
+        }
+        for name in FailureKind::NAMES {
+            assert!(name.parse::<Condition>().is_ok(), "{name}");
+        }
     }
 
     #[test]

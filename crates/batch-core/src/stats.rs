@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use crate::batch::Carried;
-use crate::event::{Event, Then};
+use crate::event::{Event, NextStep};
 use crate::outcome::Outcome;
 use crate::status::Status;
 use crate::time::Time;
+pub use crate::totals::Totals;
 
 /// What the events of a batch add up to. Fold the same events, get the same numbers.
 ///
 /// Two things come on top when a batch goes on where an earlier run left off: what the tasks amount to that
-/// had finished before ([`Batch::carry_over`](crate::Batch::carry_over)), and that attempts which began
+/// had finished before ([`Restorer::carry_over`](crate::restore::Restorer::carry_over)), and that attempts which began
 /// before do not count as the first start or as waiting.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Stats {
     counts: [u64; 5],
     /// How many times a task finished, without what was carried over.
@@ -39,6 +40,7 @@ pub struct Stats {
 
 /// What a set of durations adds up to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Tally {
     /// How many there are.
     pub count: u64,
@@ -65,7 +67,7 @@ impl Stats {
                 ..
             } => {
                 self.moved(Status::Running, Status::Queued);
-                if matches!(outcome, Outcome::Interrupted(_)) && *then != Then::Final {
+                if matches!(outcome, Outcome::Interrupted(_)) && *then != NextStep::Final {
                     self.interrupted += 1;
                 } else {
                     self.attempts += 1;
@@ -95,13 +97,13 @@ impl Stats {
     }
 
     /// Adds what the finished tasks of earlier runs amount to.
-    pub(crate) fn carry_over(&mut self, carried: &Carried) {
-        self.counts[Status::Completed as usize] += carried.completed;
-        self.counts[Status::Failed as usize] += carried.failed;
-        self.counts[Status::Cancelled as usize] += carried.cancelled;
-        self.flaky += carried.flaky;
-        self.retries += carried.retries;
-        self.attempts += carried.attempts;
+    pub(crate) fn carry_over(&mut self, finished: &Totals) {
+        for status in Status::ALL {
+            self.counts[status as usize] += finished.count(status);
+        }
+        self.flaky += finished.flaky;
+        self.retries += finished.retries;
+        self.attempts += finished.attempts;
     }
 
     /// A task runs in an attempt that an earlier run began.

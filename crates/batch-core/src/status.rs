@@ -169,6 +169,55 @@ impl Status {
 }
 
 impl FailureKind {
+    /// One of each kind; those with a number have 0.
+    const ALL: [Self; 12] = [
+        Self::ExitCode(0),
+        Self::Signal(0),
+        Self::Timeout,
+        Self::SpawnError,
+        Self::OutOfMemory,
+        Self::OutputError,
+        Self::Quarantined,
+        Self::Interrupted,
+        Self::HttpStatus(0),
+        Self::InputError,
+        Self::Error,
+        Self::Panic,
+    ];
+
+    /// The names of all kinds.
+    pub const NAMES: [&'static str; 12] = {
+        let mut names = [""; 12];
+        let mut at = 0;
+        while at < names.len() {
+            names[at] = Self::ALL[at].name();
+            at += 1;
+        }
+        names
+    };
+
+    /// The kind with a name, and with a number where it has one. `None` when there is no such kind, or the
+    /// number is missing, out of range, or one too many.
+    pub fn named(name: &str, number: Option<i64>) -> Option<Self> {
+        let kind = Self::ALL.into_iter().find(|kind| kind.name() == name)?;
+        match (kind, number) {
+            (Self::ExitCode(_), Some(number)) => number.try_into().ok().map(Self::ExitCode),
+            (Self::Signal(_), Some(number)) => number.try_into().ok().map(Self::Signal),
+            (Self::HttpStatus(_), Some(number)) => number.try_into().ok().map(Self::HttpStatus),
+            (_, None) if kind.number().is_none() => Some(kind),
+            _ => None,
+        }
+    }
+
+    /// The number of its kind, where it has one: exit code, signal or status.
+    pub const fn number(self) -> Option<i64> {
+        match self {
+            Self::ExitCode(number) | Self::Signal(number) => Some(number as i64),
+            Self::HttpStatus(number) => Some(number as i64),
+            _ => None,
+        }
+    }
+
     /// The kind without its number, as the `reason` of a failed task says it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -220,10 +269,9 @@ impl fmt::Display for Status {
 impl fmt::Display for FailureKind {
     /// The kind with its number: `exit code 3`, `signal 9`, `http status 404`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ExitCode(number) | Self::Signal(number) => write!(f, "{} {number}", self.name()),
-            Self::HttpStatus(number) => write!(f, "{} {number}", self.name()),
-            _ => f.write_str(self.name()),
+        match self.number() {
+            Some(number) => write!(f, "{} {number}", self.name()),
+            None => f.write_str(self.name()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A file that is there whole or not at all: [`AtomicFile`].
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::error::ExportError;
+use crate::plain_file::refuse_links_of_others;
 use crate::unnamed;
 
 /// A file written without a name, or where there is no such thing beside its place under another one, and put there by
@@ -69,7 +71,12 @@ impl AtomicFile {
             Target::Direct(_) => Ok(()),
             Target::Beside(file) => persist(file, &place),
             // A name that is taken cannot be given.
-            Target::Unnamed(file) => beside(&place, |path| unnamed::name(&file, path))
+            Target::Unnamed(file) => prefix_beside(&place)
+                .and_then(|prefix| {
+                    tempfile::Builder::new()
+                        .prefix(&prefix)
+                        .make_in(folder_of(&place), |path| unnamed::name(&file, path))
+                })
                 .and_then(|named| persist(named, &place)),
         };
         renamed.map_err(|error| failed("rename the finished file to", &self.path, error))?;
@@ -128,6 +135,7 @@ fn with_name(path: &Path, error: io::Error) -> io::Error {
 }
 
 fn open(path: &Path) -> io::Result<Target> {
+    refuse_links_of_others(path)?;
     let place = place_of(path);
     let old = match place.metadata() {
         Ok(old) if old.is_dir() => {
@@ -157,29 +165,34 @@ fn open(path: &Path) -> io::Result<Target> {
     Ok(target)
 }
 
-/// A file under another name beside a place. Made here and not by `tempfile`: its errors would name the temporary file,
-/// which is of no use to anybody.
+/// A file under a name beside a place that nothing has.
 fn named(place: &Path) -> io::Result<NamedTempFile> {
+    private_file_in(folder_of(place), &prefix_beside(place)?)
+}
+
+/// Makes a file for its owner only in a folder, under a new name that begins in some way. Made here and not by `tempfile`,
+/// whose errors would name the temporary file, which is of no use to anybody.
+///
+/// # Errors
+/// When the system refuses.
+pub fn private_file_in(folder: &Path, prefix: &OsStr) -> io::Result<NamedTempFile> {
     let mut code = None;
-    let made = beside(place, |path| {
-        let made = private(OpenOptions::new().write(true).create_new(true)).open(path);
-        made.inspect_err(|error| code = error.raw_os_error())
-    });
+    let made = tempfile::Builder::new()
+        .prefix(prefix)
+        .make_in(folder, |path| {
+            let mut options = OpenOptions::new();
+            let made = private(options.read(true).write(true).create_new(true)).open(path);
+            made.inspect_err(|error| code = error.raw_os_error())
+        });
     made.map_err(|error| code.map_or(error, io::Error::from_raw_os_error))
 }
 
-/// Makes something under a name beside a place that nothing has.
-fn beside<T>(
-    place: &Path,
-    make: impl FnMut(&Path) -> io::Result<T>,
-) -> io::Result<NamedTempFile<T>> {
-    let name = place.file_name().ok_or_else(names_no_file)?;
-    let mut prefix = std::ffi::OsString::from(".");
-    prefix.push(name);
+/// How a name begins that is beside a place for a while.
+fn prefix_beside(place: &Path) -> io::Result<OsString> {
+    let mut prefix = OsString::from(".");
+    prefix.push(place.file_name().ok_or_else(names_no_file)?);
     prefix.push(".tmp-");
-    tempfile::Builder::new()
-        .prefix(&prefix)
-        .make_in(folder_of(place), make)
+    Ok(prefix)
 }
 
 fn names_no_file() -> io::Error {

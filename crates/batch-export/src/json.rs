@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::fmt::{self, Display};
 use std::io::Write;
 
-use batch_core::{Output, Reason, Stream};
+use batch_core::{Output, Reason, outcome::Stream};
 use batch_template::{shown_params, shown_result};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde_json::value::RawValue;
@@ -213,6 +213,12 @@ fn write_output<S: SerializeStruct>(
     ];
     for (name, base64, stream) in outputs {
         if !is_wanted(stream) {
+            continue;
+        }
+        if let Stream::Inline(bytes) = stream
+            && let Ok(text) = std::str::from_utf8(bytes)
+        {
+            object.serialize_field(name, text)?;
             continue;
         }
         let is_text = Cell::new(true);

@@ -1,7 +1,7 @@
 //! Opens files in whose place there may be something else: [`open_plain`] and [`open_output`].
 //!
 //! A folder that others can write, and one that came from elsewhere, may hold a link to a file that is none of the
-//! batch's, or a named pipe that never comes to an end. Here a link is not followed, and nobody is waited for.
+//! batch's, or a named pipe that never ends. Links are not followed here, and nothing waits for the other end of a pipe.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -15,13 +15,39 @@ pub fn open_plain(path: &Path, options: &OpenOptions) -> io::Result<File> {
     plain(imp::open(path, options)?)
 }
 
-/// Opens the file of an output to read it. Its folder is no link either, so that the file lies where its batch does.
+/// Opens the file of an output to read it. Its folder must not be a link either, so that the file is where its batch is.
 ///
 /// # Errors
 /// As [`open_plain`].
 pub fn open_output(path: &Path) -> io::Result<File> {
     plain(imp::open_in_folder(path)?)
 }
+
+/// Refuses a path on which another user decides where it leads: a link of theirs, in a folder that they can write. Links
+/// of our own and of root are followed.
+///
+/// # Errors
+/// When there is such a link, or the present folder cannot be told.
+pub fn refuse_links_of_others(path: &Path) -> io::Result<()> {
+    let mut path = std::path::absolute(path)?;
+    for _ in 0..MOST_LINKS {
+        for part in path.ancestors() {
+            if imp::is_link_of_another(part) {
+                let what = format!("{} is a link that another user made", part.display());
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+            }
+        }
+        let Ok(target) = path.read_link() else {
+            break;
+        };
+        path.pop();
+        path.push(target);
+    }
+    Ok(())
+}
+
+/// The system follows no more, either.
+const MOST_LINKS: usize = 40;
 
 fn plain(file: File) -> io::Result<File> {
     match file.metadata()?.is_file() {
@@ -38,13 +64,13 @@ fn not_plain(what: &str) -> io::Error {
 mod imp {
     use std::fs::{File, OpenOptions};
     use std::io;
-    use std::os::unix::fs::OpenOptionsExt;
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
     use std::path::Path;
 
     use rustix::fs::{CWD, Mode, OFlags, openat};
     use rustix::io::Errno;
 
-    /// Nobody is waited for, and no terminal becomes ours.
+    /// Do not wait for the other end, and take no terminal as the controlling one.
     const CAREFUL: OFlags = OFlags::NOFOLLOW
         .union(OFlags::NONBLOCK)
         .union(OFlags::NOCTTY);
@@ -76,7 +102,27 @@ mod imp {
         }
     }
 
-    /// What the system says of a link and of a pipe without a reader helps nobody.
+    /// Whether there is a link that belongs to another user, in a folder where others can make one.
+    pub(super) fn is_link_of_another(path: &Path) -> bool {
+        let trusted = [0, rustix::process::geteuid().as_raw()];
+        let (Ok(link), Some(folder)) = (path.symlink_metadata(), path.parent()) else {
+            return false;
+        };
+        let is_open = || {
+            // What cannot be told is taken for a folder of others.
+            folder.metadata().map_or(true, |folder| {
+                let others = if trusted.contains(&folder.uid()) {
+                    0o022
+                } else {
+                    0o222
+                };
+                folder.mode() & others != 0
+            })
+        };
+        link.is_symlink() && !trusted.contains(&link.uid()) && is_open()
+    }
+
+    /// Explains what the system says about a link and about a pipe without a reader.
     fn explained(error: io::Error) -> io::Error {
         match error.raw_os_error().map(Errno::from_raw_os_error) {
             Some(Errno::LOOP | Errno::MLINK) => {
@@ -102,6 +148,10 @@ mod imp {
     pub(super) fn open_in_folder(path: &Path) -> io::Result<File> {
         File::open(path)
     }
+
+    pub(super) fn is_link_of_another(_path: &Path) -> bool {
+        false
+    }
 }
 
 #[cfg(all(test, unix))]
@@ -110,6 +160,50 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn a_link_of_another_user_is_refused_where_they_can_make_one() {
+        use std::os::unix::fs::{PermissionsExt, lchown};
+        if !rustix::process::geteuid().is_root() {
+            // Nobody else can give a link away.
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        fs::write(path("victim"), "ours").unwrap();
+        for folder in ["shared", "theirs", "ours"] {
+            fs::create_dir(path(folder)).unwrap();
+            symlink("../victim", path(folder).join("own")).unwrap();
+            symlink("../victim", path(folder).join("link")).unwrap();
+            lchown(path(folder).join("link"), Some(65534), None).unwrap();
+        }
+        fs::set_permissions(path("shared"), fs::Permissions::from_mode(0o1777)).unwrap();
+        lchown(path("theirs"), Some(65534), None).unwrap();
+        symlink("shared/link", path("hop")).unwrap();
+        symlink("../ours", path("shared/folder")).unwrap();
+        lchown(path("shared/folder"), Some(65534), None).unwrap();
+        for name in ["shared/link", "theirs/link", "hop", "shared/folder/own"] {
+            let error = refuse_links_of_others(&path(name)).expect_err(name);
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{name}");
+            assert!(
+                crate::files::AtomicFile::create(path(name)).is_err(),
+                "{name}"
+            );
+        }
+        for name in [
+            "shared/own",
+            "theirs/own",
+            "ours/link",
+            "ours/own",
+            "shared/new",
+        ] {
+            refuse_links_of_others(&path(name)).expect(name);
+        }
+        for device in ["/dev/stdout", "/dev/null", "/dev/fd/1"] {
+            refuse_links_of_others(device.as_ref()).expect(device);
+        }
+        assert_eq!(fs::read(path("victim")).unwrap(), b"ours");
+    }
 
     #[test]
     fn what_is_no_plain_file_here_is_refused_without_waiting() {

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
-use batch_core::{Output, Stream};
+use batch_core::{Output, outcome::Stream};
 
 use crate::error::ExportError;
 use crate::plain_file::open_output;
@@ -64,7 +64,10 @@ pub(crate) fn check(output: &Output) -> Result<(), ExportError> {
 }
 
 /// The last bytes of an output, at most `limit`, and how many precede them.
-pub(crate) fn tail(stream: &Stream, limit: usize) -> Result<(Vec<u8>, u64), ExportError> {
+///
+/// # Errors
+/// When a file of the output cannot be read.
+pub fn tail(stream: &Stream, limit: usize) -> Result<(Vec<u8>, u64), ExportError> {
     let before = stream.len().saturating_sub(limit as u64);
     let bytes = match stream {
         Stream::Inline(bytes) => bytes[bytes.len().saturating_sub(limit)..].to_vec(),

@@ -8,19 +8,19 @@
 //!   ! cannot resolve host
 //! ```
 //!
-//! `|` stands before lines of standard output, `!` before the last lines of standard error, `=` before
-//! a returned value. At the end of the line of a failed task stands its cause.
+//! `|` precedes lines of standard output, `!` the last lines of standard error, `=` a returned value. The line of a
+//! failed task ends with its cause.
 
 use std::io::{self, Write};
 
-use batch_core::{Output, ShortDuration, Stream};
+use batch_core::{Output, duration::ShortDuration, outcome::Stream};
 use batch_template::shown_result;
 
 use crate::error::ExportError;
 use crate::record::TaskRecord;
 use crate::stream;
 use crate::summary::Grouped;
-use crate::visible::Visible;
+use crate::visible::{Visible, VisibleLines};
 
 /// How many lines of standard error are shown.
 const ERROR_LINES: usize = 10;
@@ -49,7 +49,7 @@ impl TextRows {
         if let Some(error) = &record.error {
             for (index, line) in error.trim_end().lines().enumerate() {
                 let lead = if index == 0 { "error:" } else { "      " };
-                writeln!(out, "  {lead} {}", Visible(line))?;
+                writeln!(out, "  {lead} {}", VisibleLines(line))?;
             }
         }
         output.map_or(Ok(()), |output| self.write_output(out, record, output))
@@ -110,8 +110,8 @@ impl TextRows {
         }
         for line in text.split_inclusive('\n') {
             match line.strip_suffix('\n') {
-                Some(line) => writeln!(lines, "{}", Visible(line))?,
-                None => write!(lines, "{}", Visible(line))?,
+                Some(line) => writeln!(lines, "{}", VisibleLines(line))?,
+                None => write!(lines, "{}", VisibleLines(line))?,
             }
         }
         Ok(())

@@ -7,7 +7,7 @@
 
 use std::fmt::{self, Write};
 
-/// Shows a text in one line. Line ends are escaped as well; tabs stay.
+/// Shows a text in one line, such as a name. Line ends and tabs are escaped as well.
 ///
 /// ```
 /// assert_eq!(batch_export::Visible("a\u{1b}[2J\nb").to_string(), r"a\u{1b}[2J\nb");
@@ -15,7 +15,7 @@ use std::fmt::{self, Write};
 #[derive(Clone, Copy, Debug)]
 pub struct Visible<'a>(pub &'a str);
 
-/// Shows a text of several lines: as [`Visible`], but for the line ends, which stay.
+/// Shows a text of lines, such as what a program printed: as [`Visible`], but for line feeds and tabs, which stay.
 #[derive(Clone, Copy, Debug)]
 pub struct VisibleLines<'a>(pub &'a str);
 
@@ -60,11 +60,10 @@ impl fmt::Display for Visible<'_> {
 
 impl fmt::Display for VisibleLines<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, line) in self.0.split('\n').enumerate() {
-            if index > 0 {
-                f.write_char('\n')?;
-            }
-            Visible(line).fmt(f)?;
+        for part in self.0.split_inclusive(['\n', '\t']) {
+            let text = part.trim_end_matches(['\n', '\t']);
+            Visible(text).fmt(f)?;
+            f.write_str(&part[text.len()..])?;
         }
         Ok(())
     }
@@ -77,9 +76,9 @@ fn push(to: &mut impl Write, c: char) -> fmt::Result {
     c.escape_default().try_for_each(|c| to.write_char(c))
 }
 
-/// Whether a character is of the categories Cc, Cf, Zl or Zp; a tab is let through.
+/// Whether a character is of the categories Cc, Cf, Zl or Zp.
 fn is_hidden(c: char) -> bool {
-    if c == '\t' || (' '..='~').contains(&c) {
+    if (' '..='~').contains(&c) {
         return false;
     }
     c.is_control()
@@ -114,11 +113,11 @@ mod tests {
     #[test]
     fn what_steers_is_escaped_and_the_rest_stays() {
         let text = "ä\tb\r\n\u{7f}\u{9b}1m\u{202e}";
-        let shown = "ä\tb\\r\\n\\u{7f}\\u{9b}1m\\u{202e}";
+        let shown = "ä\\tb\\r\\n\\u{7f}\\u{9b}1m\\u{202e}";
         assert_eq!(Visible(text).to_string(), shown);
         assert_eq!(
-            VisibleLines("a\u{1b}\nb\r\n").to_string(),
-            "a\\u{1b}\nb\\r\n"
+            VisibleLines("a\u{1b}\n\n\tb\r\n").to_string(),
+            "a\\u{1b}\n\n\tb\\r\n"
         );
     }
 
@@ -131,7 +130,7 @@ mod tests {
         let mut count = 0;
         for c in class.iter().flat_map(|range| range.start()..=range.end()) {
             count += 1;
-            assert_eq!(is_hidden(c), c != '\t', "{:x}", u32::from(c));
+            assert!(is_hidden(c), "{:x}", u32::from(c));
         }
         assert!(count > 200, "{count}");
         for c in [

@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 use std::str::FromStr;
 
-use batch_core::{Backoff, Condition, OnInterrupt, Priority, RetrySpec, TaskOptions};
+use batch_core::{
+    FailureKind, OnInterrupt, Priority, TaskOptions,
+    retry::{Backoff, Condition, RetrySpec},
+};
 use serde_json::value::RawValue;
 
 use crate::fields::{is_null, plain_text};
@@ -203,8 +206,7 @@ fn read_conditions(scope: &mut Scope<'_, '_>, field: &str, raw: &RawValue) -> Ve
         match text.parse() {
             Ok(condition) => conditions.push(condition),
             Err(error) => {
-                let kinds = Condition::KINDS.map(batch_core::FailureKind::name);
-                let help = suggestion(&text, &kinds);
+                let help = suggestion(&text, &FailureKind::NAMES);
                 scope.problem(raw.get(), field, format!("{field}: {error}"), help);
             }
         }

@@ -8,7 +8,7 @@ use crate::file::{FileSettings, Format, ReadOptions};
 use crate::options::read_option;
 use crate::scope::{Report, Scope};
 use crate::source::{Lines, Source};
-use crate::task::TASK_FIELDS;
+use crate::task::{TASK_FIELDS, WORK_FIELDS};
 use crate::yaml;
 
 /// The options of tasks that give none, before the defaults of their file.
@@ -27,12 +27,9 @@ pub(crate) fn overridden(mut defaults: TaskOptions, options: &ReadOptions) -> Ta
     defaults
 }
 
-/// Turns bytes of one of the formats with one document into JSON text; reports when that fails.
-pub(crate) fn document_text(
-    bytes: &[u8],
-    format: Format,
-    report: &mut Report,
-) -> Option<(String, Lines)> {
+/// Turns bytes of one of the formats with one document into JSON text; reports when that fails. Every format but YAML
+/// is taken as JSON.
+fn document_text(bytes: &[u8], format: Format, report: &mut Report) -> Option<(String, Lines)> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -64,6 +61,21 @@ pub(crate) fn document_text(
             report.add_syntax(&error, 1);
             None
         }
+    }
+}
+
+/// Reads the root of a document in one of these formats; reports when it cannot be read.
+pub(crate) fn read_root(
+    bytes: &[u8],
+    format: Format,
+    report: &mut Report,
+    read: impl FnOnce(&RawValue, &Source<'_>, &mut Report),
+) {
+    let Some((text, lines)) = document_text(bytes, format, report) else {
+        return;
+    };
+    if let Ok(root) = serde_json::from_str::<&RawValue>(&text) {
+        read(root, &Source::new(&text, lines), report);
     }
 }
 
@@ -106,14 +118,14 @@ pub(crate) fn read_document_with<'r>(
             let Fields(fields) = scope.object(root, "")?;
             let single = fields
                 .iter()
-                .any(|(name, _)| TASK_FIELDS[2..8].contains(&&**name));
-            let known = [&SETTINGS[..8], others].concat();
+                .any(|(name, _)| WORK_FIELDS.contains(&&**name));
+            let known = [&SETTINGS[..], others].concat();
             for (name, raw) in &fields {
                 let given = *name == "tasks" || !is_null(raw);
                 if !given || others.contains(&&**name) {
                     continue;
                 }
-                if SETTINGS.contains(&&**name) {
+                if SETTINGS.contains(&&**name) || CALL_FIELDS.contains(&&**name) {
                     read_setting(&mut scope, &mut document, name, raw);
                 } else if !single || !TASK_FIELDS.contains(&&**name) {
                     // Fields of a single task are told once, as the missing "tasks".
@@ -138,7 +150,7 @@ pub(crate) fn read_document_with<'r>(
     Some(document)
 }
 
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 8] = [
     "tasks",
     "name",
     "key",
@@ -147,9 +159,10 @@ const SETTINGS: [&str; 10] = [
     "limits",
     "fail_fast",
     "defaults",
-    "tool_name",
-    "action",
 ];
+
+/// Fields of a call of the predecessor, which are accepted and not suggested.
+const CALL_FIELDS: [&str; 2] = ["tool_name", "action"];
 
 fn read_setting<'r>(
     scope: &mut Scope<'_, '_>,

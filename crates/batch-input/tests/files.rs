@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_core::{Backoff, Priority, TaskSpec};
+use batch_core::{Priority, TaskSpec, retry::Backoff};
 use batch_input::{Format, ReadOptions, TaskFile, read_task_file, read_tasks};
 use serde_json::{Value, json};
 
@@ -112,6 +112,15 @@ fn yaml_gives_the_same_tasks_as_json() {
         assert_eq!(a.depends_on, b.depends_on);
         assert_eq!(a.options, b.options);
     }
+}
+
+#[test]
+fn what_is_shown_of_a_failure_is_a_condition_of_a_retry() {
+    let text = r#"[{"shell": "a", "max_retries": 1, "retry": {"on": ["SIGBUS", "signal 7",
+        "signal 9 (SIGKILL)", "exit code 3", "http status 503", "interrupted"]}}]"#;
+    let file = parse(text, "a.json");
+    assert_eq!(told(&file), [""; 0]);
+    assert_eq!(file.tasks[0].options.retry.on.len(), 6);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use rmcp::transport::DynamicTransportError;
 use rmcp::transport::streamable_http_client::{HttpStatusError, StreamableHttpError};
 use serde_json::{Value, json};
 
-/// At most so many characters of what a server says become part of a message; all of it is in the output.
+/// How many characters of a server's text become part of a message; the output has all of it.
 const MESSAGE: usize = 500;
 
 /// The output of a call, or its failure where the tool reports one.
@@ -105,7 +105,7 @@ fn rejected(server: &str, tool: &str, error: &ErrorData) -> Failure {
     failure
 }
 
-/// The request did not get through, or the answer is none: HTTP errors in the main.
+/// The failure of a request that did not get through, or whose answer is invalid: mostly HTTP errors.
 pub(crate) fn undelivered(server: &str, error: &DynamicTransportError) -> Failure {
     let inner = error.error.downcast_ref();
     let status = inner.and_then(http_status);
@@ -153,7 +153,7 @@ pub(crate) fn no_handshake(server: &str, error: &ClientInitializeError) -> Failu
 
 fn unauthorized(failure: Failure) -> Failure {
     let message = format!(
-        "{}; it wants to know who calls: give it headers = {{ Authorization = \"Bearer ${{TOKEN}}\" }}",
+        "{}; it needs authentication: add headers = {{ Authorization = \"Bearer ${{TOKEN}}\" }}",
         failure.message
     );
     Failure { message, ..failure }.permanent()

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use batch_core::{Failure, FailureKind, Output, nearest};
+use batch_core::{Failure, FailureKind, Output, text::did_you_mean};
 use batch_process::SpawnError;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, ClientCapabilities, ClientConfig, Implementation,
@@ -19,23 +19,20 @@ use tokio::time::timeout;
 
 use crate::answer::{no_handshake, outcome, refused};
 use crate::config::{Endpoint, ServerConfig};
-use crate::http::{self, HttpError};
-use crate::stdio::{self, Attendant, StdioError};
+use crate::http::{self, HttpError, MAX_MESSAGE};
+use crate::stdio::{self, ServerProcess, StdioError};
 
-/// The longest message that is taken; it is held in memory, as a tree that can take eighty times as much.
-pub(crate) const MAX_MESSAGE: usize = 16 * 1024 * 1024;
+/// How long closing the conversation may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long saying goodbye may take.
-const GOODBYE: Duration = Duration::from_secs(2);
+/// How long an answer is read that the server gave before it ended.
+const LAST_ANSWER_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// An answer that the server gave before it ended is read for so long.
-const LAST_WORDS: Duration = Duration::from_millis(200);
-
-/// So many pages of tools are read at most: a server may give pages for ever.
+/// The most pages of tools that are read: a server may give pages without end.
 const MAX_PAGES: usize = 100;
 
-/// So many names are told of a server that has no tool of the name asked for.
-const NAMES_TOLD: usize = 20;
+/// How many tools of a server are named where it has not the one asked for.
+const NAMES_SHOWN: usize = 20;
 
 /// A server that has been started and has answered. Many calls go through it at once.
 pub(crate) struct Connection {
@@ -43,8 +40,8 @@ pub(crate) struct Connection {
     peer: Peer<RoleClient>,
     /// Ended when dropped.
     service: tokio::sync::Mutex<RunningService<RoleClient, Client>>,
-    process: Option<Attendant>,
-    /// `None` where the server does not tell.
+    process: Option<ServerProcess>,
+    /// `None` where the server does not list them.
     tools: Mutex<Option<BTreeSet<String>>>,
     answered: AtomicBool,
 }
@@ -58,7 +55,7 @@ pub(crate) enum StartError {
     Failed(Failure),
 }
 
-/// What we tell servers of ourselves; we offer them nothing.
+/// What servers learn of this client, which has no capabilities.
 #[derive(Clone, Debug)]
 struct Client;
 
@@ -137,7 +134,7 @@ impl Connection {
 
     /// Whether a call has a chance.
     pub(crate) fn is_alive(&self) -> bool {
-        let running = self.process.as_ref().is_none_or(Attendant::is_running);
+        let running = self.process.as_ref().is_none_or(ServerProcess::is_running);
         running && !self.peer.is_transport_closed()
     }
 
@@ -166,7 +163,7 @@ impl Connection {
         let answered = tokio::select! {
             biased;
             answered = &mut call => Some(answered),
-            () = self.lost() => timeout(LAST_WORDS, call).await.ok(),
+            () = self.lost() => timeout(LAST_ANSWER_TIMEOUT, call).await.ok(),
         };
         match answered {
             Some(Ok(Ok(response))) => {
@@ -199,7 +196,7 @@ impl Connection {
     fn judge(&self, tool: &str, response: CallToolResponse) -> Result<Output, Failure> {
         let what = match response {
             CallToolResponse::Complete(result) => return outcome(result),
-            CallToolResponse::InputRequired(_) => "asks back, and nobody is there to answer",
+            CallToolResponse::InputRequired(_) => "asks for input, which is not supported",
             CallToolResponse::Task(_) => "answers with a task, which was not asked for",
             _ => "gives an answer of an unknown kind",
         };
@@ -207,7 +204,7 @@ impl Connection {
         Err(Failure::error(message).permanent())
     }
 
-    /// Waits until there is nobody who could answer.
+    /// Waits until no answer can come any more.
     async fn lost(&self) {
         match &self.process {
             Some(process) => process.ended().await,
@@ -243,10 +240,7 @@ impl Connection {
         }
         let tools = self.tools();
         let names = tools.iter().flatten().map(String::as_str);
-        let help = match nearest(tool, names.clone()) {
-            Some(near) => format!("did you mean {near:?}?"),
-            None => told(names),
-        };
+        let help = did_you_mean(tool, names.clone()).unwrap_or_else(|| list(names));
         let message = format!(
             "the MCP server {:?} has no tool {tool:?}; {help}",
             self.server
@@ -267,8 +261,13 @@ impl Connection {
 
     /// Says goodbye and ends the server's process: closes its input, then SIGTERM, then SIGKILL.
     pub(crate) async fn close(&self) {
-        // What went wrong in a conversation that is over matters to nobody.
-        let _ = self.service.lock().await.close_with_timeout(GOODBYE).await;
+        // Errors of a conversation that is over do not matter.
+        let _ = self
+            .service
+            .lock()
+            .await
+            .close_with_timeout(CLOSE_TIMEOUT)
+            .await;
         if let Some(process) = &self.process {
             process.close().await;
         }
@@ -286,7 +285,7 @@ enum CallError {
     Service(ServiceError),
 }
 
-/// The names of the tools; `None` when the server does not tell them.
+/// The names of the tools; `None` when the server does not list them.
 async fn tool_names(peer: &Peer<RoleClient>) -> Option<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     let mut cursor = None;
@@ -302,9 +301,9 @@ async fn tool_names(peer: &Peer<RoleClient>) -> Option<BTreeSet<String>> {
     None
 }
 
-fn told<'a>(names: impl Iterator<Item = &'a str> + Clone) -> String {
+fn list<'a>(names: impl Iterator<Item = &'a str> + Clone) -> String {
     let count = names.clone().count();
-    let first: Vec<_> = names.take(NAMES_TOLD).collect();
+    let first: Vec<_> = names.take(NAMES_SHOWN).collect();
     match count.checked_sub(first.len()) {
         _ if count == 0 => "it has none".to_owned(),
         Some(more @ 1..) => format!("it has {} and {more} more", first.join(", ")),
@@ -315,7 +314,7 @@ fn told<'a>(names: impl Iterator<Item = &'a str> + Clone) -> String {
 async fn handshake_failed(
     server: &str,
     error: &ClientInitializeError,
-    process: Option<&Attendant>,
+    process: Option<&ServerProcess>,
 ) -> BeginError {
     let closed = !matches!(error, ClientInitializeError::JsonRpcError(_));
     let fate = match process {

@@ -9,7 +9,9 @@ use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 
 use crate::config::{MissingVariable, Template, parse_header, parse_url};
-use crate::connection::MAX_MESSAGE;
+
+/// The longest message in bytes; it is held in memory, as a tree that can take eighty times as much.
+pub(crate) const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 
 /// How long making a connection may take. The answer may take as long as the call.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);

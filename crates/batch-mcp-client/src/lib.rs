@@ -19,16 +19,15 @@
 #![forbid(unsafe_code)]
 
 mod answer;
-mod backoff;
 mod config;
 mod connection;
 mod handler;
 mod http;
+mod io_thread;
 mod params;
 mod server;
 mod servers;
 mod stdio;
-mod talk;
 
 pub use config::{ConfigError, ConfigProblem, RESERVED, default_path};
 pub use handler::with_tools;

@@ -1,19 +1,22 @@
 //! One server, shared by all tasks that call its tools: [`Server`].
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use batch_core::{Failure, Output};
-use batch_runtime::AttemptError;
+use batch_core::{
+    Failure, Output,
+    retry::{Backoff, RetrySpec},
+};
+use batch_runtime::{AttemptError, backoff_delay};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use rmcp::model::JsonObject;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
-use crate::backoff::Backoff;
 use crate::config::ServerConfig;
 use crate::connection::{Connection, StartError};
-use crate::talk;
+use crate::io_thread;
 
 type Opened = Result<Arc<Connection>, StartError>;
 
@@ -30,10 +33,11 @@ pub(crate) struct Server {
 #[derive(Default)]
 struct Link {
     current: Option<Opening>,
-    backoff: Backoff,
+    /// How many starts in a row failed, or gave a server that never answered.
+    failures: u32,
 }
 
-/// A start that all callers wait for together. It goes on when one of them gives up, so that a server that
+/// A start that all callers wait for together. It continues when one of them gives up, so that a server that
 /// takes longer to start than a task may take gets started all the same.
 struct Opening {
     opened: Shared<BoxFuture<'static, Opened>>,
@@ -58,7 +62,7 @@ impl Server {
 
     /// Calls a tool, as soon as fewer calls are under way than the server may have.
     pub(crate) async fn call(&self, tool: &str, args: JsonObject) -> Result<Output, AttemptError> {
-        // Not in a slot: all who wait for a server that does not start are to hear of it together.
+        // Not in a slot: all calls that wait for a server that does not start fail together.
         self.connection().await?;
         let _slot = self
             .slots
@@ -67,7 +71,7 @@ impl Server {
             .expect("the slots are never closed");
         let connection = self.connection().await?;
         let (tool, timeout) = (tool.to_owned(), self.config.timeout);
-        let call = talk::spawn(async move { connection.call(&tool, args, timeout).await });
+        let call = io_thread::spawn(async move { connection.call(&tool, args, timeout).await });
         match call.await {
             Ok(answered) => Ok(answered?),
             Err(error) => match error.try_into_panic() {
@@ -89,7 +93,7 @@ impl Server {
     async fn connection(&self) -> Opened {
         let opened = self.opening().await;
         match &opened {
-            // It started and died while nobody looked.
+            // It started and died unnoticed.
             Ok(connection) if !connection.is_alive() => self.opening().await,
             _ => opened,
         }
@@ -106,20 +110,20 @@ impl Server {
                 Some(Err(StartError::Failed(failure))) if failure.permanent => {
                     return current.opened.clone();
                 }
-                Some(Ok(connection)) if connection.has_answered() => link.backoff.worked(),
-                Some(_) => link.backoff.failed(),
+                Some(Ok(connection)) if connection.has_answered() => link.failures = 0,
+                Some(_) => link.failures = link.failures.saturating_add(1),
             }
         }
-        let opening = self.open(link.backoff);
+        let opening = self.open(pause(link.failures));
         let opened = opening.opened.clone();
         link.current = Some(opening);
         opened
     }
 
-    fn open(&self, backoff: Backoff) -> Opening {
+    fn open(&self, pause: Duration) -> Opening {
         let (name, config) = (Arc::clone(&self.name), Arc::clone(&self.config));
-        let task = talk::spawn(async move {
-            tokio::time::sleep(backoff.pause()).await;
+        let task = io_thread::spawn(async move {
+            tokio::time::sleep(pause).await;
             Connection::open(&name, &config).await.map(Arc::new)
         });
         let (name, abort) = (Arc::clone(&self.name), task.abort_handle());
@@ -140,11 +144,38 @@ impl Server {
     }
 }
 
+/// The pause before a server is started again.
+fn pause(failures: u32) -> Duration {
+    let rules = RetrySpec {
+        backoff: Backoff::Exponential,
+        initial: Duration::from_millis(100),
+        factor: 2.0,
+        max: Duration::from_secs(10),
+        ..RetrySpec::default()
+    };
+    match failures {
+        0 => Duration::ZERO,
+        failures => backoff_delay(&rules, failures),
+    }
+}
+
 impl From<StartError> for AttemptError {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Busy(message) => Self::Busy(message),
             StartError::Failed(failure) => failure.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_limit() {
+        let pauses: Vec<_> = (0..9).map(|failures| pause(failures).as_millis()).collect();
+        assert_eq!(pauses, [0, 100, 200, 400, 800, 1600, 3200, 6400, 10_000]);
+        assert_eq!(pause(u32::MAX).as_secs(), 10);
     }
 }

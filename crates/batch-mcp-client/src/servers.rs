@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use batch_core::{Failure, FailureKind, Output, nearest};
+use batch_core::{Failure, FailureKind, Output, text::did_you_mean};
 use batch_runtime::AttemptError;
 use futures_util::future::join_all;
 use rmcp::model::JsonObject;
@@ -31,7 +31,7 @@ impl ToolServers {
         Self::default()
     }
 
-    /// No servers, as the configuration cannot be used: a task that names one is told so.
+    /// No servers, as the configuration cannot be used, which the error of a task that names one says.
     pub fn unusable(error: &ConfigError) -> Self {
         Self {
             path: Some(error.path().to_owned()),
@@ -114,15 +114,15 @@ impl ToolServers {
         }
     }
 
-    /// What is wrong with the name of a server and how to mend it, if anything is.
+    /// What is wrong with the name of a server and how to fix it, if anything is.
     pub(crate) fn check(&self, server: &str) -> Option<(String, String)> {
         (!self.servers.contains_key(server)).then(|| self.unknown(server))
     }
 
     fn unknown(&self, server: &str) -> (String, String) {
         let message = format!("there is no MCP server {server:?}");
-        let help = match nearest(server, self.names()) {
-            Some(near) => format!("did you mean {near:?}?"),
+        let help = match did_you_mean(server, self.names()) {
+            Some(question) => question,
             None if self.is_unusable => self.help(),
             None if self.servers.is_empty() => {
                 format!("servers stand under [mcp_servers] in {}", self.file())
@@ -140,7 +140,7 @@ impl ToolServers {
         let file = self.file();
         match self.is_unusable {
             true => format!(
-                "the configuration {file} cannot be used, so its servers and functions are not known; mend it"
+                "the configuration {file} cannot be used, so its servers and functions are unknown; fix it"
             ),
             false => format!(
                 "a tool of an MCP server becomes a function by its name in `tools` or [functions] beside [mcp_servers] in {file}"

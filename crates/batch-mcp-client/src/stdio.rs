@@ -1,4 +1,4 @@
-//! A server that is a process: [`spawn`] and [`Attendant`], who watches and ends it.
+//! A server that is a process: [`spawn`] and [`ServerProcess`], which watches and ends it.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use batch_core::ProcessEnd;
-use batch_process::{PipedProcess, SpawnError, Spec, signal_name, when_written};
+use batch_core::outcome::{ProcessEnd, SignalNumber};
+use batch_process::{PipedProcess, SpawnError, Spec, when_written};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::{Notify, watch};
@@ -18,20 +18,20 @@ use tokio::time::timeout;
 use crate::answer::shortened;
 use crate::config::{Endpoint, MissingVariable};
 
-/// What a server gets to end by itself when its standard input is closed.
-const CLOSE_WAIT: Duration = Duration::from_secs(1);
+/// How long a server may take to end by itself when its standard input is closed.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What it then gets from SIGTERM to SIGKILL.
+/// The time from SIGTERM to SIGKILL after that.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How long the news of its end is waited for when it has closed its output.
-const NEWS_WAIT: Duration = Duration::from_secs(1);
+/// How long its end is waited for when it has closed its output.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// So many bytes of its standard error are kept, the last ones.
+/// How many bytes at the end of its standard error are kept.
 const TAIL: usize = 4 * 1024;
 
 /// The caller's ends of the pipes that the conversation goes through.
-pub(crate) struct Talk {
+pub(crate) struct Pipes {
     pub(crate) stdin: pipe::Sender,
     pub(crate) stdout: pipe::Receiver,
 }
@@ -48,7 +48,7 @@ pub(crate) enum StdioError {
 /// Watches a server's process, reads its standard error, and ends it. Dropping this kills the process and
 /// everything it started.
 #[derive(Debug)]
-pub(crate) struct Attendant {
+pub(crate) struct ServerProcess {
     /// How the process ended, once it has.
     fate: watch::Receiver<Option<Arc<str>>>,
     end: Arc<Notify>,
@@ -59,16 +59,19 @@ pub(crate) struct Attendant {
 pub(crate) async fn spawn(
     name: &str,
     endpoint: &Endpoint,
-) -> Result<Option<(Attendant, Talk)>, StdioError> {
+) -> Result<Option<(ServerProcess, Pipes)>, StdioError> {
     let Some(spec) = spec(name, endpoint)? else {
         return Ok(None);
     };
     let (process, pipes) = when_written(|| PipedProcess::spawn(&spec)).await?;
-    let talk = Talk {
+    let pipes_of_caller = Pipes {
         stdin: pipes.stdin,
         stdout: pipes.stdout,
     };
-    Ok(Some((Attendant::new(process, pipes.stderr), talk)))
+    Ok(Some((
+        ServerProcess::new(process, pipes.stderr),
+        pipes_of_caller,
+    )))
 }
 
 fn spec(name: &str, endpoint: &Endpoint) -> Result<Option<Spec>, MissingVariable> {
@@ -104,11 +107,11 @@ fn spec(name: &str, endpoint: &Endpoint) -> Result<Option<Spec>, MissingVariable
     }))
 }
 
-impl Attendant {
+impl ServerProcess {
     fn new(process: PipedProcess, stderr: pipe::Receiver) -> Self {
-        let (tell, fate) = watch::channel(None);
+        let (sender, fate) = watch::channel(None);
         let end = Arc::new(Notify::new());
-        let task = attend(process, stderr, Arc::clone(&end), tell);
+        let task = watch_process(process, stderr, Arc::clone(&end), sender);
         Self {
             fate,
             end,
@@ -124,13 +127,13 @@ impl Attendant {
     /// Waits until the process has ended.
     pub(crate) async fn ended(&self) {
         let mut fate = self.fate.clone();
-        // An error means that nobody watches it any more.
+        // An error means that the watching task has ended.
         let _ = fate.wait_for(Option::is_some).await;
     }
 
     /// How the process ended, if it did a moment ago.
     pub(crate) async fn fate(&self) -> Option<Arc<str>> {
-        let _ = timeout(NEWS_WAIT, self.ended()).await;
+        let _ = timeout(END_TIMEOUT, self.ended()).await;
         self.fate.borrow().clone()
     }
 
@@ -139,7 +142,7 @@ impl Attendant {
         let task = self.task.lock();
         let task = task.unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut task) = task else { return };
-        if timeout(CLOSE_WAIT, &mut task).await.is_err() {
+        if timeout(CLOSE_TIMEOUT, &mut task).await.is_err() {
             self.end.notify_one();
             // It takes a bounded time.
             let _ = task.await;
@@ -147,7 +150,7 @@ impl Attendant {
     }
 }
 
-impl Drop for Attendant {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(task) = task {
@@ -157,12 +160,12 @@ impl Drop for Attendant {
     }
 }
 
-/// Reads standard error until the process has ended or is to be ended, ends what is left, and tells.
-async fn attend(
+/// Reads standard error until the process has ended or should end, ends what is left, and reports it.
+async fn watch_process(
     process: PipedProcess,
     mut stderr: pipe::Receiver,
     end: Arc<Notify>,
-    tell: watch::Sender<Option<Arc<str>>>,
+    sender: watch::Sender<Option<Arc<str>>>,
 ) {
     let mut tail = Tail::default();
     let mut buffer = vec![0; TAIL];
@@ -183,7 +186,7 @@ async fn attend(
         tail.push(&buffer[..len]);
     }
     let end = process.end().await;
-    tell.send_replace(Some(describe(end, &tail).into()));
+    sender.send_replace(Some(describe(end, &tail).into()));
 }
 
 /// The last bytes of standard error.
@@ -214,10 +217,7 @@ impl Tail {
 fn describe(end: ProcessEnd, tail: &Tail) -> String {
     let how = match (end.exit_code, end.signal) {
         (Some(code), _) => format!("exit code {code}"),
-        (None, Some(number)) => match signal_name(number) {
-            Some(name) => format!("signal {number} ({name})"),
-            None => format!("signal {number}"),
-        },
+        (None, Some(number)) => SignalNumber(number).to_string(),
         (None, None) => "ended".to_owned(),
     };
     match tail.last_line() {

@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::Arc;
 
-use batch_core::{Catalog, Plan, TaskSpec};
+use batch_core::{Plan, TaskSpec, catalog::Catalog};
 use batch_handlers::{HandlerConfig, standard_registry};
 use batch_mcp_client::{RESERVED, ToolServers, with_tools};
 use batch_runtime::Registry;
@@ -271,5 +271,20 @@ proptest! {
         0..8,
     )) {
         mistakes(&lines.join("\n"));
+    }
+}
+
+#[test]
+fn what_is_no_regular_file_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    for path in [pipe.as_path(), "/dev/zero".as_ref(), folder.path()] {
+        let error = ToolServers::load(path)
+            .err()
+            .expect("nothing is read")
+            .to_string();
+        assert!(error.ends_with("it is not a regular file"), "{error}");
     }
 }

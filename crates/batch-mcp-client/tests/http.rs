@@ -141,7 +141,7 @@ async fn what_goes_wrong_is_told_without_the_url() {
     assert!(
         failure
             .message
-            .ends_with("give it headers = { Authorization = \"Bearer ${TOKEN}\" }"),
+            .ends_with("add headers = { Authorization = \"Bearer ${TOKEN}\" }"),
         "{}",
         failure.message
     );

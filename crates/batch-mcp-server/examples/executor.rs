@@ -2,9 +2,10 @@
 //!
 //! The tests of this crate start it; `bex execute` is the whole one.
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use batch_actions::{ActionError, Engine, EngineOptions, Mode, StartReply, tell_parent};
+use batch_actions::{ActionError, Engine, EngineOptions, StartReply, tell_parent};
 use batch_handlers::{HandlerConfig, standard_registry};
 use batch_store::{BatchFile, Durability, lock};
 
@@ -34,25 +35,18 @@ async fn work(file: BatchFile) -> Result<(), ActionError> {
 }
 
 async fn begin(file: BatchFile) -> Result<Engine, ActionError> {
+    let registry = |folder: &Path, room| {
+        standard_registry(&HandlerConfig {
+            room: Some(room),
+            ..HandlerConfig::new(folder.to_owned())
+        })
+    };
     let engine = Engine::start(EngineOptions {
-        file,
         durability: Durability::Fast,
-        mode: Mode::Execute,
-        registry: &|folder, room| {
-            standard_registry(&HandlerConfig {
-                room: Some(room),
-                ..HandlerConfig::new(folder.to_owned())
-            })
-        },
-        observe: &mut |_, _| {},
-        sinks: Vec::new(),
-        feeding: false,
-        max_concurrent: None,
-        most_at_once: None,
-        unpause: true,
+        ..EngineOptions::new(file, &registry)
     })
     .await?;
-    let open = lock(engine.store()).overview()?.open();
+    let open = lock(engine.store()).overview()?.totals.open();
     tell_parent(Ok(StartReply {
         batch: engine.info().batch.to_string(),
         pid: std::process::id(),

@@ -5,13 +5,13 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use batch_actions::{ActionError, Choice, Resolved};
-use batch_core::{BatchId, FullTaskId, Priority, Status};
+use batch_actions::Choice;
+use batch_core::{BatchId, Priority, Status, ids::FullTaskId};
 use batch_runtime::params::{self, present, unknown_fields};
-use batch_store::Store;
 use serde_json::{Map, Value};
 
 use crate::call_error::CallError;
+use crate::tools::schema::known;
 use crate::truncate::truncate;
 
 /// The arguments of a call.
@@ -20,9 +20,11 @@ pub(crate) struct Args<'a> {
 }
 
 impl<'a> Args<'a> {
-    /// Arguments of which only these are known.
-    pub(crate) fn new(values: &'a Map<String, Value>, known: &[&str]) -> Result<Self, CallError> {
-        match unknown_fields(values, known).into_iter().next() {
+    /// The arguments of a tool, of which only those of its schema are known.
+    pub(crate) fn new(values: &'a Map<String, Value>, tool: &str) -> Result<Self, CallError> {
+        let known = known(tool).unwrap_or_default();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        match unknown_fields(values, &known).into_iter().next() {
             Some(unknown) => Err(unknown.into()),
             None => Ok(Self { values }),
         }
@@ -130,7 +132,7 @@ impl<'a> Args<'a> {
             .map(|text| {
                 text.to_lowercase()
                     .parse()
-                    .map_err(|error: batch_core::UnknownName| {
+                    .map_err(|error: batch_core::status::UnknownName| {
                         CallError::of(name, error.to_string())
                     })
             })
@@ -144,7 +146,9 @@ impl<'a> Args<'a> {
         let priority = text.to_lowercase().parse();
         priority
             .map(Some)
-            .map_err(|error: batch_core::UnknownName| CallError::of(name, error.to_string()))
+            .map_err(|error: batch_core::status::UnknownName| {
+                CallError::of(name, error.to_string())
+            })
     }
 
     /// The selection of tasks: `tasks`, `status`, `cause`, `filter`.
@@ -172,15 +176,6 @@ impl<'a> Args<'a> {
             CallError::of(name, format!("must be {expected}, not {found}"))
         })
     }
-}
-
-/// Checks a selection against a batch; an error names the argument that it came from.
-pub(crate) fn resolve(choice: &Choice, store: &Store) -> Result<Resolved, CallError> {
-    choice.resolve(store).map_err(|error| match error {
-        // The only thing of a choice that is refused in words.
-        ActionError::Refused(message) => CallError::of("cause", message),
-        other => other.into(),
-    })
 }
 
 /// A whole number. Some models write numbers as texts, or with a point.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use batch_actions::ActionError;
-use batch_core::ParamProblem;
+use batch_core::catalog::ParamProblem;
 use serde_json::{Map, Value};
 
 use crate::answer::Answer;
@@ -132,7 +132,10 @@ impl From<ActionError> for CallError {
         match &error {
             ActionError::NoBatch => Self::new("there is no batch yet; create one with bex_run"),
             ActionError::UnknownBatch { .. } => Self::of("batch", error.to_string()),
-            ActionError::UnknownTask { .. } => Self::of("tasks", error.to_string()),
+            ActionError::UnknownTask { .. } | ActionError::AmbiguousTask { .. } => {
+                Self::of("tasks", error.to_string())
+            }
+            ActionError::UnknownCause { .. } => Self::of("cause", error.to_string()),
             ActionError::OtherBatch { batch, task } => Self::of(
                 "tasks",
                 format!(

@@ -1,4 +1,4 @@
-//! What an agent has seen of a batch, in a short text that any later process understands: [`Cursor`].
+//! What a client has seen of a batch, as a short text that any later process understands: [`Cursor`].
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use batch_actions::BatchStatus;
 use batch_core::{BatchId, Time};
 use batch_export::{CauseGroup, CauseId};
 
-/// How a batch stood when it was last looked at.
+/// The state of a batch when it was last looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cursor {
-    /// Which batch; `None` when nobody has looked yet.
+    /// Which batch; `None` before the first look.
     pub(crate) batch: Option<BatchId>,
     pub(crate) finished: u64,
     pub(crate) failed: u64,
@@ -80,7 +80,7 @@ impl Cursor {
         text
     }
 
-    /// When the batch, made at this time, was looked at; `None` where nobody has looked, or the cursor does not tell.
+    /// When the batch, made at this time, was looked at; `None` before the first look, or where the cursor does not have it.
     pub(crate) fn time(&self, created: Time) -> Option<Time> {
         self.batch?;
         match (self.last_end, self.finished) {

@@ -2,7 +2,7 @@
 //!
 //! Lengths are bytes of what is shown.
 
-use batch_export::Visible;
+use batch_export::{Visible, VisibleLines};
 use serde_json::Value;
 
 /// A text of at most `limit` bytes; what is cut off is marked by `…`.
@@ -71,7 +71,7 @@ pub(crate) fn excerpt(text: &str, end: End, limit: usize) -> (&str, usize) {
 pub(crate) fn quote(text: &str) -> String {
     let lines = text.split('\n');
     let lines: Vec<String> = lines
-        .map(|line| format!("{MARK}{}", Visible(line)))
+        .map(|line| format!("{MARK}{}", VisibleLines(line)))
         .collect();
     lines.join("\n")
 }
@@ -82,7 +82,7 @@ const MARK: &str = "| ";
 fn quoted_len(c: char) -> usize {
     match c {
         '\n' => 1 + MARK.len(),
-        c => Visible(c.encode_utf8(&mut [0; 4])).to_string().len(),
+        c => VisibleLines(c.encode_utf8(&mut [0; 4])).to_string().len(),
     }
 }
 

@@ -7,11 +7,12 @@ use std::time::Instant;
 
 use tokio::io::unix::AsyncFd;
 
-use crate::procfs::{Identity, Table, own_mark, own_pid};
+use crate::procfs::{Entry, Identity, Table, own_mark, own_pid};
 use crate::signal::Signal;
 use crate::sys::{self, Pid};
 
 pub(crate) use crate::attempt_mark::{AttemptMark, leave_attempt};
+pub use crate::memory_kills::note_memory_kills;
 pub(crate) use crate::memory_kills::{count_memory_kills, was_killed_for_memory};
 pub(crate) use crate::process_limits::{open_now, process_limits};
 pub(crate) use crate::sys::memory_file as stdin_file;
@@ -57,10 +58,14 @@ pub(crate) fn process_alive(mark: &str) -> bool {
 }
 
 /// Sends a signal to the process that a mark names; whether it is there.
-pub(crate) fn signal_process(mark: &str, signal: Signal) -> io::Result<bool> {
-    let Some(process) = Identity::from_mark(mark) else {
-        return Ok(false);
-    };
+pub(crate) fn signal_process(mark: &str, to_send: Signal) -> io::Result<bool> {
+    match Identity::from_mark(mark) {
+        Some(process) => signal(process, to_send),
+        None => Ok(false),
+    }
+}
+
+fn signal(process: Identity, signal: Signal) -> io::Result<bool> {
     let Some(fd) = process.find()? else {
         return Ok(false);
     };
@@ -68,6 +73,19 @@ pub(crate) fn signal_process(mark: &str, signal: Signal) -> io::Result<bool> {
         Ok(()) => Ok(true),
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+/// Has the parent of the process that a mark names go on, if it was stopped.
+pub(crate) fn wake_guardian(mark: &str) -> io::Result<()> {
+    let guardian = || {
+        let executor = Identity::from_mark(mark)?;
+        let found = Entry::read(executor.pid).filter(|found| found.identity() == executor)?;
+        Entry::read(found.parent).filter(|guardian| guardian.stopped)
+    };
+    match guardian() {
+        Some(guardian) => signal(guardian.identity(), Signal::Continue).map(drop),
+        None => Ok(()),
     }
 }
 

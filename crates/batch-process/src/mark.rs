@@ -41,6 +41,15 @@ pub fn process_alive(mark: &str) -> bool {
     platform::process_alive(mark)
 }
 
+/// Has the guardian (see [`crate::guard`]) of an executor that is called so and was killed go on, if it was stopped: nobody
+/// else wakes it. On other systems than Linux it does nothing.
+///
+/// # Errors
+/// When it may not be signalled.
+pub fn wake_guardian(mark: &str) -> io::Result<()> {
+    platform::wake_guardian(mark)
+}
+
 /// Sends a signal to the process that is called so, and to no other one that has its number by now;
 /// whether it still runs.
 ///

@@ -99,6 +99,9 @@ impl AttemptMark {
 /// Nobody counts them here.
 pub(crate) const fn count_memory_kills() {}
 
+/// Nor noted.
+pub const fn note_memory_kills() {}
+
 /// Not known here.
 pub(crate) const fn was_killed_for_memory() -> bool {
     false
@@ -207,6 +210,11 @@ pub(crate) fn process_alive(mark: &str) -> bool {
 /// Signals the process that a mark names: it cannot be told from a later one of its number here.
 pub(crate) fn signal_process(_mark: &str, _signal: Signal) -> io::Result<bool> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Whose guardian it is cannot be told here.
+pub(crate) fn wake_guardian(_mark: &str) -> io::Result<()> {
+    Ok(())
 }
 
 /// Ends of children of this process that nobody has taken: orphans do not come to us here.

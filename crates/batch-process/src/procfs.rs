@@ -39,6 +39,8 @@ pub(crate) struct Entry {
     /// In clock ticks since the system began; with the pid this names the process for good.
     start: u64,
     pub(crate) ended: bool,
+    /// It was stopped by a signal.
+    pub(crate) stopped: bool,
     marks: OnceLock<Marks>,
     attempt: OnceLock<Option<AttemptMark>>,
 }
@@ -184,14 +186,10 @@ impl Entry {
         folder.ok().map(|folder| folder.uid())
     }
 
-    /// What it was started as, for people.
-    pub(crate) fn command(&self) -> String {
-        let line = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
-        let words = line
-            .split(|byte| *byte == 0)
-            .filter(|word| !word.is_empty());
-        let words: Vec<_> = words.map(String::from_utf8_lossy).collect();
-        words.join(" ")
+    /// The name of its program, for people.
+    pub(crate) fn program(&self) -> String {
+        let name = fs::read(format!("/proc/{}/comm", self.pid)).unwrap_or_default();
+        String::from_utf8_lossy(&name).trim_end().to_owned()
     }
 
     fn marks(&self) -> &Marks {
@@ -285,6 +283,7 @@ fn parse_stat(pid: Pid, text: &[u8]) -> Option<Entry> {
         group,
         start,
         ended,
+        stopped: state == "T",
         marks: OnceLock::new(),
         attempt: OnceLock::new(),
     })

@@ -1,4 +1,4 @@
-//! Signals by name: [`Signal`] for those this crate sends, [`signal_name`] for any.
+//! The signals that this crate sends: [`Signal`].
 
 use crate::sys;
 
@@ -41,38 +41,39 @@ pub fn ignore_file_size_limit() {
     sys::ignore(libc::SIGXFSZ);
 }
 
-const NAMES: &[(i32, &str)] = &[
-    (libc::SIGABRT, "SIGABRT"),
-    (libc::SIGALRM, "SIGALRM"),
-    (libc::SIGBUS, "SIGBUS"),
-    (libc::SIGFPE, "SIGFPE"),
-    (libc::SIGHUP, "SIGHUP"),
-    (libc::SIGILL, "SIGILL"),
-    (libc::SIGINT, "SIGINT"),
-    (libc::SIGIO, "SIGIO"),
-    (libc::SIGKILL, "SIGKILL"),
-    (libc::SIGPIPE, "SIGPIPE"),
-    (libc::SIGPROF, "SIGPROF"),
-    (libc::SIGQUIT, "SIGQUIT"),
-    (libc::SIGSEGV, "SIGSEGV"),
-    (libc::SIGSYS, "SIGSYS"),
-    (libc::SIGTERM, "SIGTERM"),
-    (libc::SIGTRAP, "SIGTRAP"),
-    (libc::SIGUSR1, "SIGUSR1"),
-    (libc::SIGUSR2, "SIGUSR2"),
-    (libc::SIGVTALRM, "SIGVTALRM"),
-    (libc::SIGXCPU, "SIGXCPU"),
-    (libc::SIGXFSZ, "SIGXFSZ"),
-];
+#[cfg(test)]
+mod tests {
+    use batch_core::outcome::SignalNumber;
 
-/// The name of a signal that can end a process, such as `SIGKILL` for 9; `None` for others.
-///
-/// ```
-/// assert_eq!(batch_process::signal_name(9), Some("SIGKILL"));
-/// ```
-pub fn signal_name(number: i32) -> Option<&'static str> {
-    NAMES
-        .iter()
-        .find(|(known, _)| *known == number)
-        .map(|(_, name)| *name)
+    /// The core knows no system; here its numbers are compared with those of the system.
+    #[test]
+    fn the_names_of_signals_are_those_of_the_system() {
+        let numbers = [
+            ("SIGABRT", libc::SIGABRT),
+            ("SIGALRM", libc::SIGALRM),
+            ("SIGBUS", libc::SIGBUS),
+            ("SIGFPE", libc::SIGFPE),
+            ("SIGHUP", libc::SIGHUP),
+            ("SIGILL", libc::SIGILL),
+            ("SIGINT", libc::SIGINT),
+            ("SIGIO", libc::SIGIO),
+            ("SIGKILL", libc::SIGKILL),
+            ("SIGPIPE", libc::SIGPIPE),
+            ("SIGPROF", libc::SIGPROF),
+            ("SIGQUIT", libc::SIGQUIT),
+            ("SIGSEGV", libc::SIGSEGV),
+            ("SIGSYS", libc::SIGSYS),
+            ("SIGTERM", libc::SIGTERM),
+            ("SIGTRAP", libc::SIGTRAP),
+            ("SIGUSR1", libc::SIGUSR1),
+            ("SIGUSR2", libc::SIGUSR2),
+            ("SIGVTALRM", libc::SIGVTALRM),
+            ("SIGXCPU", libc::SIGXCPU),
+            ("SIGXFSZ", libc::SIGXFSZ),
+        ];
+        let known: Vec<_> = SignalNumber::all()
+            .map(|(name, signal)| (name, signal.0))
+            .collect();
+        assert_eq!(known, numbers);
+    }
 }

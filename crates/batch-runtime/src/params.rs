@@ -6,12 +6,15 @@
 use std::time::Duration;
 
 use batch_core::{
-    Failure, FailureKind, Json, ParamProblem, duration_from_seconds, nearest, parse_duration,
+    Failure, FailureKind, Json,
+    catalog::ParamProblem,
+    duration::{duration_from_seconds, parse_duration},
+    text::did_you_mean,
 };
 use serde_json::{Map, Value};
 
-use crate::apart::apart;
 use crate::handler::{AttemptError, TaskContext};
+use crate::offload::offload;
 
 /// The fields of a parameter object.
 ///
@@ -66,8 +69,8 @@ impl Fields {
     /// # Errors
     /// When they are no object.
     pub async fn of(task: &TaskContext) -> Result<Self, ParamProblem> {
-        let params = task.params.clone();
-        let value = apart(params.as_str().len(), move || params.to_value()).await;
+        let params = task.spec.params.clone();
+        let value = offload(params.as_str().len(), move || params.to_value()).await;
         Ok(Self::new(object(value)?))
     }
 
@@ -209,10 +212,8 @@ pub fn present<'v>(fields: &'v Map<String, Value>, name: &str) -> Option<&'v Val
 pub fn unknown_fields(fields: &Map<String, Value>, known: &[&str]) -> Vec<ParamProblem> {
     let unknown = fields.keys().filter(|name| !known.contains(&name.as_str()));
     let problem = |name: &String| {
-        let help = match nearest(name, known.iter().copied()) {
-            Some(near) => format!("did you mean {near:?}?"),
-            None => format!("known fields: {}", known.join(", ")),
-        };
+        let help = did_you_mean(name, known.iter().copied())
+            .unwrap_or_else(|| format!("known fields: {}", known.join(", ")));
         ParamProblem::new(name.as_str(), format!("unknown field {name:?}")).with_help(help)
     };
     unknown.map(problem).collect()

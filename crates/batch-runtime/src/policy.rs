@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use batch_core::{Backoff, Failure, RetryPolicy, RetrySpec, TaskSpec};
+use batch_core::{
+    Failure, TaskSpec,
+    retry::{Backoff, RetryPolicy, RetrySpec},
+};
 
 /// Follows what each task says in its [`RetrySpec`]; draws jitter from a seed.
 #[derive(Clone, Debug)]
-pub struct SpecPolicy {
+pub(crate) struct SpecPolicy {
     random: fastrand::Rng,
 }
 
 impl SpecPolicy {
     /// A policy whose jitter follows from the seed: the same seed and failures, the same delays.
-    pub fn with_seed(seed: u64) -> Self {
+    pub(crate) fn with_seed(seed: u64) -> Self {
         Self {
             random: fastrand::Rng::with_seed(seed),
         }
@@ -25,7 +28,7 @@ impl RetryPolicy for SpecPolicy {
         if !rules.allows(failure) {
             return None;
         }
-        let full = full_delay(rules, retry);
+        let full = backoff_delay(rules, retry);
         let drawn = if rules.jitter && rules.backoff != Backoff::None {
             let seconds = full.as_secs_f64() * self.random.f64();
             Duration::try_from_secs_f64(seconds).unwrap_or(full)
@@ -37,8 +40,8 @@ impl RetryPolicy for SpecPolicy {
     }
 }
 
-/// The delay before retry number `retry`, without jitter.
-fn full_delay(rules: &RetrySpec, retry: u32) -> Duration {
+/// The delay before retry number `retry`, from 1, without jitter.
+pub fn backoff_delay(rules: &RetrySpec, retry: u32) -> Duration {
     match rules.backoff {
         Backoff::None => Duration::ZERO,
         Backoff::Fixed => rules.initial.min(rules.max),

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use batch_core::{
-    Event, Failure, FailureKind, Outcome, Output, ParamProblem, Stream, TaskOptions, TaskSpec,
-    Urgency,
+    Event, Failure, FailureKind, Outcome, Output, TaskOptions, TaskSpec, catalog::ParamProblem,
+    control::Urgency, outcome::Stream,
 };
-use batch_runtime::{AttemptError, Executor, Handler, OnCancel, Registry, TaskContext};
+use batch_runtime::{AttemptError, Handler, OnCancel, Registry, RunBuilder, TaskContext};
 use serde_json::{Value, json};
 
 /// A variable that is set wherever tests run, and its value.
@@ -20,16 +20,16 @@ struct Echo;
 #[async_trait]
 impl Handler for Echo {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let env = task.options.env.get("V").cloned().unwrap_or_default();
+        let env = task.spec.options.env.get("V").cloned().unwrap_or_default();
         let output = Output {
-            value: Some(task.params.clone()),
-            stdout: Stream::from(format!("{} {env}", task.params).into_bytes()),
+            value: Some(task.spec.params.clone()),
+            stdout: Stream::from(format!("{} {env}", task.spec.params).into_bytes()),
             ..Output::default()
         };
-        let secret = task.params.to_value()["fail"] == true;
+        let secret = task.spec.params.to_value()["fail"] == true;
         match secret {
             false => Ok(output),
-            true => Err(Failure::error(format!("{} {env}", task.params))
+            true => Err(Failure::error(format!("{} {env}", task.spec.params))
                 .with_output(output)
                 .into()),
         }
@@ -52,7 +52,7 @@ async fn run(tasks: Vec<TaskSpec>) -> Vec<Outcome> {
         sink.lock().unwrap().extend(outcomes);
     };
     let registry = Registry::new().with("echo", Echo);
-    let run = Executor::new(registry).with_sink(keep).start();
+    let run = RunBuilder::new(registry).with_sink(keep).start();
     run.submit(tasks).await.unwrap();
     run.finish().await;
     drop(run);
@@ -120,7 +120,7 @@ async fn a_variable_that_is_not_set_fails_the_attempt_by_its_name() {
 
 #[test]
 fn where_a_variable_may_stand_is_a_matter_of_the_function() {
-    use batch_core::Catalog as _;
+    use batch_core::catalog::Catalog as _;
     let registry = Registry::new().with("echo", Echo);
     let check =
         |params: Value| registry.check(&TaskSpec::new("echo").with_params(&params).unwrap());
@@ -217,7 +217,7 @@ async fn a_timeout_comes_while_a_sink_has_no_room_for_what_others_left() {
         ..TaskSpec::new("patient")
     };
     let settings = batch_core::BatchSettings::with_slots(std::num::NonZeroU32::new(2).unwrap());
-    let run = Executor::new(registry)
+    let run = RunBuilder::new(registry)
         .with_settings(settings)
         .with_sink(sink)
         .start();
@@ -247,7 +247,7 @@ async fn a_message_of_any_length_is_kept_short() {
             }
         }
     };
-    let run = Executor::new(registry).with_sink(sink).start();
+    let run = RunBuilder::new(registry).with_sink(sink).start();
     run.submit(vec![TaskSpec::new("fail")]).await.unwrap();
     run.finish().await;
     let message = told.recv().unwrap();
@@ -256,4 +256,46 @@ async fn a_message_of_any_length_is_kept_short() {
         "{}",
         message.len()
     );
+}
+
+#[tokio::test]
+async fn a_long_message_is_cut_where_no_secret_is_cut_with_it() {
+    struct Loud;
+
+    #[async_trait]
+    impl Handler for Loud {
+        async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
+            let (before, value) = ("-".repeat(16 * 1024 - 4), &task.spec.options.env["V"]);
+            Err(Failure::error(format!("{before}{value}{before}")).into())
+        }
+    }
+
+    let options = TaskOptions {
+        env: [("V".to_owned(), format!("{{{{ env.{} }}}}", SET.0))].into(),
+        ..TaskOptions::default()
+    };
+    let task = TaskSpec {
+        options: options.into(),
+        ..TaskSpec::new("loud")
+    };
+    let failed = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&failed);
+    let keep = move |events: &[Event]| {
+        let failures = events.iter().filter_map(|event| match event {
+            Event::AttemptEnded {
+                outcome: Outcome::Failed(failure),
+                ..
+            } => Some(failure.clone()),
+            _ => None,
+        });
+        sink.lock().unwrap().extend(failures);
+    };
+    let run = RunBuilder::new(Registry::new().with("loud", Loud))
+        .with_sink(keep)
+        .start();
+    run.submit(vec![task]).await.unwrap();
+    run.finish().await;
+    drop(run);
+    let message = failed.lock().unwrap()[0].message.clone();
+    assert!(message.ends_with("-***-…"), "{}", &message[16_000..]);
 }

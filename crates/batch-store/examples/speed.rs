@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use batch_core::{
-    Batch, BatchId, BatchSettings, Event, Json, Outcome, RunId, Status, TaskId, TaskSpec, Then,
-    Time,
+    BatchId, BatchSettings, Event, Json, Outcome, RunId, Status, TaskId, TaskSpec, Time,
+    event::NextStep, restore::Restorer,
 };
 use batch_store::{
     BatchFile, Durability, Holder, Journal, LeftBehind, NewBatch, Origin, Store, lock,
@@ -146,7 +146,7 @@ fn events(task: TaskId, at: Time) -> [Event; 3] {
         attempt: 1,
         took,
         outcome: Outcome::Completed(None),
-        then: Then::Final,
+        then: NextStep::Final,
     };
     let finished = Event::Finished {
         task,
@@ -159,7 +159,7 @@ fn events(task: TaskId, at: Time) -> [Event; 3] {
 }
 
 fn load(store: &Store, what: &str) -> Result<(), Box<dyn std::error::Error>> {
-    let mut batch = Batch::for_run(BatchSettings::default(), RunId(9));
+    let mut batch = Restorer::new(BatchSettings::default(), RunId(9));
     let started = Instant::now();
     store.load(
         &mut batch,

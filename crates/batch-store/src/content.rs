@@ -16,7 +16,7 @@ use batch_template::{canonical_params, shown_params};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Identity {
     /// Of files that say none. They keep the folder of a task and not whether its author wrote it, so `cwd` does not
-    /// count; a fingerprint in them is of the text of parameters (see [`first_fingerprint`](crate::first_fingerprint)).
+    /// count; a fingerprint in them is of the text of parameters (see [`first_fingerprint`](crate::identity::first_fingerprint)).
     First,
     /// All that the head of this module names.
     #[default]

@@ -4,7 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::ErrorCode;
+use rusqlite::types::ValueRef;
+use rusqlite::{ErrorCode, Row};
 
 /// Why a batch file could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +83,17 @@ pub enum StoreError {
     /// The disk or the quota is full.
     #[error("the disk is full: {} cannot be written", .0.display())]
     Full(PathBuf),
+    /// A file would become larger than files may.
+    #[error(
+        "{} cannot be written: no file of this process may have more than {limit} bytes; raise that, as with ulimit -f unlimited",
+        path.display()
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit: u64,
+    },
     /// Another program held the file all the time.
     #[error(
         "{path} is held by another program, and that did not let go; end that program (fuser -v {path} shows it) and try again",
@@ -226,6 +238,12 @@ impl StoreError {
     }
 
     pub(crate) fn io(what: &'static str, path: &Path, error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::FileTooLarge
+            && let Some(limit) = file_size_limit()
+        {
+            let path = path.to_owned();
+            return Self::TooLarge { path, limit };
+        }
         Self::Io {
             what,
             path: path.to_owned(),
@@ -243,6 +261,10 @@ impl StoreError {
             Some(ErrorCode::ReadOnly) => Self::ReadOnly(path),
             // A write that the system cut short for want of room comes as a plain I/O error.
             Some(ErrorCode::SystemIoFailure) if has_no_room(&path) => Self::Full(path),
+            Some(ErrorCode::SystemIoFailure) => match limit_reached(&path) {
+                Some(limit) => Self::TooLarge { path, limit },
+                None => Self::Sqlite { path, error },
+            },
             _ => Self::Sqlite { path, error },
         }
     }
@@ -258,6 +280,34 @@ pub(crate) enum RowError {
 }
 
 impl RowError {
+    /// Names the task in whose row a value is not of the kind that it must be.
+    pub(crate) fn of_task(self, task: impl fmt::Display) -> Self {
+        use rusqlite::Error::{
+            FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType,
+        };
+        match self {
+            Self::Sqlite(InvalidColumnType(_, column, kind)) => {
+                Self::in_task(task, format_args!("{column} cannot be {kind}"))
+            }
+            Self::Sqlite(IntegralValueOutOfRange(_, value)) => {
+                Self::in_task(task, format_args!("the number {value} is out of range"))
+            }
+            Self::Sqlite(FromSqlConversionFailure(_, _, error)) => Self::in_task(task, error),
+            other => other,
+        }
+    }
+
+    /// The same for a row that begins with the number of its task.
+    pub(crate) fn of_row(self, row: &Row<'_>) -> Self {
+        match row.get_ref(0) {
+            Ok(ValueRef::Integer(task)) => self.of_task(task),
+            Ok(ValueRef::Text(text)) => {
+                self.of_task(format_args!("{:?}", String::from_utf8_lossy(text)))
+            }
+            _ => self.of_task("without a number"),
+        }
+    }
+
     /// Something in the row of a task is not understood.
     pub(crate) fn in_task(task: impl fmt::Display, what: impl fmt::Display) -> Self {
         Self::Corrupt(format!("task {task}: {what}"))
@@ -268,6 +318,22 @@ impl From<rusqlite::Error> for RowError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
     }
+}
+
+/// How large the files of this process may be, where that is limited.
+fn file_size_limit() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Fsize).current
+}
+
+/// The limit of the size of files, where a database or its log has come close to it.
+fn limit_reached(path: &Path) -> Option<u64> {
+    const CLOSE: u64 = 1 << 20;
+    let limit = file_size_limit()?;
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let size = |path: &Path| path.metadata().map_or(0, |found| found.len());
+    let largest = size(path).max(size(log.as_ref()));
+    (largest.saturating_add(CLOSE) >= limit).then_some(limit)
 }
 
 fn is_no_room(error: &io::Error) -> bool {

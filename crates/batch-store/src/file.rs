@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use batch_export::open_plain;
+use batch_export::files::open_plain;
 use batch_process::is_mounted;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
@@ -179,21 +179,17 @@ impl BatchFile {
 
     /// The files beside the database.
     fn parts(&self) -> Vec<PathBuf> {
-        let mut parts = vec![
-            self.beside("-wal"),
-            self.beside("-shm"),
-            self.log_path(),
-            self.lease_path(),
-        ];
+        let mut parts = vec![self.beside("-wal"), self.beside("-shm"), self.log_path()];
         parts.extend(self.copies());
+        parts.push(self.lease_path());
         parts
     }
 
     /// Removes the batch with all that lies beside it. What is gone already is no error.
     ///
     /// # Errors
-    /// At the first file that cannot be removed; the database goes first, so that what is left of a
-    /// batch half removed is no batch.
+    /// At the first file that cannot be removed. The database goes first, so that what is left of a batch half removed
+    /// is no batch, and the lease last: while somebody holds it, nobody else removes the rest.
     pub fn remove(&self) -> Result<(), StoreError> {
         let mut files = vec![self.path.clone()];
         files.extend(self.parts());
@@ -207,9 +203,12 @@ impl BatchFile {
             _ => Ok(()),
         };
         for file in &files {
+            if *file == self.lease_path() {
+                gone(&self.folder(), fs::remove_dir_all(self.folder()))?;
+            }
             gone(file, fs::remove_file(file))?;
         }
-        gone(&self.folder(), fs::remove_dir_all(self.folder()))
+        Ok(())
     }
 }
 
@@ -243,12 +242,15 @@ pub fn remove_dead_files(folder: &Path, prefix: &str) {
     let begun = entries.filter(|entry| {
         let name = entry.file_name();
         name.as_encoded_bytes().starts_with(prefix.as_bytes())
-            && entry.file_type().is_ok_and(|kind| kind.is_file())
-            && !is_locked(&entry.path())
     });
-    for file in begun {
-        // Else the next one who looks for it does it.
-        let _ = fs::remove_file(file.path());
+    for entry in begun {
+        // Locked until it is gone, so that a new owner waits and sees it.
+        if let Ok(file) = open_plain(&entry.path(), OpenOptions::new().read(true))
+            && file.try_lock().is_ok()
+        {
+            // Else the next one who looks for it does it.
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 

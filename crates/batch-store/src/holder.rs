@@ -8,6 +8,8 @@ use std::time::Duration;
 use batch_process::awake_time;
 use serde::{Deserialize, Serialize};
 
+use crate::runs::EndCause;
+
 pub(crate) const BEAT: u64 = 496;
 pub(crate) const NOTE: u64 = 512;
 pub(crate) const SLOTS: u64 = 1_024;
@@ -53,6 +55,8 @@ pub enum LeaseNote {
         /// How many would.
         asked_for: u32,
     },
+    /// It has ended like this, and the batch file took no note of it.
+    Ended(EndCause),
     /// What another version says, in words.
     #[serde(skip)]
     Other(String),
@@ -61,7 +65,7 @@ pub enum LeaseNote {
 impl LeaseNote {
     /// Whether tasks are started all the same, or none is to be any more.
     pub fn is_running(&self) -> bool {
-        matches!(self, Self::Stopping | Self::Short { .. })
+        matches!(self, Self::Stopping | Self::Short { .. } | Self::Ended(_))
     }
 
     /// The bytes in the lease: JSON.
@@ -160,6 +164,7 @@ mod tests {
             LeaseNote::Stopping,
             LeaseNote::DiskFull,
             LeaseNote::FileBusy,
+            LeaseNote::Ended(EndCause::CutShort),
             short("processes: no"),
         ] {
             let read = LeaseNote::of_text(text(&note.bytes()));

@@ -8,13 +8,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use batch_core::{
-    CancelReason, Event, Failure, Outcome, Output, Reason, Status, TaskId, Then, Time,
+    Event, Failure, Outcome, Output, Reason, Status, TaskId, Time, event::NextStep, stats::Totals,
+    status::CancelReason,
 };
 
 use rusqlite::Connection;
 
+use crate::ended::{Ended, attempt_row};
 use crate::error::StoreError;
-use crate::rows::{AttemptRow, Cancelled, OutputRow, Rows, StateRow};
+use crate::load::LeftBehind;
+use crate::rows::{Cancelled, OutputRow, Rows, StateRow};
 use crate::runs::{EndCause, EndRun, end_run};
 use crate::shape::{self, reason_columns};
 use crate::store::{Store, micros};
@@ -26,6 +29,8 @@ pub struct Journal {
     run: u32,
     /// The run whose executor died, while what it left is recovered: an interruption then is its death.
     recovering: Option<u32>,
+    /// What is cut off then was cut off by a death.
+    counts_deaths: bool,
     /// Attempts under way.
     under_way: HashMap<TaskId, UnderWay>,
     /// What waits for the next flush.
@@ -61,6 +66,7 @@ impl Journal {
             store,
             run,
             recovering: None,
+            counts_deaths: false,
             under_way: HashMap::new(),
             rows: Rows::default(),
             seen: Time::ZERO,
@@ -68,10 +74,11 @@ impl Journal {
         }
     }
 
-    /// Says that what comes now is the recovery of what a run left whose executor died: whatever was cut off was
-    /// cut off by that death, which is counted. `None` ends it.
-    pub fn set_recovering(&mut self, run: Option<u32>) {
-        self.recovering = run;
+    /// Says that what comes now is the recovery of what a run left: whatever was cut off was cut off by its end, which
+    /// is counted where that was the death of its executor. `None` ends it.
+    pub fn set_recovering(&mut self, left: Option<&LeftBehind>) {
+        self.recovering = left.map(|left| left.run);
+        self.counts_deaths = left.is_some_and(|left| !left.was_stopped);
     }
 
     /// How many rows wait for the next flush.
@@ -125,7 +132,7 @@ impl Journal {
             }
             Event::Released { task, .. } => self.rows.states.push(StateRow::queued(task.get())),
             Event::Reopened { task, from, .. } => {
-                self.rows.totals.moved(*from, Status::Queued);
+                self.rows.totals.moved(*from, Status::Queued, 1);
                 self.rows
                     .reopened
                     .push((self.rows.states.len(), task.get()));
@@ -137,7 +144,7 @@ impl Journal {
 
     fn started(&mut self, task: TaskId, at: Time, attempt: u32) {
         self.seen = at;
-        self.rows.totals.first_us.get_or_insert(micros(at));
+        self.rows.totals.plus.first_start.get_or_insert(at);
         let under_way = UnderWay {
             attempt,
             started: at,
@@ -151,7 +158,7 @@ impl Journal {
         self.seen = at;
         let began = self.under_way.remove(&task)?;
         if began.record == Record::Written {
-            self.rows.totals.moved(Status::Running, Status::Queued);
+            self.rows.totals.moved(Status::Running, Status::Queued, 1);
         }
         Some(began)
     }
@@ -173,14 +180,14 @@ impl Journal {
         }
     }
 
-    fn attempt_ended(&mut self, ended: Ended, outcome: &Outcome, then: Then) {
+    fn attempt_ended(&mut self, ended: Ended, outcome: &Outcome, then: NextStep) {
         let interrupted = matches!(outcome, Outcome::Interrupted(_));
         let failure = match outcome {
             Outcome::Failed(failure) => Some(failure),
             _ => None,
         };
-        self.rows.totals.attempts += i64::from(!interrupted);
-        self.rows.totals.execution_us += ended.took_us;
+        self.rows.totals.plus.attempts += u64::from(!interrupted);
+        self.rows.totals.plus.execution_time += shape::duration(ended.took_us);
         self.rows.attempts.push(attempt_row(
             self.recovering.unwrap_or(self.run),
             &ended,
@@ -197,22 +204,22 @@ impl Journal {
         row.attempts = ended.attempt;
         row.started_us = Some(micros(ended.started));
         row.execution_us = Some(ended.took_us);
-        let died = self.recovering.is_some()
+        let died = self.counts_deaths
             && (interrupted || failure.is_some_and(|failure| is_by_death(failure)));
         row.deaths = u32::from(died);
         match then {
-            Then::Final => {
+            NextStep::Final => {
                 row.error = failure.map(|failure| failure.message.clone());
                 self.rows.last_failure = failure.map(|f| (ended.task, Arc::clone(f)));
             }
-            Then::RetryAt(until) => {
+            NextStep::RetryAt(until) => {
                 row.error = failure.map(|failure| failure.message.clone());
                 row.reason = Some("delayed");
                 row.until_us = Some(micros(until));
                 row.retries = u32::from(failure.is_some());
             }
-            Then::Held => row.reason = Some("held"),
-            Then::Requeued => {}
+            NextStep::Held => row.reason = Some("held"),
+            NextStep::Requeued => {}
         }
         self.rows.states.push(row);
     }
@@ -227,10 +234,13 @@ impl Journal {
     ) {
         self.seen = at;
         let totals = &mut self.rows.totals;
-        totals.last_us = totals.last_us.max(micros(at));
-        totals.moved(Status::Queued, status);
-        totals.retries += i64::from(retries);
-        totals.flaky += i64::from(status == Status::Completed && retries > 0);
+        totals.moved(Status::Queued, status, 1);
+        totals.plus += Totals {
+            retries: u64::from(retries),
+            flaky: u64::from(status == Status::Completed && retries > 0),
+            last_end: Some(at),
+            ..Totals::default()
+        };
         // The row of its last attempt is the one before, unless it ended without one.
         let at_once = self
             .rows
@@ -246,7 +256,7 @@ impl Journal {
             .states
             .last_mut()
             .expect("one was there or pushed");
-        totals.executed += i64::from(row.execution_us.is_some());
+        totals.plus.executed += u64::from(row.execution_us.is_some());
         row.status = status.name();
         row.retries_in_all = Some(retries);
         row.completed_us = Some(micros(at));
@@ -341,8 +351,7 @@ impl Journal {
         let mut store = lock(&self.store);
         self.rows.explain(&store)?;
         let mut totals = self.rows.totals.clone();
-        totals.counts[Status::Queued as usize] -= running.len() as i64;
-        totals.counts[Status::Running as usize] += running.len() as i64;
+        totals.moved(Status::Queued, Status::Running, running.len() as u64);
         let done = self.rows.write(
             &mut store,
             (self.run, micros(self.seen)),
@@ -362,39 +371,6 @@ impl Journal {
     /// Tries to make room after a flush that found none: what lies in the write-ahead log goes into the file.
     pub fn make_room(&self) {
         lock(&self.store).make_room();
-    }
-}
-
-struct Ended {
-    task: TaskId,
-    attempt: u32,
-    started: Time,
-    at: Time,
-    took_us: i64,
-}
-
-fn attempt_row(run: u32, ended: &Ended, outcome: &Outcome) -> AttemptRow {
-    let failure = match outcome {
-        Outcome::Failed(failure) => Some(failure),
-        _ => None,
-    };
-    AttemptRow {
-        task: ended.task.get(),
-        attempt: ended.attempt,
-        run,
-        started_us: micros(ended.started),
-        ended_us: micros(ended.at),
-        took_us: ended.took_us,
-        outcome: match outcome {
-            Outcome::Completed(_) => "completed",
-            Outcome::Failed(_) => "failed",
-            Outcome::Cancelled(_) => "cancelled",
-            Outcome::Interrupted(_) => "interrupted",
-        },
-        reason: failure.map(|failure| failure.kind.name()),
-        detail: failure.and_then(|failure| shape::number_of(failure.kind)),
-        error: failure.map(|failure| failure.message.clone()),
-        process: outcome.output().and_then(|output| output.process),
     }
 }
 

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use batch_core::TaskId;
-use batch_export::open_plain;
+use batch_export::files::open_plain;
 use batch_process::awake_time;
 
 use crate::error::StoreError;
@@ -139,6 +139,14 @@ impl Lease {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(StoreError::io("open", batch.path(), error)),
         }
+    }
+
+    /// Who last signed the lease of a batch, whether it still has it or not; `None` where that cannot be told.
+    pub fn last_holder(batch: &BatchFile) -> Option<Holder> {
+        let database = FileId::at(batch.path()).ok()??.to_string();
+        let file = open_plain(&batch.lease_path(), OpenOptions::new().read(true)).ok()?;
+        let signed = read_signed(&file).ok()??;
+        (signed.database == database).then_some(signed.holder)
     }
 
     /// The file that it is about.

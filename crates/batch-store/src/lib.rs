@@ -33,7 +33,7 @@
 //! let mut adding = store.adding(Time::ZERO)?;
 //! adding.add([(&TaskSpec::new("simulate"), Vec::new())])?;
 //! assert_eq!(adding.commit()?.count, 1);
-//! assert_eq!(store.overview()?.count(Status::Queued), 1);
+//! assert_eq!(store.overview()?.totals.count(Status::Queued), 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -42,15 +42,16 @@
 mod add;
 mod content;
 mod create;
+mod ended;
 mod error;
 mod explain;
 mod file;
 mod first_content;
-mod holder;
+pub mod holder;
 mod inode;
 mod journal;
 mod kept;
-mod lease;
+pub mod lease;
 mod load;
 mod open;
 mod overview;
@@ -58,10 +59,10 @@ mod own_file;
 mod query;
 mod record_rows;
 mod remove;
-mod requests;
+pub mod requests;
 mod rows;
-mod runs;
-mod schema;
+pub mod runs;
+pub mod schema;
 mod selection;
 mod settings;
 mod shape;
@@ -71,25 +72,32 @@ mod store;
 mod task_rows;
 mod times;
 mod totals;
-mod watch;
+pub mod watch;
+
+/// What makes two tasks the same work, in the files of all versions.
+pub mod identity {
+    pub use crate::content::{ContentHash, Identity};
+    pub use crate::first_content::{first_fingerprint, first_key_name};
+}
+
+/// The files and folders that are written beside batches.
+pub mod files {
+    pub use crate::file::remove_dead_files;
+    pub use crate::own_file::{open_own, own_folder, private_folder};
+}
 
 pub use add::{Added, Adding};
-pub use content::{ContentHash, Identity};
 pub use error::{Loss, Obstacle, StoreError};
-pub use file::{BatchFile, remove_dead_files};
-pub use first_content::{first_fingerprint, first_key_name};
-pub use holder::{Holder, LeaseNote, SILENT};
+pub use file::BatchFile;
+pub use holder::{Holder, LeaseNote};
 pub use journal::{Journal, lock};
-pub use lease::{Lease, LeaseError, LeftInLease, Notice, Started};
+pub use lease::{Lease, LeaseError};
 pub use load::LeftBehind;
 pub use overview::Overview;
-pub use own_file::{open_own, own_folder, private_folder};
 pub use remove::Cleared;
-pub use requests::{RequestState, StoredRequest};
-pub use runs::{EndCause, EndRun, Heartbeat, Run};
-pub use schema::{APPLICATION_ID, Durability, VERSION};
+pub use runs::{EndCause, Run};
+pub use schema::Durability;
 pub use selection::Selection;
 pub use settings::{BatchInfo, NewBatch, Origin};
 pub use since::Since;
 pub use store::Store;
-pub use watch::Watch;

@@ -1,4 +1,4 @@
-//! From the file into a [`Batch`]: all tasks when a run begins, and new ones while it goes on.
+//! From the file into a [`Restorer`]: all tasks when a run begins, and new ones while it goes on.
 //!
 //! What is finished costs two bits; what is open is read with its specification. Where a task was running
 //! when its executor died, the batch itself decides what becomes of it, and the events that say so are handed
@@ -9,9 +9,12 @@ use std::fmt;
 use std::time::Duration;
 
 use batch_core::{
-    Batch, Carried, Event, OnInterrupt, Past, PastState, Reopen, Status, TaskId, Time, UnknownName,
+    Event, OnInterrupt, Status, TaskId, Time,
+    restore::{Reopen, RestoredState, RestoredTask, Restorer},
+    stats::Totals,
+    status::UnknownName,
 };
-use rusqlite::Row;
+use rusqlite::{Connection, Row};
 
 use crate::error::{RowError, StoreError};
 use crate::shape::{self, task_id};
@@ -38,6 +41,8 @@ pub struct LeftBehind {
     pub run: u32,
     /// When it was last known to live.
     pub last_seen: Time,
+    /// Its executor did not die: it was stopped, and could not write all that it did.
+    pub was_stopped: bool,
 }
 
 /// The states of tasks, as their rows say.
@@ -52,14 +57,14 @@ struct StateRow {
 }
 
 impl Store {
-    /// Puts all tasks of the file into an empty batch, and gives out what happens on the way: that each open
-    /// task was submitted, and what became of those that were running.
+    /// Restores all tasks of the file, and gives out what happens on the way: that each open task was submitted,
+    /// and what became of those that were running.
     ///
     /// # Errors
     /// When the file cannot be read, or says what cannot be.
     pub fn load(
         &self,
-        batch: &mut Batch,
+        batch: &mut Restorer,
         left: &LeftBehind,
         now: Time,
         mut observe: impl FnMut(&[Event]),
@@ -75,7 +80,7 @@ impl Store {
             observe: &mut observe,
         };
         loader.load(next).map_err(|error| self.error(error))?;
-        batch.carry_over(&self.carried()?);
+        batch.carry_over(&self.finished()?);
         Ok(())
     }
 
@@ -83,17 +88,17 @@ impl Store {
     ///
     /// # Errors
     /// When the file cannot be read, or says what cannot be.
-    pub fn added_since(&self, next: TaskId, limit: u32) -> Result<Vec<Past>, StoreError> {
+    pub fn added_since(&self, next: TaskId, limit: u32) -> Result<Vec<RestoredTask>, StoreError> {
         let mut reader = SpecReader::default();
-        let mut read = || -> Result<_, RowError> {
+        self.read(|file| {
             let sql = format!(
                 "SELECT {SPEC_COLUMNS} FROM specs s WHERE task >= ?1 ORDER BY task LIMIT ?2"
             );
-            let mut select = self.connection.prepare_cached(&sql)?;
+            let mut select = file.prepare_cached(&sql)?;
             let mut rows = select.query([next.get(), limit])?;
-            let mut added: Vec<Past> = Vec::new();
+            let mut added: Vec<RestoredTask> = Vec::new();
             while let Some(row) = rows.next()? {
-                let spec = reader.read(&self.connection, row)?;
+                let spec = reader.read(file, row)?;
                 // Removed again before they were seen.
                 if spec.task.index() != next.index() + added.len() {
                     return Err(RowError::in_task(spec.task, "it comes out of turn"));
@@ -101,8 +106,7 @@ impl Store {
                 added.push(queued(spec));
             }
             Ok(added)
-        };
-        read().map_err(|error| self.error(error))
+        })
     }
 
     /// Reads finished tasks that are to run again.
@@ -115,13 +119,13 @@ impl Store {
             "SELECT {SPEC_COLUMNS}, t.attempts FROM specs s JOIN states t ON t.task = s.task
              WHERE s.task = ?1"
         );
-        let mut read = || -> Result<_, RowError> {
-            let mut select = self.connection.prepare_cached(&sql)?;
+        self.read(|file| {
+            let mut select = file.prepare_cached(&sql)?;
             let mut found = Vec::with_capacity(tasks.len());
             for task in tasks {
                 let mut rows = select.query([task.get()])?;
                 if let Some(row) = rows.next()? {
-                    let spec = reader.read(&self.connection, row)?;
+                    let spec = reader.read(file, row)?;
                     found.push(Reopen {
                         task: spec.task,
                         spec: spec.spec,
@@ -132,27 +136,19 @@ impl Store {
                 }
             }
             Ok(found)
-        };
-        read().map_err(|error| self.error(error))
+        })
     }
 
-    fn carried(&self) -> Result<Carried, StoreError> {
+    /// What the finished tasks add up to.
+    fn finished(&self) -> Result<Totals, StoreError> {
         let totals = totals::read(&self.connection).map_err(|error| self.error(error))?;
-        let count = |name: &str| totals.get(name).copied().unwrap_or_default();
-        Ok(Carried {
-            completed: count("completed"),
-            failed: count("failed"),
-            cancelled: count("cancelled"),
-            flaky: count("flaky"),
-            retries: count("retries"),
-            attempts: count("attempts"),
-        })
+        Ok(totals.with_counts([(Status::Queued, 0), (Status::Running, 0)]))
     }
 }
 
 struct Loader<'a> {
     store: &'a Store,
-    batch: &'a mut Batch,
+    batch: &'a mut Restorer,
     left: &'a LeftBehind,
     now: Time,
     reader: SpecReader,
@@ -170,7 +166,7 @@ impl Loader<'_> {
             )?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
-            let state = state_row(row)?;
+            let state = state_row(row).map_err(|error| error.of_row(row))?;
             self.untouched(state.task.get())?;
             if state.status.is_final() {
                 self.batch.restore_finished(state.status);
@@ -179,6 +175,9 @@ impl Loader<'_> {
             }
         }
         self.untouched(next)?;
+        if self.reader.needs_later {
+            refuse_cycle(&store.connection)?;
+        }
         self.give_out();
         Ok(())
     }
@@ -228,10 +227,10 @@ impl Loader<'_> {
         let started = self.left.started.get(&state.task).copied();
         let attempt = started.unwrap_or_default().max(state.attempts);
         let past = if state.status == Status::Running && !self.had_begun(state, &spec) {
-            Past {
+            RestoredTask {
                 attempts: state.attempts,
                 retries: state.retries,
-                state: PastState::GivenOut,
+                state: RestoredState::GivenOut,
                 ..queued(spec)
             }
         } else if state.status == Status::Running {
@@ -239,15 +238,15 @@ impl Loader<'_> {
         } else if attempt > state.attempts {
             self.started_off_record(spec, attempt, Some(state))?
         } else {
-            Past {
+            RestoredTask {
                 attempts: state.attempts,
                 retries: state.retries,
                 state: match (state.reason.as_deref(), state.until) {
-                    (Some("held"), _) => PastState::Held,
+                    (Some("held"), _) => RestoredState::Held,
                     (_, Some(until)) if self.is_plausible(until, &spec) => {
-                        PastState::Delayed { until }
+                        RestoredState::Delayed { until }
                     }
-                    _ => PastState::Queued,
+                    _ => RestoredState::Queued,
                 },
                 ..queued(spec)
             }
@@ -283,14 +282,14 @@ impl Loader<'_> {
         spec: SpecRow,
         attempt: u32,
         state: Option<&StateRow>,
-    ) -> Result<Past, RowError> {
+    ) -> Result<RestoredTask, RowError> {
         let (attempts, retries, deaths) = state.map_or((0, 0, 0), |state| {
             (state.attempts, state.retries, state.deaths)
         });
         if self.store.missing(&spec.needs)? == 0 {
             return self.cut_off(spec, attempt, retries, deaths);
         }
-        Ok(Past {
+        Ok(RestoredTask {
             attempts,
             retries,
             ..queued(spec)
@@ -304,7 +303,7 @@ impl Loader<'_> {
         attempt: u32,
         retries: u32,
         deaths: u32,
-    ) -> Result<Past, RowError> {
+    ) -> Result<RestoredTask, RowError> {
         let last_seen = self.left.last_seen;
         let mut select = self
             .store
@@ -315,19 +314,19 @@ impl Loader<'_> {
             Some(row) => shape::time(row.get(0)?),
             None => last_seen,
         };
-        Ok(Past {
+        Ok(RestoredTask {
             attempts: attempt,
             retries,
-            state: PastState::Running {
+            state: RestoredState::Running {
                 started,
                 last_seen: last_seen.max(started),
-                deaths: deaths.saturating_add(1),
+                deaths: deaths.saturating_add(u32::from(!self.left.was_stopped)),
             },
             ..queued(spec)
         })
     }
 
-    fn restore(&mut self, past: Past) {
+    fn restore(&mut self, past: RestoredTask) {
         self.batch.restore(past, self.now);
         self.batch.take_events(&mut self.events);
         if self.events.len() >= CHUNK {
@@ -342,15 +341,57 @@ impl Loader<'_> {
     }
 }
 
-fn queued(row: SpecRow) -> Past {
-    Past {
+/// Refuses tasks of which each needs the next: they would wait for ever.
+fn refuse_cycle(connection: &Connection) -> Result<(), RowError> {
+    let mut select = connection.prepare(
+        "SELECT s.task, n.value FROM specs s, json_each(s.needs) n WHERE s.needs IS NOT NULL",
+    )?;
+    let mut needs: HashMap<u32, Vec<u32>> = HashMap::new();
+    for edge in select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))? {
+        let (task, need) = edge?;
+        needs.entry(task).or_default().push(need);
+    }
+    // What needs only tasks that can end can end. A task waits in the list of one that it needs.
+    let mut waiting: HashMap<u32, Vec<u32>> = HashMap::new();
+    let mut free: Vec<u32> = needs.values().flatten().copied().collect();
+    free.retain(|task| !needs.contains_key(task));
+    for (task, needed) in &needs {
+        for need in needed {
+            waiting.entry(*need).or_default().push(*task);
+        }
+    }
+    while let Some(task) = free.pop() {
+        for waits in waiting.remove(&task).unwrap_or_default() {
+            let open = needs.get_mut(&waits);
+            let is_free = open.is_some_and(|open| {
+                open.retain(|need| *need != task);
+                open.is_empty()
+            });
+            if is_free {
+                needs.remove(&waits);
+                free.push(waits);
+            }
+        }
+    }
+    // Each task that is left needs another one that is left, so the way from any of them comes to a cycle.
+    let Some(mut task) = needs.keys().min().copied() else {
+        return Ok(());
+    };
+    for _ in 0..needs.len() {
+        task = needs[&task][0];
+    }
+    Err(RowError::in_task(task, "it needs itself, by way of others"))
+}
+
+fn queued(row: SpecRow) -> RestoredTask {
+    RestoredTask {
         spec: row.spec,
         after: row.needs,
         priority: row.priority,
         created_at: row.created_at,
         attempts: 0,
         retries: 0,
-        state: PastState::Queued,
+        state: RestoredState::Queued,
     }
 }
 

@@ -16,8 +16,8 @@ use crate::schema::{APPLICATION_ID, Durability, VERSION, check_tables};
 /// How long a command waits for others that write: so many milliseconds.
 const BUSY_TRIES: i32 = 30_000;
 
-/// How long an executor does, which comes back by itself and must hear of a stop in between.
-const BRIEF_TRIES: i32 = 200;
+/// How long an executor does, which comes back by itself, starts nothing meanwhile and must hear of a stop in between.
+const BRIEF_TRIES: i32 = 50;
 
 /// The write-ahead log goes into the file when it has so many pages,
 const LOG_PAGES: u64 = 4_096;

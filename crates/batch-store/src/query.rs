@@ -67,10 +67,11 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn has_task(&self, task: TaskId) -> Result<bool, StoreError> {
-        self.connection
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM specs WHERE task = ?1)")
-            .and_then(|mut select| select.query_row([task.get()], |row| row.get(0)))
-            .map_err(|error| self.error(error))
+        self.read(|file| {
+            Ok(file
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM specs WHERE task = ?1)")?
+                .query_row([task.get()], |row| row.get(0))?)
+        })
     }
 
     /// Some of the authors' ids, for suggestions.
@@ -78,13 +79,12 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn some_ids(&self, limit: u32) -> Result<Vec<String>, StoreError> {
-        let read = || -> rusqlite::Result<Vec<String>> {
-            self.connection
+        self.read(|file| {
+            Ok(file
                 .prepare_cached("SELECT id FROM specs WHERE id IS NOT NULL LIMIT ?1")?
                 .query_map([limit], |row| row.get(0))?
-                .collect()
-        };
-        read().map_err(|error| self.error(error))
+                .collect::<rusqlite::Result<_>>()?)
+        })
     }
 
     /// The tasks that must complete before a task.

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use batch_core::{
-    Json, Output, ProcessEnd, QueuedReason, Reason, Status, Stream, TaskId, UnknownName,
+    Json, Output, Reason, Status, TaskId,
+    outcome::{ProcessEnd, Stream},
+    status::{QueuedReason, UnknownName},
 };
 use batch_export::{AttemptEnd, AttemptRecord, TaskRecord};
 use batch_export::{Cause, CauseId};
@@ -51,6 +53,10 @@ impl<'a> RecordReader<'a> {
     }
 
     pub(crate) fn read(&mut self, row: &Row<'_>) -> Result<TaskRecord, RowError> {
+        self.record(row).map_err(|error| error.of_row(row))
+    }
+
+    fn record(&mut self, row: &Row<'_>) -> Result<TaskRecord, RowError> {
         let SpecRow {
             task,
             spec,
@@ -130,6 +136,11 @@ impl<'a> RecordReader<'a> {
 
     /// What an attempt left: how its process ended, what it returned and printed.
     pub(crate) fn output(&self, task: TaskId, attempt: u32) -> Result<Option<Output>, RowError> {
+        let output = self.output_row(task, attempt);
+        output.map_err(|error| error.of_task(task))
+    }
+
+    fn output_row(&self, task: TaskId, attempt: u32) -> Result<Option<Output>, RowError> {
         let process = self.process(task, attempt)?;
         let mut select = self.store.connection.prepare_cached(
             "SELECT value, stdout, stderr, stdout_file, stderr_file, stdout_bytes, stderr_bytes

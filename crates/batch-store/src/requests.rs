@@ -49,8 +49,8 @@ impl Store {
     /// # Errors
     /// When it cannot be read.
     pub fn requests_after(&self, request: i64) -> Result<Vec<StoredRequest>, StoreError> {
-        let read = || -> rusqlite::Result<Vec<StoredRequest>> {
-            self.connection
+        self.read(|file| {
+            Ok(file
                 .prepare_cached(
                     "SELECT request, body FROM requests
                      WHERE request > ?1 AND done_us IS NULL ORDER BY request",
@@ -61,9 +61,8 @@ impl Store {
                         body: row.get(1)?,
                     })
                 })?
-                .collect()
-        };
-        read().map_err(|error| self.error(error))
+                .collect::<rusqlite::Result<_>>()?)
+        })
     }
 
     /// Answers a request. One that was answered or taken back stays as it is.
@@ -91,9 +90,8 @@ impl Store {
     /// # Errors
     /// When it cannot be read.
     pub fn request_state(&self, request: i64) -> Result<RequestState, StoreError> {
-        let read = || -> rusqlite::Result<RequestState> {
-            let reply: Option<Option<String>> = self
-                .connection
+        self.read(|file| {
+            let reply: Option<Option<String>> = file
                 .prepare_cached("SELECT reply FROM requests WHERE request = ?1")?
                 .query_row([request], |row| row.get(0))
                 .optional()?;
@@ -102,8 +100,7 @@ impl Store {
                 Some(None) => RequestState::Open,
                 Some(Some(reply)) => RequestState::Answered(reply),
             })
-        };
-        read().map_err(|error| self.error(error))
+        })
     }
 
     /// Takes a request back that nobody has answered; whether that was in time.

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use batch_core::{CancelReason, Failure, Output, ProcessEnd, Status, Stream, TaskId};
+use batch_core::{
+    Failure, Output, Status, TaskId,
+    outcome::{ProcessEnd, Stream},
+    stats::Totals,
+    status::CancelReason,
+};
 use batch_export::Cause;
 use rusqlite::{CachedStatement, Connection};
 
@@ -71,7 +76,7 @@ pub(crate) struct Cancelled {
 }
 
 /// A row of `states`. Attempts, retries, deaths and the execution time are added to what is there.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct StateRow {
     pub(crate) task: u32,
     pub(crate) status: &'static str,
@@ -120,18 +125,7 @@ impl StateRow {
         Self {
             task,
             status: Status::Queued.name(),
-            reason: None,
-            detail: None,
-            until_us: None,
-            attempts: 0,
-            retries: 0,
-            retries_in_all: None,
-            deaths: 0,
-            started_us: None,
-            completed_us: None,
-            execution_us: None,
-            error: None,
-            cause: None,
+            ..Self::default()
         }
     }
 
@@ -281,7 +275,7 @@ impl Rows {
             row.write(&mut put)?;
             // Only the file knows whether a task that ended in the queue had run before.
             if row.completed_us.is_some() && row.execution_us.is_none() {
-                totals.executed += i64::from(has_run(connection, row.task)?);
+                totals.plus.executed += u64::from(has_run(connection, row.task)?);
             }
         }
         for (_, task) in reopened {
@@ -381,14 +375,17 @@ fn nothing_runs(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Queues a finished task again, and takes off the sums what it had added to them.
 fn reopen(connection: &Connection, task: u32, totals: &mut Deltas) -> rusqlite::Result<()> {
-    let (retries, flaky): (i64, bool) = connection
+    let (retries, flaky): (u32, bool) = connection
         .prepare_cached(
             "SELECT retries, status = 'completed' AND retries > 0 FROM states WHERE task = ?1",
         )?
         .query_row([task], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    totals.retries -= retries;
-    totals.flaky -= i64::from(flaky);
-    totals.executed -= i64::from(has_run(connection, task)?);
+    totals.minus += Totals {
+        retries: u64::from(retries),
+        flaky: u64::from(flaky),
+        executed: u64::from(has_run(connection, task)?),
+        ..Totals::default()
+    };
     connection
         .prepare_cached(
             "UPDATE causes SET tasks = tasks - 1

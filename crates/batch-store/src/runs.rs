@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use batch_core::Time;
 use rusqlite::{Connection, OptionalExtension, Row};
+use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 use crate::holder::Holder;
@@ -39,7 +40,8 @@ pub struct Run {
 }
 
 /// How a run ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EndCause {
     /// Everything was done.
@@ -170,13 +172,7 @@ impl Store {
     /// When it cannot be read.
     pub fn last_run(&self) -> Result<Option<Run>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM runs ORDER BY run DESC LIMIT 1");
-        let read = || {
-            self.connection
-                .prepare_cached(&sql)?
-                .query_row([], run)
-                .optional()
-        };
-        read().map_err(|error| self.error(error))
+        self.read(|file| Ok(file.prepare_cached(&sql)?.query_row([], run).optional()?))
     }
 
     /// The runs that have no end, the first one first: one that works, or one that died.
@@ -185,13 +181,12 @@ impl Store {
     /// When it cannot be read.
     pub fn unended_runs(&self) -> Result<Vec<Run>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM runs WHERE ended_us IS NULL ORDER BY run");
-        let read = || -> rusqlite::Result<Vec<Run>> {
-            self.connection
+        self.read(|file| {
+            Ok(file
                 .prepare_cached(&sql)?
                 .query_map([], run)?
-                .collect()
-        };
-        read().map_err(|error| self.error(error))
+                .collect::<rusqlite::Result<_>>()?)
+        })
     }
 }
 

@@ -22,6 +22,15 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// Tasks of these statuses, all where there is none, without what they printed and returned.
+    pub fn states(statuses: &[Status]) -> Self {
+        Self {
+            statuses: statuses.to_vec(),
+            without_outputs: true,
+            ..Self::default()
+        }
+    }
+
     /// The statement that reads them.
     pub(crate) fn sql(&self) -> String {
         let mut terms: Vec<String> = Vec::new();

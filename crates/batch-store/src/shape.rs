@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use batch_core::{
-    Backoff, CancelReason, Condition, FailureKind, OnInterrupt, Priority, QueuedReason, Reason,
-    RetrySpec, TaskId, TaskOptions, Time,
+    FailureKind, OnInterrupt, Priority, Reason, TaskId, TaskOptions, Time,
+    retry::{Backoff, Condition, RetrySpec},
+    status::{CancelReason, QueuedReason},
 };
 use serde::{Deserialize, Serialize};
 
@@ -24,11 +25,11 @@ pub(crate) struct StoredOptions {
     retry: Option<StoredRetry>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tags: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     /// The folder it runs in, which all versions read here.
+    #[serde(default, with = "path", skip_serializing_if = "Option::is_none")]
     cwd: Option<PathBuf>,
     /// What its author wrote of it; never there in files of the first identity.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "path", skip_serializing_if = "Option::is_none")]
     written_cwd: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     env: BTreeMap<String, String>,
@@ -57,6 +58,51 @@ struct StoredCondition {
     kind: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     number: Option<i64>,
+}
+
+/// A path: its text, or `{"base64": …}` where its bytes are none.
+mod path {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::path::PathBuf;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Text(String),
+        Bytes { base64: String },
+    }
+
+    pub(super) fn serialize<S: Serializer>(
+        path: &Option<PathBuf>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let stored = path.as_ref().map(|path| match path.to_str() {
+            Some(text) => Stored::Text(text.to_owned()),
+            None => Stored::Bytes {
+                base64: STANDARD.encode(path.as_os_str().as_bytes()),
+            },
+        });
+        stored.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<PathBuf>, D::Error> {
+        let path = |stored| match stored {
+            Stored::Text(text) => Ok(text.into()),
+            Stored::Bytes { base64 } => {
+                let bytes = STANDARD.decode(base64).map_err(de::Error::custom)?;
+                Ok(OsString::from_vec(bytes).into())
+            }
+        };
+        let stored = Option::<Stored>::deserialize(deserializer)?;
+        stored.map(path).transpose()
+    }
 }
 
 impl From<&TaskOptions> for StoredOptions {
@@ -146,12 +192,9 @@ impl StoredRetry {
 
 impl From<Condition> for StoredCondition {
     fn from(condition: Condition) -> Self {
-        let (kind, number) = match condition {
-            Condition::Exactly(kind) => (kind, Some(number_of(kind).unwrap_or_default())),
-            Condition::AnyOf(kind) => (kind, None),
-        };
+        let (kind, number) = condition.parts();
         Self {
-            kind: kind.name().to_owned(),
+            kind: kind.to_owned(),
             number,
         }
     }
@@ -159,50 +202,27 @@ impl From<Condition> for StoredCondition {
 
 impl StoredCondition {
     fn condition(self) -> Result<Condition, String> {
-        let kind = failure_kind(&self.kind, self.number)?;
-        Ok(match self.number {
-            Some(_) => Condition::Exactly(kind),
-            None => Condition::AnyOf(kind),
-        })
+        // Earlier files give kinds without a number the number 0.
+        let number = self.number;
+        Condition::named(&self.kind, number)
+            .or_else(|| Condition::named(&self.kind, None).filter(|_| number == Some(0)))
+            .ok_or_else(|| unknown("reason", &self.kind))
     }
 }
 
 /// The columns `reason` and `detail` of a reason.
 pub(crate) fn reason_columns(reason: Reason) -> (&'static str, Option<i64>) {
     let detail = match reason {
-        Reason::Failed(kind) => number_of(kind),
+        Reason::Failed(kind) => kind.number(),
         Reason::Cancelled(CancelReason::DependencyFailed { root }) => Some(root.get().into()),
         _ => None,
     };
     (reason.name(), detail)
 }
 
-/// The number that goes with a kind of failure.
-pub(crate) fn number_of(kind: FailureKind) -> Option<i64> {
-    match kind {
-        FailureKind::ExitCode(number) | FailureKind::Signal(number) => Some(number.into()),
-        FailureKind::HttpStatus(number) => Some(number.into()),
-        _ => None,
-    }
-}
-
 /// The kind of failure with a name and a number.
 pub(crate) fn failure_kind(name: &str, number: Option<i64>) -> Result<FailureKind, String> {
-    let number = number.unwrap_or_default();
-    let whole = || i32::try_from(number).map_err(|_| unknown("number", name));
-    // The one kind that no retry rule can name.
-    let like = std::iter::once(FailureKind::Interrupted)
-        .chain(Condition::KINDS)
-        .find(|kind| kind.name() == name)
-        .ok_or_else(|| unknown("reason", name))?;
-    Ok(match like {
-        FailureKind::ExitCode(_) => FailureKind::ExitCode(whole()?),
-        FailureKind::Signal(_) => FailureKind::Signal(whole()?),
-        FailureKind::HttpStatus(_) => {
-            FailureKind::HttpStatus(u16::try_from(number).map_err(|_| unknown("status", name))?)
-        }
-        other => other,
-    })
+    FailureKind::named(name, number).ok_or_else(|| unknown("reason", name))
 }
 
 /// The reason of a cancelled task.
@@ -265,6 +285,9 @@ fn unknown(what: &str, text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
     use super::*;
 
     #[test]
@@ -280,7 +303,7 @@ mod tests {
                     Condition::Exactly(FailureKind::Signal(9)),
                     Condition::Exactly(FailureKind::Timeout),
                 ],
-                give_up_on: vec![Condition::AnyOf(FailureKind::HttpStatus(0))],
+                give_up_on: vec![Condition::AnyHttpStatus],
                 ..RetrySpec::default()
             },
             tags: vec!["a".to_owned()],
@@ -292,7 +315,12 @@ mod tests {
             on_interrupt: OnInterrupt::Hold,
             allow_code: true,
         };
-        for options in [options, TaskOptions::default()] {
+        let elsewhere = TaskOptions {
+            cwd: Some(OsStr::from_bytes(b"a\xff").into()),
+            folder: Some(OsStr::from_bytes(b"/\xfe/a\xff").into()),
+            ..options.clone()
+        };
+        for options in [options, elsewhere, TaskOptions::default()] {
             let json = serde_json::to_string(&StoredOptions::from(&options)).unwrap();
             let stored: StoredOptions = serde_json::from_str(&json).unwrap();
             assert_eq!(stored.options().unwrap(), options, "{json}");
@@ -301,17 +329,15 @@ mod tests {
 
     #[test]
     fn every_kind_of_failure_comes_back() {
-        for kind in Condition::KINDS
-            .into_iter()
-            .chain([FailureKind::Interrupted])
-        {
-            let kind = match kind {
-                FailureKind::ExitCode(_) => FailureKind::ExitCode(-3),
-                FailureKind::HttpStatus(_) => FailureKind::HttpStatus(503),
-                other => other,
-            };
-            assert_eq!(failure_kind(kind.name(), number_of(kind)), Ok(kind));
+        for name in FailureKind::NAMES {
+            let kind = FailureKind::named(name, None).or(FailureKind::named(name, Some(503)));
+            let kind = kind.unwrap();
+            assert_eq!(failure_kind(kind.name(), kind.number()), Ok(kind));
         }
+        assert_eq!(
+            failure_kind("exit code", Some(-3)),
+            Ok(FailureKind::ExitCode(-3))
+        );
         assert!(failure_kind("bad luck", None).is_err());
         assert!(failure_kind("http status", Some(70_000)).is_err());
     }

@@ -25,14 +25,11 @@ impl Store {
     pub fn since(&self, time: Time) -> Result<Since, StoreError> {
         let count =
             "SELECT count(*), coalesce(sum(status = ?2), 0) FROM states WHERE completed_us > ?1";
-        let read = || {
-            self.connection
+        let (finished, failed): (i64, i64) = self.read(|file| {
+            Ok(file
                 .prepare_cached(count)?
-                .query_row((micros(time), Status::Failed.name()), |row| {
-                    Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
-                })
-        };
-        let (finished, failed) = read().map_err(|error| self.error(error))?;
+                .query_row((micros(time), Status::Failed.name()), |row| row.try_into())?)
+        })?;
         Ok(Since {
             finished: u64::try_from(finished).unwrap_or_default(),
             failed: u64::try_from(failed).unwrap_or_default(),
@@ -47,13 +44,12 @@ impl Store {
     pub fn causes_since(&self, time: Time) -> Result<Vec<CauseId>, StoreError> {
         let causes = "SELECT cause FROM states WHERE cause IS NOT NULL
              GROUP BY cause HAVING min(completed_us) > ?1";
-        let read = || {
-            self.connection
+        self.read(|file| {
+            Ok(file
                 .prepare_cached(causes)?
                 .query_map([micros(time)], |row| row.get(0))?
                 .filter_map(|id| id.map(CauseId::new).transpose())
-                .collect::<rusqlite::Result<_>>()
-        };
-        read().map_err(|error| self.error(error))
+                .collect::<rusqlite::Result<_>>()?)
+        })
     }
 }

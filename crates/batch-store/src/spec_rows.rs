@@ -20,6 +20,8 @@ pub(crate) const SPEC_WIDTH: usize = 10;
 #[derive(Debug, Default)]
 pub(crate) struct SpecReader {
     options: HashMap<i64, Arc<TaskOptions>>,
+    /// Some task needs a later one, as only a task does that was added together with that. Else none can need itself.
+    pub(crate) needs_later: bool,
     functions: HashMap<String, Arc<str>>,
 }
 
@@ -40,6 +42,11 @@ impl SpecReader {
         connection: &Connection,
         row: &Row<'_>,
     ) -> Result<SpecRow, RowError> {
+        self.spec(connection, row)
+            .map_err(|error| error.of_row(row))
+    }
+
+    fn spec(&mut self, connection: &Connection, row: &Row<'_>) -> Result<SpecRow, RowError> {
         let number: i64 = row.get(0)?;
         let bad = |what: &dyn fmt::Display| RowError::in_task(number, what);
         let task = task_id(number).ok_or_else(|| bad(&"no such number"))?;
@@ -58,7 +65,12 @@ impl SpecReader {
             Some(json) => serde_json::from_str(json).map_err(|error| bad(&error))?,
             None => Vec::new(),
         };
-        let needs = needs.into_iter().map(TaskId::new).collect::<Option<_>>();
+        let needs: Option<Vec<TaskId>> = needs.into_iter().map(TaskId::new).collect();
+        let needs = needs.ok_or_else(|| bad(&"it needs a task 0"))?;
+        if needs.contains(&task) {
+            return Err(bad(&"it needs itself"));
+        }
+        self.needs_later |= needs.iter().any(|need| *need > task);
         let options = row.get(8)?;
         let spec = TaskSpec {
             id: string(1)?.map(Into::into),
@@ -71,7 +83,7 @@ impl SpecReader {
         Ok(SpecRow {
             task,
             spec: Arc::new(spec),
-            needs: needs.ok_or_else(|| bad(&"it needs a task 0"))?,
+            needs,
             priority: parse_priority(required(7, "priority")?).map_err(|what| bad(&what))?,
             created_at: time(row.get(9)?),
         })

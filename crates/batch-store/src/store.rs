@@ -68,7 +68,7 @@ impl Store {
         self.inode.id() == lease.file_id()
     }
 
-    /// From now on waits only for some tenths of a second for others that write, as whoever uses it tries again by
+    /// From now on waits only for some hundredths of a second for others that write, as whoever uses it tries again by
     /// itself.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl Store {
     /// # Errors
     /// When it cannot be read.
     pub fn info(&self) -> Result<BatchInfo, StoreError> {
-        settings::read(&self.connection).map_err(|error| self.error(error))
+        self.read(settings::read)
     }
 
     /// Changes how the batch is run, and gives what holds from now on.
@@ -138,9 +138,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be read.
     pub fn version(&self) -> Result<i64, StoreError> {
-        self.connection
-            .pragma_query_value(None, "data_version", |row| row.get(0))
-            .map_err(|error| self.error(error))
+        self.read(|file| Ok(file.pragma_query_value(None, "data_version", |row| row.get(0))?))
     }
 
     /// Moves what lies in the write-ahead log into the file, so that the file alone is the batch.
@@ -148,9 +146,7 @@ impl Store {
     /// # Errors
     /// When it cannot be written.
     pub fn checkpoint(&self) -> Result<(), StoreError> {
-        self.connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-            .map_err(|error| self.error(error))
+        self.read(|file| Ok(file.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?))
     }
 
     /// Tries to make room on a full disk: what lies in the write-ahead log goes into the file, now and from now on after each
@@ -189,6 +185,14 @@ impl Store {
 
     pub(crate) fn error(&self, error: impl Into<RowError>) -> StoreError {
         StoreError::of_row(self.path(), error.into())
+    }
+
+    /// Reads something.
+    pub(crate) fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, RowError>,
+    ) -> Result<T, StoreError> {
+        work(&self.connection).map_err(|error| self.error(error))
     }
 
     /// Runs writes in one transaction: all of them happen or none.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Loss, StoreError};
 use crate::file::BatchFile;
 use crate::inode::{FileId, Inode};
+use crate::store::Store;
 
 /// The files of a batch as they were when its executor began.
 #[derive(Debug)]
@@ -33,6 +34,31 @@ impl BatchFile {
             loss,
         }
     }
+}
+
+impl Store {
+    /// Fails where the batch is not at its path any more: it was removed, or another one put there.
+    ///
+    /// # Errors
+    /// When that is so, or the system does not tell.
+    pub fn check_there(&self) -> Result<(), StoreError> {
+        match gone(&self.file, &self.inode) {
+            Ok(None) => Ok(()),
+            Ok(Some(loss)) => Err(self.file.lost(loss)),
+            Err(error) => Err(StoreError::io("look at", self.file.path(), error)),
+        }
+    }
+}
+
+/// Whether a database is gone from its path.
+fn gone(batch: &BatchFile, inode: &Inode) -> io::Result<Option<Loss>> {
+    if FileId::at(batch.path())? == Some(inode.id()) {
+        return Ok(None);
+    }
+    Ok(Some(match inode.links()? {
+        0 => Loss::Removed,
+        _ => Loss::Moved(inode.current_path()),
+    }))
 }
 
 impl Watch {
@@ -82,11 +108,8 @@ impl Watch {
 
     fn look(&mut self) -> io::Result<Option<Loss>> {
         let inode = &self.inode;
-        if FileId::at(self.batch.path())? != Some(inode.id()) {
-            return Ok(Some(match inode.links()? {
-                0 => Loss::Removed,
-                _ => Loss::Moved(inode.current_path()),
-            }));
+        if let Some(loss) = gone(&self.batch, inode)? {
+            return Ok(Some(loss));
         }
         for (path, id) in &self.beside {
             if FileId::at(path)? != Some(*id) {

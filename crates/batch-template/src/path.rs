@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use batch_core::{Json, nearest};
+use batch_core::{Json, text::nearest};
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -176,7 +176,7 @@ fn kind(value: &Value) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::template::Template;
+    use crate::parts::Template;
 
     #[test]
     fn a_part_is_what_a_tree_has_there() {
@@ -185,7 +185,7 @@ mod tests {
         let document = Json::parse(text).unwrap();
         let path = |text: &str| {
             let template = Template::parse(&format!("{{{{ x{text} }}}}")).unwrap();
-            template.placeholders().next().unwrap().path.clone()
+            template.values().next().unwrap().path.clone()
         };
         for (at, expected) in [
             ("", Some(text)),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::interpreters::{Code, Language, UNKNOWN, VARIABLE, code_in_command, is_code_variable};
 use crate::shell_commands::{Command, Role, STDIN, Word, assignment, name_of};
+use crate::shell_scan::is_name;
 use crate::shell_words::{Quoting, STDIN_PLACE, ShellRules};
 
 /// What was found in the commands of a script.
@@ -146,8 +147,7 @@ impl Check {
         } else {
             0
         };
-        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-        for name in text[from..].split(|byte| !is_name(byte)) {
+        for name in text[from..].split(|byte| !is_name(*byte)) {
             self.refuse_name(name, why);
         }
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use crate::interpreters::{Code, Language, UNKNOWN, code_in_command};
 use crate::shell_check::{Check, Checked, arguments};
-use crate::shell_scan::Scanner;
+use crate::shell_scan::{Scanner, is_name};
 use crate::shell_words::{Data, STDIN_PLACE, ShellRules, variable_place};
 
 /// A word of a command: what is known of its text, and what of it is data.
@@ -181,10 +181,7 @@ impl Commands {
         while let Some(dollar) = rest.iter().position(|byte| *byte == b'$') {
             rest = &rest[dollar + 1..];
             let name = rest.strip_prefix(b"{").unwrap_or(rest);
-            let length = name
-                .iter()
-                .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_')
-                .count();
+            let length = name.iter().take_while(|byte| is_name(**byte)).count();
             word.variables.insert(name[..length].to_vec());
         }
         if !word.variables.is_empty() {
@@ -375,8 +372,7 @@ pub(crate) fn assignment(word: &Word) -> Option<(&[u8], &[u8])> {
 
 /// The name that a text begins with.
 pub(crate) fn name_of(text: &[u8]) -> &[u8] {
-    let is_name = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
-    let length = text.iter().take_while(is_name).count();
+    let length = text.iter().take_while(|byte| is_name(**byte)).count();
     if text.first().is_some_and(u8::is_ascii_digit) {
         b""
     } else {

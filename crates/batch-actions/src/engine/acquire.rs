@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use batch_core::{Batch, Event};
+use batch_core::{Event, restore::Restorer};
 use batch_process::{Leftover, boot_id, end_run, own_mark, process_alive, remove_dead_scratch};
+use batch_store::lease::LeftInLease;
 use batch_store::{
-    BatchFile, BatchInfo, Durability, Holder, Journal, Lease, LeaseError, LeftBehind, LeftInLease,
-    Run, Store, lock,
+    BatchFile, BatchInfo, Durability, EndCause, Holder, Journal, Lease, LeaseError, LeaseNote,
+    LeftBehind, Run, Store, lock,
 };
 
 use super::options::Mode;
@@ -124,16 +125,14 @@ pub(super) async fn acquire(
     let file = store.file().clone();
     let mut info = store.info()?;
     ActionError::refuse_incomplete(&file, &info)?;
+    remove_dead_scratch();
     if unpause && info.paused.take().is_some() {
         store.set_paused(None)?;
     }
     let (left, leftovers, run_id) = match begun_run {
         0 => {
-            let leftovers = end_leftovers(&store.unended_runs()?, &in_lease).await;
-            if in_lease != LeftInLease::default() {
-                remove_dead_scratch();
-            }
-            let left = left_behind(&store, in_lease)?;
+            let leftovers = end_leftovers(&store.unended_runs()?, in_lease.holder.as_ref()).await;
+            let left = left_behind(&mut store, in_lease)?;
             let run_id = match mode {
                 Mode::Execute => store.begin_run(&me(0), now())?,
                 Mode::Control => {
@@ -160,9 +159,17 @@ pub(super) async fn acquire(
     })
 }
 
-/// What an earlier run left in the batch.
-fn left_behind(store: &Store, in_lease: LeftInLease) -> Result<LeftBehind, ActionError> {
+/// What an earlier run left in the batch. How it ended gets on record here where its executor told it in the lease only.
+fn left_behind(store: &mut Store, in_lease: LeftInLease) -> Result<LeftBehind, ActionError> {
     let last_run = store.last_run()?;
+    let end = last_run
+        .as_ref()
+        .and_then(|run| end_of(run, in_lease.holder.as_ref()));
+    if let (Some(run), Some(end)) = (&last_run, &end)
+        && run.ended_at.is_none()
+    {
+        store.end_run(run.run, end, run.seen_at, None)?;
+    }
     let knows_all_starts = in_lease.holder.as_ref().zip(last_run.as_ref());
     let knows_all_starts = knows_all_starts.is_some_and(|(holder, run)| {
         // After a crash of the system the lease may lack what was written last.
@@ -173,7 +180,21 @@ fn left_behind(store: &Store, in_lease: LeftInLease) -> Result<LeftBehind, Actio
         knows_all_starts,
         run: last_run.as_ref().map_or(0, |run| run.run),
         last_seen: last_run.map(|run| run.seen_at).unwrap_or_default(),
+        was_stopped: end.is_some(),
     })
+}
+
+/// How a run ended, by the record or by what `last`, who had the lease last, noted there; `None` when its executor died.
+pub(crate) fn end_of(run: &Run, last: Option<&Holder>) -> Option<EndCause> {
+    let noted = || {
+        let last = last.filter(|last| last.mark == run.mark && last.run == run.run)?;
+        match last.note.as_ref()? {
+            LeaseNote::Ended(end) => Some(end),
+            _ => None,
+        }
+    };
+    let end = run.end.as_ref().or_else(noted);
+    end.filter(|end| **end != EndCause::Died).cloned()
 }
 
 /// Takes the lease as soon as nobody has it for a moment only; `run` is the run that is to begin, 0 for none.
@@ -221,10 +242,10 @@ pub(crate) fn me(run: u32) -> Holder {
 
 /// Ends the processes of executors that died and could not: of the last holder of the lease, and of runs
 /// without an end. An executor that lives works on another file, of which this one is a copy.
-pub(crate) async fn end_leftovers(unended: &[Run], left: &LeftInLease) -> Vec<Leftover> {
+pub(crate) async fn end_leftovers(unended: &[Run], last: Option<&Holder>) -> Vec<Leftover> {
     let boot = boot_id();
     let runs = unended.iter().map(|run| (&run.boot, &run.mark));
-    let holder = left.holder.iter().filter(|holder| holder.run > 0);
+    let holder = last.filter(|holder| holder.run > 0);
     let marks = runs.chain(holder.map(|holder| (&holder.boot, &holder.mark)));
     let marks: BTreeSet<&String> = marks
         .filter(|(of, mark)| **of == boot && !process_alive(mark))
@@ -239,13 +260,13 @@ pub(crate) async fn end_leftovers(unended: &[Run], left: &LeftInLease) -> Vec<Le
 
 /// Puts the tasks into the batch and what became of those cut off into the file. Gives their number.
 pub(super) fn restore(
-    batch: &mut Batch,
+    batch: &mut Restorer,
     store: &Arc<Mutex<Store>>,
     left: &LeftBehind,
     journal: &mut Journal,
-    observe: &mut dyn FnMut(&Store, &[Event]),
+    mut observe: Option<&mut dyn FnMut(&Store, &[Event])>,
 ) -> Result<u64, ActionError> {
-    journal.set_recovering(Some(left.run));
+    journal.set_recovering(Some(left));
     let mut interrupted = 0;
     {
         let store = lock(store);
@@ -255,7 +276,9 @@ pub(super) fn restore(
                 .iter()
                 .filter(|event| matches!(event, Event::AttemptEnded { .. }));
             interrupted += cut_off.count() as u64;
-            observe(&store, events);
+            if let Some(observe) = &mut observe {
+                observe(&store, events);
+            }
         })?;
     }
     journal.flush()?;

@@ -8,9 +8,10 @@ use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use batch_core::{CancelReason, Event, Reason};
+use batch_core::{Event, Reason, status::CancelReason};
 use batch_runtime::{Sink, SinkError};
-use batch_store::{EndRun, Journal, StoreError};
+use batch_store::runs::EndRun;
+use batch_store::{Journal, StoreError};
 
 use super::room::Room;
 use crate::clock::now;

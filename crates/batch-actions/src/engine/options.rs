@@ -30,7 +30,7 @@ pub struct EngineOptions<'a> {
     /// room.
     pub registry: &'a dyn Fn(&Path, Arc<dyn OutputRoom>) -> Registry,
     /// Sees the events of the tasks that are open from the start, before any other.
-    pub observe: &'a mut dyn FnMut(&Store, &[Event]),
+    pub observe: Option<&'a mut dyn FnMut(&Store, &[Event])>,
     /// Sinks beside the journal.
     pub sinks: Vec<Box<dyn Sink>>,
     /// Whether more tasks come from this process: the run does not end before [`Engine::all_added`].
@@ -41,4 +41,25 @@ pub struct EngineOptions<'a> {
     pub most_at_once: Option<NonZeroU32>,
     /// Let a paused batch go on.
     pub unpause: bool,
+}
+
+impl<'a> EngineOptions<'a> {
+    /// To run what is in a batch, as it asks for itself.
+    pub fn new(
+        file: BatchFile,
+        registry: &'a dyn Fn(&Path, Arc<dyn OutputRoom>) -> Registry,
+    ) -> Self {
+        Self {
+            file,
+            durability: Durability::Full,
+            mode: Mode::Execute,
+            registry,
+            observe: None,
+            sinks: Vec::new(),
+            feeding: false,
+            max_concurrent: None,
+            most_at_once: None,
+            unpause: true,
+        }
+    }
 }

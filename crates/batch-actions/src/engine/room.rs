@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use batch_core::StopMode;
 use batch_process::{OutputRoom, is_no_room};
-use batch_runtime::{RunHandle, ShortOf};
-use batch_store::{LeaseNote, Notice, Obstacle, StoreError};
+use batch_runtime::{ResourceShortage, RunHandle};
+use batch_store::lease::Notice;
+use batch_store::{LeaseNote, Obstacle, StoreError};
 
 use crate::state_reason::{StateReason, short_note};
 
@@ -40,8 +41,10 @@ struct State {
     outputs: usize,
     /// How many writers of the batch file or of the results do.
     without_room: usize,
-    /// How many wait for another program to let go of the file.
+    /// How many wait for another program to let go of the file,
     locked_out: usize,
+    /// and since when any does.
+    locked_out_since: Option<Instant>,
     /// The run takes up nothing more.
     stopping: bool,
     /// From then on nobody is to wait any more.
@@ -81,7 +84,10 @@ impl State {
             Some(LeaseNote::Stopping)
         } else if self.outputs + self.without_room > 0 {
             Some(LeaseNote::DiskFull)
-        } else if self.locked_out > 0 {
+        } else if self
+            .locked_out_since
+            .is_some_and(|since| since.elapsed() >= BUSY_SILENCE)
+        {
             Some(LeaseNote::FileBusy)
         } else {
             self.short.clone()
@@ -120,7 +126,7 @@ impl Room {
     }
 
     /// Has the lease say that fewer tasks run at once than were asked for, for want of something.
-    pub(crate) fn note_short(&self, short: Option<&ShortOf>) {
+    pub(crate) fn note_short(&self, short: Option<&ResourceShortage>) {
         let short = short.map(short_note);
         self.change(|state| state.short = short);
     }
@@ -162,7 +168,6 @@ impl Room {
             }
             written => written,
         };
-        let began = Instant::now();
         let mut waiting = Waiting {
             room: self,
             obstacle: None,
@@ -176,9 +181,8 @@ impl Room {
             let Some(obstacle) = obstacle.filter(|what| !self.lock().is_given_up(*what)) else {
                 return Err(error);
             };
-            if obstacle == Obstacle::DiskFull || began.elapsed() >= BUSY_SILENCE {
-                waiting.set(Some(obstacle));
-            }
+            // At once: whatever starts meanwhile may not get on record, and run twice.
+            waiting.set(Some(obstacle));
             self.pause(obstacle);
             if obstacle == Obstacle::DiskFull {
                 // First, or what is written takes the room that the log needs to give back its own.
@@ -213,14 +217,18 @@ impl Room {
         let mut state = self.lock();
         let was_waiting = state.is_waiting();
         change(&mut state);
+        state.locked_out_since = match state.locked_out {
+            0 => None,
+            _ => state.locked_out_since.or_else(|| Some(Instant::now())),
+        };
         if state.are_tasks_stuck()
             && let Some(run) = self.run.get()
         {
             run.stop(StopMode::End);
         }
         match (was_waiting, state.is_waiting(), self.run.get()) {
-            (false, true, Some(run)) => run.hold(),
-            (true, false, Some(run)) => run.let_go(),
+            (false, true, Some(run)) => run.suspend_starts(),
+            (true, false, Some(run)) => run.resume_starts(),
             _ => {}
         }
         let note = state.note();
@@ -283,10 +291,10 @@ struct Waiting<'a> {
 }
 
 impl Waiting<'_> {
-    /// What is waited for from now on.
+    /// What is waited for from now on. The same again tells of it when that has gone on for long enough.
     fn set(&mut self, obstacle: Option<Obstacle>) {
         let before = std::mem::replace(&mut self.obstacle, obstacle);
-        if before == obstacle {
+        if before.is_none() && obstacle.is_none() {
             return;
         }
         self.room.change(|state| {

@@ -4,13 +4,16 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use batch_core::{Batch, ClaimToken, RunId, StopMode, TaskSpec};
+use batch_core::{ClaimToken, RunId, StopMode, TaskSpec, restore::Restorer};
 use batch_export::ExportError;
 use batch_process::{Leftover, OutputRoom};
-use batch_runtime::{Executor, RunEnd, RunHandle, RunReport, StartLog};
+use batch_runtime::durable::StartLog;
+use batch_runtime::{RunBuilder, RunEnd, RunHandle, RunReport};
+use batch_store::lease::{LeftInLease, Started};
+use batch_store::watch::Watch;
 use batch_store::{
-    BatchFile, BatchInfo, Durability, EndCause, Journal, Lease, LeftInLease, Started, Store,
-    StoreError, Watch, lock,
+    BatchFile, BatchInfo, Durability, EndCause, Journal, Lease, LeaseNote, Obstacle, Store,
+    StoreError, lock,
 };
 
 use super::acquire::{Claim, acquire, restore};
@@ -102,10 +105,11 @@ impl Engine {
         if let Some(slots) = max_concurrent {
             info.settings.max_concurrent = slots;
         }
-        let mut batch = Batch::for_run(info.settings.clone(), RunId(run_id));
+        let mut restorer = Restorer::new(info.settings.clone(), RunId(run_id));
         let store = Arc::new(Mutex::new(store));
         let mut journal = Journal::new(Arc::clone(&store), run_id);
-        let interrupted = restore(&mut batch, &store, &taken.left, &mut journal, observe)?;
+        let interrupted = restore(&mut restorer, &store, &taken.left, &mut journal, observe)?;
+        let mut batch = restorer.into_batch();
         lease.forget_started()?;
         if info.paused.is_some() {
             batch.pause(now());
@@ -123,22 +127,22 @@ impl Engine {
         let seen = Seen::new(&batch, feeding, max_concurrent.is_none());
         let reader = Arc::new(Reader::new(file.clone()));
         let outputs = Arc::clone(&room) as Arc<dyn OutputRoom>;
-        let executor = Executor::new(registry(&file.folder(), outputs))
+        let builder = RunBuilder::new(registry(&file.folder(), outputs))
             .with_ids(info.batch, RunId(run_id))
             .with_batch(batch)
-            .with_most_at_once(most_at_once)
+            .with_slot_limit(most_at_once)
             .with_results(Results(Arc::clone(&reader)))
             .with_sink(JournalSink::new(
                 journal,
                 Arc::clone(&room),
                 Arc::clone(&ending),
             ));
-        let executor = match mode {
-            Mode::Control => executor.control_only(),
-            Mode::Execute => executor.with_start_log(StartedLog(lease.started())),
+        let builder = match mode {
+            Mode::Control => builder.control_only(),
+            Mode::Execute => builder.with_start_log(StartedLog(lease.started())),
         };
-        let executor = sinks.into_iter().fold(executor, Executor::with_boxed_sink);
-        let run = executor.start();
+        let builder = sinks.into_iter().fold(builder, RunBuilder::with_boxed_sink);
+        let run = builder.start();
         room.set_run(run.clone());
         Ok(Self {
             run,
@@ -234,6 +238,10 @@ impl Engine {
     pub async fn finish(self) -> Result<Finished, ActionError> {
         let lease_path = self.file.lease_path();
         let (finished, lease) = self.end().await?;
+        if finished.unwritten.is_some() {
+            // It says how the run ended.
+            return Ok(finished);
+        }
         lease
             .release()
             .map_err(|error| ActionError::io("release", lease_path, error))?;
@@ -306,14 +314,21 @@ impl Engine {
                 .room
                 .until_written(write, || lock(&self.store).make_room());
             unwritten = match written {
-                Err(error) if error.obstacle().is_some() => Some(error),
+                Err(error) if error.obstacle().is_some() => {
+                    let noted = self.lease.notice();
+                    let noted = noted.and_then(|notice| notice.note(Some(&LeaseNote::Ended(end))));
+                    if let Err(error) = noted {
+                        tracing::warn!(%error, "the lease could not be written");
+                    }
+                    Some(error)
+                }
                 written => written.map(|_| None)?,
             };
         }
         if alone {
             lock(&self.store).checkpoint()?;
         }
-        let open = lock(&self.store).overview()?.open();
+        let open = lock(&self.store).overview()?.totals.open();
         Ok((open, unwritten))
     }
 }
@@ -354,9 +369,17 @@ fn end_cause(report: &RunReport) -> EndCause {
         RunEnd::CutShort => EndCause::CutShort,
         RunEnd::Stopped => EndCause::Stopped,
         RunEnd::SinkFailed if is_output_closed(report) => EndCause::OutputClosed,
+        // Nobody gives up for an obstacle before the run is told to stop.
+        RunEnd::SinkFailed if obstacle_of(report).is_some() => EndCause::Stopped,
         RunEnd::NothingStarts => EndCause::NothingStarts,
         RunEnd::SinkFailed => EndCause::WriteFailed,
     }
+}
+
+/// What kept a run from writing what happened.
+pub(crate) fn obstacle_of(report: &RunReport) -> Option<Obstacle> {
+    let error = report.sink_error.as_ref()?;
+    error.0.downcast_ref::<StoreError>()?.obstacle()
 }
 
 /// Whether a run ended because nobody reads its results any more, as with `bex run | head`.

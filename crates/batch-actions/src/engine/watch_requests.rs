@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use batch_core::TaskId;
-use batch_store::{EndRun, Heartbeat, Store, StoreError, StoredRequest, lock};
+use batch_store::requests::StoredRequest;
+use batch_store::runs::{EndRun, Heartbeat};
+use batch_store::{Store, StoreError, lock};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::options::Mode;

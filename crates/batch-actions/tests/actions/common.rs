@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use batch_actions::{
     AddReply, AddRequest, BatchRequest, Choice, Control, Engine, EngineOptions, Finished, Home,
-    Mode, Target, add,
+    Target, add,
 };
 use batch_core::{BatchSettings, Failure, Json, Output, Plan, TaskSpec};
 use batch_process::OutputRoom;
@@ -113,16 +113,9 @@ impl Place {
     pub(crate) async fn engine(&self, file: &BatchFile, feeding: bool) -> Engine {
         let registry = |_: &Path, _: Arc<dyn OutputRoom>| self.registry();
         let options = EngineOptions {
-            file: file.clone(),
             durability: Durability::Fast,
-            mode: Mode::Execute,
-            registry: &registry,
-            observe: &mut |_, _| {},
-            sinks: Vec::new(),
             feeding,
-            max_concurrent: None,
-            most_at_once: None,
-            unpause: true,
+            ..EngineOptions::new(file.clone(), &registry)
         };
         Engine::start(options).await.unwrap()
     }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use clap::{Command, CommandFactory, FromArgMatches};
 
 use super::Cli;
+use super::blank::refuse_blank;
 
 /// The verbs, in the order they are shown in.
 const GROUPS: &[(&str, &[&str])] = &[
@@ -41,7 +42,10 @@ The verbs over batches take -b ID, the latest batch by default, and --json.";
 /// # Errors
 /// What clap has to say: mistakes, and also help and version.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    Cli::from_arg_matches(&command().try_get_matches_from(args)?)
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(args)?;
+    refuse_blank(&mut command, &matches)?;
+    Cli::from_arg_matches(&matches)
 }
 
 fn command() -> Command {

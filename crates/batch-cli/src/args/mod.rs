@@ -1,6 +1,7 @@
 //! The command line as it is written: the first pass, in which nothing is decided yet.
 
 mod agent;
+mod blank;
 mod common;
 mod examples;
 mod help;

@@ -8,7 +8,6 @@ use std::time::Duration;
 use batch_core::Status;
 use batch_export::Format;
 use clap::Args;
-use clap::builder::NonEmptyStringValueParser;
 
 use super::common::{
     AttemptArgs, BatchArgs, FunctionArgs, NarrowArgs, SlotArgs, parse_limit, parse_slots,
@@ -95,7 +94,7 @@ pub(crate) struct RunArgs {
     pub(crate) name: Option<String>,
 
     /// One batch for each key: the same key and tasks give the batch that there is
-    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new(), help_heading = "The batch")]
+    #[arg(long, value_name = "KEY", help_heading = "The batch")]
     pub(crate) key: Option<String>,
 
     /// Go on with the last batch of FILE: run what is new, failed or unfinished, by content

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use batch_actions::Choice;
-use batch_core::{BatchId, Priority, Status, parse_duration};
-use clap::builder::NonEmptyStringValueParser;
+use batch_core::{BatchId, Priority, Status, duration::parse_duration};
 use clap::{Args, Subcommand};
 
 use super::InputFormat;
@@ -26,7 +25,7 @@ pub(crate) struct AddArgs {
     pub(crate) new: bool,
 
     /// One batch for each key: the same key and tasks give the batch that there is
-    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new(), conflicts_with_all = ["batch", "store", "new"])]
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["batch", "store", "new"])]
     pub(crate) key: Option<String>,
 
     /// A name: of the task, or of a new batch of --file

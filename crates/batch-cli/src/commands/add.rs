@@ -1,10 +1,12 @@
 //! `bex add`: tasks into a batch, to be run later or by whoever works on it.
 
 use batch_actions::{
-    ActionError, AddReply, AddRequest, BatchRequest, Home, Target, add, place_tasks, status,
+    ActionError, AddReply, AddRequest, BatchRequest, Home, Target, add, end_outlived, place_tasks,
+    status,
 };
-use batch_core::{BatchSettings, Counted, Json, TaskOptions, TaskSpec};
+use batch_core::{BatchSettings, Json, TaskOptions, TaskSpec, text::Counted};
 use batch_input::{CommandTemplate, FileSettings, ItemTemplate, Items, TaskFile, TaskStream};
+use batch_process::remove_dead_scratch;
 use batch_runtime::Registry;
 use batch_store::{BatchFile, Origin};
 
@@ -12,8 +14,10 @@ use crate::args::AddArgs;
 use crate::exit::{CliError, Exit};
 use crate::functions::Functions;
 use crate::hints::{self, Naming};
+use crate::leftovers::tell_outlived;
 use crate::reply::{print, tell};
 use crate::request::{current_folder, read_file, same_everywhere, settled, texts};
+use crate::runtime::runtime;
 
 pub(crate) fn run(args: AddArgs) -> Result<Exit, CliError> {
     let home = Home::of_environment();
@@ -27,6 +31,8 @@ pub(crate) fn run(args: AddArgs) -> Result<Exit, CliError> {
         catalog: &registry,
     };
     let reply = add(&home, request).map_err(|error| explain(error, file))?;
+    tell_outlived(&runtime()?.block_on(end_outlived(&BatchFile::new(&reply.file))));
+    remove_dead_scratch();
     print(args.json, &reply, || ids(&reply))?;
     if !args.json {
         tell(format_args!("bex: {}", sentence(&reply)?));
@@ -52,7 +58,9 @@ fn tasks(
     let Some(path) = &args.file else {
         return Ok((vec![one_task(args)?], None));
     };
-    let options = args.attempt.read_options(args.template.clone());
+    let options = args
+        .attempt
+        .read_options(args.template.as_deref(), registry);
     let format = args.input.map(Into::into);
     let mut file = read_file(path, format, &options)?;
     if file.problems.is_empty() {
@@ -64,12 +72,6 @@ fn tasks(
 }
 
 fn one_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
-    for (option, text) in [("--id", &args.id), ("--name", &args.name)] {
-        if text.as_deref() == Some("") {
-            let message = format!("{option} is empty; give it a text, or leave it out");
-            return Err(CliError::Usage(message));
-        }
-    }
     let mut task = if let Some(script) = &args.shell {
         TaskSpec::new("shell").with_params(&serde_json::json!({ "script": script }))
     } else if let Some(function) = &args.function.function {

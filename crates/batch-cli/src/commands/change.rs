@@ -1,7 +1,7 @@
 //! Verbs that have something done to a batch by whoever works on it: `cancel`, `retry`, `clear`, `pause`, `set`.
 
 use batch_actions::{Control, ControlReply, Home, status};
-use batch_core::Counted;
+use batch_core::text::Counted;
 use batch_store::BatchFile;
 
 use crate::args::{BatchArgs, ChangeArgs, ChoiceArgs, PlainArgs, SetArgs};
@@ -73,9 +73,16 @@ pub(crate) fn pause(args: &PlainArgs) -> Result<Exit, CliError> {
     let status = status(&file, false)?;
     reply_with(args.json, &reply, |_| {
         let (batch, naming) = (&status.batch, Naming::of(&status));
-        format!(
-            "{batch} is paused; running tasks go on to their end. Go on with: bex resume {naming}"
-        )
+        match (status.state.is_done(), status.pid) {
+            (true, _) => format!(
+                "{batch} is {}, and nothing runs; tasks added from now on wait for: bex resume {naming}",
+                status.state.in_words()
+            ),
+            (false, None) => format!("{batch} is paused. Go on with: bex resume {naming}"),
+            (false, Some(_)) => format!(
+                "{batch} is paused; running tasks go on to their end. Go on with: bex resume {naming}"
+            ),
+        }
     })
 }
 

@@ -1,10 +1,9 @@
 //! `bex execute`, hidden: the background executor that `bex start` starts.
 
 use std::num::NonZeroU32;
+use std::path::Path;
 
-use batch_actions::{
-    ActionError, Engine, EngineOptions, Mode, StartFailure, StartReply, tell_parent,
-};
+use batch_actions::{ActionError, Engine, EngineOptions, StartFailure, StartReply, tell_parent};
 use batch_core::Status;
 use batch_process::{ControlSignals, close_inherited, close_stdio, leave_task, new_session};
 use batch_store::{BatchFile, Durability, Store, lock};
@@ -81,20 +80,15 @@ async fn begin(
     let functions = Functions::of_environment();
     let file = BatchFile::new(args.file);
     functions.check_batch(&Store::open_read(file.clone())?)?;
+    let registry = |folder: &Path, room| functions.stored(folder, room);
     let engine = Engine::start(EngineOptions {
-        file,
         durability: args.durability.of_store().unwrap_or(Durability::Fast),
-        mode: Mode::Execute,
-        registry: &|folder, room| functions.stored(folder, room),
-        observe: &mut |_, _| {},
-        sinks: Vec::new(),
-        feeding: false,
         max_concurrent: args.slots.max_concurrent,
         most_at_once,
-        unpause: true,
+        ..EngineOptions::new(file, &registry)
     })
     .await?;
-    let open = lock(engine.store()).overview()?.open();
+    let open = lock(engine.store()).overview()?.totals.open();
     tell_parent(Ok(StartReply {
         batch: engine.info().batch.to_string(),
         pid: std::process::id(),

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use batch_actions::{Home, LogsRequest, logs, show, why};
-use batch_export::Visible;
+use batch_export::VisibleLines;
 use batch_store::BatchFile;
 use serde_json::json;
 
@@ -90,8 +90,8 @@ impl<W: Write> Write for Screen<W> {
         }
         for line in String::from_utf8_lossy(bytes).split_inclusive('\n') {
             let written = match line.strip_suffix('\n') {
-                Some(line) => writeln!(self.inner, "{}", Visible(line)),
-                None => write!(self.inner, "{}", Visible(line)),
+                Some(line) => writeln!(self.inner, "{}", VisibleLines(line)),
+                None => write!(self.inner, "{}", VisibleLines(line)),
             };
             self.noticed(written)?;
         }

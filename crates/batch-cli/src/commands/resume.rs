@@ -45,8 +45,8 @@ fn in_foreground(
 ) -> Result<Exit, CliError> {
     // Closed again before the process splits in two: SQLite allows nothing else.
     let (info, status) = {
-        let store = Store::open_read(file.clone()).map_err(ActionError::from)?;
-        (store.info().map_err(ActionError::from)?, status_of(&store)?)
+        let store = Store::open_read(file.clone())?;
+        (store.info()?, status_of(&store)?)
     };
     let mut output = output_plan(&args.results, format_of(&info, args.json))?;
     let is_over = status.state.is_done();

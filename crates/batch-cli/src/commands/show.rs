@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use batch_actions::{Home, TaskDetails, show, why};
-use batch_core::{Counted, Priority, ShortDuration, Stream, TaskOptions, TaskSpec};
+use batch_core::{
+    Priority, TaskOptions, TaskSpec, duration::ShortDuration, outcome::Stream, text::Counted,
+};
+use batch_export::files::tail;
 use batch_export::{AttemptEnd, AttemptRecord, Visible, VisibleLines, rfc3339, write_task_json};
 use batch_template::{shown_params, shown_result};
 use serde_json::{Value, json};
@@ -95,8 +98,8 @@ fn text(details: &TaskDetails) -> Result<String, CliError> {
     for (name, stream) in [("stdout", &output.stdout), ("stderr", &output.stderr)] {
         if !stream.is_empty() {
             let _ = writeln!(text, "{name} ({}):", Counted(stream.len(), "byte"));
-            for line in tail(stream)?.lines() {
-                let _ = writeln!(text, "  {}", Visible(line));
+            for line in last_part(stream)?.lines() {
+                let _ = writeln!(text, "  {}", VisibleLines(line));
             }
         }
     }
@@ -171,32 +174,8 @@ fn short(text: &str) -> String {
 }
 
 /// The last part of an output.
-fn tail(stream: &Stream) -> Result<String, CliError> {
-    let mut bytes = Vec::new();
-    batch_export::copy_stream(stream, &mut Last(&mut bytes))?;
-    let cut = bytes.len().saturating_sub(SHOWN);
-    let lead = if stream.len() > SHOWN as u64 {
-        "… "
-    } else {
-        ""
-    };
-    Ok(format!("{lead}{}", String::from_utf8_lossy(&bytes[cut..])))
-}
-
-/// Keeps the end of what is written.
-struct Last<'a>(&'a mut Vec<u8>);
-
-impl io::Write for Last<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.extend_from_slice(bytes);
-        let past = self.0.len().saturating_sub(SHOWN);
-        if past > SHOWN {
-            self.0.drain(..past);
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+fn last_part(stream: &Stream) -> Result<String, CliError> {
+    let (bytes, before) = tail(stream, SHOWN)?;
+    let lead = if before > 0 { "… " } else { "" };
+    Ok(format!("{lead}{}", String::from_utf8_lossy(&bytes)))
 }

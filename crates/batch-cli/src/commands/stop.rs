@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use batch_actions::{Control, Home, Stop, Until, Waited, status, wait};
-use batch_core::Counted;
+use batch_core::text::Counted;
 
 use crate::args::StopArgs;
 use crate::exit::{CliError, Exit};
@@ -13,10 +13,10 @@ use crate::request_change::request_change;
 use crate::runtime::runtime;
 
 /// How long an executor that was told to end at once may take, beyond the time of grace of its tasks.
-const PATIENCE: Duration = Duration::from_secs(60);
+const END_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long one that has nothing to wait for may take.
-const A_MOMENT: Duration = Duration::from_secs(2);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(args: &StopArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
@@ -28,8 +28,8 @@ pub(crate) fn run(args: &StopArgs) -> Result<Exit, CliError> {
     request_change(&file, Control::Stop { how })?;
     let limit = match how {
         _ if args.wait => None,
-        Stop::Graceful => Some(A_MOMENT),
-        Stop::Now | Stop::Kill => Some(PATIENCE),
+        Stop::Graceful => Some(IDLE_TIMEOUT),
+        Stop::Now | Stop::Kill => Some(END_TIMEOUT),
     };
     let (mut waited, mut status) = (None, status(&file, false)?);
     // It is over at once where nothing runs.

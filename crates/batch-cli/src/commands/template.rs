@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use batch_actions::Home;
-use batch_core::Counted;
+use batch_core::text::Counted;
 use batch_export::Visible;
+use batch_handlers::{HandlerConfig, standard_registry};
 use batch_input::{
     Format, OpenTemplateError, Param, Problem, SaveTemplateError, TemplateContents, TemplateFolder,
     TemplateInfo,
@@ -14,10 +16,12 @@ use serde_json::{Value, json};
 
 use crate::args::TemplateCommand;
 use crate::exit::{CliError, Exit};
+use crate::hints::quoted;
 use crate::reply::print;
 
 pub(crate) fn run(command: TemplateCommand) -> Result<Exit, CliError> {
-    let folder = TemplateFolder::new(Home::of_environment().templates());
+    let functions = standard_registry(&HandlerConfig::new(std::env::temp_dir()));
+    let folder = TemplateFolder::new(Home::of_environment().templates(), Arc::new(functions));
     match command {
         TemplateCommand::Save {
             name,
@@ -60,7 +64,10 @@ fn save(
     print(json, &reply, || {
         let tasks = Counted(saved.task_count() as u64, "task");
         let params = Counted(saved.params().len() as u64, "parameter");
-        format!("{name} saved: {tasks}, {params}; run it with: bex run --template {name}")
+        format!(
+            "{name} saved: {tasks}, {params}; run it with: bex run --template {}",
+            quoted(&name)
+        )
     })
 }
 

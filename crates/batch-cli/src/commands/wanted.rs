@@ -2,8 +2,8 @@
 
 use std::io::{self, IsTerminal};
 
-use batch_actions::{ActionError, Choice, Home, ResultsRequest, export, status, summary_of_chosen};
-use batch_core::{Counted, Status};
+use batch_actions::{Choice, Home, ResultsRequest, export, status, summary_of_chosen};
+use batch_core::{Status, text::Counted};
 use batch_export::{Format, TaskFilter};
 use batch_store::Store;
 use serde_json::json;
@@ -34,7 +34,7 @@ pub(crate) fn show(args: &ResultsArgs) -> Result<Exit, CliError> {
     let terminal = io::stdout().is_terminal();
     let request = request(&args.wanted, format, terminal);
     if summary_only {
-        let store = Store::open_read(file).map_err(ActionError::from)?;
+        let store = Store::open_read(file)?;
         let summary = summary_of_chosen(&store, &request.tasks, &request.more)?;
         print(false, &(), || summary.to_string())?;
         return Ok(Exit::Completed);
@@ -63,8 +63,7 @@ pub(crate) fn write(args: &ExportArgs) -> Result<Exit, CliError> {
     let request = request(&args.wanted, format, false);
     let (summary, written) = export(&file, &request, path)?;
     let causes = status(&file, false)?.causes;
-    let reply =
-        json!({ "file": path, "format": format.name(), "tasks": written, "causes": causes });
+    let reply = json!({ "file": path.to_string_lossy(), "format": format.name(), "tasks": written, "causes": causes });
     print(args.json, &reply, || {
         format!("{} written to {}", Counted(written, "task"), path.display())
     })?;

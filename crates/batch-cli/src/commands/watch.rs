@@ -5,23 +5,24 @@ use std::time::Duration;
 
 use batch_actions::{BatchStatus, Home, Until, Waited, status, wait};
 use batch_export::VisibleLines;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use crate::args::WatchArgs;
 use crate::exit::{CliError, Exit, Outcome};
 use crate::hints::status_json;
+use crate::progress::new_bar;
 use crate::reply::{print, print_line};
 use crate::runtime::runtime;
 use crate::status_text::StatusText;
 
 /// Between two looks on a terminal, and between two lines elsewhere.
-const LOOK: Duration = Duration::from_millis(500);
-const LINE: Duration = Duration::from_secs(1);
+const BAR_POLL: Duration = Duration::from_millis(500);
+const LINE_POLL: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: &WatchArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
     let mut view = match !args.json && io::stdout().is_terminal() {
-        true => View::Bar(new_bar()),
+        true => View::Bar(new_bar(ProgressDrawTarget::stdout())),
         false => View::Lines {
             json: args.json,
             last: String::new(),
@@ -57,8 +58,8 @@ enum View {
 impl View {
     fn interval(&self) -> Duration {
         match self {
-            Self::Bar(_) => LOOK,
-            Self::Lines { .. } => LINE,
+            Self::Bar(_) => BAR_POLL,
+            Self::Lines { .. } => LINE_POLL,
         }
     }
 
@@ -90,10 +91,4 @@ impl View {
             bar.finish_and_clear();
         }
     }
-}
-
-fn new_bar() -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("{bar:30.cyan/dim} {msg}").expect("the template is valid");
-    ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stdout()).with_style(style)
 }

@@ -77,8 +77,10 @@ fn code_of_a_killed_executor_goes_with_its_guardian() {
 #[test]
 fn what_a_killed_guardian_could_not_remove_the_next_verb_does() {
     type Verb = (&'static [&'static str], i32);
-    let verbs: [Verb; 3] = [
+    let verbs: [Verb; 5] = [
         (&["prune"], 0),
+        (&["add", "-b", "b1", "--shell", "true"], 0),
+        (&["run", "--", "true", ":::", "1"], 0),
         (&["cancel", "--all", "-b", "b1"], 0),
         (
             &["run", "--durability", "none", "--shell", "true", ":::", "1"],
@@ -133,7 +135,13 @@ fn a_killed_run_leaves_nothing_beside_the_file_of_its_results() {
 
 #[test]
 fn a_batch_that_is_half_removed_is_none_and_is_removed_to_its_end() {
-    for verb in [&["rm", "b1"][..], &["prune"]] {
+    let next = ["run", "--format", "none", "--", "true", ":::", "1"];
+    for verb in [
+        &["rm", "b1"][..],
+        &["prune"],
+        &["add", "--new", "--", "true"],
+        &next,
+    ] {
         let place = Place::new();
         let large = "printf %0400000d {}";
         for _ in 0..2 {

@@ -95,3 +95,28 @@ fn a_copy_of_a_batch_that_is_being_written_is_incomplete() {
     assert_eq!(status["state"], "incomplete");
     place.bex(&["wait", "--store", "copy.db"]).expect(5);
 }
+
+#[test]
+fn outside_the_state_folder_the_way_to_make_it_whole_names_its_file() {
+    let place = Place::new();
+    half_made(&place);
+    std::fs::rename(place.path("home/batches/b1.db"), place.path("s 1.db")).unwrap();
+    std::fs::remove_dir_all(place.path("home")).unwrap();
+    let told = place.bex(&["resume", "--store", "s 1.db"]).expect(5).stderr;
+    let tasks = place.path("tasks.json").canonicalize().unwrap();
+    let hint = format!("bex run --resume --store 's 1.db' {}", tasks.display());
+    assert!(told.contains(&hint), "{told}");
+    // As it says.
+    let mut command = place.command("sh");
+    let bex = format!(
+        "set -e; bex() {{ {} \"$@\"; }}; {hint} --format none",
+        env!("CARGO_BIN_EXE_bex")
+    );
+    command.args(["-c", &bex]);
+    crate::common::finish(command, b"").expect(0);
+    let status = place
+        .bex(&["status", "--store", "s 1.db", "--json"])
+        .expect(0);
+    assert_eq!(status.json()["state"], "completed");
+    assert!(!place.has("home/batches/b1.db"));
+}

@@ -1,6 +1,7 @@
 //! The verbs over stored batches from outside. Without an executor: `add`, `figures`, `files`, `look`, `change`, `templates`. With one:
-//! `live`, `states`, `background`, `resume`, `crash`, `busy`, `debris`, `full_disk`, `ownership`, `silent`, `leftovers`,
-//! `memory`, `other_user`, `shortage`. What goes wrong between commands: `incomplete`, `races`.
+//! `live`, `states`, `background`, `resume`, `crash`, `busy`, `held`, `debris`, `full_disk`, `ownership`, `silent`,
+//! `leftovers`, `memory`, `other_user`, `shortage`. What goes wrong between commands: `incomplete`, `races`,
+//! `waiting`.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -25,6 +26,8 @@ mod figures;
 mod files;
 #[cfg(target_os = "linux")]
 mod full_disk;
+#[cfg(target_os = "linux")]
+mod held;
 mod identity;
 mod incomplete;
 #[cfg(target_os = "linux")]
@@ -33,6 +36,7 @@ mod live;
 mod look;
 #[cfg(target_os = "linux")]
 mod memory;
+mod odd_values;
 #[cfg(target_os = "linux")]
 mod other_user;
 #[cfg(target_os = "linux")]
@@ -45,3 +49,5 @@ mod shortage;
 mod silent;
 mod states;
 mod templates;
+#[cfg(target_os = "linux")]
+mod waiting;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::{Child, Output};
+use std::time::Instant;
 
 use serde_json::json;
 
@@ -231,4 +232,37 @@ fn kept_outputs_that_are_removed_end_the_run() {
     let run = begun(&live, 1);
     fs::remove_dir_all(live.place.path("b1.db.files")).unwrap();
     assert_lost(run, "b1.db.files while it ran");
+}
+
+#[test]
+fn whoever_waits_hears_that_the_batch_was_taken_away() {
+    for (taken, said) in [
+        ("rm b1.db", "was removed"),
+        ("mv b1.db c.db", "was moved to"),
+    ] {
+        for verb in [&["wait"][..], &["watch"], &["logs", "-f", "1"]] {
+            let live = Live::new();
+            let run = begun(&live, 1);
+            let mut command = live.place.command(env!("CARGO_BIN_EXE_bex"));
+            command.args(verb).args(["--store", "b1.db"]);
+            let waits = command.spawn().unwrap();
+            // It has the batch open.
+            let open = format!("/proc/{}/fd", waits.id());
+            let has_open = |name: &str| {
+                let entries = fs::read_dir(&open).into_iter().flatten().flatten();
+                let mut links = entries.filter_map(|entry| fs::read_link(entry.path()).ok());
+                links.any(|link| link.ends_with(name))
+            };
+            let until = Instant::now() + crate::common::LIMIT;
+            while !has_open("b1.db-shm") {
+                assert!(Instant::now() < until, "{verb:?} does not open it");
+            }
+            let taken = live.place.command("sh").args(["-c", taken]).status();
+            assert!(taken.unwrap().success());
+            let (code, stderr) = ended(waits);
+            assert_eq!(code, Some(3), "{verb:?}: {stderr}");
+            assert!(stderr.contains(said), "{verb:?}: {stderr}");
+            assert_lost(run, said);
+        }
+    }
 }

@@ -34,12 +34,13 @@ fn few_open_files_mean_fewer_tasks_at_once_and_one_line() {
     let place = Place::new();
     let run = shell(&place, "ulimit -n 64; seq 300 | $BEX run -j50 -- true").expect(0);
     let lines: Vec<&str> = run.stderr.lines().collect();
-    assert_eq!(lines.len(), 2, "{run:#?}");
+    assert_eq!(lines.len(), 3, "{run:#?}");
     assert!(
         lines[0].contains("at once, not 50: the limit of open files"),
         "{run:#?}"
     );
     assert!(lines[1].starts_with("300 tasks: 300 completed"), "{run:#?}");
+    assert!(lines[2].starts_with("execution time: "), "{run:#?}");
     for task in ["b1.1", "b1.40", "b1.300"] {
         assert_eq!(attempts(&place, task), ["completed"]);
     }

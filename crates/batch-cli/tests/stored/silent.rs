@@ -1,7 +1,10 @@
 //! An executor that stands still: nobody waits for it without end, and `stop --kill` ends it.
 
+use std::time::Instant;
+
 use serde_json::json;
 
+use crate::common::LIMIT;
 use crate::harness::{Live, kill, parent_of};
 
 /// A batch whose executor is stopped, with its two processes.
@@ -20,7 +23,7 @@ fn every_verb_says_so_and_kill_ends_it() {
     let executor = stopped(&live);
     let silent = format!("process {executor} has given no sign of life for");
     // The first one waits until it is certain.
-    let verbs: [(&[&str], i32); 10] = [
+    let verbs: [(&[&str], i32); 12] = [
         (&["stop"], 3),
         (&["stop", "--now", "--wait"], 3),
         (&["pause"], 3),
@@ -30,7 +33,9 @@ fn every_verb_says_so_and_kill_ends_it() {
         (&["resume", "-d"], 3),
         (&["wait"], 6),
         (&["watch"], 6),
-        (&["rm", "b1"], 2),
+        (&["rm", "b1"], 3),
+        (&["start"], 3),
+        (&["logs", "-f", "1"], 3),
     ];
     for (verb, code) in verbs {
         let ended = live.place.bex(verb).expect(code);
@@ -45,6 +50,8 @@ fn every_verb_says_so_and_kill_ends_it() {
         status["reason"].as_str().unwrap().contains(&silent),
         "{status}"
     );
+    let why = live.bex(&["why", "1"], 0);
+    assert!(why.contains(&silent), "{why}");
     let added = live.place.bex(&["add", "--shell", "true"]).expect(0);
     assert!(added.stderr.contains(&silent), "{added:?}");
 
@@ -63,9 +70,15 @@ fn its_tasks_end_with_it_even_if_its_guardian_stands_still() {
     let guardian = parent_of(executor);
     assert!(kill("STOP", guardian) && kill("STOP", executor));
     live.bex(&["wait"], 6);
-    live.bex(&["stop", "--kill"], 0);
+    live.bex(&["stop", "--kill", "--wait"], 0);
     alive.ended();
-    assert!(kill("KILL", guardian));
+    // It went on, and so it has gone; nobody may have waited for it.
+    let until = Instant::now() + LIMIT;
+    let status = format!("/proc/{guardian}/status");
+    let runs = || std::fs::read_to_string(&status).is_ok_and(|status| !status.contains("(zombie)"));
+    while runs() {
+        assert!(Instant::now() < until, "the guardian does not end");
+    }
     assert_eq!(live.status()["state"], json!("interrupted"));
 }
 

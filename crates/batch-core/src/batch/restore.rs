@@ -1,7 +1,6 @@
-//! Going on where an earlier run left off: [`Past`], [`Carried`], and [`Batch::restore`] with its kin.
+//! Going on where an earlier run left off: [`RestoredTask`], and [`Restorer`], which builds a batch.
 //!
-//! A store calls these in the order of the ids, once for each task that ever was, before the first claim;
-//! and once more for each task that somebody adds to the batch while it runs.
+//! Tasks that are added to a kept batch while it runs are restored as well, by [`Batch::restore`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +10,18 @@ use super::operations::{AttemptEnd, ClaimToken};
 use super::phase::Course;
 use super::slots::Attempt;
 use super::table::{Entry, State};
-use crate::event::{Event, Then};
-use crate::ids::TaskId;
+use crate::event::{Event, NextStep};
+use crate::ids::{RunId, TaskId};
 use crate::outcome::{Failure, Outcome};
+use crate::settings::BatchSettings;
 use crate::spec::TaskSpec;
 use crate::status::{FailureKind, Priority, Status};
 use crate::time::Time;
+use crate::totals::Totals;
 
 /// An unfinished task as an earlier run left it.
 #[derive(Clone, Debug)]
-pub struct Past {
+pub struct RestoredTask {
     /// What it is.
     pub spec: Arc<TaskSpec>,
     /// The tasks that must complete first.
@@ -34,12 +35,12 @@ pub struct Past {
     /// Retries used.
     pub retries: u32,
     /// Where it stood.
-    pub state: PastState,
+    pub state: RestoredState,
 }
 
 /// Where an unfinished task stood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PastState {
+pub enum RestoredState {
     /// It was ready, or waited for its dependencies.
     Queued,
     /// It waited for a retry.
@@ -62,21 +63,84 @@ pub enum PastState {
     },
 }
 
-/// What the finished tasks of earlier runs add to the statistics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Carried {
-    /// Tasks that completed.
-    pub completed: u64,
-    /// Tasks that failed.
-    pub failed: u64,
-    /// Tasks that were cancelled.
-    pub cancelled: u64,
-    /// Tasks that completed on a later attempt.
-    pub flaky: u64,
-    /// Retries used by finished tasks.
-    pub retries: u64,
-    /// Attempts that ended and counted.
-    pub attempts: u64,
+/// Builds a batch as earlier runs left it.
+///
+/// It is given each task that ever was, once, in the order of the ids: [`restore`](Self::restore) for an open
+/// one, [`restore_finished`](Self::restore_finished), [`restore_removed`](Self::restore_removed). Restored
+/// tasks give events, as an attempt that was interrupted goes the way that every attempt goes.
+///
+/// ```
+/// use batch_core::restore::Restorer;
+/// use batch_core::{BatchSettings, RunId, Status};
+///
+/// let mut restorer = Restorer::new(BatchSettings::default(), RunId(2));
+/// let first = restorer.restore_finished(Status::Completed);
+/// let batch = restorer.into_batch();
+/// assert_eq!(batch.status(first), Some(Status::Completed));
+/// assert_eq!(batch.open(), 0);
+/// ```
+#[derive(Debug)]
+pub struct Restorer {
+    batch: Batch,
+}
+
+impl Restorer {
+    /// A batch without tasks, whose claims will belong to a run.
+    pub fn new(settings: BatchSettings, run: RunId) -> Self {
+        Self {
+            batch: Batch::for_run(settings, run),
+        }
+    }
+
+    /// The batch, ready for its first claim.
+    pub fn into_batch(self) -> Batch {
+        self.batch
+    }
+
+    /// Adds an open task; see [`Batch::restore`].
+    ///
+    /// # Panics
+    /// When the batch would hold 2^32 tasks or more.
+    pub fn restore(&mut self, task: RestoredTask, now: Time) -> TaskId {
+        self.batch.restore(task, now)
+    }
+
+    /// Adds a finished task, with the next id: only its status is kept, for the tasks that depend on it and for
+    /// whoever asks. It gives no event and does not count; see [`carry_over`](Self::carry_over).
+    ///
+    /// # Panics
+    /// When the status is not a final one, or the batch would hold 2^32 tasks or more.
+    pub fn restore_finished(&mut self, status: Status) -> TaskId {
+        self.batch.restore_finished(status)
+    }
+
+    /// Takes the next id for a task that was cleared away: there is no such task any more, and those that
+    /// depend on it need not wait. It gives no event and does not count.
+    ///
+    /// # Panics
+    /// When the batch would hold 2^32 tasks or more.
+    pub fn restore_removed(&mut self) -> TaskId {
+        self.batch.restore_removed()
+    }
+
+    /// Adds what finished tasks amount to, and earlier attempts of open ones, to the statistics. Rates leave
+    /// it out.
+    pub fn carry_over(&mut self, finished: &Totals) {
+        self.batch.carry_over(finished);
+    }
+
+    /// The id that the next task gets.
+    ///
+    /// # Panics
+    /// When the batch holds 2^32 - 1 tasks.
+    pub fn next_id(&self) -> TaskId {
+        self.batch.next_id()
+    }
+
+    /// Moves what happened since the last call to the end of `into`.
+    pub fn take_events(&mut self, into: &mut Vec<Event>) {
+        self.batch.take_events(into);
+    }
 }
 
 impl Batch {
@@ -86,32 +150,32 @@ impl Batch {
     /// Adds an unfinished task of an earlier run, with the next id.
     ///
     /// It may wait for tasks that are restored after it. What it waits for matters only while it is
-    /// [`PastState::Queued`]: everything else a task becomes after its dependencies have completed. One
+    /// [`RestoredState::Queued`]: everything else a task becomes after its dependencies have completed. One
     /// that was running comes back as its `on_interrupt` says, without a retry used; after
     /// [`MAX_DEATHS`](Self::MAX_DEATHS) deaths of executors it has failed. In a batch that a failure has
     /// ended (`fail_fast`), a restored task is cancelled like all the others.
     ///
     /// # Panics
     /// When the batch would hold 2^32 tasks or more.
-    pub fn restore(&mut self, past: Past, now: Time) -> TaskId {
+    pub fn restore(&mut self, past: RestoredTask, now: Time) -> TaskId {
         let id = self.add(past.spec, past.created_at);
         let entry = self.table.open_mut(id);
         entry.attempts = past.attempts;
         entry.retries = past.retries;
         self.put_priority(id, past.priority, past.created_at);
         match past.state {
-            PastState::Queued => self.place(id, past.after.into_iter(), now),
-            PastState::Delayed { until } if until > now => {
+            RestoredState::Queued => self.place(id, past.after.into_iter(), now),
+            RestoredState::Delayed { until } if until > now => {
                 self.transition(id, State::Delayed { until });
             }
-            PastState::Delayed { .. } => self.transition(id, State::ready(now)),
-            PastState::Held => self.transition(id, State::Held),
-            PastState::Running {
+            RestoredState::Delayed { .. } => self.transition(id, State::ready(now)),
+            RestoredState::Held => self.transition(id, State::Held),
+            RestoredState::Running {
                 started,
                 last_seen,
                 deaths,
             } => self.recover(id, started, last_seen.max(started), deaths, now),
-            PastState::GivenOut => {
+            RestoredState::GivenOut => {
                 let token = self.begin_again(id, now);
                 self.take_back(token, now);
                 self.transition(id, State::next(now));
@@ -141,7 +205,10 @@ impl Batch {
     fn recover(&mut self, id: TaskId, started: Time, at: Time, deaths: u32, now: Time) {
         let token = self.begin_again(id, started);
         let (outcome, then) = if deaths >= Self::MAX_DEATHS {
-            (Outcome::Failed(Arc::new(quarantined(deaths))), Then::Final)
+            (
+                Outcome::Failed(Arc::new(quarantined(deaths))),
+                NextStep::Final,
+            )
         } else {
             self.after_interruption(id, None)
         };
@@ -176,23 +243,12 @@ impl Batch {
         token
     }
 
-    /// Adds a task that finished in an earlier run, with the next id: only its status is kept, for the
-    /// tasks that depend on it and for whoever asks. It gives no event and does not count; see
-    /// [`carry_over`](Self::carry_over).
-    ///
-    /// # Panics
-    /// When the status is not a final one, or the batch would hold 2^32 tasks or more.
-    pub fn restore_finished(&mut self, status: Status) -> TaskId {
+    pub(super) fn restore_finished(&mut self, status: Status) -> TaskId {
         assert!(status.is_final(), "a finished task is not {status}");
         self.add_over(State::Done(status), status)
     }
 
-    /// Takes the next id for a task that was cleared away: there is no such task any more, and those that
-    /// depend on it need not wait. It gives no event and does not count.
-    ///
-    /// # Panics
-    /// When the batch would hold 2^32 tasks or more.
-    pub fn restore_removed(&mut self) -> TaskId {
+    pub(super) fn restore_removed(&mut self) -> TaskId {
         self.add_over(State::Removed, Status::Completed)
     }
 
@@ -206,10 +262,8 @@ impl Batch {
         id
     }
 
-    /// Adds what the tasks given to [`restore_finished`](Self::restore_finished) amount to, and earlier
-    /// attempts of unfinished ones, to the statistics. Rates leave it out.
-    pub fn carry_over(&mut self, carried: &Carried) {
-        self.stats.carry_over(carried);
+    pub(super) fn carry_over(&mut self, finished: &Totals) {
+        self.stats.carry_over(finished);
     }
 
     /// The id that the next added task gets.

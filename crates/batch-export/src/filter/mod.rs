@@ -18,7 +18,7 @@ pub use parse::FilterError;
 /// Terms stand side by side, and a task must fit all of them:
 ///
 /// ```text
-/// filter = [term {space term}]
+/// filter = term {space term}
 /// term   = ["!" | "-"] field operator value {"," value}
 /// ```
 ///

@@ -5,8 +5,10 @@ use std::str::Chars;
 
 use crate::cause::ParseCauseIdError;
 use batch_core::{
-    FullTaskId, ParseDurationError, ParseIdError, Priority, Status, TaskId, UnknownName,
-    parse_duration,
+    Priority, Status, TaskId,
+    duration::{ParseDurationError, parse_duration},
+    ids::{FullTaskId, ParseIdError},
+    status::UnknownName,
 };
 
 use super::{Compare, NumberField, Pattern, Term, Test, TextField, TimeField};
@@ -14,7 +16,11 @@ use crate::format::did_you_mean;
 
 /// An expression is not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FilterError {
+    /// It asks for nothing, which is not the same as for everything.
+    #[error("the filter is empty; leave it out for all tasks")]
+    Empty,
     /// There is no such field.
     #[error("unknown field {field:?} in the filter; {hint}the fields are {}", FIELDS.join(", "))]
     UnknownField {
@@ -116,6 +122,9 @@ struct Parts {
 
 pub(super) fn parse(text: &str) -> Result<Vec<Term>, FilterError> {
     let mut rest = text.trim_start();
+    if rest.is_empty() {
+        return Err(FilterError::Empty);
+    }
     let mut terms = Vec::new();
     while !rest.is_empty() {
         let (term, after) = parse_term(rest)?;
@@ -374,6 +383,7 @@ mod tests {
             "status:",
             "tag:a,,b",
             ":x",
+            " ",
             r#"error:~"no such"#,
         ]
         .map(|text| TaskFilter::parse(text).unwrap_err().to_string())
@@ -396,6 +406,7 @@ mod tests {
         "status:" in the filter is not complete; write a field, an operator and a value, such as status:failed or time>10
         "tag:a,,b" in the filter is not complete; write a field, an operator and a value, such as status:failed or time>10
         ":x" in the filter is not complete; write a field, an operator and a value, such as status:failed or time>10
+        the filter is empty; leave it out for all tasks
         a quote in the filter is not closed: error:~"no such
         "#);
     }

@@ -7,6 +7,8 @@ mod server;
 mod template;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,6 +28,9 @@ pub const RESERVED: [&str; 7] = [
     "simulate",
     "tool",
 ];
+
+/// The longest configuration that is read.
+const LONGEST: u64 = 4 << 20;
 
 /// What the file says.
 #[derive(Clone, Debug, Default)]
@@ -49,9 +54,9 @@ pub(crate) struct ServerConfig {
     pub(crate) endpoint: Endpoint,
     /// For one call.
     pub(crate) timeout: Duration,
-    /// For the start, until it has told its tools.
+    /// For the start, until it has listed its tools.
     pub(crate) start_timeout: Duration,
-    /// So many calls are under way at once.
+    /// The most calls at once.
     pub(crate) max_concurrent: usize,
 }
 
@@ -78,7 +83,7 @@ pub(crate) enum Endpoint {
 impl Config {
     /// Reads a file.
     pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
+        let text = read_plain(path).map_err(|error| ConfigError::Read {
             path: path.to_owned(),
             error,
         })?;
@@ -87,5 +92,21 @@ impl Config {
             path: path.to_owned(),
             problems,
         })
+    }
+}
+
+/// Reads a file whose name may come from a variable that somebody set long ago: nobody is waited for, as a pipe would be.
+fn read_plain(path: &Path) -> io::Result<String> {
+    let wrong = |what| io::Error::new(io::ErrorKind::InvalidInput, what);
+    if !path.metadata()?.is_file() {
+        return Err(wrong("it is not a regular file"));
+    }
+    let mut text = String::new();
+    let read = File::open(path)?
+        .take(LONGEST + 1)
+        .read_to_string(&mut text)?;
+    match read as u64 > LONGEST {
+        true => Err(wrong("it is longer than 4 MiB")),
+        false => Ok(text),
     }
 }

@@ -1,4 +1,4 @@
-//! Where the configuration lies.
+//! Where the configuration is.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) path: PathBuf,
-    /// Somebody named it, so it must be there.
+    /// It was named explicitly, so it must exist.
     pub(crate) must_exist: bool,
 }
 

@@ -5,6 +5,8 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use batch_core::text::Counted;
+
 /// Why a configuration file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -107,10 +109,7 @@ impl<'a> Problems<'a> {
 const MAX_SHOWN: usize = 100;
 
 fn list(path: &Path, problems: &[ConfigProblem]) -> String {
-    let count = match problems.len() {
-        1 => "1 problem".to_owned(),
-        n => format!("{n} problems"),
-    };
+    let count = Counted(problems.len() as u64, "problem");
     let path = path.display();
     let lines = problems
         .iter()

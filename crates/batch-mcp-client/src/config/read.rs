@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
-use batch_core::{ParamProblem, nearest};
+use batch_core::{catalog::ParamProblem, text::did_you_mean};
 use batch_runtime::params::{Fields, mismatch, unknown_fields};
 use serde_json::{Map, Value, json};
 use toml::Spanned;
@@ -153,8 +153,8 @@ impl Reader<'_> {
 
     fn server_help(&self, server: &str) -> String {
         let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-        match nearest(server, names.iter().copied()) {
-            Some(near) => format!("did you mean {near:?}?"),
+        match did_you_mean(server, names.iter().copied()) {
+            Some(question) => question,
             None if names.is_empty() => format!("add it: [mcp_servers.{server}]"),
             None => format!("known servers: {}", names.join(", ")),
         }

@@ -9,27 +9,13 @@ use batch_store::{BatchFile, Store};
 use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
-use crate::args::{Args, resolve};
+use crate::args::Args;
 use crate::call_error::CallError;
 use crate::cursor::Cursor;
 use crate::page::{DEFAULT_LIMIT, Page, add_next, sentence};
 use crate::session::Session;
 use crate::structured::full;
 use crate::tools::change::Change;
-
-const KNOWN: [&str; 11] = [
-    "batch",
-    "action",
-    "tasks",
-    "status",
-    "cause",
-    "filter",
-    "all",
-    "max_concurrent",
-    "priority",
-    "now",
-    "dry_run",
-];
 
 /// The arguments that select tasks.
 pub(crate) const SELECTION: [&str; 5] = ["tasks", "status", "cause", "filter", "all"];
@@ -46,7 +32,7 @@ pub(crate) fn control(
     arguments: &Map<String, Value>,
 ) -> Result<Answer, CallError> {
     let began = Instant::now();
-    let args = Args::new(arguments, &KNOWN)?;
+    let args = Args::new(arguments, "bex_control")?;
     let action = args
         .text("action")?
         .filter(|action| ACTIONS.contains(action));
@@ -57,7 +43,7 @@ pub(crate) fn control(
     let file = session.file(args.batch_of_tasks()?)?;
     let tasks = args.choice()?;
     // Checked here, where an error can name its argument; an executor could only answer in words.
-    resolve(&tasks, &Store::open_read(file.clone())?)?;
+    tasks.resolve(&Store::open_read(file.clone())?)?;
     if args.flag("dry_run")? {
         return dry_run(action, session, &args, &file, settings, tasks);
     }

@@ -4,7 +4,7 @@
 //! is, so it never cancels or removes anything: where the action would, it is a dry run.
 
 use batch_actions::status as read_status;
-use batch_core::{FullTaskId, nearest};
+use batch_core::{ids::FullTaskId, text::nearest};
 use batch_store::{BatchFile, Selection, Store};
 use serde_json::{Map, Value, json};
 
@@ -107,10 +107,7 @@ impl Existing {
         let status = read_status(file, false).ok()?;
         let store = Store::open_read(file.clone()).ok()?;
         let mut task = None;
-        let all = Selection {
-            without_outputs: true,
-            ..Selection::default()
-        };
+        let all = Selection::states(&[]);
         let first = store.for_each_task::<CallError>(&all, |record| {
             task = Some(record.id().to_string());
             Ok(false)

@@ -8,7 +8,6 @@ use batch_store::{BatchFile, Store};
 use serde_json::json;
 
 use crate::answer::Answer;
-use crate::args::resolve;
 use crate::call_error::CallError;
 use crate::page::{DEFAULT_LIMIT, Page};
 use crate::session::Session;
@@ -37,7 +36,7 @@ pub(crate) fn export_to(
         Some(format) => format,
         None => return Err(no_format()),
     };
-    resolve(&export.tasks, &Store::open_read(file.clone())?)?;
+    export.tasks.resolve(&Store::open_read(file.clone())?)?;
     let request = ResultsRequest {
         tasks: export.tasks,
         more: TaskFilter::default(),
@@ -52,11 +51,10 @@ pub(crate) fn export_to(
         })?;
     let status = read_status(file, false)?;
     let shown = target.display().to_string();
-    let summary = summary.to_string();
-    let first = summary.lines().next().unwrap_or_default();
+    let summary = summary.counts().to_string();
     let mut page = Page::new(
         DEFAULT_LIMIT,
-        &format!("{written} results written to {shown}. {first}"),
+        &format!("{written} results written to {shown}. {summary}"),
     );
     page.notes(export.notes);
     page.next(
@@ -68,7 +66,7 @@ pub(crate) fn export_to(
     structured["path"] = shown.into();
     structured["format"] = format.name().into();
     structured["tasks"] = written.into();
-    structured["summary"] = first.into();
+    structured["summary"] = summary.into();
     structured["notes"] = json!(export.notes);
     Ok(Answer::done(page.finish("the file has all"), structured))
 }

@@ -11,7 +11,7 @@ mod resources;
 mod results;
 mod run;
 mod samples;
-mod schema;
+pub(crate) mod schema;
 mod status;
 mod task;
 mod task_input;

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::io;
 
-use batch_core::Stream;
-use batch_export::copy_stream;
+use batch_core::outcome::Stream;
+use batch_export::files::copy_stream;
 
 use crate::call_error::CallError;
 use crate::truncate::End;

@@ -42,6 +42,10 @@ pub(crate) fn read_tasks(session: &Session, args: &Args<'_>) -> Result<TaskInput
             let path = session
                 .path(path)
                 .map_err(|message| CallError::of("file", message))?;
+            // A pipe is for people: nobody writes into one that an agent names.
+            if path.metadata().is_ok_and(|found| !found.is_file()) {
+                return Err(CallError::of("file", "is not a regular file"));
+            }
             let file = read_task_file(&path, None, &options);
             Ok(TaskInput {
                 file: file.map_err(|error| CallError::of("file", error.to_string()))?,
@@ -97,7 +101,8 @@ fn from_template(
     options: &ReadOptions,
 ) -> Result<TaskInput, CallError> {
     let name = args.text("template")?.unwrap_or_default();
-    let template = TemplateFolder::new(session.home.templates())
+    let functions = Arc::new(session.registry.clone());
+    let template = TemplateFolder::new(session.home.templates(), functions)
         .load(name)
         .map_err(|error| CallError::of("template", error.to_string()))?;
     let none = vec![Value::Object(Map::new())];

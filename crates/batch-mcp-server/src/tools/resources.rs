@@ -2,7 +2,7 @@
 
 use batch_actions::{find_task, list, status_of};
 use batch_core::BatchId;
-use batch_export::Visible;
+use batch_export::VisibleLines;
 use batch_store::{Selection, Store};
 use serde_json::json;
 
@@ -151,7 +151,7 @@ fn output(
     // A mark in the text would be taken for output. The protocol says beside it that it is data.
     let lines: Vec<String> = excerpt
         .split('\n')
-        .map(|line| Visible(line).to_string())
+        .map(|line| VisibleLines(line).to_string())
         .collect();
     let mut text = lines.join("\n");
     let missing = ends.characters().saturating_sub(taken as u64);

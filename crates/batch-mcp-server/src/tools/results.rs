@@ -7,7 +7,7 @@ use batch_store::{BatchFile, Store};
 use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
-use crate::args::{Args, resolve};
+use crate::args::Args;
 use crate::call_error::CallError;
 use crate::page::{DEFAULT_LIMIT, MAX_LIMIT, Page, add_causes, sentence};
 use crate::session::Session;
@@ -15,10 +15,6 @@ use crate::structured::{causes_of, counts};
 use crate::tools::export::{Export, export_to};
 use crate::tools::task::{Shown, default_row, lines, pieces, row};
 use crate::truncate::truncate;
-
-const KNOWN: [&str; 10] = [
-    "batch", "tasks", "status", "cause", "filter", "fields", "output", "limit", "cursor", "path",
-];
 
 const DEFAULT_COUNT: u64 = 20;
 const MAX_COUNT: u64 = 1_000;
@@ -32,13 +28,13 @@ struct Request {
     limit: u64,
 }
 
-/// Answers a call, with notes of whoever made it.
+/// Answers a call; `notes` are added to the answer.
 pub(crate) fn results(
     session: &Session,
     arguments: &Map<String, Value>,
     notes: &[String],
 ) -> Result<Answer, CallError> {
-    let args = Args::new(arguments, &KNOWN)?;
+    let args = Args::new(arguments, "bex_results")?;
     if let Some(path) = args.text("path")? {
         let why = "not valid with path: an export has whole results";
         args.refuse(&["fields", "output", "cursor"], why)?;
@@ -129,7 +125,7 @@ fn find(
     page: &mut Page,
     mut room: usize,
 ) -> Result<Found, CallError> {
-    let mut resolved = resolve(&request.choice, store)?;
+    let mut resolved = request.choice.resolve(store)?;
     resolved.selection.from = request.from;
     let mut found = Found {
         rows: Vec::new(),

@@ -22,23 +22,6 @@ use crate::tools::task_input::TaskInput;
 use crate::tools::wait::{answer, limited, wait_for};
 use crate::truncate::visible;
 
-const KNOWN: [&str; 14] = [
-    "tasks",
-    "shell",
-    "command",
-    "template",
-    "items",
-    "file",
-    "key",
-    "name",
-    "max_concurrent",
-    "max_retries",
-    "timeout",
-    "fail_fast",
-    "wait_s",
-    "plan",
-];
-
 const DEFAULT_WAIT: Duration = Duration::from_secs(20);
 
 pub(crate) fn run(
@@ -47,7 +30,7 @@ pub(crate) fn run(
     context: &CallContext,
 ) -> Result<Answer, CallError> {
     let began = Instant::now();
-    let args = Args::new(arguments, &KNOWN)?;
+    let args = Args::new(arguments, "bex_run")?;
     let mut notes = Vec::new();
     let default = context.default_wait.unwrap_or(DEFAULT_WAIT);
     let wait_s = limited(&args, "wait_s", default, &mut notes)?;

@@ -14,13 +14,11 @@ use crate::session::Session;
 use crate::structured::{fitting, full};
 use crate::truncate::visible;
 
-const KNOWN: [&str; 3] = ["batch", "task", "all"];
-
 pub(crate) fn status(
     session: &Session,
     arguments: &Map<String, Value>,
 ) -> Result<Answer, CallError> {
-    let args = Args::new(arguments, &KNOWN)?;
+    let args = Args::new(arguments, "bex_status")?;
     if args.flag("all")? {
         args.refuse(&["batch", "task"], "not valid with all")?;
         return all(session);
@@ -115,7 +113,7 @@ fn in_short(batch: &Listed) -> (String, Value) {
 }
 
 fn one_task(session: &Session, args: &Args<'_>, task: &str) -> Result<Answer, CallError> {
-    let named = task.parse::<batch_core::FullTaskId>().ok();
+    let named = task.parse::<batch_core::ids::FullTaskId>().ok();
     let batch = args.batch()?.or(named.map(|full| full.batch));
     let details = show(&session.file(batch)?, task)
         .map_err(|error| CallError::from(error).renamed("tasks", "task"))?;
@@ -124,7 +122,8 @@ fn one_task(session: &Session, args: &Args<'_>, task: &str) -> Result<Answer, Ca
         visible(&record.spec.function, 100),
         visible(&shown_params(&record.spec), 600),
     );
-    let mut page = Page::new(DEFAULT_LIMIT, &visible(&why(&details).to_string(), 700));
+    let why = visible(&why(&details).to_string(), 700);
+    let mut page = Page::new(DEFAULT_LIMIT, &why);
     page.line(&format!("function {function} {params}"));
     let attempts = add_attempts(&mut page, record);
     let id = record.id().to_string();
@@ -133,7 +132,7 @@ fn one_task(session: &Session, args: &Args<'_>, task: &str) -> Result<Answer, Ca
     let structured = json!({
         "task": id,
         "status": record.status,
-        "why": visible(&why(&details).to_string(), 700),
+        "why": why,
         "function": function,
         "params": params,
         "attempts": attempts,

@@ -24,8 +24,6 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(40);
 /// A batch in which nothing has finished for this time is stalled.
 const STALLED: Duration = Duration::from_secs(15);
 
-const KNOWN: [&str; 5] = ["batch", "until", "n", "timeout_s", "cursor"];
-
 /// The status of a batch after a wait.
 pub(crate) struct Waited {
     pub(crate) status: BatchStatus,
@@ -39,7 +37,7 @@ pub(crate) fn wait(
     arguments: &Map<String, Value>,
     context: &CallContext,
 ) -> Result<Answer, CallError> {
-    let args = Args::new(arguments, &KNOWN)?;
+    let args = Args::new(arguments, "bex_wait")?;
     let before = cursor(&args)?;
     let has_new_cause = |store: &Store, status: &BatchStatus| has_new_cause(&before, store, status);
     let until = until(&args, &before, &has_new_cause)?;

@@ -412,3 +412,17 @@ fn numbers_are_taken_as_models_write_them() {
     let text = place.mistake("bex_wait", json!({ "n": 2.5 }), "n");
     assert!(text.contains("a whole number, 0 or more"), "{text}");
 }
+
+#[test]
+fn a_name_that_two_tasks_have_is_an_error_of_that_argument() {
+    let place = Place::new();
+    place.run(json!({ "tasks": [{ "shell": "true" }, { "id": "1", "shell": "true" }] }));
+    for tool in ["bex_results", "bex_control"] {
+        let mut call = json!({ "tasks": ["1"] });
+        if tool == "bex_control" {
+            call["action"] = "retry".into();
+        }
+        let text = place.mistake(tool, call, "tasks");
+        assert!(text.contains("say which, with its batch"), "{text}");
+    }
+}

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use batch_core::stats::Totals;
 use batch_core::{
     Batch, BatchId, BatchSettings, Claim, ClaimToken, Event, Failure, FailureKind, Outcome, Output,
-    RunId, Status, TaskId, TaskSpec, Time,
+    RunId, Status, TaskId, TaskSpec, Time, restore::Restorer,
 };
-use batch_export::{TaskRecord, Totals};
+use batch_export::TaskRecord;
 use batch_store::{
     BatchFile, Durability, EndCause, Holder, Journal, LeftBehind, NewBatch, Origin, Selection,
     Store, StoreError, lock,
@@ -173,6 +174,7 @@ impl Bench {
 
     fn die_with(&mut self, knows_all_starts: bool) {
         let left = LeftBehind {
+            was_stopped: false,
             started: std::mem::take(&mut self.started),
             knows_all_starts,
             run: self.run,
@@ -206,27 +208,28 @@ impl Bench {
         let mut store = Store::open(self.file.clone(), Durability::Fast).unwrap();
         self.run = store.begin_run(&holder(), self.now).unwrap();
         self.store = Arc::new(Mutex::new(store));
-        self.batch = Batch::for_run(settings(), RunId(self.run));
+        let mut restorer = Restorer::new(settings(), RunId(self.run));
         self.journal = Journal::new(Arc::clone(&self.store), self.run);
-        self.journal.set_recovering(Some(left.run));
+        self.journal.set_recovering(Some(left));
         let (journal, all) = (&mut self.journal, &mut self.events);
         lock(&self.store)
-            .load(&mut self.batch, left, self.now, |events| {
+            .load(&mut restorer, left, self.now, |events| {
                 journal.take(events);
                 all.extend_from_slice(events);
             })
             .unwrap();
+        self.batch = restorer.into_batch();
         self.flush_all().unwrap();
         self.journal.set_recovering(None);
     }
 
     /// What the file says, put into another batch.
     pub(crate) fn read_back(&self) -> Batch {
-        let mut batch = Batch::for_run(settings(), RunId(self.run));
+        let mut restorer = Restorer::new(settings(), RunId(self.run));
         lock(&self.store)
-            .load(&mut batch, &LeftBehind::default(), self.now, |_| {})
+            .load(&mut restorer, &LeftBehind::default(), self.now, |_| {})
             .unwrap();
-        batch
+        restorer.into_batch()
     }
 
     /// The statuses that the file tells.
@@ -280,21 +283,29 @@ impl Bench {
 
     fn check_sums(&self, records: &[TaskRecord]) {
         let overview = lock(&self.store).overview().unwrap();
-        assert_eq!(overview.tasks(), records.len() as u64);
+        assert_eq!(overview.totals.tasks(), records.len() as u64);
         for status in Status::ALL {
             let counted = records.iter().filter(|record| record.status == status);
-            assert_eq!(overview.count(status), counted.count() as u64, "{status}");
+            assert_eq!(
+                overview.totals.count(status),
+                counted.count() as u64,
+                "{status}"
+            );
         }
         let (mut all, mut finished) = (Totals::default(), Totals::default());
         for record in records {
-            all.add(record);
+            all += record.totals();
             if record.status.is_final() {
-                finished.add(record);
+                finished += record.totals();
             }
         }
-        assert_eq!(overview.execution_time(), all.total_execution_time);
+        assert_eq!(overview.totals.execution_time, all.execution_time);
         assert_eq!(
-            (overview.executed(), overview.retries(), overview.flaky()),
+            (
+                overview.totals.executed,
+                overview.totals.retries,
+                overview.totals.flaky
+            ),
             (finished.executed, finished.retries, finished.flaky),
             "executed, retries and flaky"
         );
@@ -302,7 +313,10 @@ impl Bench {
         for cause in records.iter().filter_map(|record| record.cause.as_ref()) {
             *causes.entry(cause.id()).or_default() += 1;
         }
-        assert_eq!(causes.values().sum::<u64>(), overview.count(Status::Failed));
+        assert_eq!(
+            causes.values().sum::<u64>(),
+            overview.totals.count(Status::Failed)
+        );
         let told = overview
             .causes
             .iter()

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::common::{Bench, completed, failed};
-use batch_core::{FailureKind, OnInterrupt, QueuedReason, Reason, Status, TaskId, TaskSpec};
+use batch_core::{
+    FailureKind, OnInterrupt, Reason, Status, TaskId, TaskSpec, status::QueuedReason,
+};
 use batch_store::{BatchFile, Durability, Selection, Store, StoreError};
 use proptest::prelude::*;
 use rusqlite::Connection;
@@ -89,7 +91,7 @@ proptest! {
         let overview = store.overview().unwrap();
         for status in Status::ALL {
             let count = found.values().filter(|found| **found == status).count();
-            prop_assert_eq!(overview.count(status), count as u64);
+            prop_assert_eq!(overview.totals.count(status), count as u64);
         }
         drop(store);
         prop_assert!(is_whole(&file));

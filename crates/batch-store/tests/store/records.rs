@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::common::{Bench, completed, failed};
 use crate::ops::{Ending, NewTask, Op, apply, op};
 use batch_core::{
-    BatchId, Json, OnInterrupt, Outcome, Output, ProcessEnd, Status, Stream, TaskId, TaskSpec,
+    BatchId, Json, OnInterrupt, Outcome, Output, Status, TaskId, TaskSpec,
+    outcome::{ProcessEnd, Stream},
 };
 use batch_export::{Records, TaskRecord};
 use batch_store::lock;
@@ -247,7 +248,10 @@ fn a_cause_keeps_a_sample_of_its_own() {
     bench.flush_all().unwrap();
     let overview = lock(&bench.store).overview().unwrap();
     assert_eq!(
-        (overview.count(Status::Completed), overview.executed()),
+        (
+            overview.totals.count(Status::Completed),
+            overview.totals.executed
+        ),
         (1, 2)
     );
 }

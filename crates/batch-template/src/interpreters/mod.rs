@@ -75,6 +75,7 @@ impl Code {
             Language::Jq => format!("pass it as an argument: {program} --arg x {placeholder} '… $x …'"),
             Language::Sql => "let the client quote it, as psql does: -v x=VALUE, and :'x' in a script on standard input"
                 .to_owned(),
+            Language::Unknown => "write its name, so that values are written in its way".to_owned(),
             Language::Other => "pass it as an argument of its own, in a file, or on standard input".to_owned(),
         };
         format!("{instead}; --allow-code, or allow_code in a task, runs it as code")

@@ -106,6 +106,8 @@ pub enum Language {
     Sql,
     /// Any other.
     Other,
+    /// One that is known only when the task starts.
+    Unknown,
 }
 
 /// The programs by each of their names. Of two with the same name the first counts.

@@ -9,16 +9,28 @@ use std::time::Duration;
 use pair::Pair;
 use proptest::prelude::*;
 
-use super::PastState;
+use super::{RestoredState, StopMode};
 use crate::{OnInterrupt, Priority, Status, Time};
 
 const LIMIT: u32 = 2;
 const DELAY: Duration = Duration::from_secs(7);
 const TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The settings that change what becomes of tasks.
+#[derive(Clone, Copy, Debug, Default)]
+struct Setup {
+    fail_fast: bool,
+    batch_timeout: Option<Duration>,
+}
+
 #[derive(Clone, Debug)]
 enum Operation {
     Submit(Wish),
+    /// Tasks that are checked together, and may depend on each other.
+    SubmitPlan {
+        wishes: Vec<Wish>,
+        on_later_ones: bool,
+    },
     Restore(Wish, PastWish),
     /// A task that is over before it comes: finished, or cleared away.
     RestoreOver(Option<Status>),
@@ -36,6 +48,8 @@ enum Operation {
     Release(usize),
     SetPriority(usize, Priority),
     SetConcurrency(u32),
+    CancelAll,
+    Stop(StopMode),
     Pause,
     Resume,
     Pass(u64),
@@ -58,7 +72,7 @@ struct PastWish {
     priority: Priority,
     attempts: u32,
     retries: u32,
-    state: PastState,
+    state: RestoredState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -98,14 +112,22 @@ fn wish() -> impl Strategy<Value = Wish> {
         )
 }
 
+fn setup() -> impl Strategy<Value = Setup> {
+    let batch_timeout = prop::option::weighted(0.3, (1u64..60).prop_map(Duration::from_secs));
+    (any::<bool>(), batch_timeout).prop_map(|(fail_fast, batch_timeout)| Setup {
+        fail_fast,
+        batch_timeout,
+    })
+}
+
 fn past() -> impl Strategy<Value = PastWish> {
     let second = |seconds: u64| Time::from_micros(seconds * 1_000_000);
     let state = prop_oneof![
-        4 => Just(PastState::Queued),
-        1 => (0u64..40).prop_map(move |s| PastState::Delayed { until: second(s) }),
-        1 => Just(PastState::Held),
-        1 => Just(PastState::GivenOut),
-        2 => (0u64..9, 0u64..9, 1u32..4).prop_map(move |(started, last_seen, deaths)| PastState::Running {
+        4 => Just(RestoredState::Queued),
+        1 => (0u64..40).prop_map(move |s| RestoredState::Delayed { until: second(s) }),
+        1 => Just(RestoredState::Held),
+        1 => Just(RestoredState::GivenOut),
+        2 => (0u64..9, 0u64..9, 1u32..4).prop_map(move |(started, last_seen, deaths)| RestoredState::Running {
             started: second(started),
             last_seen: second(last_seen),
             deaths,
@@ -134,22 +156,27 @@ fn operation() -> impl Strategy<Value = Operation> {
         Some(Status::Failed),
         Some(Status::Cancelled),
     ]);
+    let plan = (prop::collection::vec(wish(), 1..4), any::<bool>());
+    let modes = [StopMode::Graceful, StopMode::End, StopMode::Kill];
     prop_oneof![
-        8 => wish().prop_map(Operation::Submit),
-        3 => (wish(), past()).prop_map(|(wish, past)| Operation::Restore(wish, past)),
-        2 => over.prop_map(Operation::RestoreOver),
-        3 => prop::collection::vec(any::<usize>(), 1..4).prop_map(Operation::Reopen),
-        8 => Just(Operation::Claim),
-        6 => (any::<usize>(), ending).prop_map(|(which, ending)| Operation::Report { which, ending }),
-        1 => any::<usize>().prop_map(|which| Operation::ReportTwice { which }),
-        1 => any::<usize>().prop_map(Operation::Postpone),
-        1 => any::<usize>().prop_map(Operation::Cancel),
-        1 => any::<usize>().prop_map(Operation::Release),
-        1 => (any::<usize>(), priority()).prop_map(|(which, p)| Operation::SetPriority(which, p)),
-        1 => (1u32..6).prop_map(Operation::SetConcurrency),
-        1 => Just(Operation::Pause),
-        2 => Just(Operation::Resume),
-        3 => (0u64..15).prop_map(Operation::Pass),
+        16 => wish().prop_map(Operation::Submit),
+        4 => plan.prop_map(|(wishes, on_later_ones)| Operation::SubmitPlan { wishes, on_later_ones }),
+        6 => (wish(), past()).prop_map(|(wish, past)| Operation::Restore(wish, past)),
+        4 => over.prop_map(Operation::RestoreOver),
+        6 => prop::collection::vec(any::<usize>(), 1..4).prop_map(Operation::Reopen),
+        16 => Just(Operation::Claim),
+        12 => (any::<usize>(), ending).prop_map(|(which, ending)| Operation::Report { which, ending }),
+        2 => any::<usize>().prop_map(|which| Operation::ReportTwice { which }),
+        2 => any::<usize>().prop_map(Operation::Postpone),
+        2 => any::<usize>().prop_map(Operation::Cancel),
+        2 => any::<usize>().prop_map(Operation::Release),
+        2 => (any::<usize>(), priority()).prop_map(|(which, p)| Operation::SetPriority(which, p)),
+        2 => (1u32..6).prop_map(Operation::SetConcurrency),
+        2 => Just(Operation::Pause),
+        4 => Just(Operation::Resume),
+        1 => Just(Operation::CancelAll),
+        1 => prop::sample::select(modes.to_vec()).prop_map(Operation::Stop),
+        6 => (0u64..15).prop_map(Operation::Pass),
     ]
 }
 
@@ -157,8 +184,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_batch_agrees_with_the_model(operations in prop::collection::vec(operation(), 1..120)) {
-        let mut pair = Pair::new();
+    fn a_batch_agrees_with_the_model(
+        setup in setup(),
+        operations in prop::collection::vec(operation(), 1..120),
+    ) {
+        let mut pair = Pair::new(setup);
         for operation in &operations {
             pair.apply(operation);
             pair.check();
@@ -169,9 +199,12 @@ proptest! {
     }
 
     #[test]
-    fn the_same_operations_give_the_same_events(operations in prop::collection::vec(operation(), 1..60)) {
+    fn the_same_operations_give_the_same_events(
+        setup in setup(),
+        operations in prop::collection::vec(operation(), 1..60),
+    ) {
         let run = || {
-            let mut pair = Pair::new();
+            let mut pair = Pair::new(setup);
             operations.iter().for_each(|operation| pair.apply(operation));
             let mut events = Vec::new();
             pair.batch.take_events(&mut events);
@@ -182,11 +215,12 @@ proptest! {
 
     #[test]
     fn folding_the_events_again_gives_the_same_statistics(
-        operations in prop::collection::vec(operation(), 1..60)
+        setup in setup(),
+        operations in prop::collection::vec(operation(), 1..60),
     ) {
         let new = |operation: &&Operation| !matches!(operation, Operation::Restore(_, past)
-            if matches!(past.state, PastState::Running { .. } | PastState::GivenOut));
-        let mut pair = Pair::new();
+            if matches!(past.state, RestoredState::Running { .. } | RestoredState::GivenOut));
+        let mut pair = Pair::new(setup);
         for operation in operations.iter().filter(new) {
             pair.apply(operation);
             pair.check();

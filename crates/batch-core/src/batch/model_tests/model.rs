@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Ending, LIMIT, micros};
+use super::{Ending, LIMIT, Setup, micros};
 use crate::{
-    Batch, CancelReason, FailureKind, OnInterrupt, PastState, Priority, Reason, Status, TaskId,
+    Batch, FailureKind, OnInterrupt, Priority, Reason, Status, TaskId, restore::RestoredState,
+    status::CancelReason,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +32,8 @@ pub(super) enum ModelState {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum ModelEnding {
     Timeout,
-    User,
+    Cancelled(CancelReason),
+    Shutdown,
 }
 
 #[derive(Clone, Debug)]
@@ -56,16 +58,28 @@ pub(super) struct Model {
     pub(super) tasks: Vec<ModelTask>,
     pub(super) slots: u32,
     pub(super) paused: bool,
+    pub(super) stopping: bool,
+    pub(super) cut_short: bool,
+    /// What comes has no turn either.
+    over: bool,
+    setup: Setup,
+    /// When the time of the batch is up, once it has begun.
+    deadline: Option<u64>,
     pub(super) now: u64,
     seq: u64,
 }
 
 impl Model {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(setup: Setup) -> Self {
         Self {
             tasks: Vec::new(),
             slots: 4,
             paused: false,
+            stopping: false,
+            cut_short: false,
+            over: false,
+            setup,
+            deadline: None,
             now: 0,
             seq: 0,
         }
@@ -90,7 +104,7 @@ impl Model {
         };
         self.tasks[index].attempts -= 1;
         match ending {
-            Some(ModelEnding::User) => self.cancel_now(index),
+            Some(ModelEnding::Cancelled(why)) => self.cancel_now(index, why),
             _ => self.make_ready_as(index, true),
         }
     }
@@ -125,23 +139,32 @@ impl Model {
         }
     }
 
+    /// Adds tasks that were checked together.
+    pub(super) fn add_plan(&mut self, tasks: Vec<ModelTask>) {
+        let first = self.tasks.len();
+        self.tasks.extend(tasks);
+        for index in first..self.tasks.len() {
+            self.place(index);
+        }
+    }
+
     /// Adds a task as an earlier run left it.
-    pub(super) fn restore(&mut self, task: ModelTask, state: PastState) {
+    pub(super) fn restore(&mut self, task: ModelTask, state: RestoredState) {
         let index = self.tasks.len();
         self.tasks.push(task);
         match state {
-            PastState::Queued => self.place(index),
-            PastState::Held => self.tasks[index].state = ModelState::Held,
-            PastState::Delayed { until } if until.as_micros() > self.now => {
+            RestoredState::Queued => self.place(index),
+            RestoredState::Held => self.tasks[index].state = ModelState::Held,
+            RestoredState::Delayed { until } if until.as_micros() > self.now => {
                 let until = until.as_micros();
                 self.tasks[index].state = ModelState::Delayed { until };
             }
-            PastState::Delayed { .. } => self.make_ready(index),
-            PastState::GivenOut => {
+            RestoredState::Delayed { .. } => self.make_ready(index),
+            RestoredState::GivenOut => {
                 self.tasks[index].attempts = self.tasks[index].attempts.saturating_sub(1);
                 self.make_ready_as(index, true);
             }
-            PastState::Running { deaths, .. } => {
+            RestoredState::Running { deaths, .. } => {
                 self.tasks[index].attempts = self.tasks[index].attempts.max(1);
                 if deaths >= Batch::MAX_DEATHS {
                     self.fail(index, FailureKind::Quarantined);
@@ -150,9 +173,16 @@ impl Model {
                 }
             }
         }
+        let is_done = matches!(self.tasks[index].state, ModelState::Done(..));
+        if self.over && !is_done {
+            self.cancel_now(index, CancelReason::BatchStopped);
+        }
     }
 
     fn place(&mut self, index: usize) {
+        if self.over {
+            return self.cancel_now(index, CancelReason::BatchStopped);
+        }
         self.seq += 1;
         self.tasks[index].placed = self.seq;
         let mut waits = BTreeSet::new();
@@ -207,7 +237,7 @@ impl Model {
 
     pub(super) fn claim(&mut self) -> Option<usize> {
         let running = self.running();
-        if self.paused || running.len() >= self.slots as usize {
+        if self.paused || self.stopping || running.len() >= self.slots as usize {
             return None;
         }
         let limited = running.iter().filter(|i| self.tasks[**i].limited).count();
@@ -220,6 +250,9 @@ impl Model {
                 _ => None,
             })
             .min()?;
+        if let (None, Some(timeout)) = (self.deadline, self.setup.batch_timeout) {
+            self.deadline = Some(self.now + micros(timeout));
+        }
         let task = &mut self.tasks[index];
         task.attempts += 1;
         let deadline = task.timeout.then(|| self.now + micros(super::TIMEOUT));
@@ -240,8 +273,10 @@ impl Model {
                 self.tasks[index].state = ModelState::Done(Status::Completed, None);
                 self.satisfied(index);
             }
-            (_, Some(ModelEnding::User)) => self.cancel_now(index),
-            (Ending::Interrupted, None) => self.interrupted(index),
+            (_, Some(ModelEnding::Cancelled(why))) => self.cancel_now(index, why),
+            (_, Some(ModelEnding::Shutdown)) | (Ending::Interrupted, None) => {
+                self.interrupted(index)
+            }
             (ending, asked) => {
                 let kind = match asked {
                     Some(_) => FailureKind::Timeout,
@@ -271,25 +306,57 @@ impl Model {
     fn fail(&mut self, index: usize, kind: FailureKind) {
         self.tasks[index].state = ModelState::Done(Status::Failed, Some(Reason::Failed(kind)));
         self.cancel_those_after(index, TaskId::from_index(index));
+        if self.setup.fail_fast {
+            self.over = true;
+            self.cancel_all();
+        }
+    }
+
+    pub(super) fn cancel_all(&mut self) {
+        self.cut_short = true;
+        let why = CancelReason::BatchStopped;
+        for task in &mut self.tasks {
+            match &mut task.state {
+                ModelState::Done(..) | ModelState::Removed => {}
+                ModelState::Running { ending, .. } => {
+                    ending.get_or_insert(ModelEnding::Cancelled(why));
+                }
+                state => {
+                    *state = ModelState::Done(Status::Cancelled, Some(Reason::Cancelled(why)));
+                }
+            }
+        }
+    }
+
+    pub(super) fn stop(&mut self, ends_attempts: bool) {
+        self.stopping = true;
+        for task in &mut self.tasks {
+            if let ModelState::Running { ending, .. } = &mut task.state
+                && ends_attempts
+            {
+                ending.get_or_insert(ModelEnding::Shutdown);
+            }
+        }
     }
 
     pub(super) fn cancel(&mut self, index: usize) {
         match &mut self.tasks[index].state {
             ModelState::Done(..) | ModelState::Removed => {}
             ModelState::Running { ending, .. } => {
-                ending.get_or_insert(ModelEnding::User);
+                ending.get_or_insert(ModelEnding::Cancelled(CancelReason::User));
             }
-            _ => self.cancel_now(index),
+            _ => self.cancel_now(index, CancelReason::User),
         }
     }
 
-    fn cancel_now(&mut self, index: usize) {
-        let reason = Reason::Cancelled(CancelReason::User);
+    fn cancel_now(&mut self, index: usize, why: CancelReason) {
+        let reason = Reason::Cancelled(why);
         self.tasks[index].state = ModelState::Done(Status::Cancelled, Some(reason));
         self.cancel_those_after(index, TaskId::from_index(index));
     }
 
     pub(super) fn reopen(&mut self, tasks: &[usize]) {
+        self.over = false;
         for index in tasks {
             let task = &mut self.tasks[*index];
             task.state = ModelState::Waiting(BTreeSet::new());
@@ -303,6 +370,10 @@ impl Model {
 
     pub(super) fn pass(&mut self, micros: u64) {
         self.now += micros;
+        if !self.cut_short && self.deadline.is_some_and(|deadline| deadline <= self.now) {
+            self.over = true;
+            self.cancel_all();
+        }
         let mut due: Vec<(u64, usize)> = Vec::new();
         for (index, task) in self.tasks.iter().enumerate() {
             match task.state {
@@ -336,6 +407,23 @@ impl Model {
         })
     }
 
+    /// When time alone changes something next.
+    pub(super) fn next_wakeup(&self) -> Option<u64> {
+        let timer = |task: &ModelTask| match task.state {
+            ModelState::Delayed { until } => Some(until),
+            ModelState::Running {
+                deadline,
+                ending: None,
+                ..
+            } => deadline,
+            _ => None,
+        };
+        let done = |state: &ModelState| matches!(state, ModelState::Done(..) | ModelState::Removed);
+        let is_open = self.tasks.iter().any(|task| !done(&task.state));
+        let deadline = self.deadline.filter(|_| is_open && !self.cut_short);
+        self.tasks.iter().filter_map(timer).chain(deadline).min()
+    }
+
     /// Nothing runs, and nothing will without somebody's doing.
     pub(super) fn is_settled(&self) -> bool {
         let any = |wanted: fn(&ModelState) -> bool| !self.those(wanted).is_empty();
@@ -346,6 +434,9 @@ impl Model {
             )
         };
         let waits = any(|state| matches!(state, ModelState::Waiting(_)));
+        if self.stopping {
+            return self.running().is_empty();
+        }
         !any(moves) && (!waits || any(|state| *state == ModelState::Held))
     }
 }

@@ -5,13 +5,14 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::model::{Model, ModelState, ModelTask};
-use super::{DELAY, Ending, LIMIT, Operation, TIMEOUT, Wish};
+use super::{DELAY, Ending, LIMIT, Operation, Setup, TIMEOUT, Wish};
 use crate::batch::{
-    Batch, Carried, ClaimToken, Past, PastState, ReleaseError, Reopen, ReopenError, StaleClaim,
+    Batch, ClaimToken, ReleaseError, Reopen, ReopenError, RestoredState, RestoredTask, StaleClaim,
+    StopMode,
 };
 use crate::{
-    BatchSettings, Event, Failure, FailureKind, Outcome, Priority, QueuedReason, Reason, Status,
-    TaskId, TaskSpec, Time,
+    BatchSettings, Event, Failure, FailureKind, Outcome, Plan, Priority, Reason, Status, TaskId,
+    TaskSpec, Time, stats::Totals, status::QueuedReason,
 };
 
 pub(super) struct Pair {
@@ -19,16 +20,18 @@ pub(super) struct Pair {
     pub(super) model: Model,
     pub(super) events: Vec<Event>,
     /// What was carried over.
-    pub(super) carried: Carried,
+    pub(super) carried: Totals,
     /// What a task had been through before it came.
-    pub(super) pasts: BTreeMap<TaskId, Past>,
+    pub(super) pasts: BTreeMap<TaskId, RestoredTask>,
     /// What tasks were before they came that were over by then; nothing for those cleared away.
     pub(super) over_before: BTreeMap<usize, Option<Status>>,
     last_claim: Option<ClaimToken>,
 }
 
-pub(super) fn settings() -> BatchSettings {
+pub(super) fn settings(setup: Setup) -> BatchSettings {
     BatchSettings {
+        fail_fast: setup.fail_fast,
+        batch_timeout: setup.batch_timeout,
         limits: BTreeMap::from([("few".to_owned(), NonZeroU32::new(LIMIT).unwrap())]),
         ..BatchSettings::with_slots(NonZeroU32::new(4).unwrap())
     }
@@ -53,12 +56,12 @@ pub(super) fn ids(indexes: &[usize]) -> Vec<TaskId> {
 }
 
 impl Pair {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(setup: Setup) -> Self {
         Self {
-            batch: Batch::new(settings()),
-            model: Model::new(),
+            batch: Batch::new(settings(setup)),
+            model: Model::new(setup),
             events: Vec::new(),
-            carried: Carried::default(),
+            carried: Totals::default(),
             pasts: BTreeMap::new(),
             over_before: BTreeMap::new(),
             last_claim: None,
@@ -78,6 +81,10 @@ impl Pair {
                 self.batch.submit_one(Arc::new(spec(&task)), &after, now);
                 self.model.add(task);
             }
+            Operation::SubmitPlan {
+                wishes,
+                on_later_ones,
+            } => self.submit_plan(wishes, *on_later_ones),
             Operation::Restore(wish, past) => self.restore(wish, past),
             Operation::RestoreOver(status) => self.restore_over(*status),
             Operation::Reopen(which) => self.reopen(which),
@@ -103,6 +110,14 @@ impl Pair {
                 self.batch
                     .set_concurrency(NonZeroU32::new(*slots).unwrap(), now);
             }
+            Operation::CancelAll => {
+                self.model.cancel_all();
+                self.batch.cancel_all(now);
+            }
+            Operation::Stop(mode) => {
+                self.model.stop(*mode != StopMode::Graceful);
+                self.batch.stop(*mode, now);
+            }
             Operation::Pause => {
                 self.model.paused = true;
                 self.batch.pause(now);
@@ -117,6 +132,31 @@ impl Pair {
             }
             Operation::Cancel(_) | Operation::Release(_) | Operation::SetPriority(..) => {}
         }
+    }
+
+    fn submit_plan(&mut self, wishes: &[Wish], on_later_ones: bool) {
+        let (now, first) = (self.now(), self.model.tasks.len());
+        let (mut specs, mut tasks) = (Vec::new(), Vec::new());
+        for (at, wish) in wishes.iter().enumerate() {
+            let mut task = self.wished(wish, 0);
+            task.limited = false;
+            let others = match on_later_ones {
+                true => at + 1..wishes.len(),
+                false => 0..at,
+            };
+            let others: Vec<usize> = others.map(|other| first + other).collect();
+            let wanted = wish.after.iter().filter(|_| !others.is_empty());
+            let after: BTreeSet<usize> = wanted.map(|n| others[n % others.len()]).collect();
+            task.after = after.into_iter().collect();
+            let named = spec(&task).with_id(&format!("t{}", first + at));
+            let needed = task.after.iter();
+            specs.push(needed.fold(named, |spec, index| spec.after(&format!("t{index}"))));
+            tasks.push(task);
+        }
+        let plan = Plan::check(specs, &["x"][..]).unwrap();
+        let id = self.batch.submit(plan, now);
+        assert_eq!(id, Some(TaskId::from_index(first)));
+        self.model.add_plan(tasks);
     }
 
     /// A task as wished, which depends on some of the first `among` tasks.
@@ -148,11 +188,11 @@ impl Pair {
         task.attempts = past.attempts;
         task.retries = past.retries;
         task.priority = past.priority;
-        if past.state != PastState::Queued {
+        if past.state != RestoredState::Queued {
             task.after.clear();
             task.attempts += 1;
         }
-        let past = Past {
+        let past = RestoredTask {
             spec: Arc::new(spec(&task)),
             after: ids(&task.after),
             priority: task.priority,
@@ -175,20 +215,13 @@ impl Pair {
             Some(status) => {
                 task.state = ModelState::Done(status, None);
                 self.batch.restore_finished(status);
-                let carried = Carried {
-                    completed: u64::from(status == Status::Completed),
-                    failed: u64::from(status == Status::Failed),
-                    cancelled: u64::from(status == Status::Cancelled),
-                    flaky: 0,
+                let finished = Totals {
                     retries: 1,
                     attempts: 2,
+                    ..Totals::default().with_counts([(status, 1)])
                 };
-                self.batch.carry_over(&carried);
-                self.carried.completed += carried.completed;
-                self.carried.failed += carried.failed;
-                self.carried.cancelled += carried.cancelled;
-                self.carried.retries += carried.retries;
-                self.carried.attempts += carried.attempts;
+                self.batch.carry_over(&finished);
+                self.carried += finished;
             }
             None => {
                 task.state = ModelState::Removed;
@@ -370,6 +403,11 @@ impl Pair {
         let open = counts[Status::Queued as usize] + counts[Status::Running as usize];
         assert_eq!(self.batch.open() as u64, open);
         assert_eq!(self.batch.is_settled(), self.model.is_settled());
+        assert_eq!(self.batch.is_paused(), self.model.paused);
+        assert_eq!(self.batch.is_stopping(), self.model.stopping);
+        assert_eq!(self.batch.was_cut_short(), self.model.cut_short);
+        let wakeup = self.batch.next_wakeup().map(Time::as_micros);
+        assert_eq!(wakeup, self.model.next_wakeup());
         let pending = self.model.those(|state| {
             matches!(
                 state,
@@ -445,7 +483,7 @@ impl Pair {
         }
     }
 
-    /// Lets all that is open run to its end.
+    /// Lets all that is open run to its end; of a batch that was stopped, what runs.
     pub(super) fn drain(&mut self) {
         self.apply(&Operation::Resume);
         let awaited = self.model.tasks.iter().flat_map(|task| &task.after).max();
@@ -456,7 +494,8 @@ impl Pair {
             for held in self.model.those(|state| *state == ModelState::Held) {
                 self.apply(&Operation::Release(held));
             }
-            if self.batch.open() == 0 {
+            if self.batch.open() == 0 || (self.model.stopping && self.batch.running() == 0) {
+                assert!(self.batch.is_settled());
                 return;
             }
             self.apply(&Operation::Claim);

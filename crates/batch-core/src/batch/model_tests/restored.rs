@@ -7,17 +7,17 @@ use proptest::prelude::*;
 
 use super::model::ModelState;
 use super::pair::{Pair, ids, settings};
-use super::{Ending, Operation, operation};
+use super::{Ending, Operation, Setup, operation};
 use crate::batch::table::State;
-use crate::batch::{Batch, Carried, Past, PastState};
-use crate::event::Then;
+use crate::batch::{Batch, RestoredState, RestoredTask};
+use crate::event::NextStep;
 use crate::ids::TaskId;
-use crate::{Event, Outcome, Status, TaskSpec, Time};
+use crate::{Event, Outcome, Status, TaskSpec, Time, stats::Totals};
 
 /// What a store keeps of a task.
 #[derive(Clone, Debug)]
 enum Row {
-    Open(Past),
+    Open(RestoredTask),
     /// With the number of the last attempt.
     Finished(Status, u32),
     Removed,
@@ -48,7 +48,7 @@ impl Journal {
             Event::Submitted { task, at, spec } => {
                 let given = pair.pasts.get(task);
                 let mut past = opened(*task, *at, spec, pair);
-                past.state = given.map_or(PastState::Queued, |past| past.state);
+                past.state = given.map_or(RestoredState::Queued, |past| past.state);
                 past.attempts = given.map_or(0, |past| past.attempts);
                 past.retries = given.map_or(0, |past| past.retries);
                 self.rows[task.index()] = Row::Open(past);
@@ -58,7 +58,7 @@ impl Journal {
             } => {
                 let past = self.open(*task);
                 past.attempts = *attempt;
-                past.state = PastState::Running {
+                past.state = RestoredState::Running {
                     started: *at,
                     last_seen: *at,
                     deaths: 1,
@@ -67,7 +67,7 @@ impl Journal {
             Event::StartPostponed { task, attempt, .. } => {
                 let past = self.open(*task);
                 past.attempts = attempt - 1;
-                past.state = PastState::Queued;
+                past.state = RestoredState::Queued;
             }
             Event::AttemptEnded {
                 task,
@@ -76,22 +76,22 @@ impl Journal {
                 ..
             } => {
                 let past = self.open(*task);
-                let retried = matches!(then, Then::RetryAt(_));
+                let retried = matches!(then, NextStep::RetryAt(_));
                 past.retries += u32::from(retried && matches!(outcome, Outcome::Failed(_)));
                 past.state = match *then {
-                    Then::RetryAt(until) => PastState::Delayed { until },
-                    Then::Held => PastState::Held,
-                    Then::Requeued | Then::Final => PastState::Queued,
+                    NextStep::RetryAt(until) => RestoredState::Delayed { until },
+                    NextStep::Held => RestoredState::Held,
+                    NextStep::Requeued | NextStep::Final => RestoredState::Queued,
                 };
             }
             Event::Finished { task, status, .. } => {
                 let attempts = self.open(*task).attempts;
                 self.rows[task.index()] = Row::Finished(*status, attempts);
             }
-            Event::Released { task, .. } => self.open(*task).state = PastState::Queued,
+            Event::Released { task, .. } => self.open(*task).state = RestoredState::Queued,
             Event::Reopened { task, at, spec, .. } => {
                 let attempts = self.finished(*task);
-                self.rows[task.index()] = Row::Open(Past {
+                self.rows[task.index()] = Row::Open(RestoredTask {
                     attempts,
                     ..opened(*task, *at, spec, pair)
                 });
@@ -111,15 +111,15 @@ impl Journal {
         }
     }
 
-    fn open(&mut self, task: TaskId) -> &mut Past {
+    fn open(&mut self, task: TaskId) -> &mut RestoredTask {
         match &mut self.rows[task.index()] {
             Row::Open(past) => past,
             row => panic!("task {task} is {row:?}"),
         }
     }
 
-    fn restore(&self, carried: &Carried, paused: bool, now: Time) -> Batch {
-        let mut batch = Batch::new(settings());
+    fn restore(&self, carried: &Totals, paused: bool, now: Time) -> Batch {
+        let mut batch = Batch::new(settings(Setup::default()));
         for row in &self.rows {
             match row {
                 Row::Open(past) => batch.restore(past.clone(), now),
@@ -136,28 +136,27 @@ impl Journal {
 }
 
 /// The row of a task that has not been tried.
-fn opened(task: TaskId, at: Time, spec: &Arc<TaskSpec>, pair: &Pair) -> Past {
-    Past {
+fn opened(task: TaskId, at: Time, spec: &Arc<TaskSpec>, pair: &Pair) -> RestoredTask {
+    RestoredTask {
         spec: Arc::clone(spec),
         after: ids(&pair.model.tasks[task.index()].after),
         priority: spec.options.priority,
         created_at: at,
         attempts: 0,
         retries: 0,
-        state: PastState::Queued,
+        state: RestoredState::Queued,
     }
 }
 
 /// What the finished tasks of a batch amount to.
-fn carried(batch: &Batch) -> Carried {
+fn carried(batch: &Batch) -> Totals {
     let stats = batch.stats();
-    Carried {
-        completed: stats.count(Status::Completed),
-        failed: stats.count(Status::Failed),
-        cancelled: stats.count(Status::Cancelled),
+    let ends = [Status::Completed, Status::Failed, Status::Cancelled];
+    Totals {
         flaky: stats.flaky,
         retries: stats.retries,
         attempts: stats.attempts,
+        ..Totals::default().with_counts(ends.map(|end| (end, stats.count(end))))
     }
 }
 
@@ -216,9 +215,11 @@ fn assert_same(restored: &Batch, lived_on: &Batch) {
 /// Lets the batch die after a prefix, and compares what is restored with what would have become of the
 /// batch had its attempts been cut off.
 fn die_after(operations: &[Operation]) {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new(Setup::default());
     for operation in operations {
-        if !opens_what_completed(&pair, operation) {
+        // That a batch was stopped is forgotten as well.
+        let stops = matches!(operation, Operation::Stop(_));
+        if !stops && !opens_what_completed(&pair, operation) {
             pair.apply(operation);
         }
     }

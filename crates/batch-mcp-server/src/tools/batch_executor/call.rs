@@ -101,7 +101,7 @@ pub(crate) fn given(task: &Value) -> Value {
 
 fn note(action: &str, takes: &[&str], ignored: &[&str]) -> String {
     const NAMED: usize = 4;
-    // The fields of the former tool; whoever gives the others knows them.
+    // The fields of the former tool.
     const NAMED_TAKEN: usize = 6;
     let named = ignored.iter().take(NAMED).map(|name| visible(name, 30));
     let mut names = named.collect::<Vec<_>>().join(", ");

@@ -23,7 +23,7 @@ use self::queue::{answer, queue, queue_answer};
 use self::results::{export, results};
 use self::start::{start, stop};
 use crate::answer::Answer;
-use crate::args::{Args, resolve};
+use crate::args::Args;
 use crate::call_error::CallError;
 use crate::session::{CallContext, Session};
 use crate::tools::change::Change;
@@ -56,7 +56,7 @@ pub(crate) fn batch_executor(
 
 fn status(session: &Session, detailed: bool, notes: &[String]) -> Result<Answer, CallError> {
     match queue(session)? {
-        Some(file) => answer(&read_status(&file, detailed)?, "", notes),
+        Some(file) => Ok(answer(&read_status(&file, detailed)?, "", None, notes)),
         None => queue_answer(session, None, "", notes),
     }
 }
@@ -96,9 +96,8 @@ fn cancel(session: &Session, args: &Args<'_>, notes: &[String]) -> Result<Answer
         },
         false => Choice::of(named),
     };
-    let known = Store::open_read(file.clone())
-        .map_err(CallError::from)
-        .and_then(|store| resolve(&tasks, &store));
+    let store = Store::open_read(file.clone())?;
+    let known = tasks.resolve(&store).map_err(CallError::from);
     known.map_err(|error| error.renamed("tasks", field))?;
     let change = Change::new(session, file, Instant::now());
     let done = change.ask(Control::Cancel { tasks }, "cancelled")?;

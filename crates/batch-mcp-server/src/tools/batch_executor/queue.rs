@@ -28,7 +28,7 @@ pub(crate) fn queue_answer(
     notes: &[String],
 ) -> Result<Answer, CallError> {
     match file {
-        Some(file) => answer(&read_status(file, false)?, done, notes),
+        Some(file) => Ok(answer(&read_status(file, false)?, done, None, notes)),
         None => Ok(empty(session, done, notes)),
     }
 }
@@ -51,13 +51,17 @@ fn empty(session: &Session, done: &str, notes: &[String]) -> Answer {
 pub(crate) fn answer(
     status: &BatchStatus,
     done: &str,
+    summary: Option<&str>,
     notes: &[String],
-) -> Result<Answer, CallError> {
+) -> Answer {
     let first = match done {
         "" => sentence(status),
         done => format!("{done} {}", sentence(status)),
     };
     let mut page = Page::new(DEFAULT_LIMIT, &first);
+    if let Some(summary) = summary {
+        page.line(summary);
+    }
     page.line(&format!("Progress: {:.1}%", shown_progress(status)));
     add_causes(&mut page, status, 5);
     add_running(&mut page, status);
@@ -74,7 +78,7 @@ pub(crate) fn answer(
     let mut structured = full(status, &status.causes);
     structured["done"] = done.into();
     structured["notes"] = json!(notes);
-    Ok(Answer::done(page.finish("use results"), structured))
+    Answer::done(page.finish("use results"), structured)
 }
 
 /// Loops end at `100.0%`, so less is never rounded up to it.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use batch_actions::{Choice, status_of, summary_of_chosen};
-use batch_core::{Status, UnknownName};
+use batch_core::{Status, status::UnknownName};
 use batch_export::{Format, TaskFilter, UnknownFormat};
 use batch_store::{BatchFile, Store};
 use serde_json::{Map, json};
@@ -63,19 +63,19 @@ fn statuses(args: &Args<'_>) -> Result<Vec<Status>, CallError> {
     let texts = args.texts("filter_status")?;
     let names = texts.iter().flat_map(|text| text.split(','));
     let names = names.map(|name| name.trim().to_lowercase());
-    let mut wanted = Vec::new();
+    let mut statuses = Vec::new();
     for name in names.filter(|name| !name.is_empty()) {
         match name.as_str() {
             "all" => return Ok(Vec::new()),
-            "pending" => wanted.push(Status::Queued),
+            "pending" => statuses.push(Status::Queued),
             name => {
-                wanted.push(name.parse().map_err(|error: UnknownName| {
+                statuses.push(name.parse().map_err(|error: UnknownName| {
                     CallError::of("filter_status", error.to_string())
                 })?)
             }
         }
     }
-    Ok(wanted)
+    Ok(statuses)
 }
 
 /// The totals of all tasks, or of those with some statuses.
@@ -87,11 +87,9 @@ fn summary(file: &BatchFile, statuses: Vec<Status>, notes: &[String]) -> Result<
     };
     let summary = summary_of_chosen(&store, &tasks, &TaskFilter::default())?;
     let status = status_of(&store)?;
-    let summary = summary.to_string();
-    let first = summary.lines().next().unwrap_or_default();
-    let mut answer = answer(&status, "", notes)?;
-    answer.text = answer.text.replacen('\n', &format!("\n{first}\n"), 1);
-    answer.structured["summary"] = first.into();
+    let summary = summary.counts().to_string();
+    let mut answer = answer(&status, "", Some(&summary), notes);
+    answer.structured["summary"] = summary.into();
     Ok(answer)
 }
 

@@ -1,7 +1,7 @@
-//! The thread of the conversations with servers: [`spawn`].
+//! The thread that talks with servers: [`spawn`].
 //!
-//! An answer of a server is read into a tree before anything can be said of it, by a library that does so where it
-//! runs. On the thread of the driver a long one would hold up the timeouts of all other tasks.
+//! The library of the protocol parses an answer as a whole, on the thread it runs on. On the thread of the driver a long
+//! one would delay the timeouts of all other tasks.
 
 use std::pin::Pin;
 use std::sync::OnceLock;
@@ -10,14 +10,16 @@ use std::task::{Context, Poll};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{AbortHandle, JoinError, JoinHandle};
 
-/// Work on the thread of the conversations, which ends when this is dropped.
-pub(crate) struct Talk<T>(JoinHandle<T>);
+/// Work on that thread, which ends when this is dropped.
+pub(crate) struct OnIoThread<T>(JoinHandle<T>);
 
-/// Does work on the thread of the conversations.
+/// Does work on that thread.
 ///
 /// # Panics
 /// When the system has no thread to give.
-pub(crate) fn spawn<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Talk<T> {
+pub(crate) fn spawn<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> OnIoThread<T> {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     let runtime = RUNTIME.get_or_init(|| {
         let runtime = Builder::new_multi_thread()
@@ -27,16 +29,16 @@ pub(crate) fn spawn<T: Send + 'static>(work: impl Future<Output = T> + Send + 's
             .build();
         runtime.expect("a process that runs can have one thread more")
     });
-    Talk(runtime.spawn(work))
+    OnIoThread(runtime.spawn(work))
 }
 
-impl<T> Talk<T> {
+impl<T> OnIoThread<T> {
     pub(crate) fn abort_handle(&self) -> AbortHandle {
         self.0.abort_handle()
     }
 }
 
-impl<T> Future for Talk<T> {
+impl<T> Future for OnIoThread<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -44,7 +46,7 @@ impl<T> Future for Talk<T> {
     }
 }
 
-impl<T> Drop for Talk<T> {
+impl<T> Drop for OnIoThread<T> {
     fn drop(&mut self) {
         self.0.abort();
     }
