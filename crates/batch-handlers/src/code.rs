@@ -96,7 +96,10 @@ impl Handler for CodeHandler {
         let runtime = params.get("runtime").and_then(Value::as_str);
         let language = runtime.and_then(Language::of);
         let encoding = language.map_or(Encoding::Code(UNKNOWN_RUNTIME), Language::encoding);
-        encodings().with("code", encoding)
+        match encoding {
+            Encoding::Shell(_) => encodings().with_script("code", "sh", &params),
+            encoding => encodings().with("code", encoding),
+        }
     }
 }
 

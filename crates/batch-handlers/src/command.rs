@@ -9,7 +9,7 @@ use batch_core::{Json, Output, catalog::ParamProblem};
 use batch_process::{CaptureLimits, MAX_ARGUMENT_BYTES};
 use batch_runtime::params::{Fields, missing};
 use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext};
-use batch_template::{Encoding, Encodings};
+use batch_template::Encodings;
 use serde_json::Value;
 
 use crate::check::{ProcessFields as _, is_bytes};
@@ -118,6 +118,6 @@ impl Handler for ShellHandler {
     fn encodings(&self, params: &Json) -> Encodings {
         let params = params.to_value();
         let shell = params.get("shell").and_then(Value::as_str);
-        encodings().with("script", Encoding::of_script(shell.unwrap_or("sh")))
+        encodings().with_script("script", shell.unwrap_or("sh"), &params)
     }
 }

@@ -1,7 +1,7 @@
 //! At which places of a document values become code, and how they are written there: [`Encodings`].
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 
 use base64::Engine as _;
@@ -9,8 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::encoding::Encoding;
-use crate::interpreters::{UNKNOWN, VARIABLE, code_in_command, is_code_variable};
+use crate::interpreters::{Code, Language, UNKNOWN, VARIABLE, code_in_command, is_code_variable};
 use crate::parts::Template;
+use crate::shell_words::ShellScan;
 use crate::template::first_field;
 
 /// How values are written at the places of one document of parameters, such as `argv[1]`.
@@ -30,6 +31,8 @@ pub struct Encodings {
     places: HashMap<String, Encoding>,
     /// Some variables in `env` are code.
     has_variables: bool,
+    /// These are as well, as a script makes code of them.
+    variables: BTreeSet<Vec<u8>>,
     /// The field that is taken for the whole document.
     field: &'static str,
 }
@@ -51,16 +54,38 @@ impl Encodings {
     /// The same for a command whose program and arguments are in a field of the document: some of them, or `stdin`,
     /// can be code.
     #[must_use]
-    pub fn with_command(self, field: &str, params: &Value) -> Self {
+    pub fn with_command(mut self, field: &str, params: &Value) -> Self {
         let argv = params.get(field).and_then(Value::as_array);
         let argv: Vec<Vec<u8>> = argv.into_iter().flatten().map(argument).collect();
         let found = code_in_command(&argv);
+        self.variables.extend(found.variables);
         let stdin = found.stdin.map(|code| ("stdin".to_owned(), code));
         let arguments = found.arguments.into_iter();
         let arguments = arguments.map(|(at, code)| (format!("{field}[{at}]"), code));
         arguments.chain(stdin).fold(self, |found, (place, code)| {
             found.with(place, Encoding::Code(code))
         })
+    }
+
+    /// The same for a field of the document with a script that is read by a shell of this name: the script, and
+    /// what it makes code of, `stdin` or variables.
+    ///
+    /// ```
+    /// use batch_template::{Encoding, Encodings};
+    /// let params = serde_json::json!({"script": "eval \"$X\"; sh", "env": {"X": "{{ row.x }}"}});
+    /// let encodings = Encodings::text().with_variables().with_script("script", "sh", &params);
+    /// assert!(matches!(encodings.at("env.X"), Encoding::Code(_)));
+    /// assert!(matches!(encodings.at("stdin"), Encoding::Code(_)));
+    /// assert_eq!(encodings.at("env.Y"), Encoding::Text);
+    /// ```
+    #[must_use]
+    pub fn with_script(mut self, field: &str, shell: &str, params: &Value) -> Self {
+        let inherited = ShellScan::inherited(&params.get(field).map(argument).unwrap_or_default());
+        self.variables.extend(inherited.variables);
+        if inherited.stdin {
+            self = self.with("stdin", Encoding::Code(STDIN));
+        }
+        self.with(field, Encoding::of_script(shell))
     }
 
     /// The same with an encoding for a place and what is inside it. An empty place is the whole document; of places
@@ -85,6 +110,9 @@ impl Encodings {
         let encodings = self.places.values_mut();
         encodings.for_each(|encoding| *encoding = encoding.allowing(code));
         self.has_variables &= !code;
+        if code {
+            self.variables.clear();
+        }
         self
     }
 
@@ -95,6 +123,7 @@ impl Encodings {
             self.places.entry(place).or_insert(encoding);
         }
         self.has_variables |= others.has_variables;
+        self.variables.extend(others.variables);
         self
     }
 
@@ -127,7 +156,8 @@ impl Encodings {
         };
         let variable = place.strip_prefix("env").filter(|_| self.has_variables);
         let variable = variable.and_then(first_field);
-        if variable.is_some_and(|(name, _)| is_code_variable(name.as_bytes())) {
+        let is_code = |name: &[u8]| is_code_variable(name) || self.variables.contains(name);
+        if variable.is_some_and(|(name, _)| is_code(name.as_bytes())) {
             return Encoding::Code(VARIABLE);
         }
         let inner = place.rmatch_indices(['.', '[']).map(|(end, _)| end);
@@ -137,6 +167,12 @@ impl Encodings {
             .unwrap_or(Encoding::Text)
     }
 }
+
+/// What a script makes code of its standard input.
+const STDIN: Code = Code {
+    program: "a shell of the script, or the script itself",
+    language: Language::Shell,
+};
 
 /// The bytes of an argument, with [`UNKNOWN`] for each placeholder. What is wrong with it is told elsewhere.
 fn argument(value: &Value) -> Vec<u8> {
@@ -172,6 +208,32 @@ mod tests {
         Encodings::text()
             .with_variables()
             .with_command("argv", &params)
+    }
+
+    #[test]
+    fn what_a_script_runs_of_its_surroundings_is_code() {
+        for (argv, stdin, variable) in [
+            (json!(["sh", "-c", "eval $X"]), false, true),
+            (json!(["bash", "-c", "cat | sh"]), true, false),
+            (json!(["bash", "-c", "echo \"$X\""]), false, false),
+            (
+                json!(["env", "sh", "-c", "read x; eval \"$x\"; echo $((X))"]),
+                true,
+                true,
+            ),
+        ] {
+            let found = command(argv.clone());
+            let is_code = |place| matches!(found.at(place), Encoding::Code(_));
+            assert_eq!(
+                (is_code("stdin"), is_code("env.X")),
+                (stdin, variable),
+                "{argv}"
+            );
+            assert!(!matches!(
+                found.clone().allowing(true).at("env.X"),
+                Encoding::Code(_)
+            ));
+        }
     }
 
     #[test]

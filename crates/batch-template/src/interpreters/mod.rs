@@ -9,6 +9,7 @@ mod programs;
 mod reader;
 mod table;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use reader::Reader;
@@ -39,6 +40,8 @@ pub struct CommandCode {
     pub appended: Option<Code>,
     /// An interpreter, or a program that is not known yet, takes part: what is filled in later may change all this.
     pub is_open: bool,
+    /// The variables that a script among the arguments makes code of.
+    pub variables: BTreeSet<Vec<u8>>,
     /// The argument that is the file of a script.
     pub(crate) script: Option<usize>,
     /// How many commands were read, one inside the other or after it.

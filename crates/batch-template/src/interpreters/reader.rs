@@ -311,6 +311,7 @@ impl<'a> Reader<'a> {
             .extend(known.filter_map(|(at, code)| Some((place(at)?, code))));
         found.stdin = found.stdin.or(inner.stdin);
         found.appended = found.appended.or(inner.appended);
+        found.variables.extend(inner.variables);
         found.is_open = true;
     }
 
@@ -394,7 +395,9 @@ impl<'a> Reader<'a> {
         };
         self.add(*code, found);
         let code = self.argv[*code];
-        if ShellScan::inherited(code).stdin {
+        let inherited = ShellScan::inherited(code);
+        found.variables.extend(inherited.variables);
+        if inherited.stdin {
             found.stdin = Some(self.code());
         }
         if !code.contains(&UNKNOWN) && ShellScan::runs_arguments(code) {
