@@ -1,4 +1,5 @@
-//! What running costs: no-op tasks through the executor, beside a bare `JoinSet` with a `Semaphore`.
+//! What running costs: no-op tasks through a run, beside a bare `JoinSet` with a `Semaphore`; and how long one task
+//! takes through a run that has nothing else to do.
 
 use std::hint::black_box;
 use std::num::NonZeroU32;
@@ -7,23 +8,29 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use batch_core::{BatchSettings, Event, Output, Priority, Status, TaskSpec};
-use batch_runtime::{Executor, Registry};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use tokio::runtime::Runtime;
+use batch_runtime::{Registry, RunBuilder, RunHandle};
+use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 const SLOTS: u32 = 64;
+const TASKS: u32 = 1_000_000;
 
 /// How many tasks are handed over at once, and how many may be open.
-const HANDFUL: usize = 1_024;
+const CHUNK: usize = 1_024;
 const WINDOW: usize = 8_192;
 
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_time()
-        .build()
-        .expect("a runtime starts")
+/// The runtimes by name, each ready to run a future to its end on one of its own threads.
+fn runtimes() -> [(&'static str, Runtime); 2] {
+    [
+        ("multi-thread", Builder::new_multi_thread()),
+        ("current-thread", Builder::new_current_thread()),
+    ]
+    .map(|(name, mut builder)| {
+        let runtime = builder.enable_time().build().expect("a runtime starts");
+        (name, runtime)
+    })
 }
 
 /// The peer: no priorities, no statistics, no events.
@@ -46,14 +53,9 @@ async fn join_set(tasks: u32) -> Duration {
     started.elapsed()
 }
 
-/// Ours: four priorities, statistics, and every event counted by a sink.
-async fn executor(tasks: u32) -> Duration {
-    let specs: Vec<Arc<TaskSpec>> = Priority::ALL
-        .into_iter()
-        .map(|priority| Arc::new(TaskSpec::new("noop").with_priority(priority)))
-        .collect();
-    let finished = Arc::new(AtomicU64::new(0));
-    let count = Arc::clone(&finished);
+/// A run of no-op tasks whose events a sink counts.
+fn start(finished: &Arc<AtomicU64>) -> RunHandle {
+    let count = Arc::clone(finished);
     let sink = move |events: &[Event]| {
         let ended = events
             .iter()
@@ -65,19 +67,28 @@ async fn executor(tasks: u32) -> Duration {
         black_box(task.id);
         Ok(Output::default())
     });
-    let started = Instant::now();
-    let run = Executor::new(registry)
-        .with_settings(BatchSettings::with_slots(
-            NonZeroU32::new(SLOTS).expect("not zero"),
-        ))
+    let slots = NonZeroU32::new(SLOTS).expect("not zero");
+    RunBuilder::new(registry)
+        .with_settings(BatchSettings::with_slots(slots))
         .with_sink(sink)
-        .start();
+        .start()
+}
+
+/// Ours: four priorities, statistics, and every event counted by a sink.
+async fn run(tasks: u32) -> Duration {
+    let specs = Priority::ALL.map(|priority| {
+        let spec = TaskSpec::new("noop").with_priority(priority);
+        Arc::new(spec)
+    });
+    let finished = Arc::default();
+    let started = Instant::now();
+    let run = start(&finished);
     // As a stream, which is how so many tasks come in.
-    for first in (0..tasks as usize).step_by(HANDFUL) {
-        let handful = (first..(first + HANDFUL).min(tasks as usize))
-            .map(|number| Arc::clone(&specs[number % 4]))
+    for first in (0..tasks as usize).step_by(CHUNK) {
+        let chunk = (first..(first + CHUNK).min(tasks as usize))
+            .map(|number| Arc::clone(&specs[number % specs.len()]))
             .collect();
-        run.feed(handful, WINDOW).await.expect("the run goes on");
+        run.ingest(chunk, WINDOW).await.expect("the run goes on");
     }
     let report = run.finish().await;
     let took = started.elapsed();
@@ -86,34 +97,54 @@ async fn executor(tasks: u32) -> Duration {
     took
 }
 
-fn no_ops(criterion: &mut Criterion) {
-    let runtime = runtime();
-    let mut group = criterion.benchmark_group("runtime: no-op tasks, 64 slots");
-    group.sample_size(10);
-    let tasks = 1_000_000;
-    group.throughput(Throughput::Elements(u64::from(tasks)));
-    group.bench_function("JoinSet + Semaphore", |bencher| {
-        bencher.iter_custom(|rounds| {
-            (0..rounds)
-                .map(|_| {
-                    runtime
-                        .block_on(async { tokio::spawn(join_set(tasks)).await.expect("no panic") })
-                })
-                .sum()
-        });
-    });
-    group.bench_function("executor", |bencher| {
-        bencher.iter_custom(|rounds| {
-            (0..rounds)
-                .map(|_| {
-                    runtime
-                        .block_on(async { tokio::spawn(executor(tasks)).await.expect("no panic") })
-                })
-                .sum()
-        });
-    });
-    group.finish();
+/// The time from handing over one task to knowing that it ended, each after a pause in which the run is idle.
+async fn one_by_one(tasks: u64) -> Duration {
+    let run = start(&Arc::default());
+    let spec = Arc::new(TaskSpec::new("noop"));
+    let mut took = Duration::ZERO;
+    for _ in 0..tasks {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let started = Instant::now();
+        let task = vec![Arc::clone(&spec)];
+        run.ingest(task, 1).await.expect("the run goes on");
+        took += started.elapsed();
+    }
+    run.finish().await;
+    took
 }
 
-criterion_group!(benches, no_ops);
+fn on<F>(runtime: &Runtime, work: F) -> Duration
+where
+    F: Future<Output = Duration> + Send + 'static,
+{
+    runtime.block_on(async { tokio::spawn(work).await.expect("no panic") })
+}
+
+fn no_ops(criterion: &mut Criterion) {
+    for (name, runtime) in runtimes() {
+        let mut group = criterion.benchmark_group(format!("runtime: no-op tasks, {name}"));
+        group
+            .sample_size(10)
+            .sampling_mode(SamplingMode::Flat)
+            .throughput(Throughput::Elements(u64::from(TASKS)));
+        group.bench_function("JoinSet + Semaphore", |bencher| {
+            bencher.iter_custom(|rounds| (0..rounds).map(|_| on(&runtime, join_set(TASKS))).sum());
+        });
+        group.bench_function("run", |bencher| {
+            bencher.iter_custom(|rounds| (0..rounds).map(|_| on(&runtime, run(TASKS))).sum());
+        });
+        group.finish();
+    }
+}
+
+/// The mean of each sample; criterion shows how the samples are spread.
+fn latency(criterion: &mut Criterion) {
+    for (name, runtime) in runtimes() {
+        criterion.bench_function(&format!("runtime: one task, {name}"), |bencher| {
+            bencher.iter_custom(|rounds| on(&runtime, one_by_one(rounds)));
+        });
+    }
+}
+
+criterion_group!(benches, no_ops, latency);
 criterion_main!(benches);

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use batch_actions::Home;
 use batch_core::{
@@ -25,7 +25,7 @@ use batch_runtime::Registry;
 use batch_store::{
     Adding, BatchFile, Durability, LeftBehind, NewBatch, Origin, Selection, Store, StoreError,
 };
-use batch_template::{Template, canonical_params};
+use batch_template::{Functions, Template, canonical_params};
 
 /// Takes in an input; it must not panic.
 type Check = Box<dyn FnMut(&[u8])>;
@@ -352,6 +352,12 @@ fn calls() -> Vec<Vec<u8>> {
     ])
 }
 
+/// The functions that templates may name.
+fn functions() -> Arc<dyn Functions> {
+    static FUNCTIONS: LazyLock<Arc<Registry>> = LazyLock::new(|| Arc::new(registry()));
+    Arc::clone(&*FUNCTIONS) as Arc<dyn Functions>
+}
+
 fn registry() -> Registry {
     standard_registry(&HandlerConfig::new(std::env::temp_dir()))
 }
@@ -393,7 +399,7 @@ fn csv(input: &[u8]) {
         Some(table) => (first, table),
         None => (br#"{"command":["echo","{{ row.a }}"]}"#.as_slice(), first),
     };
-    let template = RowTemplate::parse(template, "template", Format::Json);
+    let template = RowTemplate::parse(template, "template", Format::Json, functions());
     if let Ok(file) = batch_input::read_csv(table, "table", &template, &ReadOptions::default()) {
         check(&file);
     }
@@ -428,7 +434,7 @@ fn template(input: &[u8]) {
 
 fn saved(input: &[u8]) {
     for format in [Format::Json, Format::Yaml] {
-        let Ok(template) = SavedTemplate::parse(input, "t", format) else {
+        let Ok(template) = SavedTemplate::parse(input, "t", format, functions()) else {
             continue;
         };
         let texts = ["", "1", "a,b", "{\"x\":\"{{\"}", "$(x)"];

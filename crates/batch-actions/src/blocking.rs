@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use batch_runtime::Gone;
+use batch_runtime::{RequestError, RunEnded};
 use batch_store::{Store, lock};
 use tokio::task::spawn_blocking;
 
@@ -26,6 +26,13 @@ pub(crate) async fn on_its_thread<T: Send + 'static>(
 }
 
 /// What was asked of a run that is over is not done.
-pub(crate) fn synced<T>(answer: Result<T, Gone>) -> Result<T, ActionError> {
+pub(crate) fn synced<T>(answer: Result<T, RunEnded>) -> Result<T, ActionError> {
     answer.map_err(|gone| ActionError::Refused(gone.to_string()))
+}
+
+/// As [`synced`], for what the batch itself may refuse.
+pub(crate) fn done<E: std::error::Error + 'static>(
+    answer: Result<(), RequestError<E>>,
+) -> Result<(), ActionError> {
+    answer.map_err(|error| ActionError::Refused(error.to_string()))
 }

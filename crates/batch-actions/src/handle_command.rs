@@ -76,9 +76,9 @@ async fn cancel(
 fn clear(tasks: &Choice, store: &mut Store) -> Result<ControlReply, ActionError> {
     let finished = [Status::Completed, Status::Failed, Status::Cancelled];
     let resolved = tasks.clone().or_statuses(&finished).resolve(store)?;
-    let before = store.overview()?;
+    let before = store.overview()?.totals;
     let cleared = store.clear(&resolved.tasks(store)?)?;
-    let after = store.overview()?;
+    let after = store.overview()?.totals;
     let batch = store.batch();
     // Who names no task wants what can go to go.
     let named = |_: &TaskId| !tasks.tasks.is_empty();

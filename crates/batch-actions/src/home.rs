@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use batch_core::{BatchId, BatchSettings, TaskSpec};
-use batch_export::open_plain;
+use batch_export::files::open_plain;
 use batch_store::files::{open_own, own_folder, private_folder, remove_dead_files};
 use batch_store::identity::{ContentHash, first_key_name};
 use batch_store::lease::LeftInLease;

@@ -67,9 +67,9 @@ impl LiveView {
     /// How many tasks have a status.
     pub fn count(&self, overview: &Overview, status: Status) -> u64 {
         match status {
-            Status::Queued => overview.count(status) + self.interrupted(overview),
-            Status::Running => overview.count(status) - self.interrupted(overview),
-            status => overview.count(status),
+            Status::Queued => overview.totals.count(status) + self.interrupted(overview),
+            Status::Running => overview.totals.count(status) - self.interrupted(overview),
+            status => overview.totals.count(status),
         }
     }
 
@@ -77,7 +77,7 @@ impl LiveView {
     pub fn interrupted(&self, overview: &Overview) -> u64 {
         match self.executor() {
             Some(_) => 0,
-            None => overview.count(Status::Running),
+            None => overview.totals.count(Status::Running),
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use batch_core::{Output, TaskId};
-use batch_export::{copy_stream, open_output};
+use batch_export::files::{copy_stream, open_output};
 use batch_store::{BatchFile, Selection, Store};
 
 use crate::choice::find_task;

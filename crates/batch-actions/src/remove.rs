@@ -120,7 +120,7 @@ fn is_over(file: &BatchFile, older_than: Duration) -> Result<bool, ActionError> 
             state,
             State::Completed | State::Failed | State::Stopped | State::Incomplete
         );
-        Ok(ended && overview.open() == 0 && now().since(last) >= older_than)
+        Ok(ended && overview.totals.open() == 0 && now().since(last) >= older_than)
     };
     match look() {
         Err(error) if error.is_usage() => Ok(false),

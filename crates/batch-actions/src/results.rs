@@ -4,9 +4,9 @@ use std::io::Write;
 use std::path::Path;
 
 use batch_core::Status;
+use batch_export::files::AtomicFile;
 use batch_export::{
-    AtomicFile, Causes, Format, ResultWriter, Summary, TaskFilter, Totals, WriterOptions,
-    result_writer,
+    Causes, Format, ResultWriter, Summary, TaskFilter, WriterOptions, result_writer,
 };
 use batch_store::{BatchFile, Store};
 
@@ -143,13 +143,7 @@ pub fn summary_of(store: &Store) -> Result<Summary, ActionError> {
     let overview = store.overview()?;
     let batch = store.batch();
     let counts = Status::ALL.map(|status| (status, view.count(&overview, status)));
-    let mut totals = Totals::from_counts(counts);
-    totals.executed = overview.executed();
-    totals.total_execution_time = overview.execution_time();
-    totals.retries = overview.retries();
-    totals.flaky = overview.flaky();
-    totals.first_start = overview.first_start();
-    totals.last_end = overview.last_end();
+    let totals = overview.totals.with_counts(counts);
     let causes = Causes::from_groups(overview.causes.iter().cloned(), 0);
     let mut summary = Summary::from_parts(batch, totals, causes);
     summary.name.clone_from(&overview.info.settings.name);

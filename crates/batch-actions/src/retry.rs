@@ -9,7 +9,7 @@ use batch_export::TaskRecord;
 use batch_runtime::RunHandle;
 use batch_store::{Selection, Store};
 
-use crate::blocking::{on_store, synced};
+use crate::blocking::{done, on_store};
 use crate::choice::Choice;
 use crate::control::ControlReply;
 use crate::error::ActionError;
@@ -28,12 +28,10 @@ pub(crate) async fn retry(
     .await?;
     let asked = selection.held.len() + reopened.len() + selection.refused.len();
     for task in selection.held {
-        synced(run.release(task).await)?
-            .map_err(|error| ActionError::Refused(error.to_string()))?;
+        done(run.release(task).await)?;
     }
     if !reopened.is_empty() {
-        synced(run.reopen(reopened).await)?
-            .map_err(|error| ActionError::Refused(error.to_string()))?;
+        done(run.reopen(reopened).await)?;
     }
     Ok(ControlReply::of(batch, asked, selection.refused))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use batch_core::{FullTaskId, ShortDuration};
-use batch_runtime::ShortOf;
+use batch_runtime::ResourceShortage;
 use batch_store::{EndCause, Holder, LeaseNote};
 use serde::{Serialize, Serializer};
 
@@ -106,16 +106,16 @@ impl Silence {
 }
 
 /// What the lease says of a run that the system is short of something for.
-pub(crate) fn short_note(short: &ShortOf) -> LeaseNote {
+pub(crate) fn short_note(short: &ResourceShortage) -> LeaseNote {
     LeaseNote::Short {
         what: short.what.to_string(),
         slots: short.slots,
-        asked_for: short.asked_for,
+        asked_for: short.requested,
     }
 }
 
-impl From<&ShortOf> for StateReason {
-    fn from(short: &ShortOf) -> Self {
+impl From<&ResourceShortage> for StateReason {
+    fn from(short: &ResourceShortage) -> Self {
         Self::Noted(short_note(short))
     }
 }

@@ -275,7 +275,7 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         None | Some(StateReason::Noted(LeaseNote::Short { .. })) => state == State::Running,
         _ => false,
     };
-    let (total, open) = (overview.tasks(), overview.open());
+    let (total, open) = (overview.totals.tasks(), overview.totals.open());
     let live = overview.run.as_ref().filter(|_| holder.is_some());
     let info = &overview.info;
     Ok(BatchStatus {
@@ -289,16 +289,16 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         queued: view.count(&overview, Status::Queued),
         running: view.count(&overview, Status::Running),
         interrupted: view.interrupted(&overview),
-        completed: overview.count(Status::Completed),
-        failed: overview.count(Status::Failed),
-        cancelled: overview.count(Status::Cancelled),
+        completed: overview.totals.count(Status::Completed),
+        failed: overview.totals.count(Status::Failed),
+        cancelled: overview.totals.count(Status::Cancelled),
         progress: match total {
             0 if state == State::Incomplete => 0.0,
             0 => 100.0,
             total => (total - open) as f64 * 100.0 / total as f64,
         },
-        flaky: overview.flaky(),
-        retries: overview.retries(),
+        flaky: overview.totals.flaky,
+        retries: overview.totals.retries,
         execution_times: None,
         causes: overview.causes.clone(),
         pid: holder.map(|holder| holder.pid),
@@ -312,7 +312,7 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         }),
         created: info.created_at,
         created_at: rfc3339(info.created_at),
-        last_end: overview.last_end(),
+        last_end: overview.totals.last_end,
         started_at: overview.run.as_ref().map(|run| rfc3339(run.started_at)),
         ended_at: overview
             .run
@@ -343,23 +343,23 @@ fn state(overview: &Overview, holder: Option<&Holder>, file: &BatchFile) -> Stat
         return state_with(overview, holder);
     }
     let last_run = overview.run.as_ref();
-    let unended =
-        overview.count(Status::Running) > 0 || last_run.is_some_and(|run| run.ended_at.is_none());
+    let unended = overview.totals.count(Status::Running) > 0
+        || last_run.is_some_and(|run| run.ended_at.is_none());
     if unended {
         let last = Lease::last_holder(file);
         match last_run.and_then(|run| end_of(run, last.as_ref())) {
             None => return (State::Interrupted, Some(StateReason::ExecutorDied)),
-            Some(end) if overview.open() > 0 => {
+            Some(end) if overview.totals.open() > 0 => {
                 return (State::Stopped, Some(StateReason::EndUnwritten(end)));
             }
             Some(_) => {}
         }
     }
-    if overview.open() == 0 && info.origin.unread {
+    if overview.totals.open() == 0 && info.origin.unread {
         return (State::Stopped, Some(StateReason::InputUnread));
     }
-    if overview.open() == 0 {
-        return match overview.count(Status::Completed) == overview.tasks() {
+    if overview.totals.open() == 0 {
+        return match overview.totals.count(Status::Completed) == overview.totals.tasks() {
             true => (State::Completed, None),
             false => (State::Failed, cut_short(overview)),
         };
@@ -392,8 +392,8 @@ fn state_with(overview: &Overview, holder: &Holder) -> StateAndReason {
 /// What ended the last run of a batch before all of its tasks had run.
 fn cut_short(overview: &Overview) -> Option<StateReason> {
     let run = overview.run.as_ref()?;
-    let cut = run.end == Some(EndCause::CutShort) && overview.count(Status::Cancelled) > 0;
-    let failed = overview.info.settings.fail_fast && overview.count(Status::Failed) > 0;
+    let cut = run.end == Some(EndCause::CutShort) && overview.totals.count(Status::Cancelled) > 0;
+    let failed = overview.info.settings.fail_fast && overview.totals.count(Status::Failed) > 0;
     cut.then_some(match failed {
         true => StateReason::FailFast,
         false => StateReason::TimeLimit,

@@ -148,6 +148,6 @@ fn is_reached(until: Until<'_>, store: &Store, status: &BatchStatus) -> Result<b
 fn stalled_for(store: &Store) -> Result<Duration, ActionError> {
     let overview = store.overview()?;
     let began = overview.run.as_ref().map(|run| run.started_at);
-    let last = began.max(overview.last_end());
+    let last = began.max(overview.totals.last_end);
     Ok(last.map_or(Duration::ZERO, |last| now().since(last)))
 }

@@ -70,9 +70,9 @@ pub(crate) async fn follow_shortage(run: &RunHandle, screen: &Screen) {
     }
 }
 
-fn ended(before: &batch_runtime::ShortOf) -> String {
+fn ended(before: &batch_runtime::ResourceShortage) -> String {
     format!(
         "no longer short of {}; running {} at once again",
-        before.what, before.asked_for
+        before.what, before.requested
     )
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use batch_actions::Engine;
 use batch_core::TaskSpec;
 use batch_input::TaskStream;
-use batch_runtime::{Gone, RunHandle};
+use batch_runtime::{RunEnded, RunHandle};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
@@ -154,7 +154,9 @@ impl Feeder {
         while let Some(written) = chunks.recv().await {
             written?;
             engine.look().await?;
-            if engine.run().feed(Vec::new(), WINDOW).await == Err(Gone) || engine.is_stopping() {
+            if engine.run().ingest(Vec::new(), WINDOW).await == Err(RunEnded)
+                || engine.is_stopping()
+            {
                 return Ok(Input::Cut);
             }
         }
@@ -167,11 +169,11 @@ impl Feeder {
         let mut error = None;
         loop {
             let fed = run
-                .feed(tasks.into_iter().map(Arc::new).collect(), WINDOW)
+                .ingest(tasks.into_iter().map(Arc::new).collect(), WINDOW)
                 .await;
             match (error, fed) {
                 (Some(error), _) => return Err(error),
-                (None, Err(Gone)) => return Ok(()),
+                (None, Err(RunEnded)) => return Ok(()),
                 (None, Ok(())) => {}
             }
             let mut chunk = Vec::with_capacity(CHUNK);

@@ -12,7 +12,7 @@ use batch_actions::{
 use batch_core::{BatchId, BatchSettings, Event, Status, StopMode};
 use batch_export::Summary;
 use batch_process::{ControlSignals, OutputRoom, remove_dead_scratch};
-use batch_runtime::{Executor, RunHandle, RunReport, Sink as _};
+use batch_runtime::{RunBuilder, RunHandle, RunReport, Sink as _};
 use batch_store::{BatchFile, Store, lock};
 
 use crate::args::RunArgs;
@@ -137,7 +137,7 @@ fn conclude_stored(
 ) -> Result<bool, CliError> {
     let mut summary = summary_of(store)?;
     summary.times = store.execution_times()?;
-    let counts = store.overview()?;
+    let counts = store.overview()?.totals;
     let failed = counts.count(Status::Failed) + counts.count(Status::Cancelled) > 0;
     let report = &driven.finished.report;
     conclude(report, results, name, Some(summary), failed, screen)?;
@@ -177,7 +177,7 @@ impl End {
         if closed && finished.open > 0 {
             screen.say("nobody reads the output any more, so the batch was stopped");
         }
-        let tasks = store.overview()?.tasks();
+        let tasks = store.overview()?.totals.tasks();
         let input_ended = end_of_input(fed, tasks, screen)?;
         let unread = store.info()?.origin.unread;
         if unread {
@@ -251,9 +251,9 @@ pub(crate) async fn run_in_memory(
     let registry = functions
         .in_memory(outputs)
         .map_err(|error| CliError::System("make a temporary folder", error))?;
-    let run = Executor::new(registry)
+    let run = RunBuilder::new(registry)
         .with_settings(settings)
-        .with_most_at_once(most_at_once)
+        .with_slot_limit(most_at_once)
         .with_sink(sink)
         .start();
     room.set_run(run.clone());

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use batch_actions::{Room, now};
 use batch_core::{BatchId, Event};
+use batch_export::files::{AtomicFile, FileHandle};
 use batch_export::{
-    AtomicFile, ExportError, FileHandle, Format, Records, ResultWriter, Summary, TaskFilter,
-    WriterOptions, result_writer,
+    ExportError, Format, Records, ResultWriter, Summary, TaskFilter, WriterOptions, result_writer,
 };
 use batch_runtime::{Sink, SinkError};
 

@@ -57,10 +57,10 @@ impl Source {
         let saved = args.template.as_ref().filter(|_| args.file.is_none());
         check_together(args, items.as_deref(), saved.is_some())?;
         if let Some(name) = saved {
-            return Self::of_template(&name.to_string_lossy(), args);
+            return Self::of_template(&name.to_string_lossy(), args, registry);
         }
         if let Some(path) = &args.file {
-            return Self::of_file(path, args, items.is_some());
+            return Self::of_file(path, args, items.is_some(), registry);
         }
         let template = item_template(args, registry)?;
         let items = item_source(items, args.null)?;
@@ -68,7 +68,12 @@ impl Source {
         Ok(Self::Items(Box::new(stream)))
     }
 
-    fn of_file(path: &Path, args: &RunArgs, items: bool) -> Result<Self, CliError> {
+    fn of_file(
+        path: &Path,
+        args: &RunArgs,
+        items: bool,
+        registry: &Registry,
+    ) -> Result<Self, CliError> {
         if items {
             return Err(usage(
                 "::: goes with -- CMD, --shell or --function, not with a task file",
@@ -84,12 +89,15 @@ impl Source {
         Ok(Self::File {
             path: path.to_owned(),
             format: args.input.map(Into::into),
-            options: args.attempt.read_options(args.template.clone()),
+            options: args
+                .attempt
+                .read_options(args.template.as_deref(), registry),
         })
     }
 
-    fn of_template(name: &str, args: &RunArgs) -> Result<Self, CliError> {
-        let folder = TemplateFolder::new(Home::of_environment().templates());
+    fn of_template(name: &str, args: &RunArgs, registry: &Registry) -> Result<Self, CliError> {
+        let functions = Arc::new(registry.clone());
+        let folder = TemplateFolder::new(Home::of_environment().templates(), functions);
         let template = folder
             .load(name)
             .map_err(|error| usage(error.to_string()))?;
@@ -97,7 +105,7 @@ impl Source {
             template: Box::new(template),
             values: params(&args.param)?,
             rows: args.rows.clone(),
-            options: args.attempt.read_options(args.template.clone()),
+            options: args.attempt.read_options(None, registry),
         })
     }
 
@@ -303,11 +311,8 @@ fn item_template(args: &RunArgs, registry: &Registry) -> Result<ItemTemplate, Cl
             ..TaskSpec::new(function.as_str())
         };
         Plan::check(vec![spec], registry).map_err(|problems| usage(texts(&problems)))?;
-        let handler = registry.get(function).expect("the plan found the function");
-        let handler = Arc::clone(handler);
-        let template = FunctionTemplate::new(function, &params, move |params| {
-            handler.encodings(params).allowing(allow_code)
-        });
+        let functions = Arc::new(registry.clone());
+        let template = FunctionTemplate::new(function, &params, functions, allow_code);
         return template
             .map(ItemTemplate::Function)
             .map_err(|error| usage(format!("--params: {error}")));

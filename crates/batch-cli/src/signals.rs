@@ -49,7 +49,7 @@ pub(crate) async fn obey(
                 ended_by.set(Some(9));
                 die();
             }
-            ControlSignal::Suspend => run.leave_out(suspend()),
+            ControlSignal::Suspend => run.exclude_suspended(suspend()),
             ControlSignal::Continue => {}
         }
     }

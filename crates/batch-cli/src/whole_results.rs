@@ -4,7 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use batch_actions::{ActionError, Choice, ResultsRequest, Room, results};
-use batch_export::{AtomicFile, Format, Summary};
+use batch_export::files::AtomicFile;
+use batch_export::{Format, Summary};
 use batch_store::BatchFile;
 
 use crate::args::ResultArgs;

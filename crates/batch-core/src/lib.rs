@@ -56,10 +56,11 @@ mod spec;
 mod stats;
 mod status;
 mod time;
+mod totals;
 
 pub use batch::{
-    Batch, CancelError, CancelRequest, Carried, Claim, ClaimToken, Past, PastState, ReleaseError,
-    Remaining, Reopen, ReopenError, RetryPolicy, StaleClaim, StopMode, TaskView, Urgency,
+    Batch, CancelError, CancelRequest, Claim, ClaimToken, Past, PastState, ReleaseError, Remaining,
+    Reopen, ReopenError, RetryPolicy, StaleClaim, StopMode, TaskView, Urgency,
 };
 pub use catalog::{Catalog, ParamProblem, References, Suggestions, did_you_mean, nearest};
 pub use counted::Counted;
@@ -76,6 +77,7 @@ pub use spec::{OnInterrupt, TaskOptions, TaskSpec};
 pub use stats::{Stats, Tally};
 pub use status::{CancelReason, FailureKind, Priority, QueuedReason, Reason, Status, UnknownName};
 pub use time::Time;
+pub use totals::Totals;
 
 /// The policy that never retries.
 pub fn no_retries(_: &TaskSpec, _: &Failure, _: u32) -> Option<std::time::Duration> {

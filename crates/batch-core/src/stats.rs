@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::batch::Carried;
 use crate::event::{Event, Then};
 use crate::outcome::Outcome;
 use crate::status::Status;
 use crate::time::Time;
+use crate::totals::Totals;
 
 /// What the events of a batch add up to. Fold the same events, get the same numbers.
 ///
@@ -95,13 +95,13 @@ impl Stats {
     }
 
     /// Adds what the finished tasks of earlier runs amount to.
-    pub(crate) fn carry_over(&mut self, carried: &Carried) {
-        self.counts[Status::Completed as usize] += carried.completed;
-        self.counts[Status::Failed as usize] += carried.failed;
-        self.counts[Status::Cancelled as usize] += carried.cancelled;
-        self.flaky += carried.flaky;
-        self.retries += carried.retries;
-        self.attempts += carried.attempts;
+    pub(crate) fn carry_over(&mut self, finished: &Totals) {
+        for status in Status::ALL {
+            self.counts[status as usize] += finished.count(status);
+        }
+        self.flaky += finished.flaky;
+        self.retries += finished.retries;
+        self.attempts += finished.attempts;
     }
 
     /// A task runs in an attempt that an earlier run began.

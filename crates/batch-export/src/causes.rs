@@ -1,6 +1,6 @@
 //! Failed tasks, grouped by why they failed: [`Causes`], a fold over records.
 //!
-//! The summary, the JSON export and whoever tells of failures show them in this way.
+//! The summary, the status, the JSON export and the answers for agents show them, each by a `Display` here.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -49,14 +49,14 @@ pub struct CauseGroup {
 
 /// The cause of a failed attempt of a function: what [`Cause::of`] makes of the end of its standard error.
 ///
-/// An output that lies in a file that cannot be read counts as empty.
+/// An output in a file that cannot be read counts as empty.
 pub fn cause_of(function: &str, kind: FailureKind, message: &str, stderr: &Stream) -> Cause {
     let stderr = stream::tail(stderr, ERROR_BYTES).map(|(bytes, _)| bytes);
     Cause::of(function, kind, message, &stderr.unwrap_or_default())
 }
 
 impl Causes {
-    /// How many causes are told apart.
+    /// The most causes that are counted one by one.
     pub const MOST: usize = 1_000;
     /// How many causes are shown.
     pub const SHOWN: usize = 5;

@@ -5,11 +5,12 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use batch_core::{Output, Reason, Stream};
 use batch_template::shown_params;
 use csv::WriterBuilder;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::error::ExportError;
 use crate::json::{Shown, write_result};
@@ -129,8 +130,8 @@ impl CsvRows {
             Timestamp(record.created_at),
             record.started_at.map(Timestamp),
             record.completed_at.map(Timestamp),
-            record.execution_time.map(Seconds).map(Shown),
-            record.wait_time.map(Seconds).map(Shown),
+            record.execution_time.map(Plain),
+            record.wait_time.map(Plain),
             record.retry_count,
         )
     }
@@ -151,7 +152,7 @@ impl CsvRows {
             self.list(record, &spec.options.tags),
             self.list(record, &spec.depends_on),
             self.cut(record, shown_params(spec)),
-            process.map(|process| Shown(Seconds(process.cpu_time))),
+            process.map(|process| Plain(process.cpu_time)),
             process.map(|process| process.peak_memory),
             record.cause.as_ref().map(|cause| Shown(cause.id())),
         )
@@ -204,6 +205,19 @@ impl CsvRows {
     }
 }
 
+/// A duration in seconds, without the exponent that a very short one has in JSON: some readers of CSV know none.
+struct Plain(Duration);
+
+impl Serialize for Plain {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0 < Duration::from_micros(10) {
+            serializer.collect_str(&Seconds(self.0))
+        } else {
+            Seconds(self.0).serialize(serializer)
+        }
+    }
+}
+
 /// Writes cells and the end of their line.
 fn write_cells<W: Write>(out: &mut W, cells: &impl Serialize) -> Result<(), ExportError> {
     let mut writer = WriterBuilder::new()
@@ -229,7 +243,7 @@ fn valid(bytes: &[u8]) -> &str {
     bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
 }
 
-/// Takes so many bytes and no more.
+/// Takes bytes up to a limit.
 struct Limited<'a> {
     bytes: &'a mut Vec<u8>,
     limit: usize,
@@ -250,7 +264,7 @@ impl Write for Limited<'_> {
     }
 }
 
-/// Writes what stands between the quotes of a cell: quotes inside it are doubled.
+/// Writes what is between the quotes of a cell: quotes inside it are doubled.
 struct Quoted<'a, W>(&'a mut W);
 
 impl<W: Write> Write for Quoted<'_, W> {

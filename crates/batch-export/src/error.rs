@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 /// Results could not be written whole.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ExportError {
     /// The place the results go to refused them.
     #[error("cannot write the results: {0}")]

@@ -215,6 +215,12 @@ fn write_output<S: SerializeStruct>(
         if !is_wanted(stream) {
             continue;
         }
+        if let Stream::Inline(bytes) = stream
+            && let Ok(text) = std::str::from_utf8(bytes)
+        {
+            object.serialize_field(name, text)?;
+            continue;
+        }
         let is_text = Cell::new(true);
         let text = Streamed(|f: &mut fmt::Formatter<'_>| {
             let give = |text: &str| f.write_str(text).map_err(stream::refused);

@@ -1,9 +1,10 @@
-//! How results go out: text, JSON, JSONL, CSV, filters and the end summary.
+//! The read model of a batch and its writers: text, JSON, JSONL, CSV, filters, totals, causes and the summary.
 //!
-//! The flow, in one direction: [`Records`] folds the core's events into one [`TaskRecord`] for each task
-//! that finishes; a [`TaskFilter`] says which are wanted; a [`ResultWriter`] writes them in a [`Format`]; and
-//! the [`Summary`] adds them up, with its failures grouped into [`Causes`]. Nothing here knows a database, a clock or a terminal. Memory is bounded:
-//! finished tasks are forgotten, and large outputs are copied from their files piece by piece.
+//! The flow, in one direction: [`Records`] folds the core's events into one [`TaskRecord`] for each task that
+//! finishes; a [`TaskFilter`] selects tasks; a [`ResultWriter`] writes them in a [`Format`]; and the [`Summary`] adds
+//! them up ([`batch_core::Totals`], [`ExecutionTimes`]), with failures grouped into [`Causes`]. A store makes the same
+//! records from its rows. Nothing here knows a database, a clock or a terminal. Memory is bounded: finished tasks are
+//! forgotten, and outputs are copied from their files piece by piece. [`files`] has the files it writes and reads.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -61,7 +62,14 @@ mod unnamed;
 mod visible;
 mod writer;
 
-pub use atomic_file::{AtomicFile, FileHandle, private_file_in};
+pub mod files {
+    //! Files that appear whole or not at all, and outputs that are read without following links.
+
+    pub use crate::atomic_file::{AtomicFile, FileHandle, private_file_in};
+    pub use crate::plain_file::{open_output, open_plain, refuse_links_of_others};
+    pub use crate::stream::{copy_stream, tail};
+}
+
 pub use cause::{Cause, CauseId, ParseCauseIdError};
 pub use causes::{CauseGroup, Causes, cause_of};
 pub use error::ExportError;
@@ -69,11 +77,9 @@ pub use filter::{FilterError, TaskFilter};
 pub use format::{Format, UnknownFormat};
 pub use json::write_task_json;
 pub use number::rfc3339;
-pub use plain_file::{open_output, open_plain, refuse_links_of_others};
 pub use record::{AttemptEnd, AttemptRecord, TaskRecord};
 pub use records::{Records, cancelled_text};
-pub use stream::{copy_stream, tail};
-pub use summary::{Summary, Totals};
+pub use summary::Summary;
 pub use times::{ExecutionTimes, TimeSpread};
 pub use visible::{Visible, VisibleLines};
 pub use writer::{ResultWriter, WriterOptions, result_writer};

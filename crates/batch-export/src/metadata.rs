@@ -56,7 +56,7 @@ impl<'a> Metadata<'a> {
             started_at: totals.first_start.map(Timestamp),
             completed_at: totals.last_end.map(Timestamp),
             wall_time: summary.wall_time().map(|time| time.as_secs_f64()),
-            total_execution_time: totals.total_execution_time.as_secs_f64(),
+            total_execution_time: totals.execution_time.as_secs_f64(),
             average_task_time: totals.average_task_time().map(|time| time.as_secs_f64()),
             times: summary.times.spread(),
             causes: summary.causes().largest_first(),

@@ -54,7 +54,7 @@ impl<'a> Blocks<'a> {
         }
     }
 
-    /// What stands before all blocks.
+    /// The writer for what precedes all blocks.
     pub(crate) fn head(&mut self) -> &mut BufWriter<Out<'a>> {
         &mut self.out
     }
@@ -223,7 +223,7 @@ struct Spool {
     folder: Option<PathBuf>,
     file: Option<File>,
     len: u64,
-    /// Whether the file stands at its end.
+    /// Whether the position in the file is its end.
     at_end: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Opens files in whose place there may be something else: [`open_plain`] and [`open_output`].
 //!
 //! A folder that others can write, and one that came from elsewhere, may hold a link to a file that is none of the
-//! batch's, or a named pipe that never comes to an end. Here a link is not followed, and nobody is waited for.
+//! batch's, or a named pipe that never ends. Links are not followed here, and nothing waits for the other end of a pipe.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -15,7 +15,7 @@ pub fn open_plain(path: &Path, options: &OpenOptions) -> io::Result<File> {
     plain(imp::open(path, options)?)
 }
 
-/// Opens the file of an output to read it. Its folder is no link either, so that the file lies where its batch does.
+/// Opens the file of an output to read it. Its folder must not be a link either, so that the file is where its batch is.
 ///
 /// # Errors
 /// As [`open_plain`].
@@ -70,7 +70,7 @@ mod imp {
     use rustix::fs::{CWD, Mode, OFlags, openat};
     use rustix::io::Errno;
 
-    /// Nobody is waited for, and no terminal becomes ours.
+    /// Do not wait for the other end, and take no terminal as the controlling one.
     const CAREFUL: OFlags = OFlags::NOFOLLOW
         .union(OFlags::NONBLOCK)
         .union(OFlags::NOCTTY);
@@ -122,7 +122,7 @@ mod imp {
         link.is_symlink() && !trusted.contains(&link.uid()) && is_open()
     }
 
-    /// What the system says of a link and of a pipe without a reader helps nobody.
+    /// Explains what the system says about a link and about a pipe without a reader.
     fn explained(error: io::Error) -> io::Error {
         match error.raw_os_error().map(Errno::from_raw_os_error) {
             Some(Errno::LOOP | Errno::MLINK) => {

@@ -9,11 +9,12 @@ use std::time::Duration;
 use crate::cause::Cause;
 use batch_core::{
     BatchId, CancelReason, FailureKind, FullTaskId, Output, Priority, Reason, Status, TaskId,
-    TaskSpec, Time,
+    TaskSpec, Time, Totals,
 };
 
 /// All that is known of one task.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TaskRecord {
     /// The batch.
     pub batch: BatchId,
@@ -141,6 +142,20 @@ impl TaskRecord {
                 Some(Reason::Failed(FailureKind::Signal(signal))) => Some(signal),
                 _ => None,
             },
+        }
+    }
+
+    /// What it adds to the sums of its batch.
+    pub fn totals(&self) -> Totals {
+        Totals {
+            executed: u64::from(self.execution_time.is_some()),
+            attempts: self.attempts.len() as u64,
+            execution_time: self.execution_time.unwrap_or_default(),
+            retries: u64::from(self.retry_count),
+            flaky: u64::from(self.flaky),
+            first_start: self.started_at,
+            last_end: self.completed_at,
+            ..Totals::default().with_counts([(self.status, 1)])
         }
     }
 

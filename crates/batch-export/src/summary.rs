@@ -1,94 +1,20 @@
-//! What a batch came to: [`Totals`], a fold over records, and the [`Summary`] shown at its end.
+//! What a batch came to: the [`Summary`] shown at its end, a fold over records.
 
 use std::fmt;
 use std::time::Duration;
 
-use batch_core::{BatchId, ShortDuration, Status, Time};
+use batch_core::{BatchId, ShortDuration, Status, Time, Totals};
 
 use crate::causes::Causes;
 use crate::record::TaskRecord;
 use crate::times::ExecutionTimes;
-
-/// Sums over tasks.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Totals {
-    counts: [u64; 5],
-    /// How many tasks had an attempt that ended.
-    pub executed: u64,
-    /// How long all attempts took together.
-    pub total_execution_time: Duration,
-    /// How many retries were used.
-    pub retries: u64,
-    /// How many tasks completed on a later attempt.
-    pub flaky: u64,
-    /// When the first attempt began.
-    pub first_start: Option<Time>,
-    /// When the last task ended.
-    pub last_end: Option<Time>,
-}
-
-impl Totals {
-    /// Sums that were made elsewhere, as by a database: how many tasks have each status. What is given
-    /// twice is added. The other sums are 0; set those that are known.
-    ///
-    /// ```
-    /// use batch_core::Status;
-    /// use batch_export::Totals;
-    ///
-    /// let mut totals = Totals::from_counts([(Status::Completed, 5), (Status::Failed, 2)]);
-    /// totals.executed = 7;
-    /// assert_eq!(totals.tasks(), 7);
-    /// ```
-    pub fn from_counts(counts: impl IntoIterator<Item = (Status, u64)>) -> Self {
-        let mut totals = Self::default();
-        for (status, count) in counts {
-            totals.counts[status as usize] += count;
-        }
-        totals
-    }
-
-    /// Adds a task.
-    pub fn add(&mut self, record: &TaskRecord) {
-        self.counts[record.status as usize] += 1;
-        if let Some(time) = record.execution_time {
-            self.executed += 1;
-            self.total_execution_time = self.total_execution_time.saturating_add(time);
-        }
-        self.retries += u64::from(record.retry_count);
-        self.flaky += u64::from(record.flaky);
-        if let Some(start) = record.started_at {
-            self.first_start = Some(self.first_start.map_or(start, |first| first.min(start)));
-        }
-        self.last_end = self.last_end.max(record.completed_at);
-    }
-
-    /// How many tasks have a status.
-    pub const fn count(&self, status: Status) -> u64 {
-        self.counts[status as usize]
-    }
-
-    /// How many tasks there are.
-    pub fn tasks(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-
-    /// The mean time of the tasks that had an attempt; `None` without one.
-    pub fn average_task_time(&self) -> Option<Duration> {
-        let mean = self
-            .total_execution_time
-            .as_nanos()
-            .checked_div(u128::from(self.executed))?;
-        Some(Duration::from_nanos(
-            u64::try_from(mean).unwrap_or(u64::MAX),
-        ))
-    }
-}
 
 /// How a batch ended: its totals and why its tasks failed. Shown to people, and the metadata of a JSON
 /// export.
 ///
 /// Add every task of the batch, also those that a filter keeps out of the results.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Summary {
     /// The batch.
     pub batch: BatchId,
@@ -125,7 +51,7 @@ impl Summary {
 
     /// Adds a task.
     pub fn add(&mut self, record: &TaskRecord) {
-        self.totals.add(record);
+        self.totals += record.totals();
         self.times.add_task(record);
         self.causes.add(record);
     }
@@ -322,13 +248,7 @@ mod tests {
         let of_records = summary(&[(Status::Completed, 30), (Status::Failed, 12)]);
         let totals = of_records.totals();
         let counts = Status::ALL.map(|status| (status, totals.count(status)));
-        let mut stored = Totals::from_counts(counts);
-        stored.executed = totals.executed;
-        stored.total_execution_time = totals.total_execution_time;
-        stored.retries = totals.retries;
-        stored.flaky = totals.flaky;
-        stored.first_start = totals.first_start;
-        stored.last_end = totals.last_end;
+        let stored = totals.with_counts(counts);
         assert_eq!(stored, *totals);
         let causes = of_records.causes().largest_first().into_iter().cloned();
         let causes = Causes::from_groups(causes, 0);
@@ -345,7 +265,7 @@ mod tests {
             (Status::Cancelled, 2),
         ]);
         let totals = totals.totals();
-        assert_eq!(totals.total_execution_time, Duration::from_secs(2));
+        assert_eq!(totals.execution_time, Duration::from_secs(2));
         assert_eq!(totals.average_task_time(), Some(Duration::from_millis(500)));
         assert_eq!(
             (

@@ -8,8 +8,8 @@
 //!   ! cannot resolve host
 //! ```
 //!
-//! `|` stands before lines of standard output, `!` before the last lines of standard error, `=` before
-//! a returned value. At the end of the line of a failed task stands its cause.
+//! `|` precedes lines of standard output, `!` the last lines of standard error, `=` a returned value. The line of a
+//! failed task ends with its cause.
 
 use std::io::{self, Write};
 

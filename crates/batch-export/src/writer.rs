@@ -43,7 +43,7 @@ pub trait ResultWriter: Send {
     /// When it cannot be written.
     fn flush(&mut self) -> Result<(), ExportError>;
 
-    /// Writes what still waits and what stands at the end.
+    /// Writes what still waits, and the end of the document.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -159,7 +159,7 @@ impl ResultWriter for RowWriter<'_> {
     }
 }
 
-/// One document. The metadata stands first and is known last, so the tasks go to a temporary file, in
+/// One document. The metadata comes first and is known last, so the tasks go to a temporary file, in
 /// their order, and are copied at the end.
 struct JsonWriter<'a> {
     /// Tasks to the temporary file.

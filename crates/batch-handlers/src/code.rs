@@ -10,20 +10,26 @@ use async_trait::async_trait;
 use batch_core::{Failure, FailureKind, Json, Output, ParamProblem};
 use batch_process::Spec;
 use batch_runtime::params::{Fields, is_placeholder};
-use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext, apart};
-use batch_template::Encodings;
+use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext, offload};
+use batch_template::{self as template, Code, Encoding, Encodings};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::check::ProcessFields as _;
 use crate::language::{CodePlace, Language};
-use crate::process::{is_variable, run, spec};
+use crate::process::{encodings, is_variable, run, spec};
 
 /// The Python side of `custom_function`: calls `process(**args)` and hands back what it returns.
 const HARNESS: &str = include_str!("harness.py");
 
 /// The longest returned value that is taken, in bytes of JSON; it is held in memory.
 const MAX_ANSWER: u64 = 64 * 1024 * 1024;
+
+/// The code of a runtime that is filled in later.
+const UNKNOWN_RUNTIME: Code = Code {
+    program: "a runtime that is not known yet",
+    language: template::Language::Unknown,
+};
 
 /// `code_execution {runtime, code, cwd, env, stdin}`.
 pub(crate) struct CodeHandler {
@@ -85,7 +91,11 @@ impl Handler for CodeHandler {
     }
 
     fn encodings(&self, params: &Json) -> Encodings {
-        Encodings::of("code_execution", &params.to_value())
+        let params = params.to_value();
+        let runtime = params.get("runtime").and_then(Value::as_str);
+        let language = runtime.and_then(Language::of);
+        let encoding = language.map_or(Encoding::Code(UNKNOWN_RUNTIME), Language::encoding);
+        encodings().with("code", encoding)
     }
 }
 
@@ -114,7 +124,7 @@ impl Handler for FunctionHandler {
         ];
         let ended = run(task, &spec(task, &params, argv, &self.place.capture)?).await;
         let len = fs::metadata(&answer).map_or(0, |found| found.len().min(MAX_ANSWER));
-        let read = apart(len as usize, move || read_answer(&answer)).await;
+        let read = offload(len as usize, move || read_answer(&answer)).await;
         judge(ended, read)
     }
 
@@ -135,8 +145,8 @@ impl Handler for FunctionHandler {
         is_variable(path)
     }
 
-    fn encodings(&self, params: &Json) -> Encodings {
-        Encodings::of("custom_function", &params.to_value())
+    fn encodings(&self, _params: &Json) -> Encodings {
+        encodings().with("code", Encoding::Python)
     }
 }
 

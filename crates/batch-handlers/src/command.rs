@@ -9,11 +9,11 @@ use batch_core::{Json, Output, ParamProblem};
 use batch_process::{CaptureLimits, MAX_ARGUMENT_BYTES};
 use batch_runtime::params::{Fields, missing};
 use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext};
-use batch_template::Encodings;
+use batch_template::{Encoding, Encodings};
 use serde_json::Value;
 
 use crate::check::{ProcessFields as _, is_bytes};
-use crate::process::{is_variable, run, spec};
+use crate::process::{encodings, is_variable, run, spec};
 
 /// `command {argv, cwd, env, stdin}`: no shell reads the arguments.
 pub(crate) struct CommandHandler {
@@ -63,7 +63,7 @@ impl Handler for CommandHandler {
     }
 
     fn encodings(&self, params: &Json) -> Encodings {
-        Encodings::of("command", &params.to_value())
+        encodings().with_command("argv", &params.to_value())
     }
 }
 
@@ -116,6 +116,8 @@ impl Handler for ShellHandler {
     }
 
     fn encodings(&self, params: &Json) -> Encodings {
-        Encodings::of("shell", &params.to_value())
+        let params = params.to_value();
+        let shell = params.get("shell").and_then(Value::as_str);
+        encodings().with("script", Encoding::of_script(shell.unwrap_or("sh")))
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use batch_core::{Failure, FailureKind, Urgency};
 use batch_process::{CaptureLimits, Scratch, find_program, shortage, until_room};
 use batch_runtime::{AttemptError, TaskContext};
+use batch_template::Encoding;
 
 /// A language that code can be in.
 #[derive(Clone, Copy)]
@@ -28,6 +29,15 @@ impl Language {
             "nodejs" => Some(Self::Node),
             "terminal" => Some(Self::Terminal),
             _ => None,
+        }
+    }
+
+    /// How values are written in its code.
+    pub(crate) fn encoding(self) -> Encoding {
+        match self {
+            Self::Python => Encoding::Python,
+            Self::Node => Encoding::JavaScript,
+            Self::Terminal => Encoding::of_script("sh"),
         }
     }
 

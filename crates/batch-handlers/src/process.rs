@@ -9,8 +9,8 @@ use std::sync::Arc;
 use batch_core::{Failure, FailureKind, Output, ParamProblem, SignalNumber, Stream, Urgency};
 use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec, when_written};
 use batch_runtime::params::Fields;
-use batch_runtime::{AttemptError, TaskContext, apart};
-use batch_template::Secrets;
+use batch_runtime::{AttemptError, TaskContext, offload};
+use batch_template::{Encodings, Secrets};
 
 use crate::check::ProcessFields as _;
 use crate::masked_file::mask_file;
@@ -29,7 +29,7 @@ pub(crate) fn spec(
     argv: Vec<OsString>,
     capture: &Arc<CaptureLimits>,
 ) -> Result<Spec, ParamProblem> {
-    let options = &task.options;
+    let options = &task.spec.options;
     let defaults = options.env.iter();
     let defaults = defaults.map(|(name, value)| (name.into(), value.into()));
     let own = params.pairs("env")?.into_iter();
@@ -64,6 +64,11 @@ pub(crate) fn is_variable(path: &str) -> bool {
     path.starts_with("env.") || path.starts_with("env[")
 }
 
+/// How the parameters of a process take values, beside what the function itself knows.
+pub(crate) fn encodings() -> Encodings {
+    Encodings::text().with_variables()
+}
+
 /// Runs a process to its end, or ends it when the attempt is cancelled.
 pub(crate) async fn run(task: &TaskContext, spec: &Spec) -> Result<Output, AttemptError> {
     let start = when_written(|| Process::spawn(spec));
@@ -80,9 +85,9 @@ pub(crate) async fn run(task: &TaskContext, spec: &Spec) -> Result<Output, Attem
     for left in &ended.leftovers {
         tracing::warn!("could not be ended: {left}, started by {}", task.id);
     }
-    let ended = match task.secrets.is_empty() {
+    let ended = match task.secrets().is_empty() {
         true => ended,
-        false => without_secrets(ended, &task.secrets).await,
+        false => without_secrets(ended, task.secrets()).await,
     };
     judge(ended, &spec.capture.folder)
 }
@@ -94,7 +99,7 @@ async fn without_secrets(mut ended: Ended, secrets: &Secrets) -> Ended {
             continue;
         };
         let (file, secrets) = (path.clone(), secrets.clone());
-        match apart(usize::MAX, move || mask_file(&file, &secrets)).await {
+        match offload(usize::MAX, move || mask_file(&file, &secrets)).await {
             Ok(masked) => *len = masked,
             Err(error) => {
                 let _ = std::fs::remove_file(path);

@@ -476,8 +476,8 @@ async fn secrets_are_masked_in_what_comes_back_encoded() {
         json!([secret]).to_string().into_bytes(),
     ] {
         let (address, _seen) = serve(vec![answer("200 OK", "", &body)]);
-        let mut task = common::task("http", json!({"url": format!("http://{address}/")}));
-        task.secrets = secrets.clone();
+        let task = common::task("http", json!({"url": format!("http://{address}/")}));
+        let task = task.with_secrets(secrets.clone());
         let value = Handlers::new()
             .run_task(&task)
             .await

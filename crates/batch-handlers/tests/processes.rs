@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 #[tokio::test]
 async fn a_large_output_is_kept_without_secrets() {
     let script = "seq 1 100000; echo s3cr3t; seq 1 100000";
-    let mut task = common::task("shell", json!({"script": script}));
-    task.secrets = batch_template::Secrets::of(["s3cr3t"]);
+    let task = common::task("shell", json!({"script": script}));
+    let task = task.with_secrets(batch_template::Secrets::of(["s3cr3t"]));
     let handlers = Handlers::new();
     let output = handlers.run_task(&task).await.unwrap();
     let Stream::File { path, len } = &output.stdout else {

@@ -1,24 +1,16 @@
-//! Whole files of tasks: [`read_task_file`], [`read_tasks`], and what comes out, a [`TaskFile`].
+//! What files of tasks come to: a [`TaskFile`], by its [`Format`] and the [`ReadOptions`].
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use batch_core::{BatchSettings, Catalog, Plan, PlanProblem, Surroundings, TaskSpec};
-use serde_json::value::RawValue;
+use batch_template::Functions;
 
-use crate::jsonl;
 use crate::problem::{Problem, TaskLabel};
-use crate::row_template::RowTemplate;
-use crate::rows::read_csv;
-use crate::scope::Report;
-use crate::settings::{document_text, overridden, read_document};
-use crate::source::Source;
-use crate::task::TaskReader;
 
 /// How a file of tasks is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +35,16 @@ pub struct ReadOptions {
     /// Values may be filled into the code of interpreters, in tasks that do not say so themselves.
     pub allow_code: bool,
     /// The template for the rows of a CSV file.
-    pub template: Option<PathBuf>,
+    pub template: Option<TemplateSource>,
+}
+
+/// The file of a template for rows, and the functions that its tasks may name.
+#[derive(Clone, Debug)]
+pub struct TemplateSource {
+    /// The file.
+    pub path: PathBuf,
+    /// They say how their parameters take values.
+    pub functions: Arc<dyn Functions>,
 }
 
 /// What a file says about the whole batch. What it does not say is `None`, so that the command line, or a
@@ -174,66 +175,6 @@ impl Format {
     }
 }
 
-/// Reads a file of tasks. Without a format, its extension tells.
-///
-/// # Errors
-/// When it cannot be read at all. What is wrong in it is told by [`TaskFile::problems`].
-pub fn read_task_file(
-    path: &Path,
-    format: Option<Format>,
-    options: &ReadOptions,
-) -> Result<TaskFile, ReadError> {
-    let format = format.map_or_else(|| Format::of(path), Ok)?;
-    let name = path.display().to_string();
-    let file = File::open(path).map_err(|source| ReadError::Io {
-        file: name.clone(),
-        source,
-    })?;
-    read_tasks(file, &name, format, options)
-}
-
-/// Reads tasks from a stream, such as standard input. `name` stands for it in problems.
-///
-/// JSON lines are read one at a time; of the other formats the whole text is held in memory.
-///
-/// # Errors
-/// When it cannot be read at all. What is wrong in it is told by [`TaskFile::problems`].
-pub fn read_tasks(
-    mut input: impl Read,
-    name: &str,
-    format: Format,
-    options: &ReadOptions,
-) -> Result<TaskFile, ReadError> {
-    let io_error = |source| ReadError::Io {
-        file: name.to_owned(),
-        source,
-    };
-    if format != Format::Csv && options.template.is_some() {
-        return Err(ReadError::NeedlessTemplate {
-            file: name.to_owned(),
-        });
-    }
-    match format {
-        Format::Jsonl => {
-            let input = BufReader::with_capacity(1 << 16, input);
-            jsonl::read(input, name, options).map_err(io_error)
-        }
-        Format::Csv => {
-            let Some(template) = &options.template else {
-                return Err(ReadError::NoTemplate {
-                    file: name.to_owned(),
-                });
-            };
-            read_csv(input, name, &RowTemplate::read(template)?, options)
-        }
-        Format::Json | Format::Yaml => {
-            let mut bytes = Vec::new();
-            input.read_to_end(&mut bytes).map_err(io_error)?;
-            Ok(read_text(&bytes, name, format, options))
-        }
-    }
-}
-
 impl TaskFile {
     pub(crate) fn new(name: &str) -> Self {
         Self {
@@ -330,32 +271,6 @@ impl TaskFile {
             help,
         }
     }
-}
-
-fn read_text(bytes: &[u8], name: &str, format: Format, options: &ReadOptions) -> TaskFile {
-    let mut report = Report::new(name);
-    let mut file = TaskFile::new(name);
-    if let Some((text, lines)) = document_text(bytes, format, &mut report) {
-        let source = Source::new(&text, lines);
-        let root = serde_json::from_str::<&RawValue>(&text);
-        if let Some(document) = root
-            .ok()
-            .and_then(|root| read_document(root, &source, &mut report))
-        {
-            file.settings = document.settings;
-            let mut reader = TaskReader::new(overridden(document.defaults, options));
-            let tasks = document.tasks.map(RawValue::get).unwrap_or("[]");
-            for raw in serde_json::from_str::<Vec<&RawValue>>(tasks).unwrap_or_default() {
-                if report.is_full() {
-                    break;
-                }
-                file.lines.push(source.anchor(raw.get()));
-                file.tasks.push(reader.read(&source, &mut report, raw));
-            }
-        }
-    }
-    file.problems = report.problems;
-    file
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! The template of `bex run --function F --params JSON`: a function of each item: [`FunctionTemplate`].
 
-use std::fmt;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use batch_core::{Json, ParamProblem};
-use batch_template::{Encodings, Placeholder, Segment, Template, VARIABLE_ROOT, fill_root};
+use batch_template::{
+    Delimiters, Functions, Meaning, Part, Placeholder, Segment, Template, VARIABLE_ROOT, fill_root,
+};
 use serde_json::Value;
 
-use crate::item_template::{Part, Piece, pieces};
+use crate::item_template::{ItemPart, split};
 use crate::items::ItemProblem;
 
 /// A function with parameters in whose texts an item is replaced.
@@ -19,21 +21,9 @@ pub struct FunctionTemplate {
     function: Arc<str>,
     /// With `{{ item[0] }}` for the first of the parts, and so on.
     params: Json,
-    encodings: SharedEncodings,
+    functions: Arc<dyn Functions>,
+    allow_code: bool,
     is_fixed: bool,
-}
-
-/// How the texts at the places of parameters take values.
-type EncodingsOf = dyn Fn(&Json) -> Encodings + Send + Sync;
-
-/// An [`EncodingsOf`] that is shared.
-#[derive(Clone)]
-struct SharedEncodings(Arc<EncodingsOf>);
-
-impl fmt::Debug for SharedEncodings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SharedEncodings")
-    }
 }
 
 /// Parameters in which an item cannot be replaced.
@@ -48,15 +38,16 @@ pub enum FunctionTemplateError {
 }
 
 impl FunctionTemplate {
-    /// A template of a function and its parameters. `encodings` says how the texts at the places of parameters take
-    /// values, as the function's handler knows it.
+    /// A template of a function and its parameters. `functions` say how these take values; `allow_code` lets items
+    /// become code.
     ///
     /// # Errors
     /// When the parameters are no object, or a placeholder stands in quotes inside code.
     pub fn new(
         function: &str,
         params: &Json,
-        encodings: impl Fn(&Json) -> Encodings + Send + Sync + 'static,
+        functions: Arc<dyn Functions>,
+        allow_code: bool,
     ) -> Result<Self, FunctionTemplateError> {
         let mut value = params.to_value();
         if !value.is_object() {
@@ -68,7 +59,8 @@ impl FunctionTemplate {
         let template = Self {
             function: function.into(),
             params,
-            encodings: SharedEncodings(Arc::new(encodings)),
+            functions,
+            allow_code,
             is_fixed,
         };
         template
@@ -102,12 +94,16 @@ impl FunctionTemplate {
                 return Err("it names no part of the item".to_owned());
             };
             let mut bytes = Vec::new();
-            if let Some((part, _)) = Part::ALL.get(*index) {
+            if let Some((part, _)) = ItemPart::ALL.get(*index) {
                 part.push(item.as_bytes(), number, &mut bytes);
             }
             Ok(Value::from(String::from_utf8_lossy(&bytes)))
         };
-        fill_root(&self.params, "item", &lookup, &*self.encodings.0)
+        let encodings = |params: &Json| {
+            let encodings = self.functions.encodings(&self.function, params);
+            encodings.allowing(self.allow_code)
+        };
+        fill_root(&self.params, "item", &lookup, &encodings)
             .map_err(|problems| in_own_words(problems.into_iter().next()))
     }
 }
@@ -115,7 +111,7 @@ impl FunctionTemplate {
 /// The problem, with the placeholder as its author wrote it.
 fn in_own_words(problem: Option<ParamProblem>) -> ParamProblem {
     let mut problem = problem.unwrap_or_else(|| ParamProblem::new("", "cannot be filled in"));
-    for (index, (_, name)) in Part::ALL.iter().enumerate() {
+    for (index, (_, name)) in ItemPart::ALL.iter().enumerate() {
         problem.message = problem.message.replace(&marker(index), name);
         problem.help = problem.help.map(|help| help.replace(&marker(index), name));
     }
@@ -132,16 +128,14 @@ fn mark(value: &mut Value, is_fixed: &mut bool) {
     match value {
         Value::String(text) => {
             let mut marked = String::new();
-            for piece in pieces(text.as_bytes()) {
-                match piece {
-                    Piece::Part(part) => {
+            for part in split(text).parts {
+                match part {
+                    Part::Value(part) => {
                         *is_fixed = false;
-                        let index = Part::ALL.iter().position(|(known, _)| *known == part);
+                        let index = ItemPart::ALL.iter().position(|(known, _)| *known == part);
                         marked.push_str(&marker(index.unwrap_or_default()));
                     }
-                    Piece::Literal(bytes) => {
-                        push_literal(&String::from_utf8_lossy(&bytes), &mut marked);
-                    }
+                    Part::Text(text) => push_literal(&text, &mut marked),
                 }
             }
             *text = marked;
@@ -156,50 +150,62 @@ fn mark(value: &mut Value, is_fixed: &mut bool) {
 
 /// Writes a text so that it stands for itself, but for the variables of the environment that it names.
 fn push_literal(text: &str, marked: &mut String) {
-    let mut rest = text;
-    let mut from = 0;
-    while let Some(begin) = rest[from..].find("{{").map(|at| from + at) {
-        let end = rest[begin..].find("}}").map(|at| begin + at + 2);
-        match end.filter(|end| is_variable(&rest[begin..*end])) {
-            Some(end) => {
-                push_quoted(&rest[..begin], marked);
-                marked.push_str(&rest[begin..end]);
-                (rest, from) = (&rest[end..], 0);
+    let braces = Delimiters::VALUE.without_quotes();
+    let found = Template::parse_with(text, braces, |_, inner| {
+        let variable = inner.filter(|inner| is_variable(inner));
+        Ok::<_, Infallible>(variable.map_or(Meaning::Literal, Meaning::Value))
+    });
+    for part in found.into_iter().flat_map(|template| template.parts) {
+        match part {
+            Part::Text(text) if text.contains('{') => {
+                marked.push_str(&format!("{{{{ {} }}}}", Value::from(text)));
             }
-            None => from = begin + 1,
+            Part::Text(text) => marked.push_str(&text),
+            Part::Value(variable) => marked.push_str(&format!("{{{{{variable}}}}}")),
         }
     }
-    push_quoted(rest, marked);
 }
 
-fn push_quoted(text: &str, marked: &mut String) {
-    match text.contains('{') {
-        true => marked.push_str(&format!("{{{{ {} }}}}", Value::from(text))),
-        false => marked.push_str(text),
-    }
-}
-
-/// Whether braces with all that is in them are a variable of the environment.
-fn is_variable(braces: &str) -> bool {
-    let Ok(template) = Template::parse(braces) else {
+/// Whether what stands between braces is a variable of the environment.
+fn is_variable(inner: &str) -> bool {
+    if !inner.trim_start().starts_with(VARIABLE_ROOT) {
         return false;
-    };
-    let mut placeholders = template.placeholders();
-    placeholders
-        .next()
-        .is_some_and(|placeholder| placeholder.root == VARIABLE_ROOT)
+    }
+    let template = Template::parse(&format!("{{{{{inner}}}}}"));
+    template.is_ok_and(|template| template.values().any(|found| found.root == VARIABLE_ROOT))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use batch_template::Encoding;
+    use batch_core::{Catalog, TaskSpec};
+    use batch_template::{Encoding, Encodings};
     use serde_json::json;
+
+    /// Functions whose parameters take all values in one way.
+    #[derive(Debug)]
+    struct Takes(Encoding);
+
+    impl Catalog for Takes {
+        fn functions(&self) -> Vec<&str> {
+            vec!["f"]
+        }
+
+        fn check(&self, _: &TaskSpec) -> Result<(), Vec<ParamProblem>> {
+            Ok(())
+        }
+    }
+
+    impl Functions for Takes {
+        fn encodings(&self, _: &str, _: &Json) -> Encodings {
+            Encodings::text().with("", self.0)
+        }
+    }
 
     /// The parameters as the handler would see them.
     fn made(params: Value, item: &str, encoding: Encoding) -> Result<Value, String> {
-        let encodings = move |_: &Json| Encodings::text().with("", encoding);
-        let template = FunctionTemplate::new("f", &Json::from(params), encodings);
+        let functions = Arc::new(Takes(encoding));
+        let template = FunctionTemplate::new("f", &Json::from(params), functions, false);
         let template = template.map_err(|error| error.to_string())?;
         let params = template
             .params(item.as_bytes(), 3)

@@ -3,13 +3,15 @@
 //! `{}` is the item, `{.}` without its extension, `{/}` its base name, `{//}` its folder, `{/.}` its base name
 //! without the extension, `{#}` the number of the task. All other braces are literal: `awk '{print $1}'` works.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use batch_core::Json;
 use batch_template::{
-    Code, Quoting, ShellRules, ShellScan, UNKNOWN, code_in_command, escape_braces, quote_for_shell,
+    Code, Delimiters, Meaning, Part, Quoting, ShellRules, ShellScan, Template, UNKNOWN,
+    code_in_command, escape_braces, quote_for_shell,
 };
 use serde_json::value::RawValue;
 
@@ -90,14 +92,14 @@ enum Argument {
 
 /// A piece of an argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Piece {
+enum Piece {
     Literal(Vec<u8>),
-    Part(Part),
+    Part(ItemPart),
 }
 
 /// What a placeholder stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum ItemPart {
     Item,
     NoExtension,
     BaseName,
@@ -106,7 +108,7 @@ pub(crate) enum Part {
     Number,
 }
 
-impl Part {
+impl ItemPart {
     pub(crate) const ALL: [(Self, &'static str); 6] = [
         (Self::Item, "{}"),
         (Self::NoExtension, "{.}"),
@@ -121,6 +123,13 @@ impl Part {
             .iter()
             .find(|(part, _)| *part == self)
             .map_or("", |(_, name)| name)
+    }
+
+    /// The one with this between its braces.
+    fn named(inner: &str) -> Option<Self> {
+        let mut all = Self::ALL.iter();
+        let found = all.find(|(_, name)| name[1..name.len() - 1] == *inner);
+        found.map(|(part, _)| *part)
     }
 
     /// Appends what it stands for.
@@ -157,7 +166,7 @@ impl CommandTemplate {
             .collect();
         let is_made = |pieces: &Vec<Piece>| pieces.iter().any(|piece| piece.part().is_some());
         if !all.iter().any(is_made) {
-            all.push(vec![Piece::Part(Part::Item)]);
+            all.push(vec![Piece::Part(ItemPart::Item)]);
         }
         let known: Vec<Vec<u8>> = all.iter().map(|pieces| known(pieces)).collect();
         let found = code_in_command(&known);
@@ -214,12 +223,9 @@ impl CommandTemplate {
                 Argument::Fixed { json: fixed, .. } => json.push_str(fixed),
                 Argument::Made(pieces) => {
                     bytes.clear();
-                    for piece in pieces {
-                        match piece {
-                            Piece::Literal(literal) => bytes.extend_from_slice(literal),
-                            Piece::Part(part) => part.push(item, number, bytes),
-                        }
-                    }
+                    pieces
+                        .iter()
+                        .for_each(|piece| piece.push(item, number, bytes));
                     check_length(bytes)?;
                     push_text(bytes, json);
                 }
@@ -260,12 +266,9 @@ impl Argument {
         match self {
             Self::Fixed { bytes: fixed, .. } => bytes.extend_from_slice(fixed),
             Self::Made(pieces) => {
-                for piece in pieces {
-                    match piece {
-                        Piece::Literal(literal) => bytes.extend_from_slice(literal),
-                        Piece::Part(part) => part.push(item, number, &mut bytes),
-                    }
-                }
+                pieces
+                    .iter()
+                    .for_each(|piece| piece.push(item, number, &mut bytes));
             }
         }
         bytes
@@ -273,7 +276,15 @@ impl Argument {
 }
 
 impl Piece {
-    fn part(&self) -> Option<Part> {
+    /// Appends what it is for an item.
+    fn push(&self, item: &[u8], number: u64, to: &mut Vec<u8>) {
+        match self {
+            Self::Literal(literal) => to.extend_from_slice(literal),
+            Self::Part(part) => part.push(item, number, to),
+        }
+    }
+
+    fn part(&self) -> Option<ItemPart> {
         match self {
             Self::Part(part) => Some(*part),
             Self::Literal(_) => None,
@@ -305,7 +316,7 @@ impl ShellTemplate {
             }
             found = vec![
                 Piece::Literal([script, b" "].concat()),
-                Piece::Part(Part::Item),
+                Piece::Part(ItemPart::Item),
             ];
             if let Err(ShellTemplateError::Refused {
                 is_quoted: true, ..
@@ -424,35 +435,35 @@ fn known(pieces: &[Piece]) -> Vec<u8> {
 }
 
 /// Takes a text apart at its placeholders.
-pub(crate) fn pieces(text: &[u8]) -> Vec<Piece> {
+pub(crate) fn split(text: &str) -> Template<ItemPart> {
+    let parsed = Template::parse_with(text, Delimiters::ITEM, |_, inner| {
+        let part = inner.and_then(ItemPart::named);
+        Ok::<_, Infallible>(part.map_or(Meaning::Literal, Meaning::Value))
+    });
+    parsed.unwrap_or_else(|never| match never {})
+}
+
+/// Takes bytes apart at the placeholders in them.
+fn pieces(bytes: &[u8]) -> Vec<Piece> {
     let mut pieces = Vec::new();
-    let mut literal = Vec::new();
-    let mut rest = text;
-    while let Some(brace) = memchr::memchr(b'{', rest) {
-        literal.extend_from_slice(&rest[..brace]);
-        rest = &rest[brace..];
-        match Part::ALL
-            .iter()
-            .find(|(_, name)| rest.starts_with(name.as_bytes()))
-        {
-            Some((part, name)) => {
-                if !literal.is_empty() {
-                    pieces.push(Piece::Literal(std::mem::take(&mut literal)));
-                }
-                pieces.push(Piece::Part(*part));
-                rest = &rest[name.len()..];
-            }
-            None => {
-                literal.push(b'{');
-                rest = &rest[1..];
+    for chunk in bytes.utf8_chunks() {
+        for part in split(chunk.valid()).parts {
+            match part {
+                Part::Text(text) => push_literal(text.as_bytes(), &mut pieces),
+                Part::Value(part) => pieces.push(Piece::Part(part)),
             }
         }
-    }
-    literal.extend_from_slice(rest);
-    if !literal.is_empty() {
-        pieces.push(Piece::Literal(literal));
+        push_literal(chunk.invalid(), &mut pieces);
     }
     pieces
+}
+
+fn push_literal(bytes: &[u8], pieces: &mut Vec<Piece>) {
+    match pieces.last_mut() {
+        _ if bytes.is_empty() => {}
+        Some(Piece::Literal(before)) => before.extend_from_slice(bytes),
+        _ => pieces.push(Piece::Literal(bytes.to_vec())),
+    }
 }
 
 fn check_length(argument: &[u8]) -> Result<(), ItemProblem> {
@@ -609,15 +620,19 @@ mod tests {
             ("x.", "x.", "x.", ".", "x."),
             ("", "", "", ".", ""),
         ] {
-            let part = |part: Part| {
+            let part = |part: ItemPart| {
                 let mut bytes = Vec::new();
                 part.push(path.as_bytes(), 1, &mut bytes);
                 String::from_utf8(bytes).unwrap()
             };
-            assert_eq!(part(Part::NoExtension), no_extension, "{path}");
-            assert_eq!(part(Part::BaseName), base, "{path}");
-            assert_eq!(part(Part::Folder), dir, "{path}");
-            assert_eq!(part(Part::BaseNameNoExtension), base_no_extension, "{path}");
+            assert_eq!(part(ItemPart::NoExtension), no_extension, "{path}");
+            assert_eq!(part(ItemPart::BaseName), base, "{path}");
+            assert_eq!(part(ItemPart::Folder), dir, "{path}");
+            assert_eq!(
+                part(ItemPart::BaseNameNoExtension),
+                base_no_extension,
+                "{path}"
+            );
         }
     }
 

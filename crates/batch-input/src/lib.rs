@@ -24,6 +24,7 @@ mod jsonl;
 mod options;
 mod params;
 mod problem;
+mod read;
 mod row_template;
 mod rows;
 mod scope;
@@ -35,15 +36,14 @@ mod task_template;
 mod template;
 mod yaml;
 
-pub use file::{
-    FileSettings, Format, ReadError, ReadOptions, TaskFile, read_task_file, read_tasks,
-};
+pub use file::{FileSettings, Format, ReadError, ReadOptions, TaskFile, TemplateSource};
 pub use item_function::{FunctionTemplate, FunctionTemplateError};
 pub use item_template::{
     CommandTemplate, CommandTemplateError, ItemTemplate, ShellTemplate, ShellTemplateError,
 };
 pub use items::{ItemError, ItemProblem, Items, MAX_ARGUMENT};
 pub use problem::{Problem, TaskLabel};
+pub use read::{read_task_file, read_tasks};
 pub use row_template::RowTemplate;
 pub use rows::read_csv;
 pub use stream::TaskStream;

@@ -8,34 +8,53 @@ use serde_json::value::RawValue;
 use crate::fields::{kind, plain_text, text};
 use crate::scope::Scope;
 
-/// A short form: the field, the function it stands for, and the runtime where that needs one.
-struct ShortForm {
-    field: &'static str,
-    function: &'static str,
+/// A short form: a field whose value is a parameter of a function.
+#[derive(Debug)]
+pub(crate) struct ShortForm {
+    pub(crate) field: &'static str,
+    pub(crate) function: &'static str,
+    /// The parameter; empty where the value is all of them.
+    pub(crate) param: &'static str,
+    runtime: Option<&'static str>,
 }
 
-const SHORT_FORMS: [ShortForm; 5] = [
-    ShortForm {
-        field: "command",
-        function: "command",
-    },
-    ShortForm {
-        field: "shell",
-        function: "shell",
-    },
-    ShortForm {
-        field: "python",
-        function: "code_execution",
-    },
-    ShortForm {
-        field: "node",
-        function: "code_execution",
-    },
-    ShortForm {
-        field: "http",
-        function: "http",
-    },
+static SHORT_FORMS: [ShortForm; 5] = [
+    ShortForm::of("command", "command", "argv", None),
+    ShortForm::of("shell", "shell", "script", None),
+    ShortForm::of("python", "code_execution", "code", Some("python")),
+    ShortForm::of("node", "code_execution", "code", Some("nodejs")),
+    ShortForm::of("http", "http", "", None),
 ];
+
+impl ShortForm {
+    const fn of(
+        field: &'static str,
+        function: &'static str,
+        param: &'static str,
+        runtime: Option<&'static str>,
+    ) -> Self {
+        Self {
+            field,
+            function,
+            param,
+            runtime,
+        }
+    }
+
+    /// The one of a field, if it is one.
+    pub(crate) fn named(field: &str) -> Option<&'static Self> {
+        SHORT_FORMS.iter().find(|form| form.field == field)
+    }
+
+    /// The fields of the parameters, as JSON, that a value of the field stands for.
+    pub(crate) fn params(&self, value: &str) -> String {
+        let param = self.param;
+        match self.runtime {
+            Some(runtime) => format!("\"runtime\":\"{runtime}\",\"{param}\":{value}"),
+            None => format!("\"{param}\":{value}"),
+        }
+    }
+}
 
 /// The fields that say what a task does, as they were found.
 #[derive(Default)]
@@ -46,21 +65,13 @@ pub(crate) struct Work<'r> {
     /// A field looks like one of these, misspelt.
     pub(crate) misspelt: bool,
     /// The short forms, in their order.
-    pub(crate) short: Vec<(&'static str, &'r RawValue)>,
+    pub(crate) short: Vec<(&'static ShortForm, &'r RawValue)>,
 }
 
 /// The function and the parameters they come to.
 pub(crate) struct Function<'r> {
     pub(crate) name: Cow<'r, str>,
     pub(crate) params: Json,
-}
-
-/// The name of a short form as a constant, if it is one.
-pub(crate) fn short_form(field: &str) -> Option<&'static str> {
-    SHORT_FORMS
-        .iter()
-        .find(|form| form.field == field)
-        .map(|form| form.field)
 }
 
 /// Puts function and parameters together. What is wrong gives the function "" or empty parameters.
@@ -83,7 +94,7 @@ pub(crate) fn read_work<'r>(
             nothing()
         }
         (function, short) => {
-            let mut forms: Vec<&str> = short.iter().map(|(form, _)| *form).collect();
+            let mut forms: Vec<&str> = short.iter().map(|(form, _)| form.field).collect();
             if function.is_some() {
                 forms.insert(0, "function");
             }
@@ -92,7 +103,7 @@ pub(crate) fn read_work<'r>(
                 forms.join(", ")
             );
             let help = Some("keep one of them".to_owned());
-            scope.problem(short[0].1.get(), short[0].0, message, help);
+            scope.problem(short[0].1.get(), short[0].0.field, message, help);
             nothing()
         }
     }
@@ -125,58 +136,57 @@ fn read_function<'r>(
 
 fn read_short_form<'r>(
     scope: &mut Scope<'_, '_>,
-    form: &'static str,
+    form: &'static ShortForm,
     raw: &RawValue,
     work: &Work<'r>,
 ) -> Function<'r> {
+    let field = form.field;
     if let Some(params) = work.params {
-        let help = format!("take \"params\" away, or write \"function\" in place of {form:?}");
-        let message = format!("params go with \"function\", not with {form:?}");
+        let help = format!("take \"params\" away, or write \"function\" in place of {field:?}");
+        let message = format!("params go with \"function\", not with {field:?}");
         scope.problem(params.get(), "params", message, Some(help));
     }
     let stdin = work.stdin.filter(|stdin| {
-        let fits = matches!(form, "command" | "shell");
+        let fits = matches!(field, "command" | "shell");
         if !fits {
-            let message = format!("stdin goes with \"command\" and \"shell\", not with {form:?}");
+            let message = format!("stdin goes with \"command\" and \"shell\", not with {field:?}");
             scope.problem(stdin.get(), "stdin", message, None);
         }
         fits
     });
     let stdin = stdin.and_then(|raw| text_or_bytes(scope, raw, "stdin"));
-    let inner = match form {
-        "command" => argv(scope, raw).map(|argv| format!("\"argv\":{argv}")),
-        "shell" => text_or_bytes(scope, raw, form).map(|script| format!("\"script\":{script}")),
-        "python" => code(scope, raw, form, "python"),
-        "node" => code(scope, raw, form, "nodejs"),
+    let value = match form.param {
+        "argv" => argv(scope, raw),
+        "script" => text_or_bytes(scope, raw, field),
+        "code" => scope.text(raw, field).map(|_| raw.get().to_owned()),
         _ => {
-            let name = Cow::Borrowed("http");
-            if kind(raw) == "a text" {
-                let help = Some(format!("write {{\"url\": {}}}", raw.get()));
-                scope.problem(raw.get(), form, "http must be an object".to_owned(), help);
-                return Function {
-                    name,
-                    params: empty(),
-                };
-            }
             return Function {
-                name,
-                params: document(scope, raw, form),
+                name: Cow::Borrowed(form.function),
+                params: http(scope, raw, field),
             };
         }
     };
     let stdin = stdin.map_or_else(String::new, |stdin| format!(",\"stdin\":{stdin}"));
     // Each text in it was read above, so that its being JSON is enough.
-    let params = inner.and_then(|inner| {
-        let json = format!("{{{inner}{stdin}}}");
+    let params = value.and_then(|value| {
+        let json = format!("{{{}{stdin}}}", form.params(&value));
         serde_json::from_str::<&RawValue>(&json)
             .map(Json::from_raw)
             .ok()
     });
-    let function = SHORT_FORMS.iter().find(|known| known.field == form);
     Function {
-        name: Cow::Borrowed(function.map_or("", |form| form.function)),
+        name: Cow::Borrowed(form.function),
         params: params.unwrap_or_else(empty),
     }
+}
+
+fn http(scope: &mut Scope<'_, '_>, raw: &RawValue, field: &str) -> Json {
+    if kind(raw) == "a text" {
+        let help = Some(format!("write {{\"url\": {}}}", raw.get()));
+        scope.problem(raw.get(), field, "http must be an object".to_owned(), help);
+        return empty();
+    }
+    document(scope, raw, field)
 }
 
 /// A JSON object that is kept as it was written.
@@ -237,16 +247,6 @@ fn argv(scope: &mut Scope<'_, '_>, raw: &RawValue) -> Option<String> {
     }
     list.push(']');
     Some(list)
-}
-
-fn code(
-    scope: &mut Scope<'_, '_>,
-    raw: &RawValue,
-    form: &'static str,
-    runtime: &str,
-) -> Option<String> {
-    scope.text(raw, form)?;
-    Some(format!("\"runtime\":\"{runtime}\",\"code\":{}", raw.get()))
 }
 
 /// A text, or `{"base64": "…"}` for bytes that are none; as JSON.

@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use batch_core::{ParamProblem, Suggestions, TaskOptions};
-use batch_template::{Placeholder, Segment, escape_braces};
+use batch_template::{Functions, Placeholder, Segment, escape_braces};
 use csv::StringRecord;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -13,7 +14,7 @@ use crate::fields::{Fields, kind};
 use crate::file::{FileSettings, Format, ReadError};
 use crate::problem::Problem;
 use crate::scope::Report;
-use crate::settings::{base_options, document_text, read_document};
+use crate::settings::{base_options, read_document, read_root};
 use crate::source::Source;
 use crate::task_template::{TaskTemplate, add, is_for_later, object_text, place_in};
 
@@ -32,42 +33,41 @@ impl RowTemplate {
     ///
     /// # Errors
     /// When it cannot be read at all. What is wrong in it is told with the rows, by [`read_csv`](crate::read_csv).
-    pub fn read(path: &Path) -> Result<Self, ReadError> {
+    pub fn read(path: &Path, functions: Arc<dyn Functions>) -> Result<Self, ReadError> {
         let name = path.display().to_string();
         let format = Format::of(path)?;
         let bytes = std::fs::read(path).map_err(|source| ReadError::Io {
             file: name.clone(),
             source,
         })?;
-        Ok(Self::parse(&bytes, &name, format))
+        Ok(Self::parse(&bytes, &name, format, functions))
     }
 
-    /// Parses a template. `name` stands for it in problems; every format but YAML is taken as JSON.
-    pub fn parse(bytes: &[u8], name: &str, format: Format) -> Self {
+    /// Parses a template. `name` stands for it in problems; every format but YAML is taken as JSON. `functions` say
+    /// how their parameters take values.
+    pub fn parse(bytes: &[u8], name: &str, format: Format, functions: Arc<dyn Functions>) -> Self {
         let mut template = Self {
             name: name.to_owned(),
             settings: FileSettings::default(),
             defaults: base_options(),
-            task: TaskTemplate::default(),
+            task: TaskTemplate::new(&functions, 0),
             problems: Vec::new(),
         };
         let mut report = Report::new(name);
-        let format = if format == Format::Yaml {
-            format
-        } else {
-            Format::Json
-        };
-        if let Some((text, lines)) = document_text(bytes, format, &mut report) {
-            let source = Source::new(&text, lines);
-            if let Ok(root) = serde_json::from_str::<&RawValue>(&text) {
-                template.read_root(root, &source, &mut report);
-            }
-        }
+        read_root(bytes, format, &mut report, |root, source, report| {
+            template.read_root(root, &functions, source, report);
+        });
         template.problems = report.problems;
         template
     }
 
-    fn read_root(&mut self, root: &RawValue, source: &Source<'_>, report: &mut Report) {
+    fn read_root(
+        &mut self,
+        root: &RawValue,
+        functions: &Arc<dyn Functions>,
+        source: &Source<'_>,
+        report: &mut Report,
+    ) {
         let fields = serde_json::from_str::<Fields<'_>>(root.get());
         let is_task = fields.is_ok_and(|fields| fields.0.iter().all(|(name, _)| name != "tasks"));
         let mut task = root;
@@ -97,7 +97,7 @@ impl RowTemplate {
                 None,
             );
         }
-        self.task = TaskTemplate::read(task, source, report);
+        self.task = TaskTemplate::read(task, functions, source, report);
     }
 
     /// Reports placeholders for columns that the table does not have, once each.

@@ -8,15 +8,14 @@ use std::collections::{HashMap, HashSet};
 use std::io::Read;
 
 use csv::StringRecord;
-use serde_json::value::RawValue;
 
 use crate::file::{ReadError, ReadOptions, TaskFile};
 use crate::row_template::{Row, RowTemplate};
 use crate::scope::Report;
 use crate::settings::overridden;
-use crate::source::{Lines, Source};
+use crate::source::Lines;
 use crate::task::TaskReader;
-use crate::task_template::add;
+use crate::task_template::add_unfilled;
 
 /// Reads a table with a header: each row is a task, made with the template.
 ///
@@ -86,32 +85,21 @@ impl RowReader<'_> {
         let first = report.problems.len();
         match self.template.fill(&row, self.reader.allows_code()) {
             Ok(text) => {
-                let Ok(raw) = serde_json::from_str::<&RawValue>(&text) else {
-                    return;
-                };
-                let source = Source::new(&text, Lines::Fixed(line));
-                file.tasks.push(self.reader.read(&source, report, raw));
-                file.lines.push(line);
+                let read = self.reader.read_made(&text, Lines::Fixed(line), report);
+                file.lines.extend(read.is_some().then_some(line));
+                file.tasks.extend(read);
             }
             Err(problems) => {
                 for problem in problems {
-                    let message = format!("{}: {}", problem.path, problem.message);
-                    // Quotes around a placeholder are a mistake of the template.
+                    // Quotes around a placeholder are a mistake of the template, and those are told once.
                     let in_template = problem.help.is_some();
-                    let told = (problem.path.clone(), problem.message);
-                    if in_template && self.told.insert(told) {
+                    let told = (problem.path.clone(), problem.message.clone());
+                    if !in_template {
+                        let file = report.file.clone();
+                        add_unfilled(report, &file, line, problem);
+                    } else if self.told.insert(told) {
                         let line = self.template.line_of(&problem.path);
-                        add(
-                            report,
-                            &self.template.name,
-                            line,
-                            &problem.path,
-                            message,
-                            problem.help,
-                        );
-                    } else if !in_template {
-                        let file = report.file.to_string();
-                        add(report, &file, line, &problem.path, message, None);
+                        add_unfilled(report, &self.template.name, line, problem);
                     }
                 }
             }

@@ -27,12 +27,9 @@ pub(crate) fn overridden(mut defaults: TaskOptions, options: &ReadOptions) -> Ta
     defaults
 }
 
-/// Turns bytes of one of the formats with one document into JSON text; reports when that fails.
-pub(crate) fn document_text(
-    bytes: &[u8],
-    format: Format,
-    report: &mut Report,
-) -> Option<(String, Lines)> {
+/// Turns bytes of one of the formats with one document into JSON text; reports when that fails. Every format but YAML
+/// is taken as JSON.
+fn document_text(bytes: &[u8], format: Format, report: &mut Report) -> Option<(String, Lines)> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -64,6 +61,21 @@ pub(crate) fn document_text(
             report.add_syntax(&error, 1);
             None
         }
+    }
+}
+
+/// Reads the root of a document in one of these formats; reports when it cannot be read.
+pub(crate) fn read_root(
+    bytes: &[u8],
+    format: Format,
+    report: &mut Report,
+    read: impl FnOnce(&RawValue, &Source<'_>, &mut Report),
+) {
+    let Some((text, lines)) = document_text(bytes, format, report) else {
+        return;
+    };
+    if let Ok(root) = serde_json::from_str::<&RawValue>(&text) {
+        read(root, &Source::new(&text, lines), report);
     }
 }
 

@@ -8,10 +8,10 @@ use serde_json::value::RawValue;
 
 use crate::fields::{Fields, is_null, kind, plain_text};
 use crate::options::{OPTION_FIELDS, read_option};
-use crate::params::{Work, empty, read_work, short_form};
+use crate::params::{ShortForm, Work, empty, read_work};
 use crate::problem::TaskLabel;
 use crate::scope::{Report, Scope, suggestion};
-use crate::source::Source;
+use crate::source::{Lines, Source};
 
 /// The fields of a task.
 pub(crate) const TASK_FIELDS: [&str; 22] = [
@@ -39,14 +39,9 @@ pub(crate) const TASK_FIELDS: [&str; 22] = [
     "allow_code",
 ];
 
-/// The fields that say what a task does.
+/// Those that say what it does.
 pub(crate) const WORK_FIELDS: [&str; 6] =
     ["command", "shell", "python", "node", "http", "function"];
-
-/// The fields that become part of the parameters.
-pub(crate) const PARAMETER_FIELDS: [&str; 7] = [
-    "command", "shell", "python", "node", "http", "params", "stdin",
-];
 
 /// The settings of a file, which are sometimes looked for in a task.
 const SETTINGS_ONLY: [&str; 6] = [
@@ -85,6 +80,17 @@ impl TaskReader {
     /// What the defaults say of values in code.
     pub(crate) fn allows_code(&self) -> bool {
         self.defaults.allow_code
+    }
+
+    /// Reads one task from a text that was made for it: an object.
+    pub(crate) fn read_made(
+        &mut self,
+        text: &str,
+        lines: Lines,
+        report: &mut Report,
+    ) -> Option<TaskSpec> {
+        let raw = serde_json::from_str::<&RawValue>(text).ok()?;
+        Some(self.read(&Source::new(text, lines), report, raw))
     }
 
     /// Reads one task. What is wrong is reported, and the rest still makes a task.
@@ -147,7 +153,7 @@ impl TaskReader {
                 _ => {
                     if let Some(option) = OPTION_FIELDS.iter().find(|option| **option == name) {
                         options.push((*option, value));
-                    } else if let Some(form) = short_form(name) {
+                    } else if let Some(form) = ShortForm::named(name) {
                         work.short.extend(given.map(|raw| (form, raw)));
                     } else {
                         unknown_field(scope, value, name, &mut work);

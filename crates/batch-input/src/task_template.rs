@@ -5,27 +5,31 @@
 //! value goes into code, it is written as a word or literal of that language, and braces in it never become a
 //! placeholder.
 
+use std::sync::Arc;
+
 use batch_core::{Json, ParamProblem};
 use batch_template::{
-    Encoding, Encodings, Placeholder, VARIABLE_ROOT, fill, fill_root, placeholders,
+    Code, Encoding, Encodings, Functions, Language, Placeholder, VARIABLE_ROOT, fill, fill_root,
+    placeholders,
 };
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
 use crate::fields::Fields;
+use crate::params::ShortForm;
 use crate::problem::Problem;
 use crate::scope::Report;
 use crate::source::{Lines, Source};
-use crate::task::PARAMETER_FIELDS;
 
 /// A task with gaps for values.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct TaskTemplate {
     pub(crate) fields: Vec<TemplateField>,
     /// The line of the task.
     pub(crate) line: u32,
     /// What it may do: one thing, or any of the functions where its own is a placeholder.
     works: Vec<Work>,
+    functions: Arc<dyn Functions>,
 }
 
 #[derive(Clone, Debug)]
@@ -39,8 +43,10 @@ pub(crate) struct TemplateField {
 /// What a task does, as its template says it.
 #[derive(Clone, Debug)]
 struct Work {
-    function: &'static str,
-    params: Value,
+    function: String,
+    params: Json,
+    /// The short form it is said in.
+    short: Option<&'static ShortForm>,
 }
 
 /// The fields of a task with their gaps filled, in their order, and what went wrong. A field that could not be
@@ -51,13 +57,24 @@ pub(crate) struct Filling<'t> {
 }
 
 impl TaskTemplate {
-    /// Reads a task that is an object.
-    pub(crate) fn read(task: &RawValue, source: &Source<'_>, report: &mut Report) -> Self {
-        let mut template = Self {
+    /// One without fields, whose task begins at a line.
+    pub(crate) fn new(functions: &Arc<dyn Functions>, line: u32) -> Self {
+        Self {
             fields: Vec::new(),
-            line: source.line(task.get()),
+            line,
             works: Vec::new(),
-        };
+            functions: Arc::clone(functions),
+        }
+    }
+
+    /// Reads a task that is an object.
+    pub(crate) fn read(
+        task: &RawValue,
+        functions: &Arc<dyn Functions>,
+        source: &Source<'_>,
+        report: &mut Report,
+    ) -> Self {
+        let mut template = Self::new(functions, source.line(task.get()));
         if let Ok(Fields(fields)) = serde_json::from_str::<Fields<'_>>(task.get()) {
             for (name, raw) in &fields {
                 template
@@ -94,10 +111,11 @@ impl TaskTemplate {
         let allow_code = self.allows_code().unwrap_or(allow_code);
         for field in &self.fields {
             let encodings = |value: &Json| {
-                let works = self.works.iter();
-                let found = works.map(|work| work.encodings(&field.name, value));
-                let found = found.reduce(Encodings::or).unwrap_or_default();
-                found.allowing(allow_code)
+                let found = self.encodings(&field.name, value);
+                found
+                    .reduce(Encodings::or)
+                    .unwrap_or_default()
+                    .allowing(allow_code)
             };
             let filled = if is_kept(&field.name) || field.name == ENVIRONMENT {
                 fill_root(&field.value, root, lookup, &encodings)
@@ -129,30 +147,33 @@ impl TaskTemplate {
     }
 
     fn find_works(&self) -> Vec<Work> {
-        const ANY: [&str; 4] = ["command", "shell", "code_execution", "custom_function"];
-        let find = |name: &str| self.fields.iter().find(|field| field.name == name);
-        let value = |name: &str| find(name).map(|field| field.value.to_value());
-        let work = |function, params| vec![Work { function, params }];
-        if let Some(argv) = value("command") {
-            return work("command", json!({ "argv": argv }));
+        let mut fields = self.fields.iter();
+        let short = fields.find_map(|field| Some((ShortForm::named(&field.name)?, field)));
+        if let Some((form, field)) = short {
+            return vec![Work::of(form, &field.value)];
         }
-        if find("shell").is_some() {
-            return work("shell", json!({}));
-        }
-        for (form, runtime) in [("python", "python"), ("node", "nodejs")] {
-            if find(form).is_some() {
-                return work("code_execution", json!({ "runtime": runtime }));
-            }
-        }
-        let any_function = find("function").is_some_and(|field| !field.placeholders.is_empty());
-        let (name, params) = (value("function"), value("params").unwrap_or_default());
-        let is_its = |known: &&str| any_function || name.as_ref().is_some_and(|name| name == known);
-        let functions = ANY.into_iter().filter(is_its);
-        let its = |function| Work {
-            function,
-            params: params.clone(),
+        let Some(function) = self.field_of("function") else {
+            return Vec::new();
         };
-        functions.map(its).collect()
+        let names = if function.placeholders.is_empty() {
+            function.value.get::<String>().into_iter().collect()
+        } else {
+            let names = self.functions.functions().into_iter();
+            names.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let params = self.field_of("params").map(|field| field.value.clone());
+        let work = |function| Work {
+            function,
+            params: params.clone().unwrap_or_else(Json::null),
+            short: None,
+        };
+        names.into_iter().map(work).collect()
+    }
+
+    /// How the places in a field take values, when the field has this value: for each thing that the task may do.
+    fn encodings(&self, field: &str, value: &Json) -> impl Iterator<Item = Encodings> {
+        let works = self.works.iter();
+        works.map(move |work| work.encodings(field, value, &*self.functions))
     }
 
     /// What the task itself says of values in code.
@@ -162,47 +183,78 @@ impl TaskTemplate {
 
     /// Refuses placeholders in code whose language is not known, and in what must be known beforehand.
     fn check_code(&self, report: &mut Report) {
-        let function = self.fields.iter().find(|field| field.name == "function");
+        let function = self.field_of("function");
         let any_function = function.is_some_and(|field| !field.placeholders.is_empty());
-        let function = function.and_then(|field| field.value.get::<String>().ok());
         for field in &self.fields {
-            match (field.name.as_str(), function.as_deref()) {
-                ("allow_code", _) if !field.placeholders.is_empty() => {
-                    let help = "write true or false";
-                    let message = "allow_code takes no placeholders: data would let itself through";
-                    report.add(field.line, message, Some(help));
-                }
-                ("params", _) if any_function => field.refuse_unknown_code(report),
-                ("params", Some("code_execution")) => field.refuse_unknown_runtime(report),
-                _ => {}
-            }
-            field.refuse_encoded_code(&self.works, report);
+            let mut code = self
+                .encodings(&field.name, &field.value)
+                .flat_map(|encodings| {
+                    let places = field.placeholders.iter().map(|p| p.place.as_str());
+                    places.map(|place| encodings.at(place)).collect::<Vec<_>>()
+                });
+            let problem = match field.name.as_str() {
+                "allow_code" if !field.placeholders.is_empty() => (
+                    "allow_code takes no placeholders: data would let itself through",
+                    "write true or false",
+                ),
+                "params" if any_function && code.any(is_of_the_function) => (
+                    "the code has placeholders and its function is one, too",
+                    "write the function's name, so that values are written in its way",
+                ),
+                "params" if !any_function && code.any(is_unknown) => (
+                    "the code has placeholders and no known runtime",
+                    "write python, nodejs or terminal, so that cells are written in its way",
+                ),
+                _ => continue,
+            };
+            report.add(field.line, problem.0, Some(problem.1));
         }
     }
 
     /// Whether one of its parameters is code, so that a value cannot stand for all of them.
     pub(crate) fn has_code(&self, field: &TemplateField) -> bool {
-        const PLACES: [&str; 2] = ["script", "code"];
-        let is_code = |work: &Work| {
-            let encodings = Encodings::of(work.function, &Value::Null);
-            let mut places = PLACES.iter();
-            places.any(|place| encodings.at(place) != Encoding::Text)
+        let has_code = |work: &Work| {
+            let encodings = self.functions.encodings(&work.function, &Json::null());
+            encodings.has_code()
         };
-        field.name == "params" && self.works.iter().any(is_code)
+        field.name == "params" && self.works.iter().any(has_code)
     }
 }
 
+/// Whether the function says that a place is code: other than in a command, whatever its arguments are.
+fn is_of_the_function(encoding: Encoding) -> bool {
+    !matches!(encoding, Encoding::Text | Encoding::Code(_))
+}
+
+fn is_unknown(encoding: Encoding) -> bool {
+    let unknown = Language::Unknown;
+    matches!(encoding, Encoding::Code(Code { language, .. }) if language == unknown)
+}
+
 impl Work {
+    /// What a short form with this value says.
+    fn of(form: &'static ShortForm, value: &Json) -> Self {
+        let params = match form.param {
+            "" => Ok(value.clone()),
+            _ => Json::parse(&format!("{{{}}}", form.params(value.as_str()))),
+        };
+        Self {
+            function: form.function.to_owned(),
+            params: params.unwrap_or_else(|_| Json::null()),
+            short: Some(form),
+        }
+    }
+
     /// How the places in a field of the task take values, when the field has this value.
-    fn encodings(&self, field: &str, value: &Json) -> Encodings {
-        let of = |params: &Value| Encodings::of(self.function, params);
-        match field {
-            "params" => of(&value.to_value()),
-            "command" => of(&json!({ "argv": value.to_value() })).inside("argv"),
-            "shell" => of(&self.params).inside("script"),
-            "python" | "node" => of(&self.params).inside("code"),
-            "stdin" => of(&self.params).inside("stdin"),
-            "env" => of(&self.params).inside("env"),
+    fn encodings(&self, field: &str, value: &Json, functions: &dyn Functions) -> Encodings {
+        let of = |params: &Json| functions.encodings(&self.function, params);
+        match (field, self.short) {
+            ("params", None) => of(value),
+            ("stdin", _) => of(&self.params).inside("stdin"),
+            ("env", _) => of(&self.params).inside("env"),
+            (field, Some(form)) if field == form.field => {
+                of(&Self::of(form, value).params).inside(form.param)
+            }
             _ => Encodings::text(),
         }
     }
@@ -241,47 +293,6 @@ impl TemplateField {
     pub(crate) fn has_root(&self, root: &str) -> bool {
         self.placeholders.iter().any(|p| p.root == root)
     }
-
-    /// Refuses placeholders in `code` without a `runtime` that says how they are written.
-    fn refuse_unknown_runtime(&self, report: &mut Report) {
-        let fields = self.value.get::<serde_json::Map<String, Value>>();
-        let fields = fields.unwrap_or_default();
-        let runtime = fields.get("runtime").and_then(Value::as_str);
-        let is_known = matches!(runtime, Some("python" | "nodejs" | "terminal"));
-        if !is_known && self.placeholders.iter().any(|p| p.place == "code") {
-            let help = "write python, nodejs or terminal, so that cells are written in its way";
-            let message = "the code has placeholders and no known runtime";
-            report.add(self.line, message, Some(help));
-        }
-    }
-
-    fn refuse_unknown_code(&self, report: &mut Report) {
-        let mut places = self.placeholders.iter().map(|p| p.place.as_str());
-        if places.any(|place| matches!(place, "script" | "code")) {
-            let help = "write the function's name, so that values are written in its way";
-            let message = "the code has placeholders and its function is one, too";
-            report.add(self.line, message, Some(help));
-        }
-    }
-
-    /// In base64 a value could not be written as a word.
-    fn refuse_encoded_code(&self, works: &[Work], report: &mut Report) {
-        let places = self.placeholders.iter().map(|p| p.place.as_str());
-        let around = places.filter_map(|place| place.strip_suffix("base64"));
-        let around = Vec::from_iter(around.map(|place| place.trim_end_matches('.')));
-        if around.is_empty() {
-            return;
-        }
-        let is_code = |work: &Work| {
-            let encodings = work.encodings(&self.name, &self.value);
-            let mut found = around.iter().map(|place| encodings.at(place));
-            found.any(|encoding| !matches!(encoding, Encoding::Text | Encoding::Code(_)))
-        };
-        if works.iter().any(is_code) {
-            let message = format!("{}: code in base64 takes no placeholders", self.name);
-            report.add(self.line, message, Some("write the code as a text"));
-        }
-    }
 }
 
 /// The field with the variables of a task, into which variables of the executor are filled when it starts.
@@ -298,7 +309,7 @@ pub(crate) fn is_for_later(field: &str, root: &str) -> bool {
 
 /// Whether a field becomes part of the parameters, which are filled in once more when the task starts.
 pub(crate) fn is_kept(field: &str) -> bool {
-    PARAMETER_FIELDS.contains(&field)
+    ShortForm::named(field).is_some() || matches!(field, "params" | "stdin")
 }
 
 /// The JSON text of an object with these fields, values as JSON, and from which line each came.
@@ -325,6 +336,12 @@ pub(crate) fn place_in(field: &str, path: &str) -> String {
         path if path.starts_with('[') => format!("{field}{path}"),
         path => format!("{field}.{path}"),
     }
+}
+
+/// Adds what went wrong with filling in a place.
+pub(crate) fn add_unfilled(report: &mut Report, file: &str, line: u32, problem: ParamProblem) {
+    let message = format!("{}: {}", problem.path, problem.message);
+    add(report, file, line, &problem.path, message, problem.help);
 }
 
 /// Adds a problem with a place of a file that need not be the one being read.

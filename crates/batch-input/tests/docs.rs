@@ -1,12 +1,16 @@
 //! The examples of `docs/task-files.md` and `docs/templates.md`: files that are said to be right have no problems, and
 //! the problems shown are those that are told.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use batch_input::{
     Format, Problem, ReadOptions, RowTemplate, SavedTemplate, TaskFile, read_csv, read_tasks,
 };
+
+use common::functions;
 
 /// A fenced block with the comment before it, such as `check: tasks.json`.
 struct Block {
@@ -94,7 +98,7 @@ fn the_templates_are_as_they_say() {
     let text = &blocks[0].text;
     assert_eq!(blocks[0].comment, "template: greet.yaml");
     assert!(read_file("examples/templates/greet.yaml").ends_with(text));
-    let greet = SavedTemplate::parse(text.as_bytes(), "greet", Format::Yaml).unwrap();
+    let greet = SavedTemplate::parse(text.as_bytes(), "greet", Format::Yaml, functions()).unwrap();
     let mut checked = 0;
     for (index, block) in blocks.iter().enumerate() {
         let Some((kind, name)) = block.comment.split_once(": ") else {
@@ -118,7 +122,8 @@ fn the_templates_are_as_they_say() {
                 );
             }
             "broken" => {
-                let broken = SavedTemplate::parse(block.text.as_bytes(), name, Format::Yaml);
+                let broken =
+                    SavedTemplate::parse(block.text.as_bytes(), name, Format::Yaml, functions());
                 assert_eq!(told(&broken.unwrap_err()), problems_after(&blocks, index));
             }
             _ => continue,
@@ -136,7 +141,12 @@ fn the_examples_are_as_they_say() {
     for (index, block) in blocks.iter().enumerate() {
         if let Some(name) = block.comment.strip_prefix("template: ") {
             let format = Format::of(Path::new(name)).unwrap();
-            template = Some(RowTemplate::parse(block.text.as_bytes(), name, format));
+            template = Some(RowTemplate::parse(
+                block.text.as_bytes(),
+                name,
+                format,
+                functions(),
+            ));
         } else if let Some(name) = block.comment.strip_prefix("check: ") {
             let file = read(name, &block.text, template.as_ref());
             assert_eq!(

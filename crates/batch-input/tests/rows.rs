@@ -1,12 +1,16 @@
 //! Tables with a template.
 
+mod common;
+
 use std::path::{Path, PathBuf};
 
 use batch_core::Priority;
 use batch_input::{
-    Format, ReadError, ReadOptions, RowTemplate, TaskFile, read_csv, read_task_file,
+    Format, ReadError, ReadOptions, RowTemplate, TaskFile, TemplateSource, read_csv, read_task_file,
 };
 use serde_json::json;
+
+use common::functions;
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -15,7 +19,7 @@ fn data(name: &str) -> PathBuf {
 }
 
 fn rows(table: &str, template: &str) -> TaskFile {
-    let template = RowTemplate::parse(template.as_bytes(), "task.yaml", Format::Yaml);
+    let template = RowTemplate::parse(template.as_bytes(), "task.yaml", Format::Yaml, functions());
     read_csv(
         table.as_bytes(),
         "t.csv",
@@ -25,6 +29,13 @@ fn rows(table: &str, template: &str) -> TaskFile {
     .unwrap()
 }
 
+fn source(path: PathBuf) -> TemplateSource {
+    TemplateSource {
+        path,
+        functions: functions(),
+    }
+}
+
 fn told(file: &TaskFile) -> Vec<String> {
     file.problems.iter().map(ToString::to_string).collect()
 }
@@ -32,7 +43,7 @@ fn told(file: &TaskFile) -> Vec<String> {
 #[test]
 fn each_row_fills_the_template() {
     let options = ReadOptions {
-        template: Some(data("users.yaml")),
+        template: Some(source(data("users.yaml"))),
         ..ReadOptions::default()
     };
     let file = read_task_file(&data("users.csv"), None, &options).unwrap();
@@ -175,7 +186,7 @@ fn a_table_needs_a_template() {
     assert!(matches!(error, ReadError::NoTemplate { .. }));
     assert!(error.to_string().contains("{{ row.COLUMN }}"), "{error}");
     let options = ReadOptions {
-        template: Some("t.json".into()),
+        template: Some(source("t.json".into())),
         ..ReadOptions::default()
     };
     let error =

@@ -1,9 +1,13 @@
 //! The folder of saved templates.
 
+mod common;
+
 use std::fs;
 use std::path::Path;
 
 use batch_input::{Format, OpenTemplateError, SaveTemplateError, TemplateFolder};
+
+use common::functions;
 
 const GREET: &str =
     "description: Greets\nparams: {city: }\ntasks: [{shell: 'echo {{ params.city }}'}]\n";
@@ -22,7 +26,7 @@ fn names(folder: &Path) -> Vec<String> {
 fn templates_are_kept_by_name() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("a/templates");
-    let folder = TemplateFolder::new(&path);
+    let folder = TemplateFolder::new(&path, functions());
     assert!(folder.list().unwrap().is_empty());
     let error = folder.load("greet").unwrap_err().to_string();
     assert_eq!(error, "there is no template \"greet\"; none is saved yet");
@@ -67,7 +71,7 @@ fn templates_are_for_their_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("templates");
-    let folder = TemplateFolder::new(&path);
+    let folder = TemplateFolder::new(&path, functions());
     folder
         .save("a", DATE.as_bytes(), Format::Json, false)
         .unwrap();
@@ -78,7 +82,7 @@ fn templates_are_for_their_owner_only() {
 #[test]
 fn an_older_one_stays_unless_it_is_replaced() {
     let home = tempfile::tempdir().unwrap();
-    let folder = TemplateFolder::new(home.path());
+    let folder = TemplateFolder::new(home.path(), functions());
     let save = |text: &str, format, replace| folder.save("a", text.as_bytes(), format, replace);
     save(GREET, Format::Yaml, false).unwrap();
     for format in [Format::Yaml, Format::Json] {
@@ -105,7 +109,7 @@ fn an_older_one_stays_unless_it_is_replaced() {
 #[test]
 fn of_a_replacement_that_was_cut_off_the_newer_one_counts() {
     let home = tempfile::tempdir().unwrap();
-    let folder = TemplateFolder::new(home.path());
+    let folder = TemplateFolder::new(home.path(), functions());
     for (old, new) in [("json", "yaml"), ("yaml", "json")] {
         for (extension, seconds) in [(old, 1_000), (new, 2_000)] {
             let path = home.path().join("a").with_extension(extension);
@@ -125,7 +129,7 @@ fn of_a_replacement_that_was_cut_off_the_newer_one_counts() {
 #[test]
 fn a_broken_file_does_not_hide_the_others() {
     let home = tempfile::tempdir().unwrap();
-    let folder = TemplateFolder::new(home.path());
+    let folder = TemplateFolder::new(home.path(), functions());
     folder
         .save("good", DATE.as_bytes(), Format::Json, false)
         .unwrap();
@@ -158,7 +162,7 @@ fn a_broken_file_does_not_hide_the_others() {
 fn a_name_never_leaves_the_folder() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("templates");
-    let folder = TemplateFolder::new(&path);
+    let folder = TemplateFolder::new(&path, functions());
     fs::write(home.path().join("out.json"), DATE).unwrap();
     let long = "x".repeat(101);
     for name in [

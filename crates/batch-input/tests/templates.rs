@@ -1,5 +1,7 @@
 //! Saved templates: what they take, what they refuse, and that values stay data.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -8,8 +10,11 @@ use batch_input::{Format, ParamType, Problem, ReadOptions, SavedTemplate, TaskFi
 use batch_template::{Encoding, Encodings, Placeholder, fill};
 use serde_json::{Value, json};
 
+use common::functions;
+
 fn parse(text: &str) -> Result<SavedTemplate, Vec<String>> {
-    SavedTemplate::parse(text.as_bytes(), "t.yaml", Format::Yaml).map_err(|p| told(&p))
+    let parsed = SavedTemplate::parse(text.as_bytes(), "t.yaml", Format::Yaml, functions());
+    parsed.map_err(|problems| told(&problems))
 }
 
 fn told(problems: &[Problem]) -> Vec<String> {
@@ -201,11 +206,11 @@ fn values_cannot_bring_code_along() {
         ),
         (
             "{shell: {base64: '{{ params.x }}'}}",
-            "shell: code in base64 takes no placeholders",
+            "shell.base64: code in base64 takes no placeholders; write the code as a text",
         ),
         (
             "{function: shell, params: {script: {base64: '{{ params.x }}'}}}",
-            "params: code in base64 takes no placeholders",
+            "params.script.base64: code in base64 takes no placeholders; write the code as a text",
         ),
         (
             "{function: code_execution, params: {runtime: '{{ params.x }}', code: '{{ params.x }}'}}",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use batch_core::{BatchSettings, TaskSpec};
 use batch_mcp_client::{ToolServers, with_tools};
-use batch_runtime::{Executor, Registry};
+use batch_runtime::{Registry, RunBuilder};
 use serde_json::json;
 
 #[tokio::main]
@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let tasks = texts.iter().map(call).collect::<Result<Vec<_>, _>>()?;
     let settings = BatchSettings::with_slots(NonZeroU32::MIN.saturating_add(3));
-    let run = Executor::new(registry).with_settings(settings).start();
+    let run = RunBuilder::new(registry).with_settings(settings).start();
     run.submit(tasks).await?;
     let report = run.finish().await;
     servers.close().await;

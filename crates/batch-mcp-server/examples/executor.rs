@@ -46,7 +46,7 @@ async fn begin(file: BatchFile) -> Result<Engine, ActionError> {
         ..EngineOptions::new(file, &registry)
     })
     .await?;
-    let open = lock(engine.store()).overview()?.open();
+    let open = lock(engine.store()).overview()?.totals.open();
     tell_parent(Ok(StartReply {
         batch: engine.info().batch.to_string(),
         pid: std::process::id(),

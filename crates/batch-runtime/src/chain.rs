@@ -1,5 +1,6 @@
 //! Passing results on: the results that later tasks use, and filling them into parameters.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::env::VarError;
@@ -9,8 +10,8 @@ use batch_core::{
     Failure, FailureKind, Json, Output, ParamProblem, Stream, TaskId, TaskOptions, TaskSpec,
 };
 use batch_template::{
-    Placeholder, Secrets, Segment, VARIABLE_ROOT, fill, fill_variables, part, placeholders,
-    variable_of,
+    Placeholder, Secrets, Segment, VARIABLE_ROOT, fill, fill_variables, may_have_placeholders,
+    part, placeholders, variable_of,
 };
 use serde_json::{Value, json};
 
@@ -58,7 +59,7 @@ impl Results {
         spec: &TaskSpec,
         find: impl Fn(&str) -> Option<TaskId>,
     ) {
-        if !uses_results(spec) {
+        if !may_have_placeholders(&spec.params) {
             return;
         }
         self.finished(task);
@@ -141,14 +142,10 @@ impl Results {
     }
 }
 
-/// Whether the parameters of a task may hold placeholders.
-fn uses_results(spec: &TaskSpec) -> bool {
-    spec.params.as_str().contains("{{")
-}
-
 /// Whether a task may hold placeholders, also in the variables that it is given.
 pub(crate) fn is_template(spec: &TaskSpec) -> bool {
-    uses_results(spec) || spec.options.env.values().any(|value| value.contains("{{"))
+    may_have_placeholders(&spec.params)
+        || spec.options.env.values().any(|value| value.contains("{{"))
 }
 
 /// How many bytes the results have, as far as they are known and lie in memory.
@@ -196,31 +193,12 @@ pub(crate) fn look_for(inputs: &[Input], source: &SharedSource) -> Result<(), Fa
     Ok(())
 }
 
-/// What a handler is given of a task, with its placeholders filled in.
-pub(crate) struct Filled {
-    pub(crate) params: Json,
-    pub(crate) options: Arc<TaskOptions>,
-    /// The values of variables among it.
-    pub(crate) secrets: Secrets,
-}
-
-impl Filled {
-    /// A task without placeholders.
-    pub(crate) fn as_given(spec: &TaskSpec) -> Self {
-        Self {
-            params: spec.params.clone(),
-            options: Arc::clone(&spec.options),
-            secrets: Secrets::default(),
-        }
-    }
-}
-
-/// Fills results and variables into a task.
+/// Fills results and variables into a task. Gives the values of the variables as well.
 pub(crate) fn fill_in(
     spec: &TaskSpec,
     inputs: &[Input],
     handler: &dyn Handler,
-) -> Result<Filled, Failure> {
+) -> Result<(Arc<TaskSpec>, Secrets), Failure> {
     let values = RefCell::new(Vec::new());
     let variable = |name: &str| {
         let value = variable(name)?;
@@ -237,12 +215,12 @@ pub(crate) fn fill_in(
     let params =
         fill(&spec.params, &lookup, &encodings).map_err(|problems| bad_input(&problems))?;
     let options = fill_options(&spec.options, &variable)?;
-    let secrets = Secrets::of(values.take());
-    Ok(Filled {
+    let spec = TaskSpec {
         params,
         options,
-        secrets,
-    })
+        ..spec.clone()
+    };
+    Ok((Arc::new(spec), Secrets::of(values.take())))
 }
 
 fn fill_options(
@@ -303,32 +281,25 @@ fn look_up(placeholder: &Placeholder, inputs: &[Input]) -> Result<Value, String>
         .ok_or_else(|| format!("task {id:?} left no result"))?;
     // The first step is the word `result` itself.
     let path = &path[1.min(path.len())..];
-    let missing = |segment| format!("{placeholder}: the result has no {segment}");
-    if let Some(value) = &output.value {
-        let found = part(value, path).map_err(missing)?;
-        if found.len() > MOST_PASSED_ON {
-            return Err(too_large("value", found.len() as u64));
-        }
-        return serde_json::from_str(found).map_err(|error| error.to_string());
+    let value = match &output.value {
+        Some(value) => Cow::Borrowed(value),
+        None => Cow::Owned(result_of_process(output)?),
+    };
+    let found = part(&value, path)
+        .map_err(|segment| format!("{placeholder}: the result has no {segment}"))?;
+    if found.len() > MOST_PASSED_ON {
+        return Err(too_large("value", found.len() as u64));
     }
-    let mut value = result_of_process(output)?;
-    for segment in path {
-        let step = match segment {
-            Segment::Field(name) => value.get_mut(name),
-            Segment::Index(index) => value.get_mut(index),
-        };
-        value = step.ok_or_else(|| missing(segment))?.take();
-    }
-    Ok(value)
+    serde_json::from_str(found).map_err(|error| error.to_string())
 }
 
 /// What a process left, as other tasks see it.
-fn result_of_process(output: &Output) -> Result<Value, String> {
-    Ok(json!({
+fn result_of_process(output: &Output) -> Result<Json, String> {
+    Ok(Json::from(json!({
         "exit_code": output.process.and_then(|process| process.exit_code),
         "stdout": text(&output.stdout)?,
         "stderr": text(&output.stderr)?,
-    }))
+    })))
 }
 
 fn text(stream: &Stream) -> Result<String, String> {

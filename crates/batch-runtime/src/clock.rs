@@ -1,14 +1,14 @@
-//! The time of a run: [`Clock`], and of everything else: [`wall_clock`].
+//! The time: [`wall_clock`], and that of a run, [`Clock`].
 
 use std::time::{Duration, SystemTime};
 
 use batch_core::Time;
 use tokio::time::Instant;
 
-/// The time on the wall clock.
+/// The time on the wall clock; [`Time::ZERO`] where that stands before 1970.
 pub fn wall_clock() -> Time {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Time::ZERO.after(since.unwrap_or_default())
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Time::ZERO.after(since_epoch.unwrap_or_default())
 }
 
 /// Takes the wall clock once, at the start, and moves on by the monotonic clock of tokio: setting the wall
@@ -36,7 +36,7 @@ impl Clock {
     }
 
     /// Takes time out of the run, in which it stood still.
-    pub(crate) fn leave_out(&mut self, time: Duration) {
+    pub(crate) fn exclude(&mut self, time: Duration) {
         self.origin += time.min(self.origin.elapsed());
     }
 }

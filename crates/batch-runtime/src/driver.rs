@@ -4,76 +4,86 @@
 //! cancelled, claim, record, start, wait. It decides nothing about a task's state; the core does.
 //!
 //! - `claim`: what starts
-//! - `obey`: what it does for each command
+//! - `commands`: what it does for each command
 //! - `record`: passing what happened to the sinks
 //! - `shortage`: fewer at once while the system is short of something
 
 mod claim;
-mod obey;
+mod commands;
 mod record;
 mod shortage;
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
-use batch_core::{Batch, BatchId, Event, Status, StopMode, TaskId, TaskSpec, Time};
+use batch_core::{Batch, Event, Status, StopMode, TaskId, TaskSpec, Time};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use self::claim::{SlotToken, Starts};
 use self::shortage::Shortage;
-use crate::cancel::CancelToken;
+use crate::builder::{RunBuilder, RunEnd, RunReport};
 use crate::chain::Results;
 use crate::clock::Clock;
 use crate::durable::SharedSource;
-use crate::executor::{Executor, RunEnd, RunReport};
-use crate::handle::{Command, ShortOf};
-use crate::handler::{Handler, Registry};
+use crate::handle::{Command, ResourceShortage};
+use crate::handler::Registry;
 use crate::policy::SpecPolicy;
 use crate::sink::Sinks;
-use crate::worker::{Ended, Job, Report, Workers};
-
-/// How many reports are taken in at a step.
-const REPORTS: usize = 256;
+use crate::worker::{Job, JobEnd, Report, WorkerContext, Workers};
 
 pub(crate) struct Driver {
     batch: Batch,
-    id: BatchId,
-    registry: Registry,
+    registry: Arc<Registry>,
     policy: SpecPolicy,
     clock: Clock,
     sinks: Sinks,
     subscribers: broadcast::Sender<Arc<Vec<Event>>>,
     commands: mpsc::UnboundedReceiver<Command>,
-    reports: mpsc::UnboundedReceiver<Report>,
+    intake: Intake,
+    starts: Starts,
     workers: Workers,
     /// What happened and is not recorded yet.
     events: Vec<Event>,
+    /// How many bytes of outputs are among it.
+    output_bytes: usize,
     /// What was claimed and is not started yet.
     jobs: Vec<Job>,
-    /// Some of those must be on disk before they start.
-    careful: bool,
-    /// The cancel token of each slot, made anew once used.
-    tokens: Vec<CancelToken>,
+    /// What has come in from the workers; empty but for the moment in which it is taken in.
+    reports: Vec<Report>,
+    /// By the number of the slot.
+    tokens: Vec<SlotToken>,
     results: Results,
     source: Option<SharedSource>,
     waiting: Waiting,
     /// How many tasks at once were asked for,
-    asked_for: NonZeroU32,
+    requested: NonZeroU32,
     /// and how many the limits of the system allow.
-    most_at_once: Option<NonZeroU32>,
+    slot_limit: Option<NonZeroU32>,
     /// What the system is short of.
     shortage: Option<Shortage>,
     /// The same for others.
-    short: watch::Sender<Option<ShortOf>>,
-    /// Nothing could be started for so long, for want of this, that the run ends.
-    gave_up: Option<Arc<str>>,
-    last_handler: Option<(Arc<str>, Arc<dyn Handler>)>,
-    control_only: bool,
-    /// Nothing is started for now: see [`RunHandle::hold`](crate::RunHandle::hold).
-    held: bool,
-    closed: bool,
-    /// All handles are gone: no command will come.
-    alone: bool,
-    sink_failed: bool,
+    short: watch::Sender<Option<ResourceShortage>>,
+    /// Why the run ends before its time.
+    abort: Option<Abort>,
+}
+
+/// Whether tasks and commands may still come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Intake {
+    Open,
+    /// No more tasks will come.
+    Closed,
+    /// All handles are gone, so no command will come either.
+    Abandoned,
+}
+
+/// Why a run ends before its time.
+#[derive(Debug)]
+enum Abort {
+    /// A sink could not keep what happened.
+    SinkFailed,
+    /// Nothing could be started for long, as the system is short of this.
+    NothingStarts(Arc<str>),
 }
 
 /// Who waits for something to come about.
@@ -87,115 +97,111 @@ struct Waiting {
     idlers: Vec<oneshot::Sender<()>>,
 }
 
-/// What came in while the driver waited.
-#[derive(Default)]
-struct Inbox {
-    command: Option<Command>,
-    reports: Vec<Report>,
-}
-
 impl Driver {
     pub(crate) fn new(
-        setup: Executor,
+        setup: RunBuilder,
         commands: mpsc::UnboundedReceiver<Command>,
         subscribers: broadcast::Sender<Arc<Vec<Event>>>,
-        short: watch::Sender<Option<ShortOf>>,
+        short: watch::Sender<Option<ResourceShortage>>,
     ) -> Self {
-        let (reporter, reports) = mpsc::unbounded_channel();
         let source = setup.results.map(|source| Arc::new(Mutex::new(source)));
-        let start_log = setup.start_log.map(|log| Arc::new(Mutex::new(log)));
         let batch = match setup.batch {
             Some(batch) => *batch,
             None => Batch::for_run(setup.settings, setup.run),
         };
-        let asked_for = batch.settings().max_concurrent;
+        let registry = Arc::new(setup.registry);
+        let workers = Workers::new(WorkerContext {
+            batch: setup.id,
+            registry: Arc::clone(&registry),
+            source: source.clone(),
+            start_log: setup.start_log.map(Mutex::new),
+        });
+        let requested = batch.settings().max_concurrent;
+        let starts = match setup.control_only {
+            true => Starts::Never,
+            false => Starts::Allowed,
+        };
         let mut driver = Self {
             batch,
-            id: setup.id,
-            registry: setup.registry,
+            registry,
             policy: setup.policy,
             clock: Clock::start(),
             sinks: Sinks::start(setup.sinks),
             subscribers,
             commands,
-            reports,
-            workers: Workers::new(reporter, source.clone(), start_log),
+            intake: Intake::Open,
+            starts,
+            workers,
             events: Vec::new(),
+            output_bytes: 0,
             jobs: Vec::new(),
-            careful: false,
+            reports: Vec::new(),
             tokens: Vec::new(),
             results: Results::default(),
             source,
             waiting: Waiting::default(),
-            asked_for,
-            most_at_once: setup.most_at_once,
+            requested,
+            slot_limit: setup.slot_limit,
             shortage: None,
             short,
-            gave_up: None,
-            last_handler: None,
-            control_only: setup.control_only,
-            held: false,
-            closed: false,
-            alone: false,
-            sink_failed: false,
+            abort: None,
         };
         let open: Vec<_> = driver.batch.unfinished().map(|view| view.task).collect();
         driver.add_users(open);
         driver.fit_slots();
-        if driver.sinks.trouble().has_come() {
+        if driver.sinks.failure().has_come() {
             // Nothing is to start.
-            driver.give_up();
+            driver.sink_failed();
         }
         driver
     }
 
     pub(crate) async fn run(mut self) -> RunReport {
-        let mut inbox = Inbox::default();
         loop {
-            self.take_in(&mut inbox);
+            self.take_commands();
+            self.take_reports();
             self.batch.handle_timers(self.clock.now());
             self.pass_on_cancellations();
             self.gather();
-            self.claim();
-            self.record().await;
+            let must_sync = self.claim();
+            self.record(must_sync).await;
             self.start();
             self.admit_feeders();
             self.gather();
             if !self.events.is_empty() || !self.waiting.syncs.is_empty() {
-                // Commands were obeyed while a sink had no room.
+                // Commands were handled while a sink had no room.
                 continue;
             }
             self.tell_idlers();
             if self.is_over() {
                 break;
             }
-            self.wait(&mut inbox).await;
+            self.wait().await;
         }
         self.report().await
     }
 
     fn is_over(&self) -> bool {
-        let expecting = !self.closed && !self.batch.is_stopping();
+        let expecting = self.intake == Intake::Open && !self.batch.is_stopping();
         self.is_at_rest() && !expecting && self.commands.is_empty()
     }
 
     /// Nothing runs, and nothing will start by itself.
     fn is_at_rest(&self) -> bool {
-        self.batch.is_settled() || (self.control_only && self.batch.running() == 0)
+        self.batch.is_settled() || (self.starts == Starts::Never && self.batch.running() == 0)
     }
 
     /// Waits until there is something to do.
-    async fn wait(&mut self, inbox: &mut Inbox) {
+    async fn wait(&mut self) {
         let sleep = self.wakeup();
-        let trouble = Arc::clone(self.sinks.trouble());
+        let failure = Arc::clone(self.sinks.failure());
         tokio::select! {
             biased;
-            command = self.commands.recv(), if !self.alone => match command {
-                Some(command) => inbox.command = Some(command),
-                None => self.be_alone(),
-            },
-            _ = self.reports.recv_many(&mut inbox.reports, REPORTS) => {}
-            () = trouble.came.notified() => self.give_up(),
+            command = self.commands.recv(), if self.intake != Intake::Abandoned => {
+                self.take_command(command);
+            }
+            () = self.workers.reported() => {}
+            () = failure.came.notified() => self.sink_failed(),
             () = sleep => {}
         }
     }
@@ -212,56 +218,61 @@ impl Driver {
         }
     }
 
-    fn be_alone(&mut self) {
-        self.alone = true;
-        self.closed = true;
+    /// Handles a command; `None` says that there will be no other.
+    fn take_command(&mut self, command: Option<Command>) {
+        match command {
+            Some(command) => self.handle_command(command),
+            None => self.intake = Intake::Abandoned,
+        }
+    }
+
+    fn take_commands(&mut self) {
+        while let Ok(command) = self.commands.try_recv() {
+            self.handle_command(command);
+        }
     }
 
     /// Ends the run, as a sink cannot keep what happens.
-    fn give_up(&mut self) {
-        self.sink_failed = true;
+    fn sink_failed(&mut self) {
+        self.abort = Some(Abort::SinkFailed);
         self.batch.stop(StopMode::End, self.clock.now());
     }
 
-    fn take_in(&mut self, inbox: &mut Inbox) {
-        if let Some(command) = inbox.command.take() {
-            self.obey(command);
+    fn take_reports(&mut self) {
+        let mut reports = std::mem::take(&mut self.reports);
+        self.workers.take_reports(&mut reports);
+        if !reports.is_empty() {
+            let now = self.clock.now();
+            for report in reports.drain(..) {
+                self.take_report(report, now);
+            }
         }
-        while let Ok(command) = self.commands.try_recv() {
-            self.obey(command);
-        }
-        // Commands that keep coming do not keep reports out.
-        while inbox.reports.len() < REPORTS
-            && let Ok(report) = self.reports.try_recv()
-        {
-            inbox.reports.push(report);
-        }
-        let now = self.clock.now();
-        for report in inbox.reports.drain(..) {
-            self.take_report(report, now);
-        }
+        self.reports = reports;
     }
 
     fn take_report(&mut self, report: Report, now: Time) {
-        let Report { token, slot, ended } = report;
-        if let Some(cancel) = self.tokens.get_mut(slot as usize)
-            && cancel.urgency().is_some()
-        {
-            *cancel = CancelToken::new();
-        }
-        let taken = match ended {
-            Ended::With(outcome) => {
+        let Report {
+            token,
+            slot,
+            cancel,
+            end,
+        } = report;
+        self.tokens[slot as usize].give_back(cancel);
+        let taken = match end {
+            JobEnd::Performed(outcome) => {
                 self.has_run();
+                let output = outcome.output();
+                self.output_bytes += output.map_or(0, |output| output.in_memory());
                 self.batch.report(token, outcome, &mut self.policy, now)
             }
-            Ended::Busy(what) => {
+            JobEnd::Busy(what) => {
                 let postponed = self.batch.postpone(token, now);
                 self.start_failed(what);
                 postponed
             }
-            Ended::Unbegun => self.batch.postpone(token, now),
-            Ended::Unkept => {
-                self.give_up();
+            JobEnd::NotStarted => self.batch.postpone(token, now),
+            JobEnd::NotSynced => {
+                self.sink_failed();
                 self.batch.postpone(token, now)
             }
         };
@@ -272,8 +283,8 @@ impl Driver {
 
     fn pass_on_cancellations(&mut self) {
         for request in self.batch.take_cancel_requests() {
-            if let Some(token) = self.tokens.get(request.slot as usize) {
-                token.cancel(request.urgency);
+            if let Some(slot) = self.tokens.get(request.slot as usize) {
+                slot.token.cancel(request.urgency);
             }
         }
     }
@@ -318,16 +329,13 @@ impl Driver {
         let unfinished = self.batch.unfinished().take(RunReport::SHOWN).collect();
         let sink_error = self.sinks.finish().await;
         let all_had_their_turn = self.batch.open() == 0 && !self.batch.was_cut_short();
-        let end = if self.sink_failed || sink_error.is_some() {
-            RunEnd::SinkFailed
-        } else if self.gave_up.is_some() {
-            RunEnd::NothingStarts
-        } else if all_had_their_turn {
-            RunEnd::Finished
-        } else if self.batch.was_cut_short() {
-            RunEnd::CutShort
-        } else {
-            RunEnd::Stopped
+        let (end, short_of) = match self.abort {
+            _ if sink_error.is_some() => (RunEnd::SinkFailed, None),
+            Some(Abort::SinkFailed) => (RunEnd::SinkFailed, None),
+            Some(Abort::NothingStarts(what)) => (RunEnd::NothingStarts, Some(what)),
+            None if all_had_their_turn => (RunEnd::Finished, None),
+            None if self.batch.was_cut_short() => (RunEnd::CutShort, None),
+            None => (RunEnd::Stopped, None),
         };
         debug_assert_eq!(self.batch.stats().count(Status::Running), 0);
         RunReport {
@@ -336,7 +344,7 @@ impl Driver {
             open: self.batch.open(),
             unfinished,
             sink_error,
-            short_of: self.gave_up,
+            short_of,
         }
     }
 }

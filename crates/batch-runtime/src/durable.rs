@@ -43,4 +43,4 @@ pub trait StartLog: Send + 'static {
 }
 
 /// A log that all workers write into.
-pub(crate) type SharedStartLog = Arc<Mutex<Box<dyn StartLog>>>;
+pub(crate) type SharedStartLog = Mutex<Box<dyn StartLog>>;

@@ -1,17 +1,17 @@
 //! The code that performs a function: [`Handler`], what it is given ([`TaskContext`]) and gives back.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use batch_core::{
-    Catalog, Failure, FailureKind, FullTaskId, Json, Output, ParamProblem, References, TaskOptions,
-    TaskSpec,
+    Catalog, Failure, FailureKind, FullTaskId, Json, Output, ParamProblem, References, TaskSpec,
 };
 use batch_template::{
-    Encodings, Placeholder, Secrets, VARIABLE_ROOT, check_variable, fill_root, placeholders,
-    references,
+    Encodings, Functions, Placeholder, Secrets, VARIABLE_ROOT, check_variable, fill_root,
+    may_have_placeholders, placeholders, references,
 };
 use serde::de::DeserializeOwned;
 
@@ -85,6 +85,7 @@ impl From<Failure> for AttemptError {
 
 /// One attempt at a task, as its handler sees it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TaskContext {
     /// The task and its batch.
     pub id: FullTaskId,
@@ -92,26 +93,46 @@ pub struct TaskContext {
     pub attempt: u32,
     /// The slot it runs in, from 0: no two tasks that run at once have the same.
     pub slot: u32,
-    /// The task as submitted.
+    /// The task, with all placeholders filled in.
     pub spec: Arc<TaskSpec>,
-    /// Its parameters, with all placeholders filled in.
-    pub params: Json,
-    /// How it is treated, with variables filled in.
-    pub options: Arc<TaskOptions>,
-    /// The values of variables that were filled in. The runtime masks them in what the handler returns, but for
-    /// outputs that lie in files and for other encodings of them.
-    pub secrets: Secrets,
     /// Tells when the attempt is to end early.
     pub cancel: CancelToken,
+    pub(crate) secrets: Option<Secrets>,
 }
 
 impl TaskContext {
+    /// The first attempt at a task, in slot 0: for calling a handler by hand.
+    pub fn new(id: FullTaskId, spec: TaskSpec) -> Self {
+        Self {
+            id,
+            attempt: 1,
+            slot: 0,
+            spec: Arc::new(spec),
+            cancel: CancelToken::new(),
+            secrets: None,
+        }
+    }
+
+    /// Sets the values of variables that were filled in.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: Secrets) -> Self {
+        self.secrets = Some(secrets);
+        self
+    }
+
+    /// The values of variables that were filled in. The runtime masks them in what the handler returns, but for
+    /// outputs that lie in files and for other encodings of them.
+    pub fn secrets(&self) -> &Secrets {
+        static NONE: LazyLock<Secrets> = LazyLock::new(Secrets::default);
+        self.secrets.as_ref().unwrap_or(&NONE)
+    }
+
     /// Reads the parameters into a type.
     ///
     /// # Errors
     /// A permanent failure that names the field, when they have another shape.
     pub fn params<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        self.params.get().map_err(|error| {
+        self.spec.params.get().map_err(|error| {
             Failure::new(FailureKind::InputError, format!("params: {error}")).permanent()
         })
     }
@@ -167,6 +188,25 @@ impl Registry {
     pub fn get(&self, function: &str) -> Option<&Arc<dyn Handler>> {
         self.handlers.get(function)
     }
+
+    /// The handler of a function, or one that fails: a checked plan needs none, a fed task may.
+    pub(crate) fn get_or_missing(&self, function: &str) -> Arc<dyn Handler> {
+        let missing = || Arc::new(Missing) as Arc<dyn Handler>;
+        self.get(function).map_or_else(missing, Arc::clone)
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.handlers.keys()).finish()
+    }
+}
+
+impl Functions for Registry {
+    fn encodings(&self, function: &str, params: &Json) -> Encodings {
+        let handler = self.get(function);
+        handler.map_or_else(Encodings::text, |handler| handler.encodings(params))
+    }
 }
 
 impl Catalog for Registry {
@@ -199,7 +239,7 @@ impl Catalog for Registry {
 /// where they are not taken. What is wrong with them otherwise is told elsewhere.
 fn check_places(handler: &dyn Handler, task: &TaskSpec) -> Result<(), Vec<ParamProblem>> {
     let params = &task.params;
-    if !params.as_str().contains("{{") {
+    if !may_have_placeholders(params) {
         return Ok(());
     }
     let Ok(found) = placeholders(params) else {
@@ -242,8 +282,8 @@ where
     }
 }
 
-/// Stands in for a function without a handler: a checked plan has none, a fed task may.
-pub(crate) struct Missing;
+/// Stands in for a handler that is not there.
+struct Missing;
 
 #[async_trait]
 impl Handler for Missing {

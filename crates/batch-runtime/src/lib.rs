@@ -1,26 +1,26 @@
-//! The tokio executor for task batches: [`Executor`], [`Handler`], [`RunHandle`].
+//! Runs task batches on tokio: [`RunBuilder`], [`Handler`], [`RunHandle`].
 //!
-//! `batch-core` decides what runs next; this crate runs it. A *driver* owns one batch and is the only one to
-//! touch it. Handlers perform attempts on the tokio runtime, sinks take in what happened on threads of their
-//! own, and a [`RunHandle`] lets any task or thread steer the run.
+//! `batch-core` decides what runs next; this crate runs it. A *driver* owns one batch, and nothing else touches
+//! it. Handlers perform attempts on the tokio runtime, sinks take in what happened on threads of their
+//! own, and a [`RunHandle`] lets any task or thread control the run.
 //!
 //! ```text
-//! RunHandle ── commands ─► driver ── jobs ─► workers ── Handler::run
+//! RunHandle ── requests ─► driver ── jobs ─► workers ── Handler::run
 //!                           │  ▲                │
 //!                           │  └─── reports ────┘
 //!                           └─ events ─► sinks, each on its own thread
 //! ```
 //!
-//! A batch that is kept in a file comes in with [`Executor::with_batch`], and its journal is a [`Sink`] that
+//! A batch that is kept in a file comes in with [`RunBuilder::with_batch`], and its journal is a [`Sink`] that
 //! can [`sync`](Sink::sync). The driver waits for that only before tasks that must not run twice. Results of
-//! earlier tasks come from a [`ResultSource`].
+//! earlier tasks come from a [`durable::ResultSource`].
 //!
 //! A thousand tasks with retries:
 //!
 //! ```
 //! use std::num::NonZeroU32;
 //! use batch_core::{BatchSettings, Failure, Json, Output, Status, TaskSpec};
-//! use batch_runtime::{Executor, Registry};
+//! use batch_runtime::{RunBuilder, Registry};
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,7 +32,7 @@
 //!     Ok(Output::from_value(Json::new(&(n * 2)).expect("a number is JSON")))
 //! });
 //! let settings = BatchSettings::with_slots(NonZeroU32::new(8).unwrap());
-//! let run = Executor::new(registry).with_settings(settings).start();
+//! let run = RunBuilder::new(registry).with_settings(settings).start();
 //! let tasks = (0..1000)
 //!     .map(|n| Ok(TaskSpec::new("double").with_params(&n)?.with_max_retries(3)))
 //!     .collect::<Result<Vec<_>, serde_json::Error>>()?;
@@ -46,16 +46,21 @@
 
 #![forbid(unsafe_code)]
 
-mod apart;
+/// The code of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+mod builder;
 mod cancel;
 mod chain;
 mod clock;
 mod driver;
-mod durable;
-mod executor;
+pub mod durable;
 mod handle;
 mod handler;
 mod masking;
+mod offload;
 pub mod params;
 mod policy;
 mod sink;
@@ -63,14 +68,15 @@ mod start_runtime;
 mod sync_point;
 mod worker;
 
-pub use apart::apart;
 pub use batch_core::Urgency;
+pub use builder::{RunBuilder, RunEnd, RunReport};
 pub use cancel::CancelToken;
 pub use clock::wall_clock;
-pub use durable::{ResultSource, SourceError, StartLog};
-pub use executor::{Executor, RunEnd, RunReport};
-pub use handle::{Gone, RunHandle, RunningTask, ShortOf, Snapshot, SubmitError};
+pub use handle::{
+    RequestError, ResourceShortage, RunEnded, RunHandle, RunningTask, Snapshot, SubmitError,
+};
 pub use handler::{AttemptError, Handler, OnCancel, Registry, TaskContext};
-pub use policy::{SpecPolicy, backoff_delay};
+pub use offload::offload;
+pub use policy::backoff_delay;
 pub use sink::{Sink, SinkError};
 pub use start_runtime::start_runtime;

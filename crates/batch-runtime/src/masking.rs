@@ -20,7 +20,7 @@ pub(crate) fn size_of(outcome: &Outcome) -> usize {
 }
 
 /// Cuts a message that is too long to be one.
-pub(crate) fn shorten(failure: &mut Failure) {
+pub(crate) fn shortened(mut failure: Failure) -> Failure {
     if failure.message.len() > LONGEST_MESSAGE {
         let mut ends = (0..=LONGEST_MESSAGE).rev();
         let end = ends.find(|at| failure.message.is_char_boundary(*at));
@@ -28,6 +28,7 @@ pub(crate) fn shorten(failure: &mut Failure) {
         failure.message.truncate(end);
         failure.message.push('…');
     }
+    failure
 }
 
 /// The outcome without secrets. Outputs that lie in files are left as they are.

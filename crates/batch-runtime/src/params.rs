@@ -10,8 +10,8 @@ use batch_core::{
 };
 use serde_json::{Map, Value};
 
-use crate::apart::apart;
 use crate::handler::{AttemptError, TaskContext};
+use crate::offload::offload;
 
 /// The fields of a parameter object.
 ///
@@ -66,8 +66,8 @@ impl Fields {
     /// # Errors
     /// When they are no object.
     pub async fn of(task: &TaskContext) -> Result<Self, ParamProblem> {
-        let params = task.params.clone();
-        let value = apart(params.as_str().len(), move || params.to_value()).await;
+        let params = task.spec.params.clone();
+        let value = offload(params.as_str().len(), move || params.to_value()).await;
         Ok(Self::new(object(value)?))
     }
 

@@ -6,13 +6,13 @@ use batch_core::{Backoff, Failure, RetryPolicy, RetrySpec, TaskSpec};
 
 /// Follows what each task says in its [`RetrySpec`]; draws jitter from a seed.
 #[derive(Clone, Debug)]
-pub struct SpecPolicy {
+pub(crate) struct SpecPolicy {
     random: fastrand::Rng,
 }
 
 impl SpecPolicy {
     /// A policy whose jitter follows from the seed: the same seed and failures, the same delays.
-    pub fn with_seed(seed: u64) -> Self {
+    pub(crate) fn with_seed(seed: u64) -> Self {
         Self {
             random: fastrand::Rng::with_seed(seed),
         }

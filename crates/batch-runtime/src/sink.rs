@@ -16,13 +16,16 @@ const LAG: usize = 64;
 /// The same in the bytes that tasks left, in pieces of [`PIECE`]: 64 MiB.
 const HEAVIEST: u32 = 1024;
 
-/// So many bytes count as one.
+/// The unit of that room, in bytes.
 const PIECE: usize = 64 * 1024;
+
+/// How long a sink without messages looks for more by itself: a driver that is busy need not wake it for each.
+const LINGER: Duration = Duration::from_micros(200);
 
 /// Takes in what happened, in order, on a thread of its own; it may block on a disk or a pipe.
 ///
 /// A sink that falls behind slows the run down, and nothing is lost or held without bound. While it has no
-/// room the driver still obeys commands, so a sink may itself hold a [`RunHandle`](crate::RunHandle) and
+/// room the driver still handles commands, so a sink may itself hold a [`RunHandle`](crate::RunHandle) and
 /// pause the run. But the run is over only when every sink has taken in everything: one that waits for
 /// something that may never come (room on a disk) has to give up with an error when the run is stopped.
 pub trait Sink: Send + 'static {
@@ -80,7 +83,7 @@ where
 #[derive(Default)]
 pub(crate) struct Sinks {
     threads: Vec<SinkThread>,
-    trouble: Arc<Trouble>,
+    failure: Arc<SinkFailure>,
 }
 
 struct SinkThread {
@@ -98,7 +101,8 @@ enum Never {}
 
 /// What the driver passes to a sink.
 pub(crate) enum Message {
-    Events(Arc<Vec<Event>>),
+    /// What happened, and the bytes that tasks left in it.
+    Events(Arc<Vec<Event>>, usize),
     Sync(Ack),
 }
 
@@ -108,31 +112,28 @@ type Weighed = (Message, Option<OwnedSemaphorePermit>);
 impl Message {
     /// How much of the room it takes that there is for what tasks left; most take none.
     fn weight(&self) -> u32 {
-        let Self::Events(events) = self else { return 0 };
-        let outputs = events.iter().filter_map(|event| match event {
-            Event::AttemptEnded { outcome, .. } => outcome.output(),
-            _ => None,
-        });
-        let bytes: usize = outputs.map(|output| output.in_memory()).sum();
+        let Self::Events(_, bytes) = self else {
+            return 0;
+        };
         u32::try_from(bytes / PIECE).map_or(HEAVIEST, |pieces| pieces.min(HEAVIEST))
     }
 }
 
 /// The first error of a sink.
 #[derive(Default)]
-pub(crate) struct Trouble {
+pub(crate) struct SinkFailure {
     error: Mutex<Option<SinkError>>,
     pub(crate) came: Notify,
 }
 
 impl Sinks {
     pub(crate) fn start(sinks: Vec<Box<dyn Sink>>) -> Self {
-        let trouble = Arc::new(Trouble::default());
+        let failure = Arc::new(SinkFailure::default());
         let threads = sinks
             .into_iter()
-            .map(|sink| SinkThread::start(sink, Arc::clone(&trouble)))
+            .map(|sink| SinkThread::start(sink, Arc::clone(&failure)))
             .collect();
-        Self { threads, trouble }
+        Self { threads, failure }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -171,8 +172,8 @@ impl Sinks {
         let _ = sink.messages.reserve().await;
     }
 
-    pub(crate) fn trouble(&self) -> &Arc<Trouble> {
-        &self.trouble
+    pub(crate) fn failure(&self) -> &Arc<SinkFailure> {
+        &self.failure
     }
 
     /// Waits until every sink has taken in everything.
@@ -189,7 +190,7 @@ impl Sinks {
             // One that panicked has raised the alarm.
             let _ = sink.await;
         }
-        self.trouble.lock().take()
+        self.failure.lock().take()
     }
 }
 
@@ -200,10 +201,10 @@ impl SinkThread {
         }
     }
 
-    fn start(sink: Box<dyn Sink>, trouble: Arc<Trouble>) -> Self {
+    fn start(sink: Box<dyn Sink>, failure: Arc<SinkFailure>) -> Self {
         let (messages, mut inbox) = mpsc::channel(LAG);
         let (end, ended) = oneshot::channel();
-        let alarm = Alarm(Arc::clone(&trouble));
+        let alarm = Alarm(Arc::clone(&failure));
         let work = move || {
             // Dropped in the reverse order, also by a panic.
             let _end: oneshot::Sender<Never> = end;
@@ -215,7 +216,7 @@ impl SinkThread {
             }
         };
         let started = std::thread::Builder::new().name("sink".into()).spawn(work);
-        let thread = started.map_err(|error| trouble.raise(SinkError(Box::new(NoThread(error)))));
+        let thread = started.map_err(|error| failure.raise(SinkError(Box::new(NoThread(error)))));
         Self {
             messages,
             room: Arc::new(Semaphore::new(HEAVIEST as usize)),
@@ -233,7 +234,7 @@ fn serve(sink: &mut dyn Sink, inbox: &mut mpsc::Receiver<Weighed>) -> Result<(),
         let more = std::iter::from_fn(|| inbox.try_recv().ok()).take(LAG);
         for (message, _room) in std::iter::once(first).chain(more) {
             match message {
-                Message::Events(events) => sink.on_events(&events)?,
+                Message::Events(events, _) => sink.on_events(&events)?,
                 Message::Sync(ack) => asked.push(ack),
             }
         }
@@ -250,16 +251,19 @@ fn next(
     sink: &mut dyn Sink,
     inbox: &mut mpsc::Receiver<Weighed>,
 ) -> Result<Option<Weighed>, SinkError> {
+    let mut lingered = false;
     loop {
         match inbox.try_recv() {
             Ok(message) => return Ok(Some(message)),
             Err(TryRecvError::Disconnected) => return Ok(None),
             Err(TryRecvError::Empty) => match sink.rest()? {
-                None => return Ok(inbox.blocking_recv()),
+                None if lingered => return Ok(inbox.blocking_recv()),
                 // Woken early when it matters: for a sync, when there is no room, at the end.
+                None => std::thread::park_timeout(LINGER),
                 Some(time) => std::thread::park_timeout(time),
             },
         }
+        lingered = true;
     }
 }
 
@@ -268,7 +272,7 @@ fn next(
 #[error("cannot start a thread to keep what happens: {0}")]
 struct NoThread(std::io::Error);
 
-impl Trouble {
+impl SinkFailure {
     /// Whether a sink has failed.
     pub(crate) fn has_come(&self) -> bool {
         self.lock().is_some()
@@ -285,7 +289,7 @@ impl Trouble {
 }
 
 /// Tells the driver when a sink panics, as nobody joins its thread before the end.
-struct Alarm(Arc<Trouble>);
+struct Alarm(Arc<SinkFailure>);
 
 impl Drop for Alarm {
     fn drop(&mut self) {

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use batch_core::{
     Batch, BatchSettings, CancelError, ClaimToken, Event, Failure, Json, OnInterrupt, Outcome,
-    Output, Past, PastState, Priority, QueuedReason, Reopen, ReopenError, RunId, Status, StopMode,
-    TaskId, TaskSpec, Time,
+    Output, Past, PastState, Priority, QueuedReason, Reopen, ReopenError, RunId, Stats, Status,
+    StopMode, TaskId, TaskSpec, Time,
 };
+use batch_runtime::durable::{ResultSource, SourceError, StartLog};
 use batch_runtime::{
-    AttemptError, Executor, Handler, OnCancel, Registry, ResultSource, RunEnd, RunHandle, Sink,
-    SinkError, SourceError, StartLog, TaskContext,
+    AttemptError, Handler, OnCancel, Registry, RequestError, RunBuilder, RunEnd, RunHandle, Sink,
+    SinkError, TaskContext,
 };
 use serde_json::json;
 
@@ -34,9 +35,16 @@ fn registry() -> Registry {
             Ok(Output::default())
         })
         .with_fn("echo", |task| async move {
-            Ok(Output::from_value(task.params.clone()))
+            Ok(Output::from_value(task.spec.params.clone()))
         })
         .with_fn("fail", |_| async { Err(Failure::error("no").into()) })
+}
+
+/// Returns when the numbers of the run are as expected; no time passes meanwhile.
+async fn until(run: &RunHandle, expected: impl Fn(&Stats) -> bool) {
+    while !expected(&run.snapshot().await.expect("it goes on").stats) {
+        tokio::task::yield_now().await;
+    }
 }
 
 fn sleep(seconds: f64) -> TaskSpec {
@@ -165,7 +173,7 @@ impl StartLog for Disk {
 fn noting(disk: &Disk) -> Registry {
     let disk = disk.clone();
     registry().with_fn("note", move |task| {
-        disk.note(format!("ran {}", task.params.as_str()));
+        disk.note(format!("ran {}", task.spec.params.as_str()));
         async { Ok(Output::default()) }
     })
 }
@@ -177,9 +185,11 @@ fn note(number: u32) -> TaskSpec {
 #[tokio::test(start_paused = true)]
 async fn tasks_are_admitted_while_others_run() {
     let disk = Disk::default();
-    let run = Executor::new(noting(&disk)).with_sink(disk.clone()).start();
+    let run = RunBuilder::new(noting(&disk))
+        .with_sink(disk.clone())
+        .start();
     run.submit(vec![sleep(10.0)]).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    until(&run, |stats| stats.count(Status::Running) == 1).await;
     let mut urgent = queued(note(3), &[]);
     urgent.priority = Priority::Critical;
     urgent.attempts = 4;
@@ -220,7 +230,7 @@ async fn a_restored_batch_goes_on_and_finds_the_results_of_its_past() {
         deaths: 1,
     };
     batch.restore(interrupted, Time::ZERO);
-    let run = Executor::new(registry())
+    let run = RunBuilder::new(registry())
         .with_batch(batch)
         .with_sink(disk.clone())
         .with_results(disk.clone())
@@ -258,7 +268,7 @@ async fn a_result_that_cannot_be_read_fails_the_attempt_and_not_the_task_that_le
     batch.restore_finished(Status::Completed);
     let user = echo(&json!("{{ tasks.first.result }}")).with_max_retries(1);
     batch.restore(queued(user, &[id(1)]), Time::ZERO);
-    let run = Executor::new(registry())
+    let run = RunBuilder::new(registry())
         .with_batch(batch)
         .with_sink(disk.clone())
         .with_results(disk.clone())
@@ -292,7 +302,7 @@ async fn what_a_stopped_attempt_left_is_kept() {
     let started = Arc::new(tokio::sync::Notify::new());
     let signal = Arc::clone(&started);
     let registry = Registry::new().with("chatty", Chatty(signal));
-    let run = Executor::new(registry).with_sink(disk.clone()).start();
+    let run = RunBuilder::new(registry).with_sink(disk.clone()).start();
     run.submit(vec![TaskSpec::new("chatty")]).await.unwrap();
     started.notified().await;
     run.stop(StopMode::End);
@@ -320,7 +330,7 @@ impl Handler for Chatty {
 #[tokio::test(start_paused = true)]
 async fn a_result_of_a_moment_ago_is_found_by_a_later_task() {
     let disk = Disk::default();
-    let run = Executor::new(registry())
+    let run = RunBuilder::new(registry())
         .with_sink(disk.clone())
         .with_results(disk.clone())
         .start();
@@ -339,7 +349,7 @@ async fn a_result_of_a_moment_ago_is_found_by_a_later_task() {
 #[tokio::test(start_paused = true)]
 async fn without_a_source_the_result_is_not_at_hand() {
     let disk = Disk::default();
-    let run = Executor::new(registry()).with_sink(disk.clone()).start();
+    let run = RunBuilder::new(registry()).with_sink(disk.clone()).start();
     let first = echo(&json!([7])).with_id("first");
     run.submit(vec![first]).await.unwrap();
     run.idle().await.unwrap();
@@ -364,7 +374,7 @@ async fn without_a_source_the_result_is_not_at_hand() {
 #[tokio::test(start_paused = true)]
 async fn a_reopened_task_gives_its_users_the_new_result() {
     let disk = Disk::default();
-    let run = Executor::new(registry())
+    let run = RunBuilder::new(registry())
         .with_settings(slots(2))
         .with_sink(disk.clone())
         .start();
@@ -372,10 +382,9 @@ async fn a_reopened_task_gives_its_users_the_new_result() {
     let slow = sleep(60.0).with_id("slow");
     let user = echo(&json!("{{ tasks.first.result }}")).after("slow");
     run.submit(vec![first("old"), slow, user]).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    until(&run, |stats| stats.count(Status::Completed) == 1).await;
     run.reopen(vec![reopened(id(1), first("new"), &[])])
         .await
-        .unwrap()
         .unwrap();
     assert_eq!(run.finish().await.stats.count(Status::Completed), 3);
     assert_eq!(disk.value(id(3)), Some(json!("new")));
@@ -394,7 +403,7 @@ async fn a_task_that_must_not_run_twice_is_on_disk_before_it_starts() {
             seen.note(format!("known: {known}"));
             async { Ok(Output::default()) }
         });
-        let run = Executor::new(registry).with_sink(disk.clone()).start();
+        let run = RunBuilder::new(registry).with_sink(disk.clone()).start();
         run.submit(vec![TaskSpec::new("look").with_on_interrupt(on_interrupt)])
             .await
             .unwrap();
@@ -406,7 +415,9 @@ async fn a_task_that_must_not_run_twice_is_on_disk_before_it_starts() {
 #[tokio::test(start_paused = true)]
 async fn no_other_task_waits_for_the_disk() {
     let disk = Disk::default();
-    let run = Executor::new(noting(&disk)).with_sink(disk.clone()).start();
+    let run = RunBuilder::new(noting(&disk))
+        .with_sink(disk.clone())
+        .start();
     run.submit(vec![note(1), note(2)]).await.unwrap();
     run.finish().await;
     assert_eq!(disk.log(), ["ran 1", "ran 2", "finish"]);
@@ -436,7 +447,7 @@ impl Sink for Slow {
 async fn while_one_task_waits_for_the_disk_others_run() {
     let disk = Disk::default();
     let (sink, answers) = Slow::new();
-    let run = Executor::new(noting(&disk))
+    let run = RunBuilder::new(noting(&disk))
         .with_settings(slots(2))
         .with_sink(sink)
         .start();
@@ -447,35 +458,24 @@ async fn while_one_task_waits_for_the_disk_others_run() {
     ])
     .await
     .unwrap();
-    until(&run, |completed| completed == 2).await;
+    until(&run, |stats| stats.count(Status::Completed) == 2).await;
     assert_eq!(disk.log(), ["ran 2", "ran 3"]);
     answers.send(Ok(())).unwrap();
     run.finish().await;
     assert_eq!(disk.log(), ["ran 2", "ran 3", "ran 1"]);
 }
 
-/// Waits until so many tasks have completed.
-async fn until(run: &RunHandle, enough: impl Fn(u64) -> bool) {
-    loop {
-        let snapshot = run.snapshot().await.unwrap();
-        if enough(snapshot.stats.count(Status::Completed)) {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn what_waits_for_the_disk_can_be_cancelled_and_stopped() {
     let disk = Disk::default();
     let (sink, answers) = Slow::new();
-    let run = Executor::new(noting(&disk))
+    let run = RunBuilder::new(noting(&disk))
         .with_settings(slots(2))
         .with_sink(sink)
         .start();
     let careful = |number| note(number).with_on_interrupt(OnInterrupt::Hold);
     let ids = run.submit(vec![careful(1), careful(2)]).await.unwrap();
-    run.cancel(ids[0]).await.unwrap().unwrap();
+    run.cancel(ids[0]).await.unwrap();
     run.stop(StopMode::End);
     run.idle().await.unwrap();
     drop(answers);
@@ -493,7 +493,7 @@ async fn what_waits_for_the_disk_can_be_cancelled_and_stopped() {
 async fn what_cannot_be_kept_first_does_not_start() {
     let disk = Disk::default();
     let (sink, answers) = Slow::new();
-    let run = Executor::new(noting(&disk)).with_sink(sink).start();
+    let run = RunBuilder::new(noting(&disk)).with_sink(sink).start();
     answers
         .send(Err(SinkError("the disk is gone".into())))
         .unwrap();
@@ -509,7 +509,7 @@ async fn what_cannot_be_kept_first_does_not_start() {
 #[tokio::test(start_paused = true)]
 async fn sync_returns_when_everything_is_kept() {
     let disk = Disk::default();
-    let run = Executor::new(registry()).with_sink(disk.clone()).start();
+    let run = RunBuilder::new(registry()).with_sink(disk.clone()).start();
     run.submit(vec![echo(&json!(1))]).await.unwrap();
     run.idle().await.unwrap();
     run.sync().await.unwrap();
@@ -522,7 +522,7 @@ async fn sync_returns_when_everything_is_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_is_idle_when_nothing_will_start_by_itself() {
-    let run = Executor::new(registry()).start();
+    let run = RunBuilder::new(registry()).start();
     run.idle().await.unwrap();
     let began = tokio::time::Instant::now();
     let retried = TaskSpec::new("fail")
@@ -546,8 +546,9 @@ async fn a_run_is_idle_when_nothing_will_start_by_itself() {
     run.idle().await.unwrap();
     let snapshot = run.snapshot().await.unwrap();
     assert_eq!(snapshot.stats.count(Status::Queued), 1);
-    run.release(id(4)).await.unwrap().unwrap();
-    assert!(run.release(id(4)).await.unwrap().is_err());
+    run.release(id(4)).await.unwrap();
+    let again = run.release(id(4)).await;
+    assert!(matches!(again, Err(RequestError::Refused(_))), "{again:?}");
     assert_eq!(run.finish().await.end, RunEnd::Finished);
     assert!(run.idle().await.is_err());
 }
@@ -559,13 +560,13 @@ async fn a_control_run_obeys_and_starts_nothing() {
     for number in 1..=3 {
         batch.restore(queued(note(number), &[]), Time::ZERO);
     }
-    let run = Executor::new(noting(&disk))
+    let run = RunBuilder::new(noting(&disk))
         .with_batch(batch)
         .with_sink(disk.clone())
         .control_only()
         .start();
     run.idle().await.unwrap();
-    run.cancel(id(2)).await.unwrap().unwrap();
+    run.cancel(id(2)).await.unwrap();
     run.set_concurrency(NonZeroU32::new(9).unwrap());
     assert_eq!(run.concurrency().await, Ok(9));
     let report = run.finish().await;
@@ -576,7 +577,7 @@ async fn a_control_run_obeys_and_starts_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn many_tasks_are_changed_at_once() {
-    let run = Executor::new(registry()).start();
+    let run = RunBuilder::new(registry()).start();
     let ids = run
         .submit(vec![
             sleep(1.0),
@@ -626,7 +627,7 @@ async fn failed_tasks_are_opened_again_while_others_run() {
         }
     });
     let disk = Disk::default();
-    let run = Executor::new(registry)
+    let run = RunBuilder::new(registry)
         .with_settings(slots(2))
         .with_sink(disk.clone())
         .start();
@@ -635,18 +636,20 @@ async fn failed_tasks_are_opened_again_while_others_run() {
     run.submit(vec![sleep(60.0), moody.clone(), user.clone()])
         .await
         .unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    until(&run, |stats| stats.finished() == 2).await;
     let again = |task| run.reopen(vec![reopened(task, user.clone(), &[])]);
     assert_eq!(
-        again(id(1)).await.unwrap(),
-        Err(ReopenError::Unfinished(id(1), Status::Running))
+        again(id(1)).await,
+        Err(RequestError::Refused(ReopenError::Unfinished(
+            id(1),
+            Status::Running
+        )))
     );
     run.reopen(vec![
         reopened(id(2), moody, &[]),
         reopened(id(3), user.clone(), &[id(2)]),
     ])
     .await
-    .unwrap()
     .unwrap();
     let report = run.finish().await;
     assert_eq!(report.stats.count(Status::Completed), 3);
@@ -656,7 +659,7 @@ async fn failed_tasks_are_opened_again_while_others_run() {
 #[tokio::test(start_paused = true)]
 async fn a_task_cancelled_and_opened_again_in_one_breath_keeps_its_inputs() {
     let disk = Disk::default();
-    let run = Executor::new(registry()).with_sink(disk.clone()).start();
+    let run = RunBuilder::new(registry()).with_sink(disk.clone()).start();
     run.pause();
     let first = echo(&json!(5)).with_id("first");
     let user = echo(&json!("{{ tasks.first.result }}"));
@@ -664,8 +667,8 @@ async fn a_task_cancelled_and_opened_again_in_one_breath_keeps_its_inputs() {
     let cancel = run.cancel(id(2));
     let reopen = run.reopen(vec![reopened(id(2), user, &[id(1)])]);
     let (cancelled, opened) = tokio::join!(cancel, reopen);
-    cancelled.unwrap().unwrap();
-    opened.unwrap().unwrap();
+    cancelled.unwrap();
+    opened.unwrap();
     run.resume();
     assert_eq!(run.finish().await.stats.count(Status::Completed), 2);
     assert_eq!(disk.value(id(2)), Some(json!(5)));
@@ -674,7 +677,7 @@ async fn a_task_cancelled_and_opened_again_in_one_breath_keeps_its_inputs() {
 #[tokio::test(start_paused = true)]
 async fn attempts_are_noted_before_they_start() {
     let disk = Disk::default();
-    let run = Executor::new(noting(&disk))
+    let run = RunBuilder::new(noting(&disk))
         .with_start_log(disk.clone())
         .start();
     run.submit(vec![note(1), note(2)]).await.unwrap();

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use batch_core::{
     Backoff, BatchSettings, Event, Failure, FailureKind, Json, Output, Priority, Reason, RetrySpec,
-    Status, StopMode, TaskSpec, Time,
+    Stats, Status, StopMode, TaskSpec, Time,
 };
-use batch_runtime::{AttemptError, Executor, Registry, RunEnd, SinkError, SubmitError};
+use batch_runtime::{
+    AttemptError, Registry, RunBuilder, RunEnd, RunHandle, SinkError, SubmitError,
+};
 
 fn slots(number: u32) -> BatchSettings {
     BatchSettings::with_slots(NonZeroU32::new(number).unwrap())
@@ -38,8 +40,15 @@ fn registry() -> Registry {
         })
         .with_fn("panic", |_| async { panic!("at the disco") })
         .with_fn("echo", |task| async move {
-            Ok(Output::from_value(task.params.clone()))
+            Ok(Output::from_value(task.spec.params.clone()))
         })
+}
+
+/// Returns when the numbers of the run are as expected; no time passes meanwhile.
+async fn until(run: &RunHandle, expected: impl Fn(&Stats) -> bool) {
+    while !expected(&run.snapshot().await.expect("it goes on").stats) {
+        tokio::task::yield_now().await;
+    }
 }
 
 fn sleep(seconds: f64) -> TaskSpec {
@@ -66,7 +75,7 @@ fn starts(events: &[Event], wanted: u32) -> Vec<Time> {
 #[tokio::test(start_paused = true)]
 async fn a_retry_waits_longer_each_time_and_leaves_its_slot_to_others() {
     let (sink, events) = recorder();
-    let run = Executor::new(registry()).with_sink(sink).start();
+    let run = RunBuilder::new(registry()).with_sink(sink).start();
     let failing = TaskSpec::new("fail")
         .with_max_retries(3)
         .with_retry(steady(10));
@@ -91,7 +100,7 @@ async fn a_retry_waits_longer_each_time_and_leaves_its_slot_to_others() {
 
 #[tokio::test(start_paused = true)]
 async fn a_timeout_ends_the_attempt_and_is_retried_as_one() {
-    let run = Executor::new(registry()).start();
+    let run = RunBuilder::new(registry()).start();
     let slow = sleep(100.0)
         .with_timeout(Duration::from_secs(2))
         .with_max_retries(1)
@@ -107,7 +116,7 @@ async fn a_timeout_ends_the_attempt_and_is_retried_as_one() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_fails_its_task_only() {
     let (sink, events) = recorder();
-    let run = Executor::new(registry())
+    let run = RunBuilder::new(registry())
         .with_settings(slots(2))
         .with_sink(sink)
         .start();
@@ -137,9 +146,9 @@ async fn a_panic_fails_its_task_only() {
 
 #[tokio::test(start_paused = true)]
 async fn a_graceful_stop_lets_running_tasks_end_and_starts_no_more() {
-    let run = Executor::new(registry()).start();
+    let run = RunBuilder::new(registry()).start();
     run.submit(vec![sleep(10.0), sleep(10.0)]).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    until(&run, |stats| stats.count(Status::Running) == 1).await;
     run.stop(StopMode::Graceful);
     let report = run.finish().await;
     assert_eq!(report.end, RunEnd::Stopped);
@@ -155,9 +164,9 @@ async fn a_graceful_stop_lets_running_tasks_end_and_starts_no_more() {
 
 #[tokio::test(start_paused = true)]
 async fn an_immediate_stop_interrupts_and_uses_up_no_retry() {
-    let run = Executor::new(registry()).start();
+    let run = RunBuilder::new(registry()).start();
     run.submit(vec![sleep(1000.0)]).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    until(&run, |stats| stats.count(Status::Running) == 1).await;
     let began = tokio::time::Instant::now();
     run.stop(StopMode::End);
     let report = run.finish().await;
@@ -172,7 +181,7 @@ async fn the_time_of_the_batch_ends_it() {
         batch_timeout: Some(Duration::from_secs(3)),
         ..slots(1)
     };
-    let run = Executor::new(registry()).with_settings(settings).start();
+    let run = RunBuilder::new(registry()).with_settings(settings).start();
     run.submit(vec![sleep(2.0), sleep(2.0), sleep(2.0)])
         .await
         .unwrap();
@@ -189,18 +198,15 @@ async fn the_time_of_the_batch_ends_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_running_batch_can_be_steered() {
-    let run = Executor::new(registry()).start();
+    let run = RunBuilder::new(registry()).start();
     let ids = run
         .submit(vec![sleep(10.0), sleep(10.0), sleep(10.0), sleep(10.0)])
         .await
         .unwrap();
     run.pause();
-    run.cancel(ids[1]).await.unwrap().unwrap();
-    run.cancel(ids[0]).await.unwrap().unwrap();
-    run.set_priority(ids[3], Priority::Critical)
-        .await
-        .unwrap()
-        .unwrap();
+    run.cancel(ids[1]).await.unwrap();
+    run.cancel(ids[0]).await.unwrap();
+    run.set_priority(ids[3], Priority::Critical).await.unwrap();
     let paused = run.snapshot().await.unwrap();
     assert!(paused.paused);
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -219,7 +225,7 @@ async fn a_running_batch_can_be_steered() {
 #[tokio::test(start_paused = true)]
 async fn results_are_passed_on_with_their_types() {
     let (sink, events) = recorder();
-    let run = Executor::new(registry())
+    let run = RunBuilder::new(registry())
         .with_settings(slots(4))
         .with_sink(sink)
         .start();
@@ -248,7 +254,7 @@ async fn results_are_passed_on_with_their_types() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_wrong_with_tasks_is_told_all_at_once() {
-    let run = Executor::new(registry()).start();
+    let run = RunBuilder::new(registry()).start();
     let tasks = vec![TaskSpec::new("slep"), TaskSpec::new("echo").after("nobody")];
     let Err(SubmitError::Invalid(problems)) = run.submit(tasks).await else {
         panic!("the tasks are wrong");
@@ -271,7 +277,7 @@ async fn a_handler_without_room_holds_its_task_back() {
             }
         }
     });
-    let run = Executor::new(registry).with_settings(slots(4)).start();
+    let run = RunBuilder::new(registry).with_settings(slots(4)).start();
     run.submit(vec![TaskSpec::new("crowded"); 6]).await.unwrap();
     let report = run.finish().await;
     assert_eq!(report.stats.count(Status::Completed), 6);
@@ -280,10 +286,10 @@ async fn a_handler_without_room_holds_its_task_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_is_taken_no_faster_than_it_is_worked_off() {
-    let run = Executor::new(registry()).with_settings(slots(4)).start();
+    let run = RunBuilder::new(registry()).with_settings(slots(4)).start();
     for _ in 0..100 {
         let tasks = (0..10).map(|_| Arc::new(sleep(1.0))).collect();
-        run.feed(tasks, 40).await.unwrap();
+        run.ingest(tasks, 40).await.unwrap();
         let snapshot = run.snapshot().await.unwrap();
         assert!(snapshot.stats.total() - snapshot.stats.finished() < 40);
     }
@@ -300,7 +306,7 @@ impl batch_runtime::Sink for Broken {
 
 #[tokio::test]
 async fn a_sink_that_fails_stops_the_run_and_says_why() {
-    let run = Executor::new(registry()).with_sink(Broken).start();
+    let run = RunBuilder::new(registry()).with_sink(Broken).start();
     run.submit(vec![sleep(1000.0), sleep(1000.0)])
         .await
         .unwrap();
@@ -315,7 +321,7 @@ async fn a_sink_that_fails_stops_the_run_and_says_why() {
 #[tokio::test(start_paused = true)]
 async fn dropping_the_handle_ends_the_run_when_its_tasks_are_done() {
     let (sink, events) = recorder();
-    let run = Executor::new(registry()).with_sink(sink).start();
+    let run = RunBuilder::new(registry()).with_sink(sink).start();
     run.submit(vec![sleep(1.0)]).await.unwrap();
     let other = run.clone();
     drop(run);

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use batch_core::{BatchSettings, ClaimToken, Event, Output, Status, TaskSpec};
-use batch_runtime::{AttemptError, Executor, Registry, RunEnd, StartLog};
+use batch_runtime::durable::StartLog;
+use batch_runtime::{AttemptError, Registry, RunBuilder, RunEnd};
 use tokio::time::Instant;
 
 const WHAT: &str = "chairs: all are taken";
@@ -55,8 +56,8 @@ fn slots(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).unwrap()
 }
 
-fn executor(chairs: &Chairs, at_once: u32) -> Executor {
-    Executor::new(chairs.registry()).with_settings(BatchSettings::with_slots(slots(at_once)))
+fn executor(chairs: &Chairs, at_once: u32) -> RunBuilder {
+    RunBuilder::new(chairs.registry()).with_settings(BatchSettings::with_slots(slots(at_once)))
 }
 
 fn sitting(number: usize) -> Vec<TaskSpec> {
@@ -100,7 +101,7 @@ async fn a_shortage_is_told_at_its_begin_and_its_end() {
     run.submit(sitting(600)).await.unwrap();
     shortage.changed().await.unwrap();
     let short = shortage.borrow_and_update().clone().unwrap();
-    assert_eq!((&*short.what, short.slots, short.asked_for), (WHAT, 3, 10));
+    assert_eq!((&*short.what, short.slots, short.requested), (WHAT, 3, 10));
     assert_eq!(run.concurrency().await, Ok(10), "what was asked for stays");
     chairs.there.store(100, Ordering::Relaxed);
     shortage.wait_for(Option::is_none).await.unwrap();
@@ -146,12 +147,12 @@ async fn a_paused_run_is_not_taken_for_one_that_can_start_nothing() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     run.pause();
     tokio::time::sleep(Duration::from_secs(600)).await;
-    run.hold();
+    run.suspend_starts();
     run.resume();
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert!(run.snapshot().await.is_ok(), "it goes on");
     chairs.there.store(4, Ordering::Relaxed);
-    run.let_go();
+    run.resume_starts();
     let report = run.finish().await;
     assert_eq!(report.stats.count(Status::Completed), 8);
 }
@@ -160,7 +161,7 @@ async fn a_paused_run_is_not_taken_for_one_that_can_start_nothing() {
 async fn what_the_limits_of_the_system_allow_is_never_exceeded() {
     let chairs = Chairs::new(100);
     let run = executor(&chairs, 10)
-        .with_most_at_once(Some(slots(3)))
+        .with_slot_limit(Some(slots(3)))
         .start();
     run.submit(sitting(12)).await.unwrap();
     assert_eq!(run.concurrency().await, Ok(10));
@@ -192,7 +193,9 @@ async fn a_start_that_did_not_happen_is_taken_off_the_log() {
     let noted = Noted::default();
     let run = executor(&chairs, 2).with_start_log(noted.clone()).start();
     run.submit(sitting(2)).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    while noted.0.lock().unwrap().len() < 3 {
+        tokio::task::yield_now().await;
+    }
     let log = noted.0.lock().unwrap().clone();
     assert_eq!(log, ["1.1 in 0", "2.1 in 1", "none in 1"]);
     run.finish().await;

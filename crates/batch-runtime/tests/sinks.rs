@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use batch_core::{BatchSettings, Event, Output, Status, StopMode, TaskSpec};
-use batch_runtime::{Executor, Registry, RunEnd, RunHandle, Sink, SinkError};
+use batch_runtime::{Registry, RunBuilder, RunEnd, RunHandle, Sink, SinkError};
 use tokio::sync::oneshot;
 
 fn registry() -> Registry {
@@ -62,7 +62,7 @@ async fn a_stop_reaches_what_runs_while_a_sink_has_no_room() {
             std::future::pending().await
         }
     });
-    let run = Executor::new(registry)
+    let run = RunBuilder::new(registry)
         .with_settings(two_slots())
         .with_sink(Stuck(Some(stuck)))
         .start();
@@ -93,7 +93,7 @@ async fn a_pause_while_a_sink_has_no_room_loses_nothing() {
             .filter(|event| matches!(event, Event::Finished { .. }));
         *count.lock().unwrap() += finished.count();
     };
-    let run = Executor::new(registry())
+    let run = RunBuilder::new(registry())
         .with_sink(Stuck(Some(stuck)))
         .with_sink(counter)
         .start();
@@ -119,9 +119,9 @@ async fn a_pause_while_a_sink_has_no_room_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_sync_asked_for_while_a_sink_has_no_room_is_answered() {
+async fn a_sync_requested_while_a_sink_has_no_room_is_answered() {
     let (go, stuck) = mpsc::channel();
-    let run = Executor::new(registry())
+    let run = RunBuilder::new(registry())
         .with_sink(Stuck(Some(stuck)))
         .start();
     // A group of one event each; far more than there is room for.
@@ -189,7 +189,7 @@ async fn a_resting_sink_is_woken_for_a_sync() {
         gathered: 0,
         log,
     };
-    let run = Executor::new(registry()).with_sink(sink).start();
+    let run = RunBuilder::new(registry()).with_sink(sink).start();
     run.submit(vec![TaskSpec::new("quick")]).await.unwrap();
     run.idle().await.unwrap();
     run.sync().await.unwrap();
@@ -212,7 +212,7 @@ async fn a_resting_sink_is_woken_at_the_end() {
         gathered: 0,
         log,
     };
-    let run = Executor::new(registry()).with_sink(sink).start();
+    let run = RunBuilder::new(registry()).with_sink(sink).start();
     run.submit(vec![TaskSpec::new("quick"); 500]).await.unwrap();
     run.finish().await;
     assert_eq!(seen.recv(), Ok(("finish", 2000)));
@@ -220,7 +220,7 @@ async fn a_resting_sink_is_woken_at_the_end() {
 
 #[tokio::test]
 async fn a_sink_that_panics_stops_the_run_at_once() {
-    let run = Executor::new(registry())
+    let run = RunBuilder::new(registry())
         .with_sink(|_: &[Event]| panic!("at the disco"))
         .start();
     run.submit(vec![TaskSpec::new("endless")]).await.unwrap();
@@ -242,7 +242,7 @@ async fn a_run_without_handles_goes_on_to_its_end() {
             let _ = done.take().expect("once").send(());
         }
     };
-    let run = Executor::new(registry()).with_sink(sink).start();
+    let run = RunBuilder::new(registry()).with_sink(sink).start();
     // Time moves on only when the driver waits.
     run.submit(vec![TaskSpec::new("slow"); 20]).await.unwrap();
     drop(run);

@@ -8,7 +8,7 @@ use batch_core::{
     Event, Failure, FailureKind, Outcome, Output, ParamProblem, Stream, TaskOptions, TaskSpec,
     Urgency,
 };
-use batch_runtime::{AttemptError, Executor, Handler, OnCancel, Registry, TaskContext};
+use batch_runtime::{AttemptError, Handler, OnCancel, Registry, RunBuilder, TaskContext};
 use serde_json::{Value, json};
 
 /// A variable that is set wherever tests run, and its value.
@@ -20,16 +20,16 @@ struct Echo;
 #[async_trait]
 impl Handler for Echo {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        let env = task.options.env.get("V").cloned().unwrap_or_default();
+        let env = task.spec.options.env.get("V").cloned().unwrap_or_default();
         let output = Output {
-            value: Some(task.params.clone()),
-            stdout: Stream::from(format!("{} {env}", task.params).into_bytes()),
+            value: Some(task.spec.params.clone()),
+            stdout: Stream::from(format!("{} {env}", task.spec.params).into_bytes()),
             ..Output::default()
         };
-        let secret = task.params.to_value()["fail"] == true;
+        let secret = task.spec.params.to_value()["fail"] == true;
         match secret {
             false => Ok(output),
-            true => Err(Failure::error(format!("{} {env}", task.params))
+            true => Err(Failure::error(format!("{} {env}", task.spec.params))
                 .with_output(output)
                 .into()),
         }
@@ -52,7 +52,7 @@ async fn run(tasks: Vec<TaskSpec>) -> Vec<Outcome> {
         sink.lock().unwrap().extend(outcomes);
     };
     let registry = Registry::new().with("echo", Echo);
-    let run = Executor::new(registry).with_sink(keep).start();
+    let run = RunBuilder::new(registry).with_sink(keep).start();
     run.submit(tasks).await.unwrap();
     run.finish().await;
     drop(run);
@@ -217,7 +217,7 @@ async fn a_timeout_comes_while_a_sink_has_no_room_for_what_others_left() {
         ..TaskSpec::new("patient")
     };
     let settings = batch_core::BatchSettings::with_slots(std::num::NonZeroU32::new(2).unwrap());
-    let run = Executor::new(registry)
+    let run = RunBuilder::new(registry)
         .with_settings(settings)
         .with_sink(sink)
         .start();
@@ -247,7 +247,7 @@ async fn a_message_of_any_length_is_kept_short() {
             }
         }
     };
-    let run = Executor::new(registry).with_sink(sink).start();
+    let run = RunBuilder::new(registry).with_sink(sink).start();
     run.submit(vec![TaskSpec::new("fail")]).await.unwrap();
     run.finish().await;
     let message = told.recv().unwrap();

@@ -40,6 +40,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     lock(&store).end_run(run, &EndCause::Finished, now, None)?;
 
     let read = Store::open_read(file)?.overview()?;
-    assert_eq!(read.count(Status::Completed), 1);
+    assert_eq!(read.totals.count(Status::Completed), 1);
     Ok(())
 }

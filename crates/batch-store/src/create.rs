@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use batch_core::TaskSpec;
-use batch_export::private_file_in;
+use batch_export::files::private_file_in;
 
 use crate::error::StoreError;
 use crate::file::BatchFile;

@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use batch_export::open_plain;
+use batch_export::files::open_plain;
 use batch_process::is_mounted;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;

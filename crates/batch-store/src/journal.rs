@@ -8,14 +8,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use batch_core::{
-    CancelReason, Event, Failure, Outcome, Output, Reason, Status, TaskId, Then, Time,
+    CancelReason, Event, Failure, Outcome, Output, Reason, Status, TaskId, Then, Time, Totals,
 };
 
 use rusqlite::Connection;
 
+use crate::ended::{Ended, attempt_row};
 use crate::error::StoreError;
 use crate::load::LeftBehind;
-use crate::rows::{AttemptRow, Cancelled, OutputRow, Rows, StateRow};
+use crate::rows::{Cancelled, OutputRow, Rows, StateRow};
 use crate::runs::{EndCause, EndRun, end_run};
 use crate::shape::{self, reason_columns};
 use crate::store::{Store, micros};
@@ -130,7 +131,7 @@ impl Journal {
             }
             Event::Released { task, .. } => self.rows.states.push(StateRow::queued(task.get())),
             Event::Reopened { task, from, .. } => {
-                self.rows.totals.moved(*from, Status::Queued);
+                self.rows.totals.moved(*from, Status::Queued, 1);
                 self.rows
                     .reopened
                     .push((self.rows.states.len(), task.get()));
@@ -142,7 +143,7 @@ impl Journal {
 
     fn started(&mut self, task: TaskId, at: Time, attempt: u32) {
         self.seen = at;
-        self.rows.totals.first_us.get_or_insert(micros(at));
+        self.rows.totals.plus.first_start.get_or_insert(at);
         let under_way = UnderWay {
             attempt,
             started: at,
@@ -156,7 +157,7 @@ impl Journal {
         self.seen = at;
         let began = self.under_way.remove(&task)?;
         if began.record == Record::Written {
-            self.rows.totals.moved(Status::Running, Status::Queued);
+            self.rows.totals.moved(Status::Running, Status::Queued, 1);
         }
         Some(began)
     }
@@ -184,8 +185,8 @@ impl Journal {
             Outcome::Failed(failure) => Some(failure),
             _ => None,
         };
-        self.rows.totals.attempts += i64::from(!interrupted);
-        self.rows.totals.execution_us += ended.took_us;
+        self.rows.totals.plus.attempts += u64::from(!interrupted);
+        self.rows.totals.plus.execution_time += shape::duration(ended.took_us);
         self.rows.attempts.push(attempt_row(
             self.recovering.unwrap_or(self.run),
             &ended,
@@ -232,10 +233,13 @@ impl Journal {
     ) {
         self.seen = at;
         let totals = &mut self.rows.totals;
-        totals.last_us = totals.last_us.max(micros(at));
-        totals.moved(Status::Queued, status);
-        totals.retries += i64::from(retries);
-        totals.flaky += i64::from(status == Status::Completed && retries > 0);
+        totals.moved(Status::Queued, status, 1);
+        totals.plus += Totals {
+            retries: u64::from(retries),
+            flaky: u64::from(status == Status::Completed && retries > 0),
+            last_end: Some(at),
+            ..Totals::default()
+        };
         // The row of its last attempt is the one before, unless it ended without one.
         let at_once = self
             .rows
@@ -251,7 +255,7 @@ impl Journal {
             .states
             .last_mut()
             .expect("one was there or pushed");
-        totals.executed += i64::from(row.execution_us.is_some());
+        totals.plus.executed += u64::from(row.execution_us.is_some());
         row.status = status.name();
         row.retries_in_all = Some(retries);
         row.completed_us = Some(micros(at));
@@ -346,8 +350,7 @@ impl Journal {
         let mut store = lock(&self.store);
         self.rows.explain(&store)?;
         let mut totals = self.rows.totals.clone();
-        totals.counts[Status::Queued as usize] -= running.len() as i64;
-        totals.counts[Status::Running as usize] += running.len() as i64;
+        totals.moved(Status::Queued, Status::Running, running.len() as u64);
         let done = self.rows.write(
             &mut store,
             (self.run, micros(self.seen)),
@@ -367,39 +370,6 @@ impl Journal {
     /// Tries to make room after a flush that found none: what lies in the write-ahead log goes into the file.
     pub fn make_room(&self) {
         lock(&self.store).make_room();
-    }
-}
-
-struct Ended {
-    task: TaskId,
-    attempt: u32,
-    started: Time,
-    at: Time,
-    took_us: i64,
-}
-
-fn attempt_row(run: u32, ended: &Ended, outcome: &Outcome) -> AttemptRow {
-    let failure = match outcome {
-        Outcome::Failed(failure) => Some(failure),
-        _ => None,
-    };
-    AttemptRow {
-        task: ended.task.get(),
-        attempt: ended.attempt,
-        run,
-        started_us: micros(ended.started),
-        ended_us: micros(ended.at),
-        took_us: ended.took_us,
-        outcome: match outcome {
-            Outcome::Completed(_) => "completed",
-            Outcome::Failed(_) => "failed",
-            Outcome::Cancelled(_) => "cancelled",
-            Outcome::Interrupted(_) => "interrupted",
-        },
-        reason: failure.map(|failure| failure.kind.name()),
-        detail: failure.and_then(|failure| failure.kind.number()),
-        error: failure.map(|failure| failure.message.clone()),
-        process: outcome.output().and_then(|output| output.process),
     }
 }
 

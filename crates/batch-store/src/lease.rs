@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use batch_core::TaskId;
-use batch_export::open_plain;
+use batch_export::files::open_plain;
 use batch_process::awake_time;
 
 use crate::error::StoreError;

@@ -33,7 +33,7 @@
 //! let mut adding = store.adding(Time::ZERO)?;
 //! adding.add([(&TaskSpec::new("simulate"), Vec::new())])?;
 //! assert_eq!(adding.commit()?.count, 1);
-//! assert_eq!(store.overview()?.count(Status::Queued), 1);
+//! assert_eq!(store.overview()?.totals.count(Status::Queued), 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -42,6 +42,7 @@
 mod add;
 mod content;
 mod create;
+mod ended;
 mod error;
 mod explain;
 mod file;

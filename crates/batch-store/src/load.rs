@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use batch_core::{
-    Batch, Carried, Event, OnInterrupt, Past, PastState, Reopen, Status, TaskId, Time, UnknownName,
+    Batch, Event, OnInterrupt, Past, PastState, Reopen, Status, TaskId, Time, Totals, UnknownName,
 };
 use rusqlite::{Connection, Row};
 
@@ -77,7 +77,7 @@ impl Store {
             observe: &mut observe,
         };
         loader.load(next).map_err(|error| self.error(error))?;
-        batch.carry_over(&self.carried()?);
+        batch.carry_over(&self.finished()?);
         Ok(())
     }
 
@@ -136,17 +136,10 @@ impl Store {
         })
     }
 
-    fn carried(&self) -> Result<Carried, StoreError> {
+    /// What the finished tasks add up to.
+    fn finished(&self) -> Result<Totals, StoreError> {
         let totals = totals::read(&self.connection).map_err(|error| self.error(error))?;
-        let count = |name: &str| totals.get(name).copied().unwrap_or_default();
-        Ok(Carried {
-            completed: count("completed"),
-            failed: count("failed"),
-            cancelled: count("cancelled"),
-            flaky: count("flaky"),
-            retries: count("retries"),
-            attempts: count("attempts"),
-        })
+        Ok(totals.with_counts([(Status::Queued, 0), (Status::Running, 0)]))
     }
 }
 

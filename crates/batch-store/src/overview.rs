@@ -1,10 +1,9 @@
 //! A batch at a glance: [`Overview`], read from a few rows however many tasks there are.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_core::{BatchId, Reason, Status, Stream, TaskId, Time};
+use batch_core::{BatchId, Reason, Stream, TaskId, Time, Totals};
 use batch_export::{Cause, CauseGroup, CauseId, cause_of};
 use rusqlite::{Connection, Row};
 
@@ -24,7 +23,8 @@ pub struct Overview {
     pub run: Option<Run>,
     /// Why tasks failed, the most frequent cause first.
     pub causes: Vec<CauseGroup>,
-    totals: BTreeMap<String, u64>,
+    /// What its tasks add up to.
+    pub totals: Totals,
     /// How long nobody worked on it between the first start and the last end.
     idle: Duration,
 }
@@ -120,8 +120,8 @@ impl Store {
 
 /// How long nobody worked on the batch between its first start and its last end: the gaps between the runs, and
 /// what comes after the last of them, as when a task is cancelled while nobody runs the batch.
-fn idle(connection: &Connection, totals: &BTreeMap<String, u64>) -> rusqlite::Result<Duration> {
-    let at = |name: &str| column(totals.get(name).copied().unwrap_or_default());
+fn idle(connection: &Connection, totals: &Totals) -> rusqlite::Result<Duration> {
+    let at = |time: Option<Time>| column(time.unwrap_or_default().as_micros());
     connection
         .prepare_cached(
             "SELECT coalesce(sum(max(0, min(began, ?2) - max(ended, ?1))), 0) FROM (
@@ -130,72 +130,17 @@ fn idle(connection: &Connection, totals: &BTreeMap<String, u64>) -> rusqlite::Re
                 UNION ALL SELECT ?2, ended_us FROM runs WHERE run = (SELECT max(run) FROM runs))
              WHERE ended IS NOT NULL",
         )?
-        .query_row([at("first_us"), at("last_us")], |row| row.get(0))
+        .query_row([at(totals.first_start), at(totals.last_end)], |row| {
+            row.get(0)
+        })
         .map(duration)
 }
 
 impl Overview {
     /// How long was worked on it, from the first start to the last end without the time between the runs.
     pub fn elapsed(&self) -> Option<Duration> {
-        let whole = self.last_end()?.since(self.first_start()?);
+        let whole = self.totals.last_end?.since(self.totals.first_start?);
         Some(whole.saturating_sub(self.idle))
-    }
-
-    /// How many tasks have a status.
-    pub fn count(&self, status: Status) -> u64 {
-        self.total(status.name())
-    }
-
-    /// How many tasks there are.
-    pub fn tasks(&self) -> u64 {
-        Status::ALL
-            .into_iter()
-            .map(|status| self.count(status))
-            .sum()
-    }
-
-    /// How many tasks are neither completed nor failed nor cancelled.
-    pub fn open(&self) -> u64 {
-        self.count(Status::Queued) + self.count(Status::Running)
-    }
-
-    /// How many tasks completed on a later attempt.
-    pub fn flaky(&self) -> u64 {
-        self.total("flaky")
-    }
-
-    /// How many retries the finished tasks used.
-    pub fn retries(&self) -> u64 {
-        self.total("retries")
-    }
-
-    /// How many of the finished tasks had an attempt.
-    pub fn executed(&self) -> u64 {
-        self.total("executed")
-    }
-
-    /// How long all attempts of all tasks took together, those that were cut off as well.
-    pub fn execution_time(&self) -> Duration {
-        Duration::from_micros(self.total("execution_us"))
-    }
-
-    /// When the first attempt began.
-    pub fn first_start(&self) -> Option<Time> {
-        self.time("first_us")
-    }
-
-    /// When the last task finished.
-    pub fn last_end(&self) -> Option<Time> {
-        self.time("last_us")
-    }
-
-    fn time(&self, name: &str) -> Option<Time> {
-        let micros = self.total(name);
-        (micros > 0).then(|| Time::from_micros(micros))
-    }
-
-    fn total(&self, name: &str) -> u64 {
-        self.totals.get(name).copied().unwrap_or_default()
     }
 }
 

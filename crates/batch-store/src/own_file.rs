@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use batch_export::open_plain;
+use batch_export::files::open_plain;
 
 /// Opens a file of ours to write, and makes it for its owner only where there is none. It belongs to `of`, a database or
 /// a folder: whoever that is of may have made it, and so may this user and root.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use batch_core::{CancelReason, Failure, Output, ProcessEnd, Status, Stream, TaskId};
+use batch_core::{CancelReason, Failure, Output, ProcessEnd, Status, Stream, TaskId, Totals};
 use batch_export::Cause;
 use rusqlite::{CachedStatement, Connection};
 
@@ -270,7 +270,7 @@ impl Rows {
             row.write(&mut put)?;
             // Only the file knows whether a task that ended in the queue had run before.
             if row.completed_us.is_some() && row.execution_us.is_none() {
-                totals.executed += i64::from(has_run(connection, row.task)?);
+                totals.plus.executed += u64::from(has_run(connection, row.task)?);
             }
         }
         for (_, task) in reopened {
@@ -370,14 +370,17 @@ fn nothing_runs(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Queues a finished task again, and takes off the sums what it had added to them.
 fn reopen(connection: &Connection, task: u32, totals: &mut Deltas) -> rusqlite::Result<()> {
-    let (retries, flaky): (i64, bool) = connection
+    let (retries, flaky): (u32, bool) = connection
         .prepare_cached(
             "SELECT retries, status = 'completed' AND retries > 0 FROM states WHERE task = ?1",
         )?
         .query_row([task], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    totals.retries -= retries;
-    totals.flaky -= i64::from(flaky);
-    totals.executed -= i64::from(has_run(connection, task)?);
+    totals.minus += Totals {
+        retries: u64::from(retries),
+        flaky: u64::from(flaky),
+        executed: u64::from(has_run(connection, task)?),
+        ..Totals::default()
+    };
     connection
         .prepare_cached(
             "UPDATE causes SET tasks = tasks - 1

@@ -2,75 +2,92 @@
 //!
 //! So that `bex status` need not look at a million rows.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
-use batch_core::Status;
+use batch_core::{Status, Totals};
 use rusqlite::Connection;
 
-use crate::shape::number;
+use crate::shape::{column, micros, number, time};
 
-/// What a transaction adds to the sums.
+/// What a transaction adds to the sums, and what it takes off them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Deltas {
-    pub(crate) counts: [i64; 5],
-    pub(crate) flaky: i64,
-    pub(crate) retries: i64,
-    pub(crate) attempts: i64,
-    pub(crate) executed: i64,
-    pub(crate) execution_us: i64,
-    /// When the first attempt began, of those in this transaction.
-    pub(crate) first_us: Option<i64>,
-    /// When the last task finished, of those in this transaction.
-    pub(crate) last_us: i64,
+    pub(crate) plus: Totals,
+    pub(crate) minus: Totals,
 }
 
 impl Deltas {
-    pub(crate) fn moved(&mut self, from: Status, to: Status) {
-        self.counts[from as usize] -= 1;
-        self.counts[to as usize] += 1;
+    /// So many tasks had one status and have another.
+    pub(crate) const fn moved(&mut self, from: Status, to: Status, tasks: u64) {
+        self.minus.count_more(from, tasks);
+        self.plus.count_more(to, tasks);
     }
 
     pub(crate) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
         let mut update =
             connection.prepare_cached("UPDATE totals SET value = value + ?2 WHERE name = ?1")?;
-        let counts = Status::ALL.map(|status| (status.name(), self.counts[status as usize]));
-        let others = [
-            ("flaky", self.flaky),
-            ("retries", self.retries),
-            ("attempts", self.attempts),
-            ("executed", self.executed),
-            ("execution_us", self.execution_us),
-        ];
-        for (name, delta) in counts.into_iter().chain(others) {
-            if delta != 0 {
-                update.execute((name, delta))?;
+        for ((name, plus), (_, minus)) in rows(&self.plus).into_iter().zip(rows(&self.minus)) {
+            if plus != minus {
+                update.execute((name, column(plus) - column(minus)))?;
             }
         }
-        if let Some(first_us) = self.first_us {
+        if let Some(first) = self.plus.first_start {
             connection
                 .prepare_cached(
                     "UPDATE totals SET value = ?1 WHERE name = 'first_us' AND value = 0",
                 )?
-                .execute([first_us])?;
+                .execute([column(first.as_micros())])?;
         }
+        let last = self.plus.last_end.unwrap_or_default();
         connection
             .prepare_cached("UPDATE totals SET value = max(value, ?1) WHERE name = 'last_us'")?
-            .execute([self.last_us])
+            .execute([column(last.as_micros())])
             .map(drop)
     }
 }
 
-/// All sums by their names.
-pub(crate) fn read(connection: &Connection) -> rusqlite::Result<BTreeMap<String, u64>> {
-    connection
-        .prepare_cached("SELECT name, value FROM totals")?
-        .query_map([], |row| {
-            let (name, value): (String, i64) = (row.get(0)?, row.get(1)?);
-            let value = match name.ends_with("_us") {
-                true => u64::try_from(value).unwrap_or_default(),
-                false => number(value),
-            };
-            Ok((name, value))
-        })?
-        .collect()
+/// The rows that are added up.
+fn rows(totals: &Totals) -> [(&'static str, u64); 10] {
+    let count = |status: Status| (status.name(), totals.count(status));
+    let [queued, running, completed, failed, cancelled] = Status::ALL.map(count);
+    [
+        queued,
+        running,
+        completed,
+        failed,
+        cancelled,
+        ("flaky", totals.flaky),
+        ("retries", totals.retries),
+        ("attempts", totals.attempts),
+        ("executed", totals.executed),
+        ("execution_us", micros(totals.execution_time)),
+    ]
+}
+
+/// All sums.
+pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Totals> {
+    let mut totals = Totals::default();
+    let mut select = connection.prepare_cached("SELECT name, value FROM totals")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let (name, value): (String, i64) = (row.get(0)?, row.get(1)?);
+        match name.as_str() {
+            "flaky" => totals.flaky = number(value),
+            "retries" => totals.retries = number(value),
+            "attempts" => totals.attempts = number(value),
+            "executed" => totals.executed = number(value),
+            "execution_us" => {
+                let micros = u64::try_from(value).unwrap_or_default();
+                totals.execution_time = Duration::from_micros(micros);
+            }
+            "first_us" => totals.first_start = (value > 0).then(|| time(value)),
+            "last_us" => totals.last_end = (value > 0).then(|| time(value)),
+            name => {
+                if let Ok(status) = name.parse() {
+                    totals.count_more(status, number(value));
+                }
+            }
+        }
+    }
+    Ok(totals)
 }

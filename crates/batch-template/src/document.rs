@@ -7,8 +7,9 @@ use std::ops::Range;
 
 use batch_core::{Json, ParamProblem};
 
+use crate::parts::Template;
 use crate::path::Segment;
-use crate::template::{Placeholder, Template, TemplateError};
+use crate::template::{Placeholder, TemplateError};
 
 /// All placeholders of a document, each with its `place`.
 ///
@@ -25,7 +26,7 @@ pub fn placeholders(params: &Json) -> Result<Vec<Placeholder>, Vec<ParamProblem>
     each_template(params.as_str(), |path, template, _| {
         let place = place_name(path);
         match template {
-            Ok(template) => found.extend(template.placeholders().map(|placeholder| Placeholder {
+            Ok(template) => found.extend(template.values().map(|placeholder| Placeholder {
                 place: place.clone(),
                 ..placeholder.clone()
             })),
@@ -68,6 +69,19 @@ pub(crate) fn each_template(
     source: &str,
     mut visit: impl FnMut(&[Segment], Result<Template, TemplateError>, Range<usize>),
 ) {
+    each_text(source, |path, range| {
+        let raw = &source[range.clone()];
+        if raw.contains("{{") || raw.contains("\\u007") {
+            let text: String = serde_json::from_str(raw).unwrap_or_default();
+            if text.contains("{{") {
+                visit(path, Template::parse(&text), range);
+            }
+        }
+    });
+}
+
+/// Calls `visit` for each string value: the path to it, and its bytes.
+pub(crate) fn each_text(source: &str, mut visit: impl FnMut(&[Segment], Range<usize>)) {
     let bytes = source.as_bytes();
     // In which field or element the walk is, from the outside in.
     let mut path: Vec<Segment> = Vec::new();
@@ -91,20 +105,26 @@ pub(crate) fn each_template(
             b'"' => {
                 let range = at..string_end(bytes, at);
                 at = range.end - 1;
-                let raw = &source[range.clone()];
                 if let Some(Segment::Field(name)) = path.last_mut().filter(|_| awaits_name) {
-                    *name = serde_json::from_str(raw).unwrap_or_default();
+                    read_name(&source[range], name);
                     awaits_name = false;
-                } else if raw.contains("{{") || raw.contains("\\u007") {
-                    let text: String = serde_json::from_str(raw).unwrap_or_default();
-                    if text.contains("{{") {
-                        visit(&path, Template::parse(&text), range);
-                    }
+                } else {
+                    visit(&path, range);
                 }
             }
             _ => {}
         }
         at += 1;
+    }
+}
+
+/// Reads the name of a field; most have no escapes.
+fn read_name(raw: &str, name: &mut String) {
+    if raw.contains('\\') {
+        *name = serde_json::from_str(raw).unwrap_or_default();
+    } else {
+        name.clear();
+        name.push_str(raw.trim_matches('"'));
     }
 }
 

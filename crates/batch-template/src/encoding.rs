@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::interpreters::Code;
+use crate::interpreters::{Code, Language};
 use crate::shell_words::{ShellRules, quote_for_shell};
 
 /// How a filled-in value is written inside a longer text, so that data never becomes code.
@@ -20,7 +20,34 @@ pub enum Encoding {
     Code(Code),
 }
 
+/// A shell whose quotes are not those of POSIX, or that is not known yet.
+const OTHER_SHELL: Code = Code {
+    program: "a shell that reads quotes in its own way",
+    language: Language::Other,
+};
+
 impl Encoding {
+    /// That of a script which a shell with this name or path reads.
+    ///
+    /// ```
+    /// use batch_template::{Encoding, ShellRules};
+    /// assert_eq!(Encoding::of_script("/bin/bash"), Encoding::Shell(ShellRules::default()));
+    /// assert!(matches!(Encoding::of_script("fish"), Encoding::Code(_)));
+    /// ```
+    pub fn of_script(shell: &str) -> Self {
+        let name = shell.rsplit('/').next().unwrap_or(shell);
+        let is_eager = match name.trim_end_matches(|c: char| c.is_ascii_digit() || ".-".contains(c))
+        {
+            "zsh" | "rzsh" | "ksh" | "mksh" | "pdksh" | "lksh" | "oksh" => true,
+            "sh" | "bash" | "rbash" | "dash" | "ash" | "yash" => false,
+            _ => return Self::Code(OTHER_SHELL),
+        };
+        Self::Shell(ShellRules {
+            is_eager,
+            ..ShellRules::default()
+        })
+    }
+
     /// The same, where its author said whether values may become code.
     #[must_use]
     pub const fn allowing(self, code: bool) -> Self {
@@ -114,5 +141,24 @@ pub(crate) fn plain_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shells_are_known_by_their_names() {
+        for (shell, is_eager) in [("sh", false), ("bash-5.2", false), ("/bin/zsh-5.9", true)] {
+            let found = Encoding::of_script(shell);
+            assert!(
+                matches!(found, Encoding::Shell(rules) if rules.is_eager == is_eager),
+                "{shell}"
+            );
+        }
+        for shell in ["fish", "{{ a.b }}", ""] {
+            assert!(matches!(Encoding::of_script(shell), Encoding::Code(_)));
+        }
     }
 }

@@ -13,10 +13,11 @@ use crate::document::{
     each_template, escape_braces, may_have_placeholders, place_name, syntax_problem,
 };
 use crate::encoding::{Encoding, encode, plain_text};
+use crate::parts::{Part, Template};
 use crate::path::{Segment, follow};
 use crate::places::Encodings;
 use crate::shell_words::{Quoting, ShellScan};
-use crate::template::{Part, Placeholder, Template};
+use crate::template::Placeholder;
 
 /// Says how the texts at the places of a document, such as `argv[1]`, take their values.
 pub type EncodingsOf<'a> = dyn Fn(&Json) -> Encodings + 'a;
@@ -105,7 +106,7 @@ fn check_filled(
     let mut problems = Vec::new();
     each_template(params.as_str(), |path, template, _| {
         let Ok(template) = template else { return };
-        let mut placeholders = template.placeholders();
+        let mut placeholders = template.values();
         let Some(placeholder) = placeholders.find(|placeholder| wanted(placeholder)) else {
             return;
         };
@@ -172,7 +173,7 @@ fn escaped_value(value: &Value) -> Value {
 }
 
 /// A piece of a text after the values were looked up.
-enum Filled<'a> {
+pub(crate) enum Filled<'a> {
     Text(&'a str),
     Value(&'a Placeholder, Value),
     /// Left for later.
@@ -203,7 +204,7 @@ fn values<'a>(
 }
 
 /// Puts the pieces together; with `again`, so that the text can be filled in once more.
-fn join(
+pub(crate) fn join(
     parts: &[Filled<'_>],
     place: &str,
     encoding: Encoding,
@@ -243,6 +244,13 @@ fn join(
 fn check_quotes(parts: &[Filled<'_>], place: &str, encoding: Encoding) -> Result<(), ParamProblem> {
     if encoding == Encoding::Text {
         return Ok(());
+    }
+    let is_encoded = place.ends_with("base64") && !matches!(encoding, Encoding::Code(_));
+    let is_text = |part: &Filled<'_>| matches!(part, Filled::Text(_));
+    if is_encoded && !parts.iter().all(is_text) {
+        // There a value could not be written as a word.
+        let problem = ParamProblem::new(place, "code in base64 takes no placeholders");
+        return Err(problem.with_help("write the code as a text"));
     }
     // A letter stands in for each placeholder, whose own text could hold quotes.
     let mut code = String::new();
@@ -300,10 +308,8 @@ fn check_values(parts: &[Filled<'_>], place: &str, scan: &ShellScan) -> Result<(
 
 fn in_words(refusals: Vec<Refusal>) -> Vec<Option<(String, String)>> {
     let in_words = |(what, help): (&str, &str)| (what.to_owned(), help.to_owned());
-    refusals
-        .into_iter()
-        .map(|refusal| refusal.map(in_words))
-        .collect()
+    let refusals = refusals.into_iter();
+    refusals.map(|refusal| refusal.map(in_words)).collect()
 }
 
 /// Replaces each string that holds braces by what `replace` gives for it.
@@ -459,10 +465,13 @@ mod tests {
         );
     }
 
-    /// Fills with what the standard functions say of their places.
+    /// Fills into a command or a script.
     fn filled_for(function: &str, params: &Value, data: &Value) -> Result<Value, String> {
         let lookup = |placeholder: &Placeholder| follow(data, &placeholder.path).cloned();
-        let encodings = |params: &Json| Encodings::of(function, &params.to_value());
+        let encodings = |params: &Json| match function {
+            "command" => Encodings::text().with_command("argv", &params.to_value()),
+            _ => Encodings::text().with("script", SHELL),
+        };
         let filled = fill(&Json::from(params), &lookup, &encodings);
         filled
             .map(|json| json.to_value())
@@ -524,6 +533,11 @@ mod tests {
             json!({"argv": ["echo", "{{ r.e }}", "{{ r.pipe }}"]}),
         ] {
             assert!(filled_for("command", &params, &data).is_ok(), "{params}");
+        }
+        for encoded in ["{{ r.x }}", "eA{{ r.x }}"] {
+            let refused = filled_for("shell", &json!({"script": {"base64": encoded}}), &data);
+            let why = "code in base64 takes no placeholders".to_owned();
+            assert_eq!(refused, Err(why), "{encoded}");
         }
         let brought = filled_for("shell", &json!("{{ r.all }}"), &data);
         assert_eq!(brought, Err("{{ r.all }} brings code along".to_owned()));

@@ -11,11 +11,13 @@
 //! text ─► Template ─► Placeholder ─► look-up (follow, part) ─► Filter ─► Encoding at the place ─► text
 //! ```
 //!
-//! - [`Template`]: a text taken apart at its placeholders. [`placeholders`] finds those of a document of parameters.
+//! - [`Template`]: a text taken apart at its placeholders. One parser takes `{}`, `{{ … }}` and `${ … }`, by its
+//!   [`Delimiters`]. [`placeholders`] finds those of a document of parameters.
 //! - [`Segment`]: a step of a path; [`follow`] goes along one in a tree, [`part`] in a text, without a tree of it.
 //! - [`Filter`]: `trim`, `json`, `int`, `float`, `text`, or a further path.
 //! - [`Encodings`]: how each place of a document takes values. A place is plain text, or code of a shell, of Python or
 //!   of JavaScript, where a value is written as one word or one literal, or code for which there is no safe way.
+//! - [`Functions`]: which function takes values how. Its handler says so, and nobody else.
 //! - [`fill`] and [`fill_root`] put all of this together. They refuse a placeholder in quotes, and a value that turns
 //!   itself or another argument into code.
 //! - [`references`] says which tasks a task refers to, so that a plan learns it.
@@ -62,10 +64,13 @@ mod document;
 mod encoding;
 mod fill;
 mod filter;
+mod functions;
 mod interpreters;
+mod parts;
 mod path;
 mod places;
 mod references;
+mod rename;
 mod secrets;
 mod shell_check;
 mod shell_commands;
@@ -79,11 +84,14 @@ pub use document::{escape_braces, may_have_placeholders, placeholders};
 pub use encoding::Encoding;
 pub use fill::{EncodingsOf, fill, fill_root};
 pub use filter::Filter;
+pub use functions::Functions;
 pub use interpreters::{Code, CommandCode, Language, UNKNOWN, code_in_command};
+pub use parts::{Delimiters, Meaning, Part, Template};
 pub use path::{Segment, follow, part};
 pub use places::Encodings;
 pub use references::references;
+pub use rename::rename_tasks;
 pub use secrets::{MASK, Secrets, is_secret_name, shown_params, shown_result, shown_url};
-pub use shell_words::{Quoting, ShellRules, ShellScan, quote_for_shell};
-pub use template::{Placeholder, Template, TemplateError};
+pub use shell_words::{Inherited, Quoting, ShellRules, ShellScan, quote_for_shell};
+pub use template::{Placeholder, TemplateError};
 pub use variables::{VARIABLE_ROOT, check_variable, fill_variables, variable_of, variables};

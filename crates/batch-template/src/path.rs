@@ -19,6 +19,16 @@ pub enum Segment {
     Index(usize),
 }
 
+impl Segment {
+    /// The name, where it is a field.
+    pub(crate) fn field(&self) -> Option<&str> {
+        match self {
+            Self::Field(name) => Some(name),
+            Self::Index(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -176,7 +186,7 @@ fn kind(value: &Value) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::template::Template;
+    use crate::parts::Template;
 
     #[test]
     fn a_part_is_what_a_tree_has_there() {
@@ -185,7 +195,7 @@ mod tests {
         let document = Json::parse(text).unwrap();
         let path = |text: &str| {
             let template = Template::parse(&format!("{{{{ x{text} }}}}")).unwrap();
-            template.placeholders().next().unwrap().path.clone()
+            template.values().next().unwrap().path.clone()
         };
         for (at, expected) in [
             ("", Some(text)),

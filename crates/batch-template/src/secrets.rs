@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use batch_core::{Json, TaskSpec};
 
-use crate::document::string_end;
-use crate::template::{Part, Template};
+use crate::document::{each_text, string_end};
+use crate::parts::{Part, Template};
+use crate::path::Segment;
 
 /// What stands in the place of a secret.
 pub const MASK: &str = "***";
@@ -397,11 +398,20 @@ fn is_shown_placeholder(text: &str, words: &[&str]) -> bool {
 fn masked(source: &str, looks_at: impl Fn(&str) -> bool) -> Cow<'_, str> {
     let mut written = String::new();
     let mut copied = 0;
-    each_text(source, |fields, range| {
-        let (Some(first), Some(last)) = (fields.first(), fields.last()) else {
-            return;
-        };
+    // The texts of a list have one field.
+    let (mut field, mut is_looked_at) = (String::new(), false);
+    each_text(source, |path, range| {
+        let mut fields = path.iter().filter_map(Segment::field);
+        let Some(first) = fields.next() else { return };
+        let last = fields.next_back().unwrap_or(first);
         if !looks_at(first) {
+            return;
+        }
+        if field != *last {
+            is_looked_at = is_url_name(last) || is_secret_name(last);
+            last.clone_into(&mut field);
+        }
+        if !is_looked_at {
             return;
         }
         let raw = &source[range.clone()];
@@ -418,19 +428,19 @@ fn masked(source: &str, looks_at: impl Fn(&str) -> bool) -> Cow<'_, str> {
     Cow::Owned(written)
 }
 
-/// What is shown for the text of a field; `None` when all of it is.
+/// Whether the text of a field of this name is a URL.
+fn is_url_name(name: &str) -> bool {
+    matches!(
+        plain_name(name).as_str(),
+        "url" | "uri" | "location" | "contentlocation" | "referer"
+    )
+}
+
+/// What is shown for the text of a field that may hold a secret; `None` when all of it is.
 fn shown_text(field: &str, raw: &str) -> Option<String> {
     const SCHEMES: [&str; 4] = ["Bearer", "Basic", "Token", "ApiKey"];
-    let is_url = matches!(
-        plain_name(field).as_str(),
-        "url" | "uri" | "location" | "contentlocation" | "referer"
-    );
-    let is_secret = is_secret_name(field);
-    if !is_url && !is_secret {
-        return None;
-    }
     let text: String = serde_json::from_str(raw).ok()?;
-    if is_url {
+    if is_url_name(field) {
         return match shown_url(&text) {
             Cow::Borrowed(_) => None,
             Cow::Owned(shown) => Some(shown),
@@ -438,57 +448,6 @@ fn shown_text(field: &str, raw: &str) -> Option<String> {
     }
     let is_shown = text.is_empty() || is_shown_placeholder(&text, &SCHEMES);
     (!is_shown).then(|| MASK.to_owned())
-}
-
-/// Calls `visit` for each text that is a value: the names of the fields around it, from the outside in, and its
-/// bytes.
-fn each_text<'s>(source: &'s str, mut visit: impl FnMut(&[Cow<'s, str>], std::ops::Range<usize>)) {
-    let bytes = source.as_bytes();
-    let mut fields: Vec<Cow<'s, str>> = Vec::new();
-    // For each bracket that is open: whether it is an object, and whether the name of a field is due.
-    let mut open: Vec<(bool, bool)> = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'{' => {
-                open.push((true, true));
-                fields.push(Cow::Borrowed(""));
-            }
-            b'[' => open.push((false, false)),
-            b'}' | b']' => {
-                let closed = open.pop();
-                if closed.is_some_and(|(is_object, _)| is_object) {
-                    fields.pop();
-                }
-            }
-            b',' => {
-                if let Some((is_object, is_name)) = open.last_mut() {
-                    *is_name = *is_object;
-                }
-            }
-            b'"' => {
-                let range = at..string_end(bytes, at);
-                at = range.end - 1;
-                match (open.last_mut(), fields.last_mut()) {
-                    (Some((_, is_name @ true)), Some(field)) => {
-                        *is_name = false;
-                        *field = text_of(&source[range]);
-                    }
-                    _ => visit(&fields, range),
-                }
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-}
-
-/// A JSON text; most have no escapes.
-fn text_of(raw: &str) -> Cow<'_, str> {
-    match raw.contains('\\') {
-        true => Cow::Owned(serde_json::from_str(raw).unwrap_or_default()),
-        false => Cow::Borrowed(raw.trim_matches('"')),
-    }
 }
 
 #[cfg(test)]

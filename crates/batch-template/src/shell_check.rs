@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::interpreters::{Code, Language, UNKNOWN, VARIABLE, code_in_command, is_code_variable};
 use crate::shell_commands::{Command, Role, STDIN, Word, assignment, name_of};
-use crate::shell_words::{Quoting, ShellRules};
+use crate::shell_scan::is_name;
+use crate::shell_words::{Quoting, STDIN_PLACE, ShellRules};
 
 /// What was found in the commands of a script.
 pub(crate) struct Checked {
@@ -95,6 +96,7 @@ impl Check {
             self.refuse_name(name, Quoting::Calculated);
         }
         self.pipelines(commands);
+        self.written_scripts(commands);
         for command in commands {
             self.command(&command.words);
         }
@@ -145,8 +147,7 @@ impl Check {
         } else {
             0
         };
-        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-        for name in text[from..].split(|byte| !is_name(byte)) {
+        for name in text[from..].split(|byte| !is_name(*byte)) {
             self.refuse_name(name, why);
         }
     }
@@ -252,7 +253,7 @@ impl Check {
         }
     }
 
-    fn add_source(&mut self, name: Vec<u8>, places: BTreeSet<usize>) {
+    pub(crate) fn add_source(&mut self, name: Vec<u8>, places: BTreeSet<usize>) {
         if !places.is_empty() {
             self.sources.entry(name).or_default().extend(places);
         }
@@ -271,6 +272,15 @@ impl Check {
                 false => code_in_command(&texts(&words)).stdin,
             };
             let Some(code) = code else { continue };
+            if self.all.contains(&STDIN_PLACE) {
+                self.refused
+                    .entry(STDIN_PLACE)
+                    .or_insert(Quoting::Code(code));
+            }
+            if command.is_in_process {
+                let all = self.all.iter().map(|place| (*place, Quoting::Code(code)));
+                self.refused.extend(all);
+            }
             for (other_index, other) in commands.iter().enumerate() {
                 let is_joined = other.pipeline == command.pipeline;
                 let is_before = other_index < index && is_joined;
@@ -293,6 +303,33 @@ impl Check {
             }
             for word in words.iter().filter(|word| word.text == STDIN) {
                 self.refuse(word, Quoting::Code(code));
+            }
+        }
+    }
+
+    /// `echo DATA > f; sh f`.
+    fn written_scripts(&mut self, commands: &[Command]) {
+        let files = commands.iter().flat_map(|command| {
+            let files = command.words.iter().filter(|word| word.role == Role::File);
+            files.map(move |file| (&*file.text, command))
+        });
+        let files: Vec<(&[u8], &Command)> = files
+            .filter(|(file, _)| *file != STDIN && !file.contains(&UNKNOWN))
+            .collect();
+        for command in commands.iter().filter(|_| !files.is_empty()) {
+            let words = arguments(&command.words);
+            let texts = texts(&words);
+            let Some(first) = texts.first() else { continue };
+            let script = match *first {
+                b"." | b"source" => texts.get(1),
+                _ => code_in_command(&texts).script.and_then(|at| texts.get(at)),
+            };
+            let bare = |name: &[u8]| name.strip_prefix(b"./").unwrap_or(name).to_vec();
+            let run = [Some(first), script].map(|name| name.map(|name| bare(name)));
+            for (file, writer) in &files {
+                if run.contains(&Some(bare(file))) {
+                    self.refuse_all(&writer.words, Quoting::Code(SHELL));
+                }
             }
         }
     }
@@ -456,7 +493,7 @@ fn texts(words: &[Word]) -> Vec<&[u8]> {
 }
 
 /// The words that are arguments, from the program on.
-fn arguments(words: &[Word]) -> Vec<Word> {
+pub(crate) fn arguments(words: &[Word]) -> Vec<Word> {
     let words = words.iter().filter(|word| word.role == Role::Argument);
     let words: Vec<Word> = words.cloned().collect();
     without_lead(&words).to_vec()

@@ -7,9 +7,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::interpreters::UNKNOWN;
-use crate::shell_check::{Check, Checked};
-use crate::shell_words::ShellRules;
+use crate::interpreters::{Code, Language, UNKNOWN, code_in_command};
+use crate::shell_check::{Check, Checked, arguments};
+use crate::shell_scan::{Scanner, is_name};
+use crate::shell_words::{Data, STDIN_PLACE, ShellRules, variable_place};
 
 /// A word of a command: what is known of its text, and what of it is data.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +46,8 @@ pub(crate) struct Command {
     pub(crate) words: Vec<Word>,
     /// Commands with the same number are joined by pipes.
     pub(crate) pipeline: usize,
+    /// It stands in a `>(…)` or `<(…)`, where it may read what any other command writes.
+    pub(crate) is_in_process: bool,
 }
 
 /// Collects the words of a script.
@@ -153,6 +156,7 @@ impl Commands {
             self.all.push(Command {
                 words,
                 pipeline: self.pipeline,
+                is_in_process: false,
             });
         }
         if !is_piped {
@@ -177,16 +181,14 @@ impl Commands {
         while let Some(dollar) = rest.iter().position(|byte| *byte == b'$') {
             rest = &rest[dollar + 1..];
             let name = rest.strip_prefix(b"{").unwrap_or(rest);
-            let length = name
-                .iter()
-                .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_')
-                .count();
+            let length = name.iter().take_while(|byte| is_name(**byte)).count();
             word.variables.insert(name[..length].to_vec());
         }
         if !word.variables.is_empty() {
             self.all.push(Command {
                 words: vec![word],
                 pipeline,
+                is_in_process: false,
             });
         }
     }
@@ -210,6 +212,9 @@ impl Commands {
         let Some(outer) = self.outer.pop() else {
             return;
         };
+        for command in &mut self.all[outer.first..] {
+            command.is_in_process |= outer.opening == Opening::Process;
+        }
         let inner = self.all[outer.first..]
             .iter()
             .flat_map(|command| &command.words);
@@ -251,18 +256,73 @@ impl Commands {
         self.word.get_or_insert_default()
     }
 
-    /// Looks through all commands, at the end of the script. With `has_arguments`, those of the script are data as
-    /// well, as if they were a place.
-    pub(crate) fn check(mut self, rules: ShellRules, has_arguments: bool) -> Checked {
+    /// At the end of the script: ends what is open, and reads the scripts inside.
+    pub(crate) fn finish(mut self) -> Self {
+        self.end();
+        self.add_inner_scripts();
+        self
+    }
+
+    fn end(&mut self) {
         while !self.outer.is_empty() {
             self.close(true);
         }
         self.end_command(false);
+    }
+
+    /// The variables that the script expands, calculates with or sets.
+    pub(crate) fn variables(&self) -> BTreeSet<Vec<u8>> {
+        let words = self
+            .all
+            .iter()
+            .flat_map(|command| &command.words)
+            .chain(&self.words)
+            .chain(&self.word);
+        let words = words.flat_map(|word| word.variables.iter().cloned());
+        words
+            .chain(self.calculated.iter().cloned())
+            .filter(|name| name.len() < 256)
+            .collect()
+    }
+
+    /// Reads the scripts that commands of this one give to a shell, as if they were parts of it: what is in a
+    /// variable here is there as well.
+    fn add_inner_scripts(&mut self) {
+        let mut at = 0;
+        let mut left = MOST_SCRIPTS;
+        while at < self.all.len() && left > 0 {
+            for script in inner_scripts(&self.all[at].words).into_iter().take(left) {
+                left -= 1;
+                let (_, mut inner) = Scanner::new(&script, &[]).scan();
+                inner.end();
+                self.all
+                    .extend(inner.all.into_iter().map(|command| Command {
+                        pipeline: command.pipeline + self.pipelines + 1,
+                        ..command
+                    }));
+                self.pipelines += inner.pipelines + 1;
+                self.calculated.extend(inner.calculated);
+                self.has_function |= inner.has_function;
+            }
+            at += 1;
+        }
+    }
+
+    /// Looks through all commands of a finished script.
+    pub(crate) fn check(self, rules: ShellRules, data: Data<'_>) -> Checked {
         let mut check = Check::new(rules);
         let words = self.all.iter().flat_map(|command| &command.words);
         check.all = words.flat_map(|word| word.places.iter().copied()).collect();
-        if has_arguments {
-            check.all.insert(0);
+        let has_arguments = matches!(data, Data::Arguments);
+        match data {
+            Data::Places => {}
+            Data::Arguments => _ = check.all.insert(0),
+            Data::Inherited(names) => {
+                check.all.insert(STDIN_PLACE);
+                for (index, name) in names.iter().enumerate() {
+                    check.add_source(name.clone(), [variable_place(index)].into());
+                }
+            }
         }
         let is_function =
             |command: &Command| command.words.iter().any(|word| word.text == b"function");
@@ -271,6 +331,24 @@ impl Commands {
         }
         check.run(&self.all, &self.calculated)
     }
+}
+
+/// Scripts inside scripts are read up to this number.
+const MOST_SCRIPTS: usize = 20;
+
+/// The scripts that a command gives to a shell.
+fn inner_scripts(words: &[Word]) -> Vec<Vec<u8>> {
+    let words = arguments(words);
+    let texts: Vec<&[u8]> = words.iter().map(|word| &*word.text).collect();
+    let code = code_in_command(&texts).arguments.into_iter();
+    let is_script = |(at, code): (usize, Code)| (code.language == Language::Shell).then_some(at);
+    let known = |at: usize| {
+        texts[at]
+            .iter()
+            .map(|byte| if *byte == UNKNOWN { b'x' } else { *byte })
+            .collect()
+    };
+    code.filter_map(is_script).map(known).collect()
 }
 
 /// The text of a word that stands for a process, as in `<(…)`.
@@ -299,8 +377,7 @@ pub(crate) fn assignment(word: &Word) -> Option<(&[u8], &[u8])> {
 
 /// The name that a text begins with.
 pub(crate) fn name_of(text: &[u8]) -> &[u8] {
-    let is_name = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
-    let length = text.iter().take_while(is_name).count();
+    let length = text.iter().take_while(|byte| is_name(**byte)).count();
     if text.first().is_some_and(u8::is_ascii_digit) {
         b""
     } else {

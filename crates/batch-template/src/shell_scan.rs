@@ -527,6 +527,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-const fn is_name(byte: u8) -> bool {
+/// Whether a byte can be a part of the name of a variable.
+pub(crate) const fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }

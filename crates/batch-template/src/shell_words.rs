@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::interpreters::{Code, Language};
+use crate::interpreters::{Code, Language, UNKNOWN};
 use crate::shell_check::OpenCommand;
 use crate::shell_scan::Scanner;
 
@@ -116,7 +116,7 @@ impl ShellScan {
     /// ```
     pub fn new(script: &[u8], places: &[usize], rules: ShellRules) -> Self {
         let (mut quoting, commands) = Scanner::new(script, places).scan();
-        let checked = commands.check(rules, false);
+        let checked = commands.finish().check(rules, Data::Places);
         if rules.allow_code {
             return Self {
                 quoting,
@@ -138,8 +138,38 @@ impl ShellScan {
     /// Whether a script makes code of its arguments, `$1` and so on.
     pub(crate) fn runs_arguments(script: &[u8]) -> bool {
         let (_, commands) = Scanner::new(script, &[]).scan();
-        let checked = commands.check(ShellRules::default(), true);
+        let checked = commands
+            .finish()
+            .check(ShellRules::default(), Data::Arguments);
         !checked.refused.is_empty() || !checked.numbers.is_empty()
+    }
+
+    /// What a script makes code of that comes from outside of it. A byte [`UNKNOWN`] stands for what is not known.
+    ///
+    /// ```
+    /// use batch_template::ShellScan;
+    /// let inherited = ShellScan::inherited(b"read x; eval \"$x\"; echo \"$y\"");
+    /// assert!(inherited.stdin && inherited.variables.contains(&b"x".to_vec()));
+    /// assert!(!inherited.variables.contains(&b"y".to_vec()));
+    /// ```
+    pub fn inherited(script: &[u8]) -> Inherited {
+        let places: Vec<usize> = (0..script.len())
+            .filter(|at| script[*at] == UNKNOWN)
+            .collect();
+        let (_, commands) = Scanner::new(script, &places).scan();
+        let commands = commands.finish();
+        let names = commands.variables();
+        let checked = commands.check(ShellRules::default(), Data::Inherited(&names));
+        let is_code =
+            |place| checked.refused.contains_key(&place) || checked.numbers.contains(&place);
+        let variables = names
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| is_code(variable_place(*index)));
+        Inherited {
+            stdin: is_code(STDIN_PLACE),
+            variables: variables.map(|(_, name)| name.clone()).collect(),
+        }
     }
 
     /// Whether [`code_in`](Self::code_in) can find anything.
@@ -155,6 +185,33 @@ impl ShellScan {
         }
         self.open.iter().find_map(|command| command.code_in(values))
     }
+}
+
+/// What of its surroundings a script makes code of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inherited {
+    /// Its standard input.
+    pub stdin: bool,
+    /// These variables of its environment.
+    pub variables: BTreeSet<Vec<u8>>,
+}
+
+/// What is data in a script.
+pub(crate) enum Data<'a> {
+    /// Its places.
+    Places,
+    /// Its arguments as well, as if they were the first place.
+    Arguments,
+    /// Standard input and these variables as well, each as if it were a place of its own.
+    Inherited(&'a BTreeSet<Vec<u8>>),
+}
+
+/// The place that stands for standard input.
+pub(crate) const STDIN_PLACE: usize = usize::MAX;
+
+/// The place that stands for a variable.
+pub(crate) const fn variable_place(index: usize) -> usize {
+    usize::MAX - 1 - index
 }
 
 /// What runs the code in operands.
@@ -307,6 +364,63 @@ mod tests {
             ("x=$(cat <<E\n@ )\nE\n) @", vec![HereDocument, Bare]),
         ] {
             assert_eq!(at_signs(script), expected, "{script}");
+        }
+    }
+
+    #[test]
+    fn data_is_followed_into_the_scripts_inside() {
+        let is_refused = |script: &str| {
+            let places: Vec<usize> = script.match_indices('@').map(|(at, _)| at).collect();
+            let scan = ShellScan::new(script.as_bytes(), &places, ShellRules::default());
+            scan.quoting.iter().any(|quoting| *quoting != Bare) || !scan.numbers.is_empty()
+        };
+        for script in [
+            "v=@ sh -c 'eval \"$v\"'",
+            "export v=@; sh -c 'eval \"$v\"'",
+            "v=@ bash -c 'echo $((v))'",
+            "v=@ nice bash -c 'sh -c \"eval \\$v\"'",
+            "printf -v v %s @; eval $v",
+            "printf -vv %s @; eval $v",
+            "tee >(sh) <<< @",
+            "echo @ > f; sh f",
+            "echo @ >> ./f; . f",
+            "echo @ > f; chmod +x f; ./f",
+        ] {
+            assert!(is_refused(script), "{script}");
+        }
+        for script in [
+            "v=@ sh -c 'echo \"$v\"'",
+            "echo @ > f; sort f",
+            "grep @ f > out; sed -n 1p out",
+            "echo @ > f; sh g",
+            "tee >(cat) <<< @",
+            "i=0; while [ $i -lt 3 ]; do echo \"$i\" @; i=$((i+1)); done",
+        ] {
+            assert!(!is_refused(script), "{script}");
+        }
+    }
+
+    #[test]
+    fn what_a_script_runs_of_its_surroundings_is_known() {
+        for (script, stdin, variables) in [
+            ("sh", true, vec![]),
+            ("bash -s x", true, vec![]),
+            ("cat | sh", true, vec![]),
+            ("read x; eval $x", true, vec!["x"]),
+            ("while read l; do echo \"$l\"; done", false, vec![]),
+            ("eval $X; echo $Y", false, vec!["X"]),
+            ("sh -c 'eval $X'", false, vec!["X"]),
+            ("sh -c \"$X\"", false, vec!["X"]),
+            ("echo $((N * 2)) $M", false, vec!["N"]),
+            ("cat; echo \"$X\"", false, vec![]),
+        ] {
+            let inherited = ShellScan::inherited(script.as_bytes());
+            let names: Vec<&[u8]> = inherited.variables.iter().map(|name| &**name).collect();
+            let expected: Vec<&[u8]> = variables
+                .iter()
+                .map(|name: &&str| name.as_bytes())
+                .collect();
+            assert_eq!((inherited.stdin, names), (stdin, expected), "{script}");
         }
     }
 

@@ -22,22 +22,8 @@ use serde_json::Value;
 use batch_core::nearest;
 
 use crate::filter::Filter;
+use crate::parts::{Delimiters, Meaning, Template};
 use crate::path::{Segment, is_name};
-
-/// A text with placeholders, parsed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template {
-    pub(crate) parts: Vec<Part>,
-}
-
-/// A piece of a template.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// Stands for itself.
-    Text(String),
-    /// Is replaced.
-    Value(Placeholder),
-}
 
 /// One placeholder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,36 +92,12 @@ impl Template {
     /// At the first placeholder that is not well formed or has an unknown filter.
     ///
     /// ```
-    /// let template = batch_template::Template::parse("id={{ tasks.fetch.result.body.id | int }}").unwrap();
-    /// assert_eq!(template.placeholders().next().unwrap().task_id(), Some("fetch"));
+    /// use batch_template::Template;
+    /// let template = Template::parse("id={{ tasks.fetch.result.body.id | int }}").unwrap();
+    /// assert_eq!(template.values().next().unwrap().task_id(), Some("fetch"));
     /// ```
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
-        let mut parts = Vec::new();
-        let mut literal = String::new();
-        let mut at = 0;
-        while let Some(begin) = text[at..].find("{{").map(|found| at + found) {
-            literal.push_str(&text[at..begin]);
-            let (part, end) = parse_braces(text, begin)?;
-            match part {
-                Part::Text(text) => literal.push_str(&text),
-                Part::Value(_) => {
-                    push_text(&mut parts, &mut literal);
-                    parts.push(part);
-                }
-            }
-            at = end;
-        }
-        literal.push_str(&text[at..]);
-        push_text(&mut parts, &mut literal);
-        Ok(Self { parts })
-    }
-
-    /// The placeholders, in the order of the text.
-    pub fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
-        self.parts.iter().filter_map(|part| match part {
-            Part::Value(placeholder) => Some(placeholder),
-            Part::Text(_) => None,
-        })
+        Self::parse_with(text, Delimiters::VALUE, read)
     }
 }
 
@@ -165,28 +127,19 @@ impl fmt::Display for Placeholder {
     }
 }
 
-fn push_text(parts: &mut Vec<Part>, literal: &mut String) {
-    if !literal.is_empty() {
-        parts.push(Part::Text(std::mem::take(literal)));
-    }
-}
-
-/// Reads from the `{{` at `begin`; gives the part and the place after its `}}`.
-fn parse_braces(text: &str, begin: usize) -> Result<(Part, usize), TemplateError> {
-    let inner = &text[begin + 2..];
-    let length = inner_length(inner).ok_or(TemplateError::Unclosed { at: begin })?;
-    let end = begin + 2 + length + 2;
-    let inner = &inner[..length];
+/// Reads what stands between the braces.
+fn read(at: usize, inner: Option<&str>) -> Result<Meaning<Placeholder>, TemplateError> {
+    let inner = inner.ok_or(TemplateError::Unclosed { at })?;
     let mut words = Words { rest: inner.trim() };
     let bad = |found: String| TemplateError::BadPath {
-        at: begin,
+        at,
         source_text: inner.to_owned(),
         found,
     };
     if words.rest.starts_with('"') {
         let literal = words.quoted().map_err(bad)?;
         words.finish().map_err(bad)?;
-        return Ok((Part::Text(literal), end));
+        return Ok(Meaning::Text(literal));
     }
     let root = words.name().map_err(bad)?.to_owned();
     let path = words.path().map_err(bad)?;
@@ -197,41 +150,31 @@ fn parse_braces(text: &str, begin: usize) -> Result<(Part, usize), TemplateError
         } else {
             let name = words.name().map_err(bad)?;
             Filter::named(name).ok_or_else(|| TemplateError::UnknownFilter {
-                at: begin,
+                at,
                 name: name.to_owned(),
             })?
         });
     }
     words.finish().map_err(bad)?;
-    let source = inner.trim().to_owned();
-    let place = String::new();
-    Ok((
-        Part::Value(Placeholder {
-            root,
-            path,
-            filters,
-            place,
-            source,
-        }),
-        end,
-    ))
+    Ok(Meaning::Value(Placeholder {
+        root,
+        path,
+        filters,
+        place: String::new(),
+        source: inner.trim().to_owned(),
+    }))
 }
 
-/// The length of what stands before the closing `}}`, which may be quoted inside.
-fn inner_length(inner: &str) -> Option<usize> {
-    let bytes = inner.as_bytes();
-    let mut quoted = false;
-    let mut at = 0;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'\\' if quoted => at += 1,
-            b'"' => quoted = !quoted,
-            b'}' if !quoted && bytes.get(at + 1) == Some(&b'}') => return Some(at),
-            _ => {}
-        }
-        at += 1;
+/// The name of the field that a path begins with, and what follows it.
+pub(crate) fn first_field(path: &str) -> Option<(String, &str)> {
+    let rest = path.strip_prefix('.').filter(|rest| rest.starts_with('['));
+    let mut words = Words {
+        rest: rest.unwrap_or(path),
+    };
+    match words.step() {
+        Ok(Some(Segment::Field(name))) => Some((name, words.rest)),
+        _ => None,
     }
-    None
 }
 
 /// What is left of the text between the braces.
@@ -262,19 +205,29 @@ impl<'a> Words<'a> {
 
     fn path(&mut self) -> Result<Vec<Segment>, String> {
         let mut path = Vec::new();
-        loop {
-            if let Some(rest) = self.rest.strip_prefix('.') {
-                self.rest = rest;
-                if !self.rest.starts_with('[') || !path.is_empty() {
-                    path.push(Segment::Field(self.name()?.to_owned()));
-                }
-            } else if let Some(rest) = self.rest.strip_prefix('[') {
-                self.rest = rest.trim_start();
-                path.push(self.bracketed()?);
-            } else {
-                return Ok(path);
-            }
+        self.rest = self
+            .rest
+            .strip_prefix('.')
+            .filter(|rest| rest.starts_with('['))
+            .unwrap_or(self.rest);
+        while let Some(step) = self.step()? {
+            path.push(step);
         }
+        Ok(path)
+    }
+
+    fn step(&mut self) -> Result<Option<Segment>, String> {
+        if let Some(rest) = self.rest.strip_prefix('.') {
+            self.rest = rest;
+            return self
+                .name()
+                .map(|name| Some(Segment::Field(name.to_owned())));
+        }
+        let Some(rest) = self.rest.strip_prefix('[') else {
+            return Ok(None);
+        };
+        self.rest = rest.trim_start();
+        self.bracketed().map(Some)
     }
 
     fn bracketed(&mut self) -> Result<Segment, String> {
@@ -324,13 +277,14 @@ impl<'a> Words<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parts::Part;
     use crate::path::follow;
     use serde_json::json;
 
     fn one(text: &str) -> Placeholder {
         Template::parse(text)
             .unwrap()
-            .placeholders()
+            .values()
             .next()
             .unwrap()
             .clone()

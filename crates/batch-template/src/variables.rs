@@ -10,8 +10,9 @@ use batch_core::{ParamProblem, TaskSpec};
 
 use crate::document::placeholders;
 use crate::filter::Filter;
+use crate::parts::Template;
 use crate::path::Segment;
-use crate::template::{Part, Placeholder, Template};
+use crate::template::Placeholder;
 
 /// The first word of such a placeholder.
 pub const VARIABLE_ROOT: &str = "env";
@@ -44,7 +45,7 @@ pub fn variable_of(placeholder: &Placeholder) -> Result<&str, ParamProblem> {
 pub fn variables(spec: &TaskSpec) -> BTreeSet<String> {
     let of_params = placeholders(&spec.params).unwrap_or_default();
     let of_env = spec.options.env.values().filter_map(|text| parse(text));
-    let of_env = of_env.flat_map(|template| template.placeholders().cloned().collect::<Vec<_>>());
+    let of_env = of_env.flat_map(|template| template.values().cloned().collect::<Vec<_>>());
     let found = of_params.into_iter().chain(of_env);
     found
         .filter(|placeholder| placeholder.root == VARIABLE_ROOT)
@@ -64,21 +65,17 @@ pub fn fill_variables(
     let Some(template) = parse(text) else {
         return Ok(None);
     };
-    let mut filled = String::new();
-    for part in &template.parts {
-        match part {
-            Part::Text(text) => filled.push_str(text),
-            Part::Value(placeholder) => {
-                let name = variable_of(placeholder).map_err(|problem| problem.message)?;
-                let value = lookup(name)?;
-                filled.push_str(match placeholder.filters.is_empty() {
-                    true => &value,
-                    false => value.trim(),
-                });
-            }
-        }
-    }
-    Ok(Some(filled))
+    let filled = template.fill(|placeholder, filled| {
+        let name = variable_of(placeholder).map_err(|problem| problem.message)?;
+        let value = lookup(name)?;
+        filled.push_str(if placeholder.filters.is_empty() {
+            &value
+        } else {
+            value.trim()
+        });
+        Ok(())
+    });
+    filled.map(Some)
 }
 
 /// Checks the value that a task gives a variable.
@@ -99,7 +96,7 @@ pub fn check_variable(text: &str) -> Result<(), ParamProblem> {
         let help = "write {{ env.NAME }}, and {{ \"{{\" }} for two literal braces";
         return Err(ParamProblem::new("", message).with_help(help));
     };
-    let mut placeholders = template.placeholders();
+    let mut placeholders = template.values();
     placeholders.try_for_each(|placeholder| variable_of(placeholder).map(drop))
 }
 
@@ -110,7 +107,7 @@ fn parse(text: &str) -> Option<Template> {
     }
     let template = Template::parse(text).ok()?;
     let is_variable = |placeholder: &Placeholder| placeholder.root == VARIABLE_ROOT;
-    let fits = template.placeholders().all(is_variable);
+    let fits = template.values().all(is_variable);
     fits.then_some(template)
 }
 
@@ -124,7 +121,7 @@ mod tests {
 
     fn one(text: &str) -> Result<String, String> {
         let template = Template::parse(text).unwrap();
-        let placeholder = template.placeholders().next().unwrap();
+        let placeholder = template.values().next().unwrap();
         let name = variable_of(placeholder).map(str::to_owned);
         name.map_err(|problem| problem.message)
     }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use batch_core::{Output, TaskId};
-use batch_runtime::{ResultSource, SourceError};
+use batch_runtime::durable::{ResultSource, SourceError};
 use batch_store::{BatchFile, Store, StoreError};
 
 /// A connection of its own, opened when it is first needed: a short run ends before that.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use batch_core::StopMode;
 use batch_process::{OutputRoom, is_no_room};
-use batch_runtime::{RunHandle, ShortOf};
+use batch_runtime::{ResourceShortage, RunHandle};
 use batch_store::lease::Notice;
 use batch_store::{LeaseNote, Obstacle, StoreError};
 
@@ -126,7 +126,7 @@ impl Room {
     }
 
     /// Has the lease say that fewer tasks run at once than were asked for, for want of something.
-    pub(crate) fn note_short(&self, short: Option<&ShortOf>) {
+    pub(crate) fn note_short(&self, short: Option<&ResourceShortage>) {
         let short = short.map(short_note);
         self.change(|state| state.short = short);
     }
@@ -227,8 +227,8 @@ impl Room {
             run.stop(StopMode::End);
         }
         match (was_waiting, state.is_waiting(), self.run.get()) {
-            (false, true, Some(run)) => run.hold(),
-            (true, false, Some(run)) => run.let_go(),
+            (false, true, Some(run)) => run.suspend_starts(),
+            (true, false, Some(run)) => run.resume_starts(),
             _ => {}
         }
         let note = state.note();

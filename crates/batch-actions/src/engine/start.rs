@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use batch_core::{Batch, ClaimToken, RunId, StopMode, TaskSpec};
 use batch_export::ExportError;
 use batch_process::{Leftover, OutputRoom};
-use batch_runtime::{Executor, RunEnd, RunHandle, RunReport, StartLog};
+use batch_runtime::durable::StartLog;
+use batch_runtime::{RunBuilder, RunEnd, RunHandle, RunReport};
 use batch_store::lease::{LeftInLease, Started};
 use batch_store::watch::Watch;
 use batch_store::{
@@ -125,22 +126,22 @@ impl Engine {
         let seen = Seen::new(&batch, feeding, max_concurrent.is_none());
         let reader = Arc::new(Reader::new(file.clone()));
         let outputs = Arc::clone(&room) as Arc<dyn OutputRoom>;
-        let executor = Executor::new(registry(&file.folder(), outputs))
+        let builder = RunBuilder::new(registry(&file.folder(), outputs))
             .with_ids(info.batch, RunId(run_id))
             .with_batch(batch)
-            .with_most_at_once(most_at_once)
+            .with_slot_limit(most_at_once)
             .with_results(Results(Arc::clone(&reader)))
             .with_sink(JournalSink::new(
                 journal,
                 Arc::clone(&room),
                 Arc::clone(&ending),
             ));
-        let executor = match mode {
-            Mode::Control => executor.control_only(),
-            Mode::Execute => executor.with_start_log(StartedLog(lease.started())),
+        let builder = match mode {
+            Mode::Control => builder.control_only(),
+            Mode::Execute => builder.with_start_log(StartedLog(lease.started())),
         };
-        let executor = sinks.into_iter().fold(executor, Executor::with_boxed_sink);
-        let run = executor.start();
+        let builder = sinks.into_iter().fold(builder, RunBuilder::with_boxed_sink);
+        let run = builder.start();
         room.set_run(run.clone());
         Ok(Self {
             run,
@@ -326,7 +327,7 @@ impl Engine {
         if alone {
             lock(&self.store).checkpoint()?;
         }
-        let open = lock(&self.store).overview()?.open();
+        let open = lock(&self.store).overview()?.totals.open();
         Ok((open, unwritten))
     }
 }

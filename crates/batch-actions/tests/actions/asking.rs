@@ -112,8 +112,8 @@ fn clearing_a_failure_lets_nothing_run_that_needs_it() {
         place.finish(&file).await;
         let store = Store::open_read(file.clone()).unwrap();
         let overview = store.overview().unwrap();
-        assert_eq!(overview.count(Status::Completed), 0);
-        assert_eq!(overview.tasks(), 3);
+        assert_eq!(overview.totals.count(Status::Completed), 0);
+        assert_eq!(overview.totals.tasks(), 3);
         // All of them together can go.
         let reply = request(&file, about(&[1, 2, 3], clear)).await.unwrap();
         assert_eq!(reply.changed, 3);

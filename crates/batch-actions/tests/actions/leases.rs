@@ -169,7 +169,7 @@ fn one_who_brings_a_batch_into_line_with_its_file_has_it_until_its_run() {
         drop(claim);
         assert_eq!(both().await.unwrap().0.new, 0);
         let store = Store::open_read(file.clone()).unwrap();
-        assert_eq!(store.overview().unwrap().tasks(), 2);
+        assert_eq!(store.overview().unwrap().totals.tasks(), 2);
         assert!(store.info().unwrap().settings.fail_fast);
     });
 }

@@ -1,13 +1,15 @@
 //! Groups of options that several verbs have.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use batch_actions::{ActionError, Home};
 use batch_core::{BatchId, FullTaskId, Priority, parse_duration};
 use batch_export::{Format, TaskFilter, WriterOptions};
-use batch_input::ReadOptions;
+use batch_input::{ReadOptions, TemplateSource};
+use batch_runtime::Registry;
 use batch_store::BatchFile;
 use clap::Args;
 
@@ -74,8 +76,12 @@ pub(crate) struct AttemptArgs {
 }
 
 impl AttemptArgs {
-    /// How tasks of a file are read: what is given here wins.
-    pub(crate) fn read_options(self, template: Option<PathBuf>) -> ReadOptions {
+    /// How tasks of a file are read: what is given here wins. `template` is that of the rows of a table.
+    pub(crate) fn read_options(self, template: Option<&Path>, registry: &Registry) -> ReadOptions {
+        let template = template.map(|path| TemplateSource {
+            path: path.to_owned(),
+            functions: Arc::new(registry.clone()),
+        });
         ReadOptions {
             timeout: self.timeout,
             max_retries: self.max_retries,

@@ -58,7 +58,9 @@ fn tasks(
     let Some(path) = &args.file else {
         return Ok((vec![one_task(args)?], None));
     };
-    let options = args.attempt.read_options(args.template.clone());
+    let options = args
+        .attempt
+        .read_options(args.template.as_deref(), registry);
     let format = args.input.map(Into::into);
     let mut file = read_file(path, format, &options)?;
     if file.problems.is_empty() {

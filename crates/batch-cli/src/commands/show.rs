@@ -5,9 +5,8 @@ use std::io::{self, Write as _};
 
 use batch_actions::{Home, TaskDetails, show, why};
 use batch_core::{Counted, Priority, ShortDuration, Stream, TaskOptions, TaskSpec};
-use batch_export::{
-    AttemptEnd, AttemptRecord, Visible, VisibleLines, rfc3339, tail, write_task_json,
-};
+use batch_export::files::tail;
+use batch_export::{AttemptEnd, AttemptRecord, Visible, VisibleLines, rfc3339, write_task_json};
 use batch_template::{shown_params, shown_result};
 use serde_json::{Value, json};
 

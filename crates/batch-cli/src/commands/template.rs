@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use batch_actions::Home;
 use batch_core::Counted;
 use batch_export::Visible;
+use batch_handlers::{HandlerConfig, standard_registry};
 use batch_input::{
     Format, OpenTemplateError, Param, Problem, SaveTemplateError, TemplateContents, TemplateFolder,
     TemplateInfo,
@@ -18,7 +20,8 @@ use crate::hints::quoted;
 use crate::reply::print;
 
 pub(crate) fn run(command: TemplateCommand) -> Result<Exit, CliError> {
-    let folder = TemplateFolder::new(Home::of_environment().templates());
+    let functions = standard_registry(&HandlerConfig::new(std::env::temp_dir()));
+    let folder = TemplateFolder::new(Home::of_environment().templates(), Arc::new(functions));
     match command {
         TemplateCommand::Save {
             name,

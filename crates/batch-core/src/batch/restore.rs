@@ -1,4 +1,4 @@
-//! Going on where an earlier run left off: [`Past`], [`Carried`], and [`Batch::restore`] with its kin.
+//! Going on where an earlier run left off: [`Past`], and [`Batch::restore`] with its kin.
 //!
 //! A store calls these in the order of the ids, once for each task that ever was, before the first claim;
 //! and once more for each task that somebody adds to the batch while it runs.
@@ -17,6 +17,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::spec::TaskSpec;
 use crate::status::{FailureKind, Priority, Status};
 use crate::time::Time;
+use crate::totals::Totals;
 
 /// An unfinished task as an earlier run left it.
 #[derive(Clone, Debug)]
@@ -60,23 +61,6 @@ pub enum PastState {
         /// How many executors died while it ran, this one included.
         deaths: u32,
     },
-}
-
-/// What the finished tasks of earlier runs add to the statistics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Carried {
-    /// Tasks that completed.
-    pub completed: u64,
-    /// Tasks that failed.
-    pub failed: u64,
-    /// Tasks that were cancelled.
-    pub cancelled: u64,
-    /// Tasks that completed on a later attempt.
-    pub flaky: u64,
-    /// Retries used by finished tasks.
-    pub retries: u64,
-    /// Attempts that ended and counted.
-    pub attempts: u64,
 }
 
 impl Batch {
@@ -208,8 +192,8 @@ impl Batch {
 
     /// Adds what the tasks given to [`restore_finished`](Self::restore_finished) amount to, and earlier
     /// attempts of unfinished ones, to the statistics. Rates leave it out.
-    pub fn carry_over(&mut self, carried: &Carried) {
-        self.stats.carry_over(carried);
+    pub fn carry_over(&mut self, finished: &Totals) {
+        self.stats.carry_over(finished);
     }
 
     /// The id that the next added task gets.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     BatchSettings, CancelReason, Event, Failure, FailureKind, OnInterrupt, Outcome, Plan, Priority,
-    QueuedReason, Reason, Status, Surroundings, TaskId, TaskSpec, Then, Time, no_retries,
+    QueuedReason, Reason, Status, Surroundings, TaskId, TaskSpec, Then, Time, Totals, no_retries,
 };
 
 fn batch(slots: u32) -> Batch {
@@ -507,12 +507,10 @@ fn tasks_of_a_chunk_that_was_let_go_run_again() {
             _ => Status::Cancelled,
         });
     }
-    batch.carry_over(&Carried {
-        completed: 1_000,
-        failed: 1_000,
-        cancelled: 1_000,
+    let thousand = [Status::Completed, Status::Failed, Status::Cancelled].map(|end| (end, 1_000));
+    batch.carry_over(&Totals {
         flaky: 7,
-        ..Carried::default()
+        ..Totals::default().with_counts(thousand)
     });
     assert!(events(&mut batch).is_empty());
     assert!(batch.table.get(id(4)).is_none(), "its chunk was let go");
@@ -659,11 +657,10 @@ fn what_was_all_cancelled_at_once_runs_again_in_order() {
 fn a_rate_is_that_of_this_run() {
     let mut batch = batch(1);
     batch.restore_finished(Status::Completed);
-    batch.carry_over(&Carried {
-        completed: 1,
-        failed: 5_000,
+    let counts = [(Status::Completed, 1), (Status::Failed, 5_000)];
+    batch.carry_over(&Totals {
         attempts: 5_001,
-        ..Carried::default()
+        ..Totals::default().with_counts(counts)
     });
     batch.restore(running(OnInterrupt::Rerun, 1), at(100));
     assert_eq!(batch.stats().rate(at(150)), 0.0);
@@ -677,10 +674,7 @@ fn a_rate_is_that_of_this_run() {
 #[test]
 fn an_estimate_needs_no_second_wave_for_what_was_done_before() {
     let mut batch = batch(8);
-    batch.carry_over(&Carried {
-        completed: 1_000_000,
-        ..Carried::default()
-    });
+    batch.carry_over(&Totals::default().with_counts([(Status::Completed, 1_000_000)]));
     batch.restore(queued(&[]), at(100));
     batch.restore(queued(&[]), at(100));
     assert!(batch.remaining(at(100)).is_none());

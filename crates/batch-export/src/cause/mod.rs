@@ -1,11 +1,11 @@
 //! Why a task failed, in a form in which like failures are equal: [`Cause`].
 //!
 //! A cause is made of the function, the kind of the failure with its number, and the line that tells most
-//! about it ([`telling`]) without what differs from task to task ([`normal`]). Summaries, results and the
+//! about it ([`error_line`]) without what differs from task to task ([`normal`]). Summaries, results and the
 //! store group failures by it. Pure: the bytes of standard error are an argument.
 
+mod error_line;
 mod normal;
-mod telling;
 
 use std::fmt;
 use std::str::FromStr;
@@ -56,7 +56,7 @@ impl Cause {
     /// ([`Failure::message`](batch_core::Failure::message)); `stderr` are the last bytes of the standard error,
     /// some KiB are enough; they may begin inside a line and need not be UTF-8.
     pub fn of(function: &str, kind: FailureKind, message: &str, stderr: &[u8]) -> Self {
-        let line = telling::telling_line(kind, message, stderr);
+        let line = error_line::error_line(kind, message, stderr);
         let function = shortened(&normal::folded(function), LONGEST_FUNCTION);
         let mut label = format!("{function}: {kind}");
         let read = line.as_deref().map(|line| shortened(line, LONGEST_READ));

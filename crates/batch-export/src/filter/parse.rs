@@ -14,6 +14,7 @@ use crate::format::did_you_mean;
 
 /// An expression is not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FilterError {
     /// It asks for nothing, which is not the same as for everything.
     #[error("the filter is empty; leave it out for all tasks")]

@@ -159,6 +159,20 @@ fn without_a_limit_cells_are_whole() {
     assert!(jsonl.len() > 50_000);
 }
 
+#[test]
+fn a_short_time_has_no_exponent() {
+    let mut record = named("short");
+    for (nanos, shown) in [
+        (0, "0.0"),
+        (1_000, "0.000001"),
+        (10_000, "0.00001"),
+        (2_500_000_000, "2.5"),
+    ] {
+        record.execution_time = Some(std::time::Duration::from_nanos(nanos));
+        assert_eq!(cell(&options(0, None), &record, "execution_time"), shown);
+    }
+}
+
 /// A terabyte that takes no room: no way around the pieces reads it.
 fn terabyte(folder: &Path) -> TaskRecord {
     let path = folder.join("out");

@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use batch_core::{Failure, FailureKind, Json};
-use batch_runtime::apart;
+use batch_runtime::offload;
 use batch_template::{Secrets, shown_url};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Response, StatusCode, Url};
@@ -55,7 +55,7 @@ pub(super) async fn read(
         body,
     };
     let secrets = secrets.clone();
-    Ok(apart(answer.body.len(), move || answer.into_result(&secrets)).await)
+    Ok(offload(answer.body.len(), move || answer.into_result(&secrets)).await)
 }
 
 impl Answer {

@@ -43,7 +43,7 @@ impl Handler for HttpHandler {
         let asked = Asked::of(&Fields::of(task).await?)?;
         let what = described(&asked.request);
         let takes_redirects = asked.redirects.is_none();
-        let sent = self.send(asked, &what, &task.secrets).await?;
+        let sent = self.send(asked, &what, task.secrets()).await?;
         let Sent {
             url,
             response,

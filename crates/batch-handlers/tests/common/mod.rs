@@ -1,10 +1,8 @@
 //! Attempts by hand: what the runtime would do around a handler.
 
-use std::sync::Arc;
-
 use batch_core::{BatchId, Catalog, Failure, Json, Output, ParamProblem, Stream, TaskId, TaskSpec};
 use batch_handlers::{HandlerConfig, standard_registry};
-use batch_runtime::{AttemptError, CancelToken, Registry, TaskContext};
+use batch_runtime::{AttemptError, Registry, TaskContext};
 use serde_json::Value;
 
 /// The handlers, with a folder of their own.
@@ -82,16 +80,9 @@ pub(crate) fn task(function: &str, params: Value) -> TaskContext {
 
 /// The first attempt at a task.
 pub(crate) fn attempt(spec: TaskSpec) -> TaskContext {
-    TaskContext {
-        id: BatchId::new(7).unwrap().task(unique_task()),
-        attempt: 1,
-        slot: 3,
-        params: spec.params.clone(),
-        options: Arc::clone(&spec.options),
-        secrets: batch_template::Secrets::default(),
-        spec: Arc::new(spec),
-        cancel: CancelToken::new(),
-    }
+    let mut task = TaskContext::new(BatchId::new(7).unwrap().task(unique_task()), spec);
+    task.slot = 3;
+    task
 }
 
 /// Processes are found by the id of their task, so those of two tests must differ.

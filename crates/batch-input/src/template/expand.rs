@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use batch_template::Placeholder;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::param::Param;
@@ -13,9 +12,8 @@ use crate::file::{ReadOptions, TaskFile};
 use crate::problem::Problem;
 use crate::scope::Report;
 use crate::settings::overridden;
-use crate::source::Source;
 use crate::task::TaskReader;
-use crate::task_template::{add, object_text};
+use crate::task_template::{add_unfilled, object_text};
 
 impl SavedTemplate {
     /// The tasks, with values given as texts: those of `--param k=v`. Each is read by the declared type.
@@ -68,26 +66,20 @@ impl SavedTemplate {
             let lookup = |placeholder: &Placeholder| values.lookup(placeholder);
             let filling = task.fill("params", reader.allows_code(), &lookup);
             for problem in filling.problems {
-                let line = task.line_of(&problem.path);
-                let message = format!("{}: {}", problem.path, problem.message);
-                add(
+                add_unfilled(
                     &mut report,
                     &self.name,
-                    line,
-                    &problem.path,
-                    message,
-                    problem.help,
+                    task.line_of(&problem.path),
+                    problem,
                 );
             }
             let fields = filling.fields.iter();
             let fields = fields.map(|(field, value)| (&*field.name, value.as_str(), field.line));
             let (text, lines) = object_text(fields);
-            let Ok(raw) = serde_json::from_str::<&RawValue>(&text) else {
-                continue;
-            };
-            let source = Source::new(&text, lines);
-            file.tasks.push(reader.read(&source, &mut report, raw));
-            file.lines.push(task.line);
+            if let Some(read) = reader.read_made(&text, lines, &mut report) {
+                file.tasks.push(read);
+                file.lines.push(task.line);
+            }
         }
         if report.problems.is_empty() {
             Ok(file)

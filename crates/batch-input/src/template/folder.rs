@@ -6,8 +6,10 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use batch_core::nearest;
+use batch_template::Functions;
 use tempfile::NamedTempFile;
 
 use super::param::Param;
@@ -25,6 +27,7 @@ const FORMATS: [(Format, &str); 2] = [(Format::Json, "json"), (Format::Yaml, "ya
 #[derive(Clone, Debug)]
 pub struct TemplateFolder {
     path: PathBuf,
+    functions: Arc<dyn Functions>,
 }
 
 /// A template of the folder.
@@ -120,9 +123,21 @@ pub enum OpenTemplateError {
 }
 
 impl TemplateFolder {
-    /// The folder at a path. Nothing is read or made yet.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+    /// The folder at a path, with templates of tasks with these functions. Nothing is read or made yet.
+    pub fn new(path: impl Into<PathBuf>, functions: Arc<dyn Functions>) -> Self {
+        Self {
+            path: path.into(),
+            functions,
+        }
+    }
+
+    fn parse(
+        &self,
+        bytes: &[u8],
+        name: &str,
+        format: Format,
+    ) -> Result<SavedTemplate, Vec<Problem>> {
+        SavedTemplate::parse(bytes, name, format, Arc::clone(&self.functions))
     }
 
     /// Checks a template and keeps it under a name: as a whole, or not at all.
@@ -145,7 +160,7 @@ impl TemplateFolder {
         let Some((_, extension)) = known else {
             return Err(SaveTemplateError::BadFormat { name: owned() });
         };
-        let template = SavedTemplate::parse(bytes, name, format).map_err(|problems| {
+        let template = self.parse(bytes, name, format).map_err(|problems| {
             let name = owned();
             SaveTemplateError::Broken { name, problems }
         })?;
@@ -196,10 +211,11 @@ impl TemplateFolder {
     /// When there is none, it cannot be read, or it is broken.
     pub fn load(&self, name: &str) -> Result<SavedTemplate, OpenTemplateError> {
         let (path, format, bytes) = self.read(name)?;
-        SavedTemplate::parse(&bytes, &path.display().to_string(), format).map_err(|problems| {
-            let name = name.to_owned();
-            OpenTemplateError::Broken { name, problems }
-        })
+        self.parse(&bytes, &path.display().to_string(), format)
+            .map_err(|problems| {
+                let name = name.to_owned();
+                OpenTemplateError::Broken { name, problems }
+            })
     }
 
     /// The text of the template of a name, as it was saved. It may be broken.

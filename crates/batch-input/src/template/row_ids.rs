@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use batch_core::Json;
-use batch_template::{Encodings, Placeholder, Segment, Template, fill};
+use batch_template::{Encodings, Placeholder, fill, rename_tasks};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -29,8 +29,7 @@ impl RowIds {
             "id" if !field.placeholders.is_empty() => value,
             "id" | "depends_on" => self.rename_all(&value, row).unwrap_or(value),
             name if is_kept(name) && self.is_used_in(field) => {
-                let renamed = rewrite_texts(value.as_str(), |text| self.rename_in(text, row));
-                Json::parse(&renamed).unwrap_or(value)
+                rename_tasks(&value, &|id| self.renamed(id, row))
             }
             _ => value,
         }
@@ -60,28 +59,6 @@ impl RowIds {
         let ids = field.placeholders.iter().filter_map(Placeholder::task_id);
         ids.into_iter().any(|id| self.0.contains(id))
     }
-
-    /// Renames the tasks in the placeholders of a text; `None` when there are none to rename.
-    fn rename_in(&self, text: &str, row: usize) -> Option<String> {
-        let mut renamed = String::new();
-        let mut at = 0;
-        while let Some(begin) = text[at..].find("{{").map(|found| at + found) {
-            let (template, end) = braces(text, begin)?;
-            let placeholder = template.placeholders().next();
-            let new = placeholder.and_then(|p| {
-                let id = self.renamed(p.task_id()?, row)?;
-                Some(format!("tasks{}{}", Segment::Field(id), after_id(p)?))
-            });
-            renamed.push_str(&text[at..begin]);
-            match new {
-                Some(source) => renamed.push_str(&format!("{{{{ {source} }}}}")),
-                None => renamed.push_str(&text[begin..end]),
-            }
-            at = end;
-        }
-        renamed.push_str(&text[at..]);
-        (renamed != text).then_some(renamed)
-    }
 }
 
 /// The id of a task, when it is the same whatever the values.
@@ -96,63 +73,14 @@ fn same_id(task: &TaskTemplate) -> Option<String> {
     plain_text(raw).map(Cow::into_owned)
 }
 
-/// The braces that open at `begin` and the place after them. They end at the first "}}" with which they are well
-/// formed: others are inside quotes.
-fn braces(text: &str, begin: usize) -> Option<(Template, usize)> {
-    let mut ends = text[begin..]
-        .match_indices("}}")
-        .map(|(at, _)| begin + at + 2);
-    ends.find_map(|end| Some((Template::parse(&text[begin..end]).ok()?, end)))
-}
-
-/// What follows `tasks.ID` or `tasks["ID"]` in a placeholder.
-fn after_id(placeholder: &Placeholder) -> Option<&str> {
-    let rest = placeholder.source.strip_prefix("tasks")?;
-    let path = rest.strip_prefix('.').unwrap_or(rest);
-    match path.strip_prefix('[') {
-        Some(quoted) => {
-            let quoted = quoted.trim_start();
-            let mut texts = serde_json::Deserializer::from_str(quoted).into_iter::<String>();
-            texts.next()?.ok()?;
-            quoted[texts.byte_offset()..].trim_start().strip_prefix(']')
-        }
-        None => path.strip_prefix(placeholder.task_id()?),
-    }
-}
-
-/// Replaces texts of a JSON document by what `replace` gives; names of fields and all else stay as they were
-/// written.
-fn rewrite_texts(json: &str, replace: impl Fn(&str) -> Option<String>) -> String {
-    let mut written = String::with_capacity(json.len());
-    let mut at = 0;
-    while let Some(begin) = json[at..].find('"').map(|found| at + found) {
-        let rest = &json[begin..];
-        let mut texts = serde_json::Deserializer::from_str(rest).into_iter::<String>();
-        let Some(Ok(text)) = texts.next() else {
-            break;
-        };
-        let end = begin + texts.byte_offset();
-        let is_name = json[end..].trim_start().starts_with(':');
-        written.push_str(&json[at..begin]);
-        match replace(&text).filter(|_| !is_name) {
-            Some(new) => written.push_str(&Value::from(new).to_string()),
-            None => written.push_str(&json[begin..end]),
-        }
-        at = end;
-    }
-    written.push_str(&json[at..]);
-    written
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn renamed(text: &str) -> String {
         let ids = RowIds(["a", "odd \"]"].map(str::to_owned).into());
-        let text = Value::from(text).to_string();
-        let json = rewrite_texts(&text, |text| ids.rename_in(text, 7));
-        serde_json::from_str(&json).unwrap()
+        let renamed = rename_tasks(&Json::from(Value::from(text)), &|id| ids.renamed(id, 7));
+        renamed.get().unwrap()
     }
 
     #[test]
@@ -182,12 +110,5 @@ mod tests {
         ] {
             assert_eq!(renamed(text), text);
         }
-    }
-
-    #[test]
-    fn names_of_fields_stay() {
-        let json = r#"{ "x" : ["x", {"x":"y\"x", "n": 1.50}] }"#;
-        let rewritten = rewrite_texts(json, |text| (text == "x").then(|| "z".to_owned()));
-        assert_eq!(rewritten, r#"{ "x" : ["z", {"x":"y\"x", "n": 1.50}] }"#);
     }
 }

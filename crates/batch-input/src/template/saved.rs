@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use batch_core::{Json, Suggestions, TaskOptions};
-use batch_template::{Placeholder, Segment, placeholders};
+use batch_template::{Functions, Placeholder, Segment, placeholders};
 use serde_json::value::RawValue;
 
 use super::declared::read_params;
@@ -18,10 +18,12 @@ use crate::file::{FileSettings, Format};
 use crate::options::OPTION_FIELDS;
 use crate::problem::Problem;
 use crate::scope::{Report, Scope};
-use crate::settings::{base_options, document_text, read_document_with};
+use crate::settings::{base_options, read_document_with, read_root};
 use crate::source::Source;
 use crate::task::TaskReader;
-use crate::task_template::{TaskTemplate, TemplateField, add, is_for_later, object_text, place_in};
+use crate::task_template::{
+    TaskTemplate, TemplateField, add, add_unfilled, is_for_later, object_text, place_in,
+};
 
 /// The fields of a template beside those of a task file.
 const TEMPLATE_FIELDS: [&str; 2] = ["params", "description"];
@@ -33,12 +35,15 @@ const TEMPLATE_FIELDS: [&str; 2] = ["params", "description"];
 ///
 /// ```
 /// use std::collections::BTreeMap;
+/// use std::sync::Arc;
+/// use batch_handlers::{HandlerConfig, standard_registry};
 /// use batch_input::{Format, ReadOptions, SavedTemplate};
+/// let functions = Arc::new(standard_registry(&HandlerConfig::new(std::env::temp_dir())));
 /// let text = br#"{
 ///   "params": {"city": {"type": "text"}, "times": {"type": "integer", "default": 2}},
 ///   "tasks": [{"shell": "greet {{ params.city }}", "tags": ["{{ params.times }} times"]}]
 /// }"#;
-/// let template = SavedTemplate::parse(text, "greet", Format::Json).unwrap();
+/// let template = SavedTemplate::parse(text, "greet", Format::Json, functions).unwrap();
 /// let values = BTreeMap::from([("city".to_owned(), "Rome; date".to_owned())]);
 /// let file = template.expand(&values, &ReadOptions::default()).unwrap();
 /// assert_eq!(file.tasks[0].params.as_str(), r#"{"script":"greet 'Rome; date'"}"#);
@@ -52,14 +57,21 @@ pub struct SavedTemplate {
     pub(super) settings: FileSettings,
     pub(super) defaults: TaskOptions,
     pub(super) tasks: Vec<TaskTemplate>,
+    functions: Arc<dyn Functions>,
 }
 
 impl SavedTemplate {
     /// Parses and checks a template. `name` stands for it in problems; every format but YAML is taken as JSON.
+    /// `functions` say how their parameters take values.
     ///
     /// # Errors
     /// All that is wrong with it, in the order of the text, with lines.
-    pub fn parse(bytes: &[u8], name: &str, format: Format) -> Result<Self, Vec<Problem>> {
+    pub fn parse(
+        bytes: &[u8],
+        name: &str,
+        format: Format,
+        functions: Arc<dyn Functions>,
+    ) -> Result<Self, Vec<Problem>> {
         let mut template = Self {
             name: name.into(),
             description: None,
@@ -67,18 +79,12 @@ impl SavedTemplate {
             settings: FileSettings::default(),
             defaults: base_options(),
             tasks: Vec::new(),
+            functions,
         };
         let mut report = Report::new(name);
-        let format = match format {
-            Format::Yaml => Format::Yaml,
-            _ => Format::Json,
-        };
-        if let Some((text, lines)) = document_text(bytes, format, &mut report) {
-            let source = Source::new(&text, lines);
-            if let Ok(root) = serde_json::from_str::<&RawValue>(&text) {
-                template.read_root(root, &source, &mut report);
-            }
-        }
+        read_root(bytes, format, &mut report, |root, source, report| {
+            template.read_root(root, source, report);
+        });
         if report.problems.is_empty() {
             return Ok(template);
         }
@@ -159,7 +165,7 @@ impl SavedTemplate {
         }
         source.anchor(task.get());
         let before = report.problems.len();
-        let template = TaskTemplate::read(task, source, report);
+        let template = TaskTemplate::read(task, &self.functions, source, report);
         // A field that could not be read would be missed a second time.
         let readable = report.problems.len() == before;
         self.check_placeholders(&template, report);
@@ -262,16 +268,7 @@ impl SavedTemplate {
         for problem in filling.problems {
             // Only mistakes of the template, such as quotes around a placeholder, come with help.
             if problem.help.is_some() {
-                let line = task.line_of(&problem.path);
-                let message = format!("{}: {}", problem.path, problem.message);
-                add(
-                    report,
-                    &self.name,
-                    line,
-                    &problem.path,
-                    message,
-                    problem.help,
-                );
+                add_unfilled(report, &self.name, task.line_of(&problem.path), problem);
             }
         }
         self.check_sample(task, &filling.fields, report);
@@ -287,11 +284,8 @@ impl SavedTemplate {
         let fields = filled.iter();
         let fields = fields.map(|(field, value)| (&*field.name, value.as_str(), field.line));
         let (text, lines) = object_text(fields);
-        let Ok(raw) = serde_json::from_str::<&RawValue>(&text) else {
-            return;
-        };
         let mut found = Report::new(&self.name);
-        TaskReader::new(self.defaults.clone()).read(&Source::new(&text, lines), &mut found, raw);
+        TaskReader::new(self.defaults.clone()).read_made(&text, lines, &mut found);
         let number = u32::try_from(self.tasks.len() + 1).unwrap_or(u32::MAX);
         let named = task.field_of("name").or_else(|| task.field_of("id"));
         let is_sample_name = named.is_some_and(|field| field.has_root("params"));

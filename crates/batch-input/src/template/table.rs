@@ -5,7 +5,6 @@ use std::io::Read;
 
 use batch_template::Placeholder;
 use csv::StringRecord;
-use serde_json::value::RawValue;
 
 use super::param::{Param, ParamType};
 use super::row_ids::RowIds;
@@ -15,9 +14,9 @@ use crate::file::{ReadError, ReadOptions, TaskFile};
 use crate::rows::{Table, read_table};
 use crate::scope::Report;
 use crate::settings::overridden;
-use crate::source::{Lines, Source};
+use crate::source::Lines;
 use crate::task::TaskReader;
-use crate::task_template::{TaskTemplate, add, object_text};
+use crate::task_template::{TaskTemplate, add_unfilled, object_text};
 
 impl SavedTemplate {
     /// The tasks of one expansion for each row of a CSV, whose header names parameters. `fixed` gives, as texts,
@@ -153,9 +152,8 @@ impl Rows<'_> {
         let filling = task.fill("params", self.reader.allows_code(), &lookup);
         let broken = !filling.problems.is_empty();
         for problem in filling.problems {
-            let message = format!("{}: {}", problem.path, problem.message);
             let table = report.file.clone();
-            add(report, &table, line, &problem.path, message, problem.help);
+            add_unfilled(report, &table, line, problem);
         }
         if broken {
             return;
@@ -166,12 +164,10 @@ impl Rows<'_> {
             .collect();
         let fields = fields.iter();
         let (text, _) = object_text(fields.map(|(name, value)| (*name, value.as_str(), line)));
-        let Ok(raw) = serde_json::from_str::<&RawValue>(&text) else {
-            return;
-        };
-        let source = Source::new(&text, Lines::Fixed(line));
-        file.tasks.push(self.reader.read(&source, report, raw));
-        file.lines.push(line);
+        if let Some(read) = self.reader.read_made(&text, Lines::Fixed(line), report) {
+            file.tasks.push(read);
+            file.lines.push(line);
+        }
     }
 }
 

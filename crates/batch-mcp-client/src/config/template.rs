@@ -2,15 +2,11 @@
 
 use std::fmt;
 
+use batch_template::{Delimiters, Meaning, Template as Parsed};
+
 /// A text with `${NAME}` in it, or none. `$${` stands for `${`.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Template(Vec<Part>);
-
-#[derive(Clone, PartialEq, Eq)]
-enum Part {
-    Text(String),
-    Variable(String),
-}
+pub(crate) struct Template(Parsed<String>);
 
 /// A variable that is named and not set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,36 +19,12 @@ impl Template {
     /// # Errors
     /// What cannot be the name of a variable.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let mut parts = Vec::new();
-        let mut plain = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find("${") {
-            if rest[..at].ends_with('$') {
-                plain.push_str(&rest[..at]);
-                plain.push('{');
-                rest = &rest[at + 2..];
-                continue;
-            }
-            plain.push_str(&rest[..at]);
-            let after = &rest[at + 2..];
-            let end = after
-                .find('}')
-                .ok_or_else(|| "${ has no } after it".to_owned())?;
-            let name = &after[..end];
-            if !is_name(name) {
-                return Err(format!("${{{name}}} does not name a variable"));
-            }
-            if !plain.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut plain)));
-            }
-            parts.push(Part::Variable(name.to_owned()));
-            rest = &after[end + 1..];
-        }
-        plain.push_str(rest);
-        if !plain.is_empty() {
-            parts.push(Part::Text(plain));
-        }
-        Ok(Self(parts))
+        let parsed = Parsed::parse_with(text, Delimiters::VARIABLE, |_, inner| match inner {
+            None => Err("${ has no } after it".to_owned()),
+            Some(name) if is_name(name) => Ok(Meaning::Value(name.to_owned())),
+            Some(other) => Err(format!("${{{other}}} does not name a variable")),
+        });
+        parsed.map(Self)
     }
 
     /// The text, with the values of the variables.
@@ -63,20 +35,16 @@ impl Template {
         &self,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<String, MissingVariable> {
-        let parts = self.0.iter().map(|part| match part {
-            Part::Text(text) => Ok(text.clone()),
-            Part::Variable(name) => variable(name).ok_or_else(|| MissingVariable(name.clone())),
-        });
-        parts.collect()
+        self.0.fill(|name, filled| {
+            let value = variable(name).ok_or_else(|| MissingVariable(name.clone()))?;
+            filled.push_str(&value);
+            Ok(())
+        })
     }
 
     /// The text, where it names no variable.
     pub(crate) fn plain(&self) -> Option<&str> {
-        match self.0.as_slice() {
-            [] => Some(""),
-            [Part::Text(text)] => Some(text),
-            _ => None,
-        }
+        self.0.plain()
     }
 }
 

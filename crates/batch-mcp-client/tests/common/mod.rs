@@ -6,9 +6,9 @@ use std::process::Command;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use batch_core::{BatchId, Failure, Json, Output, TaskId, TaskSpec};
+use batch_core::{BatchId, Failure, Output, TaskId, TaskSpec};
 use batch_mcp_client::{ToolServers, with_tools};
-use batch_runtime::{AttemptError, CancelToken, Registry, TaskContext};
+use batch_runtime::{AttemptError, Registry, TaskContext};
 use serde_json::{Value, json};
 
 /// Longer than anything here takes on the slowest machine. Not an assertion on time: a hang becomes a
@@ -99,16 +99,7 @@ pub(crate) fn failure(result: Result<Output, AttemptError>) -> Failure {
 
 pub(crate) fn task(function: &str, params: Value) -> TaskContext {
     let spec = TaskSpec::new(function).with_params(&params).unwrap();
-    TaskContext {
-        id: BatchId::new(7).unwrap().task(TaskId::new(1).unwrap()),
-        attempt: 1,
-        slot: 0,
-        params: Json::from(params),
-        options: Arc::clone(&spec.options),
-        secrets: batch_template::Secrets::default(),
-        spec: Arc::new(spec),
-        cancel: CancelToken::new(),
-    }
+    TaskContext::new(BatchId::new(7).unwrap().task(TaskId::new(1).unwrap()), spec)
 }
 
 /// A named pipe that a server and everything it starts hold open: its end is the end of them all.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io;
 
 use batch_core::Stream;
-use batch_export::copy_stream;
+use batch_export::files::copy_stream;
 
 use crate::call_error::CallError;
 use crate::truncate::End;

@@ -101,7 +101,8 @@ fn from_template(
     options: &ReadOptions,
 ) -> Result<TaskInput, CallError> {
     let name = args.text("template")?.unwrap_or_default();
-    let template = TemplateFolder::new(session.home.templates())
+    let functions = Arc::new(session.registry.clone());
+    let template = TemplateFolder::new(session.home.templates(), functions)
         .load(name)
         .map_err(|error| CallError::of("template", error.to_string()))?;
     let none = vec![Value::Object(Map::new())];

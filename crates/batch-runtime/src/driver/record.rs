@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use batch_core::{Event, Outcome, Then};
 
-use super::Driver;
+use super::{Driver, Intake};
 use crate::sink::Message;
 use crate::sync_point::SyncPoint;
 
@@ -31,17 +31,18 @@ impl Driver {
     }
 
     /// Passes what happened to the sinks, before anything that was claimed starts.
-    pub(super) async fn record(&mut self) {
+    pub(super) async fn record(&mut self, must_sync: bool) {
         self.gather();
         self.send_events().await;
-        if self.careful {
-            self.careful = false;
+        if must_sync {
             let point = self.sync().await;
-            for index in 0..self.jobs.len() {
-                if self.is_careful(&self.jobs[index]) {
-                    self.jobs[index].after = Some(point.clone());
+            let mut jobs = std::mem::take(&mut self.jobs);
+            for job in &mut jobs {
+                if self.must_sync_before(job) {
+                    job.needs.get_or_insert_default().after = Some(point.clone());
                 }
             }
+            self.jobs = jobs;
         }
         self.gather();
         // Else a step follows at once, and takes them along.
@@ -65,6 +66,7 @@ impl Driver {
             self.events.clear();
             return;
         }
+        let bytes = std::mem::take(&mut self.output_bytes);
         let room = self.events.len();
         let group = Arc::new(std::mem::replace(
             &mut self.events,
@@ -75,7 +77,8 @@ impl Driver {
             let _ = self.subscribers.send(Arc::clone(&group));
         }
         for sink in 0..self.sinks.len() {
-            self.send(sink, Message::Events(Arc::clone(&group))).await;
+            self.send(sink, Message::Events(Arc::clone(&group), bytes))
+                .await;
         }
     }
 
@@ -88,7 +91,7 @@ impl Driver {
         point
     }
 
-    /// Passes a message to a sink. While that has no room, commands are obeyed and time passes, so that a stop
+    /// Passes a message to a sink. While that has no room, commands are handled and time passes, so that a stop
     /// and the end of its time reach what runs; but nothing is claimed, and no report is taken in.
     async fn send(&mut self, sink: usize, mut message: Message) {
         while let Err(back) = self.sinks.try_send(sink, message) {
@@ -96,13 +99,10 @@ impl Driver {
             let wakeup = self.wakeup();
             tokio::select! {
                 biased;
-                command = self.commands.recv(), if !self.alone => match command {
-                    Some(command) => {
-                        self.obey(command);
-                        self.pass_on_cancellations();
-                    }
-                    None => self.be_alone(),
-                },
+                command = self.commands.recv(), if self.intake != Intake::Abandoned => {
+                    self.take_command(command);
+                    self.pass_on_cancellations();
+                }
                 () = self.sinks.room(sink, &message) => {}
                 () = wakeup => {
                     self.batch.handle_timers(self.clock.now());

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use batch_core::{StopMode, Time};
 
-use super::Driver;
-use crate::handle::ShortOf;
+use super::claim::Starts;
+use super::{Abort, Driver};
+use crate::handle::ResourceShortage;
 
 /// Before the first try to run more at once,
 const FIRST_DELAY: Duration = Duration::from_millis(50);
@@ -19,7 +20,7 @@ const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
 /// When nothing runs and nothing could be started for this long, the run ends.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
 
 /// A shortage that lasts.
 #[derive(Debug)]
@@ -92,18 +93,18 @@ impl Shortage {
 
     fn is_hopeless(&self, now: Time) -> bool {
         self.nothing_since
-            .is_some_and(|since| now.since(since) >= PATIENCE)
+            .is_some_and(|since| now.since(since) >= GIVE_UP_AFTER)
     }
 }
 
 impl Driver {
     /// A task could not begin, as something is short, and has been given back.
-    pub(super) fn start_failed(&mut self, what: String) {
+    pub(super) fn start_failed(&mut self, what: Box<str>) {
         let (now, running) = (self.clock.now(), self.batch.running());
         let shortage = self.shortage.get_or_insert_with(|| Shortage::begin(now));
         shortage.failed(what.into(), running, now);
-        if shortage.is_hopeless(now) && self.gave_up.is_none() {
-            self.gave_up = Some(Arc::clone(&shortage.what));
+        if shortage.is_hopeless(now) && self.abort.is_none() {
+            self.abort = Some(Abort::NothingStarts(Arc::clone(&shortage.what)));
             self.batch.stop(StopMode::End, now);
         }
         self.fit_slots();
@@ -131,7 +132,7 @@ impl Driver {
     /// When more are to be tried, if there is anything to be started.
     pub(super) fn next_try(&self) -> Option<Time> {
         let shortage = self.shortage.as_ref()?;
-        (self.may_claim() && self.batch.has_ready()).then_some(shortage.next_try)
+        (self.starts == Starts::Allowed && self.batch.has_ready()).then_some(shortage.next_try)
     }
 
     /// Whether not even one more may start for now.
@@ -143,8 +144,8 @@ impl Driver {
 
     /// What was asked for, as far as the limits of the system allow it at all.
     fn allowed(&self) -> NonZeroU32 {
-        self.most_at_once
-            .map_or(self.asked_for, |most| most.min(self.asked_for))
+        self.slot_limit
+            .map_or(self.requested, |limit| limit.min(self.requested))
     }
 
     /// Makes the batch run as many at once as is possible now, and tells of it.
@@ -157,10 +158,10 @@ impl Driver {
             None => allowed,
         };
         self.batch.set_concurrency(now, self.clock.now());
-        let short = self.shortage.as_ref().map(|shortage| ShortOf {
+        let short = self.shortage.as_ref().map(|shortage| ResourceShortage {
             what: Arc::clone(&shortage.what),
             slots: shortage.slots.min(allowed.get()),
-            asked_for: allowed.get(),
+            requested: allowed.get(),
         });
         self.short.send_if_modified(|told| {
             let changed = *told != short;

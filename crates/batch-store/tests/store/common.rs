@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use batch_core::Totals;
 use batch_core::{
     Batch, BatchId, BatchSettings, Claim, ClaimToken, Event, Failure, FailureKind, Outcome, Output,
     RunId, Status, TaskId, TaskSpec, Time,
 };
-use batch_export::{TaskRecord, Totals};
+use batch_export::TaskRecord;
 use batch_store::{
     BatchFile, Durability, EndCause, Holder, Journal, LeftBehind, NewBatch, Origin, Selection,
     Store, StoreError, lock,
@@ -280,21 +281,29 @@ impl Bench {
 
     fn check_sums(&self, records: &[TaskRecord]) {
         let overview = lock(&self.store).overview().unwrap();
-        assert_eq!(overview.tasks(), records.len() as u64);
+        assert_eq!(overview.totals.tasks(), records.len() as u64);
         for status in Status::ALL {
             let counted = records.iter().filter(|record| record.status == status);
-            assert_eq!(overview.count(status), counted.count() as u64, "{status}");
+            assert_eq!(
+                overview.totals.count(status),
+                counted.count() as u64,
+                "{status}"
+            );
         }
         let (mut all, mut finished) = (Totals::default(), Totals::default());
         for record in records {
-            all.add(record);
+            all += record.totals();
             if record.status.is_final() {
-                finished.add(record);
+                finished += record.totals();
             }
         }
-        assert_eq!(overview.execution_time(), all.total_execution_time);
+        assert_eq!(overview.totals.execution_time, all.execution_time);
         assert_eq!(
-            (overview.executed(), overview.retries(), overview.flaky()),
+            (
+                overview.totals.executed,
+                overview.totals.retries,
+                overview.totals.flaky
+            ),
             (finished.executed, finished.retries, finished.flaky),
             "executed, retries and flaky"
         );
@@ -302,7 +311,10 @@ impl Bench {
         for cause in records.iter().filter_map(|record| record.cause.as_ref()) {
             *causes.entry(cause.id()).or_default() += 1;
         }
-        assert_eq!(causes.values().sum::<u64>(), overview.count(Status::Failed));
+        assert_eq!(
+            causes.values().sum::<u64>(),
+            overview.totals.count(Status::Failed)
+        );
         let told = overview
             .causes
             .iter()

@@ -89,7 +89,7 @@ proptest! {
         let overview = store.overview().unwrap();
         for status in Status::ALL {
             let count = found.values().filter(|found| **found == status).count();
-            prop_assert_eq!(overview.count(status), count as u64);
+            prop_assert_eq!(overview.totals.count(status), count as u64);
         }
         drop(store);
         prop_assert!(is_whole(&file));

@@ -187,7 +187,7 @@ fn clearing_takes_finished_tasks_and_leaves_what_open_ones_need() {
         .unwrap();
     assert_eq!(left, [(1, Status::Completed), (4, Status::Queued)]);
     assert!(store.causes().unwrap().is_empty());
-    assert_eq!(store.overview().unwrap().tasks(), 2);
+    assert_eq!(store.overview().unwrap().totals.tasks(), 2);
     drop(store);
     // The places of the cleared tasks stay taken.
     let read = bench.read_back();
@@ -287,7 +287,7 @@ fn files_of_every_version_are_read() {
             ],
             "version {version}"
         );
-        assert_eq!(store.overview().unwrap().tasks(), 5);
+        assert_eq!(store.overview().unwrap().totals.tasks(), 5);
     }
 }
 

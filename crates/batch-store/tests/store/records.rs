@@ -247,7 +247,10 @@ fn a_cause_keeps_a_sample_of_its_own() {
     bench.flush_all().unwrap();
     let overview = lock(&bench.store).overview().unwrap();
     assert_eq!(
-        (overview.count(Status::Completed), overview.executed()),
+        (
+            overview.totals.count(Status::Completed),
+            overview.totals.executed
+        ),
         (1, 2)
     );
 }

@@ -39,6 +39,8 @@ pub struct CommandCode {
     pub appended: Option<Code>,
     /// An interpreter, or a program that is not known yet, takes part: what is filled in later may change all this.
     pub is_open: bool,
+    /// The argument that is the file of a script.
+    pub(crate) script: Option<usize>,
     /// How many commands were read, one inside the other or after it.
     commands: usize,
 }
@@ -73,6 +75,7 @@ impl Code {
             Language::Jq => format!("pass it as an argument: {program} --arg x {placeholder} '… $x …'"),
             Language::Sql => "let the client quote it, as psql does: -v x=VALUE, and :'x' in a script on standard input"
                 .to_owned(),
+            Language::Unknown => "write its name, so that values are written in its way".to_owned(),
             Language::Other => "pass it as an argument of its own, in a file, or on standard input".to_owned(),
         };
         format!("{instead}; --allow-code, or allow_code in a task, runs it as code")

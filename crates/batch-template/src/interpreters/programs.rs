@@ -115,10 +115,10 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         names: "node nodejs bun tsx ts-node qjs d8 nodemon",
         language: Language::JavaScript,
-        code: "ep",
-        code_long: "eval print import exec",
-        value: "rC",
-        value_long: "require loader experimental-loader conditions env-file input-type watch ext",
+        code: "epr",
+        code_long: "eval print import exec require loader experimental-loader preload",
+        value: "C",
+        value_long: "conditions env-file input-type watch ext",
         is_apart: true,
         ..LANGUAGE
     },
@@ -173,7 +173,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         ..LANGUAGE
     },
     Program {
-        names: "vim nvim vi view ex gdb lldb ed",
+        names: "vim nvim vi view ex gdb lldb",
         code: "cOo",
         code_long: "cmd ex iex eval-command init-eval-command one-line one-line-before-file",
         value: "SxSp",
@@ -296,6 +296,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         value_long: "timeout wait conflict-exit-code log-out log-in echo chroot user directory shell",
         operands: Operands::Command(1),
         permutes: true,
+        reads_stdin: true,
         ..NONE
     },
     Program {
@@ -398,8 +399,62 @@ pub(super) const PROGRAMS: &[Program] = &[
         code_long: "exec-path config-env",
         value: "C",
         value_long: "git-dir work-tree namespace",
-        operands: Operands::Command(0),
+        operands: Operands::Git,
         ..NONE
+    },
+    Program {
+        names: "scp sftp sshfs ssh-copy-id",
+        language: Language::RemoteShell,
+        code: "o",
+        permutes: true,
+        ..NONE
+    },
+    Program {
+        names: "capsh",
+        language: Language::Shell,
+        operands: Operands::ShellAfterDashes,
+        ..NONE
+    },
+    Program {
+        names: "ed red",
+        language: Language::Shell,
+        operands: Operands::Bang,
+        permutes: true,
+        reads_stdin: true,
+        ..NONE
+    },
+    Program {
+        names: "debugfs",
+        code: "R",
+        permutes: true,
+        ..NONE
+    },
+    Program {
+        names: "split gsplit csplit",
+        language: Language::Shell,
+        code_long: "filter",
+        permutes: true,
+        ..NONE
+    },
+    Program {
+        names: "npm",
+        language: Language::Shell,
+        code: "c",
+        code_long: "call",
+        permutes: true,
+        operands: Operands::Command(1),
+        ..NONE
+    },
+    Program {
+        names: "unshare nsenter fakeroot sg newgrp",
+        reads_stdin: true,
+        ..WRAPPER
+    },
+    Program {
+        names: "chroot setarch",
+        operands: Operands::Command(1),
+        reads_stdin: true,
+        ..WRAPPER
     },
     Program {
         names: "rsync",
@@ -476,6 +531,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         value: "uCgpUrtTRDh",
         value_long: "user group prompt close-from chdir chroot host reuid regid",
         operands: Operands::Environment,
+        reads_stdin: true,
         ..WRAPPER
     },
     Program {
@@ -498,9 +554,8 @@ pub(super) const PROGRAMS: &[Program] = &[
     },
     Program {
         names: "nohup setsid exec command builtin noglob nocorrect busybox toybox unbuffer catchsegv \
-            fakeroot caffeinate xvfb-run dbus-run-session strace ltrace valgrind perf chroot \
-            unshare nsenter firejail bwrap proot systemd-run docker podman nerdctl kubectl lxc \
-            incus sshpass chpst setarch linux64 chronic rlwrap tini dumb-init torsocks \
+            caffeinate xvfb-run dbus-run-session strace ltrace valgrind perf firejail bwrap proot systemd-run docker podman nerdctl kubectl lxc \
+            incus sshpass chpst linux64 chronic rlwrap tini dumb-init torsocks \
             proxychains uv pipenv poetry conda nix bundle srun mpirun mpiexec \
             prlimit faketime",
         ..WRAPPER

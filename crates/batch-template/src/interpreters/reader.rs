@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::table::{Language, Operands, Program, find};
+use super::read_started;
+use super::table::{Language, Operands, Program, StartedBy, find};
 use super::{
     Code, CommandCode, UNKNOWN, VARIABLE, code_in_command, is_code_variable, read_command,
 };
@@ -116,6 +117,11 @@ impl<'a> Reader<'a> {
             if self.program.operands == Operands::Appending {
                 self.replaced = value.or_else(|| self.argv.get(self.at).copied());
             }
+            self.reads_code_from(
+                name,
+                value.or_else(|| self.argv.get(self.at).copied()),
+                found,
+            );
             self.at += usize::from(value.is_none());
         } else if is_long(self.program.two_values) {
             self.at += 2;
@@ -185,6 +191,9 @@ impl<'a> Reader<'a> {
                         Some(rest)
                     };
                 }
+                let value = (!rest.is_empty()).then_some(rest);
+                let value = value.or_else(|| self.argv.get(self.at).copied());
+                self.reads_code_from(&[*letter], value, found);
                 self.at += usize::from(rest.is_empty());
                 if self.program.language == Language::Python && *letter == b'm' {
                     self.read_module(
@@ -201,6 +210,21 @@ impl<'a> Reader<'a> {
                 }
                 return;
             }
+        }
+    }
+
+    /// The value of an option is a file with code, which may be standard input.
+    fn reads_code_from(&self, option: &[u8], file: Option<&[u8]>, found: &mut CommandCode) {
+        let reads = matches!(
+            self.program.operands,
+            Operands::Program | Operands::Assignments
+        ) || self.program.names.contains("gdb");
+        let is_file = matches!(
+            option,
+            b"f" | b"x" | b"file" | b"from-file" | b"makefile" | b"command"
+        );
+        if reads && is_file && file.is_some_and(is_stdin) {
+            found.stdin = Some(self.code());
         }
     }
 
@@ -233,7 +257,9 @@ impl<'a> Reader<'a> {
             .unwrap_or_default();
         match self.program.operands {
             // Of the options that ssh takes, these run commands.
-            Operands::Remote if !is_command_option(value) => {}
+            _ if self.program.language == Language::RemoteShell
+                && self.program.code == "o"
+                && !is_command_option(value) => {}
             Operands::Environment => self.read_split(at, value, found),
             _ => self.add(at, found),
         }
@@ -241,8 +267,10 @@ impl<'a> Reader<'a> {
 
     /// `env -S 'bash -c'`: the words of a text stand before the other arguments.
     fn read_split(&mut self, at: usize, text: &[u8], found: &mut CommandCode) {
+        // It may be filled in as a whole.
+        self.add(at, found);
         if text.contains(&UNKNOWN) {
-            return self.add(at, found);
+            return;
         }
         let words: Vec<Cow<'_, [u8]>> = text
             .split(|byte| byte.is_ascii_whitespace())
@@ -301,12 +329,23 @@ impl<'a> Reader<'a> {
             Operands::Command(skip) => read_command(self.argv, nth(skip).unwrap_or(end), found),
             // Options and a command may follow the user.
             Operands::ShellOf => {
-                let argv = self.argv;
                 let user = operands.iter().position(|at| self.argv[*at] != b"-");
                 if let Some((user, shell)) = user.zip(find(b"sh")) {
                     let first = operands.get(user + 1).map_or(operands[user], |at| at - 1);
                     Reader::new(shell.0, self.name, self.argv, first).read(found);
                 }
+            }
+            Operands::ShellAfterDashes => {
+                let dashes = self.argv.iter().position(|argument| *argument == b"--");
+                if let Some((dashes, shell)) = dashes.zip(find(b"sh")) {
+                    Reader::new(shell.0, self.name, self.argv, dashes).read(found);
+                }
+            }
+            Operands::Git => self.read_git(&operands, found),
+            Operands::Bang => {
+                let argv = self.argv;
+                let commands = operands.iter().filter(|at| argv[**at].starts_with(b"!"));
+                commands.for_each(|at| self.add(*at, found));
             }
             Operands::Environment => read_environment(self.argv, nth(0).unwrap_or(end), found),
             Operands::Remote => self.read_remote(nth(0), found),
@@ -330,6 +369,7 @@ impl<'a> Reader<'a> {
         }
         let own = match self.program.operands {
             Operands::Remote | Operands::Code(1) | Operands::Data | Operands::ShellOf => 1,
+            Operands::Command(own) => own,
             _ => 0,
         };
         if self.program.reads_stdin && !self.has_code && operands.len() <= own {
@@ -354,6 +394,9 @@ impl<'a> Reader<'a> {
         };
         self.add(*code, found);
         let code = self.argv[*code];
+        if ShellScan::inherited(code).stdin {
+            found.stdin = Some(self.code());
+        }
         if !code.contains(&UNKNOWN) && ShellScan::runs_arguments(code) {
             arguments.iter().for_each(|at| self.add(*at, found));
             found.appended = Some(self.code());
@@ -363,6 +406,7 @@ impl<'a> Reader<'a> {
     /// A script and its arguments.
     fn read_script(&mut self, operands: &[usize], found: &mut CommandCode) {
         let script = operands.first().filter(|_| !self.has_code && !self.is_over);
+        found.script = script.copied().or(found.script);
         if script.is_some_and(|at| is_stdin(self.argv[*at])) {
             found.stdin = Some(self.code());
         }
@@ -394,6 +438,54 @@ impl<'a> Reader<'a> {
                 .iter()
                 .any(|name| argument == name || argument.starts_with(b"--file="))
         })
+    }
+
+    /// The subcommands of git that run commands.
+    fn read_git(&mut self, operands: &[usize], found: &mut CommandCode) {
+        const OPTIONS: &str = "exec upload-pack receive-pack extcmd config open-files-in-pager tree-filter \
+            index-filter msg-filter env-filter commit-filter parent-filter tag-name-filter setup";
+        const HARMLESS: [&[u8]; 4] = [b"user.", b"init.", b"color.", b"branch."];
+        let Some((first, rest)) = operands.split_first() else {
+            return;
+        };
+        let argv = self.argv;
+        let subcommand = argv[*first];
+        let add_rest = |this: &mut Self, from: usize, found: &mut CommandCode| {
+            rest.iter().skip(from).for_each(|at| this.add(*at, found));
+            found.appended = Some(this.code());
+        };
+        match (subcommand, rest.first().map(|at| argv[*at])) {
+            (b"submodule", Some(b"foreach")) | (b"bisect", Some(b"run")) => {
+                add_rest(self, 1, found)
+            }
+            (b"config", _) => {
+                let mut words = rest.iter().map(|at| argv[*at]);
+                let key = words.find(|word| !word.starts_with(b"-") && word.contains(&b'.'));
+                if !key.is_some_and(|key| HARMLESS.iter().any(|known| key.starts_with(known))) {
+                    add_rest(self, 0, found);
+                }
+            }
+            _ => {}
+        }
+        let short: &[u8] = match subcommand {
+            b"rebase" | b"difftool" => b"-x",
+            b"clone" => b"-c",
+            b"grep" => b"-O",
+            _ => b"--",
+        };
+        for at in rest {
+            let word = argv[*at];
+            let name = word.split(|byte| *byte == b'=').next().unwrap_or(word);
+            let is_long = name.strip_prefix(b"--").is_some_and(|name| {
+                name.len() > 2 && OPTIONS.split_whitespace().any(|known| is_name(name, known))
+            });
+            if is_long && name.len() == word.len() || word == short && short != b"--" {
+                self.add(at + 1, found);
+            } else if is_long || (short != b"--" && word.starts_with(short)) {
+                self.add(*at, found);
+            }
+        }
+        read_started(argv, first + 1, StartedBy::Any, found);
     }
 
     /// Everything after the host is joined and read by a shell.
@@ -456,6 +548,8 @@ impl<'a> Reader<'a> {
             if !RUN.contains(argument) {
                 continue;
             }
+            // Filled in, it begins a command that nobody meant to run.
+            found.arguments.push((at, self.code()));
             let rest = &self.argv[at + 1..];
             let end = rest
                 .iter()

@@ -61,6 +61,12 @@ pub(super) enum Operands {
     Command(usize),
     /// After a user, the arguments of a shell, as of `su`.
     ShellOf,
+    /// After `--`, the arguments of a shell.
+    ShellAfterDashes,
+    /// A subcommand of git and its arguments.
+    Git,
+    /// What begins with `!` is a command, as for `ed`.
+    Bang,
     /// A host, then words that a shell over there puts together.
     Remote,
     /// `NAME=VALUE` pairs and a command, as of `env`.
@@ -100,6 +106,8 @@ pub enum Language {
     Sql,
     /// Any other.
     Other,
+    /// One that is known only when the task starts.
+    Unknown,
 }
 
 /// The programs by each of their names. Of two with the same name the first counts.

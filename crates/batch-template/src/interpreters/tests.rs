@@ -151,6 +151,18 @@ fn the_code_of_other_programs_is_found() {
         ("tar cf x --checkpoint-action=exec=@ f", vec![3]),
         ("rsync -e @ a b", vec![2]),
         ("git -c core.pager=@ log", vec![2]),
+        ("git rebase --exec @ main", vec![3]),
+        ("git rebase -x @ main", vec![3]),
+        ("git filter-branch --tree-filter @ HEAD", vec![3]),
+        ("git filter-branch --msg-filter=@ HEAD", vec![2]),
+        ("git submodule foreach --recursive @", vec![3, 4]),
+        ("git bisect run @", vec![3]),
+        ("git config alias.x @", vec![2, 3]),
+        ("git clone -u x --config a=@ u", vec![5]),
+        ("git ls-remote --upload-pack=@ .", vec![2]),
+        ("debugfs -R @ x", vec![2]),
+        ("split --filter=@ f", vec![1]),
+        ("scp -o ProxyCommand=@ a h:", vec![2]),
     ]);
 }
 
@@ -159,10 +171,14 @@ fn what_starts_an_interpreter_is_seen_through() {
     check(&[
         ("env bash -c @", vec![3]),
         ("/usr/bin/env -i -u X A=1 bash -c @", vec![7]),
-        ("env -S 'bash -c' @", vec![3]),
+        ("env -S 'bash -c' @", vec![2, 3]),
+        ("su root -- -c @", vec![4]),
+        ("su -- root -c @", vec![4]),
+        ("capsh --drop=x -- -c @", vec![4]),
+        ("npm exec -c @", vec![3]),
         ("env -S 'bash -c @'", vec![2]),
-        ("env --split-string='bash -c' @", vec![2]),
-        ("env -vS 'A=1 python3 -c' @ x", vec![3]),
+        ("env --split-string='bash -c' @", vec![1, 2]),
+        ("env -vS 'A=1 python3 -c' @ x", vec![2, 3]),
         ("env BASH_ENV=@ bash x", vec![1]),
         ("sudo -u bash bash -c @", vec![5]),
         ("sudo -E X=1 sh -c @", vec![5]),
@@ -176,8 +192,11 @@ fn what_starts_an_interpreter_is_seen_through() {
         ("time -f %e sh -c @", vec![5]),
         ("busybox sh -c @", vec![3]),
         ("xargs -n 1 sh -c @", vec![5]),
-        ("find . -name x -exec sh -c @ ;", vec![7]),
-        ("find . -exec echo @ ; -execdir bash -c @ _ +", vec![9]),
+        ("find . -name x -exec sh -c @ ;", vec![4, 7]),
+        (
+            "find . -exec echo @ ; -execdir bash -c @ _ +",
+            vec![2, 6, 9],
+        ),
         ("chroot /x bash -c @", vec![4]),
         ("docker run --rm -it image bash -lc @", vec![7]),
         ("podman exec c sh -c @", vec![5]),
@@ -269,6 +288,14 @@ fn arguments_of_scripts_and_programs_are_none() {
         "nice -n @ cp a b",
         "make -C @ all",
         "git commit -m @",
+        "git config user.name @",
+        "git rebase @",
+        "scp -o User=@ a h:",
+        "scp @ h:",
+        "split -n 3 @",
+        "find @ -exec gzip @ ;",
+        "ed -s @",
+        "tar -xf - @",
         "rsync -a @ h:",
         "docker run -e X=@ image ls",
         "psql -v x=@ -f q.sql",
@@ -354,6 +381,18 @@ fn code_that_comes_later_is_known() {
         ("cat", false, false),
         ("awk", false, true),
         ("parallel", true, true),
+        ("unshare -r", true, false),
+        ("setarch x86_64", true, false),
+        ("setarch x86_64 cat", false, false),
+        ("chroot /", true, false),
+        ("sudo -s", true, false),
+        ("sed -f -", true, false),
+        ("awk -f /dev/stdin", true, false),
+        ("make -f -", true, false),
+        ("gdb -x /dev/stdin", true, false),
+        ("bash -c 'cat | sh'", true, false),
+        ("bash -c 'read x; eval $x'", true, true),
+        ("bash -c 'cat > f'", false, false),
     ] {
         let code = code_in(line);
         assert_eq!(
@@ -377,6 +416,14 @@ fn what_is_filled_in_can_change_the_reading() {
     assert_eq!(places("perl -ne print 'touch x|'"), [2, 3]);
     assert_eq!(places("ssh '-oProxyCommand=touch x' h"), [1]);
     assert_eq!(places("make 'X=$(shell touch x)'"), [1]);
+    assert_eq!(places("env '-Stouch x'"), [1]);
+    assert_eq!(places("nice env '--split-string=touch x'"), [2]);
+    assert_eq!(places("sftp '-oProxyCommand=touch x' h"), [1]);
+    assert_eq!(places("git ls-remote '--exec=touch x' ."), [2]);
+    assert_eq!(places("split '--filter=touch x' f"), [1]);
+    assert_eq!(places("node --require=./evil.js -e 1"), [1, 3]);
+    assert_eq!(places("find . -exec touch x ;"), [2]);
+    assert_eq!(places("ed -s '!touch x'"), [2]);
 }
 
 proptest::proptest! {

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use super::model::{Model, ModelState, ModelTask};
 use super::{DELAY, Ending, LIMIT, Operation, Setup, TIMEOUT, Wish};
 use crate::batch::{
-    Batch, Carried, ClaimToken, Past, PastState, ReleaseError, Reopen, ReopenError, StaleClaim,
-    StopMode,
+    Batch, ClaimToken, Past, PastState, ReleaseError, Reopen, ReopenError, StaleClaim, StopMode,
 };
 use crate::{
     BatchSettings, Event, Failure, FailureKind, Outcome, Plan, Priority, QueuedReason, Reason,
-    Status, TaskId, TaskSpec, Time,
+    Status, TaskId, TaskSpec, Time, Totals,
 };
 
 pub(super) struct Pair {
@@ -20,7 +19,7 @@ pub(super) struct Pair {
     pub(super) model: Model,
     pub(super) events: Vec<Event>,
     /// What was carried over.
-    pub(super) carried: Carried,
+    pub(super) carried: Totals,
     /// What a task had been through before it came.
     pub(super) pasts: BTreeMap<TaskId, Past>,
     /// What tasks were before they came that were over by then; nothing for those cleared away.
@@ -61,7 +60,7 @@ impl Pair {
             batch: Batch::new(settings(setup)),
             model: Model::new(setup),
             events: Vec::new(),
-            carried: Carried::default(),
+            carried: Totals::default(),
             pasts: BTreeMap::new(),
             over_before: BTreeMap::new(),
             last_claim: None,
@@ -215,20 +214,13 @@ impl Pair {
             Some(status) => {
                 task.state = ModelState::Done(status, None);
                 self.batch.restore_finished(status);
-                let carried = Carried {
-                    completed: u64::from(status == Status::Completed),
-                    failed: u64::from(status == Status::Failed),
-                    cancelled: u64::from(status == Status::Cancelled),
-                    flaky: 0,
+                let finished = Totals {
                     retries: 1,
                     attempts: 2,
+                    ..Totals::default().with_counts([(status, 1)])
                 };
-                self.batch.carry_over(&carried);
-                self.carried.completed += carried.completed;
-                self.carried.failed += carried.failed;
-                self.carried.cancelled += carried.cancelled;
-                self.carried.retries += carried.retries;
-                self.carried.attempts += carried.attempts;
+                self.batch.carry_over(&finished);
+                self.carried += finished;
             }
             None => {
                 task.state = ModelState::Removed;

@@ -9,10 +9,10 @@ use super::model::ModelState;
 use super::pair::{Pair, ids, settings};
 use super::{Ending, Operation, Setup, operation};
 use crate::batch::table::State;
-use crate::batch::{Batch, Carried, Past, PastState};
+use crate::batch::{Batch, Past, PastState};
 use crate::event::Then;
 use crate::ids::TaskId;
-use crate::{Event, Outcome, Status, TaskSpec, Time};
+use crate::{Event, Outcome, Status, TaskSpec, Time, Totals};
 
 /// What a store keeps of a task.
 #[derive(Clone, Debug)]
@@ -118,7 +118,7 @@ impl Journal {
         }
     }
 
-    fn restore(&self, carried: &Carried, paused: bool, now: Time) -> Batch {
+    fn restore(&self, carried: &Totals, paused: bool, now: Time) -> Batch {
         let mut batch = Batch::new(settings(Setup::default()));
         for row in &self.rows {
             match row {
@@ -149,15 +149,14 @@ fn opened(task: TaskId, at: Time, spec: &Arc<TaskSpec>, pair: &Pair) -> Past {
 }
 
 /// What the finished tasks of a batch amount to.
-fn carried(batch: &Batch) -> Carried {
+fn carried(batch: &Batch) -> Totals {
     let stats = batch.stats();
-    Carried {
-        completed: stats.count(Status::Completed),
-        failed: stats.count(Status::Failed),
-        cancelled: stats.count(Status::Cancelled),
+    let ends = [Status::Completed, Status::Failed, Status::Cancelled];
+    Totals {
         flaky: stats.flaky,
         retries: stats.retries,
         attempts: stats.attempts,
+        ..Totals::default().with_counts(ends.map(|end| (end, stats.count(end))))
     }
 }
 

@@ -8,16 +8,17 @@ use batch_core::{
 };
 use tokio::sync::oneshot;
 
-use super::Driver;
+use super::claim::Starts;
+use super::{Driver, Intake};
 use crate::handle::{Command, Refusals, RunningTask, Snapshot, SubmitError};
 
 impl Driver {
-    pub(super) fn obey(&mut self, command: Command) {
+    pub(super) fn handle_command(&mut self, command: Command) {
         let now = self.clock.now();
         match command {
             Command::Submit(tasks, reply) => answer(reply, self.check_and_submit(tasks)),
             Command::SubmitPlan(plan, reply) => answer(reply, self.submit(plan, now)),
-            Command::Feed(tasks, window, reply) => {
+            Command::Ingest(tasks, window, reply) => {
                 for spec in tasks {
                     self.batch.submit_one(spec, &[], now);
                 }
@@ -27,24 +28,24 @@ impl Driver {
                 self.admit(tasks, now);
                 answer(reply, ());
             }
-            Command::Close => self.closed = true,
+            Command::Close => self.intake = Intake::Closed,
             Command::Cancel(tasks, reply) => answer(reply, self.cancel(tasks, now)),
             Command::CancelAll => self.batch.cancel_all(now),
             Command::Pause => self.batch.pause(now),
             Command::Resume => self.batch.resume(now),
-            Command::Hold(held) => self.held = held,
+            Command::AllowStarts(allowed) => self.allow_starts(allowed),
             Command::SetConcurrency(slots) => {
-                self.asked_for = slots;
+                self.requested = slots;
                 self.fit_slots();
             }
-            Command::Concurrency(reply) => answer(reply, self.asked_for.get()),
+            Command::Concurrency(reply) => answer(reply, self.requested.get()),
             Command::SetPriority(tasks, priority, reply) => {
                 answer(reply, self.set_priority(tasks, priority, now));
             }
             Command::Release(task, reply) => answer(reply, self.batch.release(task, now)),
             Command::Reopen(tasks, reply) => answer(reply, self.reopen(tasks, now)),
             Command::Stop(mode) => self.batch.stop(mode, now),
-            Command::LeaveOut(time) => self.clock.leave_out(time),
+            Command::ExcludeSuspended(time) => self.clock.exclude(time),
             Command::Sync(reply) => self.waiting.syncs.push(reply),
             Command::Idle(reply) => {
                 // Who asks for this often gives up before.
@@ -57,7 +58,7 @@ impl Driver {
 
     fn check_and_submit(&mut self, tasks: Vec<TaskSpec>) -> Result<Vec<TaskId>, SubmitError> {
         let surroundings = Surroundings {
-            catalog: &self.registry,
+            catalog: &*self.registry,
             limits: &self.batch.settings().limits,
             submitted: &|id| self.batch.find(id).or_else(|| self.find_finished(id)),
         };
@@ -141,6 +142,14 @@ impl Driver {
             .collect()
     }
 
+    fn allow_starts(&mut self, allowed: bool) {
+        self.starts = match (self.starts, allowed) {
+            (Starts::Never, _) => Starts::Never,
+            (_, true) => Starts::Allowed,
+            (_, false) => Starts::Suspended,
+        };
+    }
+
     fn snapshot(&self, now: Time) -> Snapshot {
         let running = self.batch.longest_running(Snapshot::SHOWN);
         Snapshot {
@@ -155,8 +164,11 @@ impl Driver {
                     spec: view.spec,
                 })
                 .collect(),
-            remaining: self.batch.remaining(now).filter(|_| !self.held),
-            closed: self.closed,
+            remaining: self
+                .batch
+                .remaining(now)
+                .filter(|_| !matches!(self.starts, Starts::Suspended)),
+            closed: self.intake != Intake::Open,
             paused: self.batch.is_paused(),
             concurrency: self.batch.concurrency(),
         }

@@ -1,4 +1,4 @@
-//! Which line says why an attempt failed: [`telling_line`].
+//! Which line says why an attempt failed: [`error_line`].
 
 use batch_core::FailureKind;
 
@@ -91,7 +91,7 @@ enum Tells {
 /// The line that tells why an attempt failed in this way; `None` when the kind says all there is.
 ///
 /// What a process wrote counts where its end was judged from outside; else the handler knows better.
-pub(super) fn telling_line(kind: FailureKind, message: &str, stderr: &[u8]) -> Option<String> {
+pub(super) fn error_line(kind: FailureKind, message: &str, stderr: &[u8]) -> Option<String> {
     match kind {
         FailureKind::ExitCode(_) => {
             let lines = lines(stderr);

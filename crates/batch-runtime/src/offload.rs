@@ -1,26 +1,26 @@
-//! Work whose length depends on data: [`apart`], off the thread of the driver.
+//! Work whose length depends on data: [`offload`], off the thread of the driver.
 
 use std::panic::resume_unwind;
 
-/// From so many bytes on, going through them takes longer than another thread takes to begin.
+/// From this size on, going through the bytes takes longer than another thread takes to begin.
 const MANY: usize = 64 * 1024;
 
-/// Does work on so many bytes: here where they are few, else on a thread that may be busy for long.
+/// Does work on a number of bytes: on this thread if they are few, else on one that may be busy for long.
 ///
-/// The driver and all attempts may share one thread. Who reads or writes what a task made does it in here, so that
-/// no task, by the size of what it makes, holds up the timeouts and the ends of others.
+/// The driver and all attempts may share one thread. Use this to read or write what a task made, so that a large
+/// output of one task does not delay the timeouts and the ends of others.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let text = "[1,2]".repeat(100_000);
-/// let commas = batch_runtime::apart(text.len(), move || text.matches(',').count()).await;
+/// let commas = batch_runtime::offload(text.len(), move || text.matches(',').count()).await;
 /// assert_eq!(commas, 100_000);
 /// # });
 /// ```
 ///
 /// # Panics
 /// As the work does.
-pub async fn apart<T: Send + 'static>(
+pub async fn offload<T: Send + 'static>(
     bytes: usize,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> T {

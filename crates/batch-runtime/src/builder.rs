@@ -1,4 +1,4 @@
-//! Setting up a run: [`Executor`], and what a run ended as: [`RunReport`].
+//! Setting up a run: [`RunBuilder`], and what a run ended as: [`RunReport`].
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -18,7 +18,15 @@ const SUBSCRIBER_LAG: usize = 1024;
 
 /// What a run is made of: handlers, settings or a batch, a retry policy, sinks, and what a batch that is
 /// kept in a file needs.
-pub struct Executor {
+///
+/// [`start`](Self::start) makes a driver of it, which owns the batch and runs as a task of the current tokio runtime,
+/// and gives the [`RunHandle`] to control it. The driver promises:
+///
+/// - No more attempts run at once than there are slots, and the most urgent ready task starts first.
+/// - Each attempt that starts is reported once. A handler that panics fails its attempt only.
+/// - Every sink is given every event, in order, and before [`RunHandle::wait`] returns.
+/// - Of a task that must not run twice (`on_interrupt` other than `rerun`) the start is synced by every sink first.
+pub struct RunBuilder {
     pub(crate) registry: Registry,
     pub(crate) id: BatchId,
     pub(crate) run: RunId,
@@ -28,11 +36,11 @@ pub struct Executor {
     pub(crate) sinks: Vec<Box<dyn Sink>>,
     pub(crate) results: Option<Box<dyn ResultSource>>,
     pub(crate) start_log: Option<Box<dyn StartLog>>,
-    pub(crate) most_at_once: Option<NonZeroU32>,
+    pub(crate) slot_limit: Option<NonZeroU32>,
     pub(crate) control_only: bool,
 }
 
-/// How a run ended.
+/// How a run ended. Callers give each its own exit code, so a new one is a breaking change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunEnd {
     /// Every task had its turn.
@@ -49,6 +57,7 @@ pub enum RunEnd {
 
 /// What a run ended as.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct RunReport {
     /// How it ended.
     pub end: RunEnd,
@@ -69,8 +78,8 @@ impl RunReport {
     pub const SHOWN: usize = 16;
 }
 
-impl Executor {
-    /// An executor with these handlers, the default settings, and jitter from a random seed.
+impl RunBuilder {
+    /// A run with these handlers, the default settings, and jitter from a random seed.
     pub fn new(registry: Registry) -> Self {
         Self {
             registry,
@@ -82,7 +91,7 @@ impl Executor {
             sinks: Vec::new(),
             results: None,
             start_log: None,
-            most_at_once: None,
+            slot_limit: None,
             control_only: false,
         }
     }
@@ -128,12 +137,12 @@ impl Executor {
 
     /// Sets how many tasks the limits of the system allow at once, whatever the settings ask for.
     #[must_use]
-    pub fn with_most_at_once(mut self, most: Option<NonZeroU32>) -> Self {
-        self.most_at_once = most;
+    pub fn with_slot_limit(mut self, limit: Option<NonZeroU32>) -> Self {
+        self.slot_limit = limit;
         self
     }
 
-    /// Makes it a run that starts nothing and only obeys commands, such as to cancel or reopen tasks of a
+    /// Makes it a run that starts nothing and only handles requests, such as to cancel or reopen tasks of a
     /// batch that nobody works on. It is over once it is closed.
     #[must_use]
     pub fn control_only(mut self) -> Self {
