@@ -9,7 +9,10 @@ use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use batch_core::{BatchId, Output, ProcessEnd, Stream, TaskId, TaskSpec, Time};
+use batch_core::{
+    BatchId, Output, TaskId, TaskSpec, Time,
+    outcome::{ProcessEnd, Stream},
+};
 use batch_export::{
     AttemptEnd, AttemptRecord, Format, Summary, TaskRecord, WriterOptions, result_writer,
 };

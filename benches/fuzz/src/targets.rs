@@ -10,8 +10,10 @@ use std::sync::{Arc, LazyLock};
 
 use batch_actions::Home;
 use batch_core::{
-    Batch, BatchId, BatchSettings, Condition, FailureKind, FullTaskId, Json, Plan, RunId,
-    ShortDuration, TaskOptions, TaskSpec, Time, parse_duration,
+    Batch, BatchId, BatchSettings, FailureKind, Json, Plan, RunId, TaskOptions, TaskSpec, Time,
+    duration::{ShortDuration, parse_duration},
+    ids::FullTaskId,
+    retry::Condition,
 };
 use batch_export::{Cause, CauseId, TaskFilter};
 use batch_handlers::{HandlerConfig, standard_registry};

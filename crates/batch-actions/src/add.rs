@@ -3,7 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use batch_core::{BatchId, Catalog, Plan, PlanProblem, Surroundings, TaskId, TaskSpec};
+use batch_core::{
+    BatchId, Plan, TaskId, TaskSpec,
+    catalog::Catalog,
+    plan::{PlanContext, PlanProblem},
+};
 use batch_store::identity::{ContentHash, Identity, first_fingerprint};
 use batch_store::{Adding, BatchFile, Durability, Lease, LeaseNote, Selection, Store};
 use serde::Serialize;
@@ -70,7 +74,7 @@ pub fn add(home: &Home, request: AddRequest<'_>) -> Result<AddReply, ActionError
         }
         Target::New(new) => {
             // Checked before the batch is made, so that wrong tasks leave nothing behind.
-            let surroundings = Surroundings {
+            let surroundings = PlanContext {
                 catalog,
                 limits: &new.settings.limits,
                 submitted: &|_| None,
@@ -107,17 +111,17 @@ pub enum ToRun {
 }
 
 /// Makes a batch of checked tasks to run them, or finds the one there is: by its key, or with `of_file` by its task
-/// file. Two that ask at one moment get one batch.
+/// file. Two that ask at one moment get one batch, as each has the numbers of `home` for itself ([`Home::ids`]).
 ///
 /// # Errors
 /// As [`create`].
 pub fn create_to_run(
     home: &Home,
+    mut ids: Ids,
     new: &BatchRequest,
     plan: &Plan,
     of_file: bool,
 ) -> Result<ToRun, ActionError> {
-    let mut ids = home.lock_ids()?;
     if of_file && let Some(file) = home.last_of(new)? {
         return Ok(ToRun::OfFile(file));
     }
@@ -178,8 +182,9 @@ fn batch_of_key(home: &Home, key: &str) -> Result<Option<Store>, ActionError> {
     if info.next_task > 1 {
         return Ok(None);
     }
-    let lease = Lease::take_unsigned(store.file());
-    lease.map_err(|error| ActionError::of_lease(store.file(), error))?;
+    // Held until the batch is gone.
+    let _lease = Lease::take_unsigned(store.file())
+        .map_err(|error| ActionError::of_lease(store.file(), error))?;
     store.file().remove()?;
     Ok(None)
 }
@@ -243,7 +248,7 @@ fn add_to(
     let Sorted { places, new } = sort(&adding, batch, info.identity, tasks)?;
     let plan = {
         let submitted = |id: &str| adding.find(id).ok().flatten();
-        let surroundings = Surroundings {
+        let surroundings = PlanContext {
             catalog,
             limits: &info.settings.limits,
             submitted: &submitted,

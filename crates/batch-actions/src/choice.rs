@@ -1,6 +1,6 @@
 //! Which tasks an action is about: [`Choice`], as somebody wants it, and the tasks it comes to.
 
-use batch_core::{FullTaskId, Status, TaskId, did_you_mean};
+use batch_core::{Status, TaskId, ids::FullTaskId, text::did_you_mean};
 use batch_export::{CauseId, TaskFilter, TaskRecord};
 use batch_store::{Selection, Store};
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@
 
 use std::num::NonZeroU32;
 
-use batch_core::{BatchId, FullTaskId, Priority, StopMode, TaskId};
+use batch_core::{BatchId, Priority, StopMode, TaskId, ids::FullTaskId};
 use batch_process::Leftover;
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use batch_core::{BatchId, Counted, FullTaskId, PlanProblem};
+use batch_core::{BatchId, ids::FullTaskId, plan::PlanProblem, text::Counted};
 use batch_export::{ExportError, FilterError};
 use batch_store::{BatchFile, BatchInfo, Holder, LeaseError, Obstacle, Store, StoreError};
 

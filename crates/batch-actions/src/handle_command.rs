@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use batch_core::{BatchId, CancelError, Priority, Status, TaskId};
+use batch_core::{BatchId, Priority, Status, TaskId, control::CancelError};
 use batch_runtime::RunHandle;
 use batch_store::{Store, lock};
 

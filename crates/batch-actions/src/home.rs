@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use batch_core::{BatchId, BatchSettings, TaskSpec};
 use batch_export::files::open_plain;
@@ -32,6 +33,15 @@ use crate::error::ActionError;
 pub struct Home {
     folder: PathBuf,
 }
+
+/// Between two looks at whether another process still makes a batch.
+const IDS_POLL: Duration = Duration::from_millis(10);
+
+/// After so long people are told what is waited for.
+const IDS_QUIET: Duration = Duration::from_secs(5);
+
+/// So long somebody waits who cannot be told to end.
+const IDS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The file of a key holds a number and a path.
 const LONGEST_KEY_FILE: u64 = 64 * 1024;
@@ -161,9 +171,10 @@ impl Home {
     /// Removes what processes left here that were killed: files that were to become batches, copies and templates. What
     /// a living process makes stays.
     pub(crate) fn remove_debris(&self) {
-        // Batches are made under this lock, and nobody locks them one by one.
+        // Batches are made under this lock, and nobody locks them one by one. Who has it now may leave something, for
+        // the next one who looks.
         if self.batches().is_dir()
-            && let Ok(_ids) = self.lock_ids()
+            && let Ok(Some(_ids)) = self.try_lock_ids()
         {
             remove_dead_files(&self.batches(), ".new-");
         }
@@ -189,10 +200,10 @@ impl Home {
     /// When its file cannot be made.
     pub fn create_claimed(
         &self,
+        mut ids: Ids,
         request: &BatchRequest,
         tasks: &[TaskSpec],
     ) -> Result<Claim, ActionError> {
-        let mut ids = self.lock_ids()?;
         self.create_locked(&mut ids, request, tasks, 1)
     }
 
@@ -248,20 +259,58 @@ impl Home {
         Ok(None)
     }
 
+    /// The numbers of batches, for this process alone: waits for others who make batches, however long that takes. May be
+    /// dropped while it waits.
+    ///
+    /// # Errors
+    /// When they cannot be locked.
+    pub async fn ids(&self) -> Result<Ids, ActionError> {
+        let mut wait = IdsWait::new();
+        loop {
+            if let Some(ids) = self.try_lock_ids()? {
+                return Ok(ids);
+            }
+            wait.tell(self);
+            tokio::time::sleep(IDS_POLL).await;
+        }
+    }
+
+    /// The same for who cannot be told to end meanwhile, and gives up after a minute.
     pub(crate) fn lock_ids(&self) -> Result<Ids, ActionError> {
-        let folder = self.batches();
+        let mut wait = IdsWait::new();
+        loop {
+            if let Some(ids) = self.try_lock_ids()? {
+                return Ok(ids);
+            }
+            wait.tell(self);
+            if wait.begun.elapsed() >= IDS_TIMEOUT {
+                let why = "another bex that makes a batch has had it locked for a minute; end it, or try again later";
+                let error = io::Error::new(io::ErrorKind::TimedOut, why);
+                return Err(ActionError::io("lock", self.ids_path(), error));
+            }
+            std::thread::sleep(IDS_POLL);
+        }
+    }
+
+    /// Locks the numbers; `None` while another process makes a batch.
+    fn try_lock_ids(&self) -> Result<Option<Ids>, ActionError> {
+        let (folder, path) = (self.batches(), self.ids_path());
         private_folder(&folder)
             .map_err(|error| ActionError::io("make the folder", &folder, error))?;
-        let path = folder.join(".ids");
-        let open = || {
-            let file = open_own(&path, &folder, OpenOptions::new().read(true).write(true))?;
-            file.lock()?;
-            Ok(file)
-        };
-        match open() {
-            Ok(file) => Ok(Ids { file, path }),
+        let file = open_own(&path, &folder, OpenOptions::new().read(true).write(true));
+        let locked = file.and_then(|file| match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        });
+        match locked {
+            Ok(file) => Ok(file.map(|file| Ids { file, path })),
             Err(error) => Err(ActionError::io("lock", path, error)),
         }
+    }
+
+    fn ids_path(&self) -> PathBuf {
+        self.batches().join(".ids")
     }
 
     /// The file of the batch with a key, if there is one.
@@ -328,8 +377,34 @@ fn read_key(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// How long others have been waited for who make batches.
+struct IdsWait {
+    begun: Instant,
+    told: bool,
+}
+
+impl IdsWait {
+    fn new() -> Self {
+        Self {
+            begun: Instant::now(),
+            told: false,
+        }
+    }
+
+    /// Tells of it, once and not at once.
+    fn tell(&mut self, home: &Home) {
+        if !self.told && self.begun.elapsed() >= IDS_QUIET {
+            self.told = true;
+            let path = home.ids_path();
+            let path = path.display();
+            tracing::warn!("waiting for another bex that makes a batch: it has {path} locked");
+        }
+    }
+}
+
 /// The numbers of batches, locked.
-pub(crate) struct Ids {
+#[derive(Debug)]
+pub struct Ids {
     file: File,
     path: PathBuf,
 }

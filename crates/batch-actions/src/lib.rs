@@ -44,7 +44,7 @@ pub use clock::now;
 pub use control::{Control, ControlReply, Refused, Removed, Stop};
 pub use engine::{Adder, Claim, Engine, EngineOptions, Finished, Mode, Room, is_output_closed};
 pub use error::ActionError;
-pub use home::{BatchRequest, Home, default_slots};
+pub use home::{BatchRequest, Home, Ids, default_slots};
 pub use live_view::LiveView;
 pub use logs::{LogsRequest, logs};
 pub use merge::{Merged, merge};

@@ -3,7 +3,7 @@
 //! What an executor was running when it died is `running` in the file until somebody takes the batch up again. But
 //! nothing runs it, so it is shown as queued.
 
-use batch_core::{OnInterrupt, QueuedReason, Reason, Status};
+use batch_core::{OnInterrupt, Reason, Status, status::QueuedReason};
 use batch_export::TaskRecord;
 use batch_process::{boot_id, process_alive};
 use batch_store::{BatchFile, Holder, Lease, Overview, Run, Selection, Store};

@@ -4,7 +4,10 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-use batch_core::{CancelReason, QueuedReason, Reason, Status, TaskId};
+use batch_core::{
+    Reason, Status, TaskId,
+    status::{CancelReason, QueuedReason},
+};
 use batch_export::TaskRecord;
 use batch_runtime::RunHandle;
 use batch_store::{Selection, Store};

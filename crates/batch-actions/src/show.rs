@@ -3,8 +3,10 @@
 use std::fmt::{self, Write as _};
 
 use batch_core::{
-    BatchId, CancelReason, Counted, FailureKind, OnInterrupt, QueuedReason, Reason, ShortDuration,
-    Status, TaskId, Time,
+    BatchId, FailureKind, OnInterrupt, Reason, Status, TaskId, Time,
+    duration::ShortDuration,
+    status::{CancelReason, QueuedReason},
+    text::Counted,
 };
 use batch_export::{AttemptEnd, TaskRecord};
 use batch_store::{BatchFile, Store};

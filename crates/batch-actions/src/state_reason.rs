@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use batch_core::{FullTaskId, ShortDuration};
+use batch_core::{duration::ShortDuration, ids::FullTaskId};
 use batch_runtime::ResourceShortage;
 use batch_store::{EndCause, Holder, LeaseNote};
 use serde::{Serialize, Serializer};

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use batch_actions::Home;
-use batch_core::{Catalog as _, did_you_mean};
+use batch_core::{catalog::Catalog as _, text::did_you_mean};
 use batch_mcp_server::{Dispatcher, Limits, Session};
 use batch_runtime::Registry;
 

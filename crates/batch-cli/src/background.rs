@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::process::Command;
 
 use batch_actions::{BatchStatus, StartReply, start, status, until_complete};
-use batch_core::Counted;
+use batch_core::text::Counted;
 use batch_store::BatchFile;
 use serde_json::json;
 

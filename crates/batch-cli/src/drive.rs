@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use batch_actions::{ActionError, Engine, Finished};
 use batch_core::StopMode;
-use batch_process::{ControlSignals, reap_orphans, sweep};
+use batch_process::{ControlSignals, note_memory_kills, reap_orphans, sweep};
 use batch_runtime::RunHandle;
 
 use crate::capacity::follow_shortage;
@@ -21,7 +21,8 @@ use crate::signals;
 /// What tasks left behind gets so long to end at the end of the run.
 const SWEEP_GRACE: Duration = Duration::from_secs(1);
 
-const REAP_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two looks at what the system has done.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How the work on a batch ended.
 pub(crate) struct Driven {
@@ -131,17 +132,19 @@ pub(crate) async fn say_leftovers(screen: &Screen) {
     }
 }
 
-/// Keeps the screen up to date with `follow`, tells of what is short, and buries orphans, for ever.
+/// Keeps the screen up to date with `follow`, tells of what is short, buries orphans, and notes what the
+/// system kills for want of memory, for ever.
 pub(crate) async fn housekeeping(
     run: &RunHandle,
     screen: &Screen,
     follow: impl Future<Output = ()>,
 ) {
-    let reap = async {
+    let look = async {
         loop {
-            tokio::time::sleep(REAP_INTERVAL).await;
+            tokio::time::sleep(LOOK_INTERVAL).await;
             reap_orphans();
+            note_memory_kills();
         }
     };
-    tokio::join!(follow, follow_shortage(run, screen), reap);
+    tokio::join!(follow, follow_shortage(run, screen), look);
 }

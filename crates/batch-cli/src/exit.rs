@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use batch_actions::{ActionError, BatchStatus, State, Waited, is_output_closed};
-use batch_core::{Counted, Status};
+use batch_core::{Status, text::Counted};
 use batch_export::Visible;
 use batch_input::Problem;
 use batch_process::Limit;

@@ -13,7 +13,7 @@ pub(crate) fn left_behind(left: &[Leftover]) -> Vec<String> {
     lines(left, |left, task| match left.ended {
         true => format!(
             "{task} left process {} behind ({}); ended",
-            left.pid, left.command
+            left.pid, left.program
         ),
         false => format!("could not be ended: {left}, left behind by {task}"),
     })
@@ -24,7 +24,7 @@ pub(crate) fn outlived(left: &[Leftover]) -> Vec<String> {
     lines(left, |left, task| match left.ended {
         true => format!(
             "process {} of {task} outlived its executor ({}); ended",
-            left.pid, left.command
+            left.pid, left.program
         ),
         false => format!("could not be ended: {left} of {task}, which outlived its executor"),
     })

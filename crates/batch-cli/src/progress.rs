@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use batch_core::{BatchId, ShortDuration, Status};
+use batch_core::{BatchId, Status, duration::ShortDuration};
 use batch_export::Visible;
 use batch_runtime::{RunHandle, Snapshot};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

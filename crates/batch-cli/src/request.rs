@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use batch_actions::{Home, default_slots, place_tasks};
-use batch_core::{BatchSettings, Json, Plan, PlanProblem, Surroundings, TaskOptions, TaskSpec};
+use batch_core::{
+    BatchSettings, Json, Plan, TaskOptions, TaskSpec,
+    plan::{PlanContext, PlanProblem},
+};
 use batch_export::{Format, TaskFilter};
 use batch_input::{
     CommandTemplate, FileSettings, FunctionTemplate, ItemTemplate, Items, ReadError, ReadOptions,
@@ -246,7 +249,7 @@ fn keyed(
 ) -> Result<Plan, CliError> {
     let tasks = stream.collect::<Result<Vec<_>, _>>();
     let tasks = tasks.map_err(|error| usage(error.to_string()))?;
-    let surroundings = Surroundings {
+    let surroundings = PlanContext {
         catalog: registry,
         limits: &settings.limits,
         submitted: &|_| None,

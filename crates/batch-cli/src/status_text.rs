@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use batch_actions::BatchStatus;
-use batch_core::ShortDuration;
+use batch_core::duration::ShortDuration;
 use batch_export::{Causes, Visible};
 
 use crate::hints;

@@ -235,6 +235,19 @@ fn secrets_given_as_they_are_are_masked_in_every_view() {
     );
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn processes_that_are_left_are_told_of_without_their_arguments() {
+    let place = Place::new();
+    let script =
+        "mkfifo begun; setsid sh -c 'echo > begun; sleep 1000; :' \"$T\" & read line < begun";
+    place.tasks(&json!([{"shell": script, "env": {"T": "{{ env.TOKEN }}"}}]));
+    let run = with_token(&place, &["run", "tasks.json", "--format", "none"]).expect(0);
+    assert!(run.stderr.contains("b1.1 left process"), "{run:?}");
+    assert!(run.stderr.contains("(sh); ended"), "{run:?}");
+    assert!(!run.stderr.contains(SECRET), "{run:?}");
+}
+
 #[test]
 fn a_variable_that_is_not_set_is_told_before_anything_runs() {
     let place = Place::new();

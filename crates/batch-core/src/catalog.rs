@@ -117,7 +117,7 @@ impl Catalog for [&str] {
 ///
 /// ```
 /// let known = ["command", "shell"];
-/// let question = batch_core::did_you_mean("comand", known);
+/// let question = batch_core::text::did_you_mean("comand", known);
 /// assert_eq!(question.as_deref(), Some("did you mean \"command\"?"));
 /// ```
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
@@ -130,8 +130,8 @@ const LONGEST_NAME: usize = 200;
 /// The known name nearest to a mistyped one, if one is near enough to suggest.
 ///
 /// ```
-/// assert_eq!(batch_core::nearest("comand", ["command", "shell"]), Some("command"));
-/// assert_eq!(batch_core::nearest("xyz", ["command", "shell"]), None);
+/// assert_eq!(batch_core::text::nearest("comand", ["command", "shell"]), Some("command"));
+/// assert_eq!(batch_core::text::nearest("xyz", ["command", "shell"]), None);
 /// ```
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let is_short = |name: &str| name.len() <= LONGEST_NAME;

@@ -5,7 +5,7 @@ use std::fmt;
 /// A number with what it counts.
 ///
 /// ```
-/// # use batch_core::Counted;
+/// # use batch_core::text::Counted;
 /// assert_eq!(Counted(1, "task").to_string(), "1 task");
 /// assert_eq!(Counted(2, "retry").to_string(), "2 retries");
 /// ```

@@ -17,9 +17,9 @@ pub struct ParseDurationError(String);
 ///
 /// ```
 /// use std::time::Duration;
-/// assert_eq!(batch_core::parse_duration("1m30s").unwrap(), Duration::from_secs(90));
-/// assert_eq!(batch_core::parse_duration("0.5").unwrap(), Duration::from_millis(500));
-/// assert!(batch_core::parse_duration("soon").is_err());
+/// assert_eq!(batch_core::duration::parse_duration("1m30s").unwrap(), Duration::from_secs(90));
+/// assert_eq!(batch_core::duration::parse_duration("0.5").unwrap(), Duration::from_millis(500));
+/// assert!(batch_core::duration::parse_duration("soon").is_err());
 /// ```
 pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
     let error = || ParseDurationError(text.to_owned());

@@ -54,7 +54,7 @@ pub enum Event {
         /// What it ended as.
         outcome: Outcome,
         /// What comes next.
-        then: Then,
+        then: NextStep,
     },
     /// An attempt that was said to have begun did not: it was postponed, or its task was cancelled before. There was
     /// no such attempt; the next one has its number.
@@ -132,7 +132,7 @@ pub enum Event {
 
 /// What comes after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
+pub enum NextStep {
     /// The task is finished; the event `Finished` follows.
     Final,
     /// A retry at this time.

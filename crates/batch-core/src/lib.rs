@@ -17,7 +17,7 @@
 //! - [`Remaining`]: how long the rest will take, by playing the rest of the schedule through.
 //!
 //! ```
-//! use batch_core::{Batch, BatchSettings, Outcome, Plan, Status, TaskSpec, Time, no_retries};
+//! use batch_core::{Batch, BatchSettings, no_retries, Outcome, Plan, Status, TaskSpec, Time};
 //!
 //! let tasks = vec![
 //!     TaskSpec::new("bake").with_id("cake"),
@@ -59,17 +59,17 @@ mod time;
 mod totals;
 
 pub use batch::{
-    Batch, CancelError, CancelRequest, Claim, ClaimToken, Past, PastState, ReleaseError, Remaining,
-    Reopen, ReopenError, RetryPolicy, StaleClaim, StopMode, TaskView, Urgency,
+    Batch, CancelError, CancelRequest, Claim, ClaimToken, ReleaseError, Remaining, Reopen,
+    ReopenError, RestoredState, RestoredTask, RetryPolicy, StaleClaim, StopMode, TaskView, Urgency,
 };
 pub use catalog::{Catalog, ParamProblem, References, Suggestions, did_you_mean, nearest};
 pub use counted::Counted;
 pub use duration::{ParseDurationError, ShortDuration, duration_from_seconds, parse_duration};
-pub use event::{Event, Then};
+pub use event::{Event, NextStep};
 pub use ids::{BatchId, FullTaskId, ParseIdError, RunId, TaskId};
 pub use json::Json;
 pub use outcome::{Failure, Outcome, Output, ProcessEnd, Stream};
-pub use plan::{Plan, PlanProblem, Surroundings};
+pub use plan::{Plan, PlanContext, PlanProblem};
 pub use retry::{Backoff, Condition, ParseConditionError, RetrySpec, UnknownBackoff};
 pub use settings::BatchSettings;
 pub use signal::SignalNumber;

@@ -57,7 +57,7 @@ pub struct PlanProblem {
 }
 
 /// What is known around a plan: the functions, the limits, and the tasks already in the batch.
-pub struct Surroundings<'a, C: Catalog + ?Sized> {
+pub struct PlanContext<'a, C: Catalog + ?Sized> {
     /// The functions that tasks may name.
     pub catalog: &'a C,
     /// The declared limits.
@@ -84,7 +84,7 @@ impl Plan {
         tasks: Vec<TaskSpec>,
         catalog: &C,
     ) -> Result<Self, Vec<PlanProblem>> {
-        let surroundings = Surroundings {
+        let surroundings = PlanContext {
             catalog,
             limits: &BTreeMap::new(),
             submitted: &|_| None,
@@ -98,7 +98,7 @@ impl Plan {
     /// All problems, in the order of the tasks.
     pub fn check_in<C: Catalog + ?Sized>(
         tasks: Vec<TaskSpec>,
-        around: &Surroundings<'_, C>,
+        around: &PlanContext<'_, C>,
     ) -> Result<Self, Vec<PlanProblem>> {
         let mut report = Reporter::default();
         let ids = index_ids(&tasks, around, &mut report);
@@ -199,7 +199,7 @@ fn did_you_mean(name: Option<&str>) -> Option<String> {
 
 fn index_ids<C: Catalog + ?Sized>(
     tasks: &[TaskSpec],
-    around: &Surroundings<'_, C>,
+    around: &PlanContext<'_, C>,
     report: &mut Reporter,
 ) -> HashMap<Box<str>, usize> {
     let mut ids: HashMap<Box<str>, usize> = HashMap::new();
@@ -228,7 +228,7 @@ fn index_ids<C: Catalog + ?Sized>(
 fn check_function<C: Catalog + ?Sized>(
     task: &TaskSpec,
     known: &BTreeSet<&str>,
-    around: &Surroundings<'_, C>,
+    around: &PlanContext<'_, C>,
     report: &mut Reporter,
 ) {
     if !known.contains(&*task.function) {
@@ -260,7 +260,7 @@ fn add_param_problem(problem: ParamProblem, report: &mut Reporter) {
 
 fn check_limit<C: Catalog + ?Sized>(
     task: &TaskSpec,
-    around: &Surroundings<'_, C>,
+    around: &PlanContext<'_, C>,
     report: &mut Reporter,
 ) {
     if let Some(limit) = &task.options.limit
@@ -276,7 +276,7 @@ fn check_limit<C: Catalog + ?Sized>(
 
 fn check_environment<C: Catalog + ?Sized>(
     task: &TaskSpec,
-    around: &Surroundings<'_, C>,
+    around: &PlanContext<'_, C>,
     report: &mut Reporter,
 ) {
     for (name, value) in &task.options.env {
@@ -290,7 +290,7 @@ fn check_environment<C: Catalog + ?Sized>(
 fn resolve<C: Catalog + ?Sized>(
     task: &TaskSpec,
     ids: &HashMap<Box<str>, usize>,
-    around: &Surroundings<'_, C>,
+    around: &PlanContext<'_, C>,
     report: &mut Reporter,
 ) -> Vec<Dependency> {
     let mut after = Vec::new();

@@ -30,7 +30,7 @@ const SIGNALS: [(&str, i32, i32); 21] = [
 /// The number of a signal. It is shown as `signal 9 (SIGKILL)`, or `signal 35` where it has no name.
 ///
 /// ```
-/// use batch_core::SignalNumber;
+/// use batch_core::outcome::SignalNumber;
 /// assert_eq!(SignalNumber(9).to_string(), "signal 9 (SIGKILL)");
 /// assert_eq!(SignalNumber::named("sigkill"), Some(SignalNumber(9)));
 /// ```

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::event::{Event, Then};
+use crate::event::{Event, NextStep};
 use crate::outcome::Outcome;
 use crate::status::Status;
 use crate::time::Time;
@@ -65,7 +65,7 @@ impl Stats {
                 ..
             } => {
                 self.moved(Status::Running, Status::Queued);
-                if matches!(outcome, Outcome::Interrupted(_)) && *then != Then::Final {
+                if matches!(outcome, Outcome::Interrupted(_)) && *then != NextStep::Final {
                     self.interrupted += 1;
                 } else {
                     self.attempts += 1;

@@ -9,7 +9,7 @@ use crate::time::Time;
 /// What a set of tasks adds up to. Sums of two sets are added by `+=`.
 ///
 /// ```
-/// use batch_core::{Status, Totals};
+/// use batch_core::{stats::Totals, Status};
 ///
 /// let mut totals = Totals::default().with_counts([(Status::Completed, 5), (Status::Failed, 2)]);
 /// totals += Totals { retries: 3, ..Totals::default().with_counts([(Status::Failed, 1)]) };

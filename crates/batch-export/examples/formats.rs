@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch_core::{
-    BatchId, Event, Failure, FailureKind, Outcome, Output, Reason, Status, Stream, TaskId,
-    TaskSpec, Then, Time,
+    BatchId, Event, Failure, FailureKind, Outcome, Output, Reason, Status, TaskId, TaskSpec, Time,
+    event::NextStep, outcome::Stream,
 };
 use batch_export::{Format, Records, Summary, WriterOptions, result_writer};
 
@@ -70,7 +70,7 @@ fn events() -> Vec<Event> {
                 attempt: 1,
                 took: Duration::from_secs(2),
                 outcome,
-                then: Then::Final,
+                then: NextStep::Final,
             },
             Event::Finished {
                 task,

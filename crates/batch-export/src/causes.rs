@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::cause::{Cause, CauseId};
-use batch_core::{FailureKind, FullTaskId, Status, Stream};
+use batch_core::{FailureKind, Status, ids::FullTaskId, outcome::Stream};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::record::TaskRecord;

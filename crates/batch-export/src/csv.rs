@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use batch_core::{Output, Reason, Stream};
+use batch_core::{Output, Reason, outcome::Stream};
 use batch_template::shown_params;
 use csv::WriterBuilder;
 use serde::{Serialize, Serializer};

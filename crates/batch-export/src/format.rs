@@ -89,7 +89,7 @@ impl FromStr for Format {
 
 /// `did you mean "x"? `, or nothing when no known name is near.
 pub(crate) fn did_you_mean<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    batch_core::did_you_mean(text, known).map_or_else(String::new, |question| question + " ")
+    batch_core::text::did_you_mean(text, known).map_or_else(String::new, |question| question + " ")
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::fmt::{self, Display};
 use std::io::Write;
 
-use batch_core::{Output, Reason, Stream};
+use batch_core::{Output, Reason, outcome::Stream};
 use batch_template::{shown_params, shown_result};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde_json::value::RawValue;

@@ -2,7 +2,7 @@
 //!
 //! The flow, in one direction: [`Records`] folds the core's events into one [`TaskRecord`] for each task that
 //! finishes; a [`TaskFilter`] selects tasks; a [`ResultWriter`] writes them in a [`Format`]; and the [`Summary`] adds
-//! them up ([`batch_core::Totals`], [`ExecutionTimes`]), with failures grouped into [`Causes`]. A store makes the same
+//! them up ([`batch_core::stats::Totals`], [`ExecutionTimes`]), with failures grouped into [`Causes`]. A store makes the same
 //! records from its rows. Nothing here knows a database, a clock or a terminal. Memory is bounded: finished tasks are
 //! forgotten, and outputs are copied from their files piece by piece. [`files`] has the files it writes and reads.
 //!

@@ -185,7 +185,10 @@ mod tests {
         for name in ["shared/link", "theirs/link", "hop", "shared/folder/own"] {
             let error = refuse_links_of_others(&path(name)).expect_err(name);
             assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{name}");
-            assert!(crate::AtomicFile::create(path(name)).is_err(), "{name}");
+            assert!(
+                crate::files::AtomicFile::create(path(name)).is_err(),
+                "{name}"
+            );
         }
         for name in [
             "shared/own",

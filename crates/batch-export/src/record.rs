@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::cause::Cause;
 use batch_core::{
-    BatchId, CancelReason, FailureKind, FullTaskId, Output, Priority, Reason, Status, TaskId,
-    TaskSpec, Time, Totals,
+    BatchId, FailureKind, Output, Priority, Reason, Status, TaskId, TaskSpec, Time,
+    ids::FullTaskId, stats::Totals, status::CancelReason,
 };
 
 /// All that is known of one task.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use crate::cause::Cause;
 use batch_core::{
-    BatchId, CancelReason, Event, FailureKind, Outcome, Priority, QueuedReason, Reason, Status,
-    TaskId, TaskSpec, Then, Time,
+    BatchId, Event, FailureKind, Outcome, Priority, Reason, Status, TaskId, TaskSpec, Time,
+    event::NextStep,
+    status::{CancelReason, QueuedReason},
 };
 
 use crate::causes::cause_of;
@@ -257,7 +258,7 @@ impl Records {
 /// and its name, as far as they are known.
 ///
 /// ```
-/// use batch_core::{BatchId, CancelReason, Status, TaskId};
+/// use batch_core::{BatchId, Status, status::CancelReason, TaskId};
 /// use batch_export::cancelled_text;
 ///
 /// let why = CancelReason::DependencyFailed { root: TaskId::from_index(1) };
@@ -295,7 +296,12 @@ fn not_started(record: &mut TaskRecord) {
     }
 }
 
-fn attempt_ended(record: &mut TaskRecord, mut ended: AttemptRecord, outcome: &Outcome, then: Then) {
+fn attempt_ended(
+    record: &mut TaskRecord,
+    mut ended: AttemptRecord,
+    outcome: &Outcome,
+    then: NextStep,
+) {
     ended.end = match outcome {
         Outcome::Completed(_) => AttemptEnd::Completed,
         Outcome::Failed(failure) => {
@@ -316,12 +322,12 @@ fn attempt_ended(record: &mut TaskRecord, mut ended: AttemptRecord, outcome: &Ou
     record.status = Status::Queued;
     record.reason = None;
     match then {
-        Then::RetryAt(until) => {
+        NextStep::RetryAt(until) => {
             record.retry_count += u32::from(matches!(outcome, Outcome::Failed(_)));
             record.reason = Some(Reason::Queued(QueuedReason::Delayed { until }));
         }
-        Then::Held => record.reason = Some(Reason::Queued(QueuedReason::Held)),
-        Then::Final | Then::Requeued => {}
+        NextStep::Held => record.reason = Some(Reason::Queued(QueuedReason::Held)),
+        NextStep::Final | NextStep::Requeued => {}
     }
 }
 
@@ -366,7 +372,7 @@ impl Hasher for TaskHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use batch_core::{Failure, Output, Stream};
+    use batch_core::{Failure, Output, outcome::Stream};
     use std::time::Duration;
 
     const fn at(seconds: u64) -> Time {
@@ -395,7 +401,7 @@ mod tests {
         }
     }
 
-    fn ended(number: u32, second: u64, attempt: u32, outcome: Outcome, then: Then) -> Event {
+    fn ended(number: u32, second: u64, attempt: u32, outcome: Outcome, then: NextStep) -> Event {
         let took = Duration::from_secs(2);
         Event::AttemptEnded {
             task: task(number),
@@ -446,11 +452,11 @@ mod tests {
             &[
                 submitted(1, TaskSpec::new("command")),
                 started(1, 4, 1),
-                ended(1, 6, 1, failure(), Then::RetryAt(at(8))),
+                ended(1, 6, 1, failure(), NextStep::RetryAt(at(8))),
                 started(1, 8, 2),
-                ended(1, 10, 2, Outcome::Interrupted(None), Then::Requeued),
+                ended(1, 10, 2, Outcome::Interrupted(None), NextStep::Requeued),
                 started(1, 10, 3),
-                ended(1, 12, 3, Outcome::Completed(None), Then::Final),
+                ended(1, 12, 3, Outcome::Completed(None), NextStep::Final),
                 finished(1, 12, Status::Completed, None, 1),
             ],
         )
@@ -486,7 +492,7 @@ mod tests {
             submitted(2, spec()),
             submitted(3, spec()),
             started(1, 2, 1),
-            ended(1, 4, 1, failure(), Then::Final),
+            ended(1, 4, 1, failure(), NextStep::Final),
         ];
         assert!(fold(&mut records, &events).is_none());
         let failed = Some(Reason::Failed(FailureKind::ExitCode(3)));
@@ -547,9 +553,9 @@ mod tests {
             [
                 submitted(number, TaskSpec::new("command")),
                 started(number, 2, 1),
-                ended(number, 4, 1, first.clone(), Then::RetryAt(at(5))),
+                ended(number, 4, 1, first.clone(), NextStep::RetryAt(at(5))),
                 started(number, 5, 2),
-                ended(number, 7, 2, outcome, Then::Final),
+                ended(number, 7, 2, outcome, NextStep::Final),
                 finished(number, 7, Status::Failed, reason(kind), 1),
             ]
         };
@@ -585,7 +591,7 @@ mod tests {
             let begun = [
                 submitted(1, TaskSpec::new("command")),
                 started(1, 2, 1),
-                ended(1, 4, 1, Outcome::Interrupted(None), Then::Held),
+                ended(1, 4, 1, Outcome::Interrupted(None), NextStep::Held),
             ];
             fold(&mut records, &[&begun, more].concat());
             records.unfinished().next().unwrap().reason
@@ -606,7 +612,7 @@ mod tests {
         let first = [
             submitted(1, TaskSpec::new("command")),
             started(1, 2, 1),
-            ended(1, 4, 1, failure(), Then::Final),
+            ended(1, 4, 1, failure(), NextStep::Final),
             finished(1, 4, Status::Failed, failed, 0),
         ];
         assert!(fold(&mut records, &first).unwrap().cause.is_some());
@@ -620,7 +626,7 @@ mod tests {
         assert_eq!(records.len(), 1);
         let second = [
             started(1, 6, 2),
-            ended(1, 8, 2, Outcome::Completed(None), Then::Final),
+            ended(1, 8, 2, Outcome::Completed(None), NextStep::Final),
             finished(1, 8, Status::Completed, None, 0),
         ];
         let record = fold(&mut records, &second).unwrap();
@@ -638,9 +644,9 @@ mod tests {
             &[
                 submitted(1, TaskSpec::new("command")),
                 started(1, 2, 1),
-                ended(1, 4, 1, failure(), Then::RetryAt(at(5))),
+                ended(1, 4, 1, failure(), NextStep::RetryAt(at(5))),
                 started(1, 5, 2),
-                ended(1, 7, 2, Outcome::Interrupted(None), Then::Final),
+                ended(1, 7, 2, Outcome::Interrupted(None), NextStep::Final),
                 finished(1, 7, Status::Failed, quarantined, 1),
             ],
         );
@@ -660,7 +666,7 @@ mod tests {
                 submitted(4, TaskSpec::new("command")),
                 started(2, 2, 1),
                 started(1, 2, 1),
-                ended(1, 4, 1, failure(), Then::RetryAt(at(9))),
+                ended(1, 4, 1, failure(), NextStep::RetryAt(at(9))),
                 Event::PriorityChanged {
                     task: task(4),
                     at: at(3),

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
-use batch_core::{Output, Stream};
+use batch_core::{Output, outcome::Stream};
 
 use crate::error::ExportError;
 use crate::plain_file::open_output;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use batch_core::{BatchId, ShortDuration, Status, Time, Totals};
+use batch_core::{BatchId, Status, Time, duration::ShortDuration, stats::Totals};
 
 use crate::causes::Causes;
 use crate::record::TaskRecord;

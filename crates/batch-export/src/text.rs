@@ -13,7 +13,7 @@
 
 use std::io::{self, Write};
 
-use batch_core::{Output, ShortDuration, Stream};
+use batch_core::{Output, duration::ShortDuration, outcome::Stream};
 use batch_template::shown_result;
 
 use crate::error::ExportError;

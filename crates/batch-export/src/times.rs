@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use batch_core::ShortDuration;
+use batch_core::duration::ShortDuration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 

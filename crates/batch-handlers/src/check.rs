@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use batch_core::ParamProblem;
+use batch_core::catalog::ParamProblem;
 use batch_process::MAX_ARGUMENT_BYTES;
 use batch_runtime::params::{Fields, is_placeholder, mismatch, missing, written_out};
 use serde_json::Value;

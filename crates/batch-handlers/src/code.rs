@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs;
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use async_trait::async_trait;
-use batch_core::{Failure, FailureKind, Json, Output, ParamProblem};
+use batch_core::{Failure, FailureKind, Json, Output, catalog::ParamProblem};
+use batch_export::files::open_plain;
 use batch_process::Spec;
 use batch_runtime::params::{Fields, is_placeholder};
 use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext, offload};
@@ -123,8 +124,8 @@ impl Handler for FunctionHandler {
             answer.clone().into(),
         ];
         let ended = run(task, &spec(task, &params, argv, &self.place.capture)?).await;
-        let len = fs::metadata(&answer).map_or(0, |found| found.len().min(MAX_ANSWER));
-        let read = offload(len as usize, move || read_answer(&answer)).await;
+        // The code may have put anything in its place.
+        let read = offload(usize::MAX, move || read_answer(&answer)).await;
         judge(ended, read)
     }
 
@@ -172,17 +173,18 @@ enum Answer {
 
 /// Reads what the harness wrote; `None` when it came to no end.
 fn read_answer(file: &Path) -> io::Result<Option<Answer>> {
-    match fs::metadata(file) {
-        Ok(found) if found.len() > MAX_ANSWER => {
-            let message = format!("it is longer than {MAX_ANSWER} bytes; write it to a file");
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
-        }
-        Ok(_) => {}
+    let file = match open_plain(file, OpenOptions::new().read(true)) {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
+    };
+    let mut text = Vec::new();
+    file.take(MAX_ANSWER + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MAX_ANSWER {
+        let message = format!("it is longer than {MAX_ANSWER} bytes; write it to a file");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
-    let text = fs::read_to_string(file)?;
-    let mut fields: HashMap<&str, &RawValue> = serde_json::from_str(&text)?;
+    let mut fields: HashMap<&str, &RawValue> = serde_json::from_slice(&text)?;
     if let Some(value) = fields.remove("value") {
         // Python's texts may hold half a character, which is no JSON.
         return Ok(Some(Answer::Value(Json::parse(value.get())?)));

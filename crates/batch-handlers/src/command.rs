@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use batch_core::{Json, Output, ParamProblem};
+use batch_core::{Json, Output, catalog::ParamProblem};
 use batch_process::{CaptureLimits, MAX_ARGUMENT_BYTES};
 use batch_runtime::params::{Fields, missing};
 use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext};

@@ -1,12 +1,13 @@
 //! The languages that code can be in, and a private place for it to run from.
 
 use std::fs::{self, DirBuilder, OpenOptions};
+use std::future::ready;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use batch_core::{Failure, FailureKind, Urgency};
+use batch_core::{Failure, FailureKind, control::Urgency};
 use batch_process::{CaptureLimits, Scratch, find_program, shortage, until_room};
 use batch_runtime::{AttemptError, TaskContext};
 use batch_template::Encoding;
@@ -95,7 +96,8 @@ impl CodePlace {
         let ended = task.cancel.reached(Urgency::End);
         let open = || {
             let name = format!("code-{}-{}", task.id, task.attempt);
-            Workshop::open(self.scratch.folder()?.join(name), files)
+            let folder = self.scratch.folder();
+            ready(folder.and_then(|folder| Workshop::open(folder.join(name), files)))
         };
         let opened = until_room(self.capture.room.as_ref(), ended, open).await;
         opened.map_err(|error| {

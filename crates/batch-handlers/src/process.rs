@@ -1,19 +1,24 @@
 //! What all functions that start a process share: [`spec`] and [`run`].
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use batch_core::{Failure, FailureKind, Output, ParamProblem, SignalNumber, Stream, Urgency};
-use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec, when_written};
+use batch_core::{
+    Failure, FailureKind, Output,
+    catalog::ParamProblem,
+    control::Urgency,
+    outcome::{SignalNumber, Stream},
+};
+use batch_export::files::open_output;
+use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec, until_room, when_written};
 use batch_runtime::params::Fields;
 use batch_runtime::{AttemptError, TaskContext, offload};
-use batch_template::{Encodings, Secrets};
+use batch_template::Encodings;
 
 use crate::check::ProcessFields as _;
-use crate::masked_file::mask_file;
+use crate::masked_file::Masking;
 
 /// At most so many characters of the last line of standard error become part of the message.
 const LAST_LINE: usize = 200;
@@ -87,28 +92,55 @@ pub(crate) async fn run(task: &TaskContext, spec: &Spec) -> Result<Output, Attem
     }
     let ended = match task.secrets().is_empty() {
         true => ended,
-        false => without_secrets(ended, task.secrets()).await,
+        false => without_secrets(ended, task, &spec.capture).await,
     };
     judge(ended, &spec.capture.folder)
 }
 
-/// Masks secrets in outputs that lie in files; the runtime does it where they lie in memory.
-async fn without_secrets(mut ended: Ended, secrets: &Secrets) -> Ended {
+/// Masks secrets in the outputs, before a part of them is taken: a part of a secret is not found.
+async fn without_secrets(mut ended: Ended, task: &TaskContext, capture: &CaptureLimits) -> Ended {
     for stream in [&mut ended.stdout, &mut ended.stderr] {
-        let Stream::File { path, len } = stream else {
-            continue;
-        };
-        let (file, secrets) = (path.clone(), secrets.clone());
-        match offload(usize::MAX, move || mask_file(&file, &secrets)).await {
-            Ok(masked) => *len = masked,
+        match masked(stream, task, capture).await {
+            Ok(masked) => *stream = masked,
             Err(error) => {
-                let _ = std::fs::remove_file(path);
-                *stream = Stream::default();
+                if let Stream::File { path, .. } = std::mem::take(stream) {
+                    let _ = std::fs::remove_file(path);
+                }
                 ended.output_error.get_or_insert(error);
             }
         }
     }
     ended
+}
+
+async fn masked(
+    stream: &Stream,
+    task: &TaskContext,
+    capture: &CaptureLimits,
+) -> io::Result<Stream> {
+    let secrets = task.secrets().clone();
+    match stream.clone() {
+        Stream::Inline(bytes) => {
+            let len = bytes.len();
+            let mask = move || secrets.mask_bytes(&bytes).into();
+            Ok(Stream::Inline(offload(len, mask).await))
+        }
+        Stream::File { path, .. } => {
+            let masking = Arc::new(Mutex::new(Masking::open(&path, secrets)?));
+            // Some file systems need room to write over what is there.
+            let attempt = || {
+                let masking = Arc::clone(&masking);
+                let finish = move || {
+                    let mut masking = masking.lock().unwrap_or_else(PoisonError::into_inner);
+                    masking.finish()
+                };
+                offload(usize::MAX, finish)
+            };
+            let ended = task.cancel.reached(Urgency::End);
+            let len = until_room(capture.room.as_ref(), ended, attempt).await?;
+            Ok(Stream::File { path, len })
+        }
+    }
 }
 
 fn not_started(error: &SpawnError) -> AttemptError {
@@ -186,7 +218,7 @@ fn last_line(stream: &Stream) -> Option<String> {
 }
 
 fn tail_of(path: &Path, len: u64) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
+    let mut file = open_output(path)?;
     file.seek(SeekFrom::Start(len.saturating_sub(TAIL)))?;
     let mut tail = Vec::new();
     file.take(TAIL).read_to_end(&mut tail)?;

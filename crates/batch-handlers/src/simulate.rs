@@ -1,7 +1,7 @@
 //! `simulate {duration, fail}`: takes time and fails as it is told, for trying out a batch.
 
 use async_trait::async_trait;
-use batch_core::{Failure, Json, Output, ParamProblem};
+use batch_core::{Failure, Json, Output, catalog::ParamProblem};
 use batch_runtime::params::Fields;
 use batch_runtime::{AttemptError, Handler, TaskContext};
 use serde_json::Value;

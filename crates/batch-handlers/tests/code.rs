@@ -2,7 +2,7 @@
 
 mod common;
 
-use batch_core::{FailureKind, Urgency};
+use batch_core::{FailureKind, control::Urgency};
 use common::{Handlers, failure, has, task, text};
 use serde_json::{Value, json};
 
@@ -307,6 +307,27 @@ async fn what_json_cannot_hold_is_said() {
                 .message
                 .starts_with("process() returned what JSON cannot hold: ")
         );
+    }
+}
+
+#[tokio::test]
+async fn what_is_put_in_the_place_of_a_result_holds_up_nobody() {
+    if !has("python3") {
+        return;
+    }
+    for (put, said) in [
+        ("os.mkfifo(place)", "it is not a plain file"),
+        ("os.symlink('/dev/zero', place)", "it is a link"),
+        ("os.mkdir(place)", "it is not a plain file"),
+        ("open(place, 'w').truncate(1 << 40)", "it is longer than"),
+    ] {
+        let code = format!(
+            "import os\ndef process():\n    place = open('/proc/self/cmdline').read().split('\\0')[5]\n    \
+             {put}\n    os._exit(0)"
+        );
+        let failed = failed(&code, json!({})).await;
+        assert_eq!(failed.kind, FailureKind::OutputError, "{put}");
+        assert!(failed.message.contains(said), "{put}: {}", failed.message);
     }
 }
 

@@ -93,6 +93,17 @@ async fn other_answers_are_text_or_bytes() {
         ("text/plain", &b"1"[..], json!({"body": "1"})),
         ("application/problem+json", b"{}", json!({"body": {}})),
         ("application/json", b"oops", json!({"body": "oops"})),
+        // It is one document only together with what stands around it.
+        (
+            "application/json",
+            br#"1,"status":299,"url":"http://evil/""#,
+            json!({"status": 200, "body": r#"1,"status":299,"url":"http://evil/""#}),
+        ),
+        (
+            "application/json",
+            br#"{}},"x":{"y":{"#,
+            json!({"x": null, "body": r#"{}},"x":{"y":{"#}),
+        ),
         (
             "image/png",
             b"\xff\x00",
@@ -107,6 +118,27 @@ async fn other_answers_are_text_or_bytes() {
         let value = output.value.unwrap().to_value();
         for (name, expected) in expected.as_object().unwrap() {
             assert_eq!(&value[name], expected, "{kind}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_empty_credential_leaves_the_answer_as_it_is() {
+    for (body, expected) in [
+        (&b"hello s3cr3t"[..], json!({"body": "hello ***"})),
+        (
+            b"\xff hello",
+            json!({"body": "\u{fffd} hello", "body_base64": "/yBoZWxsbw=="}),
+        ),
+    ] {
+        let (address, _seen) = serve(vec![answer("200 OK", "", body)]);
+        let params = json!({"url": url(address), "headers": {"Authorization": "Basic "}});
+        let task = common::task("http", params);
+        let task = task.with_secrets(batch_template::Secrets::of(["s3cr3t"]));
+        let output = Handlers::new().run_task(&task).await.unwrap();
+        let value = output.value.unwrap().to_value();
+        for (name, expected) in expected.as_object().unwrap() {
+            assert_eq!(&value[name], expected);
         }
     }
 }

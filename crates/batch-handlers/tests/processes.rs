@@ -5,7 +5,9 @@ mod common;
 
 use std::time::Duration;
 
-use batch_core::{Catalog, FailureKind, Json, Stream, TaskOptions, TaskSpec, Urgency};
+use batch_core::{
+    FailureKind, Json, TaskOptions, TaskSpec, catalog::Catalog, control::Urgency, outcome::Stream,
+};
 use batch_handlers::{HandlerConfig, standard_registry};
 use batch_template::{Encoding, ShellRules};
 use common::{Handlers, attempt, failure, task, text};
@@ -24,6 +26,31 @@ async fn a_large_output_is_kept_without_secrets() {
     let kept = std::fs::read_to_string(path).unwrap();
     assert_eq!(kept.len() as u64, *len);
     assert!(kept.contains("100000\n***\n1\n") && !kept.contains("s3cr3t"));
+}
+
+#[tokio::test]
+async fn the_message_of_a_failure_holds_no_part_of_a_secret() {
+    let scripts = [
+        // The message ends in the middle of it, or what is searched for a line begins there.
+        "printf '%0190d%s\\n' 0 s3cr3t-value >&2; exit 1",
+        "printf '%s%04090d\\n' s3cr3t-value 0 >&2; exit 1",
+    ];
+    for in_memory in [100, 100_000] {
+        let folder = tempfile::tempdir().unwrap();
+        let config = HandlerConfig {
+            in_memory,
+            ..HandlerConfig::new(folder.path().to_owned())
+        };
+        let registry = standard_registry(&config);
+        for script in scripts {
+            let task = task("shell", json!({"script": script}));
+            let task = task.with_secrets(batch_template::Secrets::of(["s3cr3t-value"]));
+            let failed = failure(registry.get("shell").unwrap().run(&task).await);
+            let said = failed.message.strip_prefix("exit code 1: ").unwrap();
+            let rest = said.trim_matches('0');
+            assert!(["", "***"].contains(&rest), "{said}");
+        }
+    }
 }
 
 #[tokio::test]

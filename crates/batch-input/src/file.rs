@@ -7,7 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_core::{BatchSettings, Catalog, Plan, PlanProblem, Surroundings, TaskSpec};
+use batch_core::{
+    BatchSettings, Plan, TaskSpec,
+    catalog::Catalog,
+    plan::{PlanContext, PlanProblem},
+};
 use batch_template::Functions;
 
 use crate::problem::{Problem, TaskLabel};
@@ -195,7 +199,7 @@ impl TaskFile {
         catalog: &C,
         limits: &BTreeMap<String, NonZeroU32>,
     ) -> Result<Plan, Vec<Problem>> {
-        let surroundings = Surroundings {
+        let surroundings = PlanContext {
             catalog,
             limits,
             submitted: &|_| None,

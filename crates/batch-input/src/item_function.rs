@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use batch_core::{Json, ParamProblem};
+use batch_core::{Json, catalog::ParamProblem};
 use batch_template::{
     Delimiters, Functions, Meaning, Part, Placeholder, Segment, Template, VARIABLE_ROOT, fill_root,
 };
@@ -178,7 +178,7 @@ fn is_variable(inner: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use batch_core::{Catalog, TaskSpec};
+    use batch_core::{TaskSpec, catalog::Catalog};
     use batch_template::{Encoding, Encodings};
     use serde_json::json;
 

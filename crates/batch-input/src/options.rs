@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 use std::str::FromStr;
 
-use batch_core::{Backoff, Condition, FailureKind, OnInterrupt, Priority, RetrySpec, TaskOptions};
+use batch_core::{
+    FailureKind, OnInterrupt, Priority, TaskOptions,
+    retry::{Backoff, Condition, RetrySpec},
+};
 use serde_json::value::RawValue;
 
 use crate::fields::{is_null, plain_text};

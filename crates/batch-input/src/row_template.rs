@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use batch_core::{ParamProblem, Suggestions, TaskOptions};
+use batch_core::{TaskOptions, catalog::ParamProblem, text::Suggestions};
 use batch_template::{Functions, Placeholder, Segment, escape_braces};
 use csv::StringRecord;
 use serde_json::Value;

@@ -5,7 +5,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_core::{Suggestions, duration_from_seconds, nearest, parse_duration};
+use batch_core::{
+    duration::{duration_from_seconds, parse_duration},
+    text::{Suggestions, nearest},
+};
 use serde_json::value::RawValue;
 
 use crate::fields::{Elements, Fields, kind, text};

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use batch_core::{Json, ParamProblem};
+use batch_core::{Json, catalog::ParamProblem};
 use batch_template::{
     Code, Encoding, Encodings, Functions, Language, Placeholder, VARIABLE_ROOT, fill, fill_root,
     placeholders,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_core::{Backoff, Priority, TaskSpec};
+use batch_core::{Priority, TaskSpec, retry::Backoff};
 use batch_input::{Format, ReadOptions, TaskFile, read_task_file, read_tasks};
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use batch_core::{Failure, FailureKind, Output, did_you_mean};
+use batch_core::{Failure, FailureKind, Output, text::did_you_mean};
 use batch_process::SpawnError;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, ClientCapabilities, ClientConfig, Implementation,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use batch_core::{Json, Output, ParamProblem};
+use batch_core::{Json, Output, catalog::ParamProblem};
 use batch_runtime::params::{Fields, is_placeholder, object};
 use batch_runtime::{AttemptError, Handler, Registry, TaskContext};
 
@@ -14,7 +14,7 @@ use crate::servers::ToolServers;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use batch_core::Catalog;
+/// use batch_core::catalog::Catalog;
 /// use batch_runtime::Registry;
 /// use batch_mcp_client::{ToolServers, with_tools};
 ///

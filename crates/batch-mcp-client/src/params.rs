@@ -1,6 +1,6 @@
 //! The parameters of the function `tool`: [`check`] before anything runs, [`Call`] when it does.
 
-use batch_core::{Json, ParamProblem};
+use batch_core::{Json, catalog::ParamProblem};
 use batch_runtime::TaskContext;
 use batch_runtime::params::{Fields, is_placeholder, missing, object};
 use serde_json::{Map, Value};

@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use batch_core::{Backoff, Failure, Output, RetrySpec};
+use batch_core::{
+    Failure, Output,
+    retry::{Backoff, RetrySpec},
+};
 use batch_runtime::{AttemptError, backoff_delay};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};

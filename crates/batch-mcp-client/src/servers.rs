@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use batch_core::{Failure, FailureKind, Output, did_you_mean};
+use batch_core::{Failure, FailureKind, Output, text::did_you_mean};
 use batch_runtime::AttemptError;
 use futures_util::future::join_all;
 use rmcp::model::JsonObject;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use batch_core::{ProcessEnd, SignalNumber};
+use batch_core::outcome::{ProcessEnd, SignalNumber};
 use batch_process::{PipedProcess, SpawnError, Spec, when_written};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;

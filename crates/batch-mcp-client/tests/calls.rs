@@ -3,7 +3,7 @@
 #[expect(dead_code, reason = "each test file uses its part")]
 mod common;
 
-use batch_core::{Catalog, FailureKind};
+use batch_core::{FailureKind, catalog::Catalog};
 use common::{Tools, failure, value};
 use futures_util::future::join_all;
 use serde_json::{Value, json};

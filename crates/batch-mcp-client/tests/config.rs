@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::Arc;
 
-use batch_core::{Catalog, Plan, TaskSpec};
+use batch_core::{Plan, TaskSpec, catalog::Catalog};
 use batch_handlers::{HandlerConfig, standard_registry};
 use batch_mcp_client::{RESERVED, ToolServers, with_tools};
 use batch_runtime::Registry;

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use batch_actions::Choice;
-use batch_core::{BatchId, FullTaskId, Priority, Status};
+use batch_core::{BatchId, Priority, Status, ids::FullTaskId};
 use batch_runtime::params::{self, present, unknown_fields};
 use serde_json::{Map, Value};
 
@@ -132,7 +132,7 @@ impl<'a> Args<'a> {
             .map(|text| {
                 text.to_lowercase()
                     .parse()
-                    .map_err(|error: batch_core::UnknownName| {
+                    .map_err(|error: batch_core::status::UnknownName| {
                         CallError::of(name, error.to_string())
                     })
             })
@@ -146,7 +146,9 @@ impl<'a> Args<'a> {
         let priority = text.to_lowercase().parse();
         priority
             .map(Some)
-            .map_err(|error: batch_core::UnknownName| CallError::of(name, error.to_string()))
+            .map_err(|error: batch_core::status::UnknownName| {
+                CallError::of(name, error.to_string())
+            })
     }
 
     /// The selection of tasks: `tasks`, `status`, `cause`, `filter`.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use batch_actions::ActionError;
-use batch_core::ParamProblem;
+use batch_core::catalog::ParamProblem;
 use serde_json::{Map, Value};
 
 use crate::answer::Answer;

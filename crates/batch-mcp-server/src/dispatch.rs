@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use batch_core::nearest;
+use batch_core::text::nearest;
 use serde_json::{Map, Value};
 
 use crate::answer::{Answer, ResourceContents, ToolInfo};

@@ -4,7 +4,7 @@
 //! counts more tokens than there are, so a limit holds for them too.
 
 use batch_actions::{BatchStatus, State, StateReason};
-use batch_core::ShortDuration;
+use batch_core::duration::ShortDuration;
 use batch_export::{CauseGroup, VisibleLines};
 use serde_json::{Map, Value, json};
 

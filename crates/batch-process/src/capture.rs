@@ -11,7 +11,7 @@ use std::cell::RefCell;
 use std::io::{self, PipeReader, Read};
 use std::task::{Context, Poll, ready};
 
-use batch_core::Stream;
+use batch_core::outcome::Stream;
 use tokio::io::unix::AsyncFd;
 
 use crate::capture_limits::CaptureTarget;

@@ -3,7 +3,7 @@
 //! A [`Spec`] says what to run, [`Process::spawn`] starts it in a process group of its own, and
 //! [`Process::run`] reads its output, watches for its end and ends it when asked to, together with
 //! everything it started. The handlers for commands, shell and code stand on this crate; it knows
-//! nothing of batches but the type of an output ([`batch_core::Stream`]).
+//! nothing of batches but the type of an output ([`batch_core::outcome::Stream`]).
 //!
 //! On Linux (5.3 and newer) a process is watched by a pidfd, and `/proc` finds what left its group.
 //! Other Unix systems get `SIGCHLD` and the process group, no more.
@@ -76,6 +76,7 @@ pub use leaders::{reap_orphans, signal_all};
 pub use limits::{Capacity, Limit, make_room};
 pub use mark::{awake_time, boot_id, own_mark, process_alive, signal_process, wake_guardian};
 pub use piped::{PipedProcess, Pipes};
+pub use platform::note_memory_kills;
 pub use process::{Ended, Process};
 pub use program::find_program;
 pub use room::{OutputRoom, is_no_room, until_room};

@@ -12,6 +12,7 @@ use crate::signal::Signal;
 use crate::sys::{self, Pid};
 
 pub(crate) use crate::attempt_mark::{AttemptMark, leave_attempt};
+pub use crate::memory_kills::note_memory_kills;
 pub(crate) use crate::memory_kills::{count_memory_kills, was_killed_for_memory};
 pub(crate) use crate::process_limits::{open_now, process_limits};
 pub(crate) use crate::sys::memory_file as stdin_file;

@@ -1,17 +1,18 @@
 //! Whether the system killed a process for want of memory: [`was_killed_for_memory`]. Linux only.
 //!
 //! A process does not learn who killed it. But the kernel counts what it kills for want of memory, for the control
-//! group that a process is in and for the whole system. The count is taken when a process was killed that nobody here
-//! killed, never for one that ends by itself.
+//! group that a process is in and for the whole system. The count is looked at when a process was killed that nobody
+//! here killed, and from time to time ([`note_memory_kills`]): a kill that no end of a task goes with, as of a
+//! grandchild, is not to explain an end much later.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a kill that is counted waits for the end of a process that it explains: of those that are killed
-/// together, each has its own.
-const FRESH: Duration = Duration::from_secs(1);
+/// How long a kill that was seen waits for the end of a process that it explains: of those that are killed together,
+/// each has its own, and one with much memory takes a while to end.
+const FRESH: Duration = Duration::from_secs(2);
 
 /// The name of the count in all files that have it.
 const COUNT: &str = "oom_kill";
@@ -46,24 +47,38 @@ pub(crate) fn count_memory_kills() {
 
 /// Whether that is why a process, which ended just now, was killed.
 pub(crate) fn was_killed_for_memory() -> bool {
-    let Some(Some(kills)) = KILLS.get() else {
-        return false;
-    };
+    look().is_some_and(|mut kills| kills.explain())
+}
+
+/// Notes what the system has killed for want of memory up to now, so that it explains no end much later. To be called
+/// about once a second while processes run. Linux only: elsewhere it does nothing.
+pub fn note_memory_kills() {
+    look();
+}
+
+/// What was counted, with the count as it is now.
+fn look() -> Option<MutexGuard<'static, Kills>> {
+    let kills = KILLS.get()?.as_ref()?;
     let mut kills = kills.lock().unwrap_or_else(PoisonError::into_inner);
     let now = count(&kills.file).unwrap_or(kills.seen);
-    kills.explain(now, Instant::now())
+    kills.see(now, Instant::now());
+    Some(kills)
 }
 
 impl Kills {
-    /// Whether there is a kill that explains an end, and takes it.
-    fn explain(&mut self, count: u64, now: Instant) -> bool {
+    fn see(&mut self, count: u64, now: Instant) {
+        if now.duration_since(self.last) > FRESH {
+            self.open = 0;
+        }
         let further = count.saturating_sub(self.seen);
         if further > 0 {
             (self.seen, self.last) = (count, now);
-        } else if now.duration_since(self.last) > FRESH {
-            self.open = 0;
+            self.open += further;
         }
-        self.open += further;
+    }
+
+    /// Whether there is a kill that explains an end, and takes it.
+    fn explain(&mut self) -> bool {
         let explains = self.open > 0;
         self.open = self.open.saturating_sub(1);
         explains
@@ -126,22 +141,46 @@ mod tests {
         assert!(count(Path::new("/proc/vmstat")).is_some());
     }
 
+    fn kills(seen: u64, last: Instant) -> Kills {
+        Kills {
+            file: PathBuf::new(),
+            seen,
+            open: 0,
+            last,
+        }
+    }
+
+    fn explains(kills: &mut Kills, count: u64, now: Instant) -> bool {
+        kills.see(count, now);
+        kills.explain()
+    }
+
     #[test]
     fn each_kill_explains_one_end_soon_after_it() {
         let begun = Instant::now();
-        let mut kills = Kills {
-            file: PathBuf::new(),
-            seen: 5,
-            open: 0,
-            last: begun,
-        };
-        assert!(!kills.explain(5, begun));
+        let mut kills = kills(5, begun);
+        assert!(!explains(&mut kills, 5, begun));
         // Two ended together, and a third by another hand.
-        let ends = [7, 7, 7].map(|count| kills.explain(count, begun));
+        let ends = [7, 7, 7].map(|count| explains(&mut kills, count, begun));
         assert_eq!(ends, [true, true, false]);
         // Three were killed, two of them in one task; what is killed by another hand later on is not explained.
-        assert!(kills.explain(10, begun) && kills.explain(10, begun));
-        assert!(!kills.explain(10, begun + 2 * FRESH));
-        assert!(kills.explain(11, begun + 2 * FRESH));
+        assert!(explains(&mut kills, 10, begun) && explains(&mut kills, 10, begun));
+        assert!(!explains(&mut kills, 10, begun + 2 * FRESH));
+        assert!(explains(&mut kills, 11, begun + 2 * FRESH));
+    }
+
+    #[test]
+    fn a_kill_that_was_noted_explains_an_end_soon_after_it_and_none_later() {
+        let begun = Instant::now();
+        let mut kills = kills(5, begun);
+        // A grandchild was killed, and its task went on.
+        kills.see(6, begun + FRESH / 2);
+        kills.see(6, begun + FRESH);
+        let later = begun + 2 * FRESH;
+        assert!(!explains(&mut kills, 6, later), "by another hand");
+        // A process is killed, and ends a moment after the kill was noted.
+        kills.see(7, later);
+        assert!(explains(&mut kills, 7, later + FRESH / 2));
+        assert!(!explains(&mut kills, 7, later + FRESH / 2));
     }
 }

@@ -99,6 +99,9 @@ impl AttemptMark {
 /// Nobody counts them here.
 pub(crate) const fn count_memory_kills() {}
 
+/// Nor noted.
+pub const fn note_memory_kills() {}
+
 /// Not known here.
 pub(crate) const fn was_killed_for_memory() -> bool {
     false

@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use batch_core::Stream;
+use batch_core::outcome::Stream;
 use tokio::time::{Sleep, sleep};
 
 use crate::capture::{Capture, Filled};

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use batch_core::ProcessEnd;
+use batch_core::outcome::ProcessEnd;
 use tokio::net::unix::pipe;
 use tokio::time::timeout;
 

@@ -8,7 +8,7 @@ use std::pin::{Pin, pin};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use batch_core::{ProcessEnd, Stream};
+use batch_core::outcome::{ProcessEnd, Stream};
 use tokio::time::{sleep, timeout};
 
 use crate::capture::Filled;

@@ -186,14 +186,10 @@ impl Entry {
         folder.ok().map(|folder| folder.uid())
     }
 
-    /// What it was started as, for people.
-    pub(crate) fn command(&self) -> String {
-        let line = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
-        let words = line
-            .split(|byte| *byte == 0)
-            .filter(|word| !word.is_empty());
-        let words: Vec<_> = words.map(String::from_utf8_lossy).collect();
-        words.join(" ")
+    /// The name of its program, for people.
+    pub(crate) fn program(&self) -> String {
+        let name = fs::read(format!("/proc/{}/comm", self.pid)).unwrap_or_default();
+        String::from_utf8_lossy(&name).trim_end().to_owned()
     }
 
     fn marks(&self) -> &Marks {

@@ -32,15 +32,15 @@ pub fn is_no_room(error: &io::Error) -> bool {
 ///
 /// # Errors
 /// What `attempt` says, when it is anything else, or `give_up` is ready.
-pub async fn until_room<T>(
+pub async fn until_room<T, F: Future<Output = io::Result<T>>>(
     room: Option<&Arc<dyn OutputRoom>>,
     give_up: impl Future<Output = ()>,
-    mut attempt: impl FnMut() -> io::Result<T>,
+    mut attempt: impl FnMut() -> F,
 ) -> io::Result<T> {
     let mut give_up = std::pin::pin!(give_up);
     let mut waiting = None;
     loop {
-        let error = match attempt() {
+        let error = match attempt().await {
             Err(error) if is_no_room(&error) => error,
             done => return done,
         };

@@ -49,19 +49,34 @@ struct Folder {
 impl Folder {
     fn new_in(parent: &Path) -> io::Result<Self> {
         let prefix = format!("{PREFIX}{}-", std::process::id());
-        for _ in 0..TRIES {
+        Self::first_held(|| {
             let mut made = tempfile::Builder::new();
             made.prefix(&prefix).permissions(private());
-            let path = made.tempdir_in(parent)?.keep();
-            // A umask takes away from what was asked for.
-            fs::set_permissions(&path, private())?;
-            let lock = open_folder(&path)?;
-            if lock.try_lock().is_ok() && is_at(&lock, &path) {
-                return Ok(Self { path, _lock: lock });
+            Ok(made.tempdir_in(parent)?.keep())
+        })
+    }
+
+    /// Makes folders until one is held before a cleaner has it.
+    fn first_held(mut make: impl FnMut() -> io::Result<PathBuf>) -> io::Result<Self> {
+        for _ in 0..TRIES {
+            let path = make()?;
+            match hold(&path) {
+                Ok(Some(lock)) => return Ok(Self { path, _lock: lock }),
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
         }
         Err(io::Error::other("another program locks each new folder"))
     }
+}
+
+/// Locks a new folder; `None` when a cleaner was faster. When the cleaner is done, the folder is not found.
+fn hold(path: &Path) -> io::Result<Option<File>> {
+    // A umask takes away from what was asked for.
+    fs::set_permissions(path, private())?;
+    let lock = open_folder(path)?;
+    Ok((lock.try_lock().is_ok() && is_at(&lock, path)).then_some(lock))
 }
 
 impl Drop for Folder {
@@ -121,6 +136,32 @@ fn is_at(folder: &File, path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_a_cleaner_takes_before_it_is_held_is_made_again() {
+        let parent = tempfile::tempdir().unwrap();
+        let mut made = 0;
+        let mut locks = Vec::new();
+        let folder = Folder::first_held(|| {
+            made += 1;
+            let path = parent.path().join(made.to_string());
+            fs::create_dir(&path)?;
+            match made {
+                // A cleaner is done with the first one, and has begun with the second one.
+                1 => fs::remove_dir(&path)?,
+                2 => {
+                    let lock = open_folder(&path)?;
+                    lock.lock()?;
+                    locks.push(lock);
+                }
+                _ => {}
+            }
+            Ok(path)
+        });
+        assert_eq!(folder.unwrap().path, parent.path().join("3"));
+        let missing = Folder::new_in(&parent.path().join("none")).unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    }
 
     #[test]
     fn what_a_living_process_has_stays_and_what_a_dead_one_left_goes() {

@@ -43,7 +43,7 @@ pub fn ignore_file_size_limit() {
 
 #[cfg(test)]
 mod tests {
-    use batch_core::SignalNumber;
+    use batch_core::outcome::SignalNumber;
 
     /// The core knows no system; here its numbers are compared with those of the system.
     #[test]

@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use batch_core::Stream;
+use batch_core::outcome::Stream;
 use tempfile::TempPath;
 use tokio::task::JoinHandle;
 use tokio::time::{Sleep, sleep};

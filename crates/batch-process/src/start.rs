@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use batch_core::ProcessEnd;
+use batch_core::outcome::ProcessEnd;
 use tokio::time::{Instant, sleep};
 
 use crate::environment::{self, Variable};
@@ -40,14 +40,21 @@ pub(crate) fn start(spec: &Spec, stdio: [BorrowedFd<'_>; 3]) -> Result<Leader, S
     let cwd = spec.cwd.as_deref();
     let path = program::locate(program, &additions, cwd)?;
     let mark = AttemptMark::next();
+    // Kept free for the watch: a program that has begun is no longer one that the system was too short to start.
+    let reserved = stdio[0]
+        .try_clone_to_owned()
+        .map_err(|error| SpawnError::before_start(program, error))?;
     let pid = launch(&path, &argv, &additions, cwd, stdio, mark).map_err(|error| {
         if error.raw_os_error() == Some(libc::ENOENT) {
             program::forget();
         }
         SpawnError::of_start(program, &path, cwd, error)
     })?;
-    Leader::new(Tree::of_attempt(pid, &spec.task, mark), pid)
-        .map_err(|error| SpawnError::before_start(program, error))
+    drop(reserved);
+    Leader::new(Tree::of_attempt(pid, &spec.task, mark), pid).map_err(|source| SpawnError::Other {
+        program: program.clone(),
+        source,
+    })
 }
 
 /// The process that was started, not waited for yet. Killed with its tree when dropped before that.

@@ -16,8 +16,8 @@ use crate::sys;
 pub struct Leftover {
     /// Its number.
     pub pid: i32,
-    /// Its program and arguments.
-    pub command: String,
+    /// The name of its program. Not its arguments, which may hold secrets.
+    pub program: String,
     /// The id of the task that started it, if its environment still names it.
     pub task: Option<String>,
     /// The user it belongs to, if that is another one than this process acts for.
@@ -26,16 +26,16 @@ pub struct Leftover {
     pub ended: bool,
 }
 
-/// `process 123 of user 0 (sleep 9)`, without the user where that is our own.
+/// `process 123 of user 0 (sleep)`, without the user where that is our own.
 impl fmt::Display for Leftover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "process {}", self.pid)?;
         if let Some(user) = self.user {
             write!(f, " of user {user}")?;
         }
-        match &*self.command {
+        match &*self.program {
             "" => Ok(()),
-            command => write!(f, " ({command})"),
+            program => write!(f, " ({program})"),
         }
     }
 }

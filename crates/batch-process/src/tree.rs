@@ -364,7 +364,7 @@ async fn all_ended(members: &HashSet<Identity>) {
 fn describe(entry: &Entry) -> Leftover {
     Leftover {
         pid: entry.pid,
-        command: entry.command(),
+        program: entry.program(),
         task: entry.task().map(str::to_owned),
         user: entry.user().filter(|user| *user != sys::own_user()),
         ended: false,

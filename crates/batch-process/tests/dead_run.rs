@@ -61,12 +61,12 @@ async fn end(mark: &str, grace: Duration) -> Vec<Leftover> {
     ended.expect("an end in time")
 }
 
-/// The one whose command ends so.
-fn named<'a>(found: &'a [Leftover], end: &str) -> &'a Leftover {
-    let mut named = found.iter().filter(|left| left.command.ends_with(end));
+/// The one that called itself so, by `echo NAME > /proc/self/comm`.
+fn named<'a>(found: &'a [Leftover], name: &str) -> &'a Leftover {
+    let mut named = found.iter().filter(|left| left.program == name);
     named
         .next()
-        .unwrap_or_else(|| panic!("{end} is not in {found:?}"))
+        .unwrap_or_else(|| panic!("{name} is not in {found:?}"))
 }
 
 #[tokio::test]
@@ -74,10 +74,10 @@ async fn the_tree_of_a_dead_run_is_ended_and_another_run_is_not_touched() {
     let (line, other) = (Lifeline::new(), Lifeline::new());
     // One in a session of its own, one without marks below it, one that lost its parents, and one
     // without marks that lost its parents but stayed in the group.
-    let script = "echo='echo ready >&9'; \
-        setsid sh -c \"env -i sh -c '$echo; sleep 1000; : 1' & wait; : 2\" & \
-        (setsid sh -c \"$echo; sleep 1000; : 3\" &); \
-        (env -i sh -c \"$echo; sleep 1000; : 4\" &); wait; : 5";
+    let script = "comm=/proc/self/comm; echo five > $comm; echo='echo ready >&9'; \
+        setsid sh -c \"echo two > $comm; env -i sh -c 'echo one > $comm; $echo; sleep 1000; :' & wait; :\" & \
+        (setsid sh -c \"echo three > $comm; $echo; sleep 1000; :\" &); \
+        (env -i sh -c \"echo four > $comm; $echo; sleep 1000; :\" &); wait; :";
     let task = Task::start(&mark(1), &format!("{}{script}", line.hold()));
     let ready = format!("{}echo ready >&9; exec sleep 1004", other.hold());
     let bystander = Task::start(&mark(2), &ready);
@@ -88,11 +88,12 @@ async fn the_tree_of_a_dead_run_is_ended_and_another_run_is_not_touched() {
     // The grace is not waited for when all end. Nobody takes the end of the task meanwhile.
     let found = end(&mark(1), LONG).await;
     line.all_gone();
-    let tasks = [": 1", ": 2", ": 3", ": 4", ": 5"];
-    let tasks = tasks.map(|end| named(&found, end).task.as_deref());
+    let tasks = ["one", "two", "three", "four", "five"];
+    let tasks = tasks.map(|name| named(&found, name).task.as_deref());
     let marked = Some("b5.7");
     assert_eq!(tasks, [None, marked, marked, None, marked]);
-    assert!(found.iter().all(|left| left.command != "sleep 1004"));
+    let other = i32::try_from(bystander.0.id()).unwrap();
+    assert!(found.iter().all(|left| left.pid != other));
     assert!(!process_alive(&task.mark()));
     assert!(process_alive(&bystander.mark()));
 }
@@ -158,7 +159,8 @@ fn until_zombie(task: &Task) {
 
 #[tokio::test]
 async fn when_executor_and_guardian_are_killed_their_tasks_are_found() {
-    const TREE: &str = "setsid sh -c 'env -i sleep 1000 & echo out >&9; wait' & \
+    const TREE: &str = "echo inner > /proc/self/comm; \
+        setsid sh -c 'echo outer > /proc/self/comm; env -i sleep 1000 & echo out >&9; wait' & \
         trap '' TERM; echo ready >&9; while :; do sleep 1000; done";
     let line = Lifeline::new();
     let mut guardian = Command::new(env!("CARGO_BIN_EXE_batch-process-fixture"))
@@ -186,13 +188,10 @@ async fn when_executor_and_guardian_are_killed_their_tasks_are_found() {
     assert!(!process_alive(&mark));
     // What the executor had started itself has died with it.
     assert!(
-        found.iter().all(|left| !left.command.ends_with("done")),
+        found.iter().all(|left| left.program != "inner"),
         "{found:?}"
     );
-    assert_eq!(
-        named(&found, "echo out >&9; wait").task.as_deref(),
-        Some("b1.42")
-    );
+    assert_eq!(named(&found, "outer").task.as_deref(), Some("b1.42"));
     assert_eq!(end(&mark, LONG).await, []);
 }
 

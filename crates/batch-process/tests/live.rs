@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use batch_core::Stream;
+use batch_core::outcome::Stream;
 use batch_process::{CaptureLimits, Ended, Process, Spec};
 use common::PATIENCE;
 use tokio::task::JoinHandle;

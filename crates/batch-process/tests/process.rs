@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use batch_core::Stream;
+use batch_core::outcome::Stream;
 use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec};
 use common::{Lifeline, PATIENCE, kill};
 use tokio::sync::Notify;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use batch_core::{Backoff, Event, Failure, Output, RetrySpec, Status, TaskSpec};
+use batch_core::{
+    Event, Failure, Output, Status, TaskSpec,
+    retry::{Backoff, RetrySpec},
+};
 use batch_runtime::{Registry, RunBuilder};
 
 #[tokio::main(flavor = "current_thread")]

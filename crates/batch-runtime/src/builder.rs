@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use batch_core::{Batch, BatchId, BatchSettings, RunId, Stats, TaskView};
+use batch_core::{Batch, BatchId, BatchSettings, RunId, Stats, view::TaskView};
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::driver::Driver;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use batch_core::Urgency;
+use batch_core::control::Urgency;
 use tokio::sync::Notify;
 
 /// Tells one attempt that it is to end. Cheap to clone; made for one attempt.

@@ -7,7 +7,8 @@ use std::env::VarError;
 use std::sync::{Arc, OnceLock, PoisonError};
 
 use batch_core::{
-    Failure, FailureKind, Json, Output, ParamProblem, Stream, TaskId, TaskOptions, TaskSpec,
+    Failure, FailureKind, Json, Output, TaskId, TaskOptions, TaskSpec, catalog::ParamProblem,
+    outcome::Stream,
 };
 use batch_template::{
     Placeholder, Secrets, Segment, VARIABLE_ROOT, fill, fill_variables, may_have_placeholders,

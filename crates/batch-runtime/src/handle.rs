@@ -5,8 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch_core::{
-    CancelError, Counted, Event, Past, Plan, PlanProblem, Priority, ReleaseError, Remaining,
-    Reopen, ReopenError, Stats, StopMode, TaskId, TaskSpec, Time,
+    Event, Plan, Priority, Stats, StopMode, TaskId, TaskSpec, Time,
+    control::{CancelError, ReleaseError},
+    plan::PlanProblem,
+    restore::{Reopen, ReopenError, RestoredTask},
+    text::Counted,
+    view::Remaining,
 };
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -54,7 +58,7 @@ pub(crate) enum Command {
     ),
     SubmitPlan(Plan, oneshot::Sender<Vec<TaskId>>),
     Ingest(Vec<Arc<TaskSpec>>, usize, oneshot::Sender<()>),
-    Admit(Vec<Past>, oneshot::Sender<()>),
+    Admit(Vec<RestoredTask>, oneshot::Sender<()>),
     Close,
     Cancel(Vec<TaskId>, oneshot::Sender<Refusals>),
     CancelAll,
@@ -184,7 +188,7 @@ impl RunHandle {
     ///
     /// # Errors
     /// When the run is over.
-    pub async fn admit(&self, tasks: Vec<Past>) -> Result<(), RunEnded> {
+    pub async fn admit(&self, tasks: Vec<RestoredTask>) -> Result<(), RunEnded> {
         self.request(|reply| Command::Admit(tasks, reply)).await
     }
 

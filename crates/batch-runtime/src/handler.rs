@@ -7,7 +7,9 @@ use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use batch_core::{
-    Catalog, Failure, FailureKind, FullTaskId, Json, Output, ParamProblem, References, TaskSpec,
+    Failure, FailureKind, Json, Output, TaskSpec,
+    catalog::{Catalog, ParamProblem, References},
+    ids::FullTaskId,
 };
 use batch_template::{
     Encodings, Functions, Placeholder, Secrets, VARIABLE_ROOT, check_variable, fill_root,

@@ -68,7 +68,7 @@ mod start_runtime;
 mod sync_point;
 mod worker;
 
-pub use batch_core::Urgency;
+pub use batch_core::control::Urgency;
 pub use builder::{RunBuilder, RunEnd, RunReport};
 pub use cancel::CancelToken;
 pub use clock::wall_clock;

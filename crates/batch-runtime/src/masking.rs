@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use batch_core::{Failure, Json, Outcome, Output, Stream};
+use batch_core::{Failure, Json, Outcome, Output, outcome::Stream};
 use batch_template::Secrets;
 use serde_json::Value;
 
@@ -19,16 +19,20 @@ pub(crate) fn size_of(outcome: &Outcome) -> usize {
     message + outcome.output().map_or(0, |output| output.in_memory())
 }
 
-/// Cuts a message that is too long to be one.
-pub(crate) fn shortened(mut failure: Failure) -> Failure {
-    if failure.message.len() > LONGEST_MESSAGE {
-        let mut ends = (0..=LONGEST_MESSAGE).rev();
-        let end = ends.find(|at| failure.message.is_char_boundary(*at));
-        let end = end.unwrap_or_default();
-        failure.message.truncate(end);
-        failure.message.push('…');
+/// The outcome with its message cut where that is too long to be one. Comes after the masking: a part of a secret is
+/// not found.
+pub(crate) fn shortened(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Failed(failure) if failure.message.len() > LONGEST_MESSAGE => {
+            let mut failure = Arc::unwrap_or_clone(failure);
+            let mut ends = (0..=LONGEST_MESSAGE).rev();
+            let end = ends.find(|at| failure.message.is_char_boundary(*at));
+            failure.message.truncate(end.unwrap_or_default());
+            failure.message.push('…');
+            Outcome::Failed(Arc::new(failure))
+        }
+        outcome => outcome,
     }
-    failure
 }
 
 /// The outcome without secrets. Outputs that lie in files are left as they are.

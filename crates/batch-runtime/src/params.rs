@@ -6,7 +6,10 @@
 use std::time::Duration;
 
 use batch_core::{
-    Failure, FailureKind, Json, ParamProblem, did_you_mean, duration_from_seconds, parse_duration,
+    Failure, FailureKind, Json,
+    catalog::ParamProblem,
+    duration::{duration_from_seconds, parse_duration},
+    text::did_you_mean,
 };
 use serde_json::{Map, Value};
 

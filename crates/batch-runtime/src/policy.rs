@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use batch_core::{Backoff, Failure, RetryPolicy, RetrySpec, TaskSpec};
+use batch_core::{
+    Failure, TaskSpec,
+    retry::{Backoff, RetryPolicy, RetrySpec},
+};
 
 /// Follows what each task says in its [`RetrySpec`]; draws jitter from a seed.
 #[derive(Clone, Debug)]

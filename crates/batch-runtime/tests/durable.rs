@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use batch_core::{
-    Batch, BatchSettings, CancelError, ClaimToken, Event, Failure, Json, OnInterrupt, Outcome,
-    Output, Past, PastState, Priority, QueuedReason, Reopen, ReopenError, RunId, Stats, Status,
-    StopMode, TaskId, TaskSpec, Time,
+    Batch, BatchSettings, ClaimToken, Event, Failure, Json, OnInterrupt, Outcome, Output, Priority,
+    RunId, Stats, Status, StopMode, TaskId, TaskSpec, Time,
+    control::CancelError,
+    restore::{Reopen, ReopenError, RestoredState, RestoredTask},
+    status::QueuedReason,
 };
 use batch_runtime::durable::{ResultSource, SourceError, StartLog};
 use batch_runtime::{
@@ -55,15 +57,15 @@ fn echo(params: &serde_json::Value) -> TaskSpec {
     TaskSpec::new("echo").with_params(params).unwrap()
 }
 
-fn queued(spec: TaskSpec, after: &[TaskId]) -> Past {
-    Past {
+fn queued(spec: TaskSpec, after: &[TaskId]) -> RestoredTask {
+    RestoredTask {
         priority: spec.options.priority,
         spec: Arc::new(spec),
         after: after.to_vec(),
         created_at: Time::ZERO,
         attempts: 0,
         retries: 0,
-        state: PastState::Queued,
+        state: RestoredState::Queued,
     }
 }
 
@@ -194,7 +196,7 @@ async fn tasks_are_admitted_while_others_run() {
     urgent.priority = Priority::Critical;
     urgent.attempts = 4;
     let mut late = queued(note(4), &[]);
-    late.state = PastState::Held;
+    late.state = RestoredState::Held;
     // Task 2 waits for one that is admitted with the next handful.
     run.admit(vec![queued(note(2), &[id(5)]), urgent, late])
         .await
@@ -224,7 +226,7 @@ async fn a_restored_batch_goes_on_and_finds_the_results_of_its_past() {
     let user = echo(&json!({"given": "{{ tasks.first.result }}"}));
     let mut interrupted = queued(user, &[id(1)]);
     interrupted.attempts = 1;
-    interrupted.state = PastState::Running {
+    interrupted.state = RestoredState::Running {
         started: Time::ZERO,
         last_seen: Time::ZERO,
         deaths: 1,
@@ -525,13 +527,14 @@ async fn a_run_is_idle_when_nothing_will_start_by_itself() {
     let run = RunBuilder::new(registry()).start();
     run.idle().await.unwrap();
     let began = tokio::time::Instant::now();
-    let retried = TaskSpec::new("fail")
-        .with_max_retries(1)
-        .with_retry(batch_core::RetrySpec {
-            jitter: false,
-            initial: Duration::from_secs(20),
-            ..Default::default()
-        });
+    let retried =
+        TaskSpec::new("fail")
+            .with_max_retries(1)
+            .with_retry(batch_core::retry::RetrySpec {
+                jitter: false,
+                initial: Duration::from_secs(20),
+                ..Default::default()
+            });
     run.submit(vec![retried, sleep(5.0)]).await.unwrap();
     run.idle().await.unwrap();
     assert_eq!(began.elapsed().as_secs(), 20, "a retry starts by itself");
@@ -541,7 +544,7 @@ async fn a_run_is_idle_when_nothing_will_start_by_itself() {
     assert!(paused.is_err(), "it would start when resumed");
     run.resume();
     let mut held = queued(sleep(1.0), &[]);
-    held.state = PastState::Held;
+    held.state = RestoredState::Held;
     run.admit(vec![held]).await.unwrap();
     run.idle().await.unwrap();
     let snapshot = run.snapshot().await.unwrap();

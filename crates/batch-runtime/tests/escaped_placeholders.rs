@@ -13,7 +13,7 @@ struct Echo;
 #[async_trait]
 impl Handler for Echo {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
-        Ok(Output::from_value(task.params().clone()))
+        Ok(Output::from_value(task.spec.params.clone()))
     }
 
     fn encodings(&self, _: &Json) -> Encodings {

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use batch_core::{
-    Backoff, BatchSettings, Event, Failure, FailureKind, Json, Output, Priority, Reason, RetrySpec,
-    Stats, Status, StopMode, TaskSpec, Time,
+    BatchSettings, Event, Failure, FailureKind, Json, Output, Priority, Reason, Stats, Status,
+    StopMode, TaskSpec, Time,
+    retry::{Backoff, RetrySpec},
 };
 use batch_runtime::{
     AttemptError, Registry, RunBuilder, RunEnd, RunHandle, SinkError, SubmitError,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use batch_core::{
-    Event, Failure, FailureKind, Outcome, Output, ParamProblem, Stream, TaskOptions, TaskSpec,
-    Urgency,
+    Event, Failure, FailureKind, Outcome, Output, TaskOptions, TaskSpec, catalog::ParamProblem,
+    control::Urgency, outcome::Stream,
 };
 use batch_runtime::{AttemptError, Handler, OnCancel, Registry, RunBuilder, TaskContext};
 use serde_json::{Value, json};
@@ -120,7 +120,7 @@ async fn a_variable_that_is_not_set_fails_the_attempt_by_its_name() {
 
 #[test]
 fn where_a_variable_may_stand_is_a_matter_of_the_function() {
-    use batch_core::Catalog as _;
+    use batch_core::catalog::Catalog as _;
     let registry = Registry::new().with("echo", Echo);
     let check =
         |params: Value| registry.check(&TaskSpec::new("echo").with_params(&params).unwrap());
@@ -256,4 +256,46 @@ async fn a_message_of_any_length_is_kept_short() {
         "{}",
         message.len()
     );
+}
+
+#[tokio::test]
+async fn a_long_message_is_cut_where_no_secret_is_cut_with_it() {
+    struct Loud;
+
+    #[async_trait]
+    impl Handler for Loud {
+        async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
+            let (before, value) = ("-".repeat(16 * 1024 - 4), &task.spec.options.env["V"]);
+            Err(Failure::error(format!("{before}{value}{before}")).into())
+        }
+    }
+
+    let options = TaskOptions {
+        env: [("V".to_owned(), format!("{{{{ env.{} }}}}", SET.0))].into(),
+        ..TaskOptions::default()
+    };
+    let task = TaskSpec {
+        options: options.into(),
+        ..TaskSpec::new("loud")
+    };
+    let failed = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&failed);
+    let keep = move |events: &[Event]| {
+        let failures = events.iter().filter_map(|event| match event {
+            Event::AttemptEnded {
+                outcome: Outcome::Failed(failure),
+                ..
+            } => Some(failure.clone()),
+            _ => None,
+        });
+        sink.lock().unwrap().extend(failures);
+    };
+    let run = RunBuilder::new(Registry::new().with("loud", Loud))
+        .with_sink(keep)
+        .start();
+    run.submit(vec![task]).await.unwrap();
+    run.finish().await;
+    drop(run);
+    let message = failed.lock().unwrap()[0].message.clone();
+    assert!(message.ends_with("-***-…"), "{}", &message[16_000..]);
 }

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use batch_core::{
-    Batch, BatchId, BatchSettings, Event, Json, Outcome, RunId, Status, TaskId, TaskSpec, Then,
-    Time,
+    Batch, BatchId, BatchSettings, Event, Json, Outcome, RunId, Status, TaskId, TaskSpec, Time,
+    event::NextStep,
 };
 use batch_store::{
     BatchFile, Durability, Holder, Journal, LeftBehind, NewBatch, Origin, Store, lock,
@@ -146,7 +146,7 @@ fn events(task: TaskId, at: Time) -> [Event; 3] {
         attempt: 1,
         took,
         outcome: Outcome::Completed(None),
-        then: Then::Final,
+        then: NextStep::Final,
     };
     let finished = Event::Finished {
         task,

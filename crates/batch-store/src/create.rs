@@ -1,8 +1,9 @@
 //! Making a new batch file: [`Store::create`].
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use batch_core::TaskSpec;
 use batch_export::files::private_file_in;
@@ -17,6 +18,9 @@ use crate::schema::{self, Durability};
 use crate::settings::{self, NewBatch};
 use crate::store::Store;
 use crate::task_rows::TaskRows;
+
+/// Others who put a batch into the same folder are done with that much sooner.
+const FOLDER_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Store {
     /// Makes a new batch file: a whole one or none, also after a crash.
@@ -76,28 +80,71 @@ fn place(file: &BatchFile, database: &[u8], holder: &Holder) -> Result<Lease, St
     };
     let write = || -> io::Result<InodeLock> {
         let new = private_file_in(file.place(), ".new-".as_ref())?;
-        // Past `tempfile`, whose errors would name this file.
+        // RestoredTask `tempfile`, whose errors would name this file.
         new.as_file().write_all(database)?;
         new.as_file().sync_all()?;
         let (new, path) = new.into_parts();
         let lock = Inode::of_new(new)?.try_lock()?;
+        let folder = lock_folder(file.place())?;
+        if file.path().exists() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         // The log and the lease of a database that is gone would be taken for those of this one.
         for stale in ["-wal", "-shm", ".lease"] {
-            if !file.path().exists() {
-                remove_if_there(&file.beside(stale))?;
-            }
+            remove_if_there(&file.beside(stale))?;
         }
         path.persist_noclobber(file.path())?;
-        File::open(file.place())?.sync_all()?;
+        folder.sync_all()?;
         Ok(lock.expect("nobody knew of the file"))
     };
     let lock = write().map_err(failed)?;
     Lease::of_new(file, lock, holder)
 }
 
+/// Locks a folder for the moment in which a batch comes into it: whoever looks whether there is one and removes what lies
+/// beside it is alone. Who has it locked for long for reasons of his own, as by `flock FOLDER`, is not waited for.
+fn lock_folder(path: &Path) -> io::Result<File> {
+    let folder = File::open(path)?;
+    let until = Instant::now() + FOLDER_TIMEOUT;
+    while matches!(folder.try_lock(), Err(TryLockError::WouldBlock)) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(folder)
+}
+
 fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+
+    use super::*;
+
+    #[test]
+    fn the_log_of_a_batch_that_another_one_made_meanwhile_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let batch = BatchFile::new(folder.path().join("b.db"));
+        let names = ["b.db", "b.db-wal", "b.db-shm", "b.db.lease"];
+        std::thread::scope(|scope| {
+            let lock = lock_folder(folder.path()).unwrap();
+            let second = scope.spawn(|| place(&batch, b"second", &Holder::default()).map(drop));
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true);
+            for name in names {
+                let mut file = options.open(folder.path().join(name)).unwrap();
+                file.write_all(b"first").unwrap();
+            }
+            drop(lock);
+            let refused = second.join().unwrap();
+            assert!(matches!(refused, Err(StoreError::Exists(_))), "{refused:?}");
+        });
+        for name in names {
+            assert_eq!(fs::read(folder.path().join(name)).unwrap(), b"first");
+        }
     }
 }

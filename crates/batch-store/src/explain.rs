@@ -3,7 +3,7 @@
 //! The journal takes events in without looking at the file; what their explanation needs, functions and
 //! names, stands there.
 
-use batch_core::{CancelReason, Stream, TaskId};
+use batch_core::{TaskId, outcome::Stream, status::CancelReason};
 use batch_export::{cancelled_text, cause_of};
 use rusqlite::OptionalExtension;
 

@@ -242,12 +242,15 @@ pub fn remove_dead_files(folder: &Path, prefix: &str) {
     let begun = entries.filter(|entry| {
         let name = entry.file_name();
         name.as_encoded_bytes().starts_with(prefix.as_bytes())
-            && entry.file_type().is_ok_and(|kind| kind.is_file())
-            && !is_locked(&entry.path())
     });
-    for file in begun {
-        // Else the next one who looks for it does it.
-        let _ = fs::remove_file(file.path());
+    for entry in begun {
+        // Locked until it is gone, so that a new owner waits and sees it.
+        if let Ok(file) = open_plain(&entry.path(), OpenOptions::new().read(true))
+            && file.try_lock().is_ok()
+        {
+            // Else the next one who looks for it does it.
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 

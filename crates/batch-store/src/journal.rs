@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use batch_core::{
-    CancelReason, Event, Failure, Outcome, Output, Reason, Status, TaskId, Then, Time, Totals,
+    Event, Failure, Outcome, Output, Reason, Status, TaskId, Time, event::NextStep, stats::Totals,
+    status::CancelReason,
 };
 
 use rusqlite::Connection;
@@ -179,7 +180,7 @@ impl Journal {
         }
     }
 
-    fn attempt_ended(&mut self, ended: Ended, outcome: &Outcome, then: Then) {
+    fn attempt_ended(&mut self, ended: Ended, outcome: &Outcome, then: NextStep) {
         let interrupted = matches!(outcome, Outcome::Interrupted(_));
         let failure = match outcome {
             Outcome::Failed(failure) => Some(failure),
@@ -207,18 +208,18 @@ impl Journal {
             && (interrupted || failure.is_some_and(|failure| is_by_death(failure)));
         row.deaths = u32::from(died);
         match then {
-            Then::Final => {
+            NextStep::Final => {
                 row.error = failure.map(|failure| failure.message.clone());
                 self.rows.last_failure = failure.map(|f| (ended.task, Arc::clone(f)));
             }
-            Then::RetryAt(until) => {
+            NextStep::RetryAt(until) => {
                 row.error = failure.map(|failure| failure.message.clone());
                 row.reason = Some("delayed");
                 row.until_us = Some(micros(until));
                 row.retries = u32::from(failure.is_some());
             }
-            Then::Held => row.reason = Some("held"),
-            Then::Requeued => {}
+            NextStep::Held => row.reason = Some("held"),
+            NextStep::Requeued => {}
         }
         self.rows.states.push(row);
     }

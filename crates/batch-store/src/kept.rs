@@ -35,12 +35,14 @@ impl KeptName {
         &self.0
     }
 
-    /// The number of the task in a name that bex gives, such as `b7.42-x7Gd.stdout`.
+    /// The number of the task in a name that bex gives, such as `b7.42-x7Gd.stdout`. Earlier versions masked an output in
+    /// a copy beside it, `b7.42-x7Gd.stdout.masked`.
     pub(crate) fn task(&self) -> Option<u32> {
         let (batch, rest) = self.0.split_once('.')?;
         let number = batch.strip_prefix('b')?;
         number.parse::<u32>().ok()?;
         let (task, rest) = rest.split_once('-')?;
+        let rest = rest.strip_suffix(".masked").unwrap_or(rest);
         let is_output = rest.ends_with(".stdout") || rest.ends_with(".stderr");
         task.parse().ok().filter(|_| is_output)
     }
@@ -142,12 +144,14 @@ mod tests {
         let task = |name: &str| KeptName(name.to_owned()).task();
         assert_eq!(task("b7.42-x7Gd.stdout"), Some(42));
         assert_eq!(task("b7.42-x7Gd.stderr"), Some(42));
+        assert_eq!(task("b7.42-x7Gd.stdout.masked"), Some(42));
         for name in [
             "b7.42-x7Gd",
             "notes.txt",
             "7.42-x.stdout",
             "b7.x-y.stdout",
             "b7.42.stdout",
+            "b7.42-x7Gd.masked",
         ] {
             assert_eq!(task(name), None, "{name}");
         }

@@ -9,7 +9,10 @@ use std::fmt;
 use std::time::Duration;
 
 use batch_core::{
-    Batch, Event, OnInterrupt, Past, PastState, Reopen, Status, TaskId, Time, Totals, UnknownName,
+    Batch, Event, OnInterrupt, Status, TaskId, Time,
+    restore::{Reopen, RestoredState, RestoredTask},
+    stats::Totals,
+    status::UnknownName,
 };
 use rusqlite::{Connection, Row};
 
@@ -85,7 +88,7 @@ impl Store {
     ///
     /// # Errors
     /// When the file cannot be read, or says what cannot be.
-    pub fn added_since(&self, next: TaskId, limit: u32) -> Result<Vec<Past>, StoreError> {
+    pub fn added_since(&self, next: TaskId, limit: u32) -> Result<Vec<RestoredTask>, StoreError> {
         let mut reader = SpecReader::default();
         self.read(|file| {
             let sql = format!(
@@ -93,7 +96,7 @@ impl Store {
             );
             let mut select = file.prepare_cached(&sql)?;
             let mut rows = select.query([next.get(), limit])?;
-            let mut added: Vec<Past> = Vec::new();
+            let mut added: Vec<RestoredTask> = Vec::new();
             while let Some(row) = rows.next()? {
                 let spec = reader.read(file, row)?;
                 // Removed again before they were seen.
@@ -224,10 +227,10 @@ impl Loader<'_> {
         let started = self.left.started.get(&state.task).copied();
         let attempt = started.unwrap_or_default().max(state.attempts);
         let past = if state.status == Status::Running && !self.had_begun(state, &spec) {
-            Past {
+            RestoredTask {
                 attempts: state.attempts,
                 retries: state.retries,
-                state: PastState::GivenOut,
+                state: RestoredState::GivenOut,
                 ..queued(spec)
             }
         } else if state.status == Status::Running {
@@ -235,15 +238,15 @@ impl Loader<'_> {
         } else if attempt > state.attempts {
             self.started_off_record(spec, attempt, Some(state))?
         } else {
-            Past {
+            RestoredTask {
                 attempts: state.attempts,
                 retries: state.retries,
                 state: match (state.reason.as_deref(), state.until) {
-                    (Some("held"), _) => PastState::Held,
+                    (Some("held"), _) => RestoredState::Held,
                     (_, Some(until)) if self.is_plausible(until, &spec) => {
-                        PastState::Delayed { until }
+                        RestoredState::Delayed { until }
                     }
-                    _ => PastState::Queued,
+                    _ => RestoredState::Queued,
                 },
                 ..queued(spec)
             }
@@ -279,14 +282,14 @@ impl Loader<'_> {
         spec: SpecRow,
         attempt: u32,
         state: Option<&StateRow>,
-    ) -> Result<Past, RowError> {
+    ) -> Result<RestoredTask, RowError> {
         let (attempts, retries, deaths) = state.map_or((0, 0, 0), |state| {
             (state.attempts, state.retries, state.deaths)
         });
         if self.store.missing(&spec.needs)? == 0 {
             return self.cut_off(spec, attempt, retries, deaths);
         }
-        Ok(Past {
+        Ok(RestoredTask {
             attempts,
             retries,
             ..queued(spec)
@@ -300,7 +303,7 @@ impl Loader<'_> {
         attempt: u32,
         retries: u32,
         deaths: u32,
-    ) -> Result<Past, RowError> {
+    ) -> Result<RestoredTask, RowError> {
         let last_seen = self.left.last_seen;
         let mut select = self
             .store
@@ -311,10 +314,10 @@ impl Loader<'_> {
             Some(row) => shape::time(row.get(0)?),
             None => last_seen,
         };
-        Ok(Past {
+        Ok(RestoredTask {
             attempts: attempt,
             retries,
-            state: PastState::Running {
+            state: RestoredState::Running {
                 started,
                 last_seen: last_seen.max(started),
                 deaths: deaths.saturating_add(u32::from(!self.left.was_stopped)),
@@ -323,7 +326,7 @@ impl Loader<'_> {
         })
     }
 
-    fn restore(&mut self, past: Past) {
+    fn restore(&mut self, past: RestoredTask) {
         self.batch.restore(past, self.now);
         self.batch.take_events(&mut self.events);
         if self.events.len() >= CHUNK {
@@ -380,15 +383,15 @@ fn refuse_cycle(connection: &Connection) -> Result<(), RowError> {
     Err(RowError::in_task(task, "it needs itself, by way of others"))
 }
 
-fn queued(row: SpecRow) -> Past {
-    Past {
+fn queued(row: SpecRow) -> RestoredTask {
+    RestoredTask {
         spec: row.spec,
         after: row.needs,
         priority: row.priority,
         created_at: row.created_at,
         attempts: 0,
         retries: 0,
-        state: PastState::Queued,
+        state: RestoredState::Queued,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_core::{BatchId, Reason, Stream, TaskId, Time, Totals};
+use batch_core::{BatchId, Reason, TaskId, Time, outcome::Stream, stats::Totals};
 use batch_export::{Cause, CauseGroup, CauseId, cause_of};
 use rusqlite::{Connection, Row};
 

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use batch_core::{
-    Json, Output, ProcessEnd, QueuedReason, Reason, Status, Stream, TaskId, UnknownName,
+    Json, Output, Reason, Status, TaskId,
+    outcome::{ProcessEnd, Stream},
+    status::{QueuedReason, UnknownName},
 };
 use batch_export::{AttemptEnd, AttemptRecord, TaskRecord};
 use batch_export::{Cause, CauseId};

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use batch_core::{CancelReason, Failure, Output, ProcessEnd, Status, Stream, TaskId, Totals};
+use batch_core::{
+    Failure, Output, Status, TaskId,
+    outcome::{ProcessEnd, Stream},
+    stats::Totals,
+    status::CancelReason,
+};
 use batch_export::Cause;
 use rusqlite::{CachedStatement, Connection};
 

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use batch_core::{
-    Backoff, CancelReason, Condition, FailureKind, OnInterrupt, Priority, QueuedReason, Reason,
-    RetrySpec, TaskId, TaskOptions, Time,
+    FailureKind, OnInterrupt, Priority, Reason, TaskId, TaskOptions, Time,
+    retry::{Backoff, Condition, RetrySpec},
+    status::{CancelReason, QueuedReason},
 };
 use serde::{Deserialize, Serialize};
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use batch_core::{Status, Totals};
+use batch_core::{Status, stats::Totals};
 use rusqlite::Connection;
 
 use crate::shape::{column, micros, number, time};

@@ -5,7 +5,7 @@
 
 use std::cell::LazyCell;
 
-use batch_core::{Json, ParamProblem};
+use batch_core::{Json, catalog::ParamProblem};
 use serde_json::Value;
 
 use crate::code_words::{Refusal, refused_in_javascript, refused_in_python};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use batch_core::{Catalog, Json};
+use batch_core::{Json, catalog::Catalog};
 
 use crate::places::Encodings;
 

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use batch_core::{Json, nearest};
+use batch_core::{Json, text::nearest};
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -17,16 +17,6 @@ pub enum Segment {
     Field(String),
     /// An element by position.
     Index(usize),
-}
-
-impl Segment {
-    /// The name, where it is a field.
-    pub(crate) fn field(&self) -> Option<&str> {
-        match self {
-            Self::Field(name) => Some(name),
-            Self::Index(_) => None,
-        }
-    }
 }
 
 impl fmt::Display for Segment {

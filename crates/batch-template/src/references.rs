@@ -1,6 +1,9 @@
 //! Which tasks a task refers to: [`references`], which a catalog hands on to the plan.
 
-use batch_core::{ParamProblem, References, TaskSpec};
+use batch_core::{
+    TaskSpec,
+    catalog::{ParamProblem, References},
+};
 
 use crate::document::placeholders;
 use crate::path::Segment;

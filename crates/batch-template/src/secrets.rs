@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use batch_core::{Json, TaskSpec};
 
-use crate::document::{each_text, string_end};
+use crate::document::string_end;
 use crate::parts::{Part, Template};
-use crate::path::Segment;
 
 /// What stands in the place of a secret.
 pub const MASK: &str = "***";
 
-/// A shorter value is not looked for: it would be found everywhere, and hides nothing.
-const SHORTEST: usize = 3;
+/// A shorter value is not looked for: it would be found everywhere, and hides nothing. Nor is a mask longer than what it
+/// hides.
+const SHORTEST: usize = MASK.len();
 
 /// Values that are not to be kept or shown, in every form in which something may echo them.
 #[derive(Clone, Default)]
@@ -33,29 +33,23 @@ impl Secrets {
     /// assert_eq!(secrets.mask(r#"got a/b "c, then "a\/b \"c" and a%2Fb%20%22c"#), r#"got ***, then "***" and ***"#);
     /// ```
     pub fn of<T: AsRef<str>>(values: impl IntoIterator<Item = T>) -> Self {
-        let mut forms = BTreeSet::new();
-        for value in values {
-            let value = value.as_ref();
-            for value in [value, value.trim()] {
-                if value.len() >= SHORTEST {
-                    forms.extend(forms_of(value));
-                }
-            }
-        }
-        let mut forms: Vec<Box<str>> = forms.into_iter().map(Into::into).collect();
-        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
-        Self {
-            forms: forms.into(),
-        }
+        let forms = values
+            .into_iter()
+            .flat_map(|value| forms_of(value.as_ref()));
+        Self::of_forms(forms.map(Into::into))
     }
 
     /// These secrets and another one.
     #[must_use]
     pub fn with(&self, value: &str) -> Self {
-        let forms = self.forms.iter().map(|form| form.to_string());
-        let mut forms: Vec<Box<str>> = forms.chain(forms_of(value)).map(Into::into).collect();
+        let further = forms_of(value).into_iter().map(Into::into);
+        Self::of_forms(self.forms.iter().cloned().chain(further))
+    }
+
+    fn of_forms(forms: impl Iterator<Item = Box<str>>) -> Self {
+        let forms: BTreeSet<Box<str>> = forms.collect();
+        let mut forms: Vec<Box<str>> = forms.into_iter().collect();
         forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
-        forms.dedup();
         Self {
             forms: forms.into(),
         }
@@ -117,7 +111,7 @@ impl Secrets {
         }
     }
 
-    /// The bytes, with `***` in the place of each secret.
+    /// The bytes, with `***` in the place of each secret; never more of them than before.
     pub fn mask_bytes<'b>(&self, bytes: &'b [u8]) -> Cow<'b, [u8]> {
         let mut masked = Cow::Borrowed(bytes);
         for form in self.forms.iter() {
@@ -136,8 +130,14 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// The ways in which a value may come back.
+/// The ways in which a value may come back; none of one that is too short.
 fn forms_of(value: &str) -> Vec<String> {
+    let values = [value, value.trim()].into_iter();
+    let long = values.filter(|value| value.len() >= SHORTEST);
+    long.flat_map(encodings_of).collect()
+}
+
+fn encodings_of(value: &str) -> [String; 10] {
     let json = serde_json::Value::from(value).to_string();
     let json = &json[1..json.len() - 1];
     let ascii: String = json.chars().map(escaped_for_ascii).collect();
@@ -154,7 +154,7 @@ fn forms_of(value: &str) -> Vec<String> {
     let path = percent_encoded(value, |byte| {
         byte.is_ascii_graphic() && !b"\"#<>?`{}^".contains(&byte)
     });
-    vec![
+    [
         value.to_owned(),
         json.replace('/', "\\/"),
         json.to_owned(),
@@ -339,14 +339,16 @@ fn plain_name(name: &str) -> String {
 /// assert_eq!(batch_template::shown_url("http://a:b@h/p?key=1&q=2#x"), "http://***@h/p?key=***&q=2#x");
 /// ```
 pub fn shown_url(url: &str) -> Cow<'_, str> {
-    let begin = url.find("//").map_or(0, |at| at + 2);
-    let end = url[begin..].find(['/', '?', '#']);
-    let end = end.map_or(url.len(), |at| begin + at);
-    let user = url[begin..end].rfind('@').map(|at| begin + at);
-    let user = user.filter(|at| !is_shown_placeholder(&url[begin..*at], &[":"]));
+    let begin = authority(url);
+    let end = url[begin.unwrap_or_default()..].find(['/', '?', '#']);
+    let end = end.map_or(url.len(), |at| begin.unwrap_or_default() + at);
+    let user = begin.and_then(|begin| {
+        let user = &url[begin..begin + url[begin..end].rfind('@')?];
+        (!is_shown_placeholder(user, &[":"])).then_some(begin..begin + user.len())
+    });
     let mut shown = match user {
-        Some(at) if begin > 0 => format!("{}{MASK}", &url[..begin]) + &url[at..end],
-        _ => url[..end].to_owned(),
+        Some(user) => format!("{}{MASK}{}", &url[..user.start], &url[user.end..end]),
+        None => url[..end].to_owned(),
     };
     let mut rest = &url[end..];
     let query = rest.find(['?', '#']).map_or(rest.len(), |at| at + 1);
@@ -370,8 +372,44 @@ pub fn shown_url(url: &str) -> Cow<'_, str> {
     }
 }
 
+/// Where the name of the host begins, with name and password before it. As for those who read URLs, `http:` stands for
+/// itself however many slashes follow it, of either kind.
+fn authority(url: &str) -> Option<usize> {
+    let blank = url.find(|c: char| c > ' ').unwrap_or_default();
+    let is_scheme = |scheme: &&str| {
+        let begin = url[blank..].get(..scheme.len());
+        begin.is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
+    };
+    let scheme = ["http:", "https:"].into_iter().find(is_scheme);
+    let begin = match scheme {
+        Some(scheme) => blank + scheme.len(),
+        None => url.find("//")?,
+    };
+    let slashes = url[begin..].find(|c| !matches!(c, '/' | '\\'));
+    Some(slashes.map_or(url.len(), |slashes| begin + slashes))
+}
+
 fn is_hidden(parameter: &str, value: &str) -> bool {
-    !value.is_empty() && is_secret_parameter(parameter) && !is_shown_placeholder(value, &[])
+    !value.is_empty()
+        && is_secret_parameter(&percent_decoded(parameter))
+        && !is_shown_placeholder(value, &[])
+}
+
+/// A name with its ASCII characters decoded; no others matter here.
+fn percent_decoded(name: &str) -> String {
+    let mut parts = name.split('%');
+    let mut decoded = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let code = part
+            .get(..2)
+            .and_then(|code| u8::from_str_radix(code, 16).ok());
+        match code {
+            Some(code) => decoded.push(code.into()),
+            None => decoded.push('%'),
+        }
+        decoded.push_str(if code.is_some() { &part[2..] } else { part });
+    }
+    decoded
 }
 
 /// Whether a text is nothing but placeholders, and the words that commonly stand around them.
@@ -398,24 +436,14 @@ fn is_shown_placeholder(text: &str, words: &[&str]) -> bool {
 fn masked(source: &str, looks_at: impl Fn(&str) -> bool) -> Cow<'_, str> {
     let mut written = String::new();
     let mut copied = 0;
-    // The texts of a list have one field.
-    let (mut field, mut is_looked_at) = (String::new(), false);
-    each_text(source, |path, range| {
-        let mut fields = path.iter().filter_map(Segment::field);
-        let Some(first) = fields.next() else { return };
-        let last = fields.next_back().unwrap_or(first);
-        if !looks_at(first) {
+    each_value(source, |fields, range| {
+        let (Some(first), Some(last)) = (fields.first(), fields.last()) else {
+            return;
+        };
+        if !looks_at(&first.name) {
             return;
         }
-        if field != *last {
-            is_looked_at = is_url_name(last) || is_secret_name(last);
-            last.clone_into(&mut field);
-        }
-        if !is_looked_at {
-            return;
-        }
-        let raw = &source[range.clone()];
-        if let Some(shown) = shown_text(last, raw) {
+        if let Some(shown) = shown_value(last, &source[range.clone()]) {
             written.push_str(&source[copied..range.start]);
             written.push_str(&serde_json::Value::from(shown).to_string());
             copied = range.end;
@@ -428,19 +456,22 @@ fn masked(source: &str, looks_at: impl Fn(&str) -> bool) -> Cow<'_, str> {
     Cow::Owned(written)
 }
 
-/// Whether the text of a field of this name is a URL.
-fn is_url_name(name: &str) -> bool {
-    matches!(
-        plain_name(name).as_str(),
-        "url" | "uri" | "location" | "contentlocation" | "referer"
-    )
-}
-
-/// What is shown for the text of a field that may hold a secret; `None` when all of it is.
-fn shown_text(field: &str, raw: &str) -> Option<String> {
+/// What is shown for the text or number of a field; `None` when all of it is.
+fn shown_value(field: &Field<'_>, raw: &str) -> Option<String> {
     const SCHEMES: [&str; 4] = ["Bearer", "Basic", "Token", "ApiKey"];
-    let text: String = serde_json::from_str(raw).ok()?;
-    if is_url_name(field) {
+    let is_url = || {
+        matches!(
+            plain_name(&field.name).as_str(),
+            "url" | "uri" | "location" | "contentlocation" | "referer"
+        )
+    };
+    if !field.is_secret && (!raw.starts_with('"') || !is_url()) {
+        return None;
+    }
+    let Ok(text) = serde_json::from_str::<String>(raw) else {
+        return Some(MASK.to_owned());
+    };
+    if !field.is_secret {
         return match shown_url(&text) {
             Cow::Borrowed(_) => None,
             Cow::Owned(shown) => Some(shown),
@@ -448,6 +479,80 @@ fn shown_text(field: &str, raw: &str) -> Option<String> {
     }
     let is_shown = text.is_empty() || is_shown_placeholder(&text, &SCHEMES);
     (!is_shown).then(|| MASK.to_owned())
+}
+
+/// A field that a value stands in.
+#[derive(Default)]
+struct Field<'s> {
+    name: Cow<'s, str>,
+    /// Whether it or one around it has the name of a secret.
+    is_secret: bool,
+}
+
+/// Calls `visit` for each text and number that is a value: the fields around it, from the outside in, and its bytes.
+fn each_value<'s>(source: &'s str, mut visit: impl FnMut(&[Field<'s>], std::ops::Range<usize>)) {
+    let bytes = source.as_bytes();
+    let mut fields: Vec<Field<'s>> = Vec::new();
+    // For each bracket that is open: whether it is an object, and whether the name of a field is due.
+    let mut open: Vec<(bool, bool)> = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let mut end = at + 1;
+        match bytes[at] {
+            b'{' => {
+                open.push((true, true));
+                fields.push(Field::default());
+            }
+            b'[' => open.push((false, false)),
+            b'}' | b']' => {
+                let closed = open.pop();
+                if closed.is_some_and(|(is_object, _)| is_object) {
+                    fields.pop();
+                }
+            }
+            b',' => {
+                if let Some((is_object, is_name)) = open.last_mut() {
+                    *is_name = *is_object;
+                }
+            }
+            b'"' => {
+                end = string_end(bytes, at);
+                match open.last_mut() {
+                    Some((_, is_name @ true)) => {
+                        *is_name = false;
+                        enter(&mut fields, text_of(&source[at..end]));
+                    }
+                    _ => visit(&fields, at..end),
+                }
+            }
+            b'-' | b'0'..=b'9' => {
+                let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+                end = at + bytes[at..].iter().take_while(|byte| is_part(byte)).count();
+                visit(&fields, at..end);
+            }
+            _ => {}
+        }
+        at = end;
+    }
+}
+
+/// Goes on to the next field of the innermost object.
+fn enter<'s>(fields: &mut [Field<'s>], name: Cow<'s, str>) {
+    if let [around @ .., field] = fields {
+        let is_below_secret = around.last().is_some_and(|around| around.is_secret);
+        *field = Field {
+            is_secret: is_below_secret || is_secret_name(&name),
+            name,
+        };
+    }
+}
+
+/// A JSON text; most have no escapes.
+fn text_of(raw: &str) -> Cow<'_, str> {
+    match raw.contains('\\') {
+        true => Cow::Owned(serde_json::from_str(raw).unwrap_or_default()),
+        false => Cow::Borrowed(raw.trim_matches('"')),
+    }
 }
 
 #[cfg(test)]
@@ -491,6 +596,32 @@ mod tests {
     }
 
     #[test]
+    fn whatever_stands_below_the_name_of_a_secret_is_masked() {
+        let shown = params(&json!({
+            "body": {"token": 12_345_678, "password": {"x": "hunter2", "url": "http://hunter2/"}, "max_tokens": 5},
+            "credentials": [[-1.5e3, {"user": ["hunter2", true, null]}], "{{ env.T }}"],
+            "after": {"n": 7},
+        }));
+        assert_eq!(
+            shown,
+            r#"{"after":{"n":7},"body":{"max_tokens":5,"password":{"url":"***","x":"***"},"token":"***"},"credentials":[["***",{"user":["***",true,null]}],"{{ env.T }}"]}"#
+        );
+    }
+
+    #[test]
+    fn a_value_that_is_too_short_is_no_secret_however_it_is_added() {
+        let none = Secrets::default();
+        for short in ["", " ", "ab", "b\n"] {
+            assert!(none.with(short).is_empty(), "{short:?}");
+        }
+        let secrets = Secrets::of(["s3cr3t"]).with("").with("b4se64==");
+        assert_eq!(secrets.mask("hello s3cr3t b4se64=="), "hello *** ***");
+        let bytes = b"\xffhello s3cr3t";
+        assert_eq!(&*secrets.mask_bytes(bytes), b"\xffhello ***");
+        assert_eq!(secrets.border(bytes, 9), 7);
+    }
+
+    #[test]
     fn placeholders_are_shown_and_what_stands_around_them_is_not() {
         let headers = |value: &str| json!({"headers": {"authorization": value}});
         for shown in [
@@ -524,6 +655,20 @@ mod tests {
             ("http://h/?token=a{{ env.T }}", "http://h/?token=***"),
             ("http://h/@x?q=a@b", "http://h/@x?q=a@b"),
             ("not a url", "not a url"),
+            ("me@h", "me@h"),
+            // As readers of URLs take them.
+            ("http:me:pw@h/", "http:***@h/"),
+            ("HTTPS:/me:pw@h/", "HTTPS:/***@h/"),
+            (" http:///me:pw@h/", " http:///***@h/"),
+            ("http:\\\\me:pw@h/", "http:\\\\***@h/"),
+            (
+                "http:{{ env.U }}:{{ env.P }}@h",
+                "http:{{ env.U }}:{{ env.P }}@h",
+            ),
+            (
+                "http://h/?api%5Fkey=1&user%5btoken%5D=2&a%=3",
+                "http://h/?api%5Fkey=***&user%5btoken%5D=***&a%=3",
+            ),
         ] {
             assert_eq!(shown_url(url), shown);
         }

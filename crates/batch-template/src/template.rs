@@ -19,7 +19,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use batch_core::nearest;
+use batch_core::text::nearest;
 
 use crate::filter::Filter;
 use crate::parts::{Delimiters, Meaning, Template};

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use batch_core::{ParamProblem, TaskSpec};
+use batch_core::{TaskSpec, catalog::ParamProblem};
 
 use crate::document::placeholders;
 use crate::filter::Filter;

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use batch_core::{CancelReason, Event, Reason};
+use batch_core::{Event, Reason, status::CancelReason};
 use batch_runtime::{Sink, SinkError};
 use batch_store::runs::EndRun;
 use batch_store::{Journal, StoreError};

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use batch_core::parse_duration;
+use batch_core::duration::parse_duration;
 use batch_mcp_server::Limits;
 use clap::Args;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch_actions::{ActionError, Home};
-use batch_core::{BatchId, FullTaskId, Priority, parse_duration};
+use batch_core::{BatchId, Priority, duration::parse_duration, ids::FullTaskId};
 use batch_export::{Format, TaskFilter, WriterOptions};
 use batch_input::{ReadOptions, TemplateSource};
 use batch_runtime::Registry;

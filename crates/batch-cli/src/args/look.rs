@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use batch_core::parse_duration;
+use batch_core::duration::parse_duration;
 use batch_export::Format;
 use clap::Args;
 

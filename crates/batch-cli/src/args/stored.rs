@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use batch_actions::Choice;
-use batch_core::{BatchId, Priority, Status, parse_duration};
+use batch_core::{BatchId, Priority, Status, duration::parse_duration};
 use clap::{Args, Subcommand};
 
 use super::InputFormat;

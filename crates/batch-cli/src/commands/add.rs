@@ -4,7 +4,7 @@ use batch_actions::{
     ActionError, AddReply, AddRequest, BatchRequest, Home, Target, add, end_outlived, place_tasks,
     status,
 };
-use batch_core::{BatchSettings, Counted, Json, TaskOptions, TaskSpec};
+use batch_core::{BatchSettings, Json, TaskOptions, TaskSpec, text::Counted};
 use batch_input::{CommandTemplate, FileSettings, ItemTemplate, Items, TaskFile, TaskStream};
 use batch_process::remove_dead_scratch;
 use batch_runtime::Registry;

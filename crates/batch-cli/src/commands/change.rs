@@ -1,7 +1,7 @@
 //! Verbs that have something done to a batch by whoever works on it: `cancel`, `retry`, `clear`, `pause`, `set`.
 
 use batch_actions::{Control, ControlReply, Home, status};
-use batch_core::Counted;
+use batch_core::text::Counted;
 use batch_store::BatchFile;
 
 use crate::args::{BatchArgs, ChangeArgs, ChoiceArgs, PlainArgs, SetArgs};

@@ -1,7 +1,7 @@
 //! `bex list`: all batches, a line each.
 
 use batch_actions::{BatchStatus, Home, Listed, list, now};
-use batch_core::ShortDuration;
+use batch_core::duration::ShortDuration;
 use batch_export::Visible;
 use serde_json::Value;
 

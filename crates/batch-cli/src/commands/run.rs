@@ -138,7 +138,7 @@ async fn look_ahead(work: Work, signals: &mut ControlSignals) -> Result<Ahead, C
         Work::Plan(plan) => return Ok(Ahead::Work(Work::Plan(plan))),
         Work::Stream(stream) => stream,
     };
-    let (sender, mut first) = oneshot::channel();
+    let (sender, first) = oneshot::channel();
     // Not one of the runtime's threads: nobody waits for it when it reads in vain.
     let read = move || {
         stream.peek();
@@ -147,20 +147,9 @@ async fn look_ahead(work: Work, signals: &mut ControlSignals) -> Result<Ahead, C
     std::thread::Builder::new()
         .spawn(read)
         .map_err(|error| CliError::System("start a thread to read the input", error))?;
-    let mut stream = loop {
-        let signal = tokio::select! {
-            seen = &mut first => break seen.expect("it reads, and does not panic"),
-            signal = signals.next() => signal,
-        };
-        match signal {
-            ControlSignal::Interrupt => return Ok(Ahead::Ended(2)),
-            ControlSignal::Terminate => return Ok(Ahead::Ended(15)),
-            ControlSignal::Hangup => return Ok(Ahead::Ended(1)),
-            ControlSignal::Quit => return Ok(Ahead::Ended(3)),
-            ControlSignal::ParentDied => return Ok(Ahead::Ended(9)),
-            ControlSignal::Suspend => drop(suspend()),
-            ControlSignal::Continue => {}
-        }
+    let mut stream = match unless_ended(signals, first).await {
+        Ok(seen) => seen.expect("it reads, and does not panic"),
+        Err(signal) => return Ok(Ahead::Ended(signal)),
     };
     match stream.peek() {
         None => Ok(Ahead::Nothing(Work::Stream(stream))),
@@ -168,6 +157,29 @@ async fn look_ahead(work: Work, signals: &mut ControlSignals) -> Result<Ahead, C
         Some(Ok(first)) => {
             check_variables([first])?;
             Ok(Ahead::Work(Work::Stream(stream)))
+        }
+    }
+}
+
+/// Waits for something, unless a signal that ends the run comes before it: then gives that one's number.
+async fn unless_ended<T>(
+    signals: &mut ControlSignals,
+    wanted: impl Future<Output = T>,
+) -> Result<T, u8> {
+    let mut wanted = std::pin::pin!(wanted);
+    loop {
+        let signal = tokio::select! {
+            found = &mut wanted => return Ok(found),
+            signal = signals.next() => signal,
+        };
+        match signal {
+            ControlSignal::Interrupt => return Err(2),
+            ControlSignal::Terminate => return Err(15),
+            ControlSignal::Hangup => return Err(1),
+            ControlSignal::Quit => return Err(3),
+            ControlSignal::ParentDied => return Err(9),
+            ControlSignal::Suspend => drop(suspend()),
+            ControlSignal::Continue => {}
         }
     }
 }
@@ -185,25 +197,35 @@ async fn run_stored(
     args: &RunArgs,
     request: BatchRequest,
     work: Work,
-    onlooker: Onlooker,
+    mut onlooker: Onlooker,
 ) -> Result<Exit, CliError> {
     let home = Home::of_environment();
     let (claim, feeder) = match work {
-        Work::Plan(plan) => match create_to_run(&home, &request, &plan, args.resume)? {
-            ToRun::New(claim) => (*claim, None),
-            ToRun::Known(known) => return existing(&known, args, onlooker),
-            // Another one with the same file was faster by a moment.
-            ToRun::OfFile(file) => {
-                return run_file(file, args, request, Work::Plan(plan), onlooker).await;
+        Work::Plan(plan) => {
+            let ids = match unless_ended(&mut onlooker.signals, home.ids()).await {
+                Ok(ids) => ids?,
+                Err(signal) => return Ok(Exit::Signal(signal)),
+            };
+            match create_to_run(&home, ids, &request, &plan, args.resume)? {
+                ToRun::New(claim) => (*claim, None),
+                ToRun::Known(known) => return existing(&known, args, onlooker),
+                // Another one with the same file was faster by a moment.
+                ToRun::OfFile(file) => {
+                    return run_file(file, args, request, Work::Plan(plan), onlooker).await;
+                }
             }
-        },
+        }
         Work::Stream(stream) => {
             let mut feeder = Feeder::start(stream)?;
             // A wrong item among the first is found before there is a batch.
             let first = feeder.first().await?;
             let mut request = request.clone();
             request.origin.unread = !first.is_all;
-            let claim = home.create_claimed(&request, &first.tasks)?;
+            let ids = match unless_ended(&mut onlooker.signals, home.ids()).await {
+                Ok(ids) => ids?,
+                Err(signal) => return Ok(Exit::Signal(signal)),
+            };
+            let claim = home.create_claimed(ids, &request, &first.tasks)?;
             (claim, (!first.is_all).then_some(feeder))
         }
     };

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use batch_actions::{Home, TaskDetails, show, why};
-use batch_core::{Counted, Priority, ShortDuration, Stream, TaskOptions, TaskSpec};
+use batch_core::{
+    Priority, TaskOptions, TaskSpec, duration::ShortDuration, outcome::Stream, text::Counted,
+};
 use batch_export::files::tail;
 use batch_export::{AttemptEnd, AttemptRecord, Visible, VisibleLines, rfc3339, write_task_json};
 use batch_template::{shown_params, shown_result};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use batch_actions::{Control, Home, Stop, Until, Waited, status, wait};
-use batch_core::Counted;
+use batch_core::text::Counted;
 
 use crate::args::StopArgs;
 use crate::exit::{CliError, Exit};

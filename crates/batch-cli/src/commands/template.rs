@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use batch_actions::Home;
-use batch_core::Counted;
+use batch_core::text::Counted;
 use batch_export::Visible;
 use batch_handlers::{HandlerConfig, standard_registry};
 use batch_input::{

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use batch_actions::{Choice, Home, ResultsRequest, export, status, summary_of_chosen};
-use batch_core::{Counted, Status};
+use batch_core::{Status, text::Counted};
 use batch_export::{Format, TaskFilter};
 use batch_store::Store;
 use serde_json::json;

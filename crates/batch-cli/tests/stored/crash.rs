@@ -105,7 +105,7 @@ fn resume_tells_what_it_ended() {
     }
     live.bex(&["wait"], 5);
     let resumed = live.place.bex(&["resume", "--format", "none"]).expect(0);
-    for part in ["b1.1 outlived its executor", "sleep 1000"] {
+    for part in ["b1.1 outlived its executor", "(sleep)"] {
         assert!(resumed.stderr.contains(part), "{part}: {resumed:?}");
     }
     alive.ended();

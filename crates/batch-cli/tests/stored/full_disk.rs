@@ -57,6 +57,25 @@ fn outputs_that_find_no_room_wait_for_it_with_their_tasks() {
 }
 
 #[test]
+fn a_secret_in_an_output_needs_no_room_for_a_second_copy() {
+    let place = Place::new();
+    place.tasks(&serde_json::json!([{
+        "shell": "printf '%0900000d<%s>' 0 \"$T\"", "max_retries": 0, "env": {"T": "{{ env.TOKEN }}"},
+    }]));
+    let script = r"
+        mount -o remount,size=1500k disk
+        export TOKEN=s3cr3t-value
+        $BEX run --progress none --format none tasks.json 2> log; echo code $?
+        $BEX results --format raw | tail -c 6
+        ls disk/home/batches/b1.db.files | wc -l
+    ";
+    if let Some(ended) = on_small_disk(&place, script) {
+        let said = ended.expect(0).stdout;
+        assert_eq!(said, "code 0\n0<***>1\n", "{}", place.read("log"));
+    }
+}
+
+#[test]
 fn the_log_of_a_full_disk_leaves_the_room_to_the_batch() {
     let place = Place::new();
     // What was freed is enough for the batch, but not for a second copy of it in its write-ahead log.

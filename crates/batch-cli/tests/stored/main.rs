@@ -1,6 +1,7 @@
 //! The verbs over stored batches from outside. Without an executor: `add`, `figures`, `files`, `look`, `change`, `templates`. With one:
-//! `live`, `states`, `background`, `resume`, `crash`, `busy`, `held`, `debris`, `full_disk`, `ownership`, `silent`, `leftovers`,
-//! `memory`, `other_user`, `shortage`. What goes wrong between commands: `incomplete`, `races`.
+//! `live`, `states`, `background`, `resume`, `crash`, `busy`, `held`, `debris`, `full_disk`, `ownership`, `silent`,
+//! `leftovers`, `memory`, `other_user`, `shortage`. What goes wrong between commands: `incomplete`, `races`,
+//! `waiting`.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -48,3 +49,5 @@ mod shortage;
 mod silent;
 mod states;
 mod templates;
+#[cfg(target_os = "linux")]
+mod waiting;

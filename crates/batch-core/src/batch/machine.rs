@@ -29,7 +29,7 @@ use crate::time::Time;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use batch_core::{Batch, BatchSettings, Outcome, Status, TaskSpec, Time, no_retries};
+/// use batch_core::{Batch, BatchSettings, no_retries, Outcome, Status, TaskSpec, Time};
 ///
 /// let now = Time::from_micros(0);
 /// let mut batch = Batch::new(BatchSettings::default());

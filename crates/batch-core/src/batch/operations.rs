@@ -8,7 +8,7 @@ use super::phase::{Course, Flow};
 use super::slots::{Attempt, EndCause};
 use super::steering::CancelRequest;
 use super::table::{Entry, State};
-use crate::event::{Event, Then};
+use crate::event::{Event, NextStep};
 use crate::ids::{RunId, TaskId};
 use crate::outcome::{Failure, Outcome, Output};
 use crate::spec::{OnInterrupt, TaskSpec};
@@ -142,7 +142,7 @@ impl Batch {
                 let then = self.after_failure(token.task, &failure, policy, now);
                 (Outcome::Failed(failure), then)
             }
-            done => (done, Then::Final),
+            done => (done, NextStep::Final),
         };
         let end = AttemptEnd {
             token,
@@ -201,19 +201,19 @@ impl Batch {
         failure: &Failure,
         policy: &mut impl RetryPolicy,
         now: Time,
-    ) -> Then {
+    ) -> NextStep {
         let entry = self.table.open_mut(id);
         let spec = entry.spec();
         let retry = entry.retries + 1;
         if retry > spec.options.max_retries {
-            return Then::Final;
+            return NextStep::Final;
         }
         match policy.delay(spec, failure, retry) {
             Some(delay) => {
                 entry.retries = retry;
-                Then::RetryAt(now.after(delay))
+                NextStep::RetryAt(now.after(delay))
             }
-            None => Then::Final,
+            None => NextStep::Final,
         }
     }
 
@@ -222,22 +222,22 @@ impl Batch {
         &self,
         id: TaskId,
         output: Option<Arc<Output>>,
-    ) -> (Outcome, Then) {
+    ) -> (Outcome, NextStep) {
         match self.table.open(id).spec().options.on_interrupt {
-            OnInterrupt::Hold => (Outcome::Interrupted(output), Then::Held),
+            OnInterrupt::Hold => (Outcome::Interrupted(output), NextStep::Held),
             OnInterrupt::Fail => {
                 let message = "interrupted: it was cut off while it ran, and is not to run again \
                                (on_interrupt: fail)";
                 let mut failure = Failure::new(FailureKind::Interrupted, message).permanent();
                 failure.output = output;
-                (Outcome::Failed(Arc::new(failure)), Then::Final)
+                (Outcome::Failed(Arc::new(failure)), NextStep::Final)
             }
-            OnInterrupt::Rerun => (Outcome::Interrupted(output), Then::Requeued),
+            OnInterrupt::Rerun => (Outcome::Interrupted(output), NextStep::Requeued),
         }
     }
 
     /// Writes down the end of an attempt and brings its task where it goes next.
-    pub(super) fn conclude(&mut self, end: AttemptEnd, then: Then, now: Time) {
+    pub(super) fn conclude(&mut self, end: AttemptEnd, then: NextStep, now: Time) {
         let AttemptEnd {
             token,
             outcome,
@@ -266,10 +266,12 @@ impl Batch {
             then,
         });
         match then {
-            Then::RetryAt(until) if until > now => self.transition(id, State::Delayed { until }),
-            Then::RetryAt(_) | Then::Requeued => self.transition(id, State::ready(now)),
-            Then::Held => self.transition(id, State::Held),
-            Then::Final => {
+            NextStep::RetryAt(until) if until > now => {
+                self.transition(id, State::Delayed { until })
+            }
+            NextStep::RetryAt(_) | NextStep::Requeued => self.transition(id, State::ready(now)),
+            NextStep::Held => self.transition(id, State::Held),
+            NextStep::Final => {
                 self.finish(id, status, reason, now);
                 self.settle_dependents(id, status, id, now);
                 if status == Status::Failed && self.settings.fail_fast {

@@ -1,4 +1,4 @@
-//! Going on where an earlier run left off: [`Past`], and [`Batch::restore`] with its kin.
+//! Going on where an earlier run left off: [`RestoredTask`], and [`Batch::restore`] with its kin.
 //!
 //! A store calls these in the order of the ids, once for each task that ever was, before the first claim;
 //! and once more for each task that somebody adds to the batch while it runs.
@@ -11,7 +11,7 @@ use super::operations::{AttemptEnd, ClaimToken};
 use super::phase::Course;
 use super::slots::Attempt;
 use super::table::{Entry, State};
-use crate::event::{Event, Then};
+use crate::event::{Event, NextStep};
 use crate::ids::TaskId;
 use crate::outcome::{Failure, Outcome};
 use crate::spec::TaskSpec;
@@ -21,7 +21,7 @@ use crate::totals::Totals;
 
 /// An unfinished task as an earlier run left it.
 #[derive(Clone, Debug)]
-pub struct Past {
+pub struct RestoredTask {
     /// What it is.
     pub spec: Arc<TaskSpec>,
     /// The tasks that must complete first.
@@ -35,12 +35,12 @@ pub struct Past {
     /// Retries used.
     pub retries: u32,
     /// Where it stood.
-    pub state: PastState,
+    pub state: RestoredState,
 }
 
 /// Where an unfinished task stood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PastState {
+pub enum RestoredState {
     /// It was ready, or waited for its dependencies.
     Queued,
     /// It waited for a retry.
@@ -70,32 +70,32 @@ impl Batch {
     /// Adds an unfinished task of an earlier run, with the next id.
     ///
     /// It may wait for tasks that are restored after it. What it waits for matters only while it is
-    /// [`PastState::Queued`]: everything else a task becomes after its dependencies have completed. One
+    /// [`RestoredState::Queued`]: everything else a task becomes after its dependencies have completed. One
     /// that was running comes back as its `on_interrupt` says, without a retry used; after
     /// [`MAX_DEATHS`](Self::MAX_DEATHS) deaths of executors it has failed. In a batch that a failure has
     /// ended (`fail_fast`), a restored task is cancelled like all the others.
     ///
     /// # Panics
     /// When the batch would hold 2^32 tasks or more.
-    pub fn restore(&mut self, past: Past, now: Time) -> TaskId {
+    pub fn restore(&mut self, past: RestoredTask, now: Time) -> TaskId {
         let id = self.add(past.spec, past.created_at);
         let entry = self.table.open_mut(id);
         entry.attempts = past.attempts;
         entry.retries = past.retries;
         self.put_priority(id, past.priority, past.created_at);
         match past.state {
-            PastState::Queued => self.place(id, past.after.into_iter(), now),
-            PastState::Delayed { until } if until > now => {
+            RestoredState::Queued => self.place(id, past.after.into_iter(), now),
+            RestoredState::Delayed { until } if until > now => {
                 self.transition(id, State::Delayed { until });
             }
-            PastState::Delayed { .. } => self.transition(id, State::ready(now)),
-            PastState::Held => self.transition(id, State::Held),
-            PastState::Running {
+            RestoredState::Delayed { .. } => self.transition(id, State::ready(now)),
+            RestoredState::Held => self.transition(id, State::Held),
+            RestoredState::Running {
                 started,
                 last_seen,
                 deaths,
             } => self.recover(id, started, last_seen.max(started), deaths, now),
-            PastState::GivenOut => {
+            RestoredState::GivenOut => {
                 let token = self.begin_again(id, now);
                 self.take_back(token, now);
                 self.transition(id, State::next(now));
@@ -125,7 +125,10 @@ impl Batch {
     fn recover(&mut self, id: TaskId, started: Time, at: Time, deaths: u32, now: Time) {
         let token = self.begin_again(id, started);
         let (outcome, then) = if deaths >= Self::MAX_DEATHS {
-            (Outcome::Failed(Arc::new(quarantined(deaths))), Then::Final)
+            (
+                Outcome::Failed(Arc::new(quarantined(deaths))),
+                NextStep::Final,
+            )
         } else {
             self.after_interruption(id, None)
         };

@@ -6,8 +6,13 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    BatchSettings, CancelReason, Event, Failure, FailureKind, OnInterrupt, Outcome, Plan, Priority,
-    QueuedReason, Reason, Status, Surroundings, TaskId, TaskSpec, Then, Time, Totals, no_retries,
+    BatchSettings, Event, Failure, FailureKind, OnInterrupt, Outcome, Plan, Priority, Reason,
+    Status, TaskId, TaskSpec, Time,
+    event::NextStep,
+    no_retries,
+    plan::PlanContext,
+    stats::Totals,
+    status::{CancelReason, QueuedReason},
 };
 
 fn batch(slots: u32) -> Batch {
@@ -22,8 +27,8 @@ fn id(number: u32) -> TaskId {
     TaskId::new(number).unwrap()
 }
 
-fn past(spec: TaskSpec, after: &[u32], attempts: u32, state: PastState) -> Past {
-    Past {
+fn past(spec: TaskSpec, after: &[u32], attempts: u32, state: RestoredState) -> RestoredTask {
+    RestoredTask {
         priority: spec.options.priority,
         spec: Arc::new(spec),
         after: after.iter().map(|number| id(*number)).collect(),
@@ -34,12 +39,12 @@ fn past(spec: TaskSpec, after: &[u32], attempts: u32, state: PastState) -> Past 
     }
 }
 
-fn queued(after: &[u32]) -> Past {
-    past(TaskSpec::new("x"), after, 0, PastState::Queued)
+fn queued(after: &[u32]) -> RestoredTask {
+    past(TaskSpec::new("x"), after, 0, RestoredState::Queued)
 }
 
-fn running(on_interrupt: OnInterrupt, deaths: u32) -> Past {
-    let state = PastState::Running {
+fn running(on_interrupt: OnInterrupt, deaths: u32) -> RestoredTask {
+    let state = RestoredState::Running {
         started: at(10),
         last_seen: at(14),
         deaths,
@@ -53,7 +58,7 @@ fn running(on_interrupt: OnInterrupt, deaths: u32) -> Past {
 }
 
 fn reopened(task: u32, after: &[u32]) -> Reopen {
-    let Past {
+    let RestoredTask {
         spec,
         after,
         priority,
@@ -128,7 +133,7 @@ fn what_was_running_is_queued_again_and_all_of_it_is_told() {
             at: ended,
             took,
             outcome: Outcome::Interrupted(_),
-            then: Then::Requeued,
+            then: NextStep::Requeued,
             ..
         },
     ] = told.as_slice()
@@ -168,7 +173,7 @@ fn more_tasks_than_slots_may_have_been_running() {
 #[test]
 fn a_clock_set_back_takes_no_time_away() {
     let mut batch = batch(1);
-    let state = PastState::Running {
+    let state = RestoredState::Running {
         started: at(10),
         last_seen: at(3),
         deaths: 1,
@@ -242,7 +247,10 @@ fn a_held_task_waits_until_it_is_released() {
 fn a_held_task_can_be_cancelled_and_moved() {
     let mut batch = batch(1);
     for _ in 0..2 {
-        batch.restore(past(TaskSpec::new("x"), &[], 1, PastState::Held), at(100));
+        batch.restore(
+            past(TaskSpec::new("x"), &[], 1, RestoredState::Held),
+            at(100),
+        );
     }
     batch.restore(queued(&[1]), at(100));
     batch
@@ -339,9 +347,9 @@ fn what_could_not_begin_is_no_attempt_and_keeps_its_turn() {
 #[test]
 fn what_a_dead_executor_had_not_begun_is_no_attempt() {
     let mut batch = batch(1);
-    let past = Past {
+    let past = RestoredTask {
         attempts: 3,
-        state: PastState::GivenOut,
+        state: RestoredState::GivenOut,
         ..running(OnInterrupt::Rerun, 2)
     };
     batch.restore(past, at(100));
@@ -375,7 +383,7 @@ fn a_restored_failure_ends_a_batch_that_fails_fast() {
 fn a_delay_that_is_over_is_no_delay() {
     let mut batch = batch(1);
     for until in [99, 100, 101] {
-        let state = PastState::Delayed { until: at(until) };
+        let state = RestoredState::Delayed { until: at(until) };
         batch.restore(past(TaskSpec::new("x"), &[], 1, state), at(100));
     }
     assert_eq!(reason(&batch, 1), Some(QueuedReason::Ready));
@@ -392,9 +400,9 @@ fn used_retries_stay_used() {
     let mut batch = batch(1);
     let spec = TaskSpec::new("x").with_max_retries(2);
     batch.restore(
-        Past {
+        RestoredTask {
             retries: 2,
-            ..past(spec, &[], 3, PastState::Queued)
+            ..past(spec, &[], 3, RestoredState::Queued)
         },
         at(100),
     );
@@ -413,7 +421,7 @@ fn a_changed_priority_is_told_and_kept() {
     let mut batch = batch(1);
     batch.restore(queued(&[]), at(100));
     batch.restore(
-        Past {
+        RestoredTask {
             priority: Priority::High,
             ..queued(&[])
         },
@@ -690,7 +698,7 @@ fn a_plan_tells_the_ids_that_its_tasks_will_wait_for() {
         TaskSpec::new("x").with_id("b").after("a").after("old"),
         TaskSpec::new("x").with_id("a"),
     ];
-    let surroundings = Surroundings {
+    let surroundings = PlanContext {
         catalog: &["x"][..],
         limits: &std::collections::BTreeMap::new(),
         submitted: &|name| (name == "old").then_some(id(3)),

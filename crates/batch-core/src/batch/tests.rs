@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    BatchSettings, CancelReason, Event, Failure, FailureKind, Outcome, Plan, Priority,
-    QueuedReason, Reason, Status, TaskId, TaskSpec, Time, no_retries,
+    BatchSettings, Event, Failure, FailureKind, Outcome, Plan, Priority, Reason, Status, TaskId,
+    TaskSpec, Time, no_retries,
+    status::{CancelReason, QueuedReason},
 };
 
 fn slots(number: u32) -> BatchSettings {

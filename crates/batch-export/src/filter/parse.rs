@@ -5,8 +5,10 @@ use std::str::Chars;
 
 use crate::cause::ParseCauseIdError;
 use batch_core::{
-    FullTaskId, ParseDurationError, ParseIdError, Priority, Status, TaskId, UnknownName,
-    parse_duration,
+    Priority, Status, TaskId,
+    duration::{ParseDurationError, parse_duration},
+    ids::{FullTaskId, ParseIdError},
+    status::UnknownName,
 };
 
 use super::{Compare, NumberField, Pattern, Term, Test, TextField, TimeField};

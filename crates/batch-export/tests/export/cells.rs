@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::common::{completed, in_file, process, render, text};
-use batch_core::{Output, Stream, TaskSpec};
+use batch_core::{Output, TaskSpec, outcome::Stream};
 use batch_export::{ExportError, Format, TaskRecord, WriterOptions, result_writer};
 use serde_json::Value;
 

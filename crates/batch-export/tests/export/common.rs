@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch_core::{
-    BatchId, CancelReason, FailureKind, Json, Output, Priority, ProcessEnd, Reason, Status, Stream,
-    TaskId, TaskSpec, Time,
+    BatchId, FailureKind, Json, Output, Priority, Reason, Status, TaskId, TaskSpec, Time,
+    outcome::{ProcessEnd, Stream},
+    status::CancelReason,
 };
 use batch_export::Cause;
 use batch_export::{

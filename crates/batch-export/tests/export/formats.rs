@@ -7,7 +7,10 @@ use std::sync::Arc;
 use crate::common::{completed, in_file, process, render, samples, text};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use batch_core::{BatchId, Output, ProcessEnd, Stream, TaskId, TaskSpec};
+use batch_core::{
+    BatchId, Output, TaskId, TaskSpec,
+    outcome::{ProcessEnd, Stream},
+};
 use batch_export::{ExportError, Format, Summary, TaskRecord, WriterOptions, result_writer};
 use serde_json::{Value, json};
 

@@ -7,8 +7,8 @@ use crate::common::text;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use batch_core::{
-    BatchId, FailureKind, Json, Output, Priority, ProcessEnd, Reason, Status, Stream, TaskId,
-    TaskSpec, Time,
+    BatchId, FailureKind, Json, Output, Priority, Reason, Status, TaskId, TaskSpec, Time,
+    outcome::{ProcessEnd, Stream},
 };
 use batch_export::{AttemptEnd, AttemptRecord, Format, TaskRecord};
 use batch_export::{Cause, CauseId};

@@ -10,6 +10,7 @@ use batch_runtime::offload;
 use batch_template::{Secrets, shown_url};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Response, StatusCode, Url};
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::failed;
@@ -79,8 +80,12 @@ impl Answer {
     }
 }
 
-/// A body that calls itself JSON, as it came; as text when it is none.
+/// A body that calls itself JSON, as it came; as text when it is none. It is looked at by itself first: together with
+/// the head, `1,"status":200` would pass for a document as well.
 fn with_document(head: String, body: &str) -> Json {
+    if serde_json::from_str::<IgnoredAny>(body).is_err() {
+        return with_text(head, body, "");
+    }
     let mut text = String::with_capacity(head.len() + body.len() + 1);
     text.push_str(&head);
     text.push_str(body);

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use batch_core::{Failure, FailureKind, Json, Output, ParamProblem};
+use batch_core::{Failure, FailureKind, Json, Output, catalog::ParamProblem};
 use batch_process::shortage;
 use batch_runtime::params::{Fields, is_placeholder};
 use batch_runtime::{AttemptError, Handler, TaskContext};
@@ -123,7 +123,11 @@ impl HttpHandler {
                 .try_clone()
                 .expect("a body that is held in memory can be sent again");
             let response = client.execute(again).await;
-            let response = response.map_err(|error| not_sent(&described(&request), &error))?;
+            let response = response.map_err(|error| match shortage_of(&error) {
+                // Only the first one has had no effect at any server.
+                Some(what) if seen.len() == 1 => AttemptError::Busy(what),
+                _ => failed(&described(&request), &error).into(),
+            })?;
             let next = match asked.redirects {
                 None => None,
                 Some(_) => {
@@ -203,16 +207,11 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or_default())
 }
 
-/// A request that brought no answer. Where there is no connection for want of something, it has not even begun.
-fn not_sent(what: &str, error: &reqwest::Error) -> AttemptError {
-    let mut cause = error.source().filter(|_| error.is_connect());
-    while let Some(error) = cause {
-        if let Some(what) = error.downcast_ref().and_then(shortage) {
-            return AttemptError::Busy(what);
-        }
-        cause = error.source();
-    }
-    failed(what, error).into()
+/// What the system is short of, where there is no connection for want of it: the request has not even begun.
+fn shortage_of(error: &reqwest::Error) -> Option<String> {
+    let first = error.source().filter(|_| error.is_connect());
+    let mut causes = std::iter::successors(first, |cause| (*cause).source());
+    causes.find_map(|cause| cause.downcast_ref().and_then(shortage))
 }
 
 fn failed(what: &str, error: &reqwest::Error) -> Failure {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use batch_core::ParamProblem;
+use batch_core::catalog::ParamProblem;
 use batch_runtime::params::{Fields, is_placeholder, type_name};
 use batch_template::shown_url;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};

@@ -1,6 +1,10 @@
 //! Attempts by hand: what the runtime would do around a handler.
 
-use batch_core::{BatchId, Catalog, Failure, Json, Output, ParamProblem, Stream, TaskId, TaskSpec};
+use batch_core::{
+    BatchId, Failure, Json, Output, TaskId, TaskSpec,
+    catalog::{Catalog, ParamProblem},
+    outcome::Stream,
+};
 use batch_handlers::{HandlerConfig, standard_registry};
 use batch_runtime::{AttemptError, Registry, TaskContext};
 use serde_json::Value;

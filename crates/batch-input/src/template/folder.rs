@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use batch_core::nearest;
+use batch_core::text::nearest;
 use batch_template::Functions;
 use tempfile::NamedTempFile;
 
@@ -311,10 +311,15 @@ impl TemplateFolder {
     fn write(&self, path: &Path, bytes: &[u8], replace: bool) -> io::Result<()> {
         private_folder(&self.path)?;
         // Its files are for their owner only.
-        let file = NamedTempFile::new_in(&self.path)?;
-        // By this it is told from one whose writer was killed.
-        let _ = file.as_file().try_lock();
-        // Past `tempfile`, whose errors would name this file.
+        let file = loop {
+            let file = NamedTempFile::new_in(&self.path)?;
+            // By this it is told from one whose writer was killed. Who looks for such may have been faster.
+            let _ = file.as_file().lock();
+            if file.path().exists() {
+                break file;
+            }
+        };
+        // RestoredTask `tempfile`, whose errors would name this file.
         file.as_file().write_all(bytes)?;
         file.as_file().sync_all()?;
         let renamed = match replace {

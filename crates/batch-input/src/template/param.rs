@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use batch_core::nearest;
+use batch_core::text::nearest;
 use serde_json::{Number, Value};
 
 use crate::scope::shortened;

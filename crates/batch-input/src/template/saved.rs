@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use batch_core::{Json, Suggestions, TaskOptions};
+use batch_core::{Json, TaskOptions, text::Suggestions};
 use batch_template::{Functions, Placeholder, Segment, placeholders};
 use serde_json::value::RawValue;
 

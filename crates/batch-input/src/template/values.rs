@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use batch_core::Suggestions;
+use batch_core::text::Suggestions;
 use batch_template::{Placeholder, Segment, follow};
 use serde_json::{Map, Value};
 

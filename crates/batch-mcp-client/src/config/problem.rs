@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use batch_core::Counted;
+use batch_core::text::Counted;
 
 /// Why a configuration file cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
-use batch_core::{ParamProblem, did_you_mean};
+use batch_core::{catalog::ParamProblem, text::did_you_mean};
 use batch_runtime::params::{Fields, mismatch, unknown_fields};
 use serde_json::{Map, Value, json};
 use toml::Spanned;

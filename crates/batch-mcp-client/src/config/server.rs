@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use batch_core::ParamProblem;
+use batch_core::catalog::ParamProblem;
 use batch_runtime::params::{Fields, duration, mismatch};
 use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};

@@ -4,7 +4,7 @@
 //! is, so it never cancels or removes anything: where the action would, it is a dry run.
 
 use batch_actions::status as read_status;
-use batch_core::{FullTaskId, nearest};
+use batch_core::{ids::FullTaskId, text::nearest};
 use batch_store::{BatchFile, Selection, Store};
 use serde_json::{Map, Value, json};
 

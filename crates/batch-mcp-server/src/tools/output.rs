@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 
-use batch_core::Stream;
+use batch_core::outcome::Stream;
 use batch_export::files::copy_stream;
 
 use crate::call_error::CallError;

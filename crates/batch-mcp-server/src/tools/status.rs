@@ -113,7 +113,7 @@ fn in_short(batch: &Listed) -> (String, Value) {
 }
 
 fn one_task(session: &Session, args: &Args<'_>, task: &str) -> Result<Answer, CallError> {
-    let named = task.parse::<batch_core::FullTaskId>().ok();
+    let named = task.parse::<batch_core::ids::FullTaskId>().ok();
     let batch = args.batch()?.or(named.map(|full| full.batch));
     let details = show(&session.file(batch)?, task)
         .map_err(|error| CallError::from(error).renamed("tasks", "task"))?;

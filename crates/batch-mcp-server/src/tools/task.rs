@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use batch_core::{Output, Stream};
+use batch_core::{Output, outcome::Stream};
 use batch_export::{TaskRecord, write_task_json};
 use batch_template::shown_result;
 use serde_json::{Map, Value};

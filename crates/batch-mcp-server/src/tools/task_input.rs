@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use batch_core::{Plan, PlanProblem};
+use batch_core::{Plan, plan::PlanProblem};
 use batch_input::{Problem, TaskFile};
 use batch_runtime::Registry;
 

@@ -3,8 +3,10 @@
 use std::sync::PoisonError;
 
 use batch_core::{
-    CancelError, Past, Plan, Priority, Reopen, ReopenError, Status, Surroundings, TaskId, TaskSpec,
-    Time,
+    Plan, Priority, Status, TaskId, TaskSpec, Time,
+    control::CancelError,
+    plan::PlanContext,
+    restore::{Reopen, ReopenError, RestoredTask},
 };
 use tokio::sync::oneshot;
 
@@ -57,7 +59,7 @@ impl Driver {
     }
 
     fn check_and_submit(&mut self, tasks: Vec<TaskSpec>) -> Result<Vec<TaskId>, SubmitError> {
-        let surroundings = Surroundings {
+        let surroundings = PlanContext {
             catalog: &*self.registry,
             limits: &self.batch.settings().limits,
             submitted: &|id| self.batch.find(id).or_else(|| self.find_finished(id)),
@@ -92,7 +94,7 @@ impl Driver {
         ids
     }
 
-    fn admit(&mut self, tasks: Vec<Past>, now: Time) {
+    fn admit(&mut self, tasks: Vec<RestoredTask>, now: Time) {
         let ids: Vec<TaskId> = tasks
             .into_iter()
             .map(|task| self.batch.restore(task, now))

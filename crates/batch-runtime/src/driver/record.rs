@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use batch_core::{Event, Outcome, Then};
+use batch_core::{Event, Outcome, event::NextStep};
 
 use super::{Driver, Intake};
 use crate::sink::Message;
@@ -21,7 +21,7 @@ impl Driver {
                 Event::AttemptEnded {
                     task,
                     outcome: Outcome::Completed(output),
-                    then: Then::Final,
+                    then: NextStep::Final,
                     ..
                 } => self.results.completed(*task, output.as_ref()),
                 Event::Finished { task, .. } => self.results.finished(*task),

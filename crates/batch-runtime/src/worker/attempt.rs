@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_core::{Failure, FailureKind, Outcome, Output, Urgency};
+use batch_core::{Failure, FailureKind, Outcome, Output, control::Urgency};
 use batch_template::Secrets;
 use futures_util::FutureExt;
 
@@ -46,6 +46,7 @@ pub(super) async fn perform(
             context.log(|log| log.starting(slot, token));
             match attempt(&task, handler.as_ref()).await {
                 end if task.secrets.is_some() => masked(end, task.secrets()).await,
+                JobEnd::Performed(outcome) => JobEnd::Performed(masking::shortened(outcome)),
                 end => end,
             }
         }
@@ -115,7 +116,8 @@ async fn masked(end: JobEnd, secrets: &Secrets) -> JobEnd {
     match end {
         JobEnd::Performed(outcome) => {
             let (size, secrets) = (masking::size_of(&outcome), secrets.clone());
-            JobEnd::Performed(offload(size, move || masking::mask(outcome, &secrets)).await)
+            let mask = move || masking::shortened(masking::mask(outcome, &secrets));
+            JobEnd::Performed(offload(size, mask).await)
         }
         JobEnd::Busy(why) => JobEnd::Busy(secrets.mask(&why).into()),
         end => end,
@@ -140,7 +142,7 @@ async fn attempt(task: &TaskContext, handler: &dyn Handler) -> JobEnd {
             Failure::new(FailureKind::Panic, message)
         }
     };
-    failed(masking::shortened(failure))
+    failed(failure)
 }
 
 /// Returns when the attempt is no longer waited for.

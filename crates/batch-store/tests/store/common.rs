@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use batch_core::Totals;
+use batch_core::stats::Totals;
 use batch_core::{
     Batch, BatchId, BatchSettings, Claim, ClaimToken, Event, Failure, FailureKind, Outcome, Output,
     RunId, Status, TaskId, TaskSpec, Time,
@@ -174,6 +174,7 @@ impl Bench {
 
     fn die_with(&mut self, knows_all_starts: bool) {
         let left = LeftBehind {
+            was_stopped: false,
             started: std::mem::take(&mut self.started),
             knows_all_starts,
             run: self.run,

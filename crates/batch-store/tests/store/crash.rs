@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::common::{Bench, completed, failed};
-use batch_core::{FailureKind, OnInterrupt, QueuedReason, Reason, Status, TaskId, TaskSpec};
+use batch_core::{
+    FailureKind, OnInterrupt, Reason, Status, TaskId, TaskSpec, status::QueuedReason,
+};
 use batch_store::{BatchFile, Durability, Selection, Store, StoreError};
 use proptest::prelude::*;
 use rusqlite::Connection;

@@ -157,7 +157,7 @@ fn clearing_takes_finished_tasks_and_leaves_what_open_ones_need() {
     for _ in 0..3 {
         bench.claim().unwrap();
     }
-    let stream = batch_core::Stream::File {
+    let stream = batch_core::outcome::Stream::File {
         path: spilled.clone(),
         len: 4,
     };

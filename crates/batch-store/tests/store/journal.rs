@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::common::{Bench, completed, failed};
 use crate::ops::{apply, drain, op};
-use batch_core::{Batch, Failure, Outcome, Priority, QueuedReason, Status, TaskId, TaskSpec, Time};
+use batch_core::{
+    Batch, Failure, Outcome, Priority, Status, TaskId, TaskSpec, Time, status::QueuedReason,
+};
 use batch_store::{EndCause, Selection, lock};
 use proptest::prelude::*;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{Bench, completed, failed};
-use batch_core::{OnInterrupt, Outcome, Priority, Reopen, Status, TaskId, TaskSpec};
+use batch_core::{OnInterrupt, Outcome, Priority, Status, TaskId, TaskSpec, restore::Reopen};
 use batch_store::lock;
 use proptest::prelude::*;
 

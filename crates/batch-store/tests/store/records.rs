@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::common::{Bench, completed, failed};
 use crate::ops::{Ending, NewTask, Op, apply, op};
 use batch_core::{
-    BatchId, Json, OnInterrupt, Outcome, Output, ProcessEnd, Status, Stream, TaskId, TaskSpec,
+    BatchId, Json, OnInterrupt, Outcome, Output, Status, TaskId, TaskSpec,
+    outcome::{ProcessEnd, Stream},
 };
 use batch_export::{Records, TaskRecord};
 use batch_store::lock;

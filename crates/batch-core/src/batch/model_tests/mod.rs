@@ -9,7 +9,7 @@ use std::time::Duration;
 use pair::Pair;
 use proptest::prelude::*;
 
-use super::{PastState, StopMode};
+use super::{RestoredState, StopMode};
 use crate::{OnInterrupt, Priority, Status, Time};
 
 const LIMIT: u32 = 2;
@@ -72,7 +72,7 @@ struct PastWish {
     priority: Priority,
     attempts: u32,
     retries: u32,
-    state: PastState,
+    state: RestoredState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -123,11 +123,11 @@ fn setup() -> impl Strategy<Value = Setup> {
 fn past() -> impl Strategy<Value = PastWish> {
     let second = |seconds: u64| Time::from_micros(seconds * 1_000_000);
     let state = prop_oneof![
-        4 => Just(PastState::Queued),
-        1 => (0u64..40).prop_map(move |s| PastState::Delayed { until: second(s) }),
-        1 => Just(PastState::Held),
-        1 => Just(PastState::GivenOut),
-        2 => (0u64..9, 0u64..9, 1u32..4).prop_map(move |(started, last_seen, deaths)| PastState::Running {
+        4 => Just(RestoredState::Queued),
+        1 => (0u64..40).prop_map(move |s| RestoredState::Delayed { until: second(s) }),
+        1 => Just(RestoredState::Held),
+        1 => Just(RestoredState::GivenOut),
+        2 => (0u64..9, 0u64..9, 1u32..4).prop_map(move |(started, last_seen, deaths)| RestoredState::Running {
             started: second(started),
             last_seen: second(last_seen),
             deaths,
@@ -219,7 +219,7 @@ proptest! {
         operations in prop::collection::vec(operation(), 1..60),
     ) {
         let new = |operation: &&Operation| !matches!(operation, Operation::Restore(_, past)
-            if matches!(past.state, PastState::Running { .. } | PastState::GivenOut));
+            if matches!(past.state, RestoredState::Running { .. } | RestoredState::GivenOut));
         let mut pair = Pair::new(setup);
         for operation in operations.iter().filter(new) {
             pair.apply(operation);

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{Ending, LIMIT, Setup, micros};
 use crate::{
-    Batch, CancelReason, FailureKind, OnInterrupt, PastState, Priority, Reason, Status, TaskId,
+    Batch, FailureKind, OnInterrupt, Priority, Reason, Status, TaskId, restore::RestoredState,
+    status::CancelReason,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -148,22 +149,22 @@ impl Model {
     }
 
     /// Adds a task as an earlier run left it.
-    pub(super) fn restore(&mut self, task: ModelTask, state: PastState) {
+    pub(super) fn restore(&mut self, task: ModelTask, state: RestoredState) {
         let index = self.tasks.len();
         self.tasks.push(task);
         match state {
-            PastState::Queued => self.place(index),
-            PastState::Held => self.tasks[index].state = ModelState::Held,
-            PastState::Delayed { until } if until.as_micros() > self.now => {
+            RestoredState::Queued => self.place(index),
+            RestoredState::Held => self.tasks[index].state = ModelState::Held,
+            RestoredState::Delayed { until } if until.as_micros() > self.now => {
                 let until = until.as_micros();
                 self.tasks[index].state = ModelState::Delayed { until };
             }
-            PastState::Delayed { .. } => self.make_ready(index),
-            PastState::GivenOut => {
+            RestoredState::Delayed { .. } => self.make_ready(index),
+            RestoredState::GivenOut => {
                 self.tasks[index].attempts = self.tasks[index].attempts.saturating_sub(1);
                 self.make_ready_as(index, true);
             }
-            PastState::Running { deaths, .. } => {
+            RestoredState::Running { deaths, .. } => {
                 self.tasks[index].attempts = self.tasks[index].attempts.max(1);
                 if deaths >= Batch::MAX_DEATHS {
                     self.fail(index, FailureKind::Quarantined);

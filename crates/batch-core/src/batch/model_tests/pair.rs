@@ -7,11 +7,12 @@ use std::sync::Arc;
 use super::model::{Model, ModelState, ModelTask};
 use super::{DELAY, Ending, LIMIT, Operation, Setup, TIMEOUT, Wish};
 use crate::batch::{
-    Batch, ClaimToken, Past, PastState, ReleaseError, Reopen, ReopenError, StaleClaim, StopMode,
+    Batch, ClaimToken, ReleaseError, Reopen, ReopenError, RestoredState, RestoredTask, StaleClaim,
+    StopMode,
 };
 use crate::{
-    BatchSettings, Event, Failure, FailureKind, Outcome, Plan, Priority, QueuedReason, Reason,
-    Status, TaskId, TaskSpec, Time, Totals,
+    BatchSettings, Event, Failure, FailureKind, Outcome, Plan, Priority, Reason, Status, TaskId,
+    TaskSpec, Time, stats::Totals, status::QueuedReason,
 };
 
 pub(super) struct Pair {
@@ -21,7 +22,7 @@ pub(super) struct Pair {
     /// What was carried over.
     pub(super) carried: Totals,
     /// What a task had been through before it came.
-    pub(super) pasts: BTreeMap<TaskId, Past>,
+    pub(super) pasts: BTreeMap<TaskId, RestoredTask>,
     /// What tasks were before they came that were over by then; nothing for those cleared away.
     pub(super) over_before: BTreeMap<usize, Option<Status>>,
     last_claim: Option<ClaimToken>,
@@ -187,11 +188,11 @@ impl Pair {
         task.attempts = past.attempts;
         task.retries = past.retries;
         task.priority = past.priority;
-        if past.state != PastState::Queued {
+        if past.state != RestoredState::Queued {
             task.after.clear();
             task.attempts += 1;
         }
-        let past = Past {
+        let past = RestoredTask {
             spec: Arc::new(spec(&task)),
             after: ids(&task.after),
             priority: task.priority,

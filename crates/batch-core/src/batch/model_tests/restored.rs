@@ -9,15 +9,15 @@ use super::model::ModelState;
 use super::pair::{Pair, ids, settings};
 use super::{Ending, Operation, Setup, operation};
 use crate::batch::table::State;
-use crate::batch::{Batch, Past, PastState};
-use crate::event::Then;
+use crate::batch::{Batch, RestoredState, RestoredTask};
+use crate::event::NextStep;
 use crate::ids::TaskId;
-use crate::{Event, Outcome, Status, TaskSpec, Time, Totals};
+use crate::{Event, Outcome, Status, TaskSpec, Time, stats::Totals};
 
 /// What a store keeps of a task.
 #[derive(Clone, Debug)]
 enum Row {
-    Open(Past),
+    Open(RestoredTask),
     /// With the number of the last attempt.
     Finished(Status, u32),
     Removed,
@@ -48,7 +48,7 @@ impl Journal {
             Event::Submitted { task, at, spec } => {
                 let given = pair.pasts.get(task);
                 let mut past = opened(*task, *at, spec, pair);
-                past.state = given.map_or(PastState::Queued, |past| past.state);
+                past.state = given.map_or(RestoredState::Queued, |past| past.state);
                 past.attempts = given.map_or(0, |past| past.attempts);
                 past.retries = given.map_or(0, |past| past.retries);
                 self.rows[task.index()] = Row::Open(past);
@@ -58,7 +58,7 @@ impl Journal {
             } => {
                 let past = self.open(*task);
                 past.attempts = *attempt;
-                past.state = PastState::Running {
+                past.state = RestoredState::Running {
                     started: *at,
                     last_seen: *at,
                     deaths: 1,
@@ -67,7 +67,7 @@ impl Journal {
             Event::StartPostponed { task, attempt, .. } => {
                 let past = self.open(*task);
                 past.attempts = attempt - 1;
-                past.state = PastState::Queued;
+                past.state = RestoredState::Queued;
             }
             Event::AttemptEnded {
                 task,
@@ -76,22 +76,22 @@ impl Journal {
                 ..
             } => {
                 let past = self.open(*task);
-                let retried = matches!(then, Then::RetryAt(_));
+                let retried = matches!(then, NextStep::RetryAt(_));
                 past.retries += u32::from(retried && matches!(outcome, Outcome::Failed(_)));
                 past.state = match *then {
-                    Then::RetryAt(until) => PastState::Delayed { until },
-                    Then::Held => PastState::Held,
-                    Then::Requeued | Then::Final => PastState::Queued,
+                    NextStep::RetryAt(until) => RestoredState::Delayed { until },
+                    NextStep::Held => RestoredState::Held,
+                    NextStep::Requeued | NextStep::Final => RestoredState::Queued,
                 };
             }
             Event::Finished { task, status, .. } => {
                 let attempts = self.open(*task).attempts;
                 self.rows[task.index()] = Row::Finished(*status, attempts);
             }
-            Event::Released { task, .. } => self.open(*task).state = PastState::Queued,
+            Event::Released { task, .. } => self.open(*task).state = RestoredState::Queued,
             Event::Reopened { task, at, spec, .. } => {
                 let attempts = self.finished(*task);
-                self.rows[task.index()] = Row::Open(Past {
+                self.rows[task.index()] = Row::Open(RestoredTask {
                     attempts,
                     ..opened(*task, *at, spec, pair)
                 });
@@ -111,7 +111,7 @@ impl Journal {
         }
     }
 
-    fn open(&mut self, task: TaskId) -> &mut Past {
+    fn open(&mut self, task: TaskId) -> &mut RestoredTask {
         match &mut self.rows[task.index()] {
             Row::Open(past) => past,
             row => panic!("task {task} is {row:?}"),
@@ -136,15 +136,15 @@ impl Journal {
 }
 
 /// The row of a task that has not been tried.
-fn opened(task: TaskId, at: Time, spec: &Arc<TaskSpec>, pair: &Pair) -> Past {
-    Past {
+fn opened(task: TaskId, at: Time, spec: &Arc<TaskSpec>, pair: &Pair) -> RestoredTask {
+    RestoredTask {
         spec: Arc::clone(spec),
         after: ids(&pair.model.tasks[task.index()].after),
         priority: spec.options.priority,
         created_at: at,
         attempts: 0,
         retries: 0,
-        state: PastState::Queued,
+        state: RestoredState::Queued,
     }
 }
 

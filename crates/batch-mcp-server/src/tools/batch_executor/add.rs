@@ -4,7 +4,7 @@ use batch_actions::{
     ActionError, AddReply, AddRequest, BatchRequest, Target, add, create, place_tasks,
     status as read_status,
 };
-use batch_core::{BatchSettings, FullTaskId, Plan, TaskId};
+use batch_core::{BatchSettings, Plan, TaskId, ids::FullTaskId};
 use batch_store::{BatchFile, Origin};
 use serde_json::{Value, json};
 

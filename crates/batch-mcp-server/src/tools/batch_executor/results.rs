@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use batch_actions::{Choice, status_of, summary_of_chosen};
-use batch_core::{Status, UnknownName};
+use batch_core::{Status, status::UnknownName};
 use batch_export::{Format, TaskFilter, UnknownFormat};
 use batch_store::{BatchFile, Store};
 use serde_json::{Map, json};
