@@ -71,7 +71,11 @@ fn an_empty_function_is_a_function_that_there_is_not() {
         let function = ["--function", blank, "--params", "{}"];
         let run = [&["run"][..], &function, &[":::", "a"]].concat();
         refused(&place, &run, "--function is empty");
-        refused(&place, &[&["add"][..], &function].concat(), "--function is empty");
+        refused(
+            &place,
+            &[&["add"][..], &function].concat(),
+            "--function is empty",
+        );
     }
     place.tasks(
         &json!([{ "function": "" }, { "function": 1 }, { "comand": ["a"] }, { "params": {} }]),
