@@ -10,9 +10,10 @@ use std::sync::{Arc, LazyLock};
 
 use batch_actions::Home;
 use batch_core::{
-    Batch, BatchId, BatchSettings, FailureKind, Json, Plan, RunId, TaskOptions, TaskSpec, Time,
+    BatchId, BatchSettings, FailureKind, Json, Plan, RunId, TaskOptions, TaskSpec, Time,
     duration::{ShortDuration, parse_duration},
     ids::FullTaskId,
+    restore::Restorer,
     retry::Condition,
 };
 use batch_export::{Cause, CauseId, TaskFilter};
@@ -535,7 +536,7 @@ fn look(path: &Path) -> Result<(), StoreError> {
         Ok::<bool, StoreError>(true)
     });
     let settings = info?.settings;
-    let mut batch = Batch::for_run(settings, RunId(1));
+    let mut batch = Restorer::new(settings, RunId(1));
     let _ = store.load(&mut batch, &LeftBehind::default(), Time::ZERO, |_| {});
     let _ = store.adding(Time::ZERO).and_then(Adding::commit);
     read

@@ -11,10 +11,14 @@
 //! ```
 //!
 //! - [`TaskSpec`]: what a task is, as its author wants it.
-//! - [`Plan`]: tasks checked together, with all that is wrong told at once.
-//! - [`Batch`]: the queue, the dependencies, the state machine, the timers.
+//! - [`Plan`]: tasks checked together, with all errors reported together.
+//! - [`Batch`]: the queue, the dependencies, the state machine, the timers. Its page says which calls come in
+//!   which order.
 //! - [`Event`]: what happened; [`Stats`] is a fold over events, and so is everything downstream.
-//! - [`Remaining`]: how long the rest will take, by playing the rest of the schedule through.
+//!
+//! What is used less is in modules by role: [`plan`] and [`catalog`] for checking, [`control`] and [`view`] for
+//! steering and watching a batch, [`restore`] for going on after a crash, [`retry`], [`outcome`], [`status`],
+//! [`event`], [`stats`], [`ids`], and [`duration`] and [`text`] for reading what people write.
 //!
 //! ```
 //! use batch_core::{Batch, BatchSettings, no_retries, Outcome, Plan, Status, TaskSpec, Time};
@@ -40,44 +44,51 @@
 #![forbid(unsafe_code)]
 
 mod batch;
-mod catalog;
-mod counted;
-mod duration;
 mod estimate;
-mod event;
-mod ids;
 mod json;
-mod outcome;
-mod plan;
-mod retry;
 mod settings;
 mod signal;
 mod spec;
-mod stats;
-mod status;
 mod time;
 mod totals;
 
-pub use batch::{
-    Batch, CancelError, CancelRequest, Claim, ClaimToken, ReleaseError, Remaining, Reopen,
-    ReopenError, RestoredState, RestoredTask, RetryPolicy, StaleClaim, StopMode, TaskView, Urgency,
-};
-pub use catalog::{Catalog, ParamProblem, References, Suggestions, did_you_mean, nearest};
-pub use counted::Counted;
-pub use duration::{ParseDurationError, ShortDuration, duration_from_seconds, parse_duration};
-pub use event::{Event, NextStep};
-pub use ids::{BatchId, FullTaskId, ParseIdError, RunId, TaskId};
+pub mod catalog;
+pub mod duration;
+pub mod event;
+pub mod ids;
+pub mod outcome;
+pub mod plan;
+pub mod retry;
+pub mod stats;
+pub mod status;
+pub mod text;
+
+/// Changing the course of a batch: what is asked of running attempts, and why a change is refused.
+pub mod control {
+    pub use crate::batch::{CancelError, CancelRequest, ReleaseError, StopMode, Urgency};
+}
+
+/// Going on where an earlier run ended: restored tasks, and finished ones that run again.
+pub mod restore {
+    pub use crate::batch::{Reopen, ReopenError, RestoredState, RestoredTask, Restorer};
+}
+
+/// What can be asked of a batch at a moment.
+pub mod view {
+    pub use crate::batch::{Remaining, TaskView};
+}
+
+pub use batch::{Batch, Claim, ClaimToken, StaleClaim, StopMode};
+pub use event::Event;
+pub use ids::{BatchId, RunId, TaskId};
 pub use json::Json;
-pub use outcome::{Failure, Outcome, Output, ProcessEnd, Stream};
-pub use plan::{Plan, PlanContext, PlanProblem};
-pub use retry::{Backoff, Condition, ParseConditionError, RetrySpec, UnknownBackoff};
+pub use outcome::{Failure, Outcome, Output};
+pub use plan::Plan;
 pub use settings::BatchSettings;
-pub use signal::SignalNumber;
 pub use spec::{OnInterrupt, TaskOptions, TaskSpec};
-pub use stats::{Stats, Tally};
-pub use status::{CancelReason, FailureKind, Priority, QueuedReason, Reason, Status, UnknownName};
+pub use stats::Stats;
+pub use status::{FailureKind, Priority, Reason, Status};
 pub use time::Time;
-pub use totals::Totals;
 
 /// The policy that never retries.
 pub fn no_retries(_: &TaskSpec, _: &Failure, _: u32) -> Option<std::time::Duration> {

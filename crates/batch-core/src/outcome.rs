@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::json::Json;
+pub use crate::signal::SignalNumber;
 use crate::status::FailureKind;
 
 /// What an attempt ended as.

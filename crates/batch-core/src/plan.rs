@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::catalog::{Catalog, ParamProblem, Suggestions};
+use crate::catalog::{Catalog, ParamProblem};
 use crate::ids::TaskId;
 use crate::spec::TaskSpec;
+use crate::text::Suggestions;
 
 /// Tasks that were checked together and can be submitted together.
 #[derive(Clone, Debug, Default)]

@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use crate::batch::RetryPolicy;
 use crate::outcome::Failure;
 use crate::signal::SignalNumber;
 use crate::status::FailureKind;

@@ -6,14 +6,15 @@ use crate::event::{Event, NextStep};
 use crate::outcome::Outcome;
 use crate::status::Status;
 use crate::time::Time;
-use crate::totals::Totals;
+pub use crate::totals::Totals;
 
 /// What the events of a batch add up to. Fold the same events, get the same numbers.
 ///
 /// Two things come on top when a batch goes on where an earlier run left off: what the tasks amount to that
-/// had finished before ([`Batch::carry_over`](crate::Batch::carry_over)), and that attempts which began
+/// had finished before ([`Restorer::carry_over`](crate::restore::Restorer::carry_over)), and that attempts which began
 /// before do not count as the first start or as waiting.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Stats {
     counts: [u64; 5],
     /// How many times a task finished, without what was carried over.
@@ -39,6 +40,7 @@ pub struct Stats {
 
 /// What a set of durations adds up to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Tally {
     /// How many there are.
     pub count: u64,

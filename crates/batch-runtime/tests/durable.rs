@@ -11,7 +11,7 @@ use batch_core::{
     Batch, BatchSettings, ClaimToken, Event, Failure, Json, OnInterrupt, Outcome, Output, Priority,
     RunId, Stats, Status, StopMode, TaskId, TaskSpec, Time,
     control::CancelError,
-    restore::{Reopen, ReopenError, RestoredState, RestoredTask},
+    restore::{Reopen, ReopenError, RestoredState, RestoredTask, Restorer},
     status::QueuedReason,
 };
 use batch_runtime::durable::{ResultSource, SourceError, StartLog};
@@ -221,7 +221,7 @@ async fn a_restored_batch_goes_on_and_finds_the_results_of_its_past() {
     let output = Arc::new(Output::from_value(Json::from(json!("from before"))));
     let earlier = HashMap::from([("first".to_owned(), (id(1), output))]);
     disk.0.lock().unwrap().earlier = earlier;
-    let mut batch = Batch::for_run(slots(1), RunId(7));
+    let mut batch = Restorer::new(slots(1), RunId(7));
     batch.restore_finished(Status::Completed);
     let user = echo(&json!({"given": "{{ tasks.first.result }}"}));
     let mut interrupted = queued(user, &[id(1)]);
@@ -233,7 +233,7 @@ async fn a_restored_batch_goes_on_and_finds_the_results_of_its_past() {
     };
     batch.restore(interrupted, Time::ZERO);
     let run = RunBuilder::new(registry())
-        .with_batch(batch)
+        .with_batch(batch.into_batch())
         .with_sink(disk.clone())
         .with_results(disk.clone())
         .start();
@@ -266,12 +266,12 @@ async fn a_result_that_cannot_be_read_fails_the_attempt_and_not_the_task_that_le
         content.earlier = HashMap::from([("first".to_owned(), (id(1), output))]);
         content.is_broken = true;
     }
-    let mut batch = Batch::for_run(slots(1), RunId(7));
+    let mut batch = Restorer::new(slots(1), RunId(7));
     batch.restore_finished(Status::Completed);
     let user = echo(&json!("{{ tasks.first.result }}")).with_max_retries(1);
     batch.restore(queued(user, &[id(1)]), Time::ZERO);
     let run = RunBuilder::new(registry())
-        .with_batch(batch)
+        .with_batch(batch.into_batch())
         .with_sink(disk.clone())
         .with_results(disk.clone())
         .start();

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use batch_core::{
-    Batch, BatchId, BatchSettings, Outcome, Output, RunId, Status, TaskSpec, Time, no_retries,
+    BatchId, BatchSettings, Outcome, Output, RunId, Status, TaskSpec, Time, no_retries,
+    restore::Restorer,
 };
 use batch_store::{
     BatchFile, Durability, EndCause, Holder, Journal, LeftBehind, NewBatch, Origin, Store, lock,
@@ -24,8 +25,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     adding.commit()?;
 
     let run = store.begin_run(&Holder::default(), Time::ZERO)?;
-    let mut batch = Batch::for_run(new.settings.clone(), RunId(run));
-    store.load(&mut batch, &LeftBehind::default(), Time::ZERO, |_| {})?;
+    let mut restorer = Restorer::new(new.settings.clone(), RunId(run));
+    store.load(&mut restorer, &LeftBehind::default(), Time::ZERO, |_| {})?;
+    let mut batch = restorer.into_batch();
     let store = Arc::new(Mutex::new(store));
     let mut journal = Journal::new(Arc::clone(&store), run);
 

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use batch_core::{
-    Batch, BatchId, BatchSettings, Event, Json, Outcome, RunId, Status, TaskId, TaskSpec, Time,
-    event::NextStep,
+    BatchId, BatchSettings, Event, Json, Outcome, RunId, Status, TaskId, TaskSpec, Time,
+    event::NextStep, restore::Restorer,
 };
 use batch_store::{
     BatchFile, Durability, Holder, Journal, LeftBehind, NewBatch, Origin, Store, lock,
@@ -159,7 +159,7 @@ fn events(task: TaskId, at: Time) -> [Event; 3] {
 }
 
 fn load(store: &Store, what: &str) -> Result<(), Box<dyn std::error::Error>> {
-    let mut batch = Batch::for_run(BatchSettings::default(), RunId(9));
+    let mut batch = Restorer::new(BatchSettings::default(), RunId(9));
     let started = Instant::now();
     store.load(
         &mut batch,

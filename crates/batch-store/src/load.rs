@@ -1,4 +1,4 @@
-//! From the file into a [`Batch`]: all tasks when a run begins, and new ones while it goes on.
+//! From the file into a [`Restorer`]: all tasks when a run begins, and new ones while it goes on.
 //!
 //! What is finished costs two bits; what is open is read with its specification. Where a task was running
 //! when its executor died, the batch itself decides what becomes of it, and the events that say so are handed
@@ -9,8 +9,8 @@ use std::fmt;
 use std::time::Duration;
 
 use batch_core::{
-    Batch, Event, OnInterrupt, Status, TaskId, Time,
-    restore::{Reopen, RestoredState, RestoredTask},
+    Event, OnInterrupt, Status, TaskId, Time,
+    restore::{Reopen, RestoredState, RestoredTask, Restorer},
     stats::Totals,
     status::UnknownName,
 };
@@ -57,14 +57,14 @@ struct StateRow {
 }
 
 impl Store {
-    /// Puts all tasks of the file into an empty batch, and gives out what happens on the way: that each open
-    /// task was submitted, and what became of those that were running.
+    /// Restores all tasks of the file, and gives out what happens on the way: that each open task was submitted,
+    /// and what became of those that were running.
     ///
     /// # Errors
     /// When the file cannot be read, or says what cannot be.
     pub fn load(
         &self,
-        batch: &mut Batch,
+        batch: &mut Restorer,
         left: &LeftBehind,
         now: Time,
         mut observe: impl FnMut(&[Event]),
@@ -148,7 +148,7 @@ impl Store {
 
 struct Loader<'a> {
     store: &'a Store,
-    batch: &'a mut Batch,
+    batch: &'a mut Restorer,
     left: &'a LeftBehind,
     now: Time,
     reader: SpecReader,

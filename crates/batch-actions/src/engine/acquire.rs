@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use batch_core::{Batch, Event};
+use batch_core::{Event, restore::Restorer};
 use batch_process::{Leftover, boot_id, end_run, own_mark, process_alive, remove_dead_scratch};
 use batch_store::lease::LeftInLease;
 use batch_store::{
@@ -260,7 +260,7 @@ pub(crate) async fn end_leftovers(unended: &[Run], last: Option<&Holder>) -> Vec
 
 /// Puts the tasks into the batch and what became of those cut off into the file. Gives their number.
 pub(super) fn restore(
-    batch: &mut Batch,
+    batch: &mut Restorer,
     store: &Arc<Mutex<Store>>,
     left: &LeftBehind,
     journal: &mut Journal,

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use batch_core::{Batch, ClaimToken, RunId, StopMode, TaskSpec};
+use batch_core::{ClaimToken, RunId, StopMode, TaskSpec, restore::Restorer};
 use batch_export::ExportError;
 use batch_process::{Leftover, OutputRoom};
 use batch_runtime::durable::StartLog;
@@ -105,10 +105,11 @@ impl Engine {
         if let Some(slots) = max_concurrent {
             info.settings.max_concurrent = slots;
         }
-        let mut batch = Batch::for_run(info.settings.clone(), RunId(run_id));
+        let mut restorer = Restorer::new(info.settings.clone(), RunId(run_id));
         let store = Arc::new(Mutex::new(store));
         let mut journal = Journal::new(Arc::clone(&store), run_id);
-        let interrupted = restore(&mut batch, &store, &taken.left, &mut journal, observe)?;
+        let interrupted = restore(&mut restorer, &store, &taken.left, &mut journal, observe)?;
+        let mut batch = restorer.into_batch();
         lease.forget_started()?;
         if info.paused.is_some() {
             batch.pause(now());

@@ -16,16 +16,32 @@ use crate::time::Time;
 
 /// A batch of tasks: the queue, the dependencies, the states, the timers. Pure and synchronous.
 ///
-/// Whoever drives a batch owns it and calls, with the time as an argument:
+/// # Contract
 ///
-/// 1. [`submit`](Self::submit) or [`submit_one`](Self::submit_one) to add tasks, at any time;
-/// 2. [`claim`](Self::claim) until it gives nothing, and starts what it gave;
-/// 3. [`report`](Self::report) once for each claim, with what the attempt ended as;
-/// 4. [`handle_timers`](Self::handle_timers) when the time of [`next_wakeup`](Self::next_wakeup) has come.
+/// One caller owns the batch and drives it. Every call that changes something takes the time, which must not go
+/// back; none blocks, and the same calls give the same events.
 ///
-/// After any of them, [`take_events`](Self::take_events) yields what happened, and
-/// [`take_cancel_requests`](Self::take_cancel_requests) the running attempts that are to end. Both queue up
-/// until taken. No call blocks, and the same calls give the same events.
+/// Calls that bring something in:
+///
+/// - [`submit`](Self::submit), [`submit_one`](Self::submit_one): more tasks, at any time;
+/// - [`report`](Self::report), or [`postpone`](Self::postpone) where the attempt did not begin: exactly one for
+///   each claim, with its token. Any other is refused, and changes nothing;
+/// - [`handle_timers`](Self::handle_timers): when the time of [`next_wakeup`](Self::next_wakeup) has come. That
+///   time may change with every other call;
+/// - [`cancel`](Self::cancel), [`cancel_all`](Self::cancel_all), [`stop`](Self::stop), [`pause`](Self::pause),
+///   [`resume`](Self::resume), [`release`](Self::release), [`reopen`](Self::reopen),
+///   [`set_priority`](Self::set_priority), [`set_concurrency`](Self::set_concurrency): whenever asked for.
+///
+/// Calls that yield something, to be made after any of those, until they give nothing more:
+///
+/// - [`take_cancel_requests`](Self::take_cancel_requests): running attempts that are to end. Each is still
+///   reported;
+/// - [`claim`](Self::claim): attempts to start;
+/// - [`take_events`](Self::take_events): what happened, in order. Record an event before acting on the claim that
+///   gave it if a crash must not lose the attempt.
+///
+/// All is done once [`is_settled`](Self::is_settled) holds and nothing more will be submitted. A batch of an
+/// earlier run comes from a [`Restorer`](crate::restore::Restorer).
 ///
 /// ```
 /// use std::sync::Arc;

@@ -38,6 +38,6 @@ mod tests;
 pub use machine::Batch;
 pub use operations::{Claim, ClaimToken, RetryPolicy, StaleClaim};
 pub use reopen::{Reopen, ReopenError};
-pub use restore::{RestoredState, RestoredTask};
+pub use restore::{RestoredState, RestoredTask, Restorer};
 pub use steering::{CancelError, CancelRequest, ReleaseError, StopMode, Urgency};
 pub use views::{Remaining, TaskView};

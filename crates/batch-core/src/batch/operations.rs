@@ -28,6 +28,7 @@ pub struct ClaimToken {
 
 /// An attempt to start.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Claim {
     /// To be handed back with the report.
     pub token: ClaimToken,

@@ -29,6 +29,7 @@ pub struct Reopen {
 
 /// A task cannot be reopened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReopenError {
     /// There is no such task.
     #[error("there is no task {0}")]

@@ -1,7 +1,6 @@
-//! Going on where an earlier run left off: [`RestoredTask`], and [`Batch::restore`] with its kin.
+//! Going on where an earlier run left off: [`RestoredTask`], and [`Restorer`], which builds a batch.
 //!
-//! A store calls these in the order of the ids, once for each task that ever was, before the first claim;
-//! and once more for each task that somebody adds to the batch while it runs.
+//! Tasks that are added to a kept batch while it runs are restored as well, by [`Batch::restore`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +11,9 @@ use super::phase::Course;
 use super::slots::Attempt;
 use super::table::{Entry, State};
 use crate::event::{Event, NextStep};
-use crate::ids::TaskId;
+use crate::ids::{RunId, TaskId};
 use crate::outcome::{Failure, Outcome};
+use crate::settings::BatchSettings;
 use crate::spec::TaskSpec;
 use crate::status::{FailureKind, Priority, Status};
 use crate::time::Time;
@@ -61,6 +61,86 @@ pub enum RestoredState {
         /// How many executors died while it ran, this one included.
         deaths: u32,
     },
+}
+
+/// Builds a batch as earlier runs left it.
+///
+/// It is given each task that ever was, once, in the order of the ids: [`restore`](Self::restore) for an open
+/// one, [`restore_finished`](Self::restore_finished), [`restore_removed`](Self::restore_removed). Restored
+/// tasks give events, as an attempt that was interrupted goes the way that every attempt goes.
+///
+/// ```
+/// use batch_core::restore::Restorer;
+/// use batch_core::{BatchSettings, RunId, Status};
+///
+/// let mut restorer = Restorer::new(BatchSettings::default(), RunId(2));
+/// let first = restorer.restore_finished(Status::Completed);
+/// let batch = restorer.into_batch();
+/// assert_eq!(batch.status(first), Some(Status::Completed));
+/// assert_eq!(batch.open(), 0);
+/// ```
+#[derive(Debug)]
+pub struct Restorer {
+    batch: Batch,
+}
+
+impl Restorer {
+    /// A batch without tasks, whose claims will belong to a run.
+    pub fn new(settings: BatchSettings, run: RunId) -> Self {
+        Self {
+            batch: Batch::for_run(settings, run),
+        }
+    }
+
+    /// The batch, ready for its first claim.
+    pub fn into_batch(self) -> Batch {
+        self.batch
+    }
+
+    /// Adds an open task; see [`Batch::restore`].
+    ///
+    /// # Panics
+    /// When the batch would hold 2^32 tasks or more.
+    pub fn restore(&mut self, task: RestoredTask, now: Time) -> TaskId {
+        self.batch.restore(task, now)
+    }
+
+    /// Adds a finished task, with the next id: only its status is kept, for the tasks that depend on it and for
+    /// whoever asks. It gives no event and does not count; see [`carry_over`](Self::carry_over).
+    ///
+    /// # Panics
+    /// When the status is not a final one, or the batch would hold 2^32 tasks or more.
+    pub fn restore_finished(&mut self, status: Status) -> TaskId {
+        self.batch.restore_finished(status)
+    }
+
+    /// Takes the next id for a task that was cleared away: there is no such task any more, and those that
+    /// depend on it need not wait. It gives no event and does not count.
+    ///
+    /// # Panics
+    /// When the batch would hold 2^32 tasks or more.
+    pub fn restore_removed(&mut self) -> TaskId {
+        self.batch.restore_removed()
+    }
+
+    /// Adds what finished tasks amount to, and earlier attempts of open ones, to the statistics. Rates leave
+    /// it out.
+    pub fn carry_over(&mut self, finished: &Totals) {
+        self.batch.carry_over(finished);
+    }
+
+    /// The id that the next task gets.
+    ///
+    /// # Panics
+    /// When the batch holds 2^32 - 1 tasks.
+    pub fn next_id(&self) -> TaskId {
+        self.batch.next_id()
+    }
+
+    /// Moves what happened since the last call to the end of `into`.
+    pub fn take_events(&mut self, into: &mut Vec<Event>) {
+        self.batch.take_events(into);
+    }
 }
 
 impl Batch {
@@ -163,23 +243,12 @@ impl Batch {
         token
     }
 
-    /// Adds a task that finished in an earlier run, with the next id: only its status is kept, for the
-    /// tasks that depend on it and for whoever asks. It gives no event and does not count; see
-    /// [`carry_over`](Self::carry_over).
-    ///
-    /// # Panics
-    /// When the status is not a final one, or the batch would hold 2^32 tasks or more.
-    pub fn restore_finished(&mut self, status: Status) -> TaskId {
+    pub(super) fn restore_finished(&mut self, status: Status) -> TaskId {
         assert!(status.is_final(), "a finished task is not {status}");
         self.add_over(State::Done(status), status)
     }
 
-    /// Takes the next id for a task that was cleared away: there is no such task any more, and those that
-    /// depend on it need not wait. It gives no event and does not count.
-    ///
-    /// # Panics
-    /// When the batch would hold 2^32 tasks or more.
-    pub fn restore_removed(&mut self) -> TaskId {
+    pub(super) fn restore_removed(&mut self) -> TaskId {
         self.add_over(State::Removed, Status::Completed)
     }
 
@@ -193,9 +262,7 @@ impl Batch {
         id
     }
 
-    /// Adds what the tasks given to [`restore_finished`](Self::restore_finished) amount to, and earlier
-    /// attempts of unfinished ones, to the statistics. Rates leave it out.
-    pub fn carry_over(&mut self, finished: &Totals) {
+    pub(super) fn carry_over(&mut self, finished: &Totals) {
         self.stats.carry_over(finished);
     }
 

@@ -12,6 +12,7 @@ use crate::time::Time;
 
 /// A running attempt that is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CancelRequest {
     /// The attempt.
     pub token: ClaimToken,
@@ -57,6 +58,7 @@ pub enum CancelError {
 
 /// The task cannot be released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReleaseError {
     /// There is no such task.
     #[error("there is no task {0}")]

@@ -20,6 +20,7 @@ const SIMULATED: usize = 20_000;
 
 /// One unfinished task at a moment.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TaskView {
     /// The task.
     pub task: TaskId,
@@ -39,6 +40,7 @@ pub struct TaskView {
 
 /// How long a batch will still take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Remaining {
     /// Hardly less than this.
     pub low: Duration,

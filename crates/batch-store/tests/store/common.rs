@@ -7,7 +7,7 @@ use std::time::Duration;
 use batch_core::stats::Totals;
 use batch_core::{
     Batch, BatchId, BatchSettings, Claim, ClaimToken, Event, Failure, FailureKind, Outcome, Output,
-    RunId, Status, TaskId, TaskSpec, Time,
+    RunId, Status, TaskId, TaskSpec, Time, restore::Restorer,
 };
 use batch_export::TaskRecord;
 use batch_store::{
@@ -209,27 +209,28 @@ impl Bench {
         let mut store = Store::open(self.file.clone(), Durability::Fast).unwrap();
         self.run = store.begin_run(&holder(), self.now).unwrap();
         self.store = Arc::new(Mutex::new(store));
-        self.batch = Batch::for_run(settings(), RunId(self.run));
+        let mut restorer = Restorer::new(settings(), RunId(self.run));
         self.journal = Journal::new(Arc::clone(&self.store), self.run);
         self.journal.set_recovering(Some(left));
         let (journal, all) = (&mut self.journal, &mut self.events);
         lock(&self.store)
-            .load(&mut self.batch, left, self.now, |events| {
+            .load(&mut restorer, left, self.now, |events| {
                 journal.take(events);
                 all.extend_from_slice(events);
             })
             .unwrap();
+        self.batch = restorer.into_batch();
         self.flush_all().unwrap();
         self.journal.set_recovering(None);
     }
 
     /// What the file says, put into another batch.
     pub(crate) fn read_back(&self) -> Batch {
-        let mut batch = Batch::for_run(settings(), RunId(self.run));
+        let mut restorer = Restorer::new(settings(), RunId(self.run));
         lock(&self.store)
-            .load(&mut batch, &LeftBehind::default(), self.now, |_| {})
+            .load(&mut restorer, &LeftBehind::default(), self.now, |_| {})
             .unwrap();
-        batch
+        restorer.into_batch()
     }
 
     /// The statuses that the file tells.
