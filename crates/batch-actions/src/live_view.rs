@@ -48,11 +48,9 @@ impl LiveView {
     /// last word before it lets go.
     ///
     /// # Errors
-    /// When that cannot be told, or the batch was taken away meanwhile.
+    /// When that cannot be told.
     pub fn of(store: &Store) -> Result<Self, ActionError> {
         let holder = Lease::holder(store.file())?;
-        // Afterwards: whoever works on it is not found by a path that leads elsewhere.
-        store.check_there()?;
         Ok(Self { holder })
     }
 

@@ -263,9 +263,11 @@ pub fn list(home: &Home) -> Result<Vec<Listed>, ActionError> {
 /// How a batch is getting on, read from an open file.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When it cannot be read, or was taken away meanwhile.
 pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
     let view = LiveView::of(store)?;
+    // Afterwards: whoever works on it is not found by a path that leads elsewhere.
+    store.check_there()?;
     let holder = view.executor();
     let overview = store.overview()?;
     let batch = store.batch();

@@ -3,8 +3,9 @@
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use batch_actions::{BatchStatus, Home, Until, Waited, status, wait};
+use batch_actions::{ActionError, BatchStatus, Home, Until, Waited, status, wait};
 use batch_export::VisibleLines;
+use batch_store::Store;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use crate::args::WatchArgs;
@@ -29,9 +30,16 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Exit, CliError> {
         },
     };
     let runtime = runtime()?;
+    // Open throughout, to tell a batch that was taken away from one that never was there.
+    let store = Store::open_read(file.clone()).map_err(ActionError::from)?;
+    let or_lost = |error| match store.check_there() {
+        Ok(()) => error,
+        Err(lost) => ActionError::from(lost),
+    };
     let mut pause = Duration::ZERO;
     loop {
-        let (waited, now) = runtime.block_on(wait(&file, Until::Done, Some(pause)))?;
+        let looked = runtime.block_on(wait(&file, Until::Done, Some(pause)));
+        let (waited, now) = looked.map_err(or_lost)?;
         if waited != Waited::TimedOut {
             view.end();
             print(args.json, &status_json(&now), || {
@@ -40,7 +48,7 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Exit, CliError> {
             return Ok(Exit::of(Outcome::Waited(waited, &now)));
         }
         pause = view.interval();
-        let status = status(&file, true)?;
+        let status = status(&file, true).map_err(or_lost)?;
         // The end, where it came in between, is shown once and as the end.
         if status.pid.is_some() && !view.show(&status)? {
             // Who reads has seen enough.

@@ -67,17 +67,16 @@ fn durations_of_ages_can_be_given_to_tasks() {
 fn an_empty_function_is_a_function_that_there_is_not() {
     let place = Place::new();
     let empty = "the function is empty";
-    refused(
-        &place,
-        &["run", "--function", "", "--params", "{}", ":::", "a"],
-        empty,
-    );
-    refused(&place, &["add", "--function", "", "--params", "{}"], empty);
-    refused(
-        &place,
-        &["run", "--function", " ", "--params", "{}", ":::", "a"],
-        "unknown function \" \"",
-    );
+    for blank in ["", " "] {
+        let function = ["--function", blank, "--params", "{}"];
+        let run = [&["run"][..], &function, &[":::", "a"]].concat();
+        refused(&place, &run, "--function is empty");
+        refused(
+            &place,
+            &[&["add"][..], &function].concat(),
+            "--function is empty",
+        );
+    }
     place.tasks(
         &json!([{ "function": "" }, { "function": 1 }, { "comand": ["a"] }, { "params": {} }]),
     );

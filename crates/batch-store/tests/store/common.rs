@@ -179,6 +179,7 @@ impl Bench {
             knows_all_starts,
             run: self.run,
             last_seen: lock(&self.store).last_run().unwrap().unwrap().seen_at,
+            was_stopped: false,
         };
         self.claims.clear();
         self.events.truncate(self.written);
