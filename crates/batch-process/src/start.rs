@@ -40,7 +40,7 @@ pub(crate) fn start(spec: &Spec, stdio: [BorrowedFd<'_>; 3]) -> Result<Leader, S
     let cwd = spec.cwd.as_deref();
     let path = program::locate(program, &additions, cwd)?;
     let mark = AttemptMark::next();
-    // Kept free for the watch: a program that has begun is no longer one that the system was too short to start.
+    // Kept free for the watch: where there are too few open files, it shows before the program begins.
     let reserved = stdio[0]
         .try_clone_to_owned()
         .map_err(|error| SpawnError::before_start(program, error))?;
@@ -51,10 +51,8 @@ pub(crate) fn start(spec: &Spec, stdio: [BorrowedFd<'_>; 3]) -> Result<Leader, S
         SpawnError::of_start(program, &path, cwd, error)
     })?;
     drop(reserved);
-    Leader::new(Tree::of_attempt(pid, &spec.task, mark), pid).map_err(|source| SpawnError::Other {
-        program: program.clone(),
-        source,
-    })
+    Leader::new(Tree::of_attempt(pid, &spec.task, mark), pid)
+        .map_err(|error| SpawnError::before_start(program, error))
 }
 
 /// The process that was started, not waited for yet. Killed with its tree when dropped before that.

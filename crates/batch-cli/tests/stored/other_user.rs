@@ -98,14 +98,11 @@ impl Place {
             std::thread::yield_now();
         }
     }
+}
 
-    /// The line that tells of the process, and of nothing else.
-    fn told(&self, pid: u32) -> String {
-        format!(
-            "could not be ended: process {pid} of user 0 (sleep {})",
-            self.seconds
-        )
-    }
+/// The line that tells of the process, and of nothing else.
+fn told(pid: u32) -> String {
+    format!("could not be ended: process {pid} of user 0 (sleep)")
 }
 
 impl Drop for Place {
@@ -150,7 +147,7 @@ fn a_timeout_and_the_end_of_the_run_tell_of_it() {
         let ended = place.bex(&["run", "--timeout", "1", "--shell", &script, ":::", "a"]);
         let ended = ended.expect(1);
         let pid = place.sleeper();
-        assert!(ended.stderr.contains(&place.told(pid)), "{ended:#?}");
+        assert!(ended.stderr.contains(&told(pid)), "{ended:#?}");
         assert!(!ended.stderr.contains("; ended"), "{ended:#?}");
         signal("KILL", pid);
     }
@@ -163,10 +160,7 @@ fn what_a_task_left_that_ended_well_is_told_of() {
     let ended = place
         .bex(&["run", "--shell", &script, ":::", "a"])
         .expect(0);
-    assert!(
-        ended.stderr.contains(&place.told(place.sleeper())),
-        "{ended:#?}"
-    );
+    assert!(ended.stderr.contains(&told(place.sleeper())), "{ended:#?}");
     assert!(!ended.stderr.contains("; ended"), "{ended:#?}");
 }
 
@@ -184,7 +178,7 @@ fn a_run_with_such_a_process_ends_at_a_signal() {
     });
     assert_eq!(ending.code, Some(143), "{ending:#?}");
     assert!(
-        ending.stderr.contains(&place.told(place.sleeper())),
+        ending.stderr.contains(&told(place.sleeper())),
         "{ending:#?}"
     );
 }
@@ -201,7 +195,7 @@ fn the_guardian_of_a_killed_executor_tells_of_it() {
         ended.join().unwrap()
     });
     assert!(
-        ending.stderr.contains(&place.told(place.sleeper())),
+        ending.stderr.contains(&told(place.sleeper())),
         "{ending:#?}"
     );
 }
