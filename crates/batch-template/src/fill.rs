@@ -525,6 +525,11 @@ mod tests {
                 "{params}"
             );
         }
+    }
+
+    #[test]
+    fn data_that_is_a_whole_field_is_looked_at_as_well() {
+        let data = json!({"sh": "bash", "x": "id", "e": "-eexec id", "all": {"script": "id"}, "pipe": "id |"});
         let whole = filled(r#""{{ row.all }}""#, &data, SHELL);
         assert!(whole.is_ok_and(|text| text.contains("script")));
         for params in [

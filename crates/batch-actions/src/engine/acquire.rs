@@ -14,7 +14,7 @@ use batch_store::{
     LeftBehind, Run, Store, lock,
 };
 
-use super::options::Mode;
+use super::options::{Mode, Observer};
 use crate::clock::{Poll, now};
 use crate::error::ActionError;
 
@@ -264,7 +264,7 @@ pub(super) fn restore(
     store: &Arc<Mutex<Store>>,
     left: &LeftBehind,
     journal: &mut Journal,
-    mut observe: Option<&mut dyn FnMut(&Store, &[Event])>,
+    mut observe: Option<Observer<'_>>,
 ) -> Result<u64, ActionError> {
     journal.set_recovering(Some(left));
     let mut interrupted = 0;

@@ -23,7 +23,7 @@ mod watch_requests;
 
 pub use acquire::Claim;
 pub(crate) use acquire::{end_leftovers, end_of, me, refuse_network, take_lease_to_remove};
-pub use options::{EngineOptions, Mode};
+pub use options::{EngineOptions, Mode, Observer};
 pub use room::Room;
 pub(crate) use start::obstacle_of;
 pub use start::{Adder, Engine, Finished, is_output_closed};

@@ -18,6 +18,9 @@ pub enum Mode {
     Control,
 }
 
+/// Sees the tasks of a batch as they are loaded.
+pub type Observer<'a> = &'a mut dyn FnMut(&Store, &[Event]);
+
 /// How work on a batch is taken up.
 pub struct EngineOptions<'a> {
     /// The batch.
@@ -30,7 +33,7 @@ pub struct EngineOptions<'a> {
     /// room.
     pub registry: &'a dyn Fn(&Path, Arc<dyn OutputRoom>) -> Registry,
     /// Sees the events of the tasks that are open from the start, before any other.
-    pub observe: Option<&'a mut dyn FnMut(&Store, &[Event])>,
+    pub observe: Option<Observer<'a>>,
     /// Sinks beside the journal.
     pub sinks: Vec<Box<dyn Sink>>,
     /// Whether more tasks come from this process: the run does not end before [`Engine::all_added`].

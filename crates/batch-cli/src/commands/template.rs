@@ -66,7 +66,7 @@ fn save(
         let params = Counted(saved.params().len() as u64, "parameter");
         format!(
             "{name} saved: {tasks}, {params}; run it with: bex run --template {}",
-            quoted(&name)
+            quoted(name)
         )
     })
 }

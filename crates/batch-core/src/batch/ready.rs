@@ -160,7 +160,7 @@ impl ReadyQueues {
             let mut here: Vec<(u32, TaskId)> = places
                 .filter_map(|place| Some((self.next.wrapping_sub(place.number), place.task?)))
                 .collect();
-            here.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+            here.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.0));
             order.extend(here.into_iter().map(|(_, task)| task));
         }
         order

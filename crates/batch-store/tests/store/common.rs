@@ -174,7 +174,6 @@ impl Bench {
 
     fn die_with(&mut self, knows_all_starts: bool) {
         let left = LeftBehind {
-            was_stopped: false,
             started: std::mem::take(&mut self.started),
             knows_all_starts,
             run: self.run,
