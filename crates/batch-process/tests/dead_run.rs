@@ -72,12 +72,12 @@ fn named<'a>(found: &'a [Leftover], name: &str) -> &'a Leftover {
 #[tokio::test]
 async fn the_tree_of_a_dead_run_is_ended_and_another_run_is_not_touched() {
     let (line, other) = (Lifeline::new(), Lifeline::new());
-    // One in a session of its own, one without marks below it, one that lost its parents, and one
+    // All are there when they are ready. One in a session of its own, one without marks below it, one that lost its parents, and one
     // without marks that lost its parents but stayed in the group.
     let script = "comm=/proc/self/comm; echo five > $comm; echo='echo ready >&9'; \
-        setsid sh -c \"echo two > $comm; env -i sh -c 'echo one > $comm; $echo; sleep 1000; :' & wait; :\" & \
-        (setsid sh -c \"echo three > $comm; $echo; sleep 1000; :\" &); \
-        (env -i sh -c \"echo four > $comm; $echo; sleep 1000; :\" &); wait; :";
+        setsid sh -c \"echo two > $comm; env -i sh -c 'echo one > $comm; sleep 1000 & $echo; wait' & wait; :\" & \
+        (setsid sh -c \"echo three > $comm; sleep 1000 & $echo; wait\" &); \
+        (env -i sh -c \"echo four > $comm; sleep 1000 & $echo; wait\" &); wait; :";
     let task = Task::start(&mark(1), &format!("{}{script}", line.hold()));
     let ready = format!("{}echo ready >&9; exec sleep 1004", other.hold());
     let bystander = Task::start(&mark(2), &ready);

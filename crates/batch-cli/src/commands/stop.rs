@@ -65,7 +65,9 @@ pub(crate) fn run(args: &StopArgs) -> Result<Exit, CliError> {
         }
     })?;
     Ok(match waited {
-        Some(Waited::TimedOut | Waited::Silent) => Exit::WaitLimit,
+        Some(Waited::TimedOut) => Exit::WaitLimit,
+        // It was told by a signal, as it stands still in the middle of writing.
+        Some(Waited::Silent) => Exit::Broken,
         _ => Exit::Completed,
     })
 }
