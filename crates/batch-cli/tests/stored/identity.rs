@@ -308,3 +308,30 @@ fn a_key_of_the_version_before_is_found_and_takes_the_same_tasks() {
     let refused = run(&tasks).expect(2).stderr;
     assert!(refused.contains("env V has another value"), "{refused}");
 }
+
+/// A file whose runs died and were stopped, from before the end of a run was kept as a name with data.
+#[test]
+fn a_file_with_runs_of_the_version_before_is_read_and_goes_on() {
+    let place = Place::new();
+    let old = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/first-run-ends.db");
+    std::fs::copy(old, place.path("old.db")).unwrap();
+    let bex = |args: &[&str], code| {
+        place
+            .bex(&[args, &["--store", "old.db"]].concat())
+            .expect(code)
+    };
+    let status = bex(&["status", "--json"], 0).json();
+    assert_eq!(status["state"], "stopped");
+    let counts =
+        ["completed", "failed", "cancelled", "queued", "flaky"].map(|name| status[name].clone());
+    assert_eq!(counts, [4, 3, 1, 2, 1]);
+    let why = bex(&["why", "9"], 0).stdout;
+    assert!(why.contains("attempt 2 was cut off"), "{why}");
+    bex(&["cancel", "9"], 0);
+    assert_eq!(bex(&["status", "--json"], 0).json()["state"], "failed");
+    let done = bex(&["resume"], 1).stderr;
+    assert!(
+        done.contains("4 completed, 3 failed, 3 cancelled"),
+        "{done}"
+    );
+}
