@@ -36,7 +36,7 @@ pub struct EngineOptions<'a> {
     pub observe: Option<Observer<'a>>,
     /// Sinks beside the journal.
     pub sinks: Vec<Box<dyn Sink>>,
-    /// Whether more tasks come from this process: the run does not end before [`Engine::all_added`].
+    /// Whether more tasks come from this process: the run does not end before [`Engine::all_added`](super::Engine::all_added).
     pub feeding: bool,
     /// More tasks at once, or fewer, than the batch says.
     pub max_concurrent: Option<NonZeroU32>,
