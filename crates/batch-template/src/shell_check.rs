@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::interpreters::{Code, Language, UNKNOWN, VARIABLE, code_in_command, is_code_variable};
+use crate::interpreters::{
+    Code, Language, UNKNOWN, VARIABLE, code_in_script_command, is_code_variable,
+};
 use crate::shell_commands::{Command, Role, STDIN, Word, assignment, name_of};
 use crate::shell_scan::is_name;
 use crate::shell_words::{Quoting, STDIN_PLACE, ShellRules};
@@ -45,7 +47,7 @@ impl OpenCommand {
             text
         };
         let argv: Vec<Vec<u8>> = self.words.iter().map(fill).collect();
-        let code = code_in_command(&argv).arguments.into_iter();
+        let code = code_in_script_command(&argv).arguments.into_iter();
         let place = |at: usize| self.words[at].unknown.iter().flatten().next().copied();
         let mut code = code.filter_map(|(at, code)| Some((place(at)?, code)));
         code.next()
@@ -98,7 +100,7 @@ impl Check {
         self.pipelines(commands);
         self.written_scripts(commands);
         for command in commands {
-            self.command(&command.words);
+            self.command(command);
         }
         Checked {
             refused: self.refused,
@@ -262,14 +264,14 @@ impl Check {
     /// What one command of a pipeline writes, another may run.
     fn pipelines(&mut self, commands: &[Command]) {
         for (index, command) in commands.iter().enumerate() {
-            let words = arguments(&command.words);
+            let words = &command.arguments;
             let is_source = words
                 .first()
                 .is_some_and(|word| matches!(&*word.text, b"." | b"source"));
             let reads_stdin = words.iter().skip(1).any(|word| word.text == STDIN);
             let code = match is_source {
                 true => reads_stdin.then_some(SHELL),
-                false => code_in_command(&texts(&words)).stdin,
+                false => command.code.stdin,
             };
             let Some(code) = code else { continue };
             if self.all.contains(&STDIN_PLACE) {
@@ -317,12 +319,11 @@ impl Check {
             .filter(|(file, _)| *file != STDIN && !file.contains(&UNKNOWN))
             .collect();
         for command in commands.iter().filter(|_| !files.is_empty()) {
-            let words = arguments(&command.words);
-            let texts = texts(&words);
+            let texts = command.texts();
             let Some(first) = texts.first() else { continue };
             let script = match *first {
                 b"." | b"source" => texts.get(1),
-                _ => code_in_command(&texts).script.and_then(|at| texts.get(at)),
+                _ => command.code.script.and_then(|at| texts.get(at)),
             };
             let bare = |name: &[u8]| name.strip_prefix(b"./").unwrap_or(name).to_vec();
             let run = [Some(first), script].map(|name| name.map(|name| bare(name)));
@@ -334,12 +335,12 @@ impl Check {
         }
     }
 
-    fn command(&mut self, words: &[Word]) {
-        for word in words {
+    fn command(&mut self, command: &Command) {
+        for word in &command.words {
             self.assigned(word);
         }
-        self.compared(words);
-        let words = arguments(words);
+        self.compared(&command.words);
+        let (words, code) = (&command.arguments, &command.code);
         if self.all.is_empty() {
             return;
         }
@@ -349,7 +350,6 @@ impl Check {
                 self.builtin(&words[at..]);
             }
         }
-        let code = code_in_command(&texts(&words));
         for (at, code) in &code.arguments {
             self.refuse(&words[*at], Quoting::Code(*code));
         }
@@ -360,9 +360,9 @@ impl Check {
             }
         }
         if code.is_open && words.iter().any(|word| !word.places.is_empty()) {
-            let words = words.into_iter().map(|word| OpenWord {
-                text: word.text,
-                unknown: word.unknown,
+            let words = words.iter().map(|word| OpenWord {
+                text: word.text.clone(),
+                unknown: word.unknown.clone(),
             });
             self.open.push(OpenCommand {
                 words: words.collect(),
@@ -487,10 +487,6 @@ const SHELL: Code = Code {
     program: "the shell",
     language: Language::Shell,
 };
-
-fn texts(words: &[Word]) -> Vec<&[u8]> {
-    words.iter().map(|word| &*word.text).collect()
-}
 
 /// The words that are arguments, from the program on.
 pub(crate) fn arguments(words: &[Word]) -> Vec<Word> {

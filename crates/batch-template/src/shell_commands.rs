@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::interpreters::{Code, Language, UNKNOWN, code_in_command};
+use crate::interpreters::{CommandCode, Language, UNKNOWN, code_in_script_command};
 use crate::shell_check::{Check, Checked, arguments};
 use crate::shell_scan::{Scanner, is_name};
 use crate::shell_words::{Data, STDIN_PLACE, ShellRules, variable_place};
@@ -48,6 +48,9 @@ pub(crate) struct Command {
     pub(crate) pipeline: usize,
     /// It stands in a `>(…)` or `<(…)`, where it may read what any other command writes.
     pub(crate) is_in_process: bool,
+    /// The words from the program on, and what of them is code: known when the script is finished.
+    pub(crate) arguments: Vec<Word>,
+    pub(crate) code: CommandCode,
 }
 
 /// Collects the words of a script.
@@ -156,7 +159,7 @@ impl Commands {
             self.all.push(Command {
                 words,
                 pipeline: self.pipeline,
-                is_in_process: false,
+                ..Command::default()
             });
         }
         if !is_piped {
@@ -188,7 +191,7 @@ impl Commands {
             self.all.push(Command {
                 words: vec![word],
                 pipeline,
-                is_in_process: false,
+                ..Command::default()
             });
         }
     }
@@ -283,19 +286,22 @@ impl Commands {
     /// Reads the scripts that commands of this one give to a shell, as if they were parts of it: what is in a
     /// variable here is there as well.
     fn add_inner_scripts(&mut self) {
-        let mut at = 0;
         let mut left = MOST_SCRIPTS;
-        while at < self.all.len() && left > 0 {
-            for script in inner_scripts(&self.all[at].words).into_iter().take(left) {
+        let mut at = 0;
+        while at < self.all.len() {
+            let command = &mut self.all[at];
+            command.read();
+            let pipeline = command.pipeline;
+            for script in command.scripts().into_iter().take(left) {
                 left -= 1;
                 let (_, mut inner) = Scanner::new(&script, &[]).scan();
                 inner.end();
-                self.all
-                    .extend(inner.all.into_iter().map(|command| Command {
-                        pipeline: command.pipeline + self.pipelines + 1,
-                        ..command
-                    }));
-                self.pipelines += inner.pipelines + 1;
+                // They read what comes to the command around them.
+                let commands = inner.all.into_iter();
+                self.all.extend(commands.map(|command| Command {
+                    pipeline,
+                    ..command
+                }));
                 self.calculated.extend(inner.calculated);
                 self.has_function |= inner.has_function;
             }
@@ -331,19 +337,26 @@ impl Commands {
 /// Scripts inside scripts are read up to this number.
 const MOST_SCRIPTS: usize = 20;
 
-/// The scripts that a command gives to a shell.
-fn inner_scripts(words: &[Word]) -> Vec<Vec<u8>> {
-    let words = arguments(words);
-    let texts: Vec<&[u8]> = words.iter().map(|word| &*word.text).collect();
-    let code = code_in_command(&texts).arguments.into_iter();
-    let is_script = |(at, code): (usize, Code)| (code.language == Language::Shell).then_some(at);
-    let known = |at: usize| {
-        texts[at]
-            .iter()
-            .map(|byte| if *byte == UNKNOWN { b'x' } else { *byte })
+impl Command {
+    fn read(&mut self) {
+        self.arguments = arguments(&self.words);
+        self.code = code_in_script_command(&self.texts());
+    }
+
+    /// The texts of the arguments.
+    pub(crate) fn texts(&self) -> Vec<&[u8]> {
+        self.arguments.iter().map(|word| &*word.text).collect()
+    }
+
+    /// The scripts that it gives to a shell.
+    fn scripts(&self) -> Vec<Vec<u8>> {
+        let code = self.code.arguments.iter();
+        let scripts = code.filter(|(_, code)| code.language == Language::Shell);
+        let known = |byte: &u8| if *byte == UNKNOWN { b'x' } else { *byte };
+        scripts
+            .map(|(at, _)| self.arguments[*at].text.iter().map(known).collect())
             .collect()
-    };
-    code.filter_map(is_script).map(known).collect()
+    }
 }
 
 /// The text of a word that stands for a process, as in `<(…)`.

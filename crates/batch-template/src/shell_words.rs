@@ -385,6 +385,8 @@ mod tests {
             "echo @ > f; sh f",
             "echo @ >> ./f; . f",
             "echo @ > f; chmod +x f; ./f",
+            "echo @ | sh -c 'cat | sh'",
+            "echo @ | sh -c 'read x; eval \"$x\"'",
         ] {
             assert!(is_refused(script), "{script}");
         }
@@ -398,6 +400,20 @@ mod tests {
         ] {
             assert!(!is_refused(script), "{script}");
         }
+    }
+
+    #[test]
+    fn scripts_inside_scripts_take_no_more_than_their_length() {
+        let mut script = "eval \"$X\"".to_owned();
+        while script.len() < 100_000 {
+            script = format!("sh -c '{}'", script.replace('\'', "'\\''"));
+        }
+        // This would not come to its end if each script were read again for each one around it.
+        assert!(
+            ShellScan::inherited(script.as_bytes())
+                .variables
+                .contains(&b"X"[..])
+        );
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub struct CommandCode {
     pub variables: BTreeSet<Vec<u8>>,
     /// The argument that is the file of a script.
     pub(crate) script: Option<usize>,
+    /// It is a command of a script, which reads the scripts inside it by itself.
+    is_in_script: bool,
     /// How many commands were read, one inside the other or after it.
     commands: usize,
 }
@@ -101,11 +103,24 @@ impl fmt::Display for Code {
 /// assert!(code_in_command(&["bash", "script.sh", "-c", "\0"]).arguments.is_empty());
 /// ```
 pub fn code_in_command<A: AsRef<[u8]>>(argv: &[A]) -> CommandCode {
+    read_all(argv, CommandCode::default())
+}
+
+/// The same for a command of a script. What a script inside it makes code of is not looked for: that is added to the
+/// commands of the script around it, each once.
+pub(crate) fn code_in_script_command<A: AsRef<[u8]>>(argv: &[A]) -> CommandCode {
+    let found = CommandCode {
+        is_in_script: true,
+        ..CommandCode::default()
+    };
+    read_all(argv, found)
+}
+
+fn read_all<A: AsRef<[u8]>>(argv: &[A], mut found: CommandCode) -> CommandCode {
     let argv = argv
         .iter()
         .map(|argument| argument.as_ref())
         .collect::<Vec<_>>();
-    let mut found = CommandCode::default();
     read_command(&argv, 0, &mut found);
     found.arguments.sort_by_key(|(at, _)| *at);
     found.arguments.dedup_by_key(|(at, _)| *at);
@@ -119,6 +134,16 @@ const TOO_MANY: Code = Code {
     program: "one of more than a hundred commands inside one another",
     language: Language::Other,
 };
+
+impl CommandCode {
+    /// Nothing found yet in a command inside this one.
+    fn inside(&self) -> Self {
+        Self {
+            is_in_script: self.is_in_script,
+            ..Self::default()
+        }
+    }
+}
 
 /// Whether there are too many commands to read one more.
 fn are_too_many(argv: &[&[u8]], at: usize, found: &mut CommandCode) -> bool {

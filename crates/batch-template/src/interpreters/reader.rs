@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::read_started;
 use super::table::{Language, Operands, Program, StartedBy, find};
 use super::{
-    Code, CommandCode, UNKNOWN, VARIABLE, code_in_command, is_code_variable, read_command,
+    Code, CommandCode, UNKNOWN, VARIABLE, code_in_script_command, is_code_variable, read_command,
 };
 use crate::shell_words::ShellScan;
 
@@ -288,7 +288,7 @@ impl<'a> Reader<'a> {
             .map(|word| &**word)
             .chain(self.argv[from..].iter().copied())
             .collect();
-        let mut inner = CommandCode::default();
+        let mut inner = found.inside();
         read_environment(&line, 0, &mut inner);
         self.take_inner(
             inner,
@@ -395,10 +395,12 @@ impl<'a> Reader<'a> {
         };
         self.add(*code, found);
         let code = self.argv[*code];
-        let inherited = ShellScan::inherited(code);
-        found.variables.extend(inherited.variables);
-        if inherited.stdin {
-            found.stdin = Some(self.code());
+        if !found.is_in_script {
+            let inherited = ShellScan::inherited(code);
+            found.variables.extend(inherited.variables);
+            if inherited.stdin {
+                found.stdin = Some(self.code());
+            }
         }
         if !code.contains(&UNKNOWN) && ShellScan::runs_arguments(code) {
             arguments.iter().for_each(|at| self.add(*at, found));
@@ -515,7 +517,7 @@ impl<'a> Reader<'a> {
             .split(|byte| b" '\"\\".contains(byte))
             .filter(|word| !word.is_empty())
             .collect();
-        found.stdin = found.stdin.or(code_in_command(&words).stdin);
+        found.stdin = found.stdin.or(code_in_script_command(&words).stdin);
         found.appended = Some(self.code());
     }
 
@@ -558,7 +560,7 @@ impl<'a> Reader<'a> {
                 .iter()
                 .position(|word| *word == b";" || *word == b"+")
                 .unwrap_or(rest.len());
-            let mut inner = CommandCode::default();
+            let mut inner = found.inside();
             read_command(&rest[..end], 0, &mut inner);
             self.take_inner(inner, |index| Some(at + 1 + index), found);
         }
