@@ -7,10 +7,11 @@ use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
-use batch_store::BatchFile;
 use batch_store::files::open_own;
+use batch_store::{BatchFile, lock};
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Engine;
 use crate::error::ActionError;
 
 /// What a background executor says of itself when it has begun.
@@ -26,6 +27,22 @@ pub struct StartReply {
     pub open: u64,
     /// Tasks that were running when the last executor died.
     pub interrupted: u64,
+}
+
+impl StartReply {
+    /// What an executor that has begun tells.
+    ///
+    /// # Errors
+    /// When the batch file cannot be read.
+    pub fn of(engine: &Engine) -> Result<Self, ActionError> {
+        Ok(Self {
+            batch: engine.info().batch.to_string(),
+            pid: std::process::id(),
+            run: engine.run_number(),
+            open: lock(engine.store()).overview()?.totals.open(),
+            interrupted: engine.interrupted(),
+        })
+    }
 }
 
 /// The first line of a background executor.

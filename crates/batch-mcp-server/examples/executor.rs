@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use batch_actions::{ActionError, Engine, EngineOptions, StartReply, tell_parent};
 use batch_handlers::{HandlerConfig, standard_registry};
-use batch_store::{BatchFile, Durability, lock};
+use batch_store::{BatchFile, Durability};
 
 fn main() -> ExitCode {
     let Some(file) = std::env::args_os().nth(1) else {
@@ -46,14 +46,7 @@ async fn begin(file: BatchFile) -> Result<Engine, ActionError> {
         ..EngineOptions::new(file, &registry)
     })
     .await?;
-    let open = lock(engine.store()).overview()?.totals.open();
-    tell_parent(Ok(StartReply {
-        batch: engine.info().batch.to_string(),
-        pid: std::process::id(),
-        run: engine.run_number(),
-        open,
-        interrupted: engine.interrupted(),
-    }));
+    tell_parent(Ok(StartReply::of(&engine)?));
     let _ = batch_process::close_stdio();
     Ok(engine)
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use batch_actions::{ActionError, Engine, EngineOptions, StartFailure, StartReply, tell_parent};
 use batch_core::Status;
 use batch_process::{ControlSignals, close_inherited, close_stdio, leave_task, new_session};
-use batch_store::{BatchFile, Durability, Store, lock};
+use batch_store::{BatchFile, Durability, Store};
 
 use crate::args::{ExecuteArgs, Progress};
 use crate::capacity::{fewer, guarded, limited_to};
@@ -88,14 +88,7 @@ async fn begin(
         ..EngineOptions::new(file, &registry)
     })
     .await?;
-    let open = lock(engine.store()).overview()?.totals.open();
-    tell_parent(Ok(StartReply {
-        batch: engine.info().batch.to_string(),
-        pid: std::process::id(),
-        run: engine.run_number(),
-        open,
-        interrupted: engine.interrupted(),
-    }));
+    tell_parent(Ok(StartReply::of(&engine)?));
     let _ = close_stdio();
     Ok((engine, functions))
 }

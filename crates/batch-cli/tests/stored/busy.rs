@@ -9,7 +9,7 @@ use crate::common::LIMIT;
 use crate::harness::{Live, code_of, kill, waiting};
 
 /// Another program that holds the file of the first batch by a statement, until it is dropped.
-fn hold(live: &Live, statement: &str) -> Connection {
+pub(crate) fn hold(live: &Live, statement: &str) -> Connection {
     let file = Connection::open(live.place.path("home/batches/b1.db")).unwrap();
     file.busy_timeout(LIMIT).unwrap();
     file.execute_batch(statement).unwrap();
@@ -18,7 +18,7 @@ fn hold(live: &Live, statement: &str) -> Connection {
 
 /// Waits until the executor says that it waits for the file; each look at it takes a moment.
 #[track_caller]
-fn is_told(live: &Live) -> Value {
+pub(crate) fn is_told(live: &Live) -> Value {
     let until = Instant::now() + LIMIT;
     loop {
         let status = live.status();

@@ -1,32 +1,8 @@
 //! Another program holds the batch file: what starts, what a run that is stopped meanwhile leaves, and what is told of it.
 
-use std::time::Instant;
-
-use rusqlite::Connection;
-use serde_json::Value;
-
-use crate::common::LIMIT;
+use crate::busy::{hold, is_told};
 use crate::harness::{Live, waiting};
-
-/// Another program that holds the file of the first batch, until it is dropped.
-fn hold(live: &Live) -> Connection {
-    let file = Connection::open(live.place.path("home/batches/b1.db")).unwrap();
-    file.busy_timeout(LIMIT).unwrap();
-    file.execute_batch("begin immediate").unwrap();
-    file
-}
-
-#[track_caller]
-fn is_told(live: &Live) -> Value {
-    let until = Instant::now() + LIMIT;
-    loop {
-        let status = live.status();
-        if status["state"] == "paused" {
-            return status;
-        }
-        assert!(Instant::now() < until, "{status}");
-    }
-}
+use rusqlite::Connection;
 
 #[test]
 fn hardly_a_task_starts_before_that_is_noticed() {
@@ -38,7 +14,7 @@ fn hardly_a_task_starts_before_that_is_noticed() {
     }
     live.bex(&["start", "-j", "1"], 0);
     live.begun();
-    let other = hold(&live);
+    let other = hold(&live, "begin immediate");
     live.let_go(1);
     let status = is_told(&live);
     assert!(status["seconds_left"].is_null(), "{status}");
@@ -59,7 +35,7 @@ fn a_run_that_is_stopped_meanwhile_was_stopped_and_did_not_die() {
     for _ in 0..3 {
         live.bex(&["start", "-j", "1"], 0);
         live.begun();
-        let other = hold(&live);
+        let other = hold(&live, "begin immediate");
         live.let_go(1);
         is_told(&live);
         live.bex(&["stop"], 0);
