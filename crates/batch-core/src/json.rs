@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 ///
 /// Parameters and results are kept as text and not as a tree: a queued task then takes tens of bytes
 /// and not hundreds, and a document from a file is stored as it was written.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Json(Arc<str>);
 
 impl Json {

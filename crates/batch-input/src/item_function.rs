@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use batch_core::{Json, catalog::ParamProblem};
 use batch_template::{
-    Delimiters, Functions, Meaning, Part, Placeholder, Segment, Template, VARIABLE_ROOT, fill_root,
+    Datum, Delimiters, Functions, Meaning, Part, Placeholder, Segment, Template, VARIABLE_ROOT,
+    fill_root,
 };
 use serde_json::Value;
 
@@ -97,7 +98,7 @@ impl FunctionTemplate {
             if let Some((part, _)) = ItemPart::ALL.get(*index) {
                 part.push(item.as_bytes(), number, &mut bytes);
             }
-            Ok(Value::from(String::from_utf8_lossy(&bytes)))
+            Ok(Datum::Text(String::from_utf8_lossy(&bytes).into_owned()))
         };
         let encodings = |params: &Json| {
             let encodings = self.functions.encodings(&self.function, params);

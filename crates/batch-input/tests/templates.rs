@@ -114,8 +114,8 @@ tasks: [{shell: 'echo {{ params.z }}'}, {shell: date}]
         panic!("{:?}", template.params())
     };
     assert_eq!((&*z.name, z.kind), ("z", ParamType::Integer));
-    assert_eq!(z.default, Some(json!(3)));
-    assert_eq!(z.choices, [json!(1), json!(3)]);
+    assert_eq!(z.default, Some(json!(3).into()));
+    assert_eq!(z.choices, [json!(1).into(), json!(3).into()]);
     assert_eq!(z.description.as_deref(), Some("how often"));
     assert_eq!(
         (&*a.name, a.kind, &a.default),

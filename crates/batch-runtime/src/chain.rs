@@ -11,10 +11,10 @@ use batch_core::{
     outcome::Stream,
 };
 use batch_template::{
-    Placeholder, Secrets, Segment, VARIABLE_ROOT, fill, fill_variables, may_have_placeholders,
-    part, placeholders, variable_of,
+    Datum, Placeholder, Secrets, Segment, VARIABLE_ROOT, fill, fill_variables,
+    may_have_placeholders, part, placeholders, variable_of,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::durable::{SharedSource, SourceError};
 use crate::handler::{Handler, encodings_for};
@@ -210,7 +210,7 @@ pub(crate) fn fill_in(
     let lookup = |placeholder: &Placeholder| match placeholder.root.as_str() {
         VARIABLE_ROOT => variable_of(placeholder)
             .map_err(|problem| problem.message)
-            .and_then(|name| variable(name).map(Value::from)),
+            .and_then(|name| variable(name).map(Datum::from)),
         _ => look_up(placeholder, inputs),
     };
     let params =
@@ -268,7 +268,7 @@ fn bad_input(problems: &[ParamProblem]) -> Failure {
     Failure::new(FailureKind::InputError, texts.join("; ")).permanent()
 }
 
-fn look_up(placeholder: &Placeholder, inputs: &[Input]) -> Result<Value, String> {
+fn look_up(placeholder: &Placeholder, inputs: &[Input]) -> Result<Datum, String> {
     let Some((Segment::Field(id), path)) = placeholder.path.split_first() else {
         return Err(format!("{placeholder} names no task"));
     };
@@ -291,7 +291,7 @@ fn look_up(placeholder: &Placeholder, inputs: &[Input]) -> Result<Value, String>
     if found.len() > MOST_PASSED_ON {
         return Err(too_large("value", found.len() as u64));
     }
-    serde_json::from_str(found).map_err(|error| error.to_string())
+    Datum::read(found)
 }
 
 /// What a process left, as other tasks see it.

@@ -81,7 +81,7 @@ pub(crate) fn each_template(
 }
 
 /// Calls `visit` for each string value: the path to it, and its bytes.
-fn each_text(source: &str, mut visit: impl FnMut(&[Segment], Range<usize>)) {
+pub(crate) fn each_text(source: &str, mut visit: impl FnMut(&[Segment], Range<usize>)) {
     let bytes = source.as_bytes();
     // In which field or element the walk is, from the outside in.
     let mut path: Vec<Segment> = Vec::new();

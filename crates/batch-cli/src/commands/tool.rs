@@ -48,6 +48,7 @@ pub(crate) fn run(args: &ToolArgs) -> Result<Exit, CliError> {
 }
 
 fn answer(dispatcher: &Dispatcher, line: &[u8]) -> Value {
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
     let request: Map<String, Value> = match serde_json::from_slice(line) {
         Ok(request) => request,
         Err(error) => {

@@ -1,6 +1,6 @@
 //! Reading the declarations of parameters: [`read_params`].
 
-use serde_json::Value;
+use batch_template::Datum;
 use serde_json::value::RawValue;
 
 use super::param::{Param, ParamType, Wrong};
@@ -114,7 +114,7 @@ fn read_choices(scope: &mut Scope<'_, '_>, param: &mut Param, raw: Option<&RawVa
         return;
     };
     let field = format!("{place}.choices");
-    let Ok(choices) = serde_json::from_str::<Vec<Value>>(raw.get()) else {
+    let Some(choices) = Datum::read(raw.get()).ok().and_then(|list| list.elements()) else {
         return scope.wrong(raw, &field, "a list of values");
     };
     if choices.is_empty() {
@@ -138,7 +138,7 @@ fn read_default(scope: &mut Scope<'_, '_>, param: &mut Param, raw: Option<&RawVa
         return;
     };
     let field = format!("{place}.default");
-    match serde_json::from_str::<Value>(raw.get()) {
+    match Datum::read(raw.get()) {
         Ok(value) => match param.check(&value) {
             Ok(value) => param.default = Some(value),
             Err(wrong) => tell(scope, raw, &field, "the default", wrong),
