@@ -326,6 +326,9 @@ fn attempt_ended(
             record.retry_count += u32::from(matches!(outcome, Outcome::Failed(_)));
             record.reason = Some(Reason::Queued(QueuedReason::Delayed { until }));
         }
+        NextStep::PausedUntil(until) => {
+            record.reason = Some(Reason::Queued(QueuedReason::Delayed { until }));
+        }
         NextStep::Held => record.reason = Some(Reason::Queued(QueuedReason::Held)),
         NextStep::Final | NextStep::Requeued => {}
     }

@@ -51,6 +51,13 @@ pub trait Handler: Send + Sync + 'static {
         Encodings::text()
     }
 
+    /// The host and port that a task with these parameters goes to, as [`Failure::host`] names it, where that is known
+    /// before anything is filled in.
+    fn host(&self, params: &Json) -> Option<String> {
+        let _ = params;
+        None
+    }
+
     /// Whether a text of the parameters may name variables of the environment, `{{ env.NAME }}`. `path` is the
     /// place, such as `headers.Authorization`.
     fn takes_variables(&self, path: &str) -> bool {

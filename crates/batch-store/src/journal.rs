@@ -212,11 +212,11 @@ impl Journal {
                 row.error = failure.map(|failure| failure.message.clone());
                 self.rows.last_failure = failure.map(|f| (ended.task, Arc::clone(f)));
             }
-            NextStep::RetryAt(until) => {
+            NextStep::RetryAt(until) | NextStep::PausedUntil(until) => {
                 row.error = failure.map(|failure| failure.message.clone());
                 row.reason = Some("delayed");
                 row.until_us = Some(micros(until));
-                row.retries = u32::from(failure.is_some());
+                row.retries = u32::from(failure.is_some() && then == NextStep::RetryAt(until));
             }
             NextStep::Held => row.reason = Some("held"),
             NextStep::Requeued => {}

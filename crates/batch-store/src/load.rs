@@ -25,8 +25,8 @@ use crate::totals;
 /// How many events are handed on together.
 const CHUNK: usize = 4_096;
 
-/// A server may ask for a longer delay than the task's own rules have.
-const LONGEST_SERVER_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How much longer than its rules allow a retry may be away before that is put down to a clock that was set.
+const CLOCK_ERROR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What an earlier run left behind.
 #[derive(Clone, Debug, Default)]
@@ -266,13 +266,9 @@ impl Loader<'_> {
     /// Whether a retry may be as far away as it is said to be. After the clock was set back it may lie years
     /// ahead; then the task waits no longer.
     fn is_plausible(&self, until: Time, spec: &SpecRow) -> bool {
-        until.since(self.now)
-            <= spec
-                .spec
-                .options
-                .retry
-                .max
-                .saturating_add(LONGEST_SERVER_DELAY)
+        let rules = &spec.spec.options.retry;
+        let longest = rules.max.max(rules.max_wait);
+        until.since(self.now) <= longest.saturating_add(CLOCK_ERROR)
     }
 
     /// A task that only the lease knows to have started. That what it depends on had completed may be off the

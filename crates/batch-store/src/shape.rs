@@ -48,6 +48,9 @@ struct StoredRetry {
     initial_us: u64,
     factor: f64,
     max_us: u64,
+    /// Not there where it is that of all tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_wait_us: Option<u64>,
     jitter: bool,
     on: Vec<StoredCondition>,
     give_up_on: Vec<StoredCondition>,
@@ -162,6 +165,7 @@ impl From<&RetrySpec> for StoredRetry {
             initial_us: micros(spec.initial),
             factor: spec.factor,
             max_us: micros(spec.max),
+            max_wait_us: (spec.max_wait != RetrySpec::MAX_WAIT).then(|| micros(spec.max_wait)),
             jitter: spec.jitter,
             on: conditions(&spec.on),
             give_up_on: conditions(&spec.give_up_on),
@@ -183,6 +187,9 @@ impl StoredRetry {
             initial: Duration::from_micros(self.initial_us),
             factor: self.factor,
             max: Duration::from_micros(self.max_us),
+            max_wait: self
+                .max_wait_us
+                .map_or(RetrySpec::MAX_WAIT, Duration::from_micros),
             jitter: self.jitter,
             on: conditions(self.on)?,
             give_up_on: conditions(self.give_up_on)?,
@@ -303,7 +310,8 @@ mod tests {
                     Condition::Exactly(FailureKind::Signal(9)),
                     Condition::Exactly(FailureKind::Timeout),
                 ],
-                give_up_on: vec![Condition::AnyHttpStatus],
+                give_up_on: vec![Condition::AnyHttpStatus, Condition::HttpClass(4)],
+                max_wait: Duration::from_secs(5),
                 ..RetrySpec::default()
             },
             tags: vec!["a".to_owned()],

@@ -114,7 +114,9 @@ impl Bench {
 
     pub(crate) fn report(&mut self, index: usize, outcome: Outcome) {
         let claim = self.claims.remove(index);
-        let mut retry = |_: &TaskSpec, _: &Failure, _: u32| Some(Duration::from_secs(1));
+        let mut retry = |_: &TaskSpec, failure: &Failure, _: u32| {
+            Some(failure.retry_after.unwrap_or(Duration::from_secs(1)))
+        };
         self.batch
             .report(claim.token, outcome, &mut retry, self.now)
             .unwrap();
