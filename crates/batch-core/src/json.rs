@@ -77,6 +77,26 @@ impl Json {
         &self.0
     }
 
+    /// The first whole number of which a tree would keep a float with other digits.
+    pub fn inexact_number(&self) -> Option<&str> {
+        let mut rest = self.as_str();
+        while let Some(at) = rest.find(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {
+            rest = &rest[at..];
+            let is_part = |c: char| "+-.eE".contains(c) || c.is_ascii_digit();
+            let end = match rest.strip_prefix('"') {
+                Some(text) => 1 + length_of_text(text),
+                None => rest.find(|c| !is_part(c)).unwrap_or(rest.len()),
+            };
+            let (number, after) = rest.split_at(end);
+            let is_whole = !number.contains(['"', '.', 'e', 'E']);
+            if is_whole && number.parse::<i64>().is_err() && number.parse::<u64>().is_err() {
+                return Some(number);
+            }
+            rest = after;
+        }
+        None
+    }
+
     /// The document as a tree.
     pub fn to_value(&self) -> Value {
         serde_json::from_str(&self.0).expect("a Json holds valid JSON")
@@ -89,6 +109,17 @@ impl Json {
     pub fn get<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(&self.0)
     }
+}
+
+/// How long the rest of a text is, with the quotes at its end.
+fn length_of_text(text: &str) -> usize {
+    let mut is_escaped = false;
+    let end = text.bytes().position(|byte| {
+        let ends = byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+        ends
+    });
+    end.map_or(text.len(), |end| end + 1)
 }
 
 /// A document that was read to its last detail and not kept.
@@ -194,6 +225,27 @@ mod tests {
         }
         let text = r#"{ "a": [1.50, -1, 18446744073709551615, null, true, "\u00e4"] }"#;
         assert_eq!(Json::parse(text).unwrap().as_str(), text);
+    }
+
+    #[test]
+    fn numbers_that_a_tree_would_change_are_found() {
+        for (text, found) in [
+            (
+                r#"{"a": [18446744073709551615, -9223372036854775808, 1e30, 0.10]}"#,
+                None,
+            ),
+            (
+                r#"["\"18446744073709551616", "\\", {"18446744073709551616": ""}]"#,
+                None,
+            ),
+            ("[1, 18446744073709551616]", Some("18446744073709551616")),
+            (
+                r#"{"a\\": -9223372036854775809}"#,
+                Some("-9223372036854775809"),
+            ),
+        ] {
+            assert_eq!(Json::parse(text).unwrap().inexact_number(), found, "{text}");
+        }
     }
 
     #[test]

@@ -12,7 +12,6 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use batch_core::{Json, TaskSpec, retry::RetrySpec};
-use batch_runtime::Handler as _;
 use common::Handlers;
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use batch_core::{Json, catalog::ParamProblem};
 use batch_template::{
     Datum, Delimiters, Functions, Meaning, Part, Placeholder, Segment, Template, VARIABLE_ROOT,
-    fill_root,
+    fill_root, map_texts,
 };
 use serde_json::Value;
 
@@ -50,13 +50,11 @@ impl FunctionTemplate {
         functions: Arc<dyn Functions>,
         allow_code: bool,
     ) -> Result<Self, FunctionTemplateError> {
-        let mut value = params.to_value();
-        if !value.is_object() {
+        if !params.as_str().trim_start().starts_with('{') {
             return Err(FunctionTemplateError::NotAnObject);
         }
         let mut is_fixed = true;
-        mark(&mut value, &mut is_fixed);
-        let params = Json::from(value);
+        let params = map_texts(params, &mut |text| mark(text, &mut is_fixed));
         let template = Self {
             function: function.into(),
             params,
@@ -125,28 +123,19 @@ fn marker(index: usize) -> String {
 
 /// Writes the placeholders of command mode as such of the plan's, and everything else but variables of the
 /// environment as literal text.
-fn mark(value: &mut Value, is_fixed: &mut bool) {
-    match value {
-        Value::String(text) => {
-            let mut marked = String::new();
-            for part in split(text).parts {
-                match part {
-                    Part::Value(part) => {
-                        *is_fixed = false;
-                        let index = ItemPart::ALL.iter().position(|(known, _)| *known == part);
-                        marked.push_str(&marker(index.unwrap_or_default()));
-                    }
-                    Part::Text(text) => push_literal(&text, &mut marked),
-                }
+fn mark(text: &str, is_fixed: &mut bool) -> String {
+    let mut marked = String::new();
+    for part in split(text).parts {
+        match part {
+            Part::Value(part) => {
+                *is_fixed = false;
+                let index = ItemPart::ALL.iter().position(|(known, _)| *known == part);
+                marked.push_str(&marker(index.unwrap_or_default()));
             }
-            *text = marked;
+            Part::Text(text) => push_literal(&text, &mut marked),
         }
-        Value::Array(elements) => elements
-            .iter_mut()
-            .for_each(|element| mark(element, is_fixed)),
-        Value::Object(fields) => fields.values_mut().for_each(|value| mark(value, is_fixed)),
-        _ => {}
     }
+    marked
 }
 
 /// Writes a text so that it stands for itself, but for the variables of the environment that it names.
@@ -247,6 +236,12 @@ mod tests {
             made(json!({"code": "print('{}')"}), "x", Encoding::Python).unwrap_err(),
             "params.code: {} stands in a string of the code; remove the quotes: the value is written as a literal with its own"
         );
+        let functions = Arc::new(Takes(Encoding::Text));
+        let written = r#"{"z": 123456789012345678901234567890, "a": ["{}", 1.50]}"#;
+        let params = Json::parse(written).unwrap();
+        let template = FunctionTemplate::new("f", &params, functions, false).unwrap();
+        let params = template.params(b"x", 1).unwrap();
+        assert_eq!(params.as_str(), written.replace("{}", "x"));
         assert!(
             made(json!([1]), "x", Encoding::Text)
                 .unwrap_err()

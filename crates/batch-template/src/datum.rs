@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::document::{each_text, escape_braces};
+use crate::document::{escape_braces, map_texts, may_have_placeholders};
 use crate::path::{Segment, follow, part};
 
 /// A value that is filled in.
@@ -84,8 +84,9 @@ impl Datum {
                 Cow::Borrowed(_) => Cow::Borrowed(self),
                 Cow::Owned(text) => Cow::Owned(Self::Text(text)),
             },
-            Self::Json(json) if json.as_str().contains('{') || json.as_str().contains('\\') => {
-                Cow::Owned(Self::Json(escaped_texts(json)))
+            Self::Json(json) if may_have_placeholders(json) => {
+                let escaped = map_texts(json, &mut |text| escape_braces(text).into_owned());
+                Cow::Owned(Self::Json(escaped))
             }
             Self::Json(_) => Cow::Borrowed(self),
         }
@@ -147,23 +148,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 /// Whether what a JSON document says is a number.
 pub(crate) fn is_number(json: &str) -> bool {
     json.starts_with(|c: char| c == '-' || c.is_ascii_digit())
-}
-
-/// The document, with the braces in its texts escaped.
-fn escaped_texts(json: &Json) -> Json {
-    let source = json.as_str();
-    let mut written = String::with_capacity(source.len());
-    let mut copied = 0;
-    each_text(source, |_, range| {
-        let text: String = serde_json::from_str(&source[range.clone()]).unwrap_or_default();
-        if let Cow::Owned(escaped) = escape_braces(&text) {
-            written.push_str(&source[copied..range.start]);
-            written.push_str(&Value::from(escaped).to_string());
-            copied = range.end;
-        }
-    });
-    written.push_str(&source[copied..]);
-    Json::parse(&written).expect("a text took the place of another")
 }
 
 impl From<Value> for Datum {

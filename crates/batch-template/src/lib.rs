@@ -86,7 +86,7 @@ mod variables;
 
 pub use canonical::canonical_params;
 pub use datum::Datum;
-pub use document::{escape_braces, may_have_placeholders, placeholders};
+pub use document::{escape_braces, map_texts, may_have_placeholders, placeholders};
 pub use encoding::Encoding;
 pub use fill::{EncodingsOf, fill, fill_root};
 pub use filter::Filter;

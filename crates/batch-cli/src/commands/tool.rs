@@ -9,6 +9,7 @@
 
 use std::io::{self, BufRead, Write};
 
+use batch_core::Json;
 use batch_mcp_server::{CallContext, Dispatcher};
 use serde_json::{Map, Value, json};
 
@@ -57,6 +58,14 @@ fn answer(dispatcher: &Dispatcher, line: &[u8]) -> Value {
         }
     };
     let id = request.get("id").cloned().unwrap_or_default();
+    let document = str::from_utf8(line)
+        .ok()
+        .and_then(|text| Json::parse(text).ok());
+    if let Some(number) = document.as_ref().and_then(Json::inexact_number) {
+        let what =
+            format!("{number} has more than 64 bits and would lose digits; write it as a text");
+        return Wrong::of("", what).reply(&id);
+    }
     let (tool, arguments) = match call(dispatcher, &request) {
         Ok(call) => call,
         Err(wrong) => return wrong.reply(&id),

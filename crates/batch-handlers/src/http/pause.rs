@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::{rfc2822, strtime};
+use jiff::tz::TimeZone;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 /// The pause that the server asks for, as seconds or as a date; nothing where it has passed.
@@ -26,7 +27,7 @@ fn date(text: &str) -> Option<Timestamp> {
         .into_iter()
         .find_map(|form| {
             let date = strtime::parse(form, text).ok()?.to_datetime().ok()?;
-            Some(date.in_tz("UTC").ok()?.timestamp())
+            Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
         })
 }
 
