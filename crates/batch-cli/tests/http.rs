@@ -125,11 +125,11 @@ fn values_stay_values_in_a_request() {
 fn a_cell_asks_no_other_path_and_no_other_server() {
     let (place, (server, log)) = (Place::new(), ok());
     let port = server.port();
-    let template = json!({"tasks": [{"http": {"url": format!("http://{server}/files/{{{{ row.path }}}}?q={{{{ row.q }}}}")}}]});
+    let template = json!({"http": {"url": format!("http://{server}/files/{{{{ row.path }}}}?q={{{{ row.q }}}}")}});
     std::fs::write(place.path("t.json"), template.to_string()).unwrap();
     std::fs::write(place.path("rows.csv"), "path,q\n../admin,a&b\n50%,x#y\n").unwrap();
     place
-        .bex(&["run", "-j", "1", "t.json", "--rows", "rows.csv"])
+        .bex(&["run", "-j", "1", "rows.csv", "--template", "t.json"])
         .expect(0);
     assert_eq!(
         first_lines(&log),
@@ -195,7 +195,7 @@ fn numbers_and_the_order_of_fields_pass_through_everything() {
     code: 'def process(**args): return [repr(args[\"n\"]), args[\"o\"], args[\"own\"]]'
     args: {{n: '{{{{ tasks.get.result.body.id }}}}', o: '{{{{ tasks.get.result.body }}}}', own: {{z: {number}, a: 2}}}}
 - id: argv
-  command: [printf, '%s %s %s', '{{{{ tasks.get.result.body.id }}}}', {number}, '{{{{ tasks.parse.result.stdout | json }}}}']
+  command: [printf, '%s %s %s', '{{{{ tasks.get.result.body.id }}}}', {number}, '{{{{ tasks.parse.result.stdout | json | text }}}}']
 - id: again
   http: {{method: POST, url: 'http://{server}/', body: '{{{{ tasks.parse.result.stdout | json }}}}'}}
 - id: python

@@ -38,12 +38,13 @@ impl Json {
         Self(raw.get().into())
     }
 
-    /// Checks and takes a text.
+    /// Checks and takes a text. A byte order mark before it is passed over.
     ///
     /// # Errors
     /// When the text is not one JSON document, is nested more than 127 deep, or holds a number or a text
     /// that has no value.
     pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        let text = without_mark(text);
         serde_json::from_str::<Checked>(text)?;
         serde_json::from_str::<&RawValue>(text).map(Self::from_raw)
     }
@@ -54,11 +55,13 @@ impl Json {
     /// # Errors
     /// The text, unchanged, when it is not one document.
     pub fn compact(text: String) -> Result<Self, String> {
-        if serde_json::from_str::<Checked>(&text).is_err() {
+        if serde_json::from_str::<Checked>(without_mark(&text)).is_err() {
             return Err(text);
         }
+        let unmarked = without_mark(&text).len();
         let (mut quoted, mut escaped) = (false, false);
         let mut bytes = text.into_bytes();
+        bytes.drain(..bytes.len() - unmarked);
         bytes.retain(|byte| {
             if quoted {
                 quoted = escaped || *byte != b'"';
@@ -109,6 +112,11 @@ impl Json {
     pub fn get<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(&self.0)
     }
+}
+
+/// A text without the byte order mark that some programs write before it.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// How long the rest of a text is, with the quotes at its end.
@@ -225,6 +233,9 @@ mod tests {
         }
         let text = r#"{ "a": [1.50, -1, 18446744073709551615, null, true, "\u00e4"] }"#;
         assert_eq!(Json::parse(text).unwrap().as_str(), text);
+        let marked = format!("\u{feff}{text}");
+        assert_eq!(Json::parse(&marked).unwrap().as_str(), text);
+        assert!(Json::parse("\u{feff}\u{feff}1").is_err());
     }
 
     #[test]
@@ -257,12 +268,13 @@ mod tests {
             ),
             (" \"ä  b\" ", "\"ä  b\""),
             ("1", "1"),
+            ("\u{feff}[ 1 ]", "[1]"),
         ] {
             let document = Json::compact(text.to_owned()).unwrap();
             assert_eq!(document.as_str(), compact);
             assert_eq!(
                 document.to_value(),
-                serde_json::from_str::<Value>(text).unwrap()
+                serde_json::from_str::<Value>(compact).unwrap()
             );
         }
         for text in ["", " [1 , ", "{} {}", "1e999", &"[".repeat(200)] {

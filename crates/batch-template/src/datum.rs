@@ -37,9 +37,8 @@ impl Datum {
     /// assert_eq!(list.to_json(), r#"[123456789012345678901,{"z":1,"a":2.50}]"#);
     /// ```
     pub fn read(json: &str) -> Result<Self, String> {
-        let json = json.strip_prefix('\u{feff}').unwrap_or(json);
         let checked = Json::parse(json).map_err(|error| error.to_string())?;
-        if json.trim_start().starts_with('"') {
+        if checked.as_str().trim_start().starts_with('"') {
             return checked.get().map(Self::Text).map_err(|e| e.to_string());
         }
         let compact = Json::compact(json.to_owned());

@@ -27,7 +27,7 @@ fn date(text: &str) -> Option<Timestamp> {
         .into_iter()
         .find_map(|form| {
             let date = strtime::parse(form, text).ok()?.to_datetime().ok()?;
-            Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
+            TimeZone::UTC.to_timestamp(date).ok()
         })
 }
 
