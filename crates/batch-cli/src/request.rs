@@ -342,16 +342,15 @@ fn item_template(args: &RunArgs, registry: &Registry) -> Result<ItemTemplate, Cl
     if let Some(function) = &args.function.function {
         let params = Json::parse(args.function.params())
             .map_err(|error| usage(format!("--params is not JSON: {error}")))?;
+        let functions = Arc::new(registry.clone());
+        let template = FunctionTemplate::new(function, &params, functions, allow_code);
+        let template = template.map_err(|error| usage(format!("--params: {error}")))?;
         let spec = TaskSpec {
-            params: params.clone(),
+            params: template.unfilled(),
             ..TaskSpec::new(function.as_str())
         };
         Plan::check(vec![spec], registry).map_err(|problems| usage(texts(&problems)))?;
-        let functions = Arc::new(registry.clone());
-        let template = FunctionTemplate::new(function, &params, functions, allow_code);
-        return template
-            .map(ItemTemplate::Function)
-            .map_err(|error| usage(format!("--params: {error}")));
+        return Ok(ItemTemplate::Function(template));
     }
     CommandTemplate::new(args.command.clone(), allow_code)
         .map(ItemTemplate::Command)

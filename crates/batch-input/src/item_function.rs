@@ -73,6 +73,16 @@ impl FunctionTemplate {
         &self.function
     }
 
+    /// The parameters for a check before there is an item: a text with a placeholder is one that is filled in later.
+    pub fn unfilled(&self) -> Json {
+        map_texts(&self.params, &mut |text| {
+            let markers = (0..ItemPart::ALL.len()).map(marker);
+            markers.fold(text.to_owned(), |text, marker| {
+                text.replace(&marker, "{{ \"{{\" }}")
+            })
+        })
+    }
+
     /// The parameters for an item, the `number`th, from 1.
     ///
     /// # Errors
