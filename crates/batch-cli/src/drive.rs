@@ -17,6 +17,7 @@ use crate::functions::Functions;
 use crate::leftovers::{left_behind, outlived};
 use crate::progress::Screen;
 use crate::signals;
+use crate::terminal::hide;
 
 /// What tasks left behind gets so long to end at the end of the run.
 const SWEEP_GRACE: Duration = Duration::from_secs(1);
@@ -60,10 +61,10 @@ pub(crate) async fn drive(
     let (attended, fed) = tokio::select! {
         biased;
         ended = work => ended,
-        () = signals::obey(signals, run.clone(), &stop, &die, screen.clone(), &ended_by) => unreachable!("it never returns"),
+        () = signals::obey(signals, run.clone(), &stop, &die, *screen, &ended_by) => unreachable!("it never returns"),
         () = housekeeping(&run, screen, follow) => unreachable!("it never returns"),
     };
-    screen.clear();
+    hide();
     functions.close().await;
     say_leftovers(screen).await;
     let engine = Arc::into_inner(engine).expect("nobody else has the engine any more");
