@@ -54,9 +54,7 @@ pub(crate) async fn drive(
     let stop = |mode: StopMode| engine.stop(mode);
     let die = || engine.die();
     let all_known = Cell::new(feeder.is_none());
-    let follow = screen
-        .clone()
-        .follow(run.clone(), batch, |_| all_known.get());
+    let follow = screen.follow(run.clone(), batch, |_| all_known.get());
     let work = work(&engine, feeder, &all_known);
     let (attended, fed) = tokio::select! {
         biased;

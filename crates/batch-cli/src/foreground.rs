@@ -266,9 +266,7 @@ pub(crate) async fn run_in_memory(
         run.stop(mode);
     };
     let die = || stop(StopMode::Kill);
-    let follow = screen
-        .clone()
-        .follow(run.clone(), batch, |snapshot| snapshot.closed);
+    let follow = screen.follow(run.clone(), batch, |snapshot| snapshot.closed);
     let (report, fed) = tokio::select! {
         biased;
         ended = work => ended,

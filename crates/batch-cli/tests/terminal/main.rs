@@ -2,6 +2,7 @@
 
 #![cfg(target_os = "linux")]
 
+#[expect(dead_code, reason = "each test file uses its part")]
 #[path = "../common/mod.rs"]
 mod common;
 
