@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::json::Json;
 use crate::retry::RetrySpec;
 use crate::status::{Priority, UnknownName};
+use crate::time::Time;
 
 /// One task: a function, its parameters, and how it is to be treated.
 ///
@@ -64,6 +65,10 @@ pub struct TaskOptions {
     pub grace: Duration,
     /// What becomes of it when a shutdown or a crash cuts it off.
     pub on_interrupt: OnInterrupt,
+    /// It waits to be released before its first attempt.
+    pub hold: bool,
+    /// It does not start before this time on the wall clock.
+    pub not_before: Option<Time>,
     /// Values may be filled into the code of an interpreter, as after `bash -c`.
     pub allow_code: bool,
 }
@@ -97,6 +102,8 @@ impl Default for TaskOptions {
             limit: None,
             grace: Self::DEFAULT_GRACE,
             on_interrupt: OnInterrupt::default(),
+            hold: false,
+            not_before: None,
             allow_code: false,
         }
     }

@@ -156,11 +156,16 @@ impl Batch {
         let Some(entry) = self.table.get_mut(id) else {
             return;
         };
-        if let State::Waiting { missing } = &mut entry.state {
-            *missing -= 1;
-            if *missing == 0 {
-                self.transition(id, State::ready(now));
+        match &mut entry.state {
+            State::Waiting { missing } => {
+                *missing -= 1;
+                if *missing == 0 {
+                    let next = entry.startable(now);
+                    self.transition(id, next);
+                }
             }
+            State::Held { missing } => *missing -= 1,
+            _ => {}
         }
     }
 

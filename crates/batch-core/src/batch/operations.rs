@@ -271,7 +271,7 @@ impl Batch {
                 self.transition(id, State::Delayed { until })
             }
             NextStep::RetryAt(_) | NextStep::Requeued => self.transition(id, State::ready(now)),
-            NextStep::Held => self.transition(id, State::Held),
+            NextStep::Held => self.transition(id, State::Held { missing: 0 }),
             NextStep::Final => {
                 self.finish(id, status, reason, now);
                 self.settle_dependents(id, status, id, now);

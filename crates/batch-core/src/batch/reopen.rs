@@ -62,7 +62,7 @@ impl Batch {
             self.open_again(task, now);
         }
         for task in tasks {
-            self.place(task.task, task.after.into_iter(), now);
+            self.place(task.task, task.after.into_iter(), false, now);
         }
         Ok(())
     }

@@ -150,7 +150,8 @@ impl Batch {
     /// Adds an unfinished task of an earlier run, with the next id.
     ///
     /// It may wait for tasks that are restored after it. What it waits for matters only while it is
-    /// [`RestoredState::Queued`]: everything else a task becomes after its dependencies have completed. One
+    /// [`RestoredState::Queued`], or held before its first attempt: everything else a task becomes after its
+    /// dependencies have completed. One
     /// that was running comes back as its `on_interrupt` says, without a retry used; after
     /// [`MAX_DEATHS`](Self::MAX_DEATHS) deaths of executors it has failed. In a batch that a failure has
     /// ended (`fail_fast`), a restored task is cancelled like all the others.
@@ -164,12 +165,15 @@ impl Batch {
         entry.retries = past.retries;
         self.put_priority(id, past.priority, past.created_at);
         match past.state {
-            RestoredState::Queued => self.place(id, past.after.into_iter(), now),
+            RestoredState::Queued => self.place(id, past.after.into_iter(), false, now),
             RestoredState::Delayed { until } if until > now => {
                 self.transition(id, State::Delayed { until });
             }
             RestoredState::Delayed { .. } => self.transition(id, State::ready(now)),
-            RestoredState::Held => self.transition(id, State::Held),
+            RestoredState::Held if past.attempts == 0 => {
+                self.place(id, past.after.into_iter(), true, now);
+            }
+            RestoredState::Held => self.transition(id, State::Held { missing: 0 }),
             RestoredState::Running {
                 started,
                 last_seen,

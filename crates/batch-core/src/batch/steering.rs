@@ -85,14 +85,17 @@ impl Batch {
         Ok(())
     }
 
-    /// Lets a held task run again: it is ready.
+    /// Lets a held task run: it is ready, or waits for its dependencies or its time.
     ///
     /// # Errors
     /// When there is no such task, or it is not held.
     pub fn release(&mut self, id: TaskId, now: Time) -> Result<(), ReleaseError> {
         let status = self.status(id).ok_or(ReleaseError::Unknown(id))?;
         match self.open_state(id) {
-            Ok(State::Held) => self.transition(id, State::ready(now)),
+            Ok(State::Held { missing }) => {
+                let next = self.placed(id, missing, now);
+                self.transition(id, next);
+            }
             _ => return Err(ReleaseError::NotHeld(id, status)),
         }
         self.record(Event::Released { task: id, at: now });
@@ -220,6 +223,21 @@ impl Batch {
         match (timer, deadline) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
+        }
+    }
+
+    /// When the next scheduled task is due on the wall clock.
+    pub fn next_scheduled(&self) -> Option<Time> {
+        self.index.schedule.first().map(|(at, _)| *at)
+    }
+
+    /// Makes the tasks ready whose time has come on the wall clock, which may have been set or stood still with the
+    /// machine; `now` is the time of the run.
+    pub fn start_scheduled(&mut self, wall: Time, now: Time) {
+        while let Some(&(at, id)) = self.index.schedule.first()
+            && at <= wall
+        {
+            self.transition(id, State::ready(now));
         }
     }
 

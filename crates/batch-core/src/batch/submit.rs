@@ -25,7 +25,8 @@ impl Batch {
         }
         for (index, task) in tasks.iter().enumerate() {
             let after = task.after.iter().map(|needed| needed.id(first));
-            self.place(TaskId::from_index(first + index), after, now);
+            let hold = task.spec.options.hold;
+            self.place(TaskId::from_index(first + index), after, hold, now);
         }
         (!tasks.is_empty()).then(|| TaskId::from_index(first))
     }
@@ -36,8 +37,9 @@ impl Batch {
     /// # Panics
     /// When the batch would hold 2^32 tasks or more.
     pub fn submit_one(&mut self, spec: Arc<TaskSpec>, after: &[TaskId], now: Time) -> TaskId {
+        let hold = spec.options.hold;
         let id = self.add(spec, now);
-        self.place(id, after.iter().copied(), now);
+        self.place(id, after.iter().copied(), hold, now);
         id
     }
 
@@ -65,8 +67,15 @@ impl Batch {
         id
     }
 
-    /// Brings a new task where it belongs: into the queue, behind its dependencies, or to its end.
-    pub(super) fn place(&mut self, id: TaskId, after: impl Iterator<Item = TaskId>, now: Time) {
+    /// Brings a new task where it belongs: into the queue, behind its dependencies, or to its end; with `hold`, it waits
+    /// to be released as well.
+    pub(super) fn place(
+        &mut self,
+        id: TaskId,
+        after: impl Iterator<Item = TaskId>,
+        hold: bool,
+        now: Time,
+    ) {
         if self.course == Course::Over {
             return self.cancel_late(id, now);
         }
@@ -78,10 +87,20 @@ impl Batch {
                 None => missing += u32::from(self.wait_for(id, dependency, now)),
             }
         }
-        if missing == 0 {
-            self.transition(id, State::ready(now));
+        let next = if hold {
+            State::Held { missing }
         } else {
-            self.transition(id, State::Waiting { missing });
+            self.placed(id, missing, now)
+        };
+        self.transition(id, next);
+    }
+
+    /// The state of a task that nobody holds, with so many of those it depends on still missing.
+    pub(super) fn placed(&self, id: TaskId, missing: u32, now: Time) -> State {
+        if missing > 0 {
+            State::Waiting { missing }
+        } else {
+            self.table.open(id).startable(now)
         }
     }
 

@@ -64,8 +64,14 @@ pub(super) enum State {
     Delayed {
         until: Time,
     },
-    /// Interrupted, and not to run again before it is released.
-    Held,
+    /// Not to start before a time on the wall clock.
+    Scheduled {
+        at: Time,
+    },
+    /// Not to run before it is released; so many of those it depends on are still missing.
+    Held {
+        missing: u32,
+    },
     /// In a slot, which knows the rest.
     Running {
         slot: u32,
@@ -114,6 +120,14 @@ impl Entry {
         spec.expect("an unfinished task has its spec")
     }
 
+    /// The state of a task that waits for no other: ready, or not before its time.
+    pub(super) fn startable(&self, now: Time) -> State {
+        match self.spec().options.not_before {
+            Some(at) if at > now => State::Scheduled { at },
+            _ => State::ready(now),
+        }
+    }
+
     /// The entry of a task that is over, with nothing kept of it but that.
     pub(super) fn over(state: State) -> Self {
         Self {
@@ -156,7 +170,7 @@ impl State {
     pub(super) fn is_pending(self) -> bool {
         matches!(
             self,
-            Self::Waiting { .. } | Self::Ready(_) | Self::Delayed { .. }
+            Self::Waiting { .. } | Self::Ready(_) | Self::Delayed { .. } | Self::Scheduled { .. }
         )
     }
 }

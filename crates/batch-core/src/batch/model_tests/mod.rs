@@ -53,6 +53,8 @@ enum Operation {
     Pause,
     Resume,
     Pass(u64),
+    /// Sets the wall clock so many seconds ahead of the run's.
+    SetClock(u64),
 }
 
 /// What a task is to be like.
@@ -64,6 +66,9 @@ struct Wish {
     limited: bool,
     timeout: bool,
     on_interrupt: OnInterrupt,
+    hold: bool,
+    /// When it may start, in seconds.
+    not_before: Option<u64>,
 }
 
 /// What a task has been through.
@@ -99,15 +104,19 @@ fn wish() -> impl Strategy<Value = Wish> {
         any::<bool>(),
         any::<bool>(),
         prop::sample::select(OnInterrupt::ALL.to_vec()),
+        prop::bool::weighted(0.1),
+        prop::option::weighted(0.1, 0u64..40),
     )
         .prop_map(
-            |(priority, retries, after, limited, timeout, on_interrupt)| Wish {
+            |(priority, retries, after, limited, timeout, on_interrupt, hold, not_before)| Wish {
                 priority,
                 retries,
                 after,
                 limited,
                 timeout,
                 on_interrupt,
+                hold,
+                not_before,
             },
         )
 }
@@ -177,6 +186,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => Just(Operation::CancelAll),
         1 => prop::sample::select(modes.to_vec()).prop_map(Operation::Stop),
         6 => (0u64..15).prop_map(Operation::Pass),
+        1 => (0u64..30).prop_map(Operation::SetClock),
     ]
 }
 

@@ -19,7 +19,11 @@ pub(super) enum ModelState {
     Delayed {
         until: u64,
     },
-    Held,
+    Scheduled {
+        at: u64,
+    },
+    /// Nobody has released it; for these tasks it waits as well.
+    Held(BTreeSet<usize>),
     Running {
         attempt: u32,
         deadline: Option<u64>,
@@ -49,6 +53,9 @@ pub(super) struct ModelTask {
     pub(super) limited: bool,
     pub(super) timeout: bool,
     pub(super) on_interrupt: OnInterrupt,
+    pub(super) hold: bool,
+    /// When it may start on the wall clock.
+    pub(super) not_before: Option<u64>,
     /// When it was last put behind what it waits for.
     pub(super) placed: u64,
 }
@@ -66,6 +73,8 @@ pub(super) struct Model {
     /// When the time of the batch is up, once it has begun.
     deadline: Option<u64>,
     pub(super) now: u64,
+    /// By how much the wall clock is ahead of the run's.
+    pub(super) ahead: u64,
     seq: u64,
 }
 
@@ -81,6 +90,7 @@ impl Model {
             setup,
             deadline: None,
             now: 0,
+            ahead: 0,
             seq: 0,
         }
     }
@@ -132,7 +142,7 @@ impl Model {
         let state = task.state.clone();
         self.tasks.push(task);
         match state {
-            ModelState::Waiting(_) => self.place(index),
+            ModelState::Waiting(_) => self.place(index, self.tasks[index].hold),
             ModelState::Removed | ModelState::Done(Status::Completed, _) => self.satisfied(index),
             ModelState::Done(..) => self.cancel_those_after(index, TaskId::from_index(index)),
             _ => unreachable!("such a task is restored"),
@@ -144,7 +154,7 @@ impl Model {
         let first = self.tasks.len();
         self.tasks.extend(tasks);
         for index in first..self.tasks.len() {
-            self.place(index);
+            self.place(index, self.tasks[index].hold);
         }
     }
 
@@ -153,8 +163,8 @@ impl Model {
         let index = self.tasks.len();
         self.tasks.push(task);
         match state {
-            RestoredState::Queued => self.place(index),
-            RestoredState::Held => self.tasks[index].state = ModelState::Held,
+            RestoredState::Queued => self.place(index, false),
+            RestoredState::Held => self.place(index, true),
             RestoredState::Delayed { until } if until.as_micros() > self.now => {
                 let until = until.as_micros();
                 self.tasks[index].state = ModelState::Delayed { until };
@@ -179,7 +189,7 @@ impl Model {
         }
     }
 
-    fn place(&mut self, index: usize) {
+    fn place(&mut self, index: usize, hold: bool) {
         if self.over {
             return self.cancel_now(index, CancelReason::BatchStopped);
         }
@@ -197,28 +207,65 @@ impl Model {
                 }
             }
         }
-        if waits.is_empty() {
-            self.make_ready(index);
+        if hold {
+            self.tasks[index].state = ModelState::Held(waits);
         } else {
-            self.tasks[index].state = ModelState::Waiting(waits);
+            self.wait_for(index, waits);
+        }
+    }
+
+    fn wait_for(&mut self, index: usize, waits: BTreeSet<usize>) {
+        let task = &mut self.tasks[index];
+        match task.not_before {
+            _ if !waits.is_empty() => task.state = ModelState::Waiting(waits),
+            Some(at) if at > self.now => task.state = ModelState::Scheduled { at },
+            _ => self.make_ready(index),
+        }
+    }
+
+    pub(super) fn release(&mut self, index: usize) {
+        if let ModelState::Held(waits) = &self.tasks[index].state {
+            self.wait_for(index, waits.clone());
+        }
+    }
+
+    /// Starts what is due on the wall clock.
+    pub(super) fn start_scheduled(&mut self) {
+        let wall = self.now + self.ahead;
+        let mut due: Vec<(u64, usize)> = Vec::new();
+        for (index, task) in self.tasks.iter().enumerate() {
+            match task.state {
+                ModelState::Scheduled { at } if at <= wall => due.push((at, index)),
+                _ => {}
+            }
+        }
+        due.sort_unstable();
+        for (_, index) in due {
+            self.make_ready(index);
         }
     }
 
     /// Those that wait for a task, in the order in which they began to.
     fn waiting_for(&self, index: usize) -> Vec<usize> {
-        let mut dependents = self
-            .those(|state| matches!(state, ModelState::Waiting(waits) if waits.contains(&index)));
+        let mut dependents = self.those(|state| {
+            matches!(state, ModelState::Waiting(waits) | ModelState::Held(waits) if waits.contains(&index))
+        });
         dependents.sort_by_key(|dependent| self.tasks[*dependent].placed);
         dependents
     }
 
     fn satisfied(&mut self, index: usize) {
         for dependent in self.waiting_for(index) {
-            if let ModelState::Waiting(waits) = &mut self.tasks[dependent].state {
-                waits.remove(&index);
-                if waits.is_empty() {
-                    self.make_ready(dependent);
+            match &mut self.tasks[dependent].state {
+                ModelState::Held(waits) => {
+                    waits.remove(&index);
                 }
+                ModelState::Waiting(waits) => {
+                    waits.remove(&index);
+                    let waits = waits.clone();
+                    self.wait_for(dependent, waits);
+                }
+                _ => unreachable!("it waits"),
             }
         }
     }
@@ -298,7 +345,7 @@ impl Model {
     fn interrupted(&mut self, index: usize) {
         match self.tasks[index].on_interrupt {
             OnInterrupt::Rerun => self.make_ready(index),
-            OnInterrupt::Hold => self.tasks[index].state = ModelState::Held,
+            OnInterrupt::Hold => self.tasks[index].state = ModelState::Held(BTreeSet::new()),
             OnInterrupt::Fail => self.fail(index, FailureKind::Interrupted),
         }
     }
@@ -364,7 +411,7 @@ impl Model {
             task.retries = 0;
         }
         for index in tasks {
-            self.place(*index);
+            self.place(*index, false);
         }
     }
 
@@ -430,13 +477,16 @@ impl Model {
         let moves = |state: &ModelState| {
             matches!(
                 state,
-                ModelState::Running { .. } | ModelState::Ready { .. } | ModelState::Delayed { .. }
+                ModelState::Running { .. }
+                    | ModelState::Ready { .. }
+                    | ModelState::Delayed { .. }
+                    | ModelState::Scheduled { .. }
             )
         };
         let waits = any(|state| matches!(state, ModelState::Waiting(_)));
         if self.stopping {
             return self.running().is_empty();
         }
-        !any(moves) && (!waits || any(|state| *state == ModelState::Held))
+        !any(moves) && (!waits || any(|state| matches!(state, ModelState::Held(_))))
     }
 }

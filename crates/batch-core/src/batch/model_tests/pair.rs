@@ -45,6 +45,8 @@ pub(super) fn spec(task: &ModelTask) -> TaskSpec {
     let options = Arc::make_mut(&mut spec.options);
     options.limit = task.limited.then(|| "few".to_owned());
     options.timeout = task.timeout.then_some(TIMEOUT);
+    options.hold = task.hold;
+    options.not_before = task.not_before.map(Time::from_micros);
     spec
 }
 
@@ -129,9 +131,20 @@ impl Pair {
             Operation::Pass(seconds) => {
                 self.model.pass(seconds * 1_000_000);
                 self.batch.handle_timers(self.now());
+                self.start_scheduled();
+            }
+            Operation::SetClock(seconds) => {
+                self.model.ahead = seconds * 1_000_000;
+                self.start_scheduled();
             }
             Operation::Cancel(_) | Operation::Release(_) | Operation::SetPriority(..) => {}
         }
+    }
+
+    fn start_scheduled(&mut self) {
+        let wall = Time::from_micros(self.model.now + self.model.ahead);
+        self.batch.start_scheduled(wall, self.now());
+        self.model.start_scheduled();
     }
 
     fn submit_plan(&mut self, wishes: &[Wish], on_later_ones: bool) {
@@ -178,6 +191,8 @@ impl Pair {
             limited: wish.limited,
             timeout: wish.timeout,
             on_interrupt: wish.on_interrupt,
+            hold: wish.hold,
+            not_before: wish.not_before.map(|seconds| seconds * 1_000_000),
             placed: 0,
         }
     }
@@ -188,7 +203,8 @@ impl Pair {
         task.attempts = past.attempts;
         task.retries = past.retries;
         task.priority = past.priority;
-        if past.state != RestoredState::Queued {
+        let is_held = past.state == RestoredState::Held;
+        if past.state != RestoredState::Queued && !(is_held && past.attempts == 0) {
             task.after.clear();
             task.attempts += 1;
         }
@@ -343,13 +359,13 @@ impl Pair {
     fn release(&mut self, index: usize) {
         let (id, now) = (TaskId::from_index(index), self.now());
         let expected = match (&self.model.tasks[index].state, self.model.status(index)) {
-            (ModelState::Held, _) => Ok(()),
+            (ModelState::Held(_), _) => Ok(()),
             (_, None) => Err(ReleaseError::Unknown(id)),
             (_, Some(status)) => Err(ReleaseError::NotHeld(id, status)),
         };
         assert_eq!(self.batch.release(id, now), expected);
         if expected.is_ok() {
-            self.model.make_ready(index);
+            self.model.release(index);
         }
     }
 
@@ -406,12 +422,20 @@ impl Pair {
         assert_eq!(self.batch.is_paused(), self.model.paused);
         assert_eq!(self.batch.is_stopping(), self.model.stopping);
         assert_eq!(self.batch.was_cut_short(), self.model.cut_short);
+        let scheduled = self.model.tasks.iter().filter_map(|task| match task.state {
+            ModelState::Scheduled { at } => Some(Time::from_micros(at)),
+            _ => None,
+        });
+        assert_eq!(self.batch.next_scheduled(), scheduled.min());
         let wakeup = self.batch.next_wakeup().map(Time::as_micros);
         assert_eq!(wakeup, self.model.next_wakeup());
         let pending = self.model.those(|state| {
             matches!(
                 state,
-                ModelState::Waiting(_) | ModelState::Ready { .. } | ModelState::Delayed { .. }
+                ModelState::Waiting(_)
+                    | ModelState::Ready { .. }
+                    | ModelState::Delayed { .. }
+                    | ModelState::Scheduled { .. }
             )
         });
         assert_eq!(self.batch.index.durations.pending(), pending.len() as u64);
@@ -425,10 +449,12 @@ impl Pair {
             },
             ModelState::Ready { .. } if self.model.paused => QueuedReason::Paused,
             ModelState::Ready { .. } => QueuedReason::Ready,
-            ModelState::Delayed { until } => QueuedReason::Delayed {
-                until: Time::from_micros(*until),
-            },
-            ModelState::Held => QueuedReason::Held,
+            ModelState::Delayed { until } | ModelState::Scheduled { at: until } => {
+                QueuedReason::Delayed {
+                    until: Time::from_micros(*until),
+                }
+            }
+            ModelState::Held(_) => QueuedReason::Held,
             _ => return None,
         })
     }
@@ -491,7 +517,10 @@ impl Pair {
             self.apply(&Operation::RestoreOver(None));
         }
         for _ in 0..10_000 {
-            for held in self.model.those(|state| *state == ModelState::Held) {
+            for held in self
+                .model
+                .those(|state| matches!(state, ModelState::Held(_)))
+            {
                 self.apply(&Operation::Release(held));
             }
             if self.batch.open() == 0 || (self.model.stopping && self.batch.running() == 0) {

@@ -48,7 +48,11 @@ impl Journal {
             Event::Submitted { task, at, spec } => {
                 let given = pair.pasts.get(task);
                 let mut past = opened(*task, *at, spec, pair);
-                past.state = given.map_or(RestoredState::Queued, |past| past.state);
+                let fresh = match spec.options.hold {
+                    true => RestoredState::Held,
+                    false => RestoredState::Queued,
+                };
+                past.state = given.map_or(fresh, |past| past.state);
                 past.attempts = given.map_or(0, |past| past.attempts);
                 past.retries = given.map_or(0, |past| past.retries);
                 self.rows[task.index()] = Row::Open(past);
@@ -217,9 +221,9 @@ fn assert_same(restored: &Batch, lived_on: &Batch) {
 fn die_after(operations: &[Operation]) {
     let mut pair = Pair::new(Setup::default());
     for operation in operations {
-        // That a batch was stopped is forgotten as well.
-        let stops = matches!(operation, Operation::Stop(_));
-        if !stops && !opens_what_completed(&pair, operation) {
+        // That a batch was stopped is forgotten as well, and that the clock stood elsewhere for a while.
+        let passes = matches!(operation, Operation::Stop(_) | Operation::SetClock(_));
+        if !passes && !opens_what_completed(&pair, operation) {
             pair.apply(operation);
         }
     }
