@@ -205,7 +205,9 @@ impl Pair {
         task.priority = past.priority;
         let is_held = past.state == RestoredState::Held;
         if past.state != RestoredState::Queued && !(is_held && past.attempts == 0) {
+            // Its turn had come.
             task.after.clear();
+            task.not_before = None;
             task.attempts += 1;
         }
         let past = RestoredTask {
