@@ -86,11 +86,28 @@ impl TaskRows {
                 options,
                 shape::column(self.now.as_micros()),
             ))?;
+            self.hold_back(connection, spec)?;
             self.next = self
                 .next
                 .checked_add(1)
                 .ok_or(AddError::Unstorable(number, TOO_MANY.to_owned()))?;
         }
+        Ok(())
+    }
+
+    /// The state of a task that does not start yet, as everybody who looks at it sees it.
+    fn hold_back(&self, connection: &Connection, spec: &TaskSpec) -> rusqlite::Result<()> {
+        let (reason, until) = match (spec.options.hold, spec.options.not_before) {
+            (true, _) => ("held", None),
+            (false, Some(at)) if at > self.now => ("delayed", Some(shape::column(at.as_micros()))),
+            (false, _) => return Ok(()),
+        };
+        connection
+            .prepare_cached(
+                "INSERT INTO states (task, status, reason, until_us, attempts, retries, deaths)
+                 VALUES (?1, 'queued', ?2, ?3, 0, 0, 0)",
+            )?
+            .execute((self.next, reason, until))?;
         Ok(())
     }
 
