@@ -17,6 +17,8 @@ pub(super) struct Index {
     pub(super) timers: BTreeSet<(Time, TaskId)>,
     /// One entry for each scheduled task, by the wall clock.
     pub(super) schedule: BTreeSet<(Time, TaskId)>,
+    /// The tasks that run when all others have ended.
+    pub(super) last: BTreeSet<TaskId>,
     pub(super) slots: Slots,
     pub(super) durations: Durations,
     /// How many tasks are unfinished.
@@ -31,6 +33,7 @@ impl Index {
             ready: ReadyQueues::new(&settings.limits),
             timers: BTreeSet::new(),
             schedule: BTreeSet::new(),
+            last: BTreeSet::new(),
             slots: Slots::new(settings.max_concurrent),
             durations: Durations::default(),
             open: 0,
@@ -76,6 +79,9 @@ impl Index {
                     self.timers.remove(&(timer, id));
                 }
             }
+            State::Last => {
+                self.last.remove(&id);
+            }
             State::Held { .. } => self.held -= 1,
             State::Done(_) => self.open += 1,
             State::Removed => unreachable!("a task that was cleared away does not come back"),
@@ -105,6 +111,9 @@ impl Index {
                 if let Some(timer) = self.slots.get(slot).timer() {
                     self.timers.insert((timer, id));
                 }
+            }
+            State::Last => {
+                self.last.insert(id);
             }
             State::Held { .. } => self.held += 1,
             State::Done(_) => self.open -= 1,

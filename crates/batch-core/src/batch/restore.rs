@@ -13,6 +13,7 @@ use super::table::{Entry, State};
 use crate::event::{Event, NextStep};
 use crate::ids::{RunId, TaskId};
 use crate::outcome::{Failure, Outcome};
+use crate::plan::Needed;
 use crate::settings::BatchSettings;
 use crate::spec::TaskSpec;
 use crate::status::{FailureKind, Priority, Status};
@@ -24,8 +25,8 @@ use crate::totals::Totals;
 pub struct RestoredTask {
     /// What it is.
     pub spec: Arc<TaskSpec>,
-    /// The tasks that must complete first.
-    pub after: Vec<TaskId>,
+    /// The tasks that must end first.
+    pub after: Vec<Needed>,
     /// Its priority, which may differ from that of the spec.
     pub priority: Priority,
     /// When it was submitted.
@@ -182,7 +183,8 @@ impl Batch {
             RestoredState::GivenOut => {
                 let token = self.begin_again(id, now);
                 self.take_back(token, now);
-                self.transition(id, State::next(now));
+                let next = self.table.open(id).postponed(now);
+                self.transition(id, next);
             }
         }
         if self.course == Course::Over && self.table.final_status(id).is_none() {

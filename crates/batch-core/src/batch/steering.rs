@@ -113,7 +113,8 @@ impl Batch {
         }
     }
 
-    /// Ends the batch for good: queued tasks are cancelled, running ones asked to end, as *batch stopped*.
+    /// Ends the batch for good: queued tasks are cancelled, running ones asked to end, as *batch stopped*. What is to run
+    /// when all others have ended does so.
     pub fn cancel_all(&mut self, now: Time) {
         if self.course == Course::Full {
             self.course = Course::CutShort;
@@ -121,9 +122,10 @@ impl Batch {
         let reason = CancelReason::BatchStopped;
         let open: Vec<TaskId> = self.table.open_ids().collect();
         for id in open {
-            if let State::Running { slot } = self.table.open(id).state {
+            let state = self.table.open(id).state;
+            if let State::Running { slot } = state {
                 self.request_end(slot, EndCause::Cancelled(reason), Urgency::End);
-            } else {
+            } else if !matches!(state, State::Last) {
                 self.finish(id, Status::Cancelled, Some(Reason::Cancelled(reason)), now);
                 // Its dependents are unfinished too and have their own turn in this loop.
                 let chain = self.table.close(id);

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::machine::Batch;
+use super::machine::{Batch, unfit};
 use super::phase::Course;
 use super::table::{Entry, Lane, State};
 use crate::event::Event;
 use crate::ids::TaskId;
-use crate::plan::Plan;
+use crate::plan::{Needed, Plan};
 use crate::spec::TaskSpec;
 use crate::status::{CancelReason, Reason, Status};
 use crate::time::Time;
@@ -24,7 +24,7 @@ impl Batch {
             self.add(Arc::clone(&task.spec), now);
         }
         for (index, task) in tasks.iter().enumerate() {
-            let after = task.after.iter().map(|needed| needed.id(first));
+            let after = task.after.iter().map(|needed| needed.needed(first));
             let hold = task.spec.options.hold;
             self.place(TaskId::from_index(first + index), after, hold, now);
         }
@@ -37,9 +37,22 @@ impl Batch {
     /// # Panics
     /// When the batch would hold 2^32 tasks or more.
     pub fn submit_one(&mut self, spec: Arc<TaskSpec>, after: &[TaskId], now: Time) -> TaskId {
+        self.submit_after(spec, after.iter().map(|task| (*task).into()), now)
+    }
+
+    /// As [`submit_one`](Self::submit_one), with what those it waits for must end as.
+    ///
+    /// # Panics
+    /// When the batch would hold 2^32 tasks or more.
+    pub fn submit_after(
+        &mut self,
+        spec: Arc<TaskSpec>,
+        after: impl IntoIterator<Item = Needed>,
+        now: Time,
+    ) -> TaskId {
         let hold = spec.options.hold;
         let id = self.add(spec, now);
-        self.place(id, after.iter().copied(), hold, now);
+        self.place(id, after.into_iter(), hold, now);
         id
     }
 
@@ -72,7 +85,7 @@ impl Batch {
     pub(super) fn place(
         &mut self,
         id: TaskId,
-        after: impl Iterator<Item = TaskId>,
+        after: impl Iterator<Item = Needed>,
         hold: bool,
         now: Time,
     ) {
@@ -80,11 +93,19 @@ impl Batch {
             return self.cancel_late(id, now);
         }
         let mut missing = 0;
-        for dependency in after {
-            match self.table.final_status(dependency) {
-                Some(Status::Completed) => {}
-                Some(_) => return self.cancel_for(id, dependency, now),
-                None => missing += u32::from(self.wait_for(id, dependency, now)),
+        for needed in after {
+            let status = match self.table.final_status(needed.task) {
+                Some(status) => status,
+                None if self.wait_for(id, needed, now) => {
+                    missing += 1;
+                    continue;
+                }
+                None => Status::Completed,
+            };
+            if !needed.on.fits(status) {
+                let (end, reason) = unfit(status, needed.task);
+                self.finish(id, end, Some(reason), now);
+                return self.settle_dependents(id, end, needed.task, now);
             }
         }
         let next = if hold {
@@ -106,7 +127,8 @@ impl Batch {
 
     /// Puts a task among those that wait for another; `false` when that one was cleared away, and so has
     /// completed.
-    fn wait_for(&mut self, id: TaskId, dependency: TaskId, now: Time) -> bool {
+    fn wait_for(&mut self, id: TaskId, needed: Needed, now: Time) -> bool {
+        let dependency = needed.task;
         let next = self.table.len();
         let chain = match self.table.get_mut(dependency) {
             Some(entry) if matches!(entry.state, State::Removed) => return false,
@@ -118,7 +140,7 @@ impl Batch {
                 &mut awaited.chain
             }
         };
-        *chain = self.edges.prepend(id, *chain);
+        *chain = self.edges.prepend(id, needed.on, *chain);
         true
     }
 
@@ -127,11 +149,5 @@ impl Batch {
         let reason = Reason::Cancelled(CancelReason::BatchStopped);
         self.finish(id, Status::Cancelled, Some(reason), now);
         self.settle_dependents(id, Status::Cancelled, id, now);
-    }
-
-    fn cancel_for(&mut self, id: TaskId, root: TaskId, now: Time) {
-        let reason = Reason::Cancelled(CancelReason::DependencyFailed { root });
-        self.finish(id, Status::Cancelled, Some(reason), now);
-        self.settle_dependents(id, Status::Cancelled, root, now);
     }
 }

@@ -89,6 +89,12 @@ impl Batch {
                 Some(QueuedReason::Delayed { until: at }),
                 None,
             ),
+            State::Last => {
+                let others = self.index.open - self.index.last.len();
+                let missing = u32::try_from(others).unwrap_or(u32::MAX);
+                let reason = QueuedReason::WaitingForDependencies { missing };
+                (Status::Queued, Some(reason), None)
+            }
             State::Running { slot } => (
                 Status::Running,
                 None,
@@ -177,6 +183,12 @@ impl Batch {
     pub fn is_settled(&self) -> bool {
         self.running() == 0
             && (self.index.open == 0 || self.is_stopping() || self.only_held_are_left())
+    }
+
+    /// All that is open is to run when all others have ended.
+    pub(super) fn only_the_last_are_open(&self) -> bool {
+        let last = self.index.last.len();
+        last > 0 && last == self.index.open
     }
 
     /// What is neither ready nor has a timer waits for another task; with nothing running, in the end for a

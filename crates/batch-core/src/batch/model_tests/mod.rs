@@ -10,7 +10,7 @@ use pair::Pair;
 use proptest::prelude::*;
 
 use super::{RestoredState, StopMode};
-use crate::{OnInterrupt, Priority, Status, Time};
+use crate::{OnInterrupt, Priority, RunOn, Status, Time};
 
 const LIMIT: u32 = 2;
 const DELAY: Duration = Duration::from_secs(7);
@@ -62,11 +62,12 @@ enum Operation {
 struct Wish {
     priority: Priority,
     retries: u32,
-    after: Vec<usize>,
+    after: Vec<(usize, RunOn)>,
     limited: bool,
     timeout: bool,
     on_interrupt: OnInterrupt,
     hold: bool,
+    finally: bool,
     /// When it may start, in seconds.
     not_before: Option<u64>,
 }
@@ -96,19 +97,24 @@ fn priority() -> impl Strategy<Value = Priority> {
     prop::sample::select(Priority::ALL.to_vec())
 }
 
+fn run_on() -> impl Strategy<Value = RunOn> {
+    prop_oneof![4 => Just(RunOn::Success), 1 => Just(RunOn::Failure), 1 => Just(RunOn::Finished)]
+}
+
 fn wish() -> impl Strategy<Value = Wish> {
     (
         priority(),
         0u32..3,
-        prop::collection::vec(any::<usize>(), 0..3),
+        prop::collection::vec((any::<usize>(), run_on()), 0..3),
         any::<bool>(),
         any::<bool>(),
         prop::sample::select(OnInterrupt::ALL.to_vec()),
         prop::bool::weighted(0.1),
+        prop::bool::weighted(0.05),
         prop::option::weighted(0.1, 0u64..40),
     )
         .prop_map(
-            |(priority, retries, after, limited, timeout, on_interrupt, hold, not_before)| Wish {
+            |(
                 priority,
                 retries,
                 after,
@@ -116,6 +122,17 @@ fn wish() -> impl Strategy<Value = Wish> {
                 timeout,
                 on_interrupt,
                 hold,
+                finally,
+                not_before,
+            )| Wish {
+                priority,
+                retries,
+                after,
+                limited,
+                timeout,
+                on_interrupt,
+                hold,
+                finally,
                 not_before,
             },
         )
