@@ -119,6 +119,11 @@ pub fn why(details: &TaskDetails) -> Explanation {
 }
 
 fn completed(record: &TaskRecord, label: &str) -> String {
+    if record.reason == Some(Reason::NotNeeded) {
+        return format!(
+            "{label} was not needed: it runs after a failure, and what it depends on did not fail"
+        );
+    }
     let attempts = record.attempts.len();
     let mut text = match record.execution_time {
         Some(time) => format!("{label} completed after {}", ShortDuration(time)),

@@ -7,6 +7,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
 use crate::json::Json;
 use crate::retry::RetrySpec;
 use crate::status::{Priority, Status, UnknownName};
@@ -94,6 +97,46 @@ pub enum RunOn {
     Failure,
     /// Completed, failed or cancelled.
     Finished,
+}
+
+impl Serialize for DependsOn {
+    /// The id alone, unless it must end otherwise than completed.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.on == RunOn::Success {
+            return serializer.serialize_str(&self.task);
+        }
+        let mut object = serializer.serialize_struct("DependsOn", 2)?;
+        object.serialize_field("task", &self.task)?;
+        object.serialize_field("on", self.on.name())?;
+        object.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for DependsOn {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Id(Box<str>),
+            Object { task: Box<str>, on: Box<str> },
+        }
+        match Form::deserialize(deserializer)? {
+            Form::Id(task) => Ok(Self {
+                task,
+                on: RunOn::Success,
+            }),
+            Form::Object { task, on } => {
+                let on = on.parse().map_err(de::Error::custom)?;
+                Ok(Self { task, on })
+            }
+        }
+    }
+}
+
+impl AsRef<str> for DependsOn {
+    fn as_ref(&self) -> &str {
+        &self.task
+    }
 }
 
 impl From<&str> for DependsOn {

@@ -15,7 +15,7 @@ use crate::scope::{Scope, suggestion};
 use crate::start_time::parse_start_time;
 
 /// The names of the fields.
-pub(crate) const OPTION_FIELDS: [&str; 13] = [
+pub(crate) const OPTION_FIELDS: [&str; 14] = [
     "priority",
     "max_retries",
     "timeout",
@@ -27,6 +27,7 @@ pub(crate) const OPTION_FIELDS: [&str; 13] = [
     "grace",
     "on_interrupt",
     "hold",
+    "finally",
     "not_before",
     "allow_code",
 ];
@@ -90,6 +91,7 @@ pub(crate) fn read_option(
             options.allow_code = scope.bool(raw, field).unwrap_or(options.allow_code);
         }
         "hold" => options.hold = scope.bool(raw, field).unwrap_or(options.hold),
+        "finally" => options.finally = scope.bool(raw, field).unwrap_or(options.finally),
         "not_before" => read_not_before(scope, options, field, raw),
         "env" => read_env(scope, options, field, raw),
         "limit" => {
@@ -102,7 +104,7 @@ pub(crate) fn read_option(
 }
 
 /// One of a few words that mean a value.
-fn read_word<T: FromStr>(
+pub(crate) fn read_word<T: FromStr>(
     scope: &mut Scope<'_, '_>,
     what: &str,
     known: &[&str],

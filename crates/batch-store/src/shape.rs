@@ -40,6 +40,8 @@ pub(crate) struct StoredOptions {
     on_interrupt: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     hold: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    finally: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     not_before_us: Option<i64>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -125,6 +127,7 @@ impl From<&TaskOptions> for StoredOptions {
             on_interrupt: (options.on_interrupt != OnInterrupt::default())
                 .then(|| options.on_interrupt.name().to_owned()),
             hold: options.hold,
+            finally: options.finally,
             not_before_us: options.not_before.map(|at| column(at.as_micros())),
             allow_code: options.allow_code,
         }
@@ -156,6 +159,7 @@ impl StoredOptions {
             grace: Duration::from_micros(self.grace_us),
             on_interrupt,
             hold: self.hold,
+            finally: self.finally,
             not_before: self.not_before_us.map(time),
             allow_code: self.allow_code,
         })
@@ -322,6 +326,7 @@ mod tests {
             grace: Duration::from_secs(1),
             on_interrupt: OnInterrupt::Hold,
             hold: true,
+            finally: true,
             not_before: Some(Time::from_micros(1_800_000_000_000_000)),
             allow_code: true,
         };

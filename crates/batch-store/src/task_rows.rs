@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use batch_core::{TaskId, TaskOptions, TaskSpec, Time};
+use batch_core::{TaskOptions, TaskSpec, Time, plan::Needed};
 use rusqlite::Connection;
 
 use crate::error::StoreError;
@@ -67,13 +67,13 @@ impl TaskRows {
     pub(crate) fn add<'t>(
         &mut self,
         connection: &Connection,
-        tasks: impl IntoIterator<Item = (&'t TaskSpec, Vec<TaskId>)>,
+        tasks: impl IntoIterator<Item = (&'t TaskSpec, Vec<Needed>)>,
     ) -> Result<(), AddError> {
         let mut insert = connection.prepare_cached(INSERT)?;
         for (spec, needs) in tasks {
             let number = (self.next - self.first) as usize + 1;
             let options = self.options(connection, &spec.options, number)?;
-            let needs: Vec<u32> = needs.into_iter().map(TaskId::get).collect();
+            let needs: Vec<u32> = needs.into_iter().map(|need| need.task.get()).collect();
             insert.execute((
                 self.next,
                 spec.id.as_deref(),
