@@ -79,6 +79,8 @@ pub enum NextStep {
     Release(FullTaskId),
     /// See why another task is as it is.
     Explain(FullTaskId),
+    /// Let these processes go on, which a signal stopped.
+    Continue(Vec<i32>),
 }
 
 impl StateReason {

@@ -14,7 +14,8 @@ use batch_core::{
 use batch_export::{Format, TaskFilter};
 use batch_input::{
     CommandTemplate, FileSettings, FunctionTemplate, ItemTemplate, Items, ReadError, ReadOptions,
-    SavedTemplate, ShellTemplate, TaskFile, TaskStream, TemplateFolder, read_task_file, read_tasks,
+    SavedTemplate, ShellTemplate, TaskFile, TaskStream, TemplateFolder, foreign_placeholder,
+    read_task_file, read_tasks,
 };
 use batch_runtime::Registry;
 
@@ -22,6 +23,8 @@ use crate::args::{ResultArgs, RunArgs};
 use crate::exit::{CliError, first_of};
 use crate::hints::quoted;
 use crate::output::OutputPlan;
+use crate::same_file::refuse_over_input;
+use crate::terminal::stdin;
 
 /// Where tasks come from.
 pub(crate) enum Source {
@@ -59,6 +62,7 @@ impl Source {
     ) -> Result<Self, CliError> {
         let saved = args.template.as_ref().filter(|_| args.file.is_none());
         check_together(args, items.as_deref(), saved.is_some())?;
+        refuse_over_input(args.results.output.as_deref(), inputs(args))?;
         if let Some(name) = saved {
             return Self::of_template(&name.to_string_lossy(), args, registry);
         }
@@ -145,6 +149,36 @@ impl Source {
     }
 }
 
+/// The files that a run reads.
+fn inputs(args: &RunArgs) -> impl Iterator<Item = &Path> {
+    let files = [&args.file, &args.template, &args.rows, &args.store];
+    files.into_iter().flatten().map(PathBuf::as_path)
+}
+
+/// Refuses the syntax of other tools that would be passed on as data.
+fn refuse_foreign(args: &RunArgs, items: Option<&[OsString]>) -> Result<(), CliError> {
+    const SEPARATORS: [&str; 3] = [":::+", "::::", "::::+"];
+    let words = args.command.iter().chain(items.into_iter().flatten());
+    let file = args.file.iter().map(|file| file.as_os_str());
+    let mut words = words.map(OsString::as_os_str).chain(file);
+    if let Some(word) = words.find(|word| SEPARATORS.iter().any(|known| known == word)) {
+        return Err(usage(format!(
+            "{} is not known here; give items after ::: or on standard input",
+            word.to_string_lossy()
+        )));
+    }
+    let templates = args.command.iter().chain(&args.shell);
+    let templates = templates.map(|word| word.to_string_lossy().into_owned());
+    for text in templates.chain(args.function.params.clone()) {
+        if let Some(placeholder) = foreign_placeholder(&text) {
+            return Err(usage(format!(
+                "{placeholder} is not known here; the placeholders are {{}} {{.}} {{/}} {{//}} {{/.}} {{#}}"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Refuses arguments of `bex run` that do not go together.
 fn check_together(
     args: &RunArgs,
@@ -190,7 +224,7 @@ fn check_together(
         1 if items.into_iter().flatten().any(|item| item == ":::") => Err(usage(
             "a second :::; all items follow the first one, and one that is ::: itself comes by standard input",
         )),
-        1 => Ok(()),
+        1 => refuse_foreign(args, items),
         _ => Err(usage(
             "give one of: a task file, -- CMD, --shell, --function",
         )),
@@ -199,14 +233,13 @@ fn check_together(
 
 /// Where items come from.
 fn item_source(items: Option<Vec<OsString>>, null: bool) -> Result<Items, CliError> {
-    let input = || std::io::BufReader::new(std::io::stdin());
     match items {
         Some(items) => Ok(Items::list(items)),
         None if std::io::stdin().is_terminal() => Err(usage(
             "no items; pipe them in, one a line, or give them after ::: (bex run -- CMD ::: ITEM…)",
         )),
-        None if null => Ok(Items::nul_separated(input())),
-        None => Ok(Items::lines(input())),
+        None if null => Ok(Items::nul_separated(stdin())),
+        None => Ok(Items::lines(stdin())),
     }
 }
 
@@ -220,7 +253,7 @@ pub(crate) fn read_file(
         return read_task_file(path, format, options);
     }
     let format = format.unwrap_or(batch_input::Format::Json);
-    read_tasks(std::io::stdin().lock(), "standard input", format, options)
+    read_tasks(stdin(), "standard input", format, options)
 }
 
 /// The tasks of a saved template, once or for each row of a table.
