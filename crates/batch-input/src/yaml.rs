@@ -495,8 +495,8 @@ mod tests {
                 "tag:example.org,2000:x is a tag",
             ),
             (
-                "!!binary 'no base64'",
-                "!!binary does not go with \"no base64\"",
+                "!!binary 'no*base64'",
+                "!!binary does not go with \"no*base64\"",
             ),
             ("!!binary a", "!!binary does not go with \"a\""),
             ("!!binary [a]", "!!binary would change a list"),
