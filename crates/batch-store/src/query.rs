@@ -23,7 +23,7 @@ impl Store {
         selection: &Selection,
         mut give: impl FnMut(TaskRecord) -> Result<bool, E>,
     ) -> Result<(), E> {
-        let sql = selection.sql();
+        let sql = selection.sql(self.has_items);
         let failed = |error| self.error(error);
         // Not kept: each choice of tasks is another statement, and may be long.
         let mut select = self.connection.prepare(&sql).map_err(failed)?;

@@ -262,7 +262,7 @@ fn files_of_every_version_are_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("b1.db");
         std::fs::copy(files.join(format!("v{version}.db")), &path).unwrap();
-        let store = Store::open(BatchFile::new(&path), Durability::Full).unwrap();
+        let mut store = Store::open(BatchFile::new(&path), Durability::Full).unwrap();
         let mut found = Vec::new();
         store
             .for_each_task::<StoreError>(&Selection::default(), |record| {
@@ -288,6 +288,14 @@ fn files_of_every_version_are_read() {
             "version {version}"
         );
         assert_eq!(store.overview().unwrap().totals.tasks(), 5);
+        // It takes further tasks, as one of its version.
+        let mut adding = store.adding(Time::from_micros(1)).unwrap();
+        let mut spec = TaskSpec::new("command");
+        spec.item = Some("photo.jpg".into());
+        adding.add([(&spec, Vec::new())]).unwrap();
+        let first = adding.commit().unwrap().first;
+        let item = store.task(first).unwrap().unwrap().spec.item.clone();
+        assert_eq!(item.as_deref(), (version > 1).then_some("photo.jpg"));
     }
 }
 
