@@ -281,7 +281,10 @@ fn files_of_every_version_are_read() {
             [
                 "b1.1 completed None 1",
                 "b1.2 failed Some(\"exit code 3\") 2",
-                "b1.3 cancelled Some(\"b1.2 did not complete\") 0",
+                match version {
+                    1 => "b1.3 cancelled Some(\"b1.2 did not complete\") 0",
+                    _ => "b1.3 cancelled Some(\"b1.2 failed\") 0",
+                },
                 "b1.4 running None 0",
                 "b1.5 queued None 0",
             ],
