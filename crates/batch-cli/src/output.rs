@@ -242,6 +242,7 @@ impl Results {
             .take();
         let State {
             records,
+            earlier: _,
             mut summary,
             filter,
             mut writer,

@@ -198,15 +198,7 @@ fn document(scope: &mut Scope<'_, '_>, raw: &RawValue, field: &str) -> Option<Js
         return None;
     }
     match Json::parse(raw.get()) {
-        Ok(document) => {
-            if let Some(twice) = document.given_twice() {
-                let message = format!("the field {twice:?} is given twice in {field}");
-                let help = Some("remove one of them".to_owned());
-                scope.problem(raw.get(), field, message, help);
-                return None;
-            }
-            Some(document)
-        }
+        Ok(document) => Some(document),
         Err(error) => {
             let message = error.to_string();
             let bare = message.split(" at line ").next().unwrap_or_default();

@@ -19,6 +19,13 @@ use crate::scope::{Report, shortened};
 /// What aliases may make of a file, in bytes. A few lines of aliases of aliases can stand for gigabytes.
 const MOST_FROM_ALIASES: usize = 64 << 20;
 
+/// What the parser says where a quote is not closed.
+const UNCLOSED: [&str; 3] = [
+    "quoted scalar, found unexpected end of stream",
+    "quoted scalar, found unexpected document indicator",
+    "invalid indentation in quoted scalar",
+];
+
 /// The JSON text, and for its places the lines they came from.
 pub(crate) type Converted = (String, Vec<(usize, u32)>);
 
@@ -31,9 +38,9 @@ pub(crate) fn to_json(text: &str, report: &mut Report) -> Option<Converted> {
                 line: error.marker().line(),
                 column: Some(error.marker().col() + 1),
                 message: format!("not well-formed YAML: {}", error.info()),
-                help: error
-                    .info()
-                    .contains("quoted scalar, found unexpected end of stream")
+                help: UNCLOSED
+                    .iter()
+                    .any(|told| error.info().ends_with(told))
                     .then_some("a quote is not closed"),
             })
             .and_then(|(event, span)| writer.event(event, span));

@@ -113,14 +113,8 @@ pub(crate) struct FunctionArgs {
 impl FunctionArgs {
     /// The parameters that were given, else none.
     pub(crate) fn params(&self) -> Result<Json, CliError> {
-        let params = Json::parse(self.params.as_deref().unwrap_or("{}"))
-            .map_err(|error| CliError::Usage(format!("--params is not JSON: {error}")))?;
-        match params.given_twice() {
-            Some(twice) => Err(CliError::Usage(format!(
-                "--params gives the field {twice:?} twice; remove one of them"
-            ))),
-            None => Ok(params),
-        }
+        Json::parse(self.params.as_deref().unwrap_or("{}"))
+            .map_err(|error| CliError::Usage(format!("--params is not JSON: {error}")))
     }
 }
 

@@ -63,14 +63,6 @@ fn one_mistake_is_told_once() {
             "number out of range",
         ),
         (
-            r#"{"function": "custom_function", "params": {"code": "x", "args": {"n": 1, "n": 2}}}"#,
-            r#"the field "args.n" is given twice in params"#,
-        ),
-        (
-            r#"{"http": {"url": "http://h/", "url": "http://i/"}}"#,
-            r#"the field "url" is given twice in http"#,
-        ),
-        (
             r#"{"shell": "a", "timeout": 1e30}"#,
             "timeout is too large: 1e30",
         ),
@@ -216,16 +208,43 @@ fn an_open_quote_is_named_with_its_line() {
 }
 
 #[test]
-fn a_field_given_twice_on_the_command_line_is_refused() {
+fn a_field_given_twice_in_the_value_of_a_parameter_is_refused() {
     let place = Place::new();
-    let params = r#"{"code": "def process(n): return n", "args": {"n": 1, "n": 2}}"#;
-    for verb in [&["run"][..], &["add"]] {
-        let more = ["--function", "custom_function", "--params", params];
-        let ended = place.bex(&[verb, &more[..]].concat()).expect(2);
-        assert!(
-            ended.stderr.contains("the field \"args.n\" twice"),
-            "{ended:?}"
-        );
+    let template = json!({
+        "params": {"data": {"type": "json"}, "list": {"type": "list", "default": []}, "count": {"type": "integer", "default": 1}},
+        "tasks": [{"command": ["echo", "{{ params.data | json }}", "{{ params.list }}", "{{ params.count }}"]}],
+    });
+    std::fs::write(place.path("t.json"), template.to_string()).unwrap();
+    place.bex(&["template", "save", "t", "t.json"]).expect(0);
+    for (param, says) in [
+        (
+            r#"data={"a": 1, "b": {"c": 1, "c": 2}}"#,
+            r#"the parameter "data" gives the field "b.c" twice"#,
+        ),
+        (
+            r#"list=[{"a": 1, "a": 1}]"#,
+            r#"the parameter "list" gives the field "[0].a" twice"#,
+        ),
+        (
+            "count=99999999999999999999999",
+            r#"the parameter "count" is too large"#,
+        ),
+    ] {
+        let ended = place.bex(&[
+            "run",
+            "--template",
+            "t",
+            "--param",
+            "data=1",
+            "--param",
+            param,
+        ]);
+        let ended = match param.starts_with("data") {
+            true => place.bex(&["run", "--template", "t", "--param", param]),
+            false => ended,
+        };
+        let ended = ended.expect(2);
+        assert!(ended.stderr.contains(says), "{param}: {ended:#?}");
     }
 }
 
@@ -262,7 +281,8 @@ fn a_result_that_is_not_there_is_told_once_with_what_is() {
     let ended = place
         .bex(&["run", "tasks.json", "--format", "json"])
         .expect(1);
-    let error = &crate::task(&ended.json(), "b")["error"];
+    let document = ended.json();
+    let error = &crate::task(&document, "b")["error"];
     assert_eq!(
         error,
         "params.script: {{ tasks.a.result.stdot }}: in the result there is no field \"stdot\"; did you mean \"stdout\"?"
