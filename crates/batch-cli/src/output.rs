@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -15,8 +16,8 @@ use batch_export::{
 use batch_runtime::{Sink, SinkError};
 use batch_store::{BatchFile, Store};
 
-use crate::progress::Screen;
 use crate::signals::give_up_on_signal;
+use crate::terminal::{TerminalWriter, stderr, stdout};
 
 /// What is written, and where.
 pub(crate) struct OutputPlan {
@@ -75,6 +76,12 @@ impl Write for PatientFile {
     }
 }
 
+impl AsFd for PatientFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
 struct State {
     records: Records,
     /// What earlier runs left, where the batch is kept.
@@ -98,21 +105,17 @@ impl OutputPlan {
     }
 
     /// Gets ready to write results, to the file where one is open.
-    pub(crate) fn open(
-        self,
-        batch: BatchId,
-        screen: &Screen,
-    ) -> Result<(ResultSink, Results), ExportError> {
+    pub(crate) fn open(self, batch: BatchId) -> Result<(ResultSink, Results), ExportError> {
         let file = self.opened;
         let room = SharedRoom::default();
         let out: Box<dyn Write + Send> = match &file {
-            Some(file) => Box::new(PatientFile {
+            Some(file) => Box::new(TerminalWriter::new(PatientFile {
                 file: file.handle()?,
                 room: room.clone(),
-            }),
-            None => Box::new(screen.writer(io::stdout())),
+            })),
+            None => Box::new(stdout()),
         };
-        let writer = result_writer(&self.options, out, screen.writer(io::stderr()))?;
+        let writer = result_writer(&self.options, out, stderr())?;
         let state = State {
             records: Records::new(batch),
             earlier: None,
