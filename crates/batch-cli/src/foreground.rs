@@ -12,7 +12,7 @@ use batch_actions::{
 use batch_core::{BatchId, BatchSettings, Event, Status, StopMode};
 use batch_export::Summary;
 use batch_process::{ControlSignals, OutputRoom, remove_dead_scratch};
-use batch_runtime::{RunBuilder, RunHandle, RunReport, Sink as _};
+use batch_runtime::{RunBuilder, RunHandle, RunReport};
 use batch_store::{BatchFile, Store, lock};
 
 use crate::args::RunArgs;
@@ -111,11 +111,8 @@ async fn take_up(
     feeding: bool,
     slots: Slots,
 ) -> Result<Engine, ActionError> {
-    let mut observer = sink.clone();
-    let observe = &mut |_: &Store, events: &[Event]| {
-        // A writer that fails says so again at the end.
-        let _ = observer.on_events(events);
-    };
+    let observer = sink.clone();
+    let observe = &mut |store: &Store, events: &[Event]| observer.load(store, events);
     let registry = |folder: &Path, room| functions.stored(folder, room);
     let options = EngineOptions {
         observe: Some(observe),

@@ -1,17 +1,20 @@
 //! Where results go while the batch runs: [`ResultSink`], and its end: [`Results`].
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use batch_actions::{Room, now};
-use batch_core::{BatchId, Event};
+use batch_core::{BatchId, Event, TaskId};
 use batch_export::files::{AtomicFile, FileHandle};
 use batch_export::{
-    ExportError, Format, Records, ResultWriter, Summary, TaskFilter, WriterOptions, result_writer,
+    ExportError, Format, Records, ResultWriter, Summary, TaskFilter, TaskRecord, WriterOptions,
+    result_writer,
 };
 use batch_runtime::{Sink, SinkError};
+use batch_store::{BatchFile, Store};
 
 use crate::signals::give_up_on_signal;
 use crate::terminal::{TerminalWriter, stderr, stdout};
@@ -81,6 +84,8 @@ impl AsFd for PatientFile {
 
 struct State {
     records: Records,
+    /// What earlier runs left, where the batch is kept.
+    earlier: Option<Earlier>,
     summary: Summary,
     filter: TaskFilter,
     writer: Box<dyn ResultWriter>,
@@ -113,6 +118,7 @@ impl OutputPlan {
         let writer = result_writer(&self.options, out, stderr())?;
         let state = State {
             records: Records::new(batch),
+            earlier: None,
             summary: Summary::new(batch),
             filter: self.filter,
             writer,
@@ -123,22 +129,89 @@ impl OutputPlan {
     }
 }
 
+impl ResultSink {
+    /// Takes in the tasks of a kept batch as it is loaded, and what earlier runs left of them.
+    pub(crate) fn load(&self, store: &Store, events: &[Event]) {
+        let mut state = self.0.lock().expect("no writer panics with the lock");
+        if let Some(state) = state.as_mut() {
+            state
+                .earlier
+                .get_or_insert_with(|| Earlier::new(store.file().clone()));
+            let begun = begun_before(store, events);
+            // A writer that fails says so again at the end.
+            let _ = state.take_in(events, |event| match event {
+                Event::Submitted { task, .. } => begun.get(task).cloned(),
+                _ => None,
+            });
+        }
+    }
+}
+
+/// The tasks among those that come in which have begun in an earlier run. What cannot be read shows at the end.
+fn begun_before(store: &Store, events: &[Event]) -> HashMap<TaskId, TaskRecord> {
+    let tasks = || {
+        events.iter().filter_map(|event| match event {
+            Event::Submitted { task, .. } => Some(*task),
+            _ => None,
+        })
+    };
+    let range = tasks().min().zip(tasks().max());
+    let begun = range.and_then(|(first, last)| store.begun(first, last).ok());
+    let records = begun.into_iter().flatten();
+    records.map(|record| (record.task, record)).collect()
+}
+
+/// The batch file, opened when a task is run again.
+struct Earlier {
+    file: BatchFile,
+    open: Option<Store>,
+}
+
+impl Earlier {
+    const fn new(file: BatchFile) -> Self {
+        Self { file, open: None }
+    }
+
+    /// A task that is reopened, as its last attempt left it.
+    fn of(&mut self, event: &Event) -> Option<TaskRecord> {
+        let Event::Reopened { task, attempts, .. } = event else {
+            return None;
+        };
+        if self.open.is_none() {
+            self.open = Store::open_read(self.file.clone()).ok();
+        }
+        self.open.as_ref()?.task_after(*task, *attempts).ok()?
+    }
+}
+
 impl Sink for ResultSink {
     fn on_events(&mut self, events: &[Event]) -> Result<(), SinkError> {
         let mut state = self.0.lock().expect("no writer panics with the lock");
         match state.as_mut() {
-            Some(state) => state
-                .take_in(events)
-                .map_err(|error| SinkError(Box::new(error))),
+            Some(state) => {
+                let mut earlier = state.earlier.take();
+                let taken = state.take_in(events, |event| earlier.as_mut()?.of(event));
+                state.earlier = earlier;
+                taken.map_err(|error| SinkError(Box::new(error)))
+            }
             None => Ok(()),
         }
     }
 }
 
 impl State {
-    fn take_in(&mut self, events: &[Event]) -> Result<(), ExportError> {
+    /// Takes in what happened; `earlier` tells what was left of a task that came in by an event.
+    fn take_in(
+        &mut self,
+        events: &[Event],
+        mut earlier: impl FnMut(&Event) -> Option<TaskRecord>,
+    ) -> Result<(), ExportError> {
         for event in events {
-            let Some(record) = self.records.apply(event) else {
+            let finished = self.records.apply(event);
+            if let Some(left) = earlier(event) {
+                self.records.go_on_from(left);
+            }
+            let Some(record) = finished else {
                 continue;
             };
             self.summary.add(&record);
@@ -172,6 +245,7 @@ impl Results {
             .take();
         let State {
             records,
+            earlier: _,
             mut summary,
             filter,
             mut writer,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use batch_actions::{Home, default_slots, place_tasks};
 use batch_core::{
-    BatchSettings, Json, Plan, TaskOptions, TaskSpec,
+    BatchSettings, Plan, TaskOptions, TaskSpec,
     plan::{PlanContext, PlanProblem},
 };
 use batch_export::{Format, TaskFilter};
@@ -340,8 +340,7 @@ fn item_template(args: &RunArgs, registry: &Registry) -> Result<ItemTemplate, Cl
             .map_err(|error| usage(format!("--shell: {error}")));
     }
     if let Some(function) = &args.function.function {
-        let params = Json::parse(args.function.params())
-            .map_err(|error| usage(format!("--params is not JSON: {error}")))?;
+        let params = args.function.params()?;
         let functions = Arc::new(registry.clone());
         let template = FunctionTemplate::new(function, &params, functions, allow_code);
         let template = template.map_err(|error| usage(format!("--params: {error}")))?;

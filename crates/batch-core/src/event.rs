@@ -103,6 +103,8 @@ pub enum Event {
         at: Time,
         /// What it had finished as.
         from: Status,
+        /// The number of its last attempt; 0 where it had none.
+        attempts: u32,
         /// What it is.
         spec: Arc<TaskSpec>,
     },

@@ -1,9 +1,10 @@
 //! JSON as compact text: the parameters and results of tasks.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -75,6 +76,23 @@ impl Json {
         Ok(Self(text.into()))
     }
 
+    /// Where an object of the document first gives a field twice, as in `args.n`. Readers of JSON take one of the two
+    /// and differ in which.
+    ///
+    /// ```
+    /// use batch_core::Json;
+    /// let twice = |text| Json::parse(text).unwrap().given_twice();
+    /// assert_eq!(twice(r#"{"a": [{"n": 1, "n": 2}]}"#).as_deref(), Some("a[0].n"));
+    /// assert_eq!(twice(r#"{"a": {"n": 1}, "n": 2}"#), None);
+    /// ```
+    pub fn given_twice(&self) -> Option<String> {
+        let mut path = Vec::new();
+        let mut reader = serde_json::Deserializer::from_str(&self.0);
+        Unique(&mut path).deserialize(&mut reader).err()?;
+        let path: String = path.into_iter().rev().collect();
+        Some(path.strip_prefix('.').unwrap_or(&path).to_owned())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -128,6 +146,75 @@ fn length_of_text(text: &str) -> usize {
         ends
     });
     end.map_or(text.len(), |end| end + 1)
+}
+
+/// Reads a value whose objects give each field once. Of one that does not, the steps to the field are left, the last
+/// one first.
+struct Unique<'p>(&'p mut Vec<String>);
+
+impl<'de> DeserializeSeed<'de> for Unique<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Unique<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        for index in 0.. {
+            let element = list.next_element_seed(Unique(self.0));
+            let element = element.inspect_err(|_| self.0.push(format!("[{index}]")))?;
+            if element.is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut seen = HashSet::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if seen.contains(&name) {
+                self.0.push(format!(".{name}"));
+                return Err(serde::de::Error::custom("a field is given twice"));
+            }
+            let value = map.next_value_seed(Unique(self.0));
+            value.inspect_err(|_| self.0.push(format!(".{name}")))?;
+            seen.insert(name);
+        }
+        Ok(())
+    }
 }
 
 /// A document that was read to its last detail and not kept.

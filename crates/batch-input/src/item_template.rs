@@ -474,7 +474,7 @@ fn check_length(argument: &[u8]) -> Result<(), ItemProblem> {
 }
 
 /// Appends bytes as a JSON text that is no template, or as `{"base64": …}` where they are not UTF-8.
-fn push_text(bytes: &[u8], json: &mut String) {
+pub(crate) fn push_text(bytes: &[u8], json: &mut String) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         json.push_str("{\"base64\":\"");
         STANDARD.encode_string(bytes, json);

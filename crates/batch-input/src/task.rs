@@ -128,6 +128,7 @@ impl TaskReader {
         let mut spec = TaskSpec {
             id: None,
             name: None,
+            item: None,
             function: self.function(""),
             params: empty(),
             depends_on: Box::default(),

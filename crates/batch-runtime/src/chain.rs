@@ -270,7 +270,7 @@ fn bad_input(problems: &[ParamProblem]) -> Failure {
 
 fn look_up(placeholder: &Placeholder, inputs: &[Input]) -> Result<Datum, String> {
     let Some((Segment::Field(id), path)) = placeholder.path.split_first() else {
-        return Err(format!("{placeholder} names no task"));
+        return Err("it names no task".to_owned());
     };
     let output = inputs
         .iter()
@@ -287,11 +287,23 @@ fn look_up(placeholder: &Placeholder, inputs: &[Input]) -> Result<Datum, String>
         None => Cow::Owned(result_of_process(output)?),
     };
     let found = part(&value, path)
-        .map_err(|segment| format!("{placeholder}: the result has no {segment}"))?;
+        .or_else(|why| part(&value, &in_lower_case(path)).map_err(|_| why))
+        .map_err(|why| format!("in the result {why}"))?;
     if found.len() > MOST_PASSED_ON {
         return Err(too_large("value", found.len() as u64));
     }
     Datum::read(found)
+}
+
+/// A path to a header with its name as results have it: the names of headers are the same in any case.
+fn in_lower_case(path: &[Segment]) -> Vec<Segment> {
+    let mut path = path.to_vec();
+    if let [Segment::Field(headers), Segment::Field(name), ..] = &mut path[..]
+        && headers == "headers"
+    {
+        name.make_ascii_lowercase();
+    }
+    path
 }
 
 /// What a process left, as other tasks see it.

@@ -53,7 +53,7 @@ impl Store {
         let image = schema::image(file.path(), |connection| {
             let failed = |error| StoreError::sqlite(file.path(), error);
             settings::write_new(connection, new).map_err(failed)?;
-            let mut rows = TaskRows::new(1, new.created_at);
+            let mut rows = TaskRows::new(1, new.created_at, true);
             rows.add(connection, tasks.iter().map(|task| (task, Vec::new())))
                 .map_err(|error| error.at(file.path()))?;
             rows.finish(connection).map_err(failed)?;

@@ -18,7 +18,7 @@ use rusqlite::{Connection, Row};
 
 use crate::error::{RowError, StoreError};
 use crate::shape::{self, task_id};
-use crate::spec_rows::{SPEC_COLUMNS, SPEC_WIDTH, SpecReader, SpecRow};
+use crate::spec_rows::{SPEC_WIDTH, SpecReader, SpecRow, spec_columns};
 use crate::store::Store;
 use crate::totals;
 
@@ -91,9 +91,9 @@ impl Store {
     pub fn added_since(&self, next: TaskId, limit: u32) -> Result<Vec<RestoredTask>, StoreError> {
         let mut reader = SpecReader::default();
         self.read(|file| {
-            let sql = format!(
-                "SELECT {SPEC_COLUMNS} FROM specs s WHERE task >= ?1 ORDER BY task LIMIT ?2"
-            );
+            let columns = spec_columns(self.has_items);
+            let sql =
+                format!("SELECT {columns} FROM specs s WHERE task >= ?1 ORDER BY task LIMIT ?2");
             let mut select = file.prepare_cached(&sql)?;
             let mut rows = select.query([next.get(), limit])?;
             let mut added: Vec<RestoredTask> = Vec::new();
@@ -115,8 +115,9 @@ impl Store {
     /// When the file cannot be read, or says what cannot be.
     pub fn reopenable(&self, tasks: &[TaskId]) -> Result<Vec<Reopen>, StoreError> {
         let mut reader = SpecReader::default();
+        let columns = spec_columns(self.has_items);
         let sql = format!(
-            "SELECT {SPEC_COLUMNS}, t.attempts FROM specs s JOIN states t ON t.task = s.task
+            "SELECT {columns}, t.attempts FROM specs s JOIN states t ON t.task = s.task
              WHERE s.task = ?1"
         );
         self.read(|file| {
@@ -188,10 +189,10 @@ impl Loader<'_> {
         if first >= end {
             return Ok(());
         }
-        let sql = format!(
-            "SELECT {SPEC_COLUMNS} FROM specs s WHERE task >= ?1 AND task < ?2 ORDER BY task"
-        );
         let store = self.store;
+        let columns = spec_columns(store.has_items);
+        let sql =
+            format!("SELECT {columns} FROM specs s WHERE task >= ?1 AND task < ?2 ORDER BY task");
         let mut select = store.connection.prepare_cached(&sql)?;
         let mut rows = select.query([first, end])?;
         while let Some(row) = rows.next()? {
@@ -216,8 +217,9 @@ impl Loader<'_> {
 
     /// A task to which something has happened, and which is not finished.
     fn open(&mut self, state: &StateRow) -> Result<(), RowError> {
-        let sql = format!("SELECT {SPEC_COLUMNS} FROM specs s WHERE task = ?1");
         let store = self.store;
+        let columns = spec_columns(store.has_items);
+        let sql = format!("SELECT {columns} FROM specs s WHERE task = ?1");
         let mut select = store.connection.prepare_cached(&sql)?;
         let mut rows = select.query([state.task.get()])?;
         let row = rows

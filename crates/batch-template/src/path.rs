@@ -83,7 +83,7 @@ pub fn follow<'v>(value: &'v Value, path: &[Segment]) -> Result<&'v Value, Strin
 /// memory.
 ///
 /// # Errors
-/// The step of the path that leads nowhere.
+/// In words, as [`follow`], when there is nothing there.
 ///
 /// ```
 /// use batch_core::Json;
@@ -91,9 +91,10 @@ pub fn follow<'v>(value: &'v Value, path: &[Segment]) -> Result<&'v Value, Strin
 /// let document = Json::parse(r#"{"a": [1, {"b": 2}]}"#).unwrap();
 /// let path = [Segment::Field("a".into()), Segment::Index(1)];
 /// assert_eq!(part(&document, &path), Ok(r#"{"b": 2}"#));
-/// assert_eq!(part(&document, &[Segment::Index(0)]), Err(&Segment::Index(0)));
+/// let why = part(&document, &[Segment::Index(0)]).unwrap_err();
+/// assert_eq!(why, "there is no element [0] in an object");
 /// ```
-pub fn part<'d, 'p>(document: &'d Json, path: &'p [Segment]) -> Result<&'d str, &'p Segment> {
+pub fn part<'d>(document: &'d Json, path: &[Segment]) -> Result<&'d str, String> {
     path.iter().try_fold(document.as_str(), |text, segment| {
         let mut reader = serde_json::Deserializer::from_str(text);
         // What does not hold such a part is an error of the shape; the text itself is well formed.
@@ -102,8 +103,16 @@ pub fn part<'d, 'p>(document: &'d Json, path: &'p [Segment]) -> Result<&'d str, 
             .ok()
             .flatten()
             .map(RawValue::get)
-            .ok_or(segment)
+            .ok_or_else(|| missing(text, segment))
     })
+}
+
+/// Says why a document has no such part. A large one is not made into a tree for that.
+fn missing(text: &str, segment: &Segment) -> String {
+    const LARGE: usize = 1 << 20;
+    let tree = (text.len() <= LARGE).then(|| serde_json::from_str::<Value>(text));
+    let why = tree.and_then(|tree| follow(&tree.ok()?, std::slice::from_ref(segment)).err());
+    why.unwrap_or_else(|| format!("there is no {segment}"))
 }
 
 /// Finds the part of an object or a list that a step of a path leads to.

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch_actions::{ActionError, Home, default_slots};
-use batch_core::{BatchId, Priority, duration::parse_duration, ids::FullTaskId};
+use batch_core::{BatchId, Json, Priority, duration::parse_duration, ids::FullTaskId};
 use batch_export::{Format, TaskFilter, WriterOptions};
 use batch_input::{ReadOptions, TemplateSource};
 use batch_runtime::Registry;
 use batch_store::BatchFile;
 use clap::Args;
+
+use crate::exit::CliError;
 
 /// Which batch.
 #[derive(Clone, Debug, Default, Args)]
@@ -109,9 +111,10 @@ pub(crate) struct FunctionArgs {
 }
 
 impl FunctionArgs {
-    /// The parameters as they were given.
-    pub(crate) fn params(&self) -> &str {
-        self.params.as_deref().unwrap_or("{}")
+    /// The parameters that were given, else none.
+    pub(crate) fn params(&self) -> Result<Json, CliError> {
+        Json::parse(self.params.as_deref().unwrap_or("{}"))
+            .map_err(|error| CliError::Usage(format!("--params is not JSON: {error}")))
     }
 }
 

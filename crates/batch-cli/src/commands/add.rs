@@ -4,7 +4,7 @@ use batch_actions::{
     ActionError, AddReply, AddRequest, BatchRequest, Home, Target, add, end_outlived, place_tasks,
     status,
 };
-use batch_core::{BatchSettings, Json, TaskOptions, TaskSpec, text::Counted};
+use batch_core::{BatchSettings, TaskOptions, TaskSpec, text::Counted};
 use batch_input::{CommandTemplate, FileSettings, ItemTemplate, Items, TaskFile, TaskStream};
 use batch_process::remove_dead_scratch;
 use batch_runtime::Registry;
@@ -75,8 +75,7 @@ fn one_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
     let mut task = if let Some(script) = &args.shell {
         TaskSpec::new("shell").with_params(&serde_json::json!({ "script": script }))
     } else if let Some(function) = &args.function.function {
-        let params = Json::parse(args.function.params())
-            .map_err(|error| CliError::Usage(format!("--params is not JSON: {error}")))?;
+        let params = args.function.params()?;
         Ok(TaskSpec {
             params,
             ..TaskSpec::new(function.as_str())

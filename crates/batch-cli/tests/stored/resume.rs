@@ -192,7 +192,7 @@ fn a_known_batch_gives_the_results_that_are_asked_for() {
     let known = run(&["--format", "json"]).json();
     assert_eq!(known["tasks"][0]["result"]["stdout"], "a\n");
     run(&["-o", "known.csv"]);
-    assert_eq!(place.read("known.csv").lines().count(), 2);
+    assert_eq!(crate::look::rows(&place.read("known.csv")), 1);
     assert_eq!(run(&[]).stdout, "");
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use batch_core::text::nearest;
+use batch_core::{Json, text::nearest};
 use batch_template::{Datum, Filter};
 use serde_json::{Value, json};
 
@@ -129,9 +129,44 @@ impl Param {
     /// Reads a text, such as that of `--param k=v` or of a cell, as a value.
     pub(crate) fn read(&self, text: &str) -> Result<Datum, Wrong> {
         match self.kind.read(text) {
-            Some(value) => self.chosen(value),
+            Some(value) => match self.given_twice(text) {
+                Some(twice) => Err(Wrong {
+                    message: format!(
+                        "the parameter {:?} gives the field {twice:?} twice",
+                        self.name
+                    ),
+                    help: Some("remove one of them".to_owned()),
+                }),
+                None => self.chosen(value),
+            },
+            None if self.is_too_large(text.trim()) => Err(Wrong {
+                message: format!(
+                    "the parameter {:?} is too large: {}",
+                    self.name,
+                    shortened(text)
+                ),
+                help: None,
+            }),
             None => Err(self.wrong(&text.into())),
         }
+    }
+
+    /// Whether a text is a number, and one that has no place in 64 bits.
+    fn is_too_large(&self, text: &str) -> bool {
+        let number = text.trim_start_matches('-');
+        let is_written = number.starts_with(|c: char| c.is_ascii_digit());
+        match self.kind {
+            ParamType::Integer => is_written && number.bytes().all(|byte| byte.is_ascii_digit()),
+            ParamType::Number => is_written && number.parse().is_ok_and(f64::is_infinite),
+            _ => false,
+        }
+    }
+
+    /// A field that a JSON text gives twice: readers differ in which of the two they take.
+    fn given_twice(&self, text: &str) -> Option<String> {
+        let may_be_json = matches!(self.kind, ParamType::List | ParamType::Json);
+        let document = may_be_json.then(|| Json::parse(text.trim()).ok())??;
+        document.given_twice()
     }
 
     /// Checks a JSON value.
@@ -271,13 +306,42 @@ mod tests {
             (ParamType::Integer, ""),
             (ParamType::Number, "inf"),
             (ParamType::Number, "NaN"),
-            (ParamType::Number, "1e999"),
             (ParamType::Boolean, "yes"),
             (ParamType::List, "[1,"),
             (ParamType::Json, "a"),
         ] {
             let told = read(kind, text).unwrap_err();
             assert!(told.starts_with("the parameter \"p\" must be "), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_number_too_large_and_a_field_given_twice_are_named() {
+        for (kind, text, told) in [
+            (
+                ParamType::Integer,
+                "18446744073709551616",
+                "is too large: 18446744073709551616",
+            ),
+            (
+                ParamType::Integer,
+                "-9223372036854775809",
+                "is too large: -9223372036854775809",
+            ),
+            (ParamType::Number, "1e999", "is too large: 1e999"),
+            (
+                ParamType::Json,
+                "{\"a\": 1, \"a\": 2}",
+                "gives the field \"a\" twice",
+            ),
+            (
+                ParamType::List,
+                "[{\"b\": {\"c\": 1, \"c\": 1}}]",
+                "gives the field \"[0].b.c\" twice",
+            ),
+        ] {
+            let expected = format!("the parameter \"p\" {told}");
+            assert_eq!(read(kind, text), Err(expected), "{text}");
         }
     }
 
