@@ -6,6 +6,7 @@ use std::sync::Arc;
 use batch_core::{
     BatchId, Plan, TaskId, TaskSpec,
     catalog::Catalog,
+    ids::FullTaskId,
     plan::{PlanContext, PlanProblem},
 };
 use batch_store::identity::{ContentHash, Identity, first_fingerprint};
@@ -247,7 +248,10 @@ fn add_to(
     ActionError::refuse_incomplete(&file, &info)?;
     let Sorted { places, new } = sort(&adding, batch, info.identity, tasks)?;
     let plan = {
-        let submitted = |id: &str| adding.find(id).ok().flatten();
+        let submitted = |name: &str| {
+            let by_id = adding.find(name).ok().flatten();
+            by_id.or_else(|| by_full_name(&adding, batch, name))
+        };
         let surroundings = PlanContext {
             catalog,
             limits: &info.settings.limits,
@@ -276,6 +280,13 @@ fn add_to(
         running: added.live && is_executed(&file)?,
         file: file.shown().to_owned(),
     })
+}
+
+/// The task that a text names in full, as in `b7.42`.
+fn by_full_name(adding: &Adding<'_>, batch: BatchId, name: &str) -> Option<TaskId> {
+    let full: FullTaskId = name.parse().ok()?;
+    let is_there = full.batch == batch && adding.spec(full.task).ok()?.is_some();
+    is_there.then_some(full.task)
 }
 
 /// Tasks to be added, those that are there already apart.

@@ -206,6 +206,7 @@ impl ActionError {
                 | Self::Store(
                     StoreError::Missing(_)
                         | StoreError::Exists(_)
+                        | StoreError::Occupied(_)
                         | StoreError::NotABatch(_)
                         | StoreError::Linked { .. }
                         | StoreError::MountedAlone(_)

@@ -67,18 +67,25 @@ impl Home {
         }
     }
 
-    /// `BEX_HOME`, else `$XDG_STATE_HOME/bex`, else `~/.local/state/bex`.
+    /// `BEX_HOME`, else `$XDG_STATE_HOME/bex`, else `~/.local/state/bex`. The standard of `XDG_STATE_HOME` has a relative
+    /// path ignored.
     pub fn of_environment() -> Self {
         let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
-        let folder = match (set("BEX_HOME"), set("XDG_STATE_HOME")) {
+        let state = set("XDG_STATE_HOME").map(PathBuf::from);
+        let folder = match (set("BEX_HOME"), state.filter(|state| state.is_absolute())) {
             (Some(home), _) => home.into(),
-            (None, Some(state)) => Path::new(&state).join("bex"),
+            (None, Some(state)) => state.join("bex"),
             (None, None) => {
                 let home = env::home_dir().unwrap_or_else(|| "/".into());
                 home.join(".local/state/bex")
             }
         };
         Self { folder }
+    }
+
+    /// Whether a path is in this folder, or is it.
+    pub fn holds(&self, path: &Path) -> bool {
+        path.starts_with(&self.folder)
     }
 
     /// The folder of saved templates.

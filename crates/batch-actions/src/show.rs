@@ -182,13 +182,8 @@ fn cancelled(details: &TaskDetails, label: &str) -> Explanation {
                 format!("{label} was cancelled because {root}, which it needs, did not complete");
             Explanation::then(text, NextStep::Explain(root))
         }
-        Some(Reason::Cancelled(CancelReason::BatchStopped)) => {
-            // What is said of the batch is said of its last run, and this may be of an earlier one.
-            let why = match (details.batch.state, &details.batch.reason) {
-                (State::Failed, Some(reason)) => reason.to_string(),
-                _ => "its time was up, or a failure ended it".to_owned(),
-            };
-            format!("{label} was cancelled because the batch was ended: {why}").into()
+        Some(Reason::Cancelled(CancelReason::BatchStopped(why))) => {
+            format!("{label} was cancelled because {why}").into()
         }
         _ => format!("{label} was cancelled by the user").into(),
     }

@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::catalog::{Catalog, ParamProblem};
-use crate::ids::TaskId;
+use crate::ids::{FullTaskId, TaskId};
 use crate::spec::TaskSpec;
 use crate::text::Suggestions;
 
@@ -251,6 +251,15 @@ fn check_function<C: Catalog + ?Sized>(
     }
 }
 
+/// What to say of a task that is named in full and not there.
+fn elsewhere(name: &str) -> Option<String> {
+    let full: FullTaskId = name.parse().ok()?;
+    let batch = full.batch;
+    Some(format!(
+        "a task depends on tasks of its own batch; this one would be of {batch}"
+    ))
+}
+
 fn add_param_problem(problem: ParamProblem, report: &mut Reporter) {
     let field = match problem.path.as_str() {
         "" => "params".to_owned(),
@@ -303,7 +312,8 @@ fn resolve<C: Catalog + ?Sized>(
             Some(dependency) if seen.insert(dependency) => after.push(dependency),
             Some(_) => {}
             None => {
-                let help = report.suggest(id, ids.keys().map(AsRef::as_ref));
+                let near = report.suggest(id, ids.keys().map(AsRef::as_ref));
+                let help = near.or_else(|| elsewhere(id));
                 report.add(field, format!("no task has the id {id:?}"), help);
             }
         }

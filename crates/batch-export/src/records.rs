@@ -273,7 +273,7 @@ pub fn cancelled_text(
 ) -> String {
     let id = match why {
         CancelReason::User => return "cancelled by the user".to_owned(),
-        CancelReason::BatchStopped => return "the batch was stopped".to_owned(),
+        CancelReason::BatchStopped(why) => return why.to_string(),
         CancelReason::DependencyFailed { root } => batch.task(root),
     };
     let (verb, name) = match root {

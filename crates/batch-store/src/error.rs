@@ -19,6 +19,12 @@ pub enum StoreError {
     /// The file exists, and it is something else.
     #[error("{} is not a batch file of bex", .0.display())]
     NotABatch(PathBuf),
+    /// A new batch was to be made where something else than a batch lies.
+    #[error(
+        "{} exists already and is not a batch file of bex; choose another name",
+        .0.display()
+    )]
+    Occupied(PathBuf),
     /// The file has several names, and the data beside it belongs to one of them.
     #[error(
         "{} has {links} names (hard links), and what lies beside a batch belongs to one name; remove the others, or copy the file",
@@ -127,13 +133,33 @@ pub enum StoreError {
         error: io::Error,
     },
     /// SQLite refused something else.
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {error}{}", path.display(), remedy(error))]
     Sqlite {
         /// The file.
         path: PathBuf,
         /// Why.
         error: rusqlite::Error,
     },
+}
+
+/// What can be done about an error of SQLite.
+fn remedy(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt) => {
+            "; the file is damaged: copy it, then recover what can be read into a new file with sqlite3 (sqlite3 FILE .recover | sqlite3 NEWFILE)"
+        }
+        Some(ErrorCode::SystemIoFailure) => {
+            "; the disk or its file system failed: see the log of the system, and copy the file while it can be read"
+        }
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            "; check the permissions of the file and its folder"
+        }
+        Some(ErrorCode::FileLockingProtocolFailed) => {
+            "; files cannot be locked there: move the batch to a local disk"
+        }
+        Some(ErrorCode::OutOfMemory) => "; end what uses the memory, and try again",
+        _ => "",
+    }
 }
 
 /// What an executor lost while it worked on a batch.

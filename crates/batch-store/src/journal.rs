@@ -388,7 +388,7 @@ fn has_content(output: &Output) -> bool {
 fn needed(why: CancelReason) -> Option<TaskId> {
     match why {
         CancelReason::DependencyFailed { root } => Some(root),
-        CancelReason::User | CancelReason::BatchStopped => None,
+        CancelReason::User | CancelReason::BatchStopped(_) => None,
     }
 }
 

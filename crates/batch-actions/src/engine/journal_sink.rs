@@ -140,7 +140,7 @@ const fn is_stop(event: &Event) -> bool {
         event,
         Event::Stopping { .. }
             | Event::Finished {
-                reason: Some(Reason::Cancelled(CancelReason::BatchStopped)),
+                reason: Some(Reason::Cancelled(CancelReason::BatchStopped(_))),
                 ..
             }
     )

@@ -40,7 +40,8 @@ impl BatchArgs {
         home: &Home,
         tasks: impl IntoIterator<Item = &'t String>,
     ) -> Result<BatchFile, ActionError> {
-        let mut full = tasks.into_iter().filter_map(|task| task.parse().ok());
+        let first = |text: &'t String| text.split(' ').next()?.parse().ok();
+        let mut full = tasks.into_iter().filter_map(first);
         let batch = self
             .batch
             .or_else(|| full.next().map(|task: FullTaskId| task.batch));

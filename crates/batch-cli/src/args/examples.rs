@@ -9,13 +9,30 @@ Examples:
 
 A task runs in the folder it was added from. bex start runs what was added; a batch that runs takes it up.";
 
-pub(super) const CHANGE_EXAMPLES: &str = "\
+pub(super) const CANCEL_EXAMPLES: &str = "\
 Examples:
   bex cancel b7.42                          one task, also a running one
   bex cancel --filter 'tag:slow'            all that match
-  bex retry                                 all that failed
+  bex cancel --all                          all that are not finished
+
+What depends on a cancelled task is cancelled, too.";
+
+pub(super) const RETRY_EXAMPLES: &str = "\
+Examples:
+  bex retry                                 all that failed, and those that were held
+  bex retry b7.42                           one task
   bex retry --cause c3fa21b                 all that failed for one cause
-  bex clear --status completed              forget what completed";
+  bex retry --status cancelled              all that were cancelled
+
+What was cancelled because of them runs again, too. Where nothing runs the batch, bex start or bex resume runs them.";
+
+pub(super) const CLEAR_EXAMPLES: &str = "\
+Examples:
+  bex clear                                 all that is finished
+  bex clear --status completed              what completed
+  bex clear --filter 'tag:slow'             what matches and is finished
+
+A task stays as long as one depends on it that stays and has not completed. Cleared tasks cannot be brought back.";
 
 pub(super) const SET_EXAMPLES: &str = "\
 Examples:

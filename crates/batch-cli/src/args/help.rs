@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use clap::{Command, CommandFactory, FromArgMatches};
 
 use super::Cli;
+use super::advice::with_advice;
 use super::blank::refuse_blank;
 
 /// The verbs, in the order they are shown in.
@@ -43,7 +44,11 @@ The verbs over batches take -b ID, the latest batch by default, and --json.";
 /// What clap has to say: mistakes, and also help and version.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let mut command = command();
-    let matches = command.try_get_matches_from_mut(args)?;
+    let args: Vec<OsString> = args.into_iter().collect();
+    let matches = match command.try_get_matches_from_mut(&args) {
+        Ok(matches) => matches,
+        Err(error) => return Err(with_advice(error, &mut command, &args)),
+    };
     refuse_blank(&mut command, &matches)?;
     Cli::from_arg_matches(&matches)
 }

@@ -1,5 +1,6 @@
 //! The command line as it is written: the first pass, in which nothing is decided yet.
 
+mod advice;
 mod agent;
 mod blank;
 mod common;
@@ -13,6 +14,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub(crate) use advice::no_such_file;
 pub(crate) use agent::{HttpAddress, LimitArgs, McpArgs, ToolArgs};
 pub(crate) use common::BatchArgs;
 pub(crate) use help::parse;
@@ -57,10 +59,13 @@ pub(crate) enum Command {
     /// Change a batch, also while it runs
     Set(SetArgs),
     /// Cancel tasks
+    #[command(after_help = examples::CANCEL_EXAMPLES)]
     Cancel(ChangeArgs),
     /// Run failed tasks again, and let held ones go
+    #[command(after_help = examples::RETRY_EXAMPLES)]
     Retry(ChangeArgs),
     /// Remove finished tasks from a batch: completed, failed and cancelled ones where none are chosen
+    #[command(after_help = examples::CLEAR_EXAMPLES)]
     Clear(ChangeArgs),
     /// Show how a batch is getting on
     Status(StatusArgs),
@@ -122,6 +127,25 @@ impl Durability {
             Self::Full => Some(batch_store::Durability::Full),
             Self::Fast => Some(batch_store::Durability::Fast),
             Self::None => None,
+        }
+    }
+}
+
+/// The same for a batch that is kept already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeptDurability {
+    /// A finished task survives the end of bex and a power failure
+    #[default]
+    Full,
+    /// A finished task survives the end of bex
+    Fast,
+}
+
+impl From<KeptDurability> for batch_store::Durability {
+    fn from(durability: KeptDurability) -> Self {
+        match durability {
+            KeptDurability::Full => Self::Full,
+            KeptDurability::Fast => Self::Fast,
         }
     }
 }

@@ -12,7 +12,7 @@ use clap::Args;
 use super::common::{
     AttemptArgs, BatchArgs, FunctionArgs, NarrowArgs, SlotArgs, parse_limit, parse_slots,
 };
-use super::{Durability, InputFormat, Progress};
+use super::{Durability, InputFormat, KeptDurability, Progress};
 
 pub(crate) const RUN_USAGE: &str = "bex run [OPTIONS] FILE
        bex run [OPTIONS] -- CMD ARG… < lines
@@ -183,8 +183,8 @@ pub(crate) struct ResumeArgs {
     pub(crate) slots: SlotArgs,
 
     /// What survives what: full (a finished task survives a power failure), fast (the end of bex)
-    #[arg(long, value_enum, default_value_t = Durability::Full)]
-    pub(crate) durability: Durability,
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) durability: KeptDurability,
 
     /// Print JSON: the results when it has run to its end here, the reply where it runs in the background
     #[arg(long, conflicts_with_all = ["format", "output"])]
@@ -205,6 +205,6 @@ pub(crate) struct ExecuteArgs {
     pub(crate) slots: SlotArgs,
 
     /// What survives what
-    #[arg(long, value_enum, default_value_t = Durability::Full)]
-    pub(crate) durability: Durability,
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) durability: KeptDurability,
 }

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 
 use super::InputFormat;
 use super::common::{AttemptArgs, BatchArgs, FunctionArgs, parse_slots};
-use super::examples::{ADD_EXAMPLES, CHANGE_EXAMPLES, SET_EXAMPLES, STOP_EXAMPLES};
+use super::examples::{ADD_EXAMPLES, SET_EXAMPLES, STOP_EXAMPLES};
 
 /// Options of `bex add`.
 #[derive(Debug, Args)]
@@ -95,7 +95,7 @@ pub(crate) struct AddArgs {
     )]
     pub(crate) tag: Vec<String>,
 
-    /// The id of a task that must complete first; may be given several times
+    /// A task that must complete first: its id, or what bex add printed; may be given several times
     #[arg(
         long,
         value_name = "ID",
@@ -142,7 +142,6 @@ impl ChoiceArgs {
 
 /// Options of verbs that change tasks: `cancel`, `retry`, `clear`.
 #[derive(Debug, Args)]
-#[command(after_help = CHANGE_EXAMPLES)]
 pub(crate) struct ChangeArgs {
     #[command(flatten)]
     pub(crate) batch: BatchArgs,

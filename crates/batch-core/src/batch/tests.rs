@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     BatchSettings, Event, Failure, FailureKind, Outcome, Plan, Priority, Reason, Status, TaskId,
     TaskSpec, Time, no_retries,
-    status::{CancelReason, QueuedReason},
+    status::{CancelReason, QueuedReason, StopReason},
 };
 
 fn slots(number: u32) -> BatchSettings {
@@ -281,6 +281,21 @@ fn the_time_of_the_batch_ends_what_is_left() {
     assert_eq!(batch.status(id(1)), Some(Status::Cancelled));
     assert!(batch.was_cut_short());
     assert_eq!(batch.next_wakeup(), None);
+    assert_eq!(stopped(&mut batch), [StopReason::TimeLimit; 2]);
+}
+
+/// Why each of the tasks that were cancelled with their batch was.
+fn stopped(batch: &mut Batch) -> Vec<StopReason> {
+    let mut events = Vec::new();
+    batch.take_events(&mut events);
+    let stopped = events.iter().filter_map(|event| match event {
+        Event::Finished {
+            reason: Some(Reason::Cancelled(CancelReason::BatchStopped(why))),
+            ..
+        } => Some(*why),
+        _ => None,
+    });
+    stopped.collect()
 }
 
 #[test]
@@ -294,6 +309,7 @@ fn the_first_failure_ends_a_batch_that_fails_fast() {
     fail(&mut batch, first.token, at(0.0));
     assert_eq!(batch.stats().count(Status::Cancelled), 2);
     assert_eq!(batch.take_cancel_requests()[0].token, second.token);
+    assert_eq!(stopped(&mut batch), [StopReason::FailFast; 2]);
 }
 
 #[test]

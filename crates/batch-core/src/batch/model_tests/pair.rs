@@ -12,7 +12,8 @@ use crate::batch::{
 };
 use crate::{
     BatchSettings, Event, Failure, FailureKind, Outcome, Plan, Priority, Reason, Status, TaskId,
-    TaskSpec, Time, stats::Totals, status::QueuedReason,
+    TaskSpec, Time, stats::Totals,
+    status::{QueuedReason, StopReason},
 };
 
 pub(super) struct Pair {
@@ -111,7 +112,7 @@ impl Pair {
                     .set_concurrency(NonZeroU32::new(*slots).unwrap(), now);
             }
             Operation::CancelAll => {
-                self.model.cancel_all();
+                self.model.cancel_all(StopReason::Requested);
                 self.batch.cancel_all(now);
             }
             Operation::Stop(mode) => {
