@@ -166,6 +166,16 @@ pub enum ActionError {
     /// Results cannot be written.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// The state folder cannot be made or used.
+    #[error("cannot {what} {}: {error}", path.display())]
+    StateFolder {
+        /// What was tried.
+        what: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
     /// The system refused something.
     #[error("cannot {what} {}: {error}", path.display())]
     Io {
@@ -181,6 +191,18 @@ pub enum ActionError {
 impl ActionError {
     pub(crate) fn io(what: &'static str, path: impl Into<PathBuf>, error: io::Error) -> Self {
         Self::Io {
+            what,
+            path: path.into(),
+            error,
+        }
+    }
+
+    pub(crate) fn state_folder(
+        what: &'static str,
+        path: impl Into<PathBuf>,
+        error: io::Error,
+    ) -> Self {
+        Self::StateFolder {
             what,
             path: path.into(),
             error,

@@ -310,7 +310,9 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         rate: live.and_then(|run| run.rate),
         seconds_left: live.filter(|_| starts).and_then(|run| {
             let since = now().since(run.seen_at);
-            Some(run.left?.saturating_sub(since).as_secs_f64())
+            // What should be over by now is not about to end.
+            let left = run.left?.checked_sub(since)?;
+            Some(left.as_secs_f64())
         }),
         created: info.created_at,
         created_at: rfc3339(info.created_at),

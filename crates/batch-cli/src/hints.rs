@@ -1,6 +1,7 @@
 //! What can be done next, as commands of `bex`. The layers below give data; the advice is made here and nowhere else.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use batch_actions::{ActionError, BatchStatus, Explanation, Home, NextStep};
@@ -146,6 +147,10 @@ fn of_error(error: &ActionError) -> Option<String> {
             missing,
             file,
         } => return Naming::new(batch, file).step(&NextStep::GiveAgain(missing.clone())),
+        ActionError::StateFolder { error, .. } if error.kind() != ErrorKind::StorageFull => {
+            "set BEX_HOME to a folder that you can write, or keep no batch: bex run --durability none"
+                .to_owned()
+        }
         ActionError::Store(error) => return of_store_error(error),
         _ => return None,
     })

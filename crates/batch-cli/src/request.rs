@@ -18,9 +18,8 @@ use batch_input::{
 };
 use batch_runtime::Registry;
 
-use crate::args::{ResultArgs, RunArgs};
+use crate::args::{ResultArgs, RunArgs, no_such_file};
 use crate::exit::{CliError, first_of};
-use crate::hints::quoted;
 use crate::output::OutputPlan;
 
 /// Where tasks come from.
@@ -63,7 +62,7 @@ impl Source {
             return Self::of_template(&name.to_string_lossy(), args, registry);
         }
         if let Some(path) = &args.file {
-            return Self::of_file(path, args, items.is_some(), registry);
+            return Self::of_file(path, args, items.as_deref(), registry);
         }
         let template = item_template(args, registry)?;
         let items = item_source(items, args.null)?;
@@ -74,20 +73,17 @@ impl Source {
     fn of_file(
         path: &Path,
         args: &RunArgs,
-        items: bool,
+        items: Option<&[OsString]>,
         registry: &Registry,
     ) -> Result<Self, CliError> {
-        if items {
+        let name = path.to_string_lossy();
+        if name != "-" && !path.exists() {
+            return Err(usage(no_such_file(&name, items)));
+        }
+        if items.is_some() {
             return Err(usage(
                 "::: goes with -- CMD, --shell or --function, not with a task file",
             ));
-        }
-        let name = path.to_string_lossy();
-        if name != "-" && !path.exists() {
-            return Err(usage(format!(
-                "there is no file {name}; to run a command for each item, put -- before it: bex run -- {}",
-                quoted(&name)
-            )));
         }
         Ok(Self::File {
             path: path.to_owned(),

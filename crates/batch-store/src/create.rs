@@ -111,8 +111,9 @@ fn is_batch(path: &Path) -> bool {
         .and_then(|mut file| file.read_exact(&mut header));
     read.is_ok()
         && header.starts_with(b"SQLite format 3\0")
-        && i64::from(u32::from_be_bytes([header[68], header[69], header[70], header[71]]))
-            == schema::APPLICATION_ID
+        && i64::from(u32::from_be_bytes([
+            header[68], header[69], header[70], header[71],
+        ])) == schema::APPLICATION_ID
 }
 
 /// Locks a folder for the moment in which a batch comes into it: whoever looks whether there is one and removes what lies
@@ -153,7 +154,10 @@ mod tests {
             }
             drop(lock);
             let refused = second.join().unwrap();
-            assert!(matches!(refused, Err(StoreError::Occupied(_))), "{refused:?}");
+            assert!(
+                matches!(refused, Err(StoreError::Occupied(_))),
+                "{refused:?}"
+            );
         });
         for name in names {
             assert_eq!(fs::read(folder.path().join(name)).unwrap(), b"first");

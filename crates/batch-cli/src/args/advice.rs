@@ -20,7 +20,13 @@ const OTHERS: &[(&[&str], &str)] = &[
         "the placeholder is always {}: bex run -- CMD {} ::: ITEM…",
     ),
     (
-        &["-L", "-l", "--max-lines", "--max-args", "--max-replace-args"],
+        &[
+            "-L",
+            "-l",
+            "--max-lines",
+            "--max-args",
+            "--max-replace-args",
+        ],
         "each line or item is a task; how several go into one: bex run --help",
     ),
     (
@@ -48,7 +54,7 @@ const OTHERS: &[(&[&str], &str)] = &[
         "results in the formats text, json, jsonl and csv name their task: --format text",
     ),
     (
-        &["-t", "--verbose", "--trace"],
+        &["-t", "--trace"],
         "--format text names each task with its output; --dry-run shows the commands",
     ),
     (
@@ -89,27 +95,29 @@ const OTHERS: &[(&[&str], &str)] = &[
         "the output of a task is kept together and printed when it ends; leave it out",
     ),
     (
-        &["-S", "--sshlogin", "--slf", "--sshloginfile", "--trc", "--transferfile", "--return"],
+        &[
+            "-S",
+            "--sshlogin",
+            "--slf",
+            "--sshloginfile",
+            "--trc",
+            "--transferfile",
+            "--return",
+        ],
         "tasks run on this machine only",
     ),
     (
         &["--load", "--memfree", "--memsuspend", "--noswap"],
         "tasks are limited by number: -j N; bex set -j N changes it while they run",
     ),
+    (&["--nice"], "run all of it so: nice -n 10 bex run …"),
     (
-        &["--nice"],
-        "run all of it so: nice -n 10 bex run …",
-    ),
-    (
-        &["-q", "--quote", "--shellquote"],
+        &["--quote", "--shellquote"],
         "items are arguments of their own, or quoted with --shell; leave it out",
     ),
+    (&["--shuf"], "shuffle the items: shuf FILE | bex run -- CMD"),
     (
-        &["--shuf"],
-        "shuffle the items: shuf FILE | bex run -- CMD",
-    ),
-    (
-        &["--fail-early", "--stop-on-error", "--exit-on-error", "-k0"],
+        &["--fail-early", "--stop-on-error", "--exit-on-error"],
         "--fail-fast ends the batch at the first task that fails",
     ),
     (
@@ -129,19 +137,29 @@ const OTHERS: &[(&[&str], &str)] = &[
         "-k or --keep-order writes results in the order of the tasks",
     ),
     (
-        &["--concurrency", "--parallel", "--max-parallel", "-n-jobs"],
+        &["--concurrency", "--parallel", "--max-parallel"],
         "-j N sets how many tasks run at once",
     ),
 ];
 
 /// An error of clap, with what to write instead where something of another tool was written.
 pub(super) fn with_advice(error: Error, command: &mut Command, args: &[OsString]) -> Error {
-    let verb = args.get(1).and_then(|verb| verb.to_str()).unwrap_or_default();
+    let verb = args
+        .get(1)
+        .and_then(|verb| verb.to_str())
+        .unwrap_or_default();
     let advice = match (error.kind(), verb) {
         (ErrorKind::UnknownArgument, "run" | "add") => unknown_argument(&error, command, args),
-        (ErrorKind::InvalidSubcommand, _) if error.get(ContextKind::SuggestedSubcommand).is_none() => {
+        (ErrorKind::InvalidSubcommand, _)
+            if error.get(ContextKind::SuggestedSubcommand).is_none() =>
+        {
             let name = context(&error, ContextKind::InvalidSubcommand);
-            name.map(|name| format!("{name:?} is not a verb of bex; to run a command: {}", run("run", &args[1..])))
+            name.map(|name| {
+                format!(
+                    "{name:?} is not a verb of bex; to run a command: {}",
+                    run("run", &args[1..])
+                )
+            })
         }
         _ => None,
     };
@@ -158,7 +176,9 @@ pub(super) fn with_advice(error: Error, command: &mut Command, args: &[OsString]
 fn unknown_argument(error: &Error, command: &Command, args: &[OsString]) -> Option<String> {
     let unknown = context(error, ContextKind::InvalidArg)?;
     let verb = args[1].to_str()?;
-    let at = args.iter().position(|arg| arg.to_string_lossy().starts_with(&*unknown))?;
+    let at = args
+        .iter()
+        .position(|arg| arg.to_string_lossy().starts_with(&*unknown))?;
     if let Some(first) = command_before(command, args, at) {
         return Some(format!(
             "a command comes after --: {}",
@@ -250,11 +270,26 @@ mod tests {
     #[test]
     fn options_of_other_tools_are_answered_with_ours() {
         for (words, told_so) in [
-            (&["run", "-P", "4", "--", "x"][..], "-P is not an option of bex run: -j N"),
-            (&["run", "-P4", "--", "x"], "-P is not an option of bex run: -j N"),
-            (&["run", "--jobs=4", "--", "x"], "--jobs is not an option of bex run: -j N"),
-            (&["run", "-I{}", "--", "x"], "-I is not an option of bex run: the placeholder"),
-            (&["run", "-I", "%", "--", "x"], "-I is not an option of bex run: the placeholder"),
+            (
+                &["run", "-P", "4", "--", "x"][..],
+                "-P is not an option of bex run: -j N",
+            ),
+            (
+                &["run", "-P4", "--", "x"],
+                "-P is not an option of bex run: -j N",
+            ),
+            (
+                &["run", "--jobs=4", "--", "x"],
+                "--jobs is not an option of bex run: -j N",
+            ),
+            (
+                &["run", "-I{}", "--", "x"],
+                "-I is not an option of bex run: the placeholder",
+            ),
+            (
+                &["run", "-I", "%", "--", "x"],
+                "-I is not an option of bex run: the placeholder",
+            ),
             (&["run", "--retries", "3", "--", "x"], "--max-retries N"),
             (&["run", "--bar", "--", "x"], "--progress bar|plain|none"),
             (&["run", "--will-cite", "--", "x"], "leave it out"),

@@ -201,7 +201,9 @@ fn the_state_folder_is_where_the_system_keeps_such_things() {
     // The standard has a relative path ignored.
     for relative in ["state", "./state", "../state"] {
         let mut command = place.command(env!("CARGO_BIN_EXE_bex"));
-        command.env_remove("BEX_HOME").env("XDG_STATE_HOME", relative);
+        command
+            .env_remove("BEX_HOME")
+            .env("XDG_STATE_HOME", relative);
         command.env("HOME", place.path("other"));
         command.args(["add", "--new", "--", "true"]);
         finish(command, b"").expect(0);

@@ -370,7 +370,9 @@ fn a_restored_failure_ends_a_batch_that_fails_fast() {
     batch.restore(queued(&[3]), at(100));
     assert!(batch.was_cut_short() && batch.is_settled());
     let told = events(&mut batch);
-    let stopped = Some(Reason::Cancelled(CancelReason::BatchStopped(StopReason::FailFast)));
+    let stopped = Some(Reason::Cancelled(CancelReason::BatchStopped(
+        StopReason::FailFast,
+    )));
     assert_eq!([end_of(&told, 1), end_of(&told, 3)], [stopped, stopped]);
     assert_eq!(batch.stats().count(Status::Cancelled), 3);
     // Whoever has it run again wants it to go on.

@@ -411,6 +411,42 @@ fn the_estimate_follows_a_chain() {
 }
 
 #[test]
+fn what_is_late_is_not_said_to_end_at_once() {
+    let mut batch = Batch::new(slots(1));
+    submit(&mut batch, vec![TaskSpec::new("x"); 5]);
+    for _ in 0..4 {
+        let claim = batch.claim(at(0.0)).unwrap();
+        complete(&mut batch, claim.token, at(0.001));
+    }
+    batch.claim(at(0.0)).unwrap();
+    let likely = |seconds| batch.remaining(at(seconds)).unwrap().likely.as_secs_f64();
+    let (after_a_minute, after_an_hour) = (likely(60.0), likely(3_600.0));
+    assert!((20.0..60.0).contains(&after_a_minute), "{after_a_minute}");
+    assert!(after_an_hour > 1_000.0, "{after_an_hour}");
+}
+
+#[test]
+fn nothing_is_estimated_that_nobody_waits_for() {
+    for (seconds, is_told) in [
+        (60.0, true),
+        (3_600.0, true),
+        (86_400.0 * 30.0, false),
+        (1e12, false),
+    ] {
+        let mut batch = Batch::new(slots(1));
+        submit(&mut batch, vec![TaskSpec::new("x"); 1_000]);
+        let claim = batch.claim(at(0.0)).unwrap();
+        complete(&mut batch, claim.token, at(seconds));
+        for _ in 1..250 {
+            let claim = batch.claim(at(seconds)).unwrap();
+            complete(&mut batch, claim.token, at(seconds * 2.0));
+        }
+        let remaining = batch.remaining(at(seconds * 2.0));
+        assert_eq!(remaining.is_some(), is_told, "{seconds}: {remaining:?}");
+    }
+}
+
+#[test]
 fn nothing_is_estimated_before_a_first_wave() {
     let mut batch = Batch::new(slots(4));
     assert_eq!(

@@ -403,8 +403,8 @@ fn is_name(before: &str, name: &str) -> bool {
         name.len() > 2 && name.starts_with('E') && name.chars().all(|c| c.is_ascii_uppercase());
     let word_before = before.rsplit(' ').next().unwrap_or_default();
     let is_word = name.chars().all(char::is_alphabetic);
-    let takes_a_name = word_before.ends_with(':')
-        || BEFORE_NAMES.contains(&&*word_before.to_ascii_lowercase());
+    let takes_a_name =
+        word_before.ends_with(':') || BEFORE_NAMES.contains(&&*word_before.to_ascii_lowercase());
     !is_code
         && (!is_word || takes_a_name)
         && name.ends_with(|c: char| c.is_alphanumeric() || "-_.+~*".contains(c))

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{Ending, LIMIT, Setup, micros};
 use crate::{
-    Batch, FailureKind, OnInterrupt, Priority, Reason, Status, TaskId, restore::RestoredState,
+    Batch, FailureKind, OnInterrupt, Priority, Reason, Status, TaskId,
+    restore::RestoredState,
     status::{CancelReason, StopReason},
 };
 

@@ -12,7 +12,8 @@ use crate::batch::{
 };
 use crate::{
     BatchSettings, Event, Failure, FailureKind, Outcome, Plan, Priority, Reason, Status, TaskId,
-    TaskSpec, Time, stats::Totals,
+    TaskSpec, Time,
+    stats::Totals,
     status::{QueuedReason, StopReason},
 };
 
