@@ -19,7 +19,7 @@ use batch_input::{
 use batch_runtime::Registry;
 
 use crate::args::{ResultArgs, RunArgs, no_such_file};
-use crate::exit::{CliError, first_of};
+use crate::exit::CliError;
 use crate::output::OutputPlan;
 
 /// Where tasks come from.

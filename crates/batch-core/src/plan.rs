@@ -190,12 +190,8 @@ impl Reporter {
         name: &str,
         known: impl ExactSizeIterator<Item = &'n str>,
     ) -> Option<String> {
-        did_you_mean(self.suggestions.nearest(name, known))
+        self.suggestions.did_you_mean(name, known)
     }
-}
-
-fn did_you_mean(name: Option<&str>) -> Option<String> {
-    name.map(|name| format!("did you mean {name:?}?"))
 }
 
 fn index_ids<C: Catalog + ?Sized>(

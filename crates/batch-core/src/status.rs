@@ -269,8 +269,8 @@ impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Requested => "the batch was stopped",
-            Self::TimeLimit => "the batch ended early: its time was up (batch_timeout)",
-            Self::FailFast => "the batch ended early: a failure ended it (fail_fast)",
+            Self::TimeLimit => "the batch was ended: its time was up (batch_timeout)",
+            Self::FailFast => "the batch was ended: a failure ended it (fail_fast)",
         })
     }
 }

@@ -10,6 +10,7 @@ use batch_core::{
     catalog::ParamProblem,
     control::Urgency,
     outcome::{SignalNumber, Stream},
+    text,
 };
 use batch_export::files::open_output;
 use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec, until_room, when_written};
@@ -211,9 +212,7 @@ fn last_line(stream: &Stream) -> Option<String> {
         }
         Stream::File { path, len } => tail_of(path, *len).ok()?,
     };
-    let text = String::from_utf8_lossy(&tail);
-    let mut lines = text.lines().rev().map(str::trim);
-    let line = lines.find(|line| !line.is_empty())?;
+    let line = text::last_line(&tail)?;
     Some(line.chars().take(LAST_LINE).collect())
 }
 

@@ -19,7 +19,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use batch_core::text::nearest;
+use batch_core::text::did_you_mean;
 
 use crate::filter::Filter;
 use crate::parts::{Delimiters, Meaning, Template};
@@ -77,10 +77,8 @@ impl TemplateError {
                 "write {{ tasks.ID.result.stdout }}, or {{ \"{{\" }} for two literal braces"
                     .to_owned()
             }
-            Self::UnknownFilter { name, .. } => match nearest(name, Filter::NAMES) {
-                Some(known) => format!("did you mean {known:?}?"),
-                None => format!("the filters are {}", Filter::NAMES.join(", ")),
-            },
+            Self::UnknownFilter { name, .. } => did_you_mean(name, Filter::NAMES)
+                .unwrap_or_else(|| format!("the filters are {}", Filter::NAMES.join(", "))),
         }
     }
 }

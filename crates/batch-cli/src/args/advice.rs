@@ -12,7 +12,15 @@ use crate::hints::quoted;
 /// Options of other tools, and what does the same here, or why nothing does.
 const OTHERS: &[(&[&str], &str)] = &[
     (
-        &["-P", "--jobs", "--max-procs", "--threads", "--workers"],
+        &[
+            "-P",
+            "--jobs",
+            "--max-procs",
+            "--threads",
+            "--workers",
+            "--concurrency",
+            "--parallel",
+        ],
         "-j N sets how many tasks run at once",
     ),
     (
@@ -136,10 +144,6 @@ const OTHERS: &[(&[&str], &str)] = &[
         &["--keep"],
         "-k or --keep-order writes results in the order of the tasks",
     ),
-    (
-        &["--concurrency", "--parallel", "--max-parallel"],
-        "-j N sets how many tasks run at once",
-    ),
 ];
 
 /// An error of clap, with what to write instead where something of another tool was written.
@@ -149,6 +153,7 @@ pub(super) fn with_advice(error: Error, command: &mut Command, args: &[OsString]
         .and_then(|verb| verb.to_str())
         .unwrap_or_default();
     let advice = match (error.kind(), verb) {
+        (ErrorKind::InvalidValue, "resume") => keeps_nothing(&error),
         (ErrorKind::UnknownArgument, "run" | "add") => unknown_argument(&error, command, args),
         (ErrorKind::InvalidSubcommand, _)
             if error.get(ContextKind::SuggestedSubcommand).is_none() =>
@@ -171,6 +176,14 @@ pub(super) fn with_advice(error: Error, command: &mut Command, args: &[OsString]
         Some(verb) => verb.error(kind, advice),
         None => command.error(kind, advice),
     }
+}
+
+/// A batch that was kept until now cannot be resumed without keeping it.
+fn keeps_nothing(error: &Error) -> Option<String> {
+    let is_durability = context(error, ContextKind::InvalidArg)?.starts_with("--durability");
+    let is_none = context(error, ContextKind::InvalidValue)? == "none";
+    (is_durability && is_none)
+        .then(|| "--durability none goes with bex run; a batch that is kept stays so".to_owned())
 }
 
 fn unknown_argument(error: &Error, command: &Command, args: &[OsString]) -> Option<String> {

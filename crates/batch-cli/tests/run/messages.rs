@@ -149,7 +149,7 @@ fn a_task_depends_on_what_add_printed() {
     let why = place.bex(&["why", "last"]).expect(0).stdout;
     assert!(why.contains("waits for 2 tasks"), "{why}");
     let why = place.bex(&["why", "5"]).expect(0).stdout;
-    assert!(why.contains("b1.2, b1.3"), "{why}");
+    assert!(why.contains("b1.2 (queued), b1.3 (queued)"), "{why}");
     for (wanted, told) in [
         ("b1.99", "no task has the id"),
         ("b2.1", "there is no batch b2"),
@@ -237,7 +237,7 @@ fn help_offers_nothing_that_is_refused() {
     );
     place.bex(&["add", "--", "true"]).expect(0);
     let refused = place.bex(&["resume", "--durability", "none"]).expect(2);
-    tells(&refused, &["full, fast"]);
+    tells(&refused, &["--durability none goes with bex run"]);
     place.bex(&["resume", "--durability", "fast"]).expect(0);
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use batch_core::catalog::ParamProblem;
-use batch_runtime::params::{Fields, is_placeholder, type_name};
+use batch_core::{Json, catalog::ParamProblem};
+use batch_runtime::params::{Fields, is_placeholder};
 use batch_template::shown_url;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Request, Url};
@@ -52,7 +52,7 @@ pub(super) fn check_header(name: &str, value: &Value) -> Result<(), String> {
     match value {
         _ if is_placeholder(value) => parse_header(name, "").map(drop),
         Value::String(text) => parse_header(name, text).map(drop),
-        other => Err(format!("must be a text, not {}", type_name(other))),
+        other => Err(format!("must be a text, not {}", Json::type_name(other))),
     }
 }
 

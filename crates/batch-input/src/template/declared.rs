@@ -1,5 +1,6 @@
 //! Reading the declarations of parameters: [`read_params`].
 
+use batch_core::text::meant;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -88,7 +89,7 @@ fn read_type(scope: &mut Scope<'_, '_>, param: &mut Param, raw: &RawValue, place
     }
     let known = ParamType::ALL.map(ParamType::name);
     let help = common_name(&name)
-        .map(|known| format!("did you mean {known:?}?"))
+        .map(meant)
         .or_else(|| suggestion(&name, &known))
         .unwrap_or_else(|| format!("it is one of {}", known.join(", ")));
     let message = format!("unknown type {name:?} of the parameter {:?}", param.name);

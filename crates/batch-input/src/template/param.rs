@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use batch_core::text::nearest;
+use batch_core::text::did_you_mean;
 use serde_json::{Number, Value};
 
 use crate::scope::shortened;
@@ -192,7 +192,7 @@ impl Param {
         };
         let choices: Vec<String> = self.choices.iter().map(Value::to_string).collect();
         let texts = self.choices.iter().filter_map(Value::as_str);
-        let near = other.as_str().and_then(|text| nearest(text, texts));
+        let help = other.as_str().and_then(|text| did_you_mean(text, texts));
         let of = match self.kind {
             ParamType::List => "may hold",
             _ => "must be one of",
@@ -204,7 +204,7 @@ impl Param {
                 choices.join(", "),
                 shortened(&other.to_string())
             ),
-            help: near.map(|near| format!("did you mean {near:?}?")),
+            help,
         })
     }
 }
