@@ -20,10 +20,12 @@ use crate::progress::Screen;
 use crate::reply::{print, tell};
 use crate::request::output_plan;
 use crate::runtime::{runtime, runtime_within};
+use crate::same_file::refuse_over_input;
 use crate::whole_results::WholeResults;
 
 pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
+    refuse_over_input(args.results.output.as_deref(), [file.shown()])?;
     if let Some(exit) = unpause(&file, args.slots.max_concurrent, args.json)? {
         return Ok(exit);
     }
