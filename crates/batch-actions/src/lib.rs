@@ -57,7 +57,7 @@ pub use request::{request, request_executor};
 pub use results::{ResultsRequest, export, results, summary_of, summary_of_chosen};
 pub use show::{Explanation, TaskDetails, show, why};
 pub use start::{StartFailure, StartReply, start, tell_parent};
-pub use state_reason::{MissingTasks, NextStep, Silence, StateReason};
+pub use state_reason::{Advice, MissingTasks, Silence, StateReason};
 pub use status::{
     BatchStatus, Listed, RunningStatus, State, Unreadable, list, status, status_of,
     status_with_times,

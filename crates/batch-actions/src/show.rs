@@ -15,7 +15,7 @@ use crate::choice::find_task;
 use crate::clock::now;
 use crate::error::ActionError;
 use crate::live_view::LiveView;
-use crate::state_reason::{NextStep, StateReason};
+use crate::state_reason::{Advice, StateReason};
 use crate::status::{BatchStatus, State, status_of};
 
 /// One task with all that is known of it.
@@ -68,7 +68,7 @@ pub struct Explanation {
     /// One or two sentences, without the full stop.
     pub text: String,
     /// What can be done next.
-    pub next: Option<NextStep>,
+    pub next: Option<Advice>,
 }
 
 impl fmt::Display for Explanation {
@@ -78,7 +78,7 @@ impl fmt::Display for Explanation {
 }
 
 impl Explanation {
-    fn then(text: impl Into<String>, next: NextStep) -> Self {
+    fn then(text: impl Into<String>, next: Advice) -> Self {
         Self {
             text: text.into(),
             next: Some(next),
@@ -107,7 +107,7 @@ pub fn why(details: &TaskDetails) -> Explanation {
             _ => "the executor died",
         };
         let text = format!("{label} was running when {end}; when the batch is resumed, {next}");
-        return Explanation::then(text, NextStep::Resume);
+        return Explanation::then(text, Advice::Resume);
     }
     match record.status {
         Status::Completed => completed(record, &label).into(),
@@ -134,7 +134,7 @@ fn completed(record: &TaskRecord, label: &str) -> String {
 }
 
 fn failed(record: &TaskRecord, label: &str) -> Explanation {
-    let retry = NextStep::Retry(record.id());
+    let retry = Advice::Retry(record.id());
     match record.reason {
         Some(Reason::Failed(FailureKind::Quarantined)) => Explanation::then(
             format!(
@@ -180,7 +180,7 @@ fn cancelled(details: &TaskDetails, label: &str) -> Explanation {
             let root = record.batch.task(root);
             let text =
                 format!("{label} was cancelled because {root}, which it needs, did not complete");
-            Explanation::then(text, NextStep::Explain(root))
+            Explanation::then(text, Advice::Explain(root))
         }
         Some(Reason::Cancelled(CancelReason::BatchStopped(why))) => {
             format!("{label} was cancelled because {why}").into()
@@ -200,7 +200,7 @@ fn running(details: &TaskDetails, label: &str) -> Explanation {
         (details.batch.state, &details.batch.reason)
     {
         let _ = write!(text, "; the batch stands still: {reason}");
-        next = reason.next_step();
+        next = reason.advice();
     }
     Explanation { text, next }
 }
@@ -225,11 +225,11 @@ fn queued(details: &TaskDetails, label: &str) -> Explanation {
         Some(Reason::Queued(QueuedReason::Delayed { until })) => delayed(details, label, until),
         Some(Reason::Queued(QueuedReason::Held)) => Explanation::then(
             format!("{label} is held: it was cut off and its task says on_interrupt: hold"),
-            NextStep::Retry(record.id()),
+            Advice::Retry(record.id()),
         ),
         Some(Reason::Queued(QueuedReason::Paused)) => Explanation::then(
             format!("{label} is ready, and the batch is paused"),
-            NextStep::Resume,
+            Advice::Resume,
         ),
         _ => ready(&details.batch, label),
     };
@@ -251,7 +251,7 @@ fn delayed(details: &TaskDetails, label: &str, until: Time) -> Explanation {
     let error = last_error(record).unwrap_or_else(|| "no resources".to_owned());
     let (when, next) = match details.batch.pid {
         Some(_) => (format!("in {}", ShortDuration(until.since(now()))), None),
-        None => ("when the batch goes on".to_owned(), Some(NextStep::Resume)),
+        None => ("when the batch goes on".to_owned(), Some(Advice::Resume)),
     };
     let text = format!("{label} is tried again {when}: attempt {attempt} ended with: {error}");
     Explanation { text, next }
@@ -266,7 +266,7 @@ fn ready(batch: &BatchStatus, label: &str) -> Explanation {
                     Some(why) => format!("{label} is ready, and the batch starts nothing: {why}"),
                     None => format!("{label} is ready, and the batch starts nothing"),
                 },
-                next: why.and_then(StateReason::next_step),
+                next: why.and_then(StateReason::advice),
             }
         }
         State::Running => {
@@ -289,15 +289,15 @@ fn ready(batch: &BatchStatus, label: &str) -> Explanation {
         }
         State::New => Explanation::then(
             format!("{label} is ready, and nobody has started the batch"),
-            NextStep::Start,
+            Advice::Start,
         ),
         State::Interrupted => Explanation::then(
             format!("{label} is ready, and the executor died"),
-            NextStep::Resume,
+            Advice::Resume,
         ),
         _ => Explanation::then(
             format!("{label} is ready, and nothing runs the batch"),
-            NextStep::Resume,
+            Advice::Resume,
         ),
     }
 }

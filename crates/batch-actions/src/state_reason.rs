@@ -1,4 +1,4 @@
-//! Why a batch is in its state: [`StateReason`], and what can be done about it: [`NextStep`].
+//! Why a batch is in its state: [`StateReason`], and what can be done about it: [`Advice`].
 
 use std::fmt;
 use std::time::Duration;
@@ -64,7 +64,7 @@ pub struct Silence {
 /// What can be done next. Each front end says how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum NextStep {
+pub enum Advice {
     /// Start the batch.
     Start,
     /// Resume the batch.
@@ -81,14 +81,14 @@ pub enum NextStep {
 
 impl StateReason {
     /// What can be done about it, where there is something.
-    pub fn next_step(&self) -> Option<NextStep> {
+    pub fn advice(&self) -> Option<Advice> {
         match self {
-            Self::TasksMissing(missing) => Some(NextStep::GiveAgain(missing.clone())),
-            Self::Silent(_) => Some(NextStep::Kill),
+            Self::TasksMissing(missing) => Some(Advice::GiveAgain(missing.clone())),
+            Self::Silent(_) => Some(Advice::Kill),
             Self::ExecutorDied
             | Self::EndUnwritten(_)
             | Self::LastRun(EndCause::OutputClosed | EndCause::NothingStarts) => {
-                Some(NextStep::Resume)
+                Some(Advice::Resume)
             }
             _ => None,
         }

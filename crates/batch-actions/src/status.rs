@@ -148,11 +148,17 @@ impl State {
         }
     }
 
-    /// The state in a sentence: `b7 is …`.
-    pub const fn in_words(self) -> &'static str {
+    /// The state in a sentence, after the name of the batch: `is running`, `finished with failures`.
+    pub const fn predicate(self) -> &'static str {
         match self {
-            Self::Failed => "done, with failures",
-            other => other.name(),
+            Self::New => "is new",
+            Self::Incomplete => "is incomplete",
+            Self::Running => "is running",
+            Self::Paused => "is paused",
+            Self::Stopped => "is stopped",
+            Self::Interrupted => "is interrupted",
+            Self::Completed => "is completed",
+            Self::Failed => "finished with failures",
         }
     }
 

@@ -39,8 +39,8 @@ fn nothing_to_do(status: &BatchStatus, json: bool) -> Result<Exit, CliError> {
 }
 
 pub(crate) fn nothing_to_do_text(status: &BatchStatus) -> String {
-    let (batch, state) = (&status.batch, status.state.in_words());
-    format!("nothing to do: {batch} is {state}: {}", status.counts())
+    let (batch, state) = (&status.batch, status.state.predicate());
+    format!("nothing to do: {batch} {state}: {}", status.counts())
 }
 
 fn executor(

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use batch_actions::{ActionError, BatchStatus, Explanation, Home, NextStep};
+use batch_actions::{ActionError, Advice, BatchStatus, Explanation, Home};
 use batch_core::BatchId;
 use batch_store::{BatchFile, Loss, StoreError};
 use serde_json::Value;
@@ -61,12 +61,12 @@ impl Naming {
     }
 
     /// How to take a step with the batch.
-    pub(crate) fn step(&self, step: &NextStep) -> Option<String> {
+    pub(crate) fn step(&self, step: &Advice) -> Option<String> {
         Some(match step {
-            NextStep::Start => format!("start it with: bex start {self}"),
-            NextStep::Resume => format!("go on with: bex resume {self}"),
-            NextStep::Kill => format!("end it with: bex stop --kill {self}"),
-            NextStep::GiveAgain(missing) => {
+            Advice::Start => format!("start it with: bex start {self}"),
+            Advice::Resume => format!("go on with: bex resume {self}"),
+            Advice::Kill => format!("end it with: bex stop --kill {self}"),
+            Advice::GiveAgain(missing) => {
                 let again = match &missing.file {
                     Some(tasks) => {
                         let store = self.elsewhere.as_ref();
@@ -81,8 +81,8 @@ impl Naming {
                     self.removal()
                 )
             }
-            NextStep::Retry(task) => format!("run it again with: bex retry {}", self.task(task)),
-            NextStep::Explain(task) => format!("see: bex why {}", self.task(task)),
+            Advice::Retry(task) => format!("run it again with: bex retry {}", self.task(task)),
+            Advice::Explain(task) => format!("see: bex why {}", self.task(task)),
             _ => return None,
         })
     }
@@ -140,13 +140,13 @@ fn of_error(error: &ActionError) -> Option<String> {
             format!("end it with: bex stop {}", Naming::new(batch, file))
         }
         ActionError::Silent { batch, file, .. } => {
-            return Naming::new(batch, file).step(&NextStep::Kill);
+            return Naming::new(batch, file).step(&Advice::Kill);
         }
         ActionError::Incomplete {
             batch,
             missing,
             file,
-        } => return Naming::new(batch, file).step(&NextStep::GiveAgain(missing.clone())),
+        } => return Naming::new(batch, file).step(&Advice::GiveAgain(missing.clone())),
         ActionError::StateFolder { error, .. } if error.kind() != ErrorKind::StorageFull => {
             "set BEX_HOME to a folder that you can write, or keep no batch: bex run --durability none"
                 .to_owned()
@@ -167,11 +167,11 @@ fn of_store_error(error: &StoreError) -> Option<String> {
         StoreError::Lost {
             loss: Loss::Moved(Some(file)),
             ..
-        } => elsewhere(file).step(&NextStep::Resume),
+        } => elsewhere(file).step(&Advice::Resume),
         StoreError::Lost {
             path,
             loss: Loss::Beside(_),
-        } => Naming::of_file(path).step(&NextStep::Resume),
+        } => Naming::of_file(path).step(&Advice::Resume),
         _ => None,
     }
 }
@@ -179,7 +179,7 @@ fn of_store_error(error: &StoreError) -> Option<String> {
 /// Why a batch is in its state, and what can be done about it.
 pub(crate) fn reason(status: &BatchStatus) -> Option<String> {
     let reason = status.reason.as_ref()?;
-    let next = reason.next_step();
+    let next = reason.advice();
     Some(match next.and_then(|next| Naming::of(status).step(&next)) {
         Some(hint) => format!("{reason}; {hint}"),
         None => reason.to_string(),

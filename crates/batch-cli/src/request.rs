@@ -10,6 +10,7 @@ use batch_actions::{Home, default_slots, place_tasks};
 use batch_core::{
     BatchSettings, Json, Plan, TaskOptions, TaskSpec,
     plan::{PlanContext, PlanProblem},
+    text::first_of,
 };
 use batch_export::{Format, TaskFilter};
 use batch_input::{

@@ -19,7 +19,7 @@ impl fmt::Display for StatusText<'_> {
         if let Some(name) = &status.name {
             write!(f, " ({})", Visible(name))?;
         }
-        write!(f, " is {}", status.state.in_words())?;
+        write!(f, " {}", status.state.predicate())?;
         if let Some(pid) = status.pid {
             write!(f, " (process {pid}, {} at once)", status.max_concurrent)?;
         }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use batch_core::{Output, Reason, outcome::Stream};
+use batch_core::{Output, Reason, outcome::Stream, text::Grouped};
 use batch_template::shown_params;
 use csv::WriterBuilder;
 use serde::{Serialize, Serializer};
@@ -17,7 +17,6 @@ use crate::json::{Shown, write_result};
 use crate::number::{Seconds, Timestamp};
 use crate::record::TaskRecord;
 use crate::stream;
-use crate::summary::Grouped;
 use crate::writer::WriterOptions;
 
 /// The columns: those of the contract, then further ones.

@@ -7,7 +7,7 @@ Examples:
   bex add --id load --depends-on fetch -- ./load    after another task
   bex add --file tasks.yaml --key nightly           all tasks of a file, once for this key
 
-A task runs in the folder it was added from. bex start runs what was added; a batch that runs takes it up.";
+A task runs in the folder it was added from. bex start runs what was added; a running batch picks it up.";
 
 pub(super) const CANCEL_EXAMPLES: &str = "\
 Examples:
@@ -46,18 +46,18 @@ Examples:
   bex results --cause c3fa21b --limit 3     three of those that failed for one cause
   bex results --format raw 42               what a task printed, as it is
   bex results --json | jq '.tasks[].result'
-  bex results --format summary              the sums only";
+  bex results --format summary              the totals only";
 
 pub(super) const WAIT_EXAMPLES: &str = "\
 Examples:
-  bex wait && bex export -o results.csv     go on when all have completed
+  bex wait && bex export -o results.csv     continue when all have completed
   bex wait --until first-failure            or at the first failure
   bex wait --until 100 --timeout 10m        until 100 are finished, for ten minutes at most
 
-Exit codes: 0 all completed, 1 some failed, 5 nothing runs the batch and it is not done, or its own time was up,
-6 the time to wait was up.";
+Exit codes: 0 all completed, 1 some failed, 5 nothing runs the batch and it is not finished, or its batch_timeout was
+reached, 6 the wait timed out.";
 
 pub(super) const STOP_EXAMPLES: &str = "\
 Examples:
-  bex stop                                  running tasks end first, what is queued stays queued
-  bex stop --now                            running tasks are ended; they run again on bex resume";
+  bex stop                                  running tasks finish, queued ones stay queued
+  bex stop --now                            end running tasks; bex resume runs them again";

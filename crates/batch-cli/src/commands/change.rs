@@ -75,8 +75,8 @@ pub(crate) fn pause(args: &PlainArgs) -> Result<Exit, CliError> {
         let (batch, naming) = (&status.batch, Naming::of(&status));
         match (status.state.is_done(), status.pid) {
             (true, _) => format!(
-                "{batch} is {}, and nothing runs; tasks added from now on wait for: bex resume {naming}",
-                status.state.in_words()
+                "{batch} {}, and nothing runs; tasks added from now on wait for: bex resume {naming}",
+                status.state.predicate()
             ),
             (false, None) => format!("{batch} is paused. Go on with: bex resume {naming}"),
             (false, Some(_)) => format!(

@@ -258,8 +258,8 @@ fn existing(added: &AddReply, args: &RunArgs, mut onlooker: Onlooker) -> Result<
         (_, None) => format!("go on with: bex resume {naming}"),
     };
     onlooker.screen.say(&format!(
-        "{batch} has this key and these tasks already and is {}: {}; {next}",
-        status.state.in_words(),
+        "{batch} has this key and these tasks already and {}: {}; {next}",
+        status.state.predicate(),
         status.counts()
     ));
     Ok(Exit::now(&status))

@@ -174,7 +174,7 @@ fn slots_and_tasks_change_while_the_batch_runs() {
     assert_eq!(live.begun(), "b1.4");
     assert_eq!(
         live.bex(&["wait"], 1),
-        "b1 is done, with failures: 3 completed, 2 cancelled\n"
+        "b1 finished with failures: 3 completed, 2 cancelled\n"
     );
     let why = live.bex(&["why", "1"], 0);
     assert_eq!(why, "b1.1 was cancelled by the user.\n");
@@ -377,7 +377,7 @@ fn watch_shows_the_batch_until_it_is_done() {
     live.let_go(1);
     let mut rest = String::new();
     lines.read_to_string(&mut rest).unwrap();
-    assert!(rest.contains("b1 is done, with failures"), "{rest}");
+    assert!(rest.contains("b1 finished with failures"), "{rest}");
     assert!(rest.contains("1 completed, 1 failed"), "{rest}");
     assert_eq!(code_of(watch), Some(1));
 }

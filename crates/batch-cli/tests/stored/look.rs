@@ -81,7 +81,7 @@ fn shown(place: &Place, args: &[&str]) -> String {
 #[test]
 fn status_tells_how_it_went_and_why_tasks_failed() {
     insta::assert_snapshot!(shown(&ended(), &["status"]), @r"
-    b1 (mixed) is done, with failures
+    b1 (mixed) finished with failures
     Progress: 100.0% (4 of 4 tasks)
     2 completed, 1 failed, 1 cancelled (1 flaky)
     execution time: median DUR, 95 % within DUR, longest DUR
