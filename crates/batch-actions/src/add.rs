@@ -75,12 +75,12 @@ pub fn add(home: &Home, request: AddRequest<'_>) -> Result<AddReply, ActionError
         }
         Target::New(new) => {
             // Checked before the batch is made, so that wrong tasks leave nothing behind.
-            let surroundings = PlanContext {
+            let context = PlanContext {
                 catalog,
                 limits: &new.settings.limits,
                 submitted: &|_| None,
             };
-            let plan = Plan::check_in(tasks, &surroundings).map_err(ActionError::Invalid)?;
+            let plan = Plan::check_in(tasks, &context).map_err(ActionError::Invalid)?;
             create(home, &new, &plan)
         }
     }
@@ -252,12 +252,12 @@ fn add_to(
             let by_id = adding.find(name).ok().flatten();
             by_id.or_else(|| by_full_name(&adding, batch, name))
         };
-        let surroundings = PlanContext {
+        let context = PlanContext {
             catalog,
             limits: &info.settings.limits,
             submitted: &submitted,
         };
-        Plan::check_in(new, &surroundings).map_err(ActionError::Invalid)?
+        Plan::check_in(new, &context).map_err(ActionError::Invalid)?
     };
     add_plan(&mut adding, &plan)?;
     let added = adding.commit()?;

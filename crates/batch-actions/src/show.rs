@@ -143,7 +143,9 @@ fn failed(record: &TaskRecord, label: &str) -> Explanation {
             retry,
         ),
         Some(Reason::Failed(FailureKind::Interrupted)) => Explanation::then(
-            format!("{label} failed because it was cut off, and its task says on_interrupt: fail"),
+            format!(
+                "{label} failed because it was interrupted, and its task says on_interrupt: fail"
+            ),
             retry,
         ),
         _ => failed_by_itself(record, label).into(),
@@ -199,7 +201,7 @@ fn running(details: &TaskDetails, label: &str) -> Explanation {
     if let (State::Paused, Some(reason)) | (_, Some(reason @ StateReason::Silent(_))) =
         (details.batch.state, &details.batch.reason)
     {
-        let _ = write!(text, "; the batch stands still: {reason}");
+        let _ = write!(text, "; the batch waits: {reason}");
         next = reason.advice();
     }
     Explanation { text, next }
@@ -209,7 +211,7 @@ fn running(details: &TaskDetails, label: &str) -> Explanation {
 fn on_resume(record: &TaskRecord) -> &'static str {
     match record.spec.options.on_interrupt {
         OnInterrupt::Rerun => "it runs again, and no retry is used up",
-        OnInterrupt::Hold => "it is held until somebody releases it (on_interrupt: hold)",
+        OnInterrupt::Hold => "it is held until it is released (on_interrupt: hold)",
         OnInterrupt::Fail => "it counts as failed (on_interrupt: fail)",
     }
 }
@@ -224,7 +226,7 @@ fn queued(details: &TaskDetails, label: &str) -> Explanation {
         }
         Some(Reason::Queued(QueuedReason::Delayed { until })) => delayed(details, label, until),
         Some(Reason::Queued(QueuedReason::Held)) => Explanation::then(
-            format!("{label} is held: it was cut off and its task says on_interrupt: hold"),
+            format!("{label} is held: it was interrupted and its task says on_interrupt: hold"),
             Advice::Retry(record.id()),
         ),
         Some(Reason::Queued(QueuedReason::Paused)) => Explanation::then(
@@ -239,7 +241,7 @@ fn queued(details: &TaskDetails, label: &str) -> Explanation {
         let attempt = last.attempt;
         let _ = write!(
             explained.text,
-            "; attempt {attempt} was cut off and does not count"
+            "; attempt {attempt} was interrupted and does not count"
         );
     }
     explained
@@ -251,7 +253,7 @@ fn delayed(details: &TaskDetails, label: &str, until: Time) -> Explanation {
     let error = last_error(record).unwrap_or_else(|| "no resources".to_owned());
     let (when, next) = match details.batch.pid {
         Some(_) => (format!("in {}", ShortDuration(until.since(now()))), None),
-        None => ("when the batch goes on".to_owned(), Some(Advice::Resume)),
+        None => ("when the batch continues".to_owned(), Some(Advice::Resume)),
     };
     let text = format!("{label} is tried again {when}: attempt {attempt} ended with: {error}");
     Explanation { text, next }
@@ -285,10 +287,10 @@ fn ready(batch: &BatchStatus, label: &str) -> Explanation {
         State::Paused if batch.pid.is_some() => {
             let why = batch.reason.as_ref().map(ToString::to_string);
             let why = why.unwrap_or_else(|| "it is paused".to_owned());
-            format!("{label} is ready, and the batch stands still: {why}").into()
+            format!("{label} is ready, and the batch waits: {why}").into()
         }
         State::New => Explanation::then(
-            format!("{label} is ready, and nobody has started the batch"),
+            format!("{label} is ready, and the batch has not been started"),
             Advice::Start,
         ),
         State::Interrupted => Explanation::then(

@@ -139,14 +139,14 @@ impl fmt::Display for StateReason {
             Self::FailFast => f.write_str("a failure ended it (fail_fast)"),
             Self::LastRun(end) => match end {
                 EndCause::Finished => f.write_str("tasks were added or held after its last run"),
-                EndCause::OutputClosed => f.write_str("nobody read its output any more"),
+                EndCause::OutputClosed => f.write_str("its output was closed"),
                 EndCause::WriteFailed => f.write_str("its executor could not write"),
                 EndCause::NothingStarts => f.write_str("its executor could start no task"),
                 other => write!(f, "its last run was {}", other.name()),
             },
             Self::EndUnwritten(end) => write!(
                 f,
-                "{}, and what it did last is not on record",
+                "{}, and its last changes were not written",
                 Self::LastRun(end.clone())
             ),
         }
@@ -157,9 +157,9 @@ fn fmt_note(note: &LeaseNote, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match note {
         LeaseNote::Ended(end) => write!(f, "it has ended: {}", end.name()),
         LeaseNote::Stopping => f.write_str("it is being stopped"),
-        LeaseNote::DiskFull => f.write_str("the disk is full; it goes on when there is room"),
+        LeaseNote::DiskFull => f.write_str("the disk is full; it continues when there is free space"),
         LeaseNote::FileBusy => f.write_str(
-            "waiting for the batch file: another program holds it; it goes on when that program lets go",
+            "waiting for the batch file: another program holds it; it continues when that program releases it",
         ),
         LeaseNote::Short {
             what,

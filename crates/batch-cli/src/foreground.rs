@@ -175,7 +175,7 @@ impl End {
         }
         let closed = is_output_closed(&finished.report);
         if closed && finished.open > 0 {
-            screen.say("nobody reads the output any more, so the batch was stopped");
+            screen.say("the output was closed, so the batch was stopped");
         }
         let tasks = store.overview()?.totals.tasks();
         let input_ended = end_of_input(fed, tasks, screen)?;
@@ -271,7 +271,7 @@ pub(crate) async fn run_in_memory(
     let (report, fed) = tokio::select! {
         biased;
         ended = work => ended,
-        () = signals::obey(signals, run.clone(), &stop, &die, screen.clone(), &ended_by) => unreachable!("it never returns"),
+        () = signals::handle(signals, run.clone(), &stop, &die, screen.clone(), &ended_by) => unreachable!("it never returns"),
         () = housekeeping(&run, &screen, follow) => unreachable!("it never returns"),
     };
     screen.clear();
@@ -370,11 +370,11 @@ fn tell_left(screen: &Screen, naming: &Naming, held: u64, open: u64) {
     if held > 0 {
         let held = tasks(held);
         screen.say(&format!(
-            "{held} held until somebody has looked (bex why TASK {naming}); let go with: bex retry {naming}"
+            "{held} held for a check (bex why TASK {naming}); release with: bex retry {naming}"
         ));
     }
     if open > held {
         let left = tasks(open - held);
-        screen.say(&format!("{left} left; go on with: bex resume {naming}"));
+        screen.say(&format!("{left} left; continue with: bex resume {naming}"));
     }
 }

@@ -64,7 +64,7 @@ impl Naming {
     pub(crate) fn step(&self, step: &Advice) -> Option<String> {
         Some(match step {
             Advice::Start => format!("start it with: bex start {self}"),
-            Advice::Resume => format!("go on with: bex resume {self}"),
+            Advice::Resume => format!("continue with: bex resume {self}"),
             Advice::Kill => format!("end it with: bex stop --kill {self}"),
             Advice::GiveAgain(missing) => {
                 let again = match &missing.file {
@@ -103,15 +103,15 @@ pub(crate) fn quoted(text: &str) -> String {
 }
 
 /// An error, and what can be done about it.
-pub(crate) fn told(error: &CliError) -> String {
+pub(crate) fn with_hint(error: &CliError) -> String {
     match error {
-        CliError::Action(error) => told_action(error),
+        CliError::Action(error) => with_hint_for(error),
         other => other.to_string(),
     }
 }
 
 /// The same for an error of an action.
-pub(crate) fn told_action(error: &ActionError) -> String {
+pub(crate) fn with_hint_for(error: &ActionError) -> String {
     match of_error(error) {
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),

@@ -104,7 +104,7 @@ fn report(error: &CliError) -> Exit {
     match error {
         CliError::Input(_) | CliError::Config(_) => tell(format_args!("bex: {error}")),
         // One line, whatever line ends the names in it have.
-        other => tell(format_args!("bex: {}", Visible(&hints::told(other)))),
+        other => tell(format_args!("bex: {}", Visible(&hints::with_hint(other)))),
     }
     error.exit()
 }

@@ -183,12 +183,12 @@ fn check_together(
 ) -> Result<(), CliError> {
     if args.resume && args.file.is_none() {
         return Err(usage(
-            "--resume goes with a task file, whose last batch it goes on with; any batch goes on with: bex resume -b ID",
+            "--resume needs a task file, whose last batch it continues; to continue any batch: bex resume -b ID",
         ));
     }
     if args.resume && args.durability.of_store().is_none() {
         return Err(usage(
-            "--resume goes on with a batch that is kept; --durability none keeps none",
+            "--resume continues a stored batch; --durability none keeps none",
         ));
     }
     if args.durability.of_store().is_none() && (args.key.is_some() || args.store.is_some()) {
@@ -279,12 +279,12 @@ fn keyed(
 ) -> Result<Plan, CliError> {
     let tasks = stream.collect::<Result<Vec<_>, _>>();
     let tasks = tasks.map_err(|error| usage(error.to_string()))?;
-    let surroundings = PlanContext {
+    let context = PlanContext {
         catalog: registry,
         limits: &settings.limits,
         submitted: &|_| None,
     };
-    Plan::check_in(tasks, &surroundings).map_err(|problems| usage(texts(&problems)))
+    Plan::check_in(tasks, &context).map_err(|problems| usage(texts(&problems)))
 }
 
 /// The tasks of a file, placed where we are and checked together.

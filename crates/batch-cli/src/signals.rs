@@ -15,7 +15,7 @@ use crate::progress::Screen;
 ///
 /// `stop` stops the run, and `die` ends it as if this process had been killed; `ended_by` becomes the number of the
 /// signal that stopped the run.
-pub(crate) async fn obey(
+pub(crate) async fn handle(
     mut signals: ControlSignals,
     run: RunHandle,
     stop: &dyn Fn(StopMode),

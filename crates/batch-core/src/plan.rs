@@ -85,12 +85,12 @@ impl Plan {
         tasks: Vec<TaskSpec>,
         catalog: &C,
     ) -> Result<Self, Vec<PlanProblem>> {
-        let surroundings = PlanContext {
+        let context = PlanContext {
             catalog,
             limits: &BTreeMap::new(),
             submitted: &|_| None,
         };
-        Self::check_in(tasks, &surroundings)
+        Self::check_in(tasks, &context)
     }
 
     /// Checks tasks that go into a batch.

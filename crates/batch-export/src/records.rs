@@ -209,7 +209,7 @@ impl Records {
                 Some("quarantined: it was running each time the executor died".to_owned())
             }
             Some(Reason::Failed(FailureKind::Interrupted)) => {
-                Some("interrupted: it was cut off, and is not to run again".to_owned())
+                Some("interrupted: it must not run again".to_owned())
             }
             Some(Reason::Failed(kind)) => Some(kind.to_string()),
             Some(Reason::Cancelled(why)) => Some(self.cancelled(why)),

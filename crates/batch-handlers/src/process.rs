@@ -28,7 +28,7 @@ const LAST_LINE: usize = 200;
 const TAIL: u64 = 4 * 1024;
 
 /// The process of a task: its program and arguments, and what the parameters and the options of the
-/// task say of its surroundings.
+/// task say of its context.
 pub(crate) fn spec(
     task: &TaskContext,
     params: &Fields,
@@ -179,7 +179,7 @@ fn judge(ended: Ended, folder: &Path) -> Result<Output, AttemptError> {
     };
     let what = match (kind, ended.out_of_memory) {
         (FailureKind::ExitCode(_), true) => {
-            format!("{what}, the system killed a process of it for want of memory")
+            format!("{what}, the system killed one of its processes because memory ran out")
         }
         _ => what,
     };

@@ -240,7 +240,7 @@ impl Scope<'_, '_> {
     pub(crate) fn time_limit(&mut self, raw: &RawValue, field: &str) -> Option<Duration> {
         let found = self.duration(raw, field)?;
         if found.is_zero() {
-            let help = "leave it out for no limit".to_owned();
+            let help = "omit it for no limit".to_owned();
             let message = format!("{field} must be more than nothing");
             self.problem(raw.get(), field, message, Some(help));
             return None;

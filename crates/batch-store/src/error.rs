@@ -27,7 +27,7 @@ pub enum StoreError {
     Occupied(PathBuf),
     /// The file has several names, and the data beside it belongs to one of them.
     #[error(
-        "{} has {links} names (hard links), and what lies beside a batch belongs to one name; remove the others, or copy the file",
+        "{} has {links} names (hard links), and the files beside a batch belong to one name; remove the others, or copy the file",
         path.display()
     )]
     Linked {
@@ -71,7 +71,7 @@ pub enum StoreError {
     },
     /// The tables in it are not those that bex makes.
     #[error(
-        "{} was not made by bex as it is: {what}; nothing was read from it",
+        "{} was not made by bex in this form: {what}; nothing was read from it",
         path.display()
     )]
     Foreign {
@@ -102,7 +102,7 @@ pub enum StoreError {
     },
     /// Another program held the file all the time.
     #[error(
-        "{path} is held by another program, and that did not let go; end that program (fuser -v {path} shows it) and try again",
+        "{path} is held by another program, which did not release it; end that program (fuser -v {path} shows it) and try again",
         path = .0.display()
     )]
     Busy(PathBuf),

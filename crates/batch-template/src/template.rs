@@ -50,7 +50,7 @@ pub enum TemplateError {
         at: usize,
     },
     /// What stands between the braces is no path.
-    #[error("\"{{{{{source_text}}}}}\" is no placeholder: {found}")]
+    #[error("\"{{{{{source_text}}}}}\" is not a placeholder: {found}")]
     BadPath {
         /// Where.
         at: usize,
@@ -335,19 +335,19 @@ mod tests {
             ),
             (
                 "{{ }}",
-                "\"{{ }}\" is no placeholder: a name is missing at its end",
+                "\"{{ }}\" is not a placeholder: a name is missing at its end",
             ),
             (
                 "{{.Names}}",
-                "\"{{.Names}}\" is no placeholder: a name is missing before \".Names\"",
+                "\"{{.Names}}\" is not a placeholder: a name is missing before \".Names\"",
             ),
             (
                 "{{ a.b c }}",
-                "\"{{ a.b c }}\" is no placeholder: the end is missing before \"c\"",
+                "\"{{ a.b c }}\" is not a placeholder: the end is missing before \"c\"",
             ),
             (
                 "{{ a[x] }}",
-                "\"{{ a[x] }}\" is no placeholder: [x] is neither a position from 0 nor a name in double quotes",
+                "\"{{ a[x] }}\" is not a placeholder: [x] is neither a position from 0 nor a name in double quotes",
             ),
             ("{{ a | trmi }}", "unknown filter \"trmi\""),
         ] {

@@ -96,7 +96,7 @@ impl State {
 }
 
 impl Room {
-    /// `notice` says in the lease why the batch stands still; a run in memory has none.
+    /// `notice` says in the lease why the batch waits; a run in memory has none.
     pub fn new(notice: Option<Notice>) -> Self {
         Self {
             notice,
@@ -241,7 +241,7 @@ impl Room {
             }
             (_, Some(LeaseNote::Stopping)) => {}
             (Some(LeaseNote::DiskFull), _) => {
-                tracing::warn!("there is room on the disk again; going on");
+                tracing::warn!("there is free space on the disk again; continuing");
             }
             (Some(LeaseNote::FileBusy), _) => {
                 tracing::warn!("the batch file is free again; going on");

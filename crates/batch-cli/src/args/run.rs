@@ -177,7 +177,7 @@ pub(crate) struct ResumeArgs {
     pub(crate) batch: BatchArgs,
 
     /// Run it in the background
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with_all = ["output", "format", "keep_order"])]
     pub(crate) detach: bool,
 
     #[command(flatten)]

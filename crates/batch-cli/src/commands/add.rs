@@ -87,7 +87,7 @@ fn one_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
         return command_task(args);
     }
     .expect("texts are JSON");
-    dress(&mut task, args);
+    apply_options(&mut task, args);
     Ok(task)
 }
 
@@ -101,11 +101,11 @@ fn command_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
         .next()
         .expect("one item is one task")
         .map_err(|error| CliError::Usage(error.to_string()))?;
-    dress(&mut task, args);
+    apply_options(&mut task, args);
     Ok(task)
 }
 
-fn dress(task: &mut TaskSpec, args: &AddArgs) {
+fn apply_options(task: &mut TaskSpec, args: &AddArgs) {
     task.id = args.id.as_deref().map(Into::into);
     task.name = args.name.as_deref().map(Into::into);
     let needed = args.depends_on.iter().flat_map(|text| each_of(text));
@@ -204,7 +204,7 @@ fn sentence(reply: &AddReply) -> Result<String, CliError> {
     let added = Counted(reply.added.into(), "task");
     let there = match reply.existing {
         0 => String::new(),
-        n => format!(", {n} there already"),
+        n => format!(", {n} already there"),
     };
     let them = if reply.added == 1 { "it" } else { "them" };
     let next = match (reply.running, reply.added) {
@@ -214,10 +214,10 @@ fn sentence(reply: &AddReply) -> Result<String, CliError> {
                 let why = hints::reason_text(&silent);
                 format!("; the batch is running, but {why}")
             }
-            _ => format!("; the batch is running and takes {them} up"),
+            _ => format!("; the batch is running and picks {them} up"),
         },
         (false, _) if is_worked_on(reply)? => format!(
-            "; its run is being stopped and takes up nothing more; when it has ended, start {them} with: bex start {naming}"
+            "; its run is being stopped and starts no new tasks; when it has ended, start {them} with: bex start {naming}"
         ),
         (false, _) => format!("; start {them} with: bex start {naming}"),
     };

@@ -67,7 +67,7 @@ pub(crate) fn run(args: ExecuteArgs) -> Result<Exit, CliError> {
 /// Why it did not begin, as the parent says it.
 fn failure(error: &ActionError) -> StartFailure {
     StartFailure {
-        message: hints::told_action(error),
+        message: hints::with_hint_for(error),
         ..error.into()
     }
 }

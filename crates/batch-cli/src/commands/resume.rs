@@ -121,7 +121,7 @@ fn unpause(
             match go_on(file, slots).await {
                 Ok(Some(reply)) => {
                     print(json, &reply, || match before.state {
-                        State::Paused => format!("{batch} goes on"),
+                        State::Paused => format!("{batch} continues"),
                         _ => format!("{batch} is running already (process {pid})"),
                     })?;
                     return Ok(Some(Exit::Completed));

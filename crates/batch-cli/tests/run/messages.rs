@@ -238,6 +238,11 @@ fn help_offers_nothing_that_is_refused() {
     place.bex(&["add", "--", "true"]).expect(0);
     let refused = place.bex(&["resume", "--durability", "none"]).expect(2);
     tells(&refused, &["--durability none goes with bex run"]);
+    // Results are written where the batch runs.
+    for option in [&["-o", "r.json"][..], &["--format", "json"], &["-k"]] {
+        let refused = place.bex(&[&["resume", "-d"], option].concat()).expect(2);
+        tells(&refused, &["--detach", "cannot be used with"]);
+    }
     place.bex(&["resume", "--durability", "fast"]).expect(0);
 }
 

@@ -21,7 +21,7 @@ fn resumed(place: &Place, file: &str, text: &str) -> String {
     let ended = place.bex(&["run", "--resume", "--store", "b.db", file]);
     let line = ended.stderr.lines().find(|line| line.contains(" kept, "));
     line.unwrap_or_else(|| panic!("{ended:?}"))
-        .split_once(": going on with b1: ")
+        .split_once(": continuing b1: ")
         .unwrap()
         .1
         .to_owned()
@@ -229,7 +229,7 @@ fn an_id_is_added_once_in_any_spelling() {
         assert!(
             added
                 .stderr
-                .contains("0 tasks added to b1, 1 there already"),
+                .contains("0 tasks added to b1, 1 already there"),
             "{added:?}"
         );
     }

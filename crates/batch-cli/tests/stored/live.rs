@@ -218,7 +218,7 @@ fn stop_lets_running_tasks_end_and_keeps_the_queued_ones() {
     assert_eq!(now, "b1 is stopped; 1 task left (bex resume -b b1)\n");
     let why = live.bex(&["why", "2"], 0);
     assert!(
-        why.contains("attempt 1 was cut off and does not count"),
+        why.contains("attempt 1 was interrupted and does not count"),
         "{why}"
     );
     assert_eq!(live.bex(&["logs", "2"], 0), "so far\n");

@@ -214,7 +214,7 @@ fn why_says_it_in_a_sentence() {
     b1.2 (Convert 7) failed after 1 attempt with: exit code 3: oops; 0 retries allowed. Cause cbdfb72: shell: exit code 3: oops.
     b1.3 (after) was cancelled because b1.2, which it needs, did not complete. See: bex why b1.2.
     b1.4 (flaky) completed after DUR on attempt 2; it is flaky, as it failed before with: exit code 4.
-    b1.5 (new) is ready, and nothing runs the batch. Go on with: bex resume -b b1.
+    b1.5 (new) is ready, and nothing runs the batch. Continue with: bex resume -b b1.
     b1.6 waits for 1 task: b1.5 (queued).
     ");
 }

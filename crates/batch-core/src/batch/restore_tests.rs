@@ -700,12 +700,12 @@ fn a_plan_tells_the_ids_that_its_tasks_will_wait_for() {
         TaskSpec::new("x").with_id("b").after("a").after("old"),
         TaskSpec::new("x").with_id("a"),
     ];
-    let surroundings = PlanContext {
+    let context = PlanContext {
         catalog: &["x"][..],
         limits: &std::collections::BTreeMap::new(),
         submitted: &|name| (name == "old").then_some(id(3)),
     };
-    let plan = Plan::check_in(tasks, &surroundings).unwrap();
+    let plan = Plan::check_in(tasks, &context).unwrap();
     let resolved: Vec<Vec<u32>> = plan
         .resolved(10)
         .map(|(_, after)| after.iter().map(|id| id.get()).collect())

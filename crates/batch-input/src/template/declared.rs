@@ -119,7 +119,7 @@ fn read_choices(scope: &mut Scope<'_, '_>, param: &mut Param, raw: Option<&RawVa
         return scope.wrong(raw, &field, "a list of values");
     };
     if choices.is_empty() {
-        let help = Some("leave it out for any value".to_owned());
+        let help = Some("omit it for any value".to_owned());
         let message = format!("the parameter {:?} has no choices", param.name);
         return scope.problem(raw.get(), &field, message, help);
     }

@@ -166,7 +166,7 @@ impl Param {
             // From JSON: a text is read by its type, and told here only when that fails.
             _ if unquoted => Some("write it without quotes".to_owned()),
             ParamType::Text => Some("write it in quotes".to_owned()),
-            ParamType::Json => Some("a text in JSON stands in double quotes".to_owned()),
+            ParamType::Json => Some("a text in JSON is in double quotes".to_owned()),
             _ => None,
         };
         Wrong {

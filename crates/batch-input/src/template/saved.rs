@@ -205,7 +205,7 @@ impl SavedTemplate {
         match (placeholder.root.as_str(), &placeholder.path[..]) {
             (root, _) if is_for_later(&field.name, root) => None,
             ("params", _) if around_code && placeholder.place.is_empty() => Some((
-                format!("{placeholder} stands for all of {place}, with the code in it"),
+                format!("{placeholder} is all of {place}, with the code in it"),
                 "write the fields out, and a placeholder for each value".to_owned(),
             )),
             ("params", []) => None,
