@@ -1,7 +1,7 @@
 //! What all functions that start a process share: [`spec`] and [`run`].
 
 use std::ffi::OsString;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +12,7 @@ use batch_core::{
     outcome::{SignalNumber, Stream},
     text,
 };
-use batch_export::files::open_output;
+use batch_export::files::tail;
 use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec, until_room, when_written};
 use batch_runtime::params::Fields;
 use batch_runtime::{AttemptError, TaskContext, offload};
@@ -25,7 +25,7 @@ use crate::masked_file::Masking;
 const LAST_LINE: usize = 200;
 
 /// So many bytes at the end of standard error are searched for that line.
-const TAIL: u64 = 4 * 1024;
+const TAIL: usize = 4 * 1024;
 
 /// The process of a task: its program and arguments, and what the parameters and the options of the
 /// task say of its context.
@@ -205,21 +205,7 @@ fn of_signal(signal: Option<i32>, out_of_memory: bool) -> (FailureKind, String) 
 
 /// The last line that is not blank.
 fn last_line(stream: &Stream) -> Option<String> {
-    let tail = match stream {
-        Stream::Inline(bytes) => {
-            let from = bytes.len().saturating_sub(TAIL as usize);
-            bytes[from..].to_vec()
-        }
-        Stream::File { path, len } => tail_of(path, *len).ok()?,
-    };
-    let line = text::last_line(&tail)?;
+    let (end, _) = tail(stream, TAIL).ok()?;
+    let line = text::last_line(&end)?;
     Some(line.chars().take(LAST_LINE).collect())
-}
-
-fn tail_of(path: &Path, len: u64) -> io::Result<Vec<u8>> {
-    let mut file = open_output(path)?;
-    file.seek(SeekFrom::Start(len.saturating_sub(TAIL)))?;
-    let mut tail = Vec::new();
-    file.take(TAIL).read_to_end(&mut tail)?;
-    Ok(tail)
 }
