@@ -215,7 +215,7 @@ fn values_cannot_bring_code_along() {
         ),
         (
             "{function: shell, params: '{{ params.j }}'}",
-            "{{ params.j }} stands for all of params, with the code in it",
+            "{{ params.j }} is all of params, with the code in it",
         ),
     ] {
         let text = format!("params: {{x: , j: {{type: json}}}}\ntasks:\n  - {task}\n");
