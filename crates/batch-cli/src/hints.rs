@@ -83,6 +83,10 @@ impl Naming {
             }
             Advice::Retry(task) => format!("run it again with: bex retry {}", self.task(task)),
             Advice::Explain(task) => format!("see: bex why {}", self.task(task)),
+            Advice::Continue(pids) => {
+                let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+                format!("let it go on with: kill -CONT {}", pids.join(" "))
+            }
             _ => return None,
         })
     }
