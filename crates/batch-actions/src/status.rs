@@ -198,7 +198,7 @@ impl BatchStatus {
             (self.failed, "failed"),
             (self.cancelled, "cancelled"),
             (self.running, "running"),
-            (self.interrupted, "cut off"),
+            (self.interrupted, "interrupted"),
             (self.queued - self.interrupted, "queued"),
         ] {
             if count > 0 {

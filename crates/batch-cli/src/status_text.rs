@@ -53,7 +53,7 @@ impl fmt::Display for StatusText<'_> {
         }
         for task in status.running_tasks.iter().flatten() {
             if status.interrupted > 0 {
-                write!(f, "\n  cut off {}  {}", task.task, Visible(&task.label))?;
+                write!(f, "\n  interrupted {}  {}", task.task, Visible(&task.label))?;
                 continue;
             }
             let time = Duration::try_from_secs_f64(task.seconds).unwrap_or_default();

@@ -326,7 +326,7 @@ fn a_file_with_runs_of_the_version_before_is_read_and_goes_on() {
         ["completed", "failed", "cancelled", "queued", "flaky"].map(|name| status[name].clone());
     assert_eq!(counts, [4, 3, 1, 2, 1]);
     let why = bex(&["why", "9"], 0).stdout;
-    assert!(why.contains("attempt 2 was cut off"), "{why}");
+    assert!(why.contains("attempt 2 was interrupted"), "{why}");
     bex(&["cancel", "9"], 0);
     assert_eq!(bex(&["status", "--json"], 0).json()["state"], "failed");
     let done = bex(&["resume"], 1).stderr;

@@ -98,7 +98,10 @@ fn what_a_killed_executor_was_running_does_not_read_as_running() {
     assert_eq!(summary, "1 task: 1 queued\n");
     assert_eq!(live.json(&["show", "1", "--json"], 0)["status"], "queued");
     let status = live.bex(&["status", "--detailed"], 0);
-    assert!(status.ends_with("\n  cut off b1.1  shell\n"), "{status}");
+    assert!(
+        status.ends_with("\n  interrupted b1.1  shell\n"),
+        "{status}"
+    );
 }
 
 #[test]
@@ -187,7 +190,7 @@ fn a_running_batch_takes_up_what_is_added() {
     live.bex(&["start"], 0);
     live.begun();
     let added = live.place.bex(&["add", "--", "echo", "late"]).expect(0);
-    assert!(added.stderr.contains("takes it up"), "{added:?}");
+    assert!(added.stderr.contains("picks it up"), "{added:?}");
     live.bex(&["wait", "--until", "1"], 0);
     assert_eq!(live.bex(&["logs", "2"], 0), "late\n");
     live.let_go(1);
@@ -299,7 +302,7 @@ fn pause_starts_nothing_more_until_resume() {
         (&json!("paused"), &json!(1))
     );
     assert!(live.bex(&["why", "2"], 0).contains("the batch is paused"));
-    assert_eq!(live.bex(&["resume", "-j", "3"], 0), "b1 goes on\n");
+    assert_eq!(live.bex(&["resume", "-j", "3"], 0), "b1 continues\n");
     assert_eq!(live.status()["max_concurrent"], json!(3));
     assert_eq!(live.begun(), "b1.2");
     let again = live.bex(&["resume"], 0);

@@ -25,7 +25,7 @@ fn running_ready_delayed_and_waiting_tasks_say_so() {
         shell_task("needs", "true", &json!({ "depends_on": ["fails", "queued", "runs"] })),
     ]}));
     live.bex(&["add", "--file", "tasks.json"], 0);
-    assert_why(&live, "fails", &["nobody has started", "bex start -b b1"]);
+    assert_why(&live, "fails", &["has not been started", "bex start -b b1"]);
     live.bex(&["start"], 0);
     // A delay holds no slot.
     assert_eq!(live.begun(), "b1.2");
