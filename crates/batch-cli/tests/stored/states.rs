@@ -117,7 +117,7 @@ fn what_cannot_be_changed_is_told_and_the_rest_is_changed() {
     live.latest();
     let args = ["set", "--priority", "high", "1", "2", "3"];
     let set = live.place.bex(&args).expect(0);
-    assert_eq!(set.stdout, "1 task of priority high now\n");
+    assert_eq!(set.stdout, "1 task now has priority high\n");
     for part in ["b1.1 is already completed", "b1.2 is running"] {
         assert!(set.stderr.contains(part), "{part}: {set:?}");
     }
