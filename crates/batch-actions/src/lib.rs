@@ -43,7 +43,7 @@ pub use choice::{Choice, Resolved, find_task};
 pub use clock::now;
 pub use control::{Control, ControlReply, Refused, Removed, Stop};
 pub use engine::{
-    Adder, Claim, Engine, EngineOptions, Finished, Mode, Observer, Room, is_output_closed,
+    Adder, Claim, DiskSpace, Engine, EngineOptions, Finished, Mode, Observer, is_output_closed,
 };
 pub use error::ActionError;
 pub use home::{BatchRequest, Home, Ids, default_slots};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use batch_actions::Room;
+use batch_actions::DiskSpace;
 use batch_core::StopMode;
 use batch_process::{ControlSignal, ControlSignals, suspend};
 use batch_runtime::RunHandle;
@@ -62,7 +62,7 @@ pub(crate) async fn handle(
 
 /// Has nobody wait for room on the disk any more as soon as a signal comes. For the end of a run, when the last results are
 /// written and there is no run to stop.
-pub(crate) fn give_up_on_signal(room: Arc<Room>) {
+pub(crate) fn give_up_on_signal(disk_space: Arc<DiskSpace>) {
     // A runtime of its own, as this thread is the one that waits. Where there can be none, only the end of the process helps.
     let listen = move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -75,7 +75,7 @@ pub(crate) fn give_up_on_signal(room: Arc<Room>) {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            room.give_up(StopMode::Kill);
+            disk_space.give_up(StopMode::Kill);
             std::io::Result::Ok(())
         })
     };

@@ -13,7 +13,7 @@ use batch_core::{
     text,
 };
 use batch_export::files::tail;
-use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec, until_room, when_written};
+use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec, until_space, when_written};
 use batch_runtime::params::Fields;
 use batch_runtime::{AttemptError, TaskContext, offload};
 use batch_template::Encodings;
@@ -138,7 +138,7 @@ async fn masked(
                 offload(usize::MAX, finish)
             };
             let ended = task.cancel.reached(Urgency::End);
-            let len = until_room(capture.room.as_ref(), ended, attempt).await?;
+            let len = until_space(capture.disk_space.as_ref(), ended, attempt).await?;
             Ok(Stream::File { path, len })
         }
     }

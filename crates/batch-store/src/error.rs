@@ -242,7 +242,7 @@ impl StoreError {
     pub fn is_full(&self) -> bool {
         match self {
             Self::Full(_) => true,
-            Self::Io { error, .. } => is_no_room(error),
+            Self::Io { error, .. } => is_disk_full(error),
             _ => false,
         }
     }
@@ -286,7 +286,7 @@ impl StoreError {
             Some(ErrorCode::NotADatabase) => Self::NotABatch(path),
             Some(ErrorCode::ReadOnly) => Self::ReadOnly(path),
             // A write that the system cut short for want of room comes as a plain I/O error.
-            Some(ErrorCode::SystemIoFailure) if has_no_room(&path) => Self::Full(path),
+            Some(ErrorCode::SystemIoFailure) if has_no_space(&path) => Self::Full(path),
             Some(ErrorCode::SystemIoFailure) => match limit_reached(&path) {
                 Some(limit) => Self::TooLarge { path, limit },
                 None => Self::Sqlite { path, error },
@@ -362,7 +362,7 @@ fn limit_reached(path: &Path) -> Option<u64> {
     (largest.saturating_add(CLOSE) >= limit).then_some(limit)
 }
 
-fn is_no_room(error: &io::Error) -> bool {
+fn is_disk_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
@@ -370,12 +370,12 @@ fn is_no_room(error: &io::Error) -> bool {
 }
 
 /// Whether the folder of a file takes no more bytes, found by trying.
-fn has_no_room(path: &Path) -> bool {
+fn has_no_space(path: &Path) -> bool {
     let folder = path.parent().unwrap_or(Path::new("."));
     let write = || {
         let mut file = tempfile::tempfile_in(folder)?;
         io::Write::write_all(&mut file, &[0; 64 * 1024])?;
         file.sync_data()
     };
-    write().is_err_and(|error: io::Error| is_no_room(&error))
+    write().is_err_and(|error: io::Error| is_disk_full(&error))
 }

@@ -369,8 +369,8 @@ impl Journal {
     }
 
     /// Tries to make room after a flush that found none: what lies in the write-ahead log goes into the file.
-    pub fn make_room(&self) {
-        lock(&self.store).make_room();
+    pub fn shrink_log(&self) {
+        lock(&self.store).shrink_log();
     }
 }
 

@@ -80,7 +80,7 @@ async fn begin(
     let functions = Functions::of_environment();
     let file = BatchFile::new(args.file);
     functions.check_batch(&Store::open_read(file.clone())?)?;
-    let registry = |folder: &Path, room| functions.stored(folder, room);
+    let registry = |folder: &Path, disk_space| functions.stored(folder, disk_space);
     let engine = Engine::start(EngineOptions {
         durability: args.durability.into(),
         max_concurrent: args.slots.max_concurrent,
