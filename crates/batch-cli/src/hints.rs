@@ -81,6 +81,7 @@ impl Naming {
                     self.removal()
                 )
             }
+            Advice::Release(task) => format!("let it run with: bex release {}", self.task(task)),
             Advice::Retry(task) => format!("run it again with: bex retry {}", self.task(task)),
             Advice::Explain(task) => format!("see: bex why {}", self.task(task)),
             Advice::Continue(pids) => {

@@ -26,6 +26,11 @@ Examples:
 
 What was cancelled because of them runs again, too. Where nothing runs the batch, bex start or bex resume runs them.";
 
+pub(super) const RELEASE_EXAMPLES: &str = "\
+Examples:
+  bex release b7.42                         one held task
+  bex release --all                         all held tasks";
+
 pub(super) const CLEAR_EXAMPLES: &str = "\
 Examples:
   bex clear                                 all that is finished

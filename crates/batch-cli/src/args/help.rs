@@ -14,10 +14,10 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Run tasks", &["run", "add", "start", "resume", "stop"]),
     (
         "Change a batch, also while it runs",
-        &["pause", "set", "cancel", "retry", "clear"],
+        &["pause", "set", "cancel", "release", "retry", "clear"],
     ),
     (
-        "See what happens and what happened",
+        "Look at batches and results",
         &[
             "status", "list", "watch", "wait", "show", "why", "logs", "results", "export",
         ],

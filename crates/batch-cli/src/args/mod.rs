@@ -61,6 +61,9 @@ pub(crate) enum Command {
     /// Cancel tasks
     #[command(after_help = examples::CANCEL_EXAMPLES)]
     Cancel(ChangeArgs),
+    /// Release held tasks, so that they run
+    #[command(after_help = examples::RELEASE_EXAMPLES)]
+    Release(ChangeArgs),
     /// Run failed tasks again, and release held ones
     #[command(after_help = examples::RETRY_EXAMPLES)]
     Retry(ChangeArgs),

@@ -109,7 +109,7 @@ fn apply_options(task: &mut TaskSpec, args: &AddArgs) {
     task.id = args.id.as_deref().map(Into::into);
     task.name = args.name.as_deref().map(Into::into);
     let needed = args.depends_on.iter().flat_map(|text| each_of(text));
-    task.depends_on = needed.map(Into::into).collect();
+    task.depends_on = needed.map(|task| task.as_str().into()).collect();
     task.options = TaskOptions {
         priority: args.priority.unwrap_or_default(),
         max_retries: args.attempt.max_retries.unwrap_or(0),
