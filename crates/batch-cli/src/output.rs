@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use batch_actions::{Room, now};
+use batch_actions::{DiskSpace, now};
 use batch_core::{BatchId, Event, TaskId};
 use batch_export::files::{AtomicFile, FileHandle};
 use batch_export::{
@@ -36,23 +36,23 @@ pub(crate) struct ResultSink(Arc<Mutex<Option<State>>>);
 /// The results, once the run is over.
 pub(crate) struct Results {
     state: Arc<Mutex<Option<State>>>,
-    room: SharedRoom,
+    disk_space: SharedDiskSpace,
 }
 
 /// Whom to ask for room on the disk, once there is a run.
 #[derive(Clone, Default)]
-pub(crate) struct SharedRoom(Arc<OnceLock<Arc<Room>>>);
+pub(crate) struct SharedDiskSpace(Arc<OnceLock<Arc<DiskSpace>>>);
 
-impl SharedRoom {
-    pub(crate) fn set(&self, room: &Arc<Room>) {
+impl SharedDiskSpace {
+    pub(crate) fn set(&self, disk_space: &Arc<DiskSpace>) {
         // There is one run, and it is told here once.
-        let _ = self.0.set(Arc::clone(room));
+        let _ = self.0.set(Arc::clone(disk_space));
     }
 
     /// The run is over: a signal has nothing more to stop but the waiting for room.
     pub(crate) fn run_is_over(&self) {
-        if let Some(room) = self.0.get() {
-            give_up_on_signal(Arc::clone(room));
+        if let Some(disk_space) = self.0.get() {
+            give_up_on_signal(Arc::clone(disk_space));
         }
     }
 }
@@ -60,13 +60,13 @@ impl SharedRoom {
 /// The file of the results: while its disk is full, it waits as the run does.
 pub(crate) struct PatientFile {
     pub(crate) file: FileHandle,
-    pub(crate) room: SharedRoom,
+    pub(crate) disk_space: SharedDiskSpace,
 }
 
 impl Write for PatientFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.room.0.get() {
-            Some(room) => room.until_room(|| self.file.write(bytes)),
+        match self.disk_space.0.get() {
+            Some(disk_space) => disk_space.until_space(|| self.file.write(bytes)),
             None => self.file.write(bytes),
         }
     }
@@ -107,11 +107,11 @@ impl OutputPlan {
     /// Gets ready to write results, to the file where one is open.
     pub(crate) fn open(self, batch: BatchId) -> Result<(ResultSink, Results), ExportError> {
         let file = self.opened;
-        let room = SharedRoom::default();
+        let disk_space = SharedDiskSpace::default();
         let out: Box<dyn Write + Send> = match &file {
             Some(file) => Box::new(TerminalWriter::new(PatientFile {
                 file: file.handle()?,
-                room: room.clone(),
+                disk_space: disk_space.clone(),
             })),
             None => Box::new(stdout()),
         };
@@ -125,7 +125,10 @@ impl OutputPlan {
             file,
         };
         let state = Arc::new(Mutex::new(Some(state)));
-        Ok((ResultSink(Arc::clone(&state)), Results { state, room }))
+        Ok((
+            ResultSink(Arc::clone(&state)),
+            Results { state, disk_space },
+        ))
     }
 }
 
@@ -227,8 +230,8 @@ impl State {
 
 impl Results {
     /// Has the file wait for room as the run does.
-    pub(crate) fn set_room(&self, room: &Arc<Room>) {
-        self.room.set(room);
+    pub(crate) fn set_disk_space(&self, disk_space: &Arc<DiskSpace>) {
+        self.disk_space.set(disk_space);
     }
 
     /// Writes what is not finished too, closes the results and gives the summary: the one of the whole batch
@@ -252,7 +255,7 @@ impl Results {
             file,
         } = state.expect("finished once");
         if file.is_some() {
-            self.room.run_is_over();
+            self.disk_space.run_is_over();
         }
         for record in records.unfinished() {
             summary.add(&record);

@@ -17,6 +17,18 @@ use serde_json::value::RawValue;
 pub struct Json(Arc<str>);
 
 impl Json {
+    /// What type a value has, in words.
+    pub fn type_name(value: &Value) -> &'static str {
+        match value {
+            Value::Null => "null",
+            Value::Bool(_) => "true or false",
+            Value::Number(_) => "a number",
+            Value::String(_) => "a text",
+            Value::Array(_) => "a list",
+            Value::Object(_) => "an object",
+        }
+    }
+
     /// The document `value` serializes to.
     ///
     /// # Errors

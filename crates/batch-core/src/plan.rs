@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::catalog::{Catalog, ParamProblem};
-use crate::ids::TaskId;
+use crate::ids::{FullTaskId, TaskId};
 use crate::spec::{RunOn, TaskSpec};
 use crate::text::Suggestions;
 
@@ -121,12 +121,12 @@ impl Plan {
         tasks: Vec<TaskSpec>,
         catalog: &C,
     ) -> Result<Self, Vec<PlanProblem>> {
-        let surroundings = PlanContext {
+        let context = PlanContext {
             catalog,
             limits: &BTreeMap::new(),
             submitted: &|_| None,
         };
-        Self::check_in(tasks, &surroundings)
+        Self::check_in(tasks, &context)
     }
 
     /// Checks tasks that go into a batch.
@@ -229,12 +229,8 @@ impl Reporter {
         name: &str,
         known: impl ExactSizeIterator<Item = &'n str>,
     ) -> Option<String> {
-        did_you_mean(self.suggestions.nearest(name, known))
+        self.suggestions.did_you_mean(name, known)
     }
-}
-
-fn did_you_mean(name: Option<&str>) -> Option<String> {
-    name.map(|name| format!("did you mean {name:?}?"))
 }
 
 fn index_ids<C: Catalog + ?Sized>(
@@ -288,6 +284,15 @@ fn check_function<C: Catalog + ?Sized>(
     for problem in around.catalog.check(task).err().unwrap_or_default() {
         add_param_problem(problem, report);
     }
+}
+
+/// What to say of a task that is named in full and not there.
+fn elsewhere(name: &str) -> Option<String> {
+    let full: FullTaskId = name.parse().ok()?;
+    let batch = full.batch;
+    Some(format!(
+        "a task depends on tasks of its own batch; this one would be of {batch}"
+    ))
 }
 
 fn add_param_problem(problem: ParamProblem, report: &mut Reporter) {
@@ -367,7 +372,8 @@ fn resolve<C: Catalog + ?Sized>(
             // Told once for each task, however often it uses the id.
             None if !missing.insert(id.to_owned()) => {}
             None => {
-                let help = report.suggest(id, ids.keys().map(AsRef::as_ref));
+                let near = report.suggest(id, ids.keys().map(AsRef::as_ref));
+                let help = near.or_else(|| elsewhere(id));
                 report.add(field, format!("no task has the id {id:?}"), help);
             }
         }

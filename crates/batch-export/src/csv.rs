@@ -7,7 +7,7 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
-use batch_core::{Output, Reason, outcome::Stream};
+use batch_core::{Output, Reason, outcome::Stream, text::Grouped};
 use batch_template::shown_params;
 use serde::Serialize;
 
@@ -16,7 +16,6 @@ use crate::json::{has_result, write_result};
 use crate::number::{Seconds, Timestamp};
 use crate::record::TaskRecord;
 use crate::stream;
-use crate::summary::Grouped;
 use crate::writer::WriterOptions;
 
 /// The columns: those of the contract, then further ones.

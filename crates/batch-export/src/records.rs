@@ -234,7 +234,7 @@ impl Records {
                 Some("quarantined: it was running each time the executor died".to_owned())
             }
             Some(Reason::Failed(FailureKind::Interrupted)) => {
-                Some("interrupted: it was cut off, and is not to run again".to_owned())
+                Some("interrupted: it must not run again".to_owned())
             }
             Some(Reason::Failed(kind)) => Some(kind.to_string()),
             Some(Reason::Cancelled(why)) => Some(self.cancelled(why)),
@@ -301,7 +301,7 @@ pub fn cancelled_text(
 ) -> String {
     let id = match why {
         CancelReason::User => return "cancelled by the user".to_owned(),
-        CancelReason::BatchStopped => return "the batch was stopped".to_owned(),
+        CancelReason::BatchStopped(why) => return why.to_string(),
         CancelReason::DependencyFailed { root } => batch.task(root),
     };
     let (verb, name) = match root {

@@ -244,7 +244,7 @@ mod tests {
         );
         assert_eq!(
             made(json!({"code": "print('{}')"}), "x", Encoding::Python).unwrap_err(),
-            "params.code: {} stands in a string of the code; remove the quotes: the value is written as a literal with its own"
+            "params.code: {} is in a string of the code; remove the quotes: the value is written as a literal with its own"
         );
         let functions = Arc::new(Takes(Encoding::Text));
         let written = r#"{"z": 123456789012345678901234567890, "a": ["{}", 1.50]}"#;

@@ -111,10 +111,9 @@ impl RowTemplate {
                 ("row", []) => continue,
                 ("row", [Segment::Field(name)]) if columns.contains(&**name) => continue,
                 ("row", [Segment::Field(name)]) => {
-                    let help = match suggestions.nearest(name, columns.iter().copied()) {
-                        Some(near) => format!("did you mean {near:?}?"),
-                        None => format!("the columns are {}", some_of(header)),
-                    };
+                    let near = suggestions.did_you_mean(name, columns.iter().copied());
+                    let help =
+                        near.unwrap_or_else(|| format!("the columns are {}", some_of(header)));
                     (format!("the table has no column {name:?}"), help)
                 }
                 ("row", _) => {

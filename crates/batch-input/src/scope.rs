@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use batch_core::{
     duration::{ParseDurationError, duration_from_seconds, parse_duration},
-    text::{Suggestions, nearest},
+    text::{Suggestions, did_you_mean},
 };
 use serde_json::value::RawValue;
 
@@ -296,7 +296,7 @@ impl Scope<'_, '_> {
     pub(crate) fn time_limit(&mut self, raw: &RawValue, field: &str) -> Option<Duration> {
         let found = self.duration(raw, field)?;
         if found.is_zero() {
-            let help = "leave it out for no limit".to_owned();
+            let help = "omit it for no limit".to_owned();
             let message = format!("{field} must be more than nothing");
             self.problem(raw.get(), field, message, Some(help));
             return None;
@@ -323,10 +323,9 @@ fn given_twice(fields: &[(Cow<'_, str>, &RawValue)]) -> Vec<usize> {
         .collect()
 }
 
-/// "did you mean", when there is something near.
+/// The known name that was meant, in whatever case it was written.
 pub(crate) fn suggestion(name: &str, known: &[&str]) -> Option<String> {
-    let near = nearest(&name.to_lowercase(), known.iter().copied())?;
-    Some(format!("did you mean {near:?}?"))
+    did_you_mean(&name.to_lowercase(), known.iter().copied())
 }
 
 pub(crate) fn shortened(json: &str) -> Cow<'_, str> {

@@ -264,20 +264,8 @@ pub fn missing(name: &str) -> ParamProblem {
 
 /// The problem of a value of another type than expected. The value itself may be a secret, so it is not shown.
 pub fn mismatch(path: &str, expected: &str, value: &Value) -> ParamProblem {
-    let message = format!("must be {expected}, not {}", type_name(value));
+    let message = format!("must be {expected}, not {}", Json::type_name(value));
     ParamProblem::new(path, message)
-}
-
-/// What type a value has, in words.
-pub fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
 }
 
 /// Seconds as a number, or a text such as `"1m30s"`.

@@ -369,8 +369,8 @@ impl Journal {
     }
 
     /// Tries to make room after a flush that found none: what lies in the write-ahead log goes into the file.
-    pub fn make_room(&self) {
-        lock(&self.store).make_room();
+    pub fn shrink_log(&self) {
+        lock(&self.store).shrink_log();
     }
 }
 
@@ -388,7 +388,7 @@ fn has_content(output: &Output) -> bool {
 fn needed(why: CancelReason) -> Option<TaskId> {
     match why {
         CancelReason::DependencyFailed { root } => Some(root),
-        CancelReason::User | CancelReason::BatchStopped => None,
+        CancelReason::User | CancelReason::BatchStopped(_) => None,
     }
 }
 

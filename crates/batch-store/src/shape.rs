@@ -10,7 +10,7 @@ use std::time::Duration;
 use batch_core::{
     FailureKind, OnInterrupt, Priority, Reason, TaskId, TaskOptions, Time,
     retry::{Backoff, Condition, RetrySpec},
-    status::{CancelReason, QueuedReason},
+    status::{CancelReason, QueuedReason, StopReason},
 };
 use serde::{Deserialize, Serialize};
 
@@ -229,11 +229,19 @@ impl StoredCondition {
     }
 }
 
+/// In `detail` of a task that was cancelled with its batch: the time of the batch was up.
+const TIME_LIMIT: i64 = 1;
+
+/// In `detail` of a task that was cancelled with its batch: another task failed.
+const FAIL_FAST: i64 = 2;
+
 /// The columns `reason` and `detail` of a reason.
 pub(crate) fn reason_columns(reason: Reason) -> (&'static str, Option<i64>) {
     let detail = match reason {
         Reason::Failed(kind) => kind.number(),
         Reason::Cancelled(CancelReason::DependencyFailed { root }) => Some(root.get().into()),
+        Reason::Cancelled(CancelReason::BatchStopped(StopReason::TimeLimit)) => Some(TIME_LIMIT),
+        Reason::Cancelled(CancelReason::BatchStopped(StopReason::FailFast)) => Some(FAIL_FAST),
         _ => None,
     };
     (reason.name(), detail)
@@ -248,7 +256,12 @@ pub(crate) fn failure_kind(name: &str, number: Option<i64>) -> Result<FailureKin
 pub(crate) fn cancel_reason(name: &str, detail: Option<i64>) -> Result<CancelReason, String> {
     Ok(match name {
         "user" => CancelReason::User,
-        "batch stopped" => CancelReason::BatchStopped,
+        // Earlier files do not say why.
+        "batch stopped" => CancelReason::BatchStopped(match detail {
+            Some(TIME_LIMIT) => StopReason::TimeLimit,
+            Some(FAIL_FAST) => StopReason::FailFast,
+            _ => StopReason::Requested,
+        }),
         "dependency failed" => CancelReason::DependencyFailed {
             root: detail
                 .and_then(task_id)

@@ -157,7 +157,7 @@ impl Store {
 
     /// Tries to make room on a full disk: what lies in the write-ahead log goes into the file, now and from now on after each
     /// commit. That may need room itself; nothing is lost where it fails.
-    pub fn make_room(&self) {
+    pub fn shrink_log(&self) {
         let _ = self
             .connection
             .execute_batch("PRAGMA wal_autocheckpoint = 1");

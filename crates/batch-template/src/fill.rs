@@ -453,7 +453,7 @@ mod tests {
         assert_eq!(shell("{{ row.yes }}"), Ok(json!(["true"]).to_string()));
         assert_eq!(
             shell("echo '{{ row.s }}'").unwrap_err(),
-            "[0]: {{ row.s }} stands in single quotes"
+            "[0]: {{ row.s }} is in single quotes"
         );
         let python = filled(
             r#"["x = {{ row.s }}, {{ row.o }}, {{ row.no }}"]"#,
@@ -525,37 +525,37 @@ mod tests {
             (
                 "command",
                 json!({"argv": ["{{ r.sh }}", "-c", "{{ r.x }}"]}),
-                "{{ r.x }} stands in code that bash runs",
+                "{{ r.x }} is in code that bash runs",
             ),
             (
                 "command",
                 json!({"argv": ["bash", "{{ r.c }}", "{{ r.x }}"]}),
-                "{{ r.x }} stands in code that bash runs",
+                "{{ r.x }} is in code that bash runs",
             ),
             (
                 "command",
                 json!({"argv": ["perl", "{{ r.e }}"]}),
-                "{{ r.e }} stands in code that perl runs",
+                "{{ r.e }} is in code that perl runs",
             ),
             (
                 "command",
                 json!({"argv": ["perl", "-ne", "print", "{{ r.pipe }}"]}),
-                "{{ r.pipe }} stands in code that perl runs",
+                "{{ r.pipe }} is in code that perl runs",
             ),
             (
                 "command",
                 json!({"argv": "{{ r.argv }}"}),
-                "{{ r.argv }} stands in code that sh runs",
+                "{{ r.argv }} is in code that sh runs",
             ),
             (
                 "shell",
                 json!({"script": "perl {{ r.e }}"}),
-                "{{ r.e }} stands in code that perl runs",
+                "{{ r.e }} is in code that perl runs",
             ),
             (
                 "shell",
                 json!({"script": "x={{ r.x }}; eval $x"}),
-                "{{ r.x }} stands in code that the shell runs",
+                "{{ r.x }} is in code that the shell runs",
             ),
         ] {
             assert_eq!(

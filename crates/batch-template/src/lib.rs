@@ -51,7 +51,7 @@
 //!
 //! // In double quotes a quoted word is not read as one word: it is refused, and nothing runs.
 //! let problems = fill_script("echo \"{{ row.x }}\"").unwrap_err();
-//! assert_eq!(problems[0].message, "{{ row.x }} stands in double quotes");
+//! assert_eq!(problems[0].message, "{{ row.x }} is in double quotes");
 //! ```
 //!
 //! Which places are code depends on other parameters, too: in `["bash", "-c", "{{ row.x }}"]` the third argument is,

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use batch_core::{Json, text::nearest};
+use batch_core::{Json, text::did_you_mean};
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -56,8 +56,8 @@ pub fn follow<'v>(value: &'v Value, path: &[Segment]) -> Result<&'v Value, Strin
         .try_fold(value, |value, segment| match (segment, value) {
             (Segment::Field(name), Value::Object(fields)) => fields.get(name).ok_or_else(|| {
                 let known = || fields.keys().map(String::as_str);
-                match nearest(name, known()) {
-                    Some(known) => format!("there is no field {name:?}; did you mean {known:?}?"),
+                match did_you_mean(name, known()) {
+                    Some(question) => format!("there is no field {name:?}; {question}"),
                     None if fields.is_empty() => {
                         format!("there is no field {name:?}, the object is empty")
                     }
@@ -70,12 +70,14 @@ pub fn follow<'v>(value: &'v Value, path: &[Segment]) -> Result<&'v Value, Strin
             (Segment::Index(index), Value::Array(elements)) => elements
                 .get(*index)
                 .ok_or_else(|| format!("there is no element [{index}], only {}", elements.len())),
-            (Segment::Field(name), other) => {
-                Err(format!("there is no field {name:?} in {}", kind(other)))
-            }
-            (Segment::Index(index), other) => {
-                Err(format!("there is no element [{index}] in {}", kind(other)))
-            }
+            (Segment::Field(name), other) => Err(format!(
+                "there is no field {name:?} in {}",
+                Json::type_name(other)
+            )),
+            (Segment::Index(index), other) => Err(format!(
+                "there is no element [{index}] in {}",
+                Json::type_name(other)
+            )),
         })
 }
 
@@ -170,17 +172,6 @@ impl<'de> Visitor<'de> for Step<'_> {
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct FieldName<'a>(#[serde(borrow)] Cow<'a, str>);
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
-}
 
 #[cfg(test)]
 mod tests {

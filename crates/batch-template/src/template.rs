@@ -17,7 +17,7 @@
 
 use std::fmt;
 
-use batch_core::text::nearest;
+use batch_core::text::did_you_mean;
 
 use crate::datum::Datum;
 use crate::filter::Filter;
@@ -49,7 +49,7 @@ pub enum TemplateError {
         at: usize,
     },
     /// What stands between the braces is no path.
-    #[error("\"{{{{{source_text}}}}}\" is no placeholder: {found}")]
+    #[error("\"{{{{{source_text}}}}}\" is not a placeholder: {found}")]
     BadPath {
         /// Where.
         at: usize,
@@ -76,10 +76,8 @@ impl TemplateError {
                 "write {{ tasks.ID.result.stdout }}, or {{ \"{{\" }} for two literal braces"
                     .to_owned()
             }
-            Self::UnknownFilter { name, .. } => match nearest(name, Filter::NAMES) {
-                Some(known) => format!("did you mean {known:?}?"),
-                None => format!("the filters are {}", Filter::NAMES.join(", ")),
-            },
+            Self::UnknownFilter { name, .. } => did_you_mean(name, Filter::NAMES)
+                .unwrap_or_else(|| format!("the filters are {}", Filter::NAMES.join(", "))),
         }
     }
 }
@@ -396,19 +394,19 @@ mod tests {
             ),
             (
                 "{{ }}",
-                "\"{{ }}\" is no placeholder: a name is missing at its end",
+                "\"{{ }}\" is not a placeholder: a name is missing at its end",
             ),
             (
                 "{{.Names}}",
-                "\"{{.Names}}\" is no placeholder: a name is missing before \".Names\"",
+                "\"{{.Names}}\" is not a placeholder: a name is missing before \".Names\"",
             ),
             (
                 "{{ a.b c }}",
-                "\"{{ a.b c }}\" is no placeholder: the end is missing before \"c\"",
+                "\"{{ a.b c }}\" is not a placeholder: the end is missing before \"c\"",
             ),
             (
                 "{{ a[x] }}",
-                "\"{{ a[x] }}\" is no placeholder: [x] is neither a position from 0 nor a name in double quotes",
+                "\"{{ a[x] }}\" is not a placeholder: [x] is neither a position from 0 nor a name in double quotes",
             ),
             ("{{ a | trmi }}", "unknown filter \"trmi\""),
         ] {

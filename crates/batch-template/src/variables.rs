@@ -88,7 +88,7 @@ pub fn check_variable(text: &str) -> Result<(), ParamProblem> {
         return Ok(());
     }
     let Some(template) = parse(text) else {
-        let message = "braces that are no variable stand beside a variable of the environment";
+        let message = "braces that are not a variable are beside an environment variable";
         let help = "write {{ env.NAME }}, and {{ \"{{\" }} for two literal braces";
         return Err(ParamProblem::new("", message).with_help(help));
     };

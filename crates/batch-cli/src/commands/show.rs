@@ -90,7 +90,7 @@ fn text(details: &TaskDetails) -> Result<String, CliError> {
     }
     if let Some((attempt, started)) = details.under_way {
         let how = match details.was_cut_off {
-            true => "cut off",
+            true => "interrupted",
             false => "running",
         };
         let _ = writeln!(text, "attempt {attempt}  {}  {how}", rfc3339(started));
@@ -165,7 +165,7 @@ fn treated(spec: &TaskSpec, priority: Priority) -> Vec<(&'static str, String)> {
         lines.push(("limit", limit.clone()));
     }
     if options.on_interrupt != usual.on_interrupt {
-        lines.push(("if cut off", options.on_interrupt.to_string()));
+        lines.push(("if interrupted", options.on_interrupt.to_string()));
     }
     if options.allow_code {
         lines.push(("code", "values are allowed in it".to_owned()));

@@ -56,7 +56,7 @@ fn answer(dispatcher: &Dispatcher, line: &[u8]) -> Value {
     let request: Map<String, Value> = match serde_json::from_slice(line) {
         Ok(request) => request,
         Err(error) => {
-            let what = format!("the line is no JSON object: {error}");
+            let what = format!("the line is not a JSON object: {error}");
             return Wrong::of("", what).reply(&Value::Null);
         }
     };
@@ -104,7 +104,7 @@ impl Wrong {
         }
         json!({
             "id": id,
-            "text": format!("{}\nA right request: {example}", self.what),
+            "text": format!("{}\nA valid request: {example}", self.what),
             "structured": structured,
             "is_error": true,
         })

@@ -4,6 +4,7 @@
 mod common;
 
 mod items;
+mod messages;
 mod mistakes;
 mod output;
 mod scheduling;

@@ -54,7 +54,7 @@ fn a_closed_pipe_ends_the_run_quietly() {
     assert_eq!(place.read("code"), "5\n", "{ended:#?}");
     assert!(ended.stderr.contains("bex resume -b b1"), "{ended:#?}");
     let status = place.bex(&["status"]).expect(0).stdout;
-    let why = "b1 is stopped: nobody read its output any more; go on with: bex resume -b b1";
+    let why = "b1 is stopped: its output was closed; continue with: bex resume -b b1";
     assert!(status.starts_with(why), "{status}");
 }
 

@@ -81,7 +81,7 @@ fn shown(place: &Place, args: &[&str]) -> String {
 #[test]
 fn status_tells_how_it_went_and_why_tasks_failed() {
     insta::assert_snapshot!(shown(&ended(), &["status"]), @r"
-    b1 (mixed) is done, with failures
+    b1 (mixed) finished with failures
     Progress: 100.0% (4 of 4 tasks)
     2 completed, 1 failed, 1 cancelled (1 flaky)
     execution time: median DUR, 95 % within DUR, longest DUR
@@ -214,7 +214,7 @@ fn why_says_it_in_a_sentence() {
     b1.2 (Convert 7) failed after 1 attempt with: exit code 3: oops; 0 retries allowed. Cause cbdfb72: shell: exit code 3: oops.
     b1.3 (after) was cancelled because b1.2, which it needs, did not complete. See: bex why b1.2.
     b1.4 (flaky) completed after DUR on attempt 2; it is flaky, as it failed before with: exit code 4.
-    b1.5 (new) is ready, and nothing runs the batch. Go on with: bex resume -b b1.
+    b1.5 (new) is ready, and nothing runs the batch. Continue with: bex resume -b b1.
     b1.6 waits for 1 task: b1.5 (queued).
     ");
 }

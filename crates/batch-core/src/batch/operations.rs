@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::machine::Batch;
-use super::phase::{Course, Flow};
+use super::phase::Flow;
 use super::slots::{Attempt, EndCause};
 use super::steering::CancelRequest;
 use super::table::{Entry, State};
@@ -12,7 +12,7 @@ use crate::event::{Event, NextStep};
 use crate::ids::{RunId, TaskId};
 use crate::outcome::{Failure, Outcome, Output};
 use crate::spec::{OnInterrupt, TaskSpec};
-use crate::status::{CancelReason, FailureKind, Reason, Status};
+use crate::status::{CancelReason, FailureKind, Reason, Status, StopReason};
 use crate::time::Time;
 
 /// The right to perform one attempt, given out by [`Batch::claim`] and handed back with the report.
@@ -293,8 +293,7 @@ impl Batch {
                 self.finish(id, status, reason, now);
                 self.settle_dependents(id, status, id, now);
                 if status == Status::Failed && self.settings.fail_fast {
-                    self.course = Course::Over;
-                    self.cancel_all(now);
+                    self.end_for(StopReason::FailFast, now);
                 }
             }
         }

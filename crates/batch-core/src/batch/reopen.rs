@@ -54,7 +54,7 @@ impl Batch {
     /// When a task does not exist, is not finished, or was given twice; nothing is changed then.
     pub fn reopen(&mut self, tasks: Vec<Reopen>, now: Time) -> Result<(), ReopenError> {
         let cancelled = self.check_reopen(&tasks)?;
-        if self.course == Course::Over {
+        if let Course::Over(_) = self.course {
             self.course = Course::CutShort;
         }
         self.forget_edges_to(&cancelled);

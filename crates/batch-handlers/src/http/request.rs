@@ -52,7 +52,7 @@ pub(super) fn check_header(name: &str, value: &Value) -> Result<(), String> {
     match value {
         _ if is_placeholder(value) => parse_header(name, "").map(drop),
         Value::String(text) => parse_header(name, text).map(drop),
-        other => Err(format!("must be a text, not {}", type_name(other))),
+        other => Err(format!("must be a text, not {}", Json::type_name(other))),
     }
 }
 

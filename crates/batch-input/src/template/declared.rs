@@ -1,5 +1,6 @@
 //! Reading the declarations of parameters: [`read_params`].
 
+use batch_core::text::meant;
 use batch_template::Datum;
 use serde_json::value::RawValue;
 
@@ -88,7 +89,7 @@ fn read_type(scope: &mut Scope<'_, '_>, param: &mut Param, raw: &RawValue, place
     }
     let known = ParamType::ALL.map(ParamType::name);
     let help = common_name(&name)
-        .map(|known| format!("did you mean {known:?}?"))
+        .map(meant)
         .or_else(|| suggestion(&name, &known))
         .unwrap_or_else(|| format!("it is one of {}", known.join(", ")));
     let message = format!("unknown type {name:?} of the parameter {:?}", param.name);
@@ -118,7 +119,7 @@ fn read_choices(scope: &mut Scope<'_, '_>, param: &mut Param, raw: Option<&RawVa
         return scope.wrong(raw, &field, "a list of values");
     };
     if choices.is_empty() {
-        let help = Some("leave it out for any value".to_owned());
+        let help = Some("omit it for any value".to_owned());
         let message = format!("the parameter {:?} has no choices", param.name);
         return scope.problem(raw.get(), &field, message, help);
     }

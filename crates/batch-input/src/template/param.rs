@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use batch_core::{Json, text::nearest};
+use batch_core::{Json, text::did_you_mean};
 use batch_template::{Datum, Filter};
 use serde_json::{Value, json};
 
@@ -202,7 +202,7 @@ impl Param {
             // From JSON: a text is read by its type, and told here only when that fails.
             _ if unquoted => Some("write it without quotes".to_owned()),
             ParamType::Text => Some("write it in quotes".to_owned()),
-            ParamType::Json => Some("a text in JSON stands in double quotes".to_owned()),
+            ParamType::Json => Some("a text in JSON is in double quotes".to_owned()),
             _ => None,
         };
         Wrong {
@@ -231,8 +231,8 @@ impl Param {
         let as_text = |value: &'_ Datum| matches!(value, Datum::Text(_));
         let texts = self.choices.iter().filter(|choice| as_text(choice));
         let texts = texts.map(Datum::plain_text);
-        let near = as_text(other)
-            .then(|| nearest(other.plain_text(), texts))
+        let help = as_text(other)
+            .then(|| did_you_mean(other.plain_text(), texts))
             .flatten();
         let of = match self.kind {
             ParamType::List => "may hold",
@@ -245,7 +245,7 @@ impl Param {
                 choices.join(", "),
                 shortened(&other.to_json())
             ),
-            help: near.map(|near| format!("did you mean {near:?}?")),
+            help,
         })
     }
 }

@@ -136,14 +136,19 @@ fn check_known(params: &[Param], name: &str, report: &mut Report) {
     add(report, &file, 0, &field, message, help);
 }
 
-/// How to mend the name of a parameter that is not there.
+/// The parameter that was meant, if one is near.
+pub(crate) fn near(params: &[Param], name: &str, suggestions: &mut Suggestions) -> Option<String> {
+    suggestions.did_you_mean(name, params.iter().map(|param| &*param.name))
+}
+
+/// How to correct the name of a parameter that is not there.
 pub(crate) fn near_or_all(params: &[Param], name: &str, suggestions: &mut Suggestions) -> String {
     // Of many the first ones are named.
     const SHOWN: usize = 20;
-    let names = params.iter().map(|param| &*param.name);
-    if let Some(near) = suggestions.nearest(name, names.clone()) {
-        return format!("did you mean {near:?}?");
+    if let Some(near) = near(params, name, suggestions) {
+        return near;
     }
+    let names = params.iter().map(|param| &*param.name);
     let mut shown: Vec<&str> = names.take(SHOWN).collect();
     if params.len() > SHOWN {
         shown.push("…");
