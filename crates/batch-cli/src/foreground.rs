@@ -2,7 +2,7 @@
 //! one.
 
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use batch_actions::{
@@ -26,6 +26,7 @@ use crate::progress::Screen;
 use crate::reply::tell;
 use crate::request::Work;
 use crate::signals;
+use crate::step_summary;
 use crate::terminal::hide;
 use crate::whole_results::WholeResults;
 
@@ -61,6 +62,7 @@ impl Foreground {
         } = onlooker;
         let store = self.claim.store();
         output.options.batch_file = Some(store.file().shown().to_owned());
+        let step_summary = output.step_summary.take();
         let (sink, results) = output.open(store.batch())?;
         let functions = Functions::of_environment();
         functions.check_batch(store)?;
@@ -92,6 +94,7 @@ impl Foreground {
             failed: shown?,
             fail_fast,
             whole_at_end,
+            step_summary,
         };
         end.tell(&lock(&store), &screen)
     }
@@ -148,6 +151,7 @@ struct End {
     failed: bool,
     fail_fast: bool,
     whole_at_end: Option<WholeResults>,
+    step_summary: Option<PathBuf>,
 }
 
 impl End {
@@ -158,6 +162,7 @@ impl End {
             failed,
             fail_fast,
             whole_at_end,
+            step_summary,
         } = self;
         let Driven {
             finished,
@@ -167,6 +172,9 @@ impl End {
         } = driven;
         if let Some(whole) = whole_at_end {
             whole.write(store.file())?;
+        }
+        if let Some(page) = step_summary {
+            step_summary::append(store.file(), &page)?;
         }
         if let (Some(error), None) = (&finished.unwritten, &finished.report.sink_error) {
             screen.say(&error.to_string());
