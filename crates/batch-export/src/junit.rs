@@ -4,7 +4,7 @@
 //! that could not be done an `error`, one that did not run `skipped`. Attempts that failed before are `flakyFailure` where the
 //! task completed and `rerunFailure` where it did not. The elements are those of the schema of Jenkins' xUnit plugin.
 //!
-//! The suites have their counts in front, so the cases go to a temporary file first.
+//! The suites have their counts in front, so the cases go to a temporary file first. They come out in the order of the tasks.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use batch_core::{FailureKind, Reason, Status, Time, outcome::Stream, text::Grouped};
+use batch_core::{FailureKind, Reason, Status, TaskId, Time, outcome::Stream, text::Grouped};
 
 use crate::cause::without_escapes;
 use crate::error::ExportError;
@@ -47,13 +47,20 @@ pub(crate) struct JunitWriter<'a> {
 
 #[derive(Default)]
 struct Suite {
-    /// Where its cases are, and whether they simply completed. Neighbours are one.
-    runs: Vec<(Range<u64>, bool)>,
+    cases: Vec<Case>,
     /// Of those that did not simply complete, but for the time.
     counts: Counts,
     /// How many simply completed.
     good: u64,
     first_start: Option<Time>,
+}
+
+/// Where a case is in the file.
+struct Case {
+    task: TaskId,
+    place: Range<u64>,
+    /// It simply completed.
+    is_good: bool,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -104,11 +111,11 @@ impl ResultWriter for JunitWriter<'_> {
         let place = self.len..self.len + case.len() as u64;
         self.len = place.end;
         self.case = case;
-        let runs = &mut self.suite(record).runs;
-        match runs.last_mut() {
-            Some((run, good)) if run.end == place.start && *good == is_good => run.end = place.end,
-            _ => runs.push((place, is_good)),
-        }
+        self.suite(record).cases.push(Case {
+            task: record.task,
+            place,
+            is_good,
+        });
         Ok(())
     }
 
@@ -143,14 +150,14 @@ impl ResultWriter for JunitWriter<'_> {
         )?;
         let file = self.spool.get_mut();
         let mut buffer = Vec::new();
-        for (name, suite) in &self.suites {
+        for (name, suite) in &mut self.suites {
             suite.write_head(out, name, all)?;
-            for (run, good) in &suite.runs {
-                if all || !good {
-                    file.seek(SeekFrom::Start(run.start))
-                        .map_err(ExportError::Spool)?;
-                    copy(file, run.end - run.start, &mut buffer, out)?;
-                }
+            suite.cases.sort_unstable_by_key(|case| case.task);
+            let written = suite.cases.iter().filter(|case| all || !case.is_good);
+            for Range { start, end } in written.map(|case| case.place.clone()) {
+                file.seek(SeekFrom::Start(start))
+                    .map_err(ExportError::Spool)?;
+                copy(file, end - start, &mut buffer, out)?;
             }
             out.write_all(b"</testsuite>\n")?;
         }

@@ -10,7 +10,7 @@ use std::fmt::{self, Write as _};
 use std::io::Write;
 use std::time::Duration;
 
-use batch_core::{Status, duration::ShortDuration, text::Grouped};
+use batch_core::{Status, TaskId, duration::ShortDuration, text::Grouped};
 
 use crate::cause::{CauseId, without_escapes};
 use crate::error::ExportError;
@@ -45,10 +45,11 @@ const BAR: u64 = 40;
 /// Writes what a batch came to as one page.
 pub(crate) struct MarkdownWriter<'a> {
     out: Blocks<'a>,
-    samples: HashMap<CauseId, Vec<Sample>>,
+    /// Of each cause those of the first tasks.
+    samples: HashMap<CauseId, BTreeMap<TaskId, Sample>>,
     groups: BTreeMap<String, Group>,
     slowest: BinaryHeap<Reverse<(Duration, Reverse<u32>, String)>>,
-    flaky: Vec<(String, usize, String)>,
+    flaky: BTreeMap<TaskId, (String, usize, String)>,
 }
 
 struct Sample {
@@ -71,7 +72,7 @@ impl<'a> MarkdownWriter<'a> {
             samples: HashMap::new(),
             groups: BTreeMap::new(),
             slowest: BinaryHeap::new(),
-            flaky: Vec::new(),
+            flaky: BTreeMap::new(),
         }
     }
 
@@ -83,12 +84,19 @@ impl<'a> MarkdownWriter<'a> {
             return Ok(());
         }
         let samples = self.samples.entry(cause.id()).or_default();
-        if samples.len() < SAMPLES {
-            samples.push(Sample {
+        let is_first = samples
+            .last_key_value()
+            .is_none_or(|(last, _)| record.task < *last);
+        if samples.len() < SAMPLES || is_first {
+            let sample = Sample {
                 task: record.id().to_string(),
                 title: record.title().into_owned(),
                 output: end_of_output(record)?,
-            });
+            };
+            samples.insert(record.task, sample);
+            if samples.len() > SAMPLES {
+                samples.pop_last();
+            }
         }
         Ok(())
     }
@@ -127,7 +135,8 @@ impl<'a> MarkdownWriter<'a> {
         page.push('\n');
         let shown = causes.iter().take(if with_samples { ROWS } else { 0 });
         for group in shown {
-            for sample in self.samples.get(&group.cause.id()).into_iter().flatten() {
+            let samples = self.samples.get(&group.cause.id());
+            for sample in samples.into_iter().flat_map(BTreeMap::values) {
                 let (task, title) = (&sample.task, Cell(&sample.title));
                 let _ = writeln!(page, "<details><summary>{task} {title}</summary>\n");
                 write_fenced(page, &sample.output);
@@ -160,7 +169,7 @@ impl<'a> MarkdownWriter<'a> {
             Grouped(count)
         );
         page.push_str("| task | attempts | first error |\n|---|--:|---|\n");
-        for (title, attempts, error) in &self.flaky {
+        for (title, attempts, error) in self.flaky.values() {
             let _ = writeln!(page, "| {} | {attempts} | {} |", Cell(title), Cell(error));
         }
         page.push('\n');
@@ -199,12 +208,15 @@ impl ResultWriter for MarkdownWriter<'_> {
         group.tasks += 1;
         group.failed += u64::from(record.status == Status::Failed);
         group.time += record.execution_time.unwrap_or_default();
-        if record.flaky && self.flaky.len() < ROWS {
+        if record.flaky {
             let first = record.attempts.first();
             let error = first.and_then(|attempt| attempt.error.clone());
             let title = format!("{} {}", record.id(), record.title());
-            self.flaky
-                .push((title, record.attempts.len(), error.unwrap_or_default()));
+            let entry = (title, record.attempts.len(), error.unwrap_or_default());
+            self.flaky.insert(record.task, entry);
+            if self.flaky.len() > ROWS {
+                self.flaky.pop_last();
+            }
         }
         if let Some(time) = record.execution_time {
             let place = Reverse(record.task.get());
@@ -279,7 +291,8 @@ fn write_verdict(page: &mut String, summary: &Summary) {
 
 /// The end of what a failed task printed, else its error.
 fn end_of_output(record: &TaskRecord) -> Result<String, ExportError> {
-    let mut text = record.error.clone().unwrap_or_default();
+    let error = record.error.as_deref().unwrap_or_default();
+    let mut text: String = error.chars().take(OUTPUT_BYTES).collect();
     let output = record.output.as_deref();
     for stream in output
         .map(|output| [&output.stdout, &output.stderr])

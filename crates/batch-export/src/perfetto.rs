@@ -5,7 +5,7 @@
 //! run, and each takes the first one that is free. What is kept of an attempt until the end takes 40 bytes.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::io::Write;
 
 use batch_core::Time;
@@ -39,8 +39,8 @@ const ANNOTATIONS: [(u64, &str); 4] = [(1, "task"), (2, "attempt"), (3, "outcome
 pub(crate) struct PerfettoWriter<'a> {
     out: Blocks<'a>,
     attempts: Vec<Attempt>,
-    /// The groups, by number from 1.
-    groups: HashMap<String, u32>,
+    /// The groups, by number.
+    groups: BTreeMap<String, u32>,
     titles: HashMap<u32, String>,
 }
 
@@ -61,7 +61,7 @@ impl<'a> PerfettoWriter<'a> {
         Self {
             out,
             attempts: Vec::new(),
-            groups: HashMap::new(),
+            groups: BTreeMap::new(),
             titles: HashMap::new(),
         }
     }
@@ -71,7 +71,7 @@ impl<'a> PerfettoWriter<'a> {
         if let Some(number) = self.groups.get(&*group) {
             return *number;
         }
-        let number = u32::try_from(self.groups.len() + 1).unwrap_or(u32::MAX);
+        let number = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
         self.groups.insert(group.into_owned(), number);
         number
     }
@@ -109,6 +109,11 @@ impl ResultWriter for PerfettoWriter<'_> {
         self.attempts
             .sort_unstable_by_key(|attempt| (attempt.started, attempt.task, attempt.number));
         let slots = slots(&self.attempts);
+        // Numbers of their own order, from 1, so that the same batch gives the same file.
+        let mut numbers = vec![0; self.groups.len()];
+        for (number, group) in (1..).zip(self.groups.values()) {
+            numbers[*group as usize] = number;
+        }
         let mut trace = Trace {
             out: self.out.head(),
             packet: Message::default(),
@@ -121,12 +126,16 @@ impl ResultWriter for PerfettoWriter<'_> {
             summary,
             start,
             slots.iter().max().map_or(0, |last| last + 1),
-            &self.groups,
+            self.groups.keys(),
         )?;
         let batch = summary.batch.to_string();
         for (attempt, slot) in self.attempts.iter().zip(&slots) {
             let title = self.titles.get(&attempt.task).map(String::as_str);
-            trace.attempt(attempt, *slot, &batch, title)?;
+            let attempt = Attempt {
+                group: numbers[attempt.group as usize],
+                ..*attempt
+            };
+            trace.attempt(&attempt, *slot, &batch, title)?;
         }
         trace.counters(&self.attempts)?;
         self.out.flush()
@@ -187,12 +196,12 @@ impl<W: Write> Trace<'_, W> {
     }
 
     /// Writes the clocks, the tracks and the names.
-    fn begin(
+    fn begin<'g>(
         &mut self,
         summary: &Summary,
         start: Time,
         slots: u32,
-        groups: &HashMap<String, u32>,
+        groups: impl Iterator<Item = &'g String>,
     ) -> Result<(), ExportError> {
         const BOOT_CLOCK: u64 = 6;
         const REAL_CLOCK: u64 = 1;
@@ -234,8 +243,8 @@ impl<W: Write> Trace<'_, W> {
                         entry.text(2, name);
                     });
                 };
-                for (name, iid) in groups {
-                    interned(names, 2, u64::from(*iid), name);
+                for (iid, name) in (1..).zip(groups) {
+                    interned(names, 2, iid, name);
                 }
                 for (iid, name) in ANNOTATIONS {
                     interned(names, 3, iid, name);
