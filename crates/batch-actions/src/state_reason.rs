@@ -161,6 +161,7 @@ fn fmt_note(note: &LeaseNote, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match note {
         LeaseNote::Ended(end) => write!(f, "it has ended: {}", end.name()),
         LeaseNote::Stopping => f.write_str("it is being stopped"),
+        LeaseNote::Staying => f.write_str("its executor waits for more tasks"),
         LeaseNote::DiskFull => f.write_str("the disk is full; it goes on when there is room"),
         LeaseNote::FileBusy => f.write_str(
             "waiting for the batch file: another program holds it; it goes on when that program lets go",

@@ -26,6 +26,8 @@ pub enum State {
     Incomplete,
     /// An executor works on it.
     Running,
+    /// All tasks are finished, and its executor waits for more.
+    Idle,
     /// Nothing more starts until it is resumed.
     Paused,
     /// Its executor was stopped before the end.
@@ -140,6 +142,7 @@ impl State {
             Self::New => "new",
             Self::Incomplete => "incomplete",
             Self::Running => "running",
+            Self::Idle => "idle",
             Self::Paused => "paused",
             Self::Stopped => "stopped",
             Self::Interrupted => "interrupted",
@@ -158,12 +161,15 @@ impl State {
 
     /// Whether every task is finished.
     pub const fn is_done(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed)
+        matches!(self, Self::Completed | Self::Failed | Self::Idle)
     }
 
     /// Whether nothing more will happen by itself.
     pub const fn is_at_rest(self) -> bool {
-        !matches!(self, Self::Running | Self::Paused | Self::Incomplete)
+        !matches!(
+            self,
+            Self::Running | Self::Idle | Self::Paused | Self::Incomplete
+        )
     }
 }
 
@@ -387,6 +393,10 @@ fn state_with(overview: &Overview, holder: &Holder) -> StateAndReason {
         Some(LeaseNote::Stopping) => (State::Running, note.map(StateReason::Noted)),
         Some(note) if !note.is_running() => (State::Paused, Some(StateReason::Noted(note))),
         _ if paused.is_some() => (State::Paused, paused),
+        Some(LeaseNote::Staying) if overview.totals.open() == 0 => {
+            (State::Idle, note.map(StateReason::Noted))
+        }
+        Some(LeaseNote::Staying) => (State::Running, None),
         note => (State::Running, note.map(StateReason::Noted)),
     }
 }

@@ -11,6 +11,8 @@ pub(super) struct Seen {
     pub(super) last_request: i64,
     /// More tasks come from this process.
     pub(super) feeding: bool,
+    /// The run ends only when it is stopped.
+    pub(super) stay: bool,
     /// When the file last said how the run is getting on.
     pub(super) heartbeat: Option<Instant>,
     /// Answers that could not be written yet, each with its request.
@@ -21,14 +23,20 @@ pub(super) struct Seen {
 
 impl Seen {
     /// With `told`, what the file says of the run is enough for now.
-    pub(super) fn new(batch: &Batch, feeding: bool, told: bool) -> Self {
+    pub(super) fn new(batch: &Batch, feeding: bool, stay: bool, told: bool) -> Self {
         Self {
             next_task: batch.next_id(),
             last_request: 0,
             feeding,
+            stay,
             heartbeat: told.then(Instant::now),
             unanswered: VecDeque::new(),
             ended: false,
         }
+    }
+
+    /// Whether the run may end when all is done.
+    pub(super) const fn may_end(&self) -> bool {
+        !self.feeding && !self.stay
     }
 }

@@ -83,7 +83,7 @@ impl Engine {
         let over = self.run.wait();
         tokio::pin!(over);
         let mut short = self.run.shortage();
-        let mut may_end = !self.seen.lock().await.feeding;
+        let mut may_end = self.seen.lock().await.may_end();
         loop {
             tokio::select! {
                 biased;
@@ -110,7 +110,7 @@ impl Engine {
                 looked => looked?,
             }
             // What comes after the end of a run is no part of it.
-            may_end = !self.seen.lock().await.feeding || self.room.is_stopping();
+            may_end = self.seen.lock().await.may_end() || self.room.is_stopping();
         }
     }
 

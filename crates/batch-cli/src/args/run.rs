@@ -164,6 +164,10 @@ pub(crate) struct StartArgs {
     #[command(flatten)]
     pub(crate) slots: SlotArgs,
 
+    /// Wait for more tasks when all is done, until bex stop
+    #[arg(long)]
+    pub(crate) stay: bool,
+
     /// Print the reply as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -207,4 +211,8 @@ pub(crate) struct ExecuteArgs {
     /// What survives what
     #[arg(long, value_enum, default_value_t = Durability::Full)]
     pub(crate) durability: Durability,
+
+    /// Wait for more tasks when all is done
+    #[arg(long)]
+    pub(crate) stay: bool,
 }

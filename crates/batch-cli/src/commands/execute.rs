@@ -84,6 +84,7 @@ async fn begin(
     let engine = Engine::start(EngineOptions {
         durability: args.durability.of_store().unwrap_or(Durability::Fast),
         max_concurrent: args.slots.max_concurrent,
+        stay: args.stay,
         most_at_once,
         ..EngineOptions::new(file, &registry)
     })
