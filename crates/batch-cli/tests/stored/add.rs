@@ -164,7 +164,7 @@ fn a_key_has_one_batch() {
     assert!(
         again
             .stderr
-            .contains("0 tasks added to b1, 1 there already")
+            .contains("0 tasks added to b1, 1 already there")
     );
     let other = add("false").expect(2);
     for part in ["\"nightly\"", "b1", r#"["true"]"#, r#"["false"]"#] {
@@ -201,7 +201,7 @@ fn an_id_has_one_task() {
     assert!(
         again
             .stderr
-            .contains("0 tasks added to b1, 1 there already")
+            .contains("0 tasks added to b1, 1 already there")
     );
     let other = add("false").expect(2);
     for part in ["b1.1", r#"["true"]"#, r#"["false"]"#] {
@@ -296,7 +296,7 @@ fn a_key_runs_the_same_items_once_and_refuses_others() {
     let again = run("a").expect(0);
     assert!(again.stderr.contains("b1 has this key"), "{again:?}");
     let other = run("b").expect(2);
-    assert!(other.stderr.contains("take another key"), "{other:?}");
+    assert!(other.stderr.contains("use another key"), "{other:?}");
     assert_eq!(place.read("effects"), "a\n");
 }
 
@@ -313,7 +313,7 @@ fn a_key_that_exists_ends_as_its_batch_stands() {
         .expect(0);
     let new = run(5);
     assert!(
-        new.contains("is new: 1 queued; go on with: bex resume -b b1"),
+        new.contains("is new: 1 queued; continue with: bex resume -b b1"),
         "{new}"
     );
     place.bex(&["resume", "--format", "none"]).expect(1);
