@@ -395,9 +395,10 @@ fn state_with(overview: &Overview, holder: &Holder) -> StateAndReason {
 fn cut_short(overview: &Overview) -> Option<StateReason> {
     let run = overview.run.as_ref()?;
     let cut = run.end == Some(EndCause::CutShort) && overview.totals.count(Status::Cancelled) > 0;
-    let failed = overview.info.settings.fail_fast && overview.totals.count(Status::Failed) > 0;
-    cut.then_some(match failed {
-        true => StateReason::FailFast,
+    let (halt, totals) = (overview.info.settings.halt, &overview.totals);
+    let halted = halt.is_reached(&|status| totals.count(status), totals.tasks());
+    cut.then_some(match halted {
+        true => StateReason::Halted(halt),
         false => StateReason::TimeLimit,
     })
 }

@@ -36,7 +36,7 @@ mod task_template;
 mod template;
 mod yaml;
 
-pub use file::{FileSettings, Format, ReadError, ReadOptions, TaskFile, TemplateSource};
+pub use file::{Format, ReadError, ReadOptions, TaskFile, TemplateSource};
 pub use item_function::{FunctionTemplate, FunctionTemplateError};
 pub use item_template::{
     CommandTemplate, CommandTemplateError, ItemTemplate, ShellTemplate, ShellTemplateError,

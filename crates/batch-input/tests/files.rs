@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_core::{Priority, TaskSpec, retry::Backoff};
+use batch_core::{Priority, TaskSpec, retry::Backoff, settings::Halt};
 use batch_input::{Format, ReadOptions, TaskFile, read_task_file, read_tasks};
 use serde_json::{Value, json};
 
@@ -130,7 +130,10 @@ fn settings_and_defaults_are_read() {
     assert_eq!(settings.max_concurrent.unwrap().get(), 4);
     assert_eq!(settings.batch_timeout, Some(Duration::from_secs(3_600)));
     assert_eq!(settings.limits["api"].get(), 2);
-    assert_eq!((settings.fail_fast, &settings.key), (Some(true), &None));
+    assert_eq!(
+        (settings.halt, &settings.key),
+        (Some(Halt::FAIL_FAST), &None)
+    );
     let options: Vec<_> = file.tasks.iter().map(|task| &task.options).collect();
     assert_eq!(options[0].tags, ["nightly", "a"]);
     assert_eq!(options[0].grace, Duration::from_secs(1));

@@ -1,6 +1,7 @@
 //! The command line as it is written: the first pass, in which nothing is decided yet.
 
 mod agent;
+mod batch;
 mod blank;
 mod common;
 mod examples;
@@ -8,13 +9,14 @@ mod help;
 mod look;
 mod run;
 mod stored;
+mod task;
 
 use std::ffi::OsString;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use agent::{HttpAddress, LimitArgs, McpArgs, ToolArgs};
-pub(crate) use common::BatchArgs;
+pub(crate) use batch::{Named, all_named};
 pub(crate) use help::parse;
 pub(crate) use look::{
     ExportArgs, ListArgs, LogsArgs, ResultsArgs, StatusArgs, TaskArgs, WaitArgs, WantedArgs,
@@ -22,8 +24,7 @@ pub(crate) use look::{
 };
 pub(crate) use run::{ExecuteArgs, ResultArgs, ResumeArgs, RunArgs, StartArgs};
 pub(crate) use stored::{
-    AddArgs, ChangeArgs, ChoiceArgs, PlainArgs, PruneArgs, RmArgs, SetArgs, StopArgs,
-    TemplateCommand,
+    AddArgs, ChangeArgs, PlainArgs, PruneArgs, RmArgs, SetArgs, StopArgs, TemplateCommand,
 };
 
 /// Runs many tasks with bounded concurrency, in priority order, with retries, and tells what happened.

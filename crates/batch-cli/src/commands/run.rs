@@ -229,11 +229,11 @@ async fn run_stored(
             (claim, (!first.is_all).then_some(feeder))
         }
     };
-    let fail_fast = request.settings.fail_fast;
+    let halt = request.settings.halt;
     let foreground = Foreground {
         claim,
         max_concurrent: args.max_concurrent,
-        fail_fast,
+        halt,
         whole_at_end: None,
     };
     foreground.run(feeder, onlooker).await
@@ -246,7 +246,7 @@ fn existing(added: &AddReply, args: &RunArgs, mut onlooker: Onlooker) -> Result<
     let status = status(&file, false)?;
     let is_wanted = args.results.format.is_some() || args.results.output.is_some();
     if is_wanted && status.state.is_done() {
-        WholeResults::new(&mut onlooker.output, &args.results).write(&file)?;
+        WholeResults::new(&mut onlooker.output).write(&file)?;
     }
     let (batch, naming) = (&status.batch, Naming::of(&status));
     let next = match (status.state, status.pid) {

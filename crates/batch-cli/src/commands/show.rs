@@ -50,9 +50,7 @@ pub(crate) fn run_why(args: &TaskArgs) -> Result<Exit, CliError> {
 }
 
 fn details(args: &TaskArgs) -> Result<TaskDetails, CliError> {
-    let file = args
-        .batch
-        .find_with(&Home::of_environment(), [&args.task])?;
+    let file = args.batch.find_one(&Home::of_environment(), &args.task)?;
     Ok(show(&file, &args.task)?)
 }
 

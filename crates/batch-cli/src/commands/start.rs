@@ -8,10 +8,5 @@ use crate::exit::{CliError, Exit};
 
 pub(crate) fn run(args: &StartArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
-    in_background(
-        &file,
-        args.slots.max_concurrent,
-        Durability::Full,
-        args.json,
-    )
+    in_background(&file, args.slots.max_concurrent, Durability::Full)?.tell(args.json)
 }

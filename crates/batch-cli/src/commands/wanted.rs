@@ -8,15 +8,15 @@ use batch_export::{Format, TaskFilter};
 use batch_store::Store;
 use serde_json::json;
 
-use crate::args::{ExportArgs, ResultsArgs, WantedArgs};
+use crate::args::{ExportArgs, Named, ResultsArgs, WantedArgs};
 use crate::exit::{CliError, Exit};
 use crate::reply::{print, tell};
 use crate::whole_results::print_results;
 
 /// `bex results`.
 pub(crate) fn show(args: &ResultsArgs) -> Result<Exit, CliError> {
-    let tasks = &args.wanted.choice.tasks;
-    let file = args.batch.find_with(&Home::of_environment(), tasks)?;
+    let words = &args.wanted.choice.tasks;
+    let Named { file, tasks, .. } = args.batch.find_with(&Home::of_environment(), words)?;
     let (format, summary_only) = match args.format.as_deref() {
         _ if args.json => (Format::Json, false),
         None => (Format::Text, false),
@@ -32,7 +32,7 @@ pub(crate) fn show(args: &ResultsArgs) -> Result<Exit, CliError> {
         }
     };
     let terminal = io::stdout().is_terminal();
-    let request = request(&args.wanted, format, terminal);
+    let request = request(&args.wanted, tasks, format, terminal);
     if summary_only {
         let store = Store::open_read(file)?;
         let summary = summary_of_chosen(&store, &request.tasks, &request.more)?;
@@ -50,8 +50,8 @@ pub(crate) fn show(args: &ResultsArgs) -> Result<Exit, CliError> {
 
 /// `bex export`.
 pub(crate) fn write(args: &ExportArgs) -> Result<Exit, CliError> {
-    let tasks = &args.wanted.choice.tasks;
-    let file = args.batch.find_with(&Home::of_environment(), tasks)?;
+    let words = &args.wanted.choice.tasks;
+    let Named { file, tasks, .. } = args.batch.find_with(&Home::of_environment(), words)?;
     let path = &args.output;
     let given = args.format.filter(|format| *format != Format::None);
     let Some(format) = given.or_else(|| Format::of_file(path)) else {
@@ -60,7 +60,7 @@ pub(crate) fn write(args: &ExportArgs) -> Result<Exit, CliError> {
             path.display()
         )));
     };
-    let request = request(&args.wanted, format, false);
+    let request = request(&args.wanted, tasks, format, false);
     let (summary, written) = export(&file, &request, path)?;
     let causes = status(&file, false)?.causes;
     let reply = json!({ "file": path.to_string_lossy(), "format": format.name(), "tasks": written, "causes": causes });
@@ -74,12 +74,17 @@ pub(crate) fn write(args: &ExportArgs) -> Result<Exit, CliError> {
     Ok(Exit::Completed)
 }
 
-fn request(wanted: &WantedArgs, format: Format, terminal: bool) -> ResultsRequest {
-    let mut tasks: Choice = wanted.choice.choice();
+fn request(
+    wanted: &WantedArgs,
+    tasks: Vec<String>,
+    format: Format,
+    terminal: bool,
+) -> ResultsRequest {
+    let mut tasks: Choice = wanted.choice.choice(tasks);
     if wanted.failed {
         tasks.statuses = vec![Status::Failed];
     }
-    let mut options = wanted.narrow.options(format);
+    let mut options = wanted.cells.options(format);
     // Raw output goes to other programs as it is.
     options.escape_control = terminal || format == Format::Text;
     ResultsRequest {

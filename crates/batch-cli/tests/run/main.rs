@@ -6,6 +6,7 @@ mod common;
 mod items;
 mod output;
 mod scheduling;
+mod task_fields;
 mod usage;
 
 use serde_json::Value;

@@ -26,6 +26,7 @@ mod figures;
 mod files;
 #[cfg(target_os = "linux")]
 mod full_disk;
+mod halting;
 #[cfg(target_os = "linux")]
 mod held;
 mod identity;
@@ -51,3 +52,4 @@ mod states;
 mod templates;
 #[cfg(target_os = "linux")]
 mod waiting;
+mod which_batch;

@@ -72,11 +72,13 @@ where
 impl Batch {
     /// Gives out the next attempt, if a slot is free and a task fits its limits.
     pub fn claim(&mut self, now: Time) -> Option<Claim> {
-        if self.flow != Flow::Open || !self.index.slots.has_room() {
+        let is_early = self.next_start.is_some_and(|start| now < start);
+        if self.flow != Flow::Open || is_early || !self.index.slots.has_room() {
             return None;
         }
         let id = self.index.ready.first()?;
         self.start_clock(now);
+        self.next_start = self.settings.delay.map(|delay| now.after(delay));
         let entry = self.table.open_mut(id);
         let State::Ready(ready) = entry.state else {
             unreachable!("the queues are of ready tasks");
@@ -170,7 +172,7 @@ impl Batch {
             self.finish(token.task, Status::Cancelled, Some(reason), now);
             self.settle_dependents(token.task, Status::Cancelled, token.task, now);
         } else {
-            self.transition(token.task, State::next(now));
+            self.queue_again(token.task, State::next(now), now);
         }
         Ok(())
     }
@@ -206,7 +208,7 @@ impl Batch {
         let entry = self.table.open_mut(id);
         let spec = entry.spec();
         let retry = entry.retries + 1;
-        if retry > spec.options.max_retries {
+        if retry > spec.options.max_retries || self.course == Course::Over {
             return NextStep::Final;
         }
         match policy.delay(spec, failure, retry) {
@@ -270,16 +272,25 @@ impl Batch {
             NextStep::RetryAt(until) if until > now => {
                 self.transition(id, State::Delayed { until })
             }
-            NextStep::RetryAt(_) | NextStep::Requeued => self.transition(id, State::ready(now)),
+            NextStep::RetryAt(_) | NextStep::Requeued => {
+                self.queue_again(id, State::ready(now), now);
+            }
             NextStep::Held => self.transition(id, State::Held),
             NextStep::Final => {
                 self.finish(id, status, reason, now);
                 self.settle_dependents(id, status, id, now);
-                if status == Status::Failed && self.settings.fail_fast {
-                    self.course = Course::Over;
-                    self.cancel_all(now);
-                }
+                self.halt_if_reached(status, now);
             }
+        }
+    }
+
+    /// Puts a task that ran back into the queue. Where the batch was ended meanwhile it has no other turn; where it is
+    /// only stopped, it has one in the next run.
+    fn queue_again(&mut self, id: TaskId, state: State, now: Time) {
+        if self.course == Course::Over && !self.flow.is_stopping() {
+            self.cancel_late(id, now);
+        } else {
+            self.transition(id, state);
         }
     }
 

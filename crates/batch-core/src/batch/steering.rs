@@ -1,5 +1,8 @@
 //! What changes the course of a batch: cancel, release, stop, pause, priorities, and the passing of time.
 
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
 use super::machine::Batch;
 use super::operations::ClaimToken;
 use super::phase::Course;
@@ -7,6 +10,7 @@ use super::slots::EndCause;
 use super::table::State;
 use crate::event::Event;
 use crate::ids::TaskId;
+use crate::settings::{Halt, HaltMode};
 use crate::status::{CancelReason, Priority, Reason, Status};
 use crate::time::Time;
 
@@ -112,6 +116,24 @@ impl Batch {
 
     /// Ends the batch for good: queued tasks are cancelled, running ones asked to end, as *batch stopped*.
     pub fn cancel_all(&mut self, now: Time) {
+        self.cancel_open(HaltMode::Now, now);
+    }
+
+    /// Ends the batch when a task has ended so, and as many have as its settings say.
+    pub(super) fn halt_if_reached(&mut self, status: Status, now: Time) {
+        let (halt, stats) = (self.settings.halt, &self.stats);
+        if let Halt::When { mode, .. } = halt
+            && self.course != Course::Over
+            && halt.counts(status)
+            && halt.is_reached(&|status| stats.count(status), stats.total())
+        {
+            self.course = Course::Over;
+            self.cancel_open(mode, now);
+        }
+    }
+
+    /// Cancels what is queued, and what runs where the mode says so.
+    fn cancel_open(&mut self, mode: HaltMode, now: Time) {
         if self.course == Course::Full {
             self.course = Course::CutShort;
         }
@@ -119,7 +141,9 @@ impl Batch {
         let open: Vec<TaskId> = self.table.open_ids().collect();
         for id in open {
             if let State::Running { slot } = self.table.open(id).state {
-                self.request_end(slot, EndCause::Cancelled(reason), Urgency::End);
+                if mode == HaltMode::Now {
+                    self.request_end(slot, EndCause::Cancelled(reason), Urgency::End);
+                }
             } else {
                 self.finish(id, Status::Cancelled, Some(Reason::Cancelled(reason)), now);
                 // Its dependents are unfinished too and have their own turn in this loop.
@@ -177,13 +201,23 @@ impl Batch {
     }
 
     /// Changes how many tasks run at once. Running ones above the new number go on to their end.
-    pub fn set_concurrency(&mut self, slots: std::num::NonZeroU32, now: Time) {
+    pub fn set_concurrency(&mut self, slots: NonZeroU32, now: Time) {
         if self.index.slots.limit != slots.get() {
             self.index.slots.limit = slots.get();
             self.record(Event::ConcurrencyChanged {
                 at: now,
                 slots: slots.get(),
             });
+        }
+    }
+
+    /// Adds named limits; those that are known stay as they are.
+    pub fn add_limits(&mut self, limits: &BTreeMap<String, NonZeroU32>) {
+        for (name, limit) in limits {
+            if !self.settings.limits.contains_key(name) {
+                self.settings.limits.insert(name.clone(), *limit);
+                self.index.ready.add_limit(name, *limit);
+            }
         }
     }
 
@@ -217,15 +251,15 @@ impl Batch {
         let deadline = self
             .deadline
             .filter(|_| self.course == Course::Full && self.index.open > 0);
-        match (timer, deadline) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let start = self.next_start.filter(|_| self.has_ready());
+        [timer, deadline, start].into_iter().flatten().min()
     }
 
     /// Does what is due: delayed tasks become ready, attempts past their deadline are asked to end, and a
     /// batch past its own is ended for good.
     pub fn handle_timers(&mut self, now: Time) {
+        // From then on it wakes nobody any more.
+        self.next_start.take_if(|start| *start <= now);
         let is_due = self.deadline.is_some_and(|deadline| deadline <= now);
         if is_due && self.course == Course::Full {
             self.course = Course::Over;

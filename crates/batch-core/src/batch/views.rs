@@ -195,11 +195,14 @@ impl Batch {
         if self.index.durations.samples() < wave.max(1) || self.flow != Flow::Open {
             return None;
         }
-        let likely = if self.index.open <= SIMULATED {
+        let work = if self.index.open <= SIMULATED {
             Simulation::of(self, now).run()
         } else {
             self.fluid_estimate(now)
         };
+        let starts = self.stats.count(Status::Queued) as f64;
+        let delay = self.settings.delay.unwrap_or_default();
+        let likely = work.max(starts * delay.as_secs_f64());
         Some(Remaining::around(
             likely,
             self.index.durations.doubt(self.index.open),

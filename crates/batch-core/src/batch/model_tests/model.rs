@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Ending, LIMIT, Setup, micros};
+use crate::settings::{Halt, HaltLimit, HaltMode, HaltOf};
 use crate::{
     Batch, FailureKind, OnInterrupt, Priority, Reason, Status, TaskId, restore::RestoredState,
     status::CancelReason,
@@ -65,6 +66,8 @@ pub(super) struct Model {
     setup: Setup,
     /// When the time of the batch is up, once it has begun.
     deadline: Option<u64>,
+    /// Before it nothing starts; nothing once that time has come.
+    next_start: Option<u64>,
     pub(super) now: u64,
     seq: u64,
 }
@@ -80,6 +83,7 @@ impl Model {
             over: false,
             setup,
             deadline: None,
+            next_start: None,
             now: 0,
             seq: 0,
         }
@@ -105,8 +109,14 @@ impl Model {
         self.tasks[index].attempts -= 1;
         match ending {
             Some(ModelEnding::Cancelled(why)) => self.cancel_now(index, why),
+            _ if self.takes_nothing_back() => self.cancel_now(index, CancelReason::BatchStopped),
             _ => self.make_ready_as(index, true),
         }
+    }
+
+    /// What ran has no other turn.
+    fn takes_nothing_back(&self) -> bool {
+        self.over && !self.stopping
     }
 
     /// The tasks in a kind of state.
@@ -237,7 +247,8 @@ impl Model {
 
     pub(super) fn claim(&mut self) -> Option<usize> {
         let running = self.running();
-        if self.paused || self.stopping || running.len() >= self.slots as usize {
+        let is_early = self.next_start.is_some_and(|start| self.now < start);
+        if self.paused || self.stopping || is_early || running.len() >= self.slots as usize {
             return None;
         }
         let limited = running.iter().filter(|i| self.tasks[**i].limited).count();
@@ -250,6 +261,7 @@ impl Model {
                 _ => None,
             })
             .min()?;
+        self.next_start = self.setup.delay.map(|delay| self.now + micros(delay));
         if let (None, Some(timeout)) = (self.deadline, self.setup.batch_timeout) {
             self.deadline = Some(self.now + micros(timeout));
         }
@@ -272,6 +284,7 @@ impl Model {
             (Ending::Completed, _) => {
                 self.tasks[index].state = ModelState::Done(Status::Completed, None);
                 self.satisfied(index);
+                self.halt_if_reached(Status::Completed);
             }
             (_, Some(ModelEnding::Cancelled(why))) => self.cancel_now(index, why),
             (_, Some(ModelEnding::Shutdown)) | (Ending::Interrupted, None) => {
@@ -282,7 +295,7 @@ impl Model {
                     Some(_) => FailureKind::Timeout,
                     None => FailureKind::Error,
                 };
-                let gives_up = asked.is_none() && matches!(ending, Ending::GivenUp);
+                let gives_up = asked.is_none() && matches!(ending, Ending::GivenUp) || self.over;
                 let task = &mut self.tasks[index];
                 if task.retries >= task.max_retries || gives_up {
                     self.fail(index, kind);
@@ -297,6 +310,9 @@ impl Model {
 
     fn interrupted(&mut self, index: usize) {
         match self.tasks[index].on_interrupt {
+            OnInterrupt::Rerun if self.takes_nothing_back() => {
+                self.cancel_now(index, CancelReason::BatchStopped);
+            }
             OnInterrupt::Rerun => self.make_ready(index),
             OnInterrupt::Hold => self.tasks[index].state = ModelState::Held,
             OnInterrupt::Fail => self.fail(index, FailureKind::Interrupted),
@@ -306,20 +322,45 @@ impl Model {
     fn fail(&mut self, index: usize, kind: FailureKind) {
         self.tasks[index].state = ModelState::Done(Status::Failed, Some(Reason::Failed(kind)));
         self.cancel_those_after(index, TaskId::from_index(index));
-        if self.setup.fail_fast {
+        self.halt_if_reached(Status::Failed);
+    }
+
+    fn halt_if_reached(&mut self, status: Status) {
+        let Halt::When { mode, of, limit } = self.setup.halt else {
+            return;
+        };
+        let counts = |status: Status| match of {
+            HaltOf::Fail => status == Status::Failed,
+            HaltOf::Success => status == Status::Completed,
+            HaltOf::Done => status == Status::Failed || status == Status::Completed,
+        };
+        let ended =
+            self.those(|state| matches!(state, ModelState::Done(status, _) if counts(*status)));
+        let known = self.those(|state| *state != ModelState::Removed);
+        let is_reached = match limit {
+            HaltLimit::Tasks(tasks) => ended.len() >= tasks as usize,
+            HaltLimit::Percent(percent) => ended.len() * 100 >= known.len() * usize::from(percent),
+        };
+        if counts(status) && is_reached && !self.over {
             self.over = true;
-            self.cancel_all();
+            self.cancel_open(mode);
         }
     }
 
     pub(super) fn cancel_all(&mut self) {
+        self.cancel_open(HaltMode::Now);
+    }
+
+    fn cancel_open(&mut self, mode: HaltMode) {
         self.cut_short = true;
         let why = CancelReason::BatchStopped;
         for task in &mut self.tasks {
             match &mut task.state {
                 ModelState::Done(..) | ModelState::Removed => {}
                 ModelState::Running { ending, .. } => {
-                    ending.get_or_insert(ModelEnding::Cancelled(why));
+                    if mode == HaltMode::Now {
+                        ending.get_or_insert(ModelEnding::Cancelled(why));
+                    }
                 }
                 state => {
                     *state = ModelState::Done(Status::Cancelled, Some(Reason::Cancelled(why)));
@@ -370,6 +411,7 @@ impl Model {
 
     pub(super) fn pass(&mut self, micros: u64) {
         self.now += micros;
+        self.next_start.take_if(|start| *start <= self.now);
         if !self.cut_short && self.deadline.is_some_and(|deadline| deadline <= self.now) {
             self.over = true;
             self.cancel_all();
@@ -421,7 +463,11 @@ impl Model {
         let done = |state: &ModelState| matches!(state, ModelState::Done(..) | ModelState::Removed);
         let is_open = self.tasks.iter().any(|task| !done(&task.state));
         let deadline = self.deadline.filter(|_| is_open && !self.cut_short);
-        self.tasks.iter().filter_map(timer).chain(deadline).min()
+        let is_ready = |task: &ModelTask| matches!(task.state, ModelState::Ready { .. });
+        let starts = !self.paused && !self.stopping && self.tasks.iter().any(is_ready);
+        let start = self.next_start.filter(|_| starts);
+        let timers = self.tasks.iter().filter_map(timer);
+        timers.chain(deadline).chain(start).min()
     }
 
     /// Nothing runs, and nothing will without somebody's doing.
