@@ -19,6 +19,7 @@ mod reply;
 mod request;
 mod request_change;
 mod runtime;
+mod same_file;
 mod signals;
 mod status_text;
 mod whole_results;

@@ -15,7 +15,8 @@ use batch_core::{
 use batch_export::{Format, TaskFilter, TaskRecord};
 use batch_input::{
     CommandTemplate, FunctionTemplate, ItemTemplate, Items, ReadError, ReadOptions, SavedTemplate,
-    ShellTemplate, TaskFile, TaskStream, TemplateFolder, read_task_file, read_tasks,
+    ShellTemplate, TaskFile, TaskStream, TemplateFolder, foreign_placeholder, read_task_file,
+    read_tasks,
 };
 use batch_runtime::Registry;
 
@@ -23,6 +24,7 @@ use crate::args::{ResultArgs, RunArgs};
 use crate::exit::{CliError, first_of};
 use crate::hints::quoted;
 use crate::output::OutputPlan;
+use crate::same_file::refuse_over_input;
 
 /// Where tasks come from.
 pub(crate) enum Source {
@@ -60,6 +62,7 @@ impl Source {
     ) -> Result<Self, CliError> {
         let saved = args.template.as_ref().filter(|_| args.file.is_none());
         check_together(args, items.as_deref(), saved.is_some())?;
+        refuse_over_input(args.results.output.as_deref(), inputs(args))?;
         if let Some(name) = saved {
             return Self::of_template(&name.to_string_lossy(), args, registry);
         }
@@ -179,6 +182,36 @@ fn check_command(args: &RunArgs) -> Result<(), CliError> {
     Ok(())
 }
 
+/// The files that a run reads.
+fn inputs(args: &RunArgs) -> impl Iterator<Item = &Path> {
+    let files = [&args.file, &args.template, &args.rows, &args.store];
+    files.into_iter().flatten().map(PathBuf::as_path)
+}
+
+/// Refuses the syntax of other tools that would be passed on as data.
+fn refuse_foreign(args: &RunArgs, items: Option<&[OsString]>) -> Result<(), CliError> {
+    const SEPARATORS: [&str; 3] = [":::+", "::::", "::::+"];
+    let words = args.command.iter().chain(items.into_iter().flatten());
+    let file = args.file.iter().map(|file| file.as_os_str());
+    let mut words = words.map(OsString::as_os_str).chain(file);
+    if let Some(word) = words.find(|word| SEPARATORS.iter().any(|known| known == word)) {
+        return Err(usage(format!(
+            "{} is not known here; give items after ::: or on standard input",
+            word.to_string_lossy()
+        )));
+    }
+    let templates = args.command.iter().chain(&args.shell);
+    let templates = templates.map(|word| word.to_string_lossy().into_owned());
+    for text in templates.chain(args.function.params.clone()) {
+        if let Some(placeholder) = foreign_placeholder(&text) {
+            return Err(usage(format!(
+                "{placeholder} is not known here; the placeholders are {{}} {{.}} {{/}} {{//}} {{/.}} {{#}}"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Refuses arguments of `bex run` that do not go together.
 fn check_together(
     args: &RunArgs,
@@ -235,7 +268,7 @@ fn check_together(
         1 if items.into_iter().flatten().any(|item| item == ":::") => Err(usage(
             "a second :::; all items follow the first one, and one that is ::: itself comes by standard input",
         )),
-        1 => Ok(()),
+        1 => refuse_foreign(args, items),
         _ => Err(usage(
             "give one of: a task file, -- CMD, --shell, --function",
         )),

@@ -23,6 +23,7 @@ mod items;
 mod jsonl;
 mod options;
 mod params;
+mod peers;
 mod problem;
 mod read;
 mod row_template;
@@ -42,6 +43,7 @@ pub use item_template::{
     CommandTemplate, CommandTemplateError, ItemTemplate, ShellTemplate, ShellTemplateError,
 };
 pub use items::{ItemError, ItemProblem, Items, MAX_ARGUMENT};
+pub use peers::foreign_placeholder;
 pub use problem::{Problem, TaskLabel};
 pub use read::{read_task_file, read_tasks};
 pub use row_template::RowTemplate;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use batch_actions::default_slots;
 use batch_core::{Priority, duration::parse_duration};
 use batch_export::{Format, TaskFilter, WriterOptions};
 use batch_input::{ReadOptions, TemplateSource};
@@ -128,13 +129,68 @@ pub(super) fn parse_limit(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// How many tasks run at once.
+/// How many tasks run at once: a number, so many more than there are CPUs, or a share of these.
 pub(super) fn parse_slots(text: &str) -> Result<NonZeroU32, String> {
-    match text.parse::<NonZeroU32>() {
-        Ok(slots) => Ok(slots),
-        Err(_) if text.parse() == Ok(0) => {
-            Err("at least one task must run at a time; to start none for now: bex pause".to_owned())
+    let digits = text.trim_start_matches('+').trim_end_matches('%');
+    let number = digits.parse::<u32>().ok().filter(|_| {
+        // What is left is nothing but the number: no second sign.
+        digits.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    let cpus = default_slots();
+    let slots = match (number, text.len() - digits.len()) {
+        (Some(0), 0) => {
+            return Err(
+                "at least one task must run at a time; to start none for now: bex pause".to_owned(),
+            );
         }
-        Err(_) => Err(format!("it is a number of tasks, from 1 to {}", u32::MAX)),
+        (Some(number), 0) => NonZeroU32::new(number),
+        (Some(more), 1) if text.starts_with('+') => Some(cpus.saturating_add(more)),
+        (Some(share @ 1..), 1) if text.ends_with('%') => {
+            let slots = u64::from(cpus.get()) * u64::from(share) / 100;
+            NonZeroU32::new(u32::try_from(slots).unwrap_or(u32::MAX).max(1))
+        }
+        _ => None,
+    };
+    slots.ok_or_else(|| {
+        format!(
+            "it is a number of tasks, from 1 to {}; +2 is two more than there are CPUs, 50% half of them",
+            u32::MAX
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_a_number_or_told_by_the_cpus() {
+        let cpus = default_slots().get();
+        let slots = |text: &str| parse_slots(text).map(NonZeroU32::get);
+        assert_eq!(slots("7"), Ok(7));
+        assert_eq!(slots("+1"), Ok(cpus + 1));
+        assert_eq!(slots("+0"), Ok(cpus));
+        assert_eq!(slots("100%"), Ok(cpus));
+        assert_eq!(slots("250%"), Ok((cpus * 5 / 2).max(1)));
+        assert_eq!(slots("1%"), Ok((cpus / 100).max(1)));
+        assert_eq!(slots("4294967295"), Ok(u32::MAX));
+        for wrong in [
+            "",
+            "0",
+            "0%",
+            "+",
+            "%",
+            "-1",
+            "++1",
+            "+1%",
+            "1%%",
+            "1+",
+            "1.5",
+            " 1",
+            "x",
+            "4294967296",
+        ] {
+            assert!(slots(wrong).is_err(), "{wrong:?}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::args::{ExportArgs, Named, ResultsArgs, WantedArgs};
 use crate::exit::{CliError, Exit};
 use crate::reply::{print, tell};
+use crate::same_file::refuse_over_input;
 use crate::whole_results::print_results;
 
 /// `bex results`.
@@ -53,6 +54,7 @@ pub(crate) fn write(args: &ExportArgs) -> Result<Exit, CliError> {
     let words = &args.wanted.choice.tasks;
     let Named { file, tasks, .. } = args.batch.find_with(&Home::of_environment(), words)?;
     let path = &args.output;
+    refuse_over_input(Some(path), [file.shown()])?;
     let given = args.format.filter(|format| *format != Format::None);
     let Some(format) = given.or_else(|| Format::of_file(path)) else {
         return Err(CliError::Usage(format!(
