@@ -96,7 +96,7 @@ fn add_file(home: &Home, path: &Path, batch: Option<BatchFile>) -> BatchFile {
     let request = AddRequest {
         tasks: file.tasks,
         target,
-        catalog: &registry,
+        settings: SettingsRequest::default(),        catalog: &registry,
     };
     BatchFile::new(add(home, request).expect("the tasks are right").file)
 }
@@ -208,7 +208,7 @@ fn going_on(folder: &Path, file: &BatchFile, tasks: u32) {
     let request = AddRequest {
         tasks: more,
         target: Target::Batch(file.clone()),
-        catalog: &catalog,
+        settings: SettingsRequest::default(),        catalog: &catalog,
     };
     add(&home, request).expect("the tasks are right");
     let first = Arc::new(AtomicBool::new(false));

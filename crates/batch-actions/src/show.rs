@@ -10,6 +10,7 @@ use batch_core::{
 };
 use batch_export::{AttemptEnd, TaskRecord};
 use batch_store::{BatchFile, Store};
+use batch_template::short_label;
 
 use crate::choice::find_task;
 use crate::clock::now;
@@ -98,7 +99,7 @@ pub fn why(details: &TaskDetails) -> Explanation {
     let id = record.id();
     let label = match (&record.spec.name, &record.spec.id) {
         (None, None) => id.to_string(),
-        _ => format!("{id} ({})", record.spec.label()),
+        _ => format!("{id} ({})", short_label(&record.spec)),
     };
     if details.was_cut_off {
         let next = on_resume(record);

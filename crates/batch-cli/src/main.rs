@@ -14,6 +14,7 @@ mod functions;
 mod hints;
 mod leftovers;
 mod output;
+mod paint;
 mod progress;
 mod reply;
 mod request;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
             return Exit::Completed.into();
         }
     };
+    paint::set_colors(cli.color);
     // Whoever drives these may not read their standard error, and wait for nothing as soon as it is full.
     if !matches!(cli.command, Command::Mcp(_) | Command::Tool(_)) {
         show_warnings();

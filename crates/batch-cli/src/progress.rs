@@ -7,6 +7,7 @@ use std::time::Duration;
 use batch_core::{BatchId, Status, duration::ShortDuration};
 use batch_export::Visible;
 use batch_runtime::{RunHandle, Snapshot};
+use batch_template::task_label;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::Progress;
@@ -107,7 +108,7 @@ fn draw(bar: &ProgressBar, snapshot: &Snapshot, batch: BatchId, mut message: Str
     bar.set_position(snapshot.stats.finished());
     for task in snapshot.running.iter().take(SLOWEST) {
         let running = ShortDuration(snapshot.at.since(task.started));
-        let label = Visible(task.spec.label()).cut(40);
+        let label = Visible(&task_label(&task.spec)).cut_middle(40);
         let _ = write!(message, "\n  {} {label} {running}", batch.task(task.task));
     }
     bar.set_message(message);

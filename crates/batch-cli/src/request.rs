@@ -19,11 +19,13 @@ use batch_input::{
     read_tasks,
 };
 use batch_runtime::Registry;
+use batch_template::shown_params;
 
 use crate::args::{ResultArgs, RunArgs};
 use crate::exit::{CliError, first_of};
 use crate::hints::quoted;
 use crate::output::OutputPlan;
+use crate::paint::paints;
 use crate::same_file::refuse_over_input;
 
 /// Where tasks come from.
@@ -73,6 +75,8 @@ impl Source {
         let template = item_template(args, registry)?;
         let items = item_source(items, args.null)?;
         let stream = TaskStream::new(items, template, item_options(args)?);
+        let labels = &args.task;
+        let stream = stream.with_labels(labels.id.as_deref(), labels.task_name.as_deref());
         Ok(Self::Items(Box::new(stream)))
     }
 
@@ -454,6 +458,33 @@ fn item_options(args: &RunArgs) -> Result<Arc<TaskOptions>, CliError> {
     Ok(task.options)
 }
 
+/// The command that tasks are made of, with its placeholders.
+pub(crate) fn command_text(args: &RunArgs) -> Option<String> {
+    let text = |word: &OsString| word.to_string_lossy().into_owned();
+    if let Some(script) = &args.shell {
+        return Some(text(script));
+    }
+    if let Some(function) = &args.function.function {
+        let params = Json::parse(args.function.params()).ok()?;
+        let spec = TaskSpec {
+            params,
+            ..TaskSpec::new(function.as_str())
+        };
+        return Some(format!("{function} {}", shown_params(&spec)));
+    }
+    let word = |word: &OsString| {
+        let word = text(word);
+        // Braces would be quoted, and nothing of them is meant for a shell.
+        let is_plain = |c: char| c.is_alphanumeric() || "{}/._-+=:@%^,#".contains(c);
+        match !word.is_empty() && word.chars().all(is_plain) {
+            true => word,
+            false => quoted(&word),
+        }
+    };
+    let words: Vec<String> = args.command.iter().map(word).collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
 /// The settings of the batch: the command line wins over the file.
 fn settings(args: &RunArgs, file: &SettingsRequest) -> BatchSettings {
     let given = SettingsRequest {
@@ -493,6 +524,7 @@ pub(crate) fn output_plan(args: &ResultArgs, default: Format) -> Result<OutputPl
     let filter = filter.map_err(|error| usage(format!("--show: {error}")))?;
     let mut options = args.cells.options(format);
     options.keep_order = args.keep_order;
+    options.color = args.output.is_none() && paints(&std::io::stdout());
     options.escape_control =
         format == Format::Text || args.output.is_none() && std::io::stdout().is_terminal();
     Ok(OutputPlan {

@@ -8,23 +8,42 @@ use batch_core::duration::ShortDuration;
 use batch_export::{Causes, Visible};
 
 use crate::hints;
+use crate::paint::painted;
 
-/// A status in a few lines. Ends without a line break.
-pub(crate) struct StatusText<'a>(pub(crate) &'a BatchStatus);
+/// A status in a few lines, in which all texts from outside are made visible. Ends without a line break.
+pub(crate) struct StatusText<'a> {
+    pub(crate) status: &'a BatchStatus,
+    /// In colours.
+    pub(crate) paints: bool,
+}
+
+/// So many characters of a command are shown.
+const LONGEST_COMMAND: usize = 60;
+
+/// What people know a batch by: its name, else its command, cut in the middle.
+pub(crate) fn name_of(status: &BatchStatus) -> String {
+    match (&status.name, &status.command) {
+        (Some(name), _) => Visible(name).to_string(),
+        (None, Some(command)) => Visible(command).cut_middle(LONGEST_COMMAND),
+        (None, None) => String::new(),
+    }
+}
 
 impl fmt::Display for StatusText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(status) = self;
+        let Self { status, paints } = self;
         write!(f, "{}", status.batch)?;
-        if let Some(name) = &status.name {
-            write!(f, " ({})", Visible(name))?;
+        let name = name_of(status);
+        if !name.is_empty() {
+            write!(f, " ({name})")?;
         }
-        write!(f, " is {}", status.state.in_words())?;
+        let state = painted(status.state.in_words(), status.state, *paints);
+        write!(f, " is {state}")?;
         if let Some(pid) = status.pid {
             write!(f, " (process {pid}, {} at once)", status.max_concurrent)?;
         }
         if let Some(reason) = hints::reason(status) {
-            write!(f, ": {reason}")?;
+            write!(f, ": {}", Visible(&reason))?;
         }
         let of = format!("{} of {}", status.finished(), status.total);
         let tasks = if status.total == 1 { "task" } else { "tasks" };

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::cause::{Cause, CauseId};
 use batch_core::{FailureKind, Status, ids::FullTaskId, outcome::Stream};
+use batch_template::short_label;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::record::TaskRecord;
@@ -43,7 +44,7 @@ pub struct CauseGroup {
     pub tasks: u64,
     /// One of them: the first that was seen.
     pub sample_task: FullTaskId,
-    /// The name of that one for people ([`TaskSpec::label`](batch_core::TaskSpec::label)).
+    /// What people know that one by ([`short_label`]).
     pub sample_name: String,
 }
 
@@ -93,7 +94,10 @@ impl Causes {
             cause: Arc::clone(cause),
             tasks: 1,
             sample_task: record.id(),
-            sample_name: record.spec.label().chars().take(LONGEST_NAME).collect(),
+            sample_name: short_label(&record.spec)
+                .chars()
+                .take(LONGEST_NAME)
+                .collect(),
         });
     }
 

@@ -43,6 +43,7 @@
 mod atomic_file;
 mod cause;
 mod causes;
+mod color;
 mod csv;
 mod error;
 mod filter;
@@ -72,6 +73,7 @@ pub mod files {
 
 pub use cause::{Cause, CauseId, ParseCauseIdError};
 pub use causes::{CauseGroup, Causes, cause_of};
+pub use color::Color;
 pub use error::ExportError;
 pub use filter::{FilterError, TaskFilter};
 pub use format::{Format, UnknownFormat};

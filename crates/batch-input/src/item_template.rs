@@ -425,6 +425,26 @@ impl ShellTemplate {
     }
 }
 
+/// A text in which an item is replaced: the id or the name of a task.
+#[derive(Clone, Debug)]
+pub struct TextTemplate(Vec<Piece>);
+
+impl TextTemplate {
+    /// A template of a text.
+    pub fn new(text: &str) -> Self {
+        Self(pieces(text.as_bytes()))
+    }
+
+    /// The text for an item, the `number`th, from 1.
+    pub fn text(&self, item: &[u8], number: u64) -> String {
+        let mut bytes = Vec::new();
+        for piece in &self.0 {
+            piece.push(item, number, &mut bytes);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
 /// Refuses placeholders that stand in quotes and the like.
 fn check_quotes(pieces: &[Piece], rules: ShellRules) -> Result<ShellScan, ShellTemplateError> {
     let mut script = Vec::new();

@@ -41,6 +41,7 @@ pub use file::{Format, ReadError, ReadOptions, TaskFile, TemplateSource};
 pub use item_function::{FunctionTemplate, FunctionTemplateError};
 pub use item_template::{
     CommandTemplate, CommandTemplateError, ItemTemplate, ShellTemplate, ShellTemplateError,
+    TextTemplate,
 };
 pub use items::{ItemError, ItemProblem, Items, MAX_ARGUMENT};
 pub use peers::foreign_placeholder;

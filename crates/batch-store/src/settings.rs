@@ -30,6 +30,8 @@ pub struct Origin {
     pub way: String,
     /// The task file, where there was one.
     pub file: Option<String>,
+    /// The command that its tasks were made of, with its placeholders.
+    pub command: Option<String>,
     /// The format in which its results are shown unless another is asked for.
     pub format: Option<String>,
     /// Its items come one by one, and have not been read to their end.
@@ -94,6 +96,9 @@ pub(crate) fn write_new(connection: &Connection, new: &NewBatch) -> rusqlite::Re
     put(connection, "way", &new.origin.way)?;
     put(connection, "file", &new.origin.file)?;
     put(connection, "format", &new.origin.format)?;
+    if let Some(command) = &new.origin.command {
+        put(connection, "command", command)?;
+    }
     if new.origin.unread {
         put(connection, "unread", &true)?;
     }
@@ -163,6 +168,7 @@ pub(crate) fn read(connection: &Connection) -> Result<BatchInfo, RowError> {
         origin: Origin {
             way: text("way")?.unwrap_or_default(),
             file: text("file")?,
+            command: text("command")?,
             format: text("format")?,
             unread: is_set("unread")?,
             missing: missing.map(|count| u32::try_from(count).unwrap_or(u32::MAX)),

@@ -1,5 +1,7 @@
 //! `bex list`: all batches, a line each.
 
+use std::io;
+
 use batch_actions::{BatchStatus, Home, Listed, list, now};
 use batch_core::duration::ShortDuration;
 use batch_export::Visible;
@@ -8,12 +10,16 @@ use serde_json::Value;
 use crate::args::ListArgs;
 use crate::exit::{CliError, Exit};
 use crate::hints::status_json;
-use crate::reply::print;
+use crate::paint::{painted, paints};
+use crate::reply::print_safe;
+use crate::status_text::name_of;
 
 pub(crate) fn run(args: &ListArgs) -> Result<Exit, CliError> {
     let batches = list(&Home::of_environment())?;
     let document: Vec<Value> = batches.iter().map(entry).collect();
-    print(args.json, &document, || table(&batches))?;
+    print_safe(args.json, &document, || {
+        table(&batches, paints(&io::stdout()))
+    })?;
     Ok(Exit::Completed)
 }
 
@@ -24,7 +30,8 @@ fn entry(batch: &Listed) -> Value {
     }
 }
 
-fn table(batches: &[Listed]) -> String {
+/// The table, in which all texts from outside are made visible.
+fn table(batches: &[Listed], paints: bool) -> String {
     if batches.is_empty() {
         return "no batches".to_owned();
     }
@@ -34,23 +41,24 @@ fn table(batches: &[Listed]) -> String {
     )];
     for batch in batches {
         lines.push(match batch {
-            Ok(status) => line(status),
-            Err(broken) => format!("{:<6} unreadable: {}", broken.batch, broken.error),
+            Ok(status) => line(status, paints),
+            Err(broken) => {
+                format!("{:<6} unreadable: {}", broken.batch, Visible(&broken.error))
+            }
         });
     }
     lines.join("\n")
 }
 
-fn line(status: &BatchStatus) -> String {
+fn line(status: &BatchStatus, paints: bool) -> String {
     let finished = format!("{}/{}", status.finished(), status.total);
     let age = ShortDuration(now().since(status.created)).to_string();
-    let name = status.name.as_deref().unwrap_or_default();
+    let state = painted(&format!("{:<12}", status.state), status.state, paints);
     let line = format!(
-        "{:<6} {:<12} {finished:>15} {:>8} {age:>8}  {}",
+        "{:<6} {state} {finished:>15} {:>8} {age:>8}  {}",
         status.batch,
-        status.state,
         status.failed,
-        Visible(name)
+        name_of(status)
     );
     line.trim_end().to_owned()
 }

@@ -9,7 +9,7 @@ use batch_core::{
 };
 use batch_export::files::tail;
 use batch_export::{AttemptEnd, AttemptRecord, Visible, VisibleLines, rfc3339, write_task_json};
-use batch_template::{shown_params, shown_result};
+use batch_template::{short_label, shown_params, shown_result};
 use serde_json::{Value, json};
 
 use crate::args::TaskArgs;
@@ -61,7 +61,7 @@ fn sentence(details: &TaskDetails) -> String {
 fn text(details: &TaskDetails) -> Result<String, CliError> {
     let record = &details.record;
     let spec = &record.spec;
-    let mut text = format!("{}  {}\n", record.id(), Visible(spec.label()));
+    let mut text = format!("{}  {}\n", record.id(), Visible(&short_label(spec)));
     let _ = writeln!(text, "{}", Visible(&sentence(details)));
     let _ = writeln!(
         text,

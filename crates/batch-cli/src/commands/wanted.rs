@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::args::{ExportArgs, Named, ResultsArgs, WantedArgs};
 use crate::exit::{CliError, Exit};
+use crate::paint::paints;
 use crate::reply::{print, tell};
 use crate::same_file::refuse_over_input;
 use crate::whole_results::print_results;
@@ -33,7 +34,7 @@ pub(crate) fn show(args: &ResultsArgs) -> Result<Exit, CliError> {
         }
     };
     let terminal = io::stdout().is_terminal();
-    let request = request(&args.wanted, tasks, format, terminal);
+    let request = request(&args.wanted, tasks, format, true);
     if summary_only {
         let store = Store::open_read(file)?;
         let summary = summary_of_chosen(&store, &request.tasks, &request.more)?;
@@ -80,15 +81,16 @@ fn request(
     wanted: &WantedArgs,
     tasks: Vec<String>,
     format: Format,
-    terminal: bool,
+    to_stdout: bool,
 ) -> ResultsRequest {
     let mut tasks: Choice = wanted.choice.choice(tasks);
     if wanted.failed {
         tasks.statuses = vec![Status::Failed];
     }
     let mut options = wanted.cells.options(format);
+    options.color = to_stdout && paints(&io::stdout());
     // Raw output goes to other programs as it is.
-    options.escape_control = terminal || format == Format::Text;
+    options.escape_control = (to_stdout && io::stdout().is_terminal()) || format == Format::Text;
     ResultsRequest {
         tasks,
         more: wanted.narrow.narrow(TaskFilter::default()),

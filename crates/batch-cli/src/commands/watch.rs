@@ -43,7 +43,11 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Exit, CliError> {
         if waited != Waited::TimedOut {
             view.end();
             print(args.json, &status_json(&now), || {
-                StatusText(&now).to_string()
+                StatusText {
+                    status: &now,
+                    paints: false,
+                }
+                .to_string()
             })?;
             return Ok(Exit::of(Outcome::Waited(waited, &now)));
         }
@@ -77,7 +81,14 @@ impl View {
             Self::Bar(bar) => {
                 bar.set_length(status.total.max(1));
                 bar.set_position(status.finished());
-                bar.set_message(StatusText(status).to_string().replace('\n', "\n  "));
+                bar.set_message(
+                    StatusText {
+                        status,
+                        paints: false,
+                    }
+                    .to_string()
+                    .replace('\n', "\n  "),
+                );
                 Ok(true)
             }
             Self::Lines { json, last } => {

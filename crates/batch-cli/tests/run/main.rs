@@ -4,6 +4,7 @@
 mod common;
 
 mod items;
+mod labels;
 mod output;
 mod scheduling;
 mod task_fields;

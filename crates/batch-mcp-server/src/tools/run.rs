@@ -126,8 +126,10 @@ fn show_plan(
     );
     let mut shown = Vec::new();
     for (spec, _) in plan.tasks().take(SHOWN) {
-        let (name, params) = (visible(spec.label(), 60), visible(&shown_params(spec), 120));
         let function = &*spec.function;
+        let name = spec.name.as_deref().or(spec.id.as_deref());
+        let name = visible(name.unwrap_or(function), 60);
+        let params = visible(&shown_params(spec), 120);
         match name == function {
             true => page.line(&format!("  {function} {params}")),
             false => page.line(&format!("  {name}: {function} {params}")),
