@@ -9,6 +9,7 @@ use batch_core::{
     text::Counted,
 };
 use batch_export::{AttemptEnd, TaskRecord};
+use batch_process::{Leftover, stopped_processes};
 use batch_store::{BatchFile, Store};
 use batch_template::short_label;
 
@@ -30,6 +31,8 @@ pub struct TaskDetails {
     pub was_cut_off: bool,
     /// The tasks it needs, and how they stand.
     pub needs: Vec<(TaskId, Option<Status>)>,
+    /// Its processes that a signal has stopped.
+    pub stopped: Vec<Leftover>,
     /// The batch at this moment.
     pub batch: BatchStatus,
 }
@@ -54,9 +57,16 @@ pub fn show(file: &BatchFile, task: &str) -> Result<TaskDetails, ActionError> {
     }
     let was_cut_off = record.status == Status::Running && view.executor().is_none();
     view.show(&mut record);
+    let stopped = match (record.status, view.executor()) {
+        (Status::Running, Some(executor)) => {
+            stopped_processes(&executor.mark, &record.id().to_string())
+        }
+        _ => Vec::new(),
+    };
     Ok(TaskDetails {
         record,
         was_cut_off,
+        stopped,
         under_way: store.under_way(id)?,
         needs,
         batch: status_of(&store)?,
@@ -202,11 +212,23 @@ fn running(details: &TaskDetails, label: &str) -> Explanation {
     let time = ShortDuration(now().since(started));
     let mut text = format!("{label} has been running for {time}, attempt {attempt}");
     let mut next = None;
+    if let ([first, more @ ..], None) = (&*details.stopped, details.batch.silence) {
+        let _ = match more.len() {
+            0 => write!(text, "; {first} of it is stopped by a signal"),
+            more => write!(
+                text,
+                "; {first} of it and {more} more are stopped by a signal"
+            ),
+        };
+        next = Some(NextStep::Continue(
+            details.stopped.iter().map(|process| process.pid).collect(),
+        ));
+    }
     if let (State::Paused, Some(reason)) | (_, Some(reason @ StateReason::Silent(_))) =
         (details.batch.state, &details.batch.reason)
     {
         let _ = write!(text, "; the batch stands still: {reason}");
-        next = reason.next_step();
+        next = next.or(reason.next_step());
     }
     Explanation { text, next }
 }

@@ -77,6 +77,8 @@ pub enum NextStep {
     Retry(FullTaskId),
     /// See why another task is as it is.
     Explain(FullTaskId),
+    /// Let these processes go on, which a signal stopped.
+    Continue(Vec<i32>),
 }
 
 impl StateReason {

@@ -82,6 +82,10 @@ impl Naming {
             }
             NextStep::Retry(task) => format!("run it again with: bex retry {}", self.task(task)),
             NextStep::Explain(task) => format!("see: bex why {}", self.task(task)),
+            NextStep::Continue(pids) => {
+                let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+                format!("let it go on with: kill -CONT {}", pids.join(" "))
+            }
             _ => return None,
         })
     }

@@ -27,6 +27,7 @@ use crate::hints::quoted;
 use crate::output::OutputPlan;
 use crate::paint::paints;
 use crate::same_file::refuse_over_input;
+use crate::terminal::stdin;
 
 /// Where tasks come from.
 pub(crate) enum Source {
@@ -281,14 +282,13 @@ fn check_together(
 
 /// Where items come from.
 fn item_source(items: Option<Vec<OsString>>, null: bool) -> Result<Items, CliError> {
-    let input = || std::io::BufReader::new(std::io::stdin());
     match items {
         Some(items) => Ok(Items::list(items)),
         None if std::io::stdin().is_terminal() => Err(usage(
             "no items; pipe them in, one a line, or give them after ::: (bex run -- CMD ::: ITEM…)",
         )),
-        None if null => Ok(Items::nul_separated(input())),
-        None => Ok(Items::lines(input())),
+        None if null => Ok(Items::nul_separated(stdin())),
+        None => Ok(Items::lines(stdin())),
     }
 }
 
@@ -302,7 +302,7 @@ pub(crate) fn read_file(
         return read_task_file(path, format, options);
     }
     let format = format.unwrap_or(batch_input::Format::Json);
-    read_tasks(std::io::stdin().lock(), "standard input", format, options)
+    read_tasks(stdin(), "standard input", format, options)
 }
 
 /// The tasks of a saved template, once or for each row of a table.

@@ -1,7 +1,7 @@
 //! `bex show` and `bex why`: one task.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 
 use batch_actions::{Home, TaskDetails, show, why};
 use batch_core::{
@@ -16,6 +16,7 @@ use crate::args::TaskArgs;
 use crate::exit::{CliError, Exit};
 use crate::hints;
 use crate::reply::{print, quiet};
+use crate::terminal::stdout;
 
 /// So much of an output is shown; `bex logs` shows all.
 const SHOWN: usize = 2_000;
@@ -25,7 +26,7 @@ pub(crate) fn run(args: &TaskArgs) -> Result<Exit, CliError> {
     let details = details(args)?;
     if !args.json {
         let text = VisibleLines(&text(&details)?).to_string();
-        quiet(io::stdout().write_all(text.as_bytes()))?;
+        quiet(stdout().write_all(text.as_bytes()))?;
         return Ok(Exit::Completed);
     }
     let mut document = Vec::new();

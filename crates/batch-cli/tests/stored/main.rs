@@ -49,6 +49,7 @@ mod shortage;
 #[cfg(target_os = "linux")]
 mod silent;
 mod states;
+mod stopped;
 mod templates;
 #[cfg(target_os = "linux")]
 mod waiting;
