@@ -8,6 +8,8 @@ use batch_actions::State;
 use batch_export::Color;
 use clap::ValueEnum;
 
+use crate::terminal::is_dumb;
+
 /// Where colours are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ColorWhen {
@@ -30,8 +32,8 @@ pub(crate) fn set_colors(when: ColorWhen) {
 /// Whether what goes to a stream has colours.
 pub(crate) fn paints(stream: &impl IsTerminal) -> bool {
     let is_unwanted = || {
-        let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
-        is_set("NO_COLOR") || env::var_os("TERM").is_some_and(|term| term == "dumb")
+        let unwanted = env::var_os("NO_COLOR");
+        unwanted.is_some_and(|value| !value.is_empty()) || is_dumb()
     };
     match WHEN.get().copied().unwrap_or_default() {
         ColorWhen::Auto => stream.is_terminal() && !is_unwanted(),

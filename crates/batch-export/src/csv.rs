@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use batch_core::{Output, Reason, outcome::Stream};
-use batch_template::{short_label, shown_params};
+use batch_template::shown_params;
 use csv::WriterBuilder;
 use serde::{Serialize, Serializer};
 
@@ -123,7 +123,7 @@ impl CsvRows {
     fn first_cells<'r>(&self, record: &'r TaskRecord) -> impl Serialize + use<'r> {
         (
             Shown(record.id()),
-            self.text(record, &short_label(&record.spec)).into_owned(),
+            self.text(record, record.spec.name.as_deref().unwrap_or_default()),
             self.text(record, &record.spec.function),
             record.status.name(),
             record.priority.name(),

@@ -50,46 +50,8 @@ fn tasks_of_a_command_get_ids_and_names_made_of_their_items() {
 }
 
 #[test]
-fn a_task_without_a_name_is_known_by_its_item_or_its_command_line() {
+fn a_task_without_a_name_is_known_by_its_id_or_its_command_line() {
     let place = Place::new();
-    std::fs::write(place.path("photo 12.jpg"), "").unwrap();
-    let run = [
-        "run",
-        "--format",
-        "text",
-        "--",
-        "ls",
-        ":::",
-        "photo 12.jpg",
-        "none",
-    ];
-    let shown = place.bex(&run).expect(1);
-    assert!(
-        shown.stdout.contains("completed b1.1  photo 12.jpg  "),
-        "{shown:?}"
-    );
-    assert!(shown.stdout.contains("failed    b1.2  none  "), "{shown:?}");
-    assert!(
-        shown.stderr.contains("b1.2 none"),
-        "the cause names it: {shown:?}"
-    );
-    let why = place.bex(&["why", "1"]).expect(0).stdout;
-    assert!(why.starts_with("b1.1 (photo 12.jpg) completed"), "{why}");
-    let exported = place.bex(&["results", "--json", "1"]).expect(0).json();
-    assert_eq!(exported["tasks"][0]["name"], "photo 12.jpg");
-    let found = place
-        .bex(&["results", "--filter", "name:~photo", "--format", "csv"])
-        .expect(0)
-        .stdout;
-    assert!(
-        found
-            .lines()
-            .nth(1)
-            .unwrap()
-            .starts_with("b1.1,photo 12.jpg,command,"),
-        "{found}"
-    );
-
     place.tasks(&json!([
         { "command": ["echo", "it's"] },
         { "id": "build", "shell": "true" },
@@ -102,18 +64,18 @@ fn a_task_without_a_name_is_known_by_its_item_or_its_command_line() {
         .filter(|line| line.starts_with("completed"))
         .collect();
     assert!(
-        names[0].starts_with(r"completed b2.1  echo 'it'\''s'  "),
+        names[0].starts_with(r"completed b1.1  echo 'it'\''s'  "),
         "{shown}"
     );
-    assert!(names[1].starts_with("completed b2.2  build  "), "{shown}");
+    assert!(names[1].starts_with("completed b1.2  build  "), "{shown}");
     assert!(
-        names[2].starts_with("completed b2.3  echo long long")
+        names[2].starts_with("completed b1.3  echo long long")
             && names[2].contains("…")
             && names[2].contains(" end  "),
         "{shown}"
     );
     assert!(
-        names[3].starts_with("completed b2.4  simulate  "),
+        names[3].starts_with("completed b1.4  simulate  "),
         "{shown}"
     );
     assert!(names[2].chars().count() < 120, "{shown}");
