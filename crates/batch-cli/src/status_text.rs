@@ -17,25 +17,12 @@ pub(crate) struct StatusText<'a> {
     pub(crate) paints: bool,
 }
 
-/// So many characters of a command are shown.
-const LONGEST_COMMAND: usize = 60;
-
-/// What people know a batch by: its name, else its command, cut in the middle.
-pub(crate) fn name_of(status: &BatchStatus) -> String {
-    match (&status.name, &status.command) {
-        (Some(name), _) => Visible(name).to_string(),
-        (None, Some(command)) => Visible(command).cut_middle(LONGEST_COMMAND),
-        (None, None) => String::new(),
-    }
-}
-
 impl fmt::Display for StatusText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { status, paints } = self;
         write!(f, "{}", status.batch)?;
-        let name = name_of(status);
-        if !name.is_empty() {
-            write!(f, " ({name})")?;
+        if let Some(name) = &status.name {
+            write!(f, " ({})", Visible(name))?;
         }
         let state = painted(status.state.in_words(), status.state, *paints);
         write!(f, " is {state}")?;

@@ -11,6 +11,7 @@ use batch_core::retry::RetrySpec;
 use batch_core::{Priority, TaskOptions};
 use batch_template::escape_braces;
 use clap::Args;
+use serde_json::Value;
 
 use super::common::AttemptArgs;
 use crate::exit::CliError;
@@ -115,27 +116,59 @@ impl FromStr for RetryArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim_start().starts_with('{') {
+            return Self::of_json(text);
+        }
         let mut rules: Vec<RetryRule> = Vec::new();
         for part in text.split(',').map(str::trim) {
             let rule = match (part.split_once('='), rules.last()) {
-                (Some((name, value)), _) => {
-                    RetryRule::Rule(name.trim().replace('-', "_"), value.trim().to_owned())
-                }
+                (Some((name, value)), _) => RetryRule::new(name, value)?,
                 // One more of a list.
                 (None, Some(RetryRule::Rule(name, _))) if is_list(name) => {
-                    RetryRule::Rule(name.clone(), part.to_owned())
+                    RetryRule::new(name, part)?
                 }
                 (None, _) => RetryRule::Retries(part.parse().map_err(|_| {
                     format!("{part:?} is no number of retries and no rule such as backoff=fixed")
                 })?),
             };
-            // Wrong ones are told with the argument.
-            if let RetryRule::Rule(name, value) = &rule {
-                set_rule(&mut RetrySpec::default(), name, value)?;
-            }
             rules.push(rule);
         }
         Ok(Self(rules))
+    }
+}
+
+impl RetryArg {
+    /// As it is written in a task file.
+    fn of_json(text: &str) -> Result<Self, String> {
+        let fields: BTreeMap<String, Value> =
+            serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
+        let mut rules = Vec::new();
+        for (name, value) in fields {
+            let values = match value {
+                Value::Array(values) => values,
+                value => vec![value],
+            };
+            for value in values {
+                let text = value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
+                rules.push(RetryRule::new(&name, &text)?);
+            }
+        }
+        Ok(Self(rules))
+    }
+}
+
+impl RetryRule {
+    /// A rule. A wrong one is told with the argument.
+    fn new(name: &str, value: &str) -> Result<Self, String> {
+        let name = match name.trim().replace('-', "_") {
+            name if name == "give_up" => "give_up_on".to_owned(),
+            name => name,
+        };
+        let value = value.trim().to_owned();
+        set_rule(&mut RetrySpec::default(), &name, &value)?;
+        Ok(Self::Rule(name, value))
     }
 }
 
@@ -295,6 +328,13 @@ mod tests {
         assert_eq!(given.retry.initial, Duration::from_secs(2));
         assert_eq!(given.retry.on.len(), 3);
         assert_eq!(given.retry.give_up_on.len(), 1);
+        let json = options(&[
+            r#"{"backoff": "fixed", "initial": 2, "on": ["timeout", 3], "jitter": false}"#,
+        ]);
+        assert_eq!(
+            (json.retry.backoff, json.retry.on.len(), json.retry.jitter),
+            (Backoff::Fixed, 2, false)
+        );
         // Rules alone are of use.
         assert_eq!(options(&["jitter=false"]).max_retries, RETRIES);
         assert_eq!(options(&[]).max_retries, 0);

@@ -205,7 +205,15 @@ fn explain(error: ActionError, file: Option<TaskFile>) -> CliError {
         (ActionError::Invalid(problems), Some(file)) => {
             CliError::Input(file.all_problems(problems))
         }
-        (ActionError::Invalid(problems), None) => CliError::Usage(texts(&problems)),
+        (ActionError::Invalid(mut problems), None) => {
+            for problem in problems
+                .iter_mut()
+                .filter(|problem| problem.field == "limit")
+            {
+                problem.help = Some("say how many run at once, as in --limit NAME=2".to_owned());
+            }
+            CliError::Usage(texts(&problems))
+        }
         (error, _) => error.into(),
     }
 }

@@ -12,7 +12,6 @@ use crate::exit::{CliError, Exit};
 use crate::hints::status_json;
 use crate::paint::{painted, paints};
 use crate::reply::print_safe;
-use crate::status_text::name_of;
 
 pub(crate) fn run(args: &ListArgs) -> Result<Exit, CliError> {
     let batches = list(&Home::of_environment())?;
@@ -48,6 +47,18 @@ fn table(batches: &[Listed], paints: bool) -> String {
         });
     }
     lines.join("\n")
+}
+
+/// So many characters of a command are shown.
+const LONGEST_COMMAND: usize = 60;
+
+/// What people know a batch by: its name, else its command, cut in the middle.
+fn name_of(status: &BatchStatus) -> String {
+    match (&status.name, &status.command) {
+        (Some(name), _) => Visible(name).to_string(),
+        (None, Some(command)) => Visible(command).cut_middle(LONGEST_COMMAND),
+        (None, None) => String::new(),
+    }
 }
 
 fn line(status: &BatchStatus, paints: bool) -> String {

@@ -115,11 +115,6 @@ fn a_batch_without_a_name_is_listed_by_its_command() {
     ]) {
         assert!(line.ends_with(&format!("  {name}")), "{names:?}: {list}");
     }
-    let status = place.bex(&["status", "b1"]).expect(0).stdout;
-    assert!(
-        status.starts_with("b1 (ls -d {}) is completed\n"),
-        "{status}"
-    );
     let json = place.bex(&["list", "--json"]).expect(0).json();
     assert_eq!(
         (&json[0]["name"], &json[0]["command"]),

@@ -132,7 +132,7 @@ fn list_has_a_line_a_batch() {
     insta::assert_snapshot!(shown(&place, &["list"]), @r"
     batch  state               finished   failed      age  name
     b1     failed                   4/4        1 DUR  mixed
-    b2     new                      0/1        0 DUR
+    b2     new                      0/1        0 DUR  true
     b3     new                      0/4        0 DUR  mixed
     b4     unreadable: FOLDER/home/batches/b4.db is not a batch file of bex
     ");
