@@ -31,6 +31,7 @@ mod halting;
 mod held;
 mod identity;
 mod incomplete;
+mod later;
 #[cfg(target_os = "linux")]
 mod leftovers;
 mod live;

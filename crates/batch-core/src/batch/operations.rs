@@ -76,6 +76,9 @@ impl Batch {
         if self.flow != Flow::Open || is_early || !self.index.slots.has_room() {
             return None;
         }
+        if self.only_the_last_are_open() {
+            self.start_the_last(now);
+        }
         let id = self.index.ready.first()?;
         self.start_clock(now);
         self.next_start = self.settings.delay.map(|delay| now.after(delay));
@@ -105,6 +108,13 @@ impl Batch {
             slot,
             spec,
         })
+    }
+
+    /// Makes the tasks ready that run when all others have ended.
+    fn start_the_last(&mut self, now: Time) {
+        for id in std::mem::take(&mut self.index.last) {
+            self.transition(id, State::ready(now));
+        }
     }
 
     fn start_clock(&mut self, now: Time) {
@@ -172,7 +182,8 @@ impl Batch {
             self.finish(token.task, Status::Cancelled, Some(reason), now);
             self.settle_dependents(token.task, Status::Cancelled, token.task, now);
         } else {
-            self.queue_again(token.task, State::next(now), now);
+            let next = self.table.open(token.task).postponed(now);
+            self.queue_again(token.task, next, now);
         }
         Ok(())
     }
@@ -208,7 +219,9 @@ impl Batch {
         let entry = self.table.open_mut(id);
         let spec = entry.spec();
         let retry = entry.retries + 1;
-        if retry > spec.options.max_retries || self.course == Course::Over {
+        // What is to run when all others have ended does so also where those were ended.
+        let is_ended = self.course == Course::Over && !spec.options.finally;
+        if retry > spec.options.max_retries || is_ended {
             return NextStep::Final;
         }
         match policy.delay(spec, failure, retry) {
@@ -275,7 +288,7 @@ impl Batch {
             NextStep::RetryAt(_) | NextStep::Requeued => {
                 self.queue_again(id, State::ready(now), now);
             }
-            NextStep::Held => self.transition(id, State::Held),
+            NextStep::Held => self.transition(id, State::Held { missing: 0 }),
             NextStep::Final => {
                 self.finish(id, status, reason, now);
                 self.settle_dependents(id, status, id, now);
@@ -287,7 +300,8 @@ impl Batch {
     /// Puts a task that ran back into the queue. Where the batch was ended meanwhile it has no other turn; where it is
     /// only stopped, it has one in the next run.
     fn queue_again(&mut self, id: TaskId, state: State, now: Time) {
-        if self.course == Course::Over && !self.flow.is_stopping() {
+        let is_ended = self.course == Course::Over && !self.table.open(id).spec().options.finally;
+        if is_ended && !self.flow.is_stopping() {
             self.cancel_late(id, now);
         } else {
             self.transition(id, state);
