@@ -12,7 +12,7 @@ use batch_core::text::Counted;
 use batch_store::BatchFile;
 use serde::Serialize;
 
-use crate::args::Durability;
+use crate::args::KeptDurability;
 use crate::exit::{CliError, Exit};
 use crate::hints::Naming;
 use crate::reply::{print, tell};
@@ -52,7 +52,7 @@ pub(crate) struct Joined {
 pub(crate) fn in_background(
     file: &BatchFile,
     max_concurrent: Option<NonZeroU32>,
-    durability: Durability,
+    durability: KeptDurability,
 ) -> Result<InBackground, CliError> {
     if let Some(joined) = join(file, max_concurrent)? {
         return Ok(InBackground::Joined(joined));
@@ -179,7 +179,7 @@ impl fmt::Display for Joined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let batch = &self.before.batch;
         if self.before.state == State::Paused {
-            return write!(f, "{batch} goes on");
+            return write!(f, "{batch} continues");
         }
         write!(f, "{batch} is running already (process {})", self.pid)?;
         match self.slots {
@@ -190,14 +190,14 @@ impl fmt::Display for Joined {
 }
 
 pub(crate) fn nothing_to_do_text(status: &BatchStatus) -> String {
-    let (batch, state) = (&status.batch, status.state.in_words());
-    format!("nothing to do: {batch} is {state}: {}", status.counts())
+    let (batch, state) = (&status.batch, status.state.predicate());
+    format!("nothing to do: {batch} {state}: {}", status.counts())
 }
 
 fn executor(
     file: &BatchFile,
     max_concurrent: Option<NonZeroU32>,
-    durability: Durability,
+    durability: KeptDurability,
 ) -> Result<Command, CliError> {
     let program = std::env::current_exe()
         .map_err(|error| CliError::System("find the program itself", error))?;
@@ -206,7 +206,7 @@ fn executor(
     if let Some(slots) = max_concurrent {
         command.arg("--max-concurrent").arg(slots.to_string());
     }
-    if durability == Durability::Fast {
+    if durability == KeptDurability::Fast {
         command.args(["--durability", "fast"]);
     }
     Ok(command)

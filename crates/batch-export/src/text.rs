@@ -13,14 +13,13 @@
 
 use std::io::{self, Write};
 
-use batch_core::{Output, duration::ShortDuration, outcome::Stream};
+use batch_core::{Output, duration::ShortDuration, outcome::Stream, text::Grouped};
 use batch_template::{short_label, shown_result};
 
 use crate::color::Color;
 use crate::error::ExportError;
 use crate::record::TaskRecord;
 use crate::stream;
-use crate::summary::Grouped;
 use crate::visible::{Visible, VisibleLines};
 
 /// How many lines of standard error are shown.

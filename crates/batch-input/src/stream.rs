@@ -94,11 +94,13 @@ impl TaskStream {
         let label = |template: &TextTemplate| template.text(item, self.count).into_boxed_str();
         let name = self.name.as_ref().map(label);
         let id = self.id.as_ref().map(label);
+        let shown = String::from_utf8_lossy(item).into();
         let params = params.and_then(|params| self.new_id(id.as_deref()).map(|()| params));
         Some(match params {
             Ok(params) => Ok(TaskSpec {
                 id,
                 name,
+                item: Some(shown),
                 function: self.function.clone(),
                 params,
                 depends_on: Box::default(),

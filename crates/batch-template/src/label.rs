@@ -25,7 +25,7 @@ const LONGEST: usize = 80;
 /// assert_eq!(task_label(&task.with_name("Photo 12")), "Photo 12");
 /// ```
 pub fn task_label(spec: &TaskSpec) -> Cow<'_, str> {
-    let given = [&spec.name, &spec.id];
+    let given = [&spec.name, &spec.item, &spec.id];
     let mut given = given.into_iter().flatten().map(|text| &**text);
     match given.find(|text| !text.trim().is_empty()) {
         Some(text) => Cow::Borrowed(text),
@@ -110,7 +110,17 @@ mod tests {
         let plain = spec("shell", &json!({ "script": "x" }));
         assert_eq!(task_label(&plain), "x");
         assert_eq!(task_label(&plain.clone().with_id("build")), "build");
-        assert_eq!(task_label(&plain.with_id("build").with_name("n")), "n");
+        let of_item = TaskSpec {
+            item: Some("photo 12.jpg".into()),
+            ..plain.with_id("build")
+        };
+        assert_eq!(task_label(&of_item), "photo 12.jpg");
+        assert_eq!(task_label(&of_item.clone().with_name("n")), "n");
+        let blank = TaskSpec {
+            item: Some(" ".into()),
+            ..of_item
+        };
+        assert_eq!(task_label(&blank), "build");
     }
 
     #[test]

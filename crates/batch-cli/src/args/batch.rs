@@ -104,7 +104,10 @@ impl BatchArgs {
         if let Some(file) = self.given(home)? {
             return Ok(tasks(file));
         }
-        let mut full = words.iter().filter_map(|word| word.parse().ok());
+        // A range of tasks begins with the first of them.
+        let mut full = words
+            .iter()
+            .filter_map(|word| word.split(' ').next()?.parse().ok());
         if let Some(FullTaskId { batch, .. }) = full.next() {
             return Ok(tasks(home.find(Some(batch))?));
         }

@@ -6,16 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch_actions::default_slots;
-use batch_core::{Priority, duration::parse_duration};
+use batch_core::{Json, Priority, duration::parse_duration};
 use batch_export::{Format, TaskFilter, WriterOptions};
 use batch_input::{ReadOptions, TemplateSource};
 use batch_runtime::Registry;
 use clap::Args;
 
+use crate::exit::CliError;
+
 /// How many tasks a run has at once.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct SlotArgs {
-    /// How many tasks run at once, in this run; of a batch that is running already, from now on
+    /// How many tasks run at once in this run; if it runs already, from now on
     #[arg(short = 'j', long, value_name = "N", value_parser = parse_slots)]
     pub(crate) max_concurrent: Option<NonZeroU32>,
 }
@@ -27,11 +29,11 @@ pub(crate) struct AttemptArgs {
     #[arg(long, value_name = "DUR", value_parser = parse_limit, help_heading = "How to run")]
     pub(crate) timeout: Option<Duration>,
 
-    /// How often a failed task is tried again [default: 3 in files, 0 for commands]
+    /// How often a failed task is retried, after up to 1 s, 2 s, 4 s, … 60 s [default: 3 in files, 0 for commands]
     #[arg(long, value_name = "N", help_heading = "How to run")]
     pub(crate) max_retries: Option<u32>,
 
-    /// Let values be filled into code, as in: bash -c 'echo {}'; data then runs as code
+    /// Allow values in code, as in: bash -c 'echo {}'; data then runs as code
     #[arg(long, help_heading = "How to run")]
     pub(crate) allow_code: bool,
 }
@@ -59,7 +61,7 @@ pub(crate) struct FunctionArgs {
     #[arg(long, value_name = "NAME", help_heading = "What to run")]
     pub(crate) function: Option<String>,
 
-    /// The parameters of --function, as JSON; for bex run with {} in its texts for the item
+    /// The parameters of --function as JSON; in bex run, {} in its texts is the item
     #[arg(
         long,
         value_name = "JSON",
@@ -70,9 +72,10 @@ pub(crate) struct FunctionArgs {
 }
 
 impl FunctionArgs {
-    /// The parameters as they were given.
-    pub(crate) fn params(&self) -> &str {
-        self.params.as_deref().unwrap_or("{}")
+    /// The parameters that were given, else none.
+    pub(crate) fn params(&self) -> Result<Json, CliError> {
+        Json::parse(self.params.as_deref().unwrap_or("{}"))
+            .map_err(|error| CliError::Usage(format!("--params is not JSON: {error}")))
     }
 }
 
@@ -91,11 +94,11 @@ pub(crate) struct NarrowArgs {
 /// How results are written.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct CellArgs {
-    /// In CSV, keep spreadsheets from taking cells for formulas
+    /// In CSV, prevent spreadsheets from reading cells as formulas
     #[arg(long)]
     pub(crate) guard_formulas: bool,
 
-    /// In CSV, cut longer cells and say where the whole is; 0 for no limit
+    /// In CSV, cut longer cells, with a mark that says where the whole output is; 0 for no limit
     #[arg(long, value_name = "BYTES", default_value_t = WriterOptions::CELL_LIMIT)]
     pub(crate) cell_limit: usize,
 }
@@ -122,9 +125,7 @@ impl NarrowArgs {
 /// A limit of time.
 pub(super) fn parse_limit(text: &str) -> Result<Duration, String> {
     match parse_duration(text) {
-        Ok(Duration::ZERO) => {
-            Err("it must be more than nothing; leave it out for no limit".to_owned())
-        }
+        Ok(Duration::ZERO) => Err("it must be more than zero; omit it for no limit".to_owned()),
         limit => limit.map_err(|error| error.to_string()),
     }
 }

@@ -4,14 +4,14 @@ use batch_actions::{
     ActionError, AddReply, AddRequest, BatchRequest, Home, Target, add, end_outlived, place_tasks,
     status,
 };
-use batch_core::{Json, SettingsRequest, TaskOptions, TaskSpec, text::Counted};
+use batch_core::{SettingsRequest, TaskId, TaskOptions, TaskSpec, ids::FullTaskId, text::Counted};
 use batch_input::{CommandTemplate, ItemTemplate, Items, TaskFile, TaskStream};
 use batch_process::remove_dead_scratch;
 use batch_runtime::Registry;
 use batch_store::{BatchFile, Origin};
 use serde::Serialize;
 
-use crate::args::{AddArgs, Durability};
+use crate::args::{AddArgs, KeptDurability};
 use crate::background::{InBackground, Reply, in_background};
 use crate::exit::{CliError, Exit};
 use crate::functions::Functions;
@@ -38,7 +38,7 @@ pub(crate) fn run(args: AddArgs) -> Result<Exit, CliError> {
     tell_outlived(&runtime()?.block_on(end_outlived(&batch)));
     remove_dead_scratch();
     let started = match args.start && !reply.running {
-        true => Some(in_background(&batch, None, Durability::Full)?),
+        true => Some(in_background(&batch, None, KeptDurability::Full)?),
         false => None,
     };
     reply.running |= started.as_ref().is_some_and(InBackground::is_running);
@@ -110,8 +110,7 @@ fn one_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
         };
         TaskSpec::new("shell").with_params(&params)
     } else if let Some(function) = &args.function.function {
-        let params = Json::parse(args.function.params())
-            .map_err(|error| CliError::Usage(format!("--params is not JSON: {error}")))?;
+        let params = args.function.params()?;
         Ok(TaskSpec {
             params,
             ..TaskSpec::new(function.as_str())
@@ -142,13 +141,30 @@ fn dress(task: &mut TaskSpec, args: &AddArgs) -> Result<(), CliError> {
     let given = &args.task;
     task.id = given.id.as_deref().map(Into::into);
     task.name = given.task_name.as_deref().map(Into::into);
-    task.depends_on = given
-        .depends_on
-        .iter()
-        .map(|id| id.as_str().into())
-        .collect();
+    let needed = given.depends_on.iter().flat_map(|text| each_of(text));
+    task.depends_on = needed.map(|task| task.as_str().into()).collect();
     task.options = given.options(&args.attempt)?.into();
     Ok(())
+}
+
+/// The task that a text begins with, with its batch, if it says it so.
+fn full_name(text: &str) -> Option<FullTaskId> {
+    text.split(' ').next()?.parse().ok()
+}
+
+/// The tasks that a text names: an id, or as `bex add` prints it a task or a range of tasks, `b7.1 to b7.3`.
+fn each_of(text: &str) -> Vec<String> {
+    let range = text.split_once(" to ").and_then(|(first, last)| {
+        let (first, last): (FullTaskId, FullTaskId) = (first.parse().ok()?, last.parse().ok()?);
+        (first.batch == last.batch && first.task <= last.task).then_some((first, last))
+    });
+    let Some((first, last)) = range else {
+        return vec![text.to_owned()];
+    };
+    (first.task.get()..=last.task.get())
+        .filter_map(TaskId::new)
+        .map(|task| first.batch.task(task).to_string())
+        .collect()
 }
 
 /// What is asked of the batch: the command line wins over the file.
@@ -190,7 +206,13 @@ fn target(home: &Home, args: &AddArgs, settings: &SettingsRequest) -> Result<Tar
     if args.new || args.key.is_some() {
         return Ok(Target::New(new(true)));
     }
-    if let Some(file) = args.batch.chosen(home)? {
+    let full = args.task.depends_on.iter().find_map(|text| full_name(text));
+    let of_needed = full.map(|needed| home.find(Some(needed.batch)));
+    if let Some(file) = args
+        .batch
+        .chosen(home)?
+        .map_or(of_needed.transpose()?, Some)
+    {
         return Ok(Target::Batch(file));
     }
     Ok(match settings.key.is_some() {
@@ -231,7 +253,7 @@ fn sentence(reply: &AddReply, started: Option<&InBackground>) -> Result<String, 
     let added = Counted(reply.added.into(), "task");
     let there = match reply.existing {
         0 => String::new(),
-        n => format!(", {n} there already"),
+        n => format!(", {n} already there"),
     };
     let them = if reply.added == 1 { "it" } else { "them" };
     if let Some(started) = started {
@@ -244,10 +266,10 @@ fn sentence(reply: &AddReply, started: Option<&InBackground>) -> Result<String, 
                 let why = hints::reason_text(&silent);
                 format!("; the batch is running, but {why}")
             }
-            _ => format!("; the batch is running and takes {them} up"),
+            _ => format!("; the batch is running and picks {them} up"),
         },
         (false, _) if is_worked_on(reply)? => format!(
-            "; its run is being stopped and takes up nothing more; when it has ended, start {them} with: bex start {naming}"
+            "; its run is being stopped and starts no new tasks; when it has ended, start {them} with: bex start {naming}"
         ),
         (false, _) => format!("; start {them} with: bex start {naming}"),
     };

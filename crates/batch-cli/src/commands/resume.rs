@@ -25,15 +25,11 @@ pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
         print(args.json, &joined.reply, || joined.to_string())?;
         return Ok(Exit::Completed);
     }
-    let Some(durability) = args.durability.of_store() else {
-        let message = "--durability none goes with bex run; a batch that is kept stays so";
-        return Err(CliError::Usage(message.to_owned()));
-    };
     if args.detach {
         let begun = in_background(&file, args.slots.max_concurrent, args.durability)?;
         return begun.tell(args.json);
     }
-    in_foreground(file, durability, &args)
+    in_foreground(file, args.durability.into(), &args)
 }
 
 /// Runs an unfinished batch to its end before somebody's eyes.

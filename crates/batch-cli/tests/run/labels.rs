@@ -50,6 +50,40 @@ fn tasks_of_a_command_get_ids_and_names_made_of_their_items() {
 }
 
 #[test]
+fn a_task_of_a_command_is_known_by_its_item() {
+    let place = Place::new();
+    std::fs::write(place.path("photo 12.jpg"), "").unwrap();
+    let run = [
+        "run",
+        "--format",
+        "text",
+        "--",
+        "ls",
+        ":::",
+        "photo 12.jpg",
+        "none",
+    ];
+    let shown = place.bex(&run).expect(1);
+    assert!(
+        shown.stdout.contains("completed b1.1  photo 12.jpg  "),
+        "{shown:?}"
+    );
+    assert!(shown.stdout.contains("failed    b1.2  none  "), "{shown:?}");
+    assert!(
+        shown.stderr.contains("b1.2 none"),
+        "the cause names it: {shown:?}"
+    );
+    let why = place.bex(&["why", "1"]).expect(0).stdout;
+    assert!(why.starts_with("b1.1 (photo 12.jpg) completed"), "{why}");
+    let exported = place.bex(&["results", "--json", "1"]).expect(0).json();
+    assert_eq!(exported["tasks"][0]["name"], "photo 12.jpg");
+    let filter = ["results", "--filter", "name:~photo", "--format", "csv"];
+    let found = place.bex(&filter).expect(0).stdout;
+    let row = found.lines().nth(1).unwrap();
+    assert!(row.starts_with("b1.1,photo 12.jpg,command,"), "{found}");
+}
+
+#[test]
 fn a_task_without_a_name_is_known_by_its_id_or_its_command_line() {
     let place = Place::new();
     place.tasks(&json!([

@@ -5,6 +5,8 @@ mod common;
 
 mod items;
 mod labels;
+mod messages;
+mod mistakes;
 mod output;
 mod scheduling;
 mod task_fields;

@@ -239,7 +239,7 @@ fn a_batch_is_halted_as_it_asks_for() {
     assert_eq!(run("now,done=3", 1), (1, 2, 7));
     assert_eq!(run("never", 1), (5, 5, 0));
     let why = place.bex(&["why", "-b", "b2", "9"]).expect(0).stdout;
-    assert!(why.contains("halt: soon,fail=20%"), "{why}");
+    assert!(why.contains("(halt)"), "{why}");
     place.bex(&["wait", "b3"]).expect(0);
     place.bex(&["wait", "b1"]).expect(1);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::machine::Batch;
-use super::phase::{Course, Flow};
+use super::phase::Flow;
 use super::slots::{Attempt, EndCause};
 use super::steering::CancelRequest;
 use super::table::{Entry, State};
@@ -129,7 +129,8 @@ impl Batch {
     /// Takes in what an attempt ended as.
     ///
     /// An attempt that was cut off uses up no retry; what becomes of its task says
-    /// [`OnInterrupt`](crate::OnInterrupt). The policy is asked only where a retry is due: the attempt failed, and the task has one left.
+    /// [`OnInterrupt`](crate::OnInterrupt). The policy is asked only where a retry is due: the attempt failed, and the task has one
+    /// left or was asked for a pause, which uses up none.
     ///
     /// # Errors
     /// [`StaleClaim`] when the attempt is not running in this run; nothing is changed then.
@@ -219,12 +220,15 @@ impl Batch {
         let entry = self.table.open_mut(id);
         let spec = entry.spec();
         let retry = entry.retries + 1;
+        let longest = spec.options.retry.max_wait;
+        let is_pause = self.pauses.note(id, failure, longest, now);
         // What is to run when all others have ended does so also where those were ended.
-        let is_ended = self.course == Course::Over && !spec.options.finally;
-        if retry > spec.options.max_retries || is_ended {
+        let is_ended = matches!(self.course, Course::Over(_)) && !spec.options.finally;
+        if is_ended || (retry > spec.options.max_retries && !is_pause) {
             return NextStep::Final;
         }
         match policy.delay(spec, failure, retry) {
+            Some(delay) if is_pause => NextStep::PausedUntil(now.after(delay)),
             Some(delay) => {
                 entry.retries = retry;
                 NextStep::RetryAt(now.after(delay))
@@ -282,10 +286,10 @@ impl Batch {
             then,
         });
         match then {
-            NextStep::RetryAt(until) if until > now => {
+            NextStep::RetryAt(until) | NextStep::PausedUntil(until) if until > now => {
                 self.transition(id, State::Delayed { until })
             }
-            NextStep::RetryAt(_) | NextStep::Requeued => {
+            NextStep::RetryAt(_) | NextStep::PausedUntil(_) | NextStep::Requeued => {
                 self.queue_again(id, State::ready(now), now);
             }
             NextStep::Held => self.transition(id, State::Held { missing: 0 }),
@@ -300,11 +304,12 @@ impl Batch {
     /// Puts a task that ran back into the queue. Where the batch was ended meanwhile it has no other turn; where it is
     /// only stopped, it has one in the next run.
     fn queue_again(&mut self, id: TaskId, state: State, now: Time) {
-        let is_ended = self.course == Course::Over && !self.table.open(id).spec().options.finally;
-        if is_ended && !self.flow.is_stopping() {
-            self.cancel_late(id, now);
-        } else {
-            self.transition(id, state);
+        let is_last = self.table.open(id).spec().options.finally;
+        match self.course {
+            Course::Over(why) if !is_last && !self.flow.is_stopping() => {
+                self.cancel_late(id, why, now);
+            }
+            _ => self.transition(id, state),
         }
     }
 

@@ -11,7 +11,7 @@ use super::table::State;
 use crate::event::Event;
 use crate::ids::TaskId;
 use crate::settings::{Halt, HaltMode};
-use crate::status::{CancelReason, Priority, Reason, Status};
+use crate::status::{CancelReason, Priority, Reason, Status, StopReason};
 use crate::time::Time;
 
 /// A running attempt that is to end.
@@ -120,28 +120,38 @@ impl Batch {
     /// Ends the batch for good: queued tasks are cancelled, running ones asked to end, as *batch stopped*. What is to run
     /// when all others have ended does so.
     pub fn cancel_all(&mut self, now: Time) {
-        self.cancel_open(HaltMode::Now, now);
+        if self.course == Course::Full {
+            self.course = Course::CutShort;
+        }
+        self.cancel_open(StopReason::Requested, HaltMode::Now, now);
     }
 
     /// Ends the batch when a task has ended so, and as many have as its settings say.
     pub(super) fn halt_if_reached(&mut self, status: Status, now: Time) {
         let (halt, stats) = (self.settings.halt, &self.stats);
         if let Halt::When { mode, .. } = halt
-            && self.course != Course::Over
+            && !matches!(self.course, Course::Over(_))
             && halt.counts(status)
             && halt.is_reached(&|status| stats.count(status), stats.total())
         {
-            self.course = Course::Over;
-            self.cancel_open(mode, now);
+            let why = match halt {
+                Halt::FAIL_FAST => StopReason::FailFast,
+                _ => StopReason::Halted,
+            };
+            self.course = Course::Over(why);
+            self.cancel_open(why, mode, now);
         }
     }
 
+    /// Ends the batch for good, with the tasks that come later.
+    fn end_for(&mut self, why: StopReason, now: Time) {
+        self.course = Course::Over(why);
+        self.cancel_open(why, HaltMode::Now, now);
+    }
+
     /// Cancels what is queued, and what runs where the mode says so.
-    fn cancel_open(&mut self, mode: HaltMode, now: Time) {
-        if self.course == Course::Full {
-            self.course = Course::CutShort;
-        }
-        let reason = CancelReason::BatchStopped;
+    fn cancel_open(&mut self, why: StopReason, mode: HaltMode, now: Time) {
+        let reason = CancelReason::BatchStopped(why);
         let open: Vec<TaskId> = self.table.open_ids().collect();
         for id in open {
             let state = self.table.open(id).state;
@@ -282,8 +292,7 @@ impl Batch {
         self.next_start.take_if(|start| *start <= now);
         let is_due = self.deadline.is_some_and(|deadline| deadline <= now);
         if is_due && self.course == Course::Full {
-            self.course = Course::Over;
-            self.cancel_all(now);
+            self.end_for(StopReason::TimeLimit, now);
         }
         while let Some(&(at, id)) = self.index.timers.first() {
             if at > now {

@@ -6,7 +6,8 @@ use super::{Ending, LIMIT, Setup, micros};
 use crate::settings::{Halt, HaltLimit, HaltMode, HaltOf};
 use crate::{
     Batch, FailureKind, OnInterrupt, Priority, Reason, RunOn, Status, TaskId,
-    restore::RestoredState, status::CancelReason,
+    restore::RestoredState,
+    status::{CancelReason, StopReason},
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +73,7 @@ pub(super) struct Model {
     pub(super) stopping: bool,
     pub(super) cut_short: bool,
     /// What comes has no turn either.
-    over: bool,
+    over: Option<StopReason>,
     setup: Setup,
     /// When the time of the batch is up, once it has begun.
     deadline: Option<u64>,
@@ -92,7 +93,7 @@ impl Model {
             paused: false,
             stopping: false,
             cut_short: false,
-            over: false,
+            over: None,
             setup,
             deadline: None,
             next_start: None,
@@ -122,10 +123,10 @@ impl Model {
         self.tasks[index].attempts -= 1;
         match ending {
             Some(ModelEnding::Cancelled(why)) => self.cancel_now(index, why),
-            _ if self.takes_nothing_back(index) => {
-                self.cancel_now(index, CancelReason::BatchStopped);
-            }
-            _ => self.next(index),
+            _ => match self.takes_nothing_back(index) {
+                Some(why) => self.cancel_now(index, why),
+                None => self.next(index),
+            },
         }
     }
 
@@ -138,9 +139,10 @@ impl Model {
         }
     }
 
-    /// What ran has no other turn.
-    fn takes_nothing_back(&self, index: usize) -> bool {
-        self.over && !self.stopping && !self.tasks[index].finally
+    /// Why what ran has no other turn, if it has none.
+    fn takes_nothing_back(&self, index: usize) -> Option<CancelReason> {
+        let is_it = !self.stopping && !self.tasks[index].finally;
+        self.over.filter(|_| is_it).map(CancelReason::BatchStopped)
     }
 
     /// The tasks in a kind of state.
@@ -209,14 +211,16 @@ impl Model {
             }
         }
         let is_done = matches!(self.tasks[index].state, ModelState::Done(..));
-        if self.over && !is_done {
-            self.cancel_now(index, CancelReason::BatchStopped);
+        if let Some(why) = self.over
+            && !is_done
+        {
+            self.cancel_now(index, CancelReason::BatchStopped(why));
         }
     }
 
     fn place(&mut self, index: usize, hold: bool) {
-        if self.over {
-            return self.cancel_now(index, CancelReason::BatchStopped);
+        if let Some(why) = self.over {
+            return self.cancel_now(index, CancelReason::BatchStopped(why));
         }
         self.seq += 1;
         self.tasks[index].placed = self.seq;
@@ -385,7 +389,7 @@ impl Model {
                     Some(_) => FailureKind::Timeout,
                     None => FailureKind::Error,
                 };
-                let is_ended = self.over && !self.tasks[index].finally;
+                let is_ended = self.over.is_some() && !self.tasks[index].finally;
                 let gives_up = asked.is_none() && matches!(ending, Ending::GivenUp) || is_ended;
                 let task = &mut self.tasks[index];
                 if task.retries >= task.max_retries || gives_up {
@@ -401,10 +405,10 @@ impl Model {
 
     fn interrupted(&mut self, index: usize) {
         match self.tasks[index].on_interrupt {
-            OnInterrupt::Rerun if self.takes_nothing_back(index) => {
-                self.cancel_now(index, CancelReason::BatchStopped);
-            }
-            OnInterrupt::Rerun => self.make_ready(index),
+            OnInterrupt::Rerun => match self.takes_nothing_back(index) {
+                Some(why) => self.cancel_now(index, why),
+                None => self.make_ready(index),
+            },
             OnInterrupt::Hold => self.tasks[index].state = ModelState::Held(BTreeSet::new()),
             OnInterrupt::Fail => self.fail(index, FailureKind::Interrupted),
         }
@@ -432,19 +436,28 @@ impl Model {
             HaltLimit::Tasks(tasks) => ended.len() >= tasks as usize,
             HaltLimit::Percent(percent) => ended.len() * 100 >= known.len() * usize::from(percent),
         };
-        if counts(status) && is_reached && !self.over {
-            self.over = true;
-            self.cancel_open(mode);
+        if counts(status) && is_reached && self.over.is_none() {
+            let why = match self.setup.halt {
+                Halt::FAIL_FAST => StopReason::FailFast,
+                _ => StopReason::Halted,
+            };
+            self.over = Some(why);
+            self.cancel_open(why, mode);
         }
     }
 
-    pub(super) fn cancel_all(&mut self) {
-        self.cancel_open(HaltMode::Now);
+    fn end_for(&mut self, why: StopReason) {
+        self.over = Some(why);
+        self.cancel_all(why);
     }
 
-    fn cancel_open(&mut self, mode: HaltMode) {
+    pub(super) fn cancel_all(&mut self, why: StopReason) {
+        self.cancel_open(why, HaltMode::Now);
+    }
+
+    fn cancel_open(&mut self, why: StopReason, mode: HaltMode) {
         self.cut_short = true;
-        let why = CancelReason::BatchStopped;
+        let why = CancelReason::BatchStopped(why);
         for task in &mut self.tasks {
             match &mut task.state {
                 ModelState::Done(..) | ModelState::Removed | ModelState::Last => {}
@@ -488,7 +501,7 @@ impl Model {
     }
 
     pub(super) fn reopen(&mut self, tasks: &[usize]) {
-        self.over = false;
+        self.over = None;
         for index in tasks {
             let task = &mut self.tasks[*index];
             task.state = ModelState::Waiting(BTreeSet::new());
@@ -504,8 +517,7 @@ impl Model {
         self.now += micros;
         self.next_start.take_if(|start| *start <= self.now);
         if !self.cut_short && self.deadline.is_some_and(|deadline| deadline <= self.now) {
-            self.over = true;
-            self.cancel_all();
+            self.end_for(StopReason::TimeLimit);
         }
         let mut due: Vec<(u64, usize)> = Vec::new();
         for (index, task) in self.tasks.iter().enumerate() {
