@@ -14,6 +14,7 @@ mod functions;
 mod hints;
 mod leftovers;
 mod output;
+mod paint;
 mod progress;
 mod reply;
 mod request;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
             return ended.unwrap_or_else(|error| report(&error)).into();
         }
     };
+    paint::set_colors(cli.color);
     // Whoever drives these may not read their standard error, and wait for nothing as soon as it is full.
     if !matches!(cli.command, Command::Mcp(_) | Command::Tool(_)) {
         warnings::show();

@@ -45,6 +45,7 @@ mod atomic_file;
 mod blocking;
 mod cause;
 mod causes;
+mod color;
 mod csv;
 #[cfg(unix)]
 mod descriptor;
@@ -78,6 +79,7 @@ pub mod files {
 
 pub use cause::{Cause, CauseId, ParseCauseIdError};
 pub use causes::{CauseGroup, Causes, cause_of};
+pub use color::Color;
 pub use error::ExportError;
 pub use filter::{FilterError, TaskFilter};
 pub use format::{Format, UnknownFormat};

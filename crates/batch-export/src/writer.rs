@@ -67,6 +67,8 @@ pub struct WriterOptions {
     pub batch_file: Option<PathBuf>,
     /// In text, escape control characters in outputs: for a terminal.
     pub escape_control: bool,
+    /// In text, colours for what became of the tasks: for a terminal.
+    pub color: bool,
     /// The folder for the temporary file of results that wait for their turn; by default the system's.
     /// It may become as large as the results.
     pub spool_folder: Option<PathBuf>,
@@ -85,6 +87,7 @@ impl WriterOptions {
             cell_limit: Self::CELL_LIMIT,
             batch_file: None,
             escape_control: false,
+            color: false,
             spool_folder: None,
         }
     }
@@ -105,6 +108,7 @@ pub fn result_writer<'a>(
     let rows = match options.format {
         Format::Text => Rows::Text(TextRows {
             escape_control: options.escape_control,
+            color: options.color,
         }),
         Format::Jsonl => Rows::Jsonl,
         Format::Csv => {

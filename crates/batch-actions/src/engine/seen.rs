@@ -1,6 +1,7 @@
 //! What of the file a run has seen: [`Seen`].
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU32;
 
 use batch_core::{Batch, TaskId};
 use tokio::time::Instant;
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 pub(super) struct Seen {
     pub(super) next_task: TaskId,
     pub(super) last_request: i64,
+    pub(super) limits: BTreeMap<String, NonZeroU32>,
     /// More tasks come from this process.
     pub(super) feeding: bool,
     /// The run ends only when it is stopped.
@@ -27,6 +29,7 @@ impl Seen {
         Self {
             next_task: batch.next_id(),
             last_request: 0,
+            limits: batch.settings().limits.clone(),
             feeding,
             stay,
             heartbeat: told.then(Instant::now),

@@ -170,11 +170,22 @@ impl Engine {
             if tasks.is_empty() {
                 return Ok(());
             }
+            self.add_limits(seen)?;
             seen.next_task = TaskId::from_index(seen.next_task.index() + tasks.len());
             if self.run.admit(tasks).await.is_err() {
                 return Ok(());
             }
         }
+    }
+
+    /// Has the run know of limits that were added with the tasks.
+    fn add_limits(&self, seen: &mut Seen) -> Result<(), ActionError> {
+        let limits = self.reader.read(|store| store.info())?.settings.limits;
+        if limits != seen.limits {
+            self.run.add_limits(limits.clone());
+            seen.limits = limits;
+        }
+        Ok(())
     }
 
     /// Obeys a request; gives the answer as it goes into the file.

@@ -9,16 +9,22 @@ fn an_executor_that_stays_runs_what_is_added_later() {
     live.bex(&["start", "--stay"], 0);
     live.bex(&["wait"], 0);
     let status = live.status();
-    assert_eq!((&status["state"], &status["completed"]), (&"idle".into(), &1.into()));
+    assert_eq!(
+        (&status["state"], &status["completed"]),
+        (&"idle".into(), &1.into())
+    );
     assert!(status["pid"].is_number(), "{status}");
 
     live.bex(&["add", "-b", "b1", "--shell", "echo two >> ran"], 0);
-    live.bex(&["wait", "--count", "2"], 0);
+    live.bex(&["wait", "--until", "2"], 0);
     assert_eq!(live.place.read("ran"), "one\ntwo\n");
 
     live.bex(&["stop", "--wait"], 0);
     let status = live.status();
-    assert_eq!((&status["state"], &status["pid"]), (&"completed".into(), &serde_json::Value::Null));
+    assert_eq!(
+        (&status["state"], &status["pid"]),
+        (&"completed".into(), &serde_json::Value::Null)
+    );
 }
 
 #[test]
