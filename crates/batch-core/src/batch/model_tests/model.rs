@@ -235,7 +235,9 @@ impl Model {
                 }
             };
             if !on.fits(status) {
-                return self.unfit(index, status, TaskId::from_index(dependency));
+                let root = TaskId::from_index(dependency);
+                let end = self.end_unfit(index, status, root);
+                return self.ended(index, end, root);
             }
         }
         if hold {
@@ -286,38 +288,38 @@ impl Model {
         dependents
     }
 
-    /// Tells those that wait for a task what it ended as.
+    /// Tells those that wait for a task what it ended as, and then those that wait for what ends by that.
     fn ended(&mut self, index: usize, status: Status, root: TaskId) {
-        for dependent in self.waiting_for(index) {
-            let after = self.tasks[dependent].after.iter();
-            let (_, on) = after.clone().find(|(needed, _)| *needed == index).unwrap();
-            let waits = matches!(
-                self.tasks[dependent].state,
-                ModelState::Waiting(_) | ModelState::Held(_)
-            );
-            if !on.fits(status) {
-                if waits {
-                    self.unfit(dependent, status, root);
+        let mut ended = vec![(index, status)];
+        while let Some((index, status)) = ended.pop() {
+            for dependent in self.waiting_for(index) {
+                let after = self.tasks[dependent].after.iter();
+                let (_, on) = after.clone().find(|(needed, _)| *needed == index).unwrap();
+                if on.fits(status) {
+                    self.wait_no_more(dependent, index);
+                } else {
+                    ended.push((dependent, self.end_unfit(dependent, status, root)));
                 }
-                continue;
-            }
-            match &mut self.tasks[dependent].state {
-                ModelState::Held(waits) => {
-                    waits.remove(&index);
-                }
-                ModelState::Waiting(waits) => {
-                    waits.remove(&index);
-                    let waits = waits.clone();
-                    self.wait_for(dependent, waits);
-                }
-                // It has ended for another one meanwhile.
-                _ => {}
             }
         }
     }
 
+    fn wait_no_more(&mut self, dependent: usize, index: usize) {
+        match &mut self.tasks[dependent].state {
+            ModelState::Held(waits) => {
+                waits.remove(&index);
+            }
+            ModelState::Waiting(waits) => {
+                waits.remove(&index);
+                let waits = waits.clone();
+                self.wait_for(dependent, waits);
+            }
+            _ => unreachable!("it waits"),
+        }
+    }
+
     /// A task whose dependency ended otherwise than it must is not needed, or cancelled for the first cause.
-    fn unfit(&mut self, index: usize, status: Status, root: TaskId) {
+    fn end_unfit(&mut self, index: usize, status: Status, root: TaskId) -> Status {
         let (end, reason) = match status {
             Status::Completed => (Status::Completed, Reason::NotNeeded),
             _ => {
@@ -326,7 +328,7 @@ impl Model {
             }
         };
         self.tasks[index].state = ModelState::Done(end, Some(reason));
-        self.ended(index, end, root);
+        end
     }
 
     /// Starts the tasks that run when all others have ended.
