@@ -24,6 +24,7 @@ use batch_template::shown_params;
 
 use crate::args::{ResultArgs, RunArgs, no_such_file};
 use crate::exit::CliError;
+use crate::hints::quoted;
 use crate::output::OutputPlan;
 use crate::paint::paints;
 use crate::same_file::refuse_over_input;
@@ -460,7 +461,7 @@ pub(crate) fn command_text(args: &RunArgs) -> Option<String> {
         return Some(text(script));
     }
     if let Some(function) = &args.function.function {
-        let params = Json::parse(args.function.params()).ok()?;
+        let params = args.function.params().ok()?;
         let spec = TaskSpec {
             params,
             ..TaskSpec::new(function.as_str())

@@ -250,7 +250,8 @@ impl Records {
 
     fn cancelled(&self, why: CancelReason) -> String {
         let root = self.root.as_ref().and_then(|(task, status, spec)| {
-            let name = spec.name.as_deref().or(spec.id.as_deref());
+            let given = [&spec.name, &spec.item, &spec.id];
+            let name = given.into_iter().find_map(|name| name.as_deref());
             let is_it = matches!(why, CancelReason::DependencyFailed { root } if root == *task);
             is_it.then_some((*status, name))
         });

@@ -8,7 +8,7 @@ use batch_store::{BatchFile, Store};
 use clap::Args;
 
 use crate::exit::CliError;
-use crate::hints::told_action;
+use crate::hints::with_hint_for;
 
 /// The variable that names the batch where no option does.
 const VARIABLE: &str = "BEX_BATCH";
@@ -78,7 +78,7 @@ impl BatchArgs {
         let found = found.and_then(|batch| home.find(Some(batch)));
         found
             .map(Some)
-            .map_err(|error| CliError::Usage(format!("{VARIABLE}: {}", told_action(&error))))
+            .map_err(|error| CliError::Usage(format!("{VARIABLE}: {}", with_hint_for(&error))))
     }
 
     /// The file of the batch that an option names.

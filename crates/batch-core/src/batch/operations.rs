@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::machine::Batch;
-use super::phase::Flow;
+use super::phase::{Course, Flow};
 use super::slots::{Attempt, EndCause};
 use super::steering::CancelRequest;
 use super::table::{Entry, State};

@@ -12,6 +12,7 @@ use batch_core::{
 };
 use batch_export::{AttemptEnd, AttemptRecord, Format, TaskRecord};
 use batch_export::{Cause, CauseId};
+use batch_template::short_label;
 use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Value, json};
