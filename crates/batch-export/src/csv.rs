@@ -215,8 +215,8 @@ impl<W: Write> Row<'_, W> {
                 [Some(&output.stdout), Some(&output.stderr)],
             ),
         };
-        self.streamed(bytes, streams, false, |mut out| {
-            write_result(&mut out, function, output)
+        self.streamed(bytes, streams, false, |out| {
+            write_result(out, function, output)
         })
     }
 
