@@ -2,7 +2,7 @@
 //! one.
 
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use batch_actions::{
@@ -26,6 +26,7 @@ use crate::progress::Screen;
 use crate::reply::tell;
 use crate::request::Work;
 use crate::signals;
+use crate::step_summary;
 use crate::terminal::hide;
 use crate::whole_results::WholeResults;
 
@@ -62,6 +63,7 @@ impl Foreground {
         } = onlooker;
         let store = self.claim.store();
         output.options.batch_file = Some(store.file().shown().to_owned());
+        let step_summary = output.step_summary.take();
         let (sink, results) = output.open(store.batch())?;
         let functions = Functions::of_environment();
         functions.check_batch(store)?;
@@ -93,6 +95,7 @@ impl Foreground {
             failed: shown?,
             halt,
             whole_at_end,
+            step_summary,
         };
         end.tell(&lock(&store), &screen)
     }
@@ -149,6 +152,7 @@ struct End {
     failed: bool,
     halt: Halt,
     whole_at_end: Option<WholeResults>,
+    step_summary: Option<PathBuf>,
 }
 
 impl End {
@@ -159,6 +163,7 @@ impl End {
             failed,
             halt,
             whole_at_end,
+            step_summary,
         } = self;
         let Driven {
             finished,
@@ -168,6 +173,9 @@ impl End {
         } = driven;
         if let Some(whole) = whole_at_end {
             whole.write(store.file())?;
+        }
+        if let Some(page) = step_summary {
+            step_summary::append(store.file(), &page)?;
         }
         if let (Some(error), None) = (&finished.unwritten, &finished.report.sink_error) {
             screen.say(&error.to_string());

@@ -23,6 +23,7 @@ mod runtime;
 mod same_file;
 mod signals;
 mod status_text;
+mod step_summary;
 mod terminal;
 mod warnings;
 mod whole_results;

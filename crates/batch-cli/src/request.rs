@@ -28,6 +28,7 @@ use crate::hints::quoted;
 use crate::output::OutputPlan;
 use crate::paint::paints;
 use crate::same_file::refuse_over_input;
+use crate::step_summary;
 use crate::terminal::stdin;
 
 /// Where tasks come from.
@@ -224,6 +225,11 @@ fn check_together(
     if args.resume && args.file.is_none() {
         return Err(usage(
             "--resume needs a task file, whose last batch it continues; to continue any batch: bex resume -b ID",
+        ));
+    }
+    if args.results.step_summary && args.durability.of_store().is_none() {
+        return Err(usage(
+            "--step-summary is made of the batch file; leave --durability none out",
         ));
     }
     if args.resume && args.durability.of_store().is_none() {
@@ -510,7 +516,7 @@ pub(crate) fn output_plan(args: &ResultArgs, default: Format) -> Result<OutputPl
         .filter(|format| args.output.is_none() || *format != Format::None);
     if let (Some(path), None, None) = (&args.output, by_name, given) {
         let message = format!(
-            "cannot tell the format of {}; name it .json, .jsonl, .csv or .txt, or give --format",
+            "cannot tell the format of {}; name it .json, .jsonl, .csv, .txt, .xml, .md or .pftrace, or give --format",
             path.display()
         );
         return Err(usage(message));
@@ -528,5 +534,9 @@ pub(crate) fn output_plan(args: &ResultArgs, default: Format) -> Result<OutputPl
         file: args.output.clone(),
         opened: None,
         filter: filter.unwrap_or_default(),
+        step_summary: match args.step_summary {
+            true => Some(step_summary::target()?),
+            false => None,
+        },
     })
 }

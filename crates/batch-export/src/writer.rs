@@ -10,8 +10,11 @@ use crate::csv::{self, CsvRows};
 use crate::error::ExportError;
 use crate::format::Format;
 use crate::json::write_task_json;
+use crate::junit::JunitWriter;
+use crate::markdown::MarkdownWriter;
 use crate::metadata::Metadata;
 use crate::ordered::{Blocks, Out, copy, temporary_file};
+use crate::perfetto::PerfettoWriter;
 use crate::record::TaskRecord;
 use crate::stream::{self, copy_stream};
 use crate::summary::Summary;
@@ -116,6 +119,9 @@ pub fn result_writer<'a>(
             Rows::Csv(CsvRows::new(options))
         }
         Format::Json => return Ok(Box::new(JsonWriter::new(blocks, spool_folder())?)),
+        Format::Junit => return Ok(Box::new(JunitWriter::new(blocks, spool_folder())?)),
+        Format::Markdown => return Ok(Box::new(MarkdownWriter::new(blocks))),
+        Format::Perfetto => return Ok(Box::new(PerfettoWriter::new(blocks))),
         Format::Raw => {
             let err = Blocks::new(Box::new(err), options.keep_order, spool_folder());
             return Ok(Box::new(RawWriter { out: blocks, err }));

@@ -70,7 +70,7 @@ pub(crate) struct ResultsArgs {
     #[command(flatten)]
     pub(crate) wanted: WantedArgs,
 
-    /// text, json, jsonl, csv, raw, or summary [default: text]
+    /// text, json, jsonl, csv, raw, junit, markdown, perfetto, or summary [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<String>,
 

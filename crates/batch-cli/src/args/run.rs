@@ -149,9 +149,13 @@ pub(crate) struct ResultArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// text, json, jsonl, csv, raw or none [default: text for files, raw for commands]
+    /// text, json, jsonl, csv, raw, junit, markdown, perfetto or none [default: text for files, raw for commands]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
+
+    /// Append what the batch came to to the page of the job in GitHub Actions
+    #[arg(long)]
+    pub(crate) step_summary: bool,
 
     /// Write results in the order of the tasks, not as they finish
     #[arg(short, long)]

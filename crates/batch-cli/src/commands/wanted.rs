@@ -26,7 +26,7 @@ pub(crate) fn show(args: &ResultsArgs) -> Result<Exit, CliError> {
         Some(name) => {
             let known = |_| {
                 let message = format!(
-                    "unknown format {name:?}; it is one of text, json, jsonl, csv, raw, summary"
+                    "unknown format {name:?}; it is one of text, json, jsonl, csv, raw, junit, markdown, perfetto, summary"
                 );
                 CliError::Usage(message)
             };
@@ -59,7 +59,7 @@ pub(crate) fn write(args: &ExportArgs) -> Result<Exit, CliError> {
     let given = args.format.filter(|format| *format != Format::None);
     let Some(format) = given.or_else(|| Format::of_file(path)) else {
         return Err(CliError::Usage(format!(
-            "cannot tell the format of {}; name it .json, .jsonl, .csv or .txt, or give --format",
+            "cannot tell the format of {}; name it .json, .jsonl, .csv, .txt, .xml, .md or .pftrace, or give --format",
             path.display()
         )));
     };

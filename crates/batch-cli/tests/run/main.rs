@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod exports;
 mod items;
 mod labels;
 mod messages;
