@@ -78,6 +78,7 @@ fn an_executor_is_seen_from_its_first_moment() {
             }),
             sinks: Vec::new(),
             feeding: false,
+            stay: false,
             max_concurrent: None,
             most_at_once: None,
             unpause: true,
