@@ -721,7 +721,7 @@ mod tests {
         );
         let refused = made("fish", false).unwrap_err();
         assert!(
-            refused.starts_with("{/} stands in code that a shell that reads quotes in its own way"),
+            refused.starts_with("{/} is in code that a shell that reads quotes in its own way"),
             "{refused}"
         );
         assert!(made("fish", true).is_ok());
