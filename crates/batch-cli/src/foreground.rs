@@ -62,7 +62,7 @@ impl Foreground {
         let store = self.claim.store();
         output.options.batch_file = Some(store.file().shown().to_owned());
         let (sink, results) = output.open(store.batch())?;
-        let functions = Functions::of_environment();
+        let functions = Functions::of_environment().heard_by(results.live());
         functions.check_batch(store)?;
         let Self {
             claim,
@@ -233,7 +233,7 @@ pub(crate) async fn run_file(
 pub(crate) async fn run_in_memory(
     settings: BatchSettings,
     work: Work,
-    functions: &Functions,
+    functions: Functions,
     onlooker: Onlooker,
 ) -> Result<Exit, CliError> {
     let Onlooker {
@@ -245,6 +245,7 @@ pub(crate) async fn run_in_memory(
     let batch = BatchId::default();
     let (name, fail_fast) = (settings.name.clone(), settings.fail_fast);
     let (sink, results) = output.open(batch)?;
+    let functions = functions.heard_by(results.live());
     // What a killed run left there is nobody's.
     remove_dead_scratch();
     let room = Arc::new(Room::new(None));
@@ -339,7 +340,7 @@ fn conclude(
     say_nothing_starts(report, screen);
     let Some(error) = &report.sink_error else {
         let summary = results.finish(name, of_batch)?;
-        if failed || !screen.is_quiet() {
+        if screen.shows_summary(failed) {
             tell(format_args!("{summary}"));
         }
         return Ok(());

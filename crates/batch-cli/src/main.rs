@@ -3,6 +3,7 @@
 mod agent;
 mod args;
 mod background;
+mod beside;
 mod capacity;
 mod commands;
 mod drive;
@@ -13,6 +14,7 @@ mod foreground;
 mod functions;
 mod hints;
 mod leftovers;
+mod live;
 mod output;
 mod progress;
 mod reply;

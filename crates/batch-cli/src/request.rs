@@ -20,6 +20,7 @@ use batch_input::{
 use batch_runtime::Registry;
 
 use crate::args::{ResultArgs, RunArgs};
+use crate::beside::Beside;
 use crate::exit::{CliError, first_of};
 use crate::hints::quoted;
 use crate::output::OutputPlan;
@@ -51,6 +52,16 @@ pub(crate) enum Work {
     Plan(Plan),
     /// One after the other, as they come.
     Stream(Box<TaskStream>),
+}
+
+impl Work {
+    /// Whether it is one task alone, as far as that is known.
+    pub(crate) fn is_single(&self) -> bool {
+        match self {
+            Self::Plan(plan) => plan.len() == 1,
+            Self::Stream(stream) => stream.is_single(),
+        }
+    }
 }
 
 impl Source {
@@ -410,7 +421,16 @@ pub(crate) fn output_plan(args: &ResultArgs, default: Format) -> Result<OutputPl
         );
         return Err(usage(message));
     }
-    let format = given.or(by_name).unwrap_or(default);
+    let shown = &args.shown;
+    let format = match shown.live && args.output.is_none() {
+        true => live_format(given)?,
+        false => given.or(by_name).unwrap_or(default),
+    };
+    if shown.tag_output && !shown.live && format != Format::Raw {
+        return Err(usage(
+            "--tag-output goes with raw output: add --format raw, or --live",
+        ));
+    }
     let filter = args.filter.as_deref().map(TaskFilter::parse).transpose();
     let filter = filter
         .map_err(|error| usage(format!("--filter: {error}")))?
@@ -418,6 +438,7 @@ pub(crate) fn output_plan(args: &ResultArgs, default: Format) -> Result<OutputPl
         .with_statuses(args.status.iter().copied());
     let mut options = args.narrow.options(format);
     options.keep_order = args.keep_order;
+    options.tag = shown.tag_output;
     options.escape_control =
         format == Format::Text || args.output.is_none() && std::io::stdout().is_terminal();
     Ok(OutputPlan {
@@ -425,5 +446,16 @@ pub(crate) fn output_plan(args: &ResultArgs, default: Format) -> Result<OutputPl
         file: args.output.clone(),
         opened: None,
         filter: args.narrow.narrow(filter),
+        beside: Beside::new(shown),
     })
+}
+
+/// What tasks print goes to standard output while they run, so their results do not.
+fn live_format(given: Option<Format>) -> Result<Format, CliError> {
+    match given {
+        None | Some(Format::Raw | Format::None) => Ok(Format::None),
+        Some(format) => Err(usage(format!(
+            "--live prints what the tasks print; for their results as {format} besides, name a file: -o FILE"
+        ))),
+    }
 }

@@ -17,6 +17,8 @@ pub enum Format {
     Csv,
     /// The outputs alone, byte for byte.
     Raw,
+    /// What happens, an object in each line: `started`, `output`, `attempt_ended`, `finished`.
+    Events,
     /// Nothing.
     None,
 }
@@ -31,16 +33,17 @@ pub struct UnknownFormat {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Text,
         Self::Json,
         Self::Jsonl,
         Self::Csv,
         Self::Raw,
+        Self::Events,
         Self::None,
     ];
 
-    /// The name: `text`, `json`, `jsonl`, `csv`, `raw`, `none`.
+    /// The name: `text`, `json`, `jsonl`, `csv`, `raw`, `events`, `none`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -48,6 +51,7 @@ impl Format {
             Self::Jsonl => "jsonl",
             Self::Csv => "csv",
             Self::Raw => "raw",
+            Self::Events => "events",
             Self::None => "none",
         }
     }
@@ -109,7 +113,7 @@ mod tests {
         assert_eq!(Format::of_file(Path::new("out")), None);
         insta::assert_snapshot!(
             "jsnl".parse::<Format>().unwrap_err(),
-            @r#"unknown format "jsnl"; did you mean "jsonl"? it is one of text, json, jsonl, csv, raw, none"#
+            @r#"unknown format "jsnl"; did you mean "jsonl"? it is one of text, json, jsonl, csv, raw, events, none"#
         );
     }
 }

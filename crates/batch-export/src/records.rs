@@ -123,6 +123,11 @@ impl Records {
         None
     }
 
+    /// A task that has begun and is not finished.
+    pub fn begun(&self, task: TaskId) -> Option<&TaskRecord> {
+        Some(&self.active.get(&task)?.record)
+    }
+
     /// How many tasks are not finished.
     pub fn len(&self) -> usize {
         self.waiting.len() + self.active.len()

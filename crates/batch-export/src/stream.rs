@@ -83,7 +83,8 @@ pub fn tail(stream: &Stream, limit: usize) -> Result<(Vec<u8>, u64), ExportError
     Ok((bytes, before))
 }
 
-fn for_each_piece(
+/// Gives the bytes piece by piece.
+pub(crate) fn for_each_piece(
     stream: &Stream,
     mut give: impl FnMut(&[u8]) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {

@@ -66,7 +66,7 @@ pub(crate) struct ResultsArgs {
     #[command(flatten)]
     pub(crate) wanted: WantedArgs,
 
-    /// text, json, jsonl, csv, raw, or summary [default: text]
+    /// text, json, jsonl, csv, raw, events, or summary [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<String>,
 
@@ -117,19 +117,19 @@ pub(crate) struct LogsArgs {
     #[command(flatten)]
     pub(crate) batch: BatchArgs,
 
-    /// The task: b7.42, 42, or its id
-    pub(crate) task: String,
+    /// The task: b7.42, 42, or its id [default: all, with the name of each before its lines]
+    pub(crate) task: Option<String>,
 
     /// The attempt [default: the last]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", requires = "task")]
     pub(crate) attempt: Option<u32>,
 
-    /// Wait for the task to run, and go on until it ends, or nothing runs the batch (exit code 5)
+    /// Wait for the task, or all of them, to run, and go on until the end, or nothing runs the batch (exit code 5)
     #[arg(short, long)]
     pub(crate) follow: bool,
 
     /// Print the output as JSON: {"stdout", "stderr"}
-    #[arg(long)]
+    #[arg(long, requires = "task")]
     pub(crate) json: bool,
 }
 
@@ -139,7 +139,7 @@ pub(crate) struct WatchArgs {
     #[command(flatten)]
     pub(crate) batch: BatchArgs,
 
-    /// Print the status as JSON, a line each time it has changed
+    /// Print what happens as JSON, a line each (started, output, attempt_ended, finished), and the status at the end
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -7,6 +7,7 @@ mod examples;
 mod help;
 mod look;
 mod run;
+mod shown;
 mod stored;
 
 use std::ffi::OsString;
@@ -21,6 +22,7 @@ pub(crate) use look::{
     WatchArgs,
 };
 pub(crate) use run::{ExecuteArgs, ResultArgs, ResumeArgs, RunArgs, StartArgs};
+pub(crate) use shown::ShownArgs;
 pub(crate) use stored::{
     AddArgs, ChangeArgs, ChoiceArgs, PlainArgs, PruneArgs, RmArgs, SetArgs, StopArgs,
     TemplateCommand,

@@ -12,6 +12,7 @@ use clap::Args;
 use super::common::{
     AttemptArgs, BatchArgs, FunctionArgs, NarrowArgs, SlotArgs, parse_limit, parse_slots,
 };
+use super::shown::ShownArgs;
 use super::{Durability, InputFormat, Progress};
 
 pub(crate) const RUN_USAGE: &str = "bex run [OPTIONS] FILE
@@ -131,7 +132,7 @@ pub(crate) struct ResultArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// text, json, jsonl, csv, raw or none [default: text for files, raw for commands]
+    /// text, json, jsonl, csv, raw, events or none [default: text for files, raw for commands]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
 
@@ -149,6 +150,9 @@ pub(crate) struct ResultArgs {
 
     #[command(flatten)]
     pub(crate) narrow: NarrowArgs,
+
+    #[command(flatten)]
+    pub(crate) shown: ShownArgs,
 
     /// How progress is shown
     #[arg(long, value_enum, default_value_t)]

@@ -25,7 +25,7 @@ pub(crate) fn show(args: &ResultsArgs) -> Result<Exit, CliError> {
         Some(name) => {
             let known = |_| {
                 let message = format!(
-                    "unknown format {name:?}; it is one of text, json, jsonl, csv, raw, summary"
+                    "unknown format {name:?}; it is one of text, json, jsonl, csv, raw, events, summary"
                 );
                 CliError::Usage(message)
             };

@@ -3,9 +3,9 @@
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use batch_actions::{ActionError, BatchStatus, Home, Until, Waited, status, wait};
-use batch_export::VisibleLines;
-use batch_store::Store;
+use batch_actions::{ActionError, BatchStatus, Home, Until, Waited, follow, status, wait};
+use batch_export::{Format, VisibleLines, WriterOptions, result_writer};
+use batch_store::{BatchFile, Store};
 
 use crate::args::{Progress, WatchArgs};
 use crate::exit::{CliError, Exit, Outcome};
@@ -14,7 +14,7 @@ use crate::progress::Screen;
 use crate::reply::{print, print_line};
 use crate::runtime::runtime;
 use crate::status_text::StatusText;
-use crate::terminal::{Bar, hide, show};
+use crate::terminal::{Bar, hide, show, stdout};
 
 /// Between two looks on a terminal, and between two lines elsewhere.
 const BAR_POLL: Duration = Duration::from_millis(500);
@@ -22,13 +22,13 @@ const LINE_POLL: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: &WatchArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
+    if args.json {
+        return events(&file);
+    }
     let is_seen = io::stdout().is_terminal() && Screen::new(Progress::Auto).has_bar();
-    let mut view = match !args.json && is_seen {
+    let mut view = match is_seen {
         true => View::Bar,
-        false => View::Lines {
-            json: args.json,
-            last: String::new(),
-        },
+        false => View::Lines(String::new()),
     };
     let runtime = runtime()?;
     // Open throughout, to tell a batch that was taken away from one that never was there.
@@ -43,9 +43,7 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Exit, CliError> {
         let (waited, now) = looked.map_err(or_lost)?;
         if waited != Waited::TimedOut {
             hide();
-            print(args.json, &status_json(&now), || {
-                StatusText(&now).to_string()
-            })?;
+            print(false, &(), || StatusText(&now).to_string())?;
             return Ok(Exit::of(Outcome::Waited(waited, &now)));
         }
         pause = view.interval();
@@ -58,17 +56,35 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Exit, CliError> {
     }
 }
 
+/// What has happened and what happens, a line each, and the status at the end.
+fn events(file: &BatchFile) -> Result<Exit, CliError> {
+    let runtime = runtime()?;
+    let mut writer = result_writer(&WriterOptions::new(Format::Events), stdout(), io::sink())?;
+    match runtime.block_on(follow(file, true, writer.as_mut())) {
+        Err(ActionError::Export(error)) if error.is_broken_pipe() => return Ok(Exit::Completed),
+        // The status says so as well.
+        Err(ActionError::Silent { .. }) => {}
+        followed => followed?,
+    }
+    let (waited, now) = runtime.block_on(wait(file, Until::Done, Some(Duration::ZERO)))?;
+    let mut status = status_json(&now);
+    status["type"] = "status".into();
+    print_line(&status.to_string())?;
+    Ok(Exit::of(Outcome::Waited(waited, &now)))
+}
+
 /// How the batch is shown.
 enum View {
     Bar,
-    Lines { json: bool, last: String },
+    /// The last line.
+    Lines(String),
 }
 
 impl View {
     fn interval(&self) -> Duration {
         match self {
             Self::Bar => BAR_POLL,
-            Self::Lines { .. } => LINE_POLL,
+            Self::Lines(_) => LINE_POLL,
         }
     }
 
@@ -84,16 +100,13 @@ impl View {
                 });
                 Ok(true)
             }
-            Self::Lines { json, last } => {
+            Self::Lines(last) => {
                 let line = format!("{} {}: {}", status.batch, status.state, status.counts());
                 if *last == line {
                     return Ok(true);
                 }
                 *last = line;
-                match json {
-                    true => print_line(&status_json(status).to_string()),
-                    false => print_line(&VisibleLines(last).to_string()),
-                }
+                print_line(&VisibleLines(last).to_string())
             }
         }
     }

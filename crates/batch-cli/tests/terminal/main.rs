@@ -1,4 +1,4 @@
-//! What a person sees on a terminal, and what becomes of streams that other programs share.
+//! What is seen while tasks run, on a terminal and elsewhere, and what becomes of streams that other programs share.
 
 #![cfg(target_os = "linux")]
 
@@ -6,5 +6,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod live;
 mod screen;
 mod shared;
