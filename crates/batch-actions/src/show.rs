@@ -129,6 +129,11 @@ pub fn why(details: &TaskDetails) -> Explanation {
 }
 
 fn completed(record: &TaskRecord, label: &str) -> String {
+    if record.reason == Some(Reason::NotNeeded) {
+        return format!(
+            "{label} was not needed: it runs after a failure, and what it depends on did not fail"
+        );
+    }
     let attempts = record.attempts.len();
     let mut text = match record.execution_time {
         Some(time) => format!("{label} completed after {}", ShortDuration(time)),
@@ -250,6 +255,12 @@ fn queued(details: &TaskDetails, label: &str) -> Explanation {
             format!("{label} waits for {tasks}: {open}").into()
         }
         Some(Reason::Queued(QueuedReason::Delayed { until })) => delayed(details, label, until),
+        Some(Reason::Queued(QueuedReason::Held)) if record.attempts.is_empty() => {
+            Explanation::then(
+                format!("{label} is held until it is released: its task says hold"),
+                NextStep::Release(record.id()),
+            )
+        }
         Some(Reason::Queued(QueuedReason::Held)) => Explanation::then(
             format!("{label} is held: it was cut off and its task says on_interrupt: hold"),
             NextStep::Retry(record.id()),
@@ -274,6 +285,16 @@ fn queued(details: &TaskDetails, label: &str) -> Explanation {
 
 fn delayed(details: &TaskDetails, label: &str, until: Time) -> Explanation {
     let record = &details.record;
+    if record.attempts.is_empty() {
+        let left = ShortDuration(until.since(now()));
+        return match details.batch.pid {
+            Some(_) => format!("{label} is scheduled to start in {left}").into(),
+            None => Explanation::then(
+                format!("{label} is scheduled to start in {left}, and nothing runs the batch"),
+                NextStep::Start,
+            ),
+        };
+    }
     let attempt = record.attempts.len();
     let error = last_error(record).unwrap_or_else(|| "no resources".to_owned());
     let (when, next) = match details.batch.pid {

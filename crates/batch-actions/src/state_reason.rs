@@ -75,6 +75,8 @@ pub enum NextStep {
     GiveAgain(MissingTasks),
     /// Run a task again.
     Retry(FullTaskId),
+    /// Release a held task.
+    Release(FullTaskId),
     /// See why another task is as it is.
     Explain(FullTaskId),
     /// Let these processes go on, which a signal stopped.

@@ -80,6 +80,7 @@ impl Naming {
                     self.removal()
                 )
             }
+            NextStep::Release(task) => format!("let it run with: bex release {}", self.task(task)),
             NextStep::Retry(task) => format!("run it again with: bex retry {}", self.task(task)),
             NextStep::Explain(task) => format!("see: bex why {}", self.task(task)),
             NextStep::Continue(pids) => {

@@ -66,6 +66,7 @@ fn main() -> ExitCode {
         Command::Pause(args) => commands::change::pause(&args),
         Command::Set(args) => commands::change::set(&args),
         Command::Cancel(args) => commands::change::cancel(&args),
+        Command::Release(args) => commands::change::release(&args),
         Command::Retry(args) => commands::change::retry(&args),
         Command::Clear(args) => commands::change::clear(&args),
         Command::Status(args) => commands::status::run(&args),

@@ -30,6 +30,7 @@ mod full_disk;
 mod held;
 mod identity;
 mod incomplete;
+mod later;
 #[cfg(target_os = "linux")]
 mod leftovers;
 mod live;
