@@ -18,7 +18,7 @@ use crate::json::{Shown, write_task_json};
 use crate::number::{Seconds, Timestamp};
 use crate::ordered::Out;
 use crate::record::{AttemptEnd, AttemptRecord, TaskRecord};
-use crate::stream::for_each_piece;
+use crate::stream::{self, PIECE, for_each_piece};
 use crate::summary::Summary;
 use crate::visible::Visible;
 use crate::writer::ResultWriter;
@@ -363,7 +363,7 @@ impl<'a> EventLines<'a> {
                     (StreamKind::Stderr, &output.stderr),
                 ];
                 for (stream, kept) in streams {
-                    for_each_piece(kept, |bytes| {
+                    let mut replay = |bytes: &[u8]| {
                         self.printed(&Printed {
                             task: record.id(),
                             attempt: attempt.attempt,
@@ -371,7 +371,9 @@ impl<'a> EventLines<'a> {
                             bytes,
                             at: attempt.ended_at,
                         })
-                    })?;
+                    };
+                    // In pieces as they come from a file.
+                    for_each_piece(kept, |bytes| bytes.chunks(PIECE).try_for_each(&mut replay))?;
                 }
             }
             self.end_output(record, attempt.ended_at)?;
@@ -421,6 +423,9 @@ impl ResultWriter for EventLines<'_> {
     }
 
     fn task(&mut self, record: &TaskRecord) -> Result<(), ExportError> {
+        if let Some(output) = &record.output {
+            stream::check(output)?;
+        }
         self.catch_up(record)?;
         self.begun.remove(&record.task);
         if !record.status.is_final() {

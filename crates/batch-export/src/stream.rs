@@ -17,7 +17,7 @@ use crate::plain_file::open_output;
 
 /// How many bytes of a file are in memory at once. Three bytes become four in base64, so that pieces of a multiple of
 /// three are encoded one by one.
-const PIECE: usize = 63 * 1024;
+pub(crate) const PIECE: usize = 63 * 1024;
 
 /// Writes what a task printed, as it is, piece by piece.
 ///

@@ -159,7 +159,7 @@ fn alone_output_goes_through_at_once_as_it_is() {
             "run",
             "--live",
             "--shell",
-            "head -c 20000000 /dev/zero | tr '\\0' x",
+            ": {}; head -c 20000000 /dev/zero | tr '\\0' x",
             ":::",
             "a",
         ])
@@ -171,7 +171,7 @@ fn alone_output_goes_through_at_once_as_it_is() {
             "--live",
             "-q",
             "--shell",
-            "echo out; echo err >&2",
+            ": {}; echo out; echo err >&2",
             ":::",
             "a",
         ])
