@@ -10,7 +10,7 @@ use batch_export::{
 
 use crate::args::ShownArgs;
 use crate::live::LiveQueue;
-use crate::output::{PatientFile, SharedRoom};
+use crate::output::{PatientFile, SharedDiskSpace};
 use crate::terminal::{TerminalWriter, has_color, stderr, stdout};
 
 /// A writer that does not end before the run.
@@ -48,7 +48,7 @@ impl Beside {
     }
 
     /// The writers.
-    pub(crate) fn open(self, room: &SharedRoom) -> Result<Vec<Writer>, ExportError> {
+    pub(crate) fn open(self, disk_space: &SharedDiskSpace) -> Result<Vec<Writer>, ExportError> {
         let mut writers: Vec<Writer> = self.folder.into_iter().collect();
         if self.shown.live {
             let mut options = WriterOptions::new(Format::Raw);
@@ -62,7 +62,7 @@ impl Beside {
             let has_header = file.is_empty();
             let file = PatientFile {
                 file,
-                room: room.clone(),
+                disk_space: disk_space.clone(),
             };
             writers.push(job_log(TerminalWriter::new(file), has_header)?);
         }

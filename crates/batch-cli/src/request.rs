@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use batch_actions::{Home, default_slots, place_tasks};
 use batch_core::{
-    BatchSettings, Json, Plan, TaskOptions, TaskSpec,
+    BatchSettings, Plan, TaskOptions, TaskSpec,
     plan::{PlanContext, PlanProblem},
+    text::first_of,
 };
 use batch_export::{Format, TaskFilter};
 use batch_input::{
@@ -19,10 +20,9 @@ use batch_input::{
 };
 use batch_runtime::Registry;
 
-use crate::args::{ResultArgs, RunArgs};
+use crate::args::{ResultArgs, RunArgs, no_such_file};
 use crate::beside::Beside;
-use crate::exit::{CliError, first_of};
-use crate::hints::quoted;
+use crate::exit::CliError;
 use crate::output::OutputPlan;
 use crate::same_file::refuse_over_input;
 use crate::terminal::stdin;
@@ -78,7 +78,7 @@ impl Source {
             return Self::of_template(&name.to_string_lossy(), args, registry);
         }
         if let Some(path) = &args.file {
-            return Self::of_file(path, args, items.is_some(), registry);
+            return Self::of_file(path, args, items.as_deref(), registry);
         }
         let template = item_template(args, registry)?;
         let items = item_source(items, args.null)?;
@@ -89,20 +89,17 @@ impl Source {
     fn of_file(
         path: &Path,
         args: &RunArgs,
-        items: bool,
+        items: Option<&[OsString]>,
         registry: &Registry,
     ) -> Result<Self, CliError> {
-        if items {
+        let name = path.to_string_lossy();
+        if name != "-" && !path.exists() {
+            return Err(usage(no_such_file(&name, items)));
+        }
+        if items.is_some() {
             return Err(usage(
                 "::: goes with -- CMD, --shell or --function, not with a task file",
             ));
-        }
-        let name = path.to_string_lossy();
-        if name != "-" && !path.exists() {
-            return Err(usage(format!(
-                "there is no file {name}; to run a command for each item, put -- before it: bex run -- {}",
-                quoted(&name)
-            )));
         }
         Ok(Self::File {
             path: path.to_owned(),
@@ -198,12 +195,12 @@ fn check_together(
 ) -> Result<(), CliError> {
     if args.resume && args.file.is_none() {
         return Err(usage(
-            "--resume goes with a task file, whose last batch it goes on with; any batch goes on with: bex resume -b ID",
+            "--resume needs a task file, whose last batch it continues; to continue any batch: bex resume -b ID",
         ));
     }
     if args.resume && args.durability.of_store().is_none() {
         return Err(usage(
-            "--resume goes on with a batch that is kept; --durability none keeps none",
+            "--resume continues a stored batch; --durability none keeps none",
         ));
     }
     if args.durability.of_store().is_none() && (args.key.is_some() || args.store.is_some()) {
@@ -293,12 +290,12 @@ fn keyed(
 ) -> Result<Plan, CliError> {
     let tasks = stream.collect::<Result<Vec<_>, _>>();
     let tasks = tasks.map_err(|error| usage(error.to_string()))?;
-    let surroundings = PlanContext {
+    let context = PlanContext {
         catalog: registry,
         limits: &settings.limits,
         submitted: &|_| None,
     };
-    Plan::check_in(tasks, &surroundings).map_err(|problems| usage(texts(&problems)))
+    Plan::check_in(tasks, &context).map_err(|problems| usage(texts(&problems)))
 }
 
 /// The tasks of a file, placed where we are and checked together.
@@ -351,18 +348,16 @@ fn item_template(args: &RunArgs, registry: &Registry) -> Result<ItemTemplate, Cl
             .map_err(|error| usage(format!("--shell: {error}")));
     }
     if let Some(function) = &args.function.function {
-        let params = Json::parse(args.function.params())
-            .map_err(|error| usage(format!("--params is not JSON: {error}")))?;
+        let params = args.function.params()?;
+        let functions = Arc::new(registry.clone());
+        let template = FunctionTemplate::new(function, &params, functions, allow_code);
+        let template = template.map_err(|error| usage(format!("--params: {error}")))?;
         let spec = TaskSpec {
-            params: params.clone(),
+            params: template.unfilled(),
             ..TaskSpec::new(function.as_str())
         };
         Plan::check(vec![spec], registry).map_err(|problems| usage(texts(&problems)))?;
-        let functions = Arc::new(registry.clone());
-        let template = FunctionTemplate::new(function, &params, functions, allow_code);
-        return template
-            .map(ItemTemplate::Function)
-            .map_err(|error| usage(format!("--params: {error}")));
+        return Ok(ItemTemplate::Function(template));
     }
     CommandTemplate::new(args.command.clone(), allow_code)
         .map(ItemTemplate::Command)

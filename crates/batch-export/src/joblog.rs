@@ -4,8 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use batch_core::Time;
-use batch_template::{quote_for_shell, shown_params};
-use serde_json::Value;
+use batch_template::shown_params;
 
 use crate::error::ExportError;
 use crate::ordered::{Blocks, Out};
@@ -78,25 +77,8 @@ pub(crate) fn exit_of(record: &TaskRecord) -> (i32, i32) {
 
 /// The line of shell that a task is, else its function and parameters.
 pub(crate) fn command(record: &TaskRecord) -> String {
-    let params = shown_params(&record.spec);
-    let read = serde_json::from_str::<Value>(&params).unwrap_or_default();
-    let words = read.get("argv").and_then(Value::as_array);
-    let words: Option<Vec<&str>> =
-        words.and_then(|words| words.iter().map(Value::as_str).collect());
-    match (words, read.get("script").and_then(Value::as_str)) {
-        (Some(words), _) => {
-            let mut line = Vec::new();
-            for word in words {
-                if !line.is_empty() {
-                    line.push(b' ');
-                }
-                quote_for_shell(word.as_bytes(), &mut line);
-            }
-            String::from_utf8_lossy(&line).into_owned()
-        }
-        (None, Some(script)) => script.to_owned(),
-        (None, None) => format!("{} {params}", record.spec.function),
-    }
+    let other = || format!("{} {}", record.spec.function, shown_params(&record.spec));
+    record.command().unwrap_or_else(other)
 }
 
 fn since_epoch(time: Time) -> Duration {

@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_process::{CaptureLimits, LiveOutput, OutputRoom, Scratch};
+use batch_process::{CaptureLimits, DiskSpaceWatch, LiveOutput, Scratch};
 use batch_runtime::Registry;
 
 use crate::code::{CodeHandler, FunctionHandler};
@@ -52,7 +52,7 @@ pub struct HandlerConfig {
     /// Hears what processes print, as they print it, with secrets masked.
     pub live: Option<Arc<dyn LiveOutput>>,
     /// Hears of outputs and code that wait, as there is no room for them on the disk.
-    pub room: Option<Arc<dyn OutputRoom>>,
+    pub disk_space: Option<Arc<dyn DiskSpaceWatch>>,
 }
 
 impl HandlerConfig {
@@ -64,7 +64,7 @@ impl HandlerConfig {
             in_memory: CaptureLimits::DEFAULT_IN_MEMORY,
             live_after: None,
             live: None,
-            room: None,
+            disk_space: None,
         }
     }
 }
@@ -76,7 +76,7 @@ pub fn standard_registry(config: &HandlerConfig) -> Registry {
         in_memory: config.in_memory,
         live_after: config.live_after,
         live: config.live.clone(),
-        room: config.room.clone(),
+        disk_space: config.disk_space.clone(),
     });
     let capture = || Arc::clone(&capture);
     let place = || CodePlace {

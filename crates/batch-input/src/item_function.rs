@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use batch_core::{Json, catalog::ParamProblem};
 use batch_template::{
-    Delimiters, Functions, Meaning, Part, Placeholder, Segment, Template, VARIABLE_ROOT, fill_root,
+    Datum, Delimiters, Functions, Meaning, Part, Placeholder, Segment, Template, VARIABLE_ROOT,
+    fill_root, map_texts,
 };
 use serde_json::Value;
 
@@ -49,13 +50,11 @@ impl FunctionTemplate {
         functions: Arc<dyn Functions>,
         allow_code: bool,
     ) -> Result<Self, FunctionTemplateError> {
-        let mut value = params.to_value();
-        if !value.is_object() {
+        if !params.as_str().trim_start().starts_with('{') {
             return Err(FunctionTemplateError::NotAnObject);
         }
         let mut is_fixed = true;
-        mark(&mut value, &mut is_fixed);
-        let params = Json::from(value);
+        let params = map_texts(params, &mut |text| mark(text, &mut is_fixed));
         let template = Self {
             function: function.into(),
             params,
@@ -72,6 +71,16 @@ impl FunctionTemplate {
     /// The name of the function.
     pub fn function(&self) -> &Arc<str> {
         &self.function
+    }
+
+    /// The parameters for a check before there is an item: a text with a placeholder is one that is filled in later.
+    pub fn unfilled(&self) -> Json {
+        map_texts(&self.params, &mut |text| {
+            let markers = (0..ItemPart::ALL.len()).map(marker);
+            markers.fold(text.to_owned(), |text, marker| {
+                text.replace(&marker, "{{ \"{{\" }}")
+            })
+        })
     }
 
     /// The parameters for an item, the `number`th, from 1.
@@ -97,7 +106,7 @@ impl FunctionTemplate {
             if let Some((part, _)) = ItemPart::ALL.get(*index) {
                 part.push(item.as_bytes(), number, &mut bytes);
             }
-            Ok(Value::from(String::from_utf8_lossy(&bytes)))
+            Ok(Datum::Text(String::from_utf8_lossy(&bytes).into_owned()))
         };
         let encodings = |params: &Json| {
             let encodings = self.functions.encodings(&self.function, params);
@@ -124,28 +133,19 @@ fn marker(index: usize) -> String {
 
 /// Writes the placeholders of command mode as such of the plan's, and everything else but variables of the
 /// environment as literal text.
-fn mark(value: &mut Value, is_fixed: &mut bool) {
-    match value {
-        Value::String(text) => {
-            let mut marked = String::new();
-            for part in split(text).parts {
-                match part {
-                    Part::Value(part) => {
-                        *is_fixed = false;
-                        let index = ItemPart::ALL.iter().position(|(known, _)| *known == part);
-                        marked.push_str(&marker(index.unwrap_or_default()));
-                    }
-                    Part::Text(text) => push_literal(&text, &mut marked),
-                }
+fn mark(text: &str, is_fixed: &mut bool) -> String {
+    let mut marked = String::new();
+    for part in split(text).parts {
+        match part {
+            Part::Value(part) => {
+                *is_fixed = false;
+                let index = ItemPart::ALL.iter().position(|(known, _)| *known == part);
+                marked.push_str(&marker(index.unwrap_or_default()));
             }
-            *text = marked;
+            Part::Text(text) => push_literal(&text, &mut marked),
         }
-        Value::Array(elements) => elements
-            .iter_mut()
-            .for_each(|element| mark(element, is_fixed)),
-        Value::Object(fields) => fields.values_mut().for_each(|value| mark(value, is_fixed)),
-        _ => {}
     }
+    marked
 }
 
 /// Writes a text so that it stands for itself, but for the variables of the environment that it names.
@@ -244,8 +244,14 @@ mod tests {
         );
         assert_eq!(
             made(json!({"code": "print('{}')"}), "x", Encoding::Python).unwrap_err(),
-            "params.code: {} stands in a string of the code; remove the quotes: the value is written as a literal with its own"
+            "params.code: {} is in a string of the code; remove the quotes: the value is written as a literal with its own"
         );
+        let functions = Arc::new(Takes(Encoding::Text));
+        let written = r#"{"z": 123456789012345678901234567890, "a": ["{}", 1.50]}"#;
+        let params = Json::parse(written).unwrap();
+        let template = FunctionTemplate::new("f", &params, functions, false).unwrap();
+        let params = template.params(b"x", 1).unwrap();
+        assert_eq!(params.as_str(), written.replace("{}", "x"));
         assert!(
             made(json!([1]), "x", Encoding::Text)
                 .unwrap_err()

@@ -71,7 +71,7 @@ pub enum ShellTemplateError {
     },
     /// The script has no placeholder, and its end is no place for one.
     #[error(
-        "the script does not say where the item goes, and its end is no place for it; write {{}} there"
+        "the script does not say where the item goes, and it cannot be added at the end; write {{}} there"
     )]
     NoPlace,
 }
@@ -474,7 +474,7 @@ fn check_length(argument: &[u8]) -> Result<(), ItemProblem> {
 }
 
 /// Appends bytes as a JSON text that is no template, or as `{"base64": …}` where they are not UTF-8.
-fn push_text(bytes: &[u8], json: &mut String) {
+pub(crate) fn push_text(bytes: &[u8], json: &mut String) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         json.push_str("{\"base64\":\"");
         STANDARD.encode_string(bytes, json);
@@ -657,15 +657,15 @@ mod tests {
         for (script, message) in [
             (
                 "echo '{}'",
-                "{} stands in single quotes; remove the quotes: the value is quoted when it is filled in",
+                "{} is in single quotes; remove the quotes: the value is quoted when it is filled in",
             ),
             (
                 "echo \"x {/.}\"",
-                "{/.} stands in double quotes; remove the quotes: the value is quoted when it is filled in",
+                "{/.} is in double quotes; remove the quotes: the value is quoted when it is filled in",
             ),
             (
                 "echo `ls {}`",
-                "{} stands in backticks; write $(…) in place of the backticks",
+                "{} is in backticks; write $(…) in place of the backticks",
             ),
         ] {
             assert_eq!(shell(script, "x"), Err(message.to_owned()));

@@ -4,8 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, BufRead};
 
-/// The longest argument a process on Linux can be given, in bytes, without its closing NUL.
-pub const MAX_ARGUMENT: usize = 131_071;
+pub use batch_core::catalog::MAX_ARGUMENT;
 
 /// Items, one after the other, in bounded memory.
 ///

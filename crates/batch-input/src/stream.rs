@@ -84,6 +84,7 @@ impl TaskStream {
             Ok(params) => Ok(TaskSpec {
                 id: None,
                 name: None,
+                item: Some(String::from_utf8_lossy(item).into()),
                 function: self.function.clone(),
                 params,
                 depends_on: Box::default(),

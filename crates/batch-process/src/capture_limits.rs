@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use batch_core::outcome::StreamKind;
 
-use crate::room::OutputRoom;
+use crate::disk_space::DiskSpaceWatch;
 use crate::tap::{LiveOutput, OutputTap};
 
 /// Where output goes that does not stay in memory, and from which size on.
@@ -26,7 +26,7 @@ pub struct CaptureLimits {
     /// Hears of outputs as they come.
     pub live: Option<Arc<dyn LiveOutput>>,
     /// Hears of outputs that wait, as the disk of the folder is full.
-    pub room: Option<Arc<dyn OutputRoom>>,
+    pub disk_space: Option<Arc<dyn DiskSpaceWatch>>,
 }
 
 impl Default for CaptureLimits {
@@ -37,7 +37,7 @@ impl Default for CaptureLimits {
             in_memory: Self::DEFAULT_IN_MEMORY,
             live_after: None,
             live: None,
-            room: None,
+            disk_space: None,
         }
     }
 }

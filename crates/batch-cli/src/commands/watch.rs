@@ -56,9 +56,12 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Exit, CliError> {
     }
 }
 
-/// What has happened and what happens, a line each, and the status at the end.
+/// The status, what has happened and what happens, a line each, and the status at the end.
 fn events(file: &BatchFile) -> Result<Exit, CliError> {
     let runtime = runtime()?;
+    if !print_status(&status(file, true)?)? {
+        return Ok(Exit::Completed);
+    }
     let mut writer = result_writer(&WriterOptions::new(Format::Events), stdout(), io::sink())?;
     match runtime.block_on(follow(file, true, writer.as_mut())) {
         Err(ActionError::Export(error)) if error.is_broken_pipe() => return Ok(Exit::Completed),
@@ -67,10 +70,15 @@ fn events(file: &BatchFile) -> Result<Exit, CliError> {
         followed => followed?,
     }
     let (waited, now) = runtime.block_on(wait(file, Until::Done, Some(Duration::ZERO)))?;
-    let mut status = status_json(&now);
-    status["type"] = "status".into();
-    print_line(&status.to_string())?;
+    print_status(&now)?;
     Ok(Exit::of(Outcome::Waited(waited, &now)))
+}
+
+/// As one of the events; `false` when nobody reads any more.
+fn print_status(status: &BatchStatus) -> Result<bool, CliError> {
+    let mut status = status_json(status);
+    status["type"] = "status".into();
+    print_line(&status.to_string())
 }
 
 /// How the batch is shown.

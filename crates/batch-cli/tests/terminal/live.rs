@@ -331,6 +331,7 @@ fn a_batch_is_followed_while_it_runs() {
     let mut begun = [line(&mut lines), line(&mut lines)];
     begun.sort();
     assert_eq!(begun, ["one\tbegin one\n", "two\tbegin two\n"]);
+    assert_eq!(events(&line(&mut happens))[0]["state"], "running");
     let seen = events(&format!("{}{}", line(&mut happens), line(&mut happens)));
     assert!(
         seen.iter().all(|event| event["type"] == "started"),
