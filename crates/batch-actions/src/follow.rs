@@ -22,6 +22,8 @@ const SHARE: u32 = 4;
 /// Tells a writer of all that has happened in a batch and, with `goes_on`, of what happens, as long as somebody works on
 /// it: of each attempt that begins, what it prints, and its end, and of each task that finishes.
 ///
+/// After each look `goes_on_then` is asked, whether to look again.
+///
 /// What a task printed in its first second may come late, and what happens within a tenth of a second in another order.
 ///
 /// # Errors
@@ -30,6 +32,7 @@ pub async fn follow(
     file: &BatchFile,
     goes_on: bool,
     writer: &mut dyn ResultWriter,
+    goes_on_then: &mut dyn FnMut() -> bool,
 ) -> Result<(), ActionError> {
     let store = Store::open_read(file.clone())?;
     let mut follower = Follower {
@@ -53,7 +56,9 @@ pub async fn follow(
         }
         follower.copy(writer)?;
         writer.flush()?;
-        let Some(holder) = holder else { return Ok(()) };
+        let Some(holder) = holder.filter(|_| goes_on_then()) else {
+            return Ok(());
+        };
         // An executor that died prints nothing more, whatever the file says is under way.
         if let Some(silence) = Silence::of(&holder) {
             return Err(ActionError::Silent {

@@ -53,7 +53,7 @@ fn of_batch(file: &BatchFile, goes_on: bool) -> Result<Exit, CliError> {
         color: has_color(),
     });
     let mut writer = result_writer(&options, stdout(), stderr())?;
-    let followed = runtime()?.block_on(follow(file, goes_on, writer.as_mut()));
+    let followed = runtime()?.block_on(follow(file, goes_on, writer.as_mut(), &mut || true));
     match followed {
         Err(ActionError::Export(error)) if error.is_broken_pipe() => return Ok(Exit::Completed),
         followed => followed?,

@@ -1,7 +1,7 @@
 //! `bex watch`: a batch as it gets on, until it is done or nothing works on it.
 
 use std::io::{self, IsTerminal};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use batch_actions::{ActionError, BatchStatus, Home, Until, Waited, follow, status, wait};
 use batch_export::{Format, VisibleLines, WriterOptions, result_writer};
@@ -56,29 +56,62 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Exit, CliError> {
     }
 }
 
-/// The status, what has happened and what happens, a line each, and the status at the end.
+/// The status, what has happened and what happens, and the status again when it has changed and at the end, a line each.
 fn events(file: &BatchFile) -> Result<Exit, CliError> {
     let runtime = runtime()?;
-    if !print_status(&status(file, true)?)? {
-        return Ok(Exit::Completed);
-    }
+    let mut told = StatusLines::default();
+    let mut is_read = told.tell(&status(file, true)?)?;
     let mut writer = result_writer(&WriterOptions::new(Format::Events), stdout(), io::sink())?;
-    match runtime.block_on(follow(file, true, writer.as_mut())) {
+    let mut next = Instant::now() + LINE_POLL;
+    let mut look = || {
+        if next <= Instant::now() {
+            next = Instant::now() + LINE_POLL;
+            // What cannot be read shows in the next look at what happens.
+            is_read &= status(file, true).is_ok_and(|now| told.tell(&now).unwrap_or(false));
+        }
+        is_read
+    };
+    match runtime.block_on(follow(file, true, writer.as_mut(), &mut look)) {
         Err(ActionError::Export(error)) if error.is_broken_pipe() => return Ok(Exit::Completed),
         // The status says so as well.
         Err(ActionError::Silent { .. }) => {}
         followed => followed?,
+    }
+    if !is_read {
+        return Ok(Exit::Completed);
     }
     let (waited, now) = runtime.block_on(wait(file, Until::Done, Some(Duration::ZERO)))?;
     print_status(&now)?;
     Ok(Exit::of(Outcome::Waited(waited, &now)))
 }
 
-/// As one of the events; `false` when nobody reads any more.
+/// The status among the events.
+#[derive(Default)]
+struct StatusLines(String);
+
+impl StatusLines {
+    /// Prints it, where it has changed; `false` when nobody reads any more.
+    fn tell(&mut self, status: &BatchStatus) -> Result<bool, CliError> {
+        let line = short(status);
+        // The end, where it came in between, is told once and as the end.
+        if status.pid.is_none() || line == self.0 {
+            return Ok(true);
+        }
+        self.0 = line;
+        print_status(status)
+    }
+}
+
+/// Prints the status as one of the events; `false` when nobody reads any more.
 fn print_status(status: &BatchStatus) -> Result<bool, CliError> {
-    let mut status = status_json(status);
-    status["type"] = "status".into();
-    print_line(&status.to_string())
+    let mut json = status_json(status);
+    json["type"] = "status".into();
+    print_line(&json.to_string())
+}
+
+/// The status in one line.
+fn short(status: &BatchStatus) -> String {
+    format!("{} {}: {}", status.batch, status.state, status.counts())
 }
 
 /// How the batch is shown.
@@ -109,7 +142,7 @@ impl View {
                 Ok(true)
             }
             Self::Lines(last) => {
-                let line = format!("{} {}: {}", status.batch, status.state, status.counts());
+                let line = short(status);
                 if *last == line {
                     return Ok(true);
                 }

@@ -1,7 +1,7 @@
 //! Output while tasks run: lines as they come, events, and what is written beside the results.
 
 use std::fs::OpenOptions;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdout, Stdio};
 
 use serde_json::{Value, json};
@@ -218,6 +218,57 @@ fn secrets_are_masked_in_lines_and_events() {
     }
 }
 
+/// Checks the events of the batch of [`events_tell_what_happens_in_its_order`].
+#[track_caller]
+fn check(events: &[Value]) {
+    let ok: Vec<&Value> = events
+        .iter()
+        .filter(|event| event["task_id"] == "b1.1")
+        .collect();
+    assert_eq!(ok[0]["type"], "started");
+    assert_eq!(
+        (&ok[0]["id"], &ok[0]["name"], &ok[0]["attempt"]),
+        (&json!("ok"), &json!("Fine"), &json!(1))
+    );
+    let texts: String = ok
+        .iter()
+        .filter(|event| event["type"] == "output")
+        .map(|event| event["text"].as_str().unwrap())
+        .collect();
+    assert_eq!(texts, "one\ntwo\n\u{fffd}");
+    let bytes = ok.iter().find_map(|event| event["base64"].as_str());
+    assert_eq!(bytes, Some("/w=="));
+    let [.., ended, finished] = &*ok else {
+        panic!("{ok:?}")
+    };
+    assert_eq!(
+        (&ended["type"], &ended["exit_code"], &ended["outcome"]),
+        (&json!("attempt_ended"), &json!(0), &json!("completed"))
+    );
+    assert_eq!(
+        (&finished["type"], &finished["status"], &finished["id"]),
+        (&json!("finished"), &json!("completed"), &json!("ok"))
+    );
+    let no = types(events, "b1.2");
+    let no: Vec<&str> = no.iter().map(String::as_str).collect();
+    assert_eq!(
+        no.iter().filter(|kind| **kind == "started").count(),
+        2,
+        "{no:?}"
+    );
+    assert_eq!(
+        no.iter().filter(|kind| **kind == "attempt_ended").count(),
+        2,
+        "{no:?}"
+    );
+    assert_eq!(
+        (no[0], *no.last().unwrap()),
+        ("started", "finished"),
+        "{no:?}"
+    );
+    assert_eq!(types(events, "b1.3"), ["finished"]);
+}
+
 #[test]
 fn events_tell_what_happens_in_its_order() {
     let place = Place::new();
@@ -230,54 +281,6 @@ fn events_tell_what_happens_in_its_order() {
         .bex(&["run", "tasks.json", "--format", "events", "-j1"])
         .expect(1);
     let live = events(&ended.stdout);
-    let check = |events: &[Value]| {
-        let ok: Vec<&Value> = events
-            .iter()
-            .filter(|event| event["task_id"] == "b1.1")
-            .collect();
-        assert_eq!(ok[0]["type"], "started");
-        assert_eq!(
-            (&ok[0]["id"], &ok[0]["name"], &ok[0]["attempt"]),
-            (&json!("ok"), &json!("Fine"), &json!(1))
-        );
-        let texts: String = ok
-            .iter()
-            .filter(|event| event["type"] == "output")
-            .map(|event| event["text"].as_str().unwrap())
-            .collect();
-        assert_eq!(texts, "one\ntwo\n\u{fffd}");
-        let bytes = ok.iter().find_map(|event| event["base64"].as_str());
-        assert_eq!(bytes, Some("/w=="));
-        let [.., ended, finished] = &*ok else {
-            panic!("{ok:?}")
-        };
-        assert_eq!(
-            (&ended["type"], &ended["exit_code"], &ended["outcome"]),
-            (&json!("attempt_ended"), &json!(0), &json!("completed"))
-        );
-        assert_eq!(
-            (&finished["type"], &finished["status"], &finished["id"]),
-            (&json!("finished"), &json!("completed"), &json!("ok"))
-        );
-        let no = types(events, "b1.2");
-        let no: Vec<&str> = no.iter().map(String::as_str).collect();
-        assert_eq!(
-            no.iter().filter(|kind| **kind == "started").count(),
-            2,
-            "{no:?}"
-        );
-        assert_eq!(
-            no.iter().filter(|kind| **kind == "attempt_ended").count(),
-            2,
-            "{no:?}"
-        );
-        assert_eq!(
-            (no[0], *no.last().unwrap()),
-            ("started", "finished"),
-            "{no:?}"
-        );
-        assert_eq!(types(events, "b1.3"), ["finished"]);
-    };
     check(&live);
     let attempts = |name: &str| -> Vec<Value> {
         let of = |event: &&Value| {

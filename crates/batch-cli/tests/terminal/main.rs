@@ -2,7 +2,6 @@
 
 #![cfg(target_os = "linux")]
 
-#[expect(dead_code, reason = "each test file uses its part")]
 #[path = "../common/mod.rs"]
 mod common;
 
