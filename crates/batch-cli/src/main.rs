@@ -8,6 +8,7 @@ mod capacity;
 mod commands;
 mod drive;
 mod dry_run;
+mod earlier;
 mod exit;
 mod feed;
 mod foreground;

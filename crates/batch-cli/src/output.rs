@@ -16,9 +16,10 @@ use batch_export::{
 };
 use batch_process::LiveOutput;
 use batch_runtime::{Sink, SinkError};
-use batch_store::{BatchFile, Store};
+use batch_store::Store;
 
 use crate::beside::{Beside, Writer};
+use crate::earlier::{Earlier, begun_before};
 use crate::live::{LiveQueue, Piece, Taps};
 use crate::signals::give_up_on_signal;
 use crate::terminal::{TerminalWriter, stderr, stdout};
@@ -178,43 +179,6 @@ impl ResultSink {
                 _ => None,
             });
         }
-    }
-}
-
-/// The tasks among those that come in which have begun in an earlier run. What cannot be read shows at the end.
-fn begun_before(store: &Store, events: &[Event]) -> HashMap<TaskId, TaskRecord> {
-    let tasks = || {
-        events.iter().filter_map(|event| match event {
-            Event::Submitted { task, .. } => Some(*task),
-            _ => None,
-        })
-    };
-    let range = tasks().min().zip(tasks().max());
-    let begun = range.and_then(|(first, last)| store.begun(first, last).ok());
-    let records = begun.into_iter().flatten();
-    records.map(|record| (record.task, record)).collect()
-}
-
-/// The batch file, opened when a task is run again.
-struct Earlier {
-    file: BatchFile,
-    open: Option<Store>,
-}
-
-impl Earlier {
-    const fn new(file: BatchFile) -> Self {
-        Self { file, open: None }
-    }
-
-    /// A task that is reopened, as its last attempt left it.
-    fn of(&mut self, event: &Event) -> Option<TaskRecord> {
-        let Event::Reopened { task, attempts, .. } = event else {
-            return None;
-        };
-        if self.open.is_none() {
-            self.open = Store::open_read(self.file.clone()).ok();
-        }
-        self.open.as_ref()?.task_after(*task, *attempts).ok()?
     }
 }
 

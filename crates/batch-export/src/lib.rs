@@ -49,6 +49,7 @@ mod csv;
 #[cfg(unix)]
 mod descriptor;
 mod error;
+mod events;
 mod filter;
 mod format;
 mod joblog;

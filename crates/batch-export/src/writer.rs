@@ -8,10 +8,11 @@ use batch_core::{TaskId, outcome::Stream};
 
 use crate::csv::{self, CsvRows};
 use crate::error::ExportError;
+use crate::events::EventLines;
 use crate::format::Format;
 use crate::joblog::{JobLog, command};
 use crate::json::write_task_json;
-use crate::live::{EventLines, LiveLines, LiveStyle, Printed, Started, lead_of};
+use crate::live::{LiveLines, LiveStyle, Printed, Started, lead_of};
 use crate::metadata::Metadata;
 use crate::ordered::{Blocks, Out, copy, temporary_file};
 use crate::record::TaskRecord;
