@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use batch_core::{Json, catalog::ParamProblem};
-use batch_runtime::params::{Fields, is_placeholder, type_name};
+use batch_runtime::params::{Fields, is_placeholder};
 use batch_template::{Datum, Encoding, Encodings, Filter, Segment, shown_url};
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Request, Url};
