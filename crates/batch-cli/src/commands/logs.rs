@@ -64,9 +64,9 @@ fn of_batch(file: &BatchFile, goes_on: bool) -> Result<Exit, CliError> {
     }
     let reason = hints::reason_text(&now);
     tell(format_args!(
-        "bex: {} is {}: {reason}",
+        "bex: {} {}: {reason}",
         now.batch,
-        now.state.in_words()
+        now.state.predicate()
     ));
     Ok(Exit::Stopped)
 }
