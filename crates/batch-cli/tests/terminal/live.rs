@@ -186,10 +186,7 @@ fn a_reader_that_goes_away_ends_a_live_run() {
     let mut shell = place.command("sh");
     shell.args(["-c", script, env!("CARGO_BIN_EXE_bex")]);
     let ended = finish(shell, b"").expect(0);
-    assert!(
-        ended.stdout.contains("its output was closed"),
-        "{ended:#?}"
-    );
+    assert!(ended.stdout.contains("its output was closed"), "{ended:#?}");
 }
 
 #[test]
