@@ -95,6 +95,11 @@ impl Items {
         matches!(self.source, Source::List(_))
     }
 
+    /// Whether there is one alone, as far as that is known.
+    pub(crate) fn is_single(&self) -> bool {
+        matches!(&self.source, Source::List(list) if list.len() == 1)
+    }
+
     /// The items of a list, such as the command line's.
     pub fn list(items: Vec<OsString>) -> Self {
         Self {

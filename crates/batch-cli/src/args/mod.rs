@@ -9,6 +9,7 @@ mod examples;
 mod help;
 mod look;
 mod run;
+mod shown;
 mod stored;
 mod task;
 
@@ -27,6 +28,7 @@ pub(crate) use look::{
     WatchArgs,
 };
 pub(crate) use run::{ExecuteArgs, ResultArgs, ResumeArgs, RunArgs, StartArgs};
+pub(crate) use shown::ShownArgs;
 pub(crate) use stored::{
     AddArgs, ChangeArgs, PlainArgs, PruneArgs, RmArgs, SetArgs, StopArgs, TemplateCommand,
 };
