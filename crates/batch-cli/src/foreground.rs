@@ -9,7 +9,7 @@ use batch_actions::{
     ActionError, BatchRequest, Claim, DiskSpace, Engine, EngineOptions, is_output_closed, merge,
     summary_of,
 };
-use batch_core::{BatchId, BatchSettings, Event, Status, StopMode};
+use batch_core::{BatchId, BatchSettings, Event, Status, StopMode, settings::Halt};
 use batch_export::Summary;
 use batch_process::{ControlSignals, DiskSpaceWatch, remove_dead_scratch};
 use batch_runtime::{RunBuilder, RunHandle, RunReport};
@@ -17,7 +17,7 @@ use batch_store::{BatchFile, Store, lock};
 
 use crate::args::RunArgs;
 use crate::drive::{Driven, drive, housekeeping, say_leftovers};
-use crate::exit::{CliError, Exit, Outcome};
+use crate::exit::{CliError, Exit, Outcome, is_halted};
 use crate::feed::Feeder;
 use crate::functions::Functions;
 use crate::hints::Naming;
@@ -43,7 +43,8 @@ pub(crate) struct Onlooker {
 pub(crate) struct Foreground {
     pub(crate) claim: Claim,
     pub(crate) max_concurrent: Option<NonZeroU32>,
-    pub(crate) fail_fast: bool,
+    /// When the batch asks to be ended.
+    pub(crate) halt: Halt,
     /// Write the results of the whole batch at the end, from the batch file.
     pub(crate) whole_at_end: Option<WholeResults>,
 }
@@ -64,12 +65,12 @@ impl Foreground {
         output.options.batch_file = Some(store.file().shown().to_owned());
         let step_summary = output.step_summary.take();
         let (sink, results) = output.open(store.batch())?;
-        let functions = Functions::of_environment();
+        let functions = Functions::of_environment().heard_by(results.live());
         functions.check_batch(store)?;
         let Self {
             claim,
             max_concurrent,
-            fail_fast,
+            halt,
             whole_at_end,
         } = self;
         let slots = Slots {
@@ -92,7 +93,7 @@ impl Foreground {
         let end = End {
             driven,
             failed: shown?,
-            fail_fast,
+            halt,
             whole_at_end,
             step_summary,
         };
@@ -149,7 +150,7 @@ fn conclude_stored(
 struct End {
     driven: Driven,
     failed: bool,
-    fail_fast: bool,
+    halt: Halt,
     whole_at_end: Option<WholeResults>,
     step_summary: Option<PathBuf>,
 }
@@ -160,7 +161,7 @@ impl End {
         let Self {
             driven,
             failed,
-            fail_fast,
+            halt,
             whole_at_end,
             step_summary,
         } = self;
@@ -200,12 +201,16 @@ impl End {
             signal,
             open: finished.open,
             failed,
-            fail_fast,
+            halt,
         });
         Ok(match exit {
             Exit::Completed | Exit::SomeFailed | Exit::Stopped if !on_record => Exit::Broken,
             // There is more to do than the batch has tasks for.
-            Exit::Completed | Exit::SomeFailed if unread && !fail_fast => Exit::Stopped,
+            Exit::Completed | Exit::SomeFailed
+                if unread && !is_halted(halt, &finished.report.stats) =>
+            {
+                Exit::Stopped
+            }
             Exit::Completed | Exit::SomeFailed if !input_ended => Exit::Stopped,
             exit => exit,
         })
@@ -228,8 +233,8 @@ pub(crate) async fn run_file(
     let foreground = Foreground {
         claim,
         max_concurrent: args.max_concurrent,
-        fail_fast: request.settings.fail_fast,
-        whole_at_end: WholeResults::of(&mut onlooker.output, &args.results),
+        halt: request.settings.halt,
+        whole_at_end: WholeResults::of(&mut onlooker.output),
     };
     foreground.run(None, onlooker).await
 }
@@ -238,7 +243,7 @@ pub(crate) async fn run_file(
 pub(crate) async fn run_in_memory(
     settings: BatchSettings,
     work: Work,
-    functions: &Functions,
+    functions: Functions,
     onlooker: Onlooker,
 ) -> Result<Exit, CliError> {
     let Onlooker {
@@ -248,8 +253,9 @@ pub(crate) async fn run_in_memory(
         most_at_once,
     } = onlooker;
     let batch = BatchId::default();
-    let (name, fail_fast) = (settings.name.clone(), settings.fail_fast);
+    let (name, halt) = (settings.name.clone(), settings.halt);
     let (sink, results) = output.open(batch)?;
+    let functions = functions.heard_by(results.live());
     // What a killed run left there is nobody's.
     remove_dead_scratch();
     let disk_space = Arc::new(DiskSpace::new(None));
@@ -290,7 +296,7 @@ pub(crate) async fn run_in_memory(
             signal: ended_by.get(),
             open: 0,
             failed,
-            fail_fast,
+            halt,
         })),
         false => Ok(Exit::Stopped),
     }
@@ -344,7 +350,7 @@ fn conclude(
     say_nothing_starts(report, screen);
     let Some(error) = &report.sink_error else {
         let summary = results.finish(name, of_batch)?;
-        if failed || !screen.is_quiet() {
+        if screen.shows_summary(failed) {
             tell(format_args!("{summary}"));
         }
         return Ok(());

@@ -3,17 +3,21 @@
 mod agent;
 mod args;
 mod background;
+mod beside;
 mod capacity;
 mod commands;
 mod drive;
 mod dry_run;
+mod earlier;
 mod exit;
 mod feed;
 mod foreground;
 mod functions;
 mod hints;
 mod leftovers;
+mod live;
 mod output;
+mod paint;
 mod progress;
 mod reply;
 mod request;
@@ -27,7 +31,7 @@ mod terminal;
 mod warnings;
 mod whole_results;
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use batch_export::Visible;
@@ -35,6 +39,7 @@ use batch_export::Visible;
 use crate::args::{Command, parse, split_items};
 use crate::exit::{CliError, Exit};
 use crate::reply::{quiet, tell};
+use crate::terminal::stdout;
 
 fn main() -> ExitCode {
     // What is too long to be written is an error to be told.
@@ -49,11 +54,17 @@ fn main() -> ExitCode {
                 return Exit::Usage.into();
             }
             // Help and version, which were asked for.
-            let printed = error.print().and_then(|()| io::stdout().flush());
+            let text = error.render();
+            let text = match io::stdout().is_terminal() {
+                true => text.ansi().to_string(),
+                false => text.to_string(),
+            };
+            let printed = stdout().write_all(text.as_bytes());
             let ended = quiet(printed).map(|()| Exit::Completed);
             return ended.unwrap_or_else(|error| report(&error)).into();
         }
     };
+    paint::set_colors(cli.color);
     // Whoever drives these may not read their standard error, and wait for nothing as soon as it is full.
     if !matches!(cli.command, Command::Mcp(_) | Command::Tool(_)) {
         warnings::show();

@@ -46,14 +46,18 @@ mod atomic_file;
 mod blocking;
 mod cause;
 mod causes;
+mod color;
 mod csv;
 #[cfg(unix)]
 mod descriptor;
 mod error;
+mod events;
 mod filter;
 mod format;
+mod joblog;
 mod json;
 mod junit;
+mod live;
 mod markdown;
 mod metadata;
 mod number;
@@ -62,6 +66,7 @@ mod perfetto;
 mod plain_file;
 mod record;
 mod records;
+mod results_folder;
 mod stream;
 mod summary;
 mod text;
@@ -82,14 +87,18 @@ pub mod files {
 
 pub use cause::{Cause, CauseId, ParseCauseIdError};
 pub use causes::{CauseGroup, Causes, cause_of};
+pub use color::Color;
 pub use error::ExportError;
 pub use filter::{FilterError, TaskFilter};
 pub use format::{Format, UnknownFormat};
 pub use json::write_task_json;
+pub use live::{LiveStyle, Printed, Started};
 pub use number::rfc3339;
 pub use record::{AttemptEnd, AttemptRecord, TaskRecord};
 pub use records::{Records, cancelled_text};
 pub use summary::Summary;
 pub use times::{ExecutionTimes, TimeSpread};
 pub use visible::{Visible, VisibleLines};
-pub use writer::{ResultWriter, WriterOptions, result_writer};
+pub use writer::{
+    ResultWriter, WriterOptions, command_lines, job_log, result_writer, results_folder,
+};

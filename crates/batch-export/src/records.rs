@@ -123,6 +123,11 @@ impl Records {
         None
     }
 
+    /// A task that has begun and is not finished.
+    pub fn begun(&self, task: TaskId) -> Option<&TaskRecord> {
+        Some(&self.active.get(&task)?.record)
+    }
+
     /// Takes up a task of the batch where earlier runs left it, so that its attempts and times go on from there. It
     /// follows the event by which the task came in, [`Event::Submitted`] or [`Event::Reopened`], which does not know them.
     pub fn go_on_from(&mut self, mut left: TaskRecord) {
@@ -250,9 +255,10 @@ impl Records {
 
     fn cancelled(&self, why: CancelReason) -> String {
         let root = self.root.as_ref().and_then(|(task, status, spec)| {
-            let named = spec.name.is_some() || spec.id.is_some();
+            let given = [&spec.name, &spec.item, &spec.id];
+            let name = given.into_iter().find_map(|name| name.as_deref());
             let is_it = matches!(why, CancelReason::DependencyFailed { root } if root == *task);
-            is_it.then(|| (*status, named.then(|| spec.label())))
+            is_it.then_some((*status, name))
         });
         cancelled_text(self.batch, why, root)
     }

@@ -60,6 +60,14 @@ pub enum ItemProblem {
     /// A value cannot be put where the placeholder is.
     #[error("{0}")]
     Params(String),
+    /// Another task has its id.
+    #[error("its id would be {id:?}, which task {other} has; write {{}} or {{#}} into the id")]
+    IdTaken {
+        /// The id.
+        id: String,
+        /// The task, from 1.
+        other: u64,
+    },
     /// The input could not be read on.
     #[error("cannot read the input: {0}")]
     Read(#[source] io::Error),
@@ -85,6 +93,11 @@ impl Items {
     /// Whether they are all there, so that nobody waits for the next one.
     pub(crate) const fn is_list(&self) -> bool {
         matches!(self.source, Source::List(_))
+    }
+
+    /// Whether there is one alone, as far as that is known.
+    pub(crate) fn is_single(&self) -> bool {
+        matches!(&self.source, Source::List(list) if list.len() == 1)
     }
 
     /// The items of a list, such as the command line's.

@@ -7,7 +7,7 @@ use batch_core::{BatchSettings, TaskSpec};
 use batch_export::Format;
 use batch_process::{ControlSignal, ControlSignals, suspend};
 use batch_store::{BatchFile, Durability, Origin};
-use batch_template::variables;
+use batch_template::{task_label, variables};
 use tokio::sync::oneshot;
 
 use crate::args::RunArgs;
@@ -19,7 +19,7 @@ use crate::foreground::{Foreground, Onlooker, run_file, run_in_memory};
 use crate::functions::Functions;
 use crate::hints::Naming;
 use crate::progress::Screen;
-use crate::request::{Source, Work, output_plan, same_everywhere};
+use crate::request::{Source, Work, command_text, output_plan, same_everywhere};
 use crate::runtime::runtime_within;
 use crate::whole_results::WholeResults;
 
@@ -40,8 +40,10 @@ pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, C
         check_variables(plan.tasks().map(|(spec, _)| &**spec))?;
     }
     // Before there is a batch: one whose results cannot be written is not begun.
+    output.beside.goes_on = args.resume;
     output.open_file()?;
-    let screen = Screen::new(args.results.progress);
+    output.beside.alone = settings.max_concurrent.get() == 1 || work.is_single();
+    let screen = Screen::of(&args.results, output.beside.alone);
     let most_at_once = most_at_once(settings.max_concurrent, &screen)?;
     runtime_within(most_at_once)?.block_on(async {
         let signals = ControlSignals::new(guarded)
@@ -53,10 +55,10 @@ pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, C
             most_at_once,
         };
         let Some(durability) = args.durability.of_store() else {
-            return run_in_memory(settings, work, &functions, onlooker).await;
+            return run_in_memory(settings, work, functions, onlooker).await;
         };
         let request = request(&args, settings, durability, format);
-        run_kept(&args, request, work, &functions, onlooker).await
+        run_kept(&args, request, work, functions, onlooker).await
     })
 }
 
@@ -66,7 +68,7 @@ async fn run_kept(
     args: &RunArgs,
     request: BatchRequest,
     work: Work,
-    functions: &Functions,
+    functions: Functions,
     mut onlooker: Onlooker,
 ) -> Result<Exit, CliError> {
     let (work, is_empty) = match look_ahead(work, &mut onlooker.signals).await? {
@@ -93,7 +95,7 @@ fn check_variables<'t>(tasks: impl IntoIterator<Item = &'t TaskSpec>) -> Result<
     let missing = tasks.into_iter().find_map(|task| {
         let mut names = variables(task).into_iter();
         let name = names.find(|name| std::env::var_os(name).is_none())?;
-        Some((task.label().to_owned(), name))
+        Some((task_label(task).into_owned(), name))
     });
     match missing {
         None => Ok(()),
@@ -114,6 +116,7 @@ fn request(
         origin: Origin {
             way: "run".to_owned(),
             file: args.file.as_deref().and_then(same_everywhere),
+            command: command_text(args),
             format: Some(format.name().to_owned()),
             ..Origin::default()
         },
@@ -229,11 +232,11 @@ async fn run_stored(
             (claim, (!first.is_all).then_some(feeder))
         }
     };
-    let fail_fast = request.settings.fail_fast;
+    let halt = request.settings.halt;
     let foreground = Foreground {
         claim,
         max_concurrent: args.max_concurrent,
-        fail_fast,
+        halt,
         whole_at_end: None,
     };
     foreground.run(feeder, onlooker).await
@@ -246,7 +249,7 @@ fn existing(added: &AddReply, args: &RunArgs, mut onlooker: Onlooker) -> Result<
     let status = status(&file, false)?;
     let is_wanted = args.results.format.is_some() || args.results.output.is_some();
     if is_wanted && status.state.is_done() {
-        WholeResults::new(&mut onlooker.output, &args.results).write(&file)?;
+        WholeResults::new(&mut onlooker.output).write(&file)?;
     }
     let (batch, naming) = (&status.batch, Naming::of(&status));
     let next = match (status.state, status.pid) {
