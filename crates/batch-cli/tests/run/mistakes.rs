@@ -227,7 +227,7 @@ fn a_field_given_twice_in_the_value_of_a_parameter_is_refused() {
         ),
     ] {
         let mut args = vec!["run", "--template", "t"];
-        args.extend(params.iter().flat_map(|param| ["--param", param]));
+        args.extend(params.iter().flat_map(|param| ["--param", *param]));
         let ended = place.bex(&args).expect(2);
         assert!(ended.stderr.contains(says), "{params:?}: {ended:#?}");
     }
