@@ -17,6 +17,7 @@ mod hints;
 mod leftovers;
 mod live;
 mod output;
+mod paint;
 mod progress;
 mod reply;
 mod request;
@@ -25,6 +26,7 @@ mod runtime;
 mod same_file;
 mod signals;
 mod status_text;
+mod step_summary;
 mod terminal;
 mod warnings;
 mod whole_results;
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
             return ended.unwrap_or_else(|error| report(&error)).into();
         }
     };
+    paint::set_colors(cli.color);
     // Whoever drives these may not read their standard error, and wait for nothing as soon as it is full.
     if !matches!(cli.command, Command::Mcp(_) | Command::Tool(_)) {
         warnings::show();

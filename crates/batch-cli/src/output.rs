@@ -33,6 +33,8 @@ pub(crate) struct OutputPlan {
     pub(crate) opened: Option<AtomicFile>,
     pub(crate) filter: TaskFilter,
     pub(crate) beside: Beside,
+    /// The file of the page to which what the batch came to is appended.
+    pub(crate) step_summary: Option<PathBuf>,
 }
 
 /// Turns events into results, as they come. Clones feed the same results.

@@ -12,9 +12,12 @@ use crate::events::EventLines;
 use crate::format::Format;
 use crate::joblog::{JobLog, command};
 use crate::json::write_task_json;
+use crate::junit::JunitWriter;
 use crate::live::{LiveLines, LiveStyle, Printed, Started, lead_of};
+use crate::markdown::MarkdownWriter;
 use crate::metadata::Metadata;
 use crate::ordered::{Blocks, Out, copy, temporary_file};
+use crate::perfetto::PerfettoWriter;
 use crate::record::TaskRecord;
 use crate::results_folder::ResultsFolder;
 use crate::stream::{self, copy_stream};
@@ -103,6 +106,8 @@ pub struct WriterOptions {
     pub tag: bool,
     /// In raw output, what tasks print goes out while they run, as [`ResultWriter::printed`] gives it.
     pub live: Option<LiveStyle>,
+    /// In text, colours for what became of the tasks: for a terminal.
+    pub color: bool,
     /// The folder for the temporary file of results that wait for their turn; by default the system's.
     /// It may become as large as the results.
     pub spool_folder: Option<PathBuf>,
@@ -123,6 +128,7 @@ impl WriterOptions {
             escape_control: false,
             tag: false,
             live: None,
+            color: false,
             spool_folder: None,
         }
     }
@@ -143,6 +149,7 @@ pub fn result_writer<'a>(
     let rows = match options.format {
         Format::Text => Rows::Text(TextRows {
             escape_control: options.escape_control,
+            color: options.color,
         }),
         Format::Jsonl => Rows::Jsonl,
         Format::Csv => {
@@ -151,6 +158,9 @@ pub fn result_writer<'a>(
         }
         Format::Json => return Ok(Box::new(JsonWriter::new(blocks, spool_folder())?)),
         Format::Events => return Ok(Box::new(EventLines::new(blocks.into_out()))),
+        Format::Junit => return Ok(Box::new(JunitWriter::new(blocks, spool_folder())?)),
+        Format::Markdown => return Ok(Box::new(MarkdownWriter::new(blocks))),
+        Format::Perfetto => return Ok(Box::new(PerfettoWriter::new(blocks))),
         Format::Raw => {
             if let Some(style) = options.live {
                 let lines = LiveLines::new(blocks.into_out(), Box::new(err), style);

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use batch_core::Json;
 use batch_template::{
-    Code, Delimiters, Meaning, Part, Quoting, ShellRules, ShellScan, Template, UNKNOWN,
+    Code, Delimiters, Encoding, Meaning, Part, Quoting, ShellRules, ShellScan, Template, UNKNOWN,
     code_in_command, escape_braces, quote_for_shell,
 };
 use serde_json::value::RawValue;
@@ -52,6 +52,8 @@ pub struct CommandTemplateError {
 pub struct ShellTemplate {
     pieces: Vec<Piece>,
     scan: ShellScan,
+    /// The parameter that names the shell, as JSON fields before the script.
+    program: String,
 }
 
 /// A script in which a replacement would not be safe.
@@ -301,9 +303,38 @@ impl ShellTemplate {
     /// # Errors
     /// When a placeholder stands where a quoted word is not read as one: in quotes, in a here-document, …
     pub fn new(script: OsString, allow_code: bool) -> Result<Self, ShellTemplateError> {
-        let rules = ShellRules {
-            allow_code,
-            ..ShellRules::default()
+        Self::for_program(script, None, allow_code)
+    }
+
+    /// The same for a shell given by its name, with its options.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and when the quotes of the shell are not known.
+    pub fn for_program(
+        script: OsString,
+        program: Option<&str>,
+        allow_code: bool,
+    ) -> Result<Self, ShellTemplateError> {
+        let encoding = Encoding::of_script(program.unwrap_or("sh"));
+        let rules = match encoding.allowing(allow_code) {
+            Encoding::Shell(rules) => rules,
+            Encoding::Code(code) => {
+                let mut parts = pieces(script.as_encoded_bytes()).into_iter();
+                let part = parts
+                    .find_map(|piece| piece.part())
+                    .unwrap_or(ItemPart::Item);
+                let placeholder = part.name();
+                return Err(ShellTemplateError::Refused {
+                    placeholder,
+                    what: code.refusal(),
+                    help: code.help(placeholder),
+                    is_quoted: false,
+                });
+            }
+            _ => ShellRules {
+                allow_code,
+                ..ShellRules::default()
+            },
         };
         let mut found = pieces(script.as_encoded_bytes());
         if !found.iter().any(|piece| matches!(piece, Piece::Part(_))) {
@@ -326,9 +357,12 @@ impl ShellTemplate {
             }
         }
         let scan = check_quotes(&found, rules)?;
+        let program =
+            program.map(|program| format!("\"shell\":{},", serde_json::Value::from(program)));
         Ok(Self {
             pieces: found,
             scan,
+            program: program.unwrap_or_default(),
         })
     }
 
@@ -382,10 +416,32 @@ impl ShellTemplate {
         }
         check_length(bytes)?;
         json.clear();
-        json.push_str("{\"script\":");
+        json.push('{');
+        json.push_str(&self.program);
+        json.push_str("\"script\":");
         push_text(bytes, json);
         json.push('}');
         document(json)
+    }
+}
+
+/// A text in which an item is replaced: the id or the name of a task.
+#[derive(Clone, Debug)]
+pub struct TextTemplate(Vec<Piece>);
+
+impl TextTemplate {
+    /// A template of a text.
+    pub fn new(text: &str) -> Self {
+        Self(pieces(text.as_bytes()))
+    }
+
+    /// The text for an item, the `number`th, from 1.
+    pub fn text(&self, item: &[u8], number: u64) -> String {
+        let mut bytes = Vec::new();
+        for piece in &self.0 {
+            piece.push(item, number, &mut bytes);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 }
 
@@ -650,6 +706,25 @@ mod tests {
             shell("echo {#} {}", "it's"),
             Ok("echo '7' 'it'\\''s'".into())
         );
+    }
+
+    #[test]
+    fn a_script_is_for_the_shell_that_is_named() {
+        let made = |program: &str, allow_code: bool| {
+            let template = ShellTemplate::for_program("echo {/}".into(), Some(program), allow_code);
+            let template = template.map_err(|error| error.to_string())?;
+            Ok::<_, String>(template.params(b"a/b c", 1).unwrap().as_str().to_owned())
+        };
+        assert_eq!(
+            made("bash -o pipefail", false).unwrap(),
+            r#"{"shell":"bash -o pipefail","script":"echo 'b c'"}"#
+        );
+        let refused = made("fish", false).unwrap_err();
+        assert!(
+            refused.starts_with("{/} is in code that a shell that reads quotes in its own way"),
+            "{refused}"
+        );
+        assert!(made("fish", true).is_ok());
     }
 
     #[test]

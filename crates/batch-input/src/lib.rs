@@ -38,10 +38,11 @@ mod task_template;
 mod template;
 mod yaml;
 
-pub use file::{FileSettings, Format, ReadError, ReadOptions, TaskFile, TemplateSource};
+pub use file::{Format, ReadError, ReadOptions, TaskFile, TemplateSource};
 pub use item_function::{FunctionTemplate, FunctionTemplateError};
 pub use item_template::{
     CommandTemplate, CommandTemplateError, ItemTemplate, ShellTemplate, ShellTemplateError,
+    TextTemplate,
 };
 pub use items::{ItemError, ItemProblem, Items, MAX_ARGUMENT};
 pub use peers::foreign_placeholder;
@@ -49,7 +50,7 @@ pub use problem::{Problem, TaskLabel};
 pub use read::{read_task_file, read_tasks};
 pub use row_template::RowTemplate;
 pub use rows::read_csv;
-pub use start_time::{StartTimeError, parse_start_time};
+pub use start_time::{StartTimeError, start_time};
 pub use stream::TaskStream;
 pub use template::{
     OpenTemplateError, Param, ParamType, SaveTemplateError, SavedTemplate, TemplateContents,

@@ -1,11 +1,12 @@
 //! Tasks made of items as they come: [`TaskStream`].
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use batch_core::{TaskOptions, TaskSpec};
 
-use crate::item_template::{ItemTemplate, Scratch};
-use crate::items::{ItemError, Items};
+use crate::item_template::{ItemTemplate, Scratch, TextTemplate};
+use crate::items::{ItemError, ItemProblem, Items};
 
 /// One task for each item, made when it is asked for: ten million lines take no more memory than ten.
 ///
@@ -25,6 +26,10 @@ pub struct TaskStream {
     options: Arc<TaskOptions>,
     count: u64,
     scratch: Scratch,
+    id: Option<TextTemplate>,
+    name: Option<TextTemplate>,
+    /// The ids that were given, each with the number of its task.
+    ids: HashMap<Box<str>, u64>,
     peeked: Option<Option<Result<TaskSpec, ItemError>>>,
 }
 
@@ -43,8 +48,19 @@ impl TaskStream {
             options,
             count: 0,
             scratch: Scratch::default(),
+            id: None,
+            name: None,
+            ids: HashMap::new(),
             peeked: None,
         }
+    }
+
+    /// The same tasks with ids and names, made of their items as well.
+    #[must_use]
+    pub fn with_labels(mut self, id: Option<&str>, name: Option<&str>) -> Self {
+        self.id = id.map(TextTemplate::new);
+        self.name = name.map(TextTemplate::new);
+        self
     }
 
     /// The task that comes next, which stays the next one.
@@ -80,11 +96,16 @@ impl TaskStream {
             }
             ItemTemplate::Function(template) => template.params(item, self.count),
         };
+        let label = |template: &TextTemplate| template.text(item, self.count).into_boxed_str();
+        let name = self.name.as_ref().map(label);
+        let id = self.id.as_ref().map(label);
+        let shown = String::from_utf8_lossy(item).into();
+        let params = params.and_then(|params| self.new_id(id.as_deref()).map(|()| params));
         Some(match params {
             Ok(params) => Ok(TaskSpec {
-                id: None,
-                name: None,
-                item: Some(String::from_utf8_lossy(item).into()),
+                id,
+                name,
+                item: Some(shown),
                 function: self.function.clone(),
                 params,
                 depends_on: Box::default(),
@@ -92,6 +113,22 @@ impl TaskStream {
             }),
             Err(problem) => Err(self.items.error(problem)),
         })
+    }
+}
+
+impl TaskStream {
+    /// Notes an id, which no other task may have.
+    fn new_id(&mut self, id: Option<&str>) -> Result<(), ItemProblem> {
+        let Some(id) = id else {
+            return Ok(());
+        };
+        match self.ids.insert(id.into(), self.count) {
+            None => Ok(()),
+            Some(other) => Err(ItemProblem::IdTaken {
+                id: id.to_owned(),
+                other,
+            }),
+        }
     }
 }
 

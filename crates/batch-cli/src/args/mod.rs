@@ -2,6 +2,7 @@
 
 mod advice;
 mod agent;
+mod batch;
 mod blank;
 mod common;
 mod examples;
@@ -10,14 +11,17 @@ mod look;
 mod run;
 mod shown;
 mod stored;
+mod task;
 
 use std::ffi::OsString;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::paint::ColorWhen;
+
 pub(crate) use advice::no_such_file;
 pub(crate) use agent::{HttpAddress, LimitArgs, McpArgs, ToolArgs};
-pub(crate) use common::BatchArgs;
+pub(crate) use batch::{Named, all_named};
 pub(crate) use help::parse;
 pub(crate) use look::{
     ExportArgs, ListArgs, LogsArgs, ResultsArgs, StatusArgs, TaskArgs, WaitArgs, WantedArgs,
@@ -26,8 +30,7 @@ pub(crate) use look::{
 pub(crate) use run::{ExecuteArgs, ResultArgs, ResumeArgs, RunArgs, StartArgs};
 pub(crate) use shown::ShownArgs;
 pub(crate) use stored::{
-    AddArgs, ChangeArgs, ChoiceArgs, PlainArgs, PruneArgs, RmArgs, SetArgs, StopArgs,
-    TemplateCommand,
+    AddArgs, ChangeArgs, PlainArgs, PruneArgs, RmArgs, SetArgs, StopArgs, TemplateCommand,
 };
 
 /// Run many tasks with bounded concurrency, in priority order, with retries, and report what happened.
@@ -39,6 +42,10 @@ pub(crate) use stored::{
     arg_required_else_help = true
 )]
 pub(crate) struct Cli {
+    /// Where colours are used: on a terminal, everywhere or nowhere
+    #[arg(long, value_name = "WHEN", global = true, value_enum, default_value_t)]
+    pub(crate) color: ColorWhen,
+
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -199,13 +206,26 @@ pub(crate) fn split_items(
     args: impl Iterator<Item = OsString>,
 ) -> (Vec<OsString>, Option<Vec<OsString>>) {
     let mut args: Vec<OsString> = args.collect();
-    let is_run = args.get(1).is_some_and(|verb| verb == "run");
+    let is_run = verb(&args).is_some_and(|verb| verb == "run");
     match args.iter().position(|arg| is_run && arg == ":::") {
         None => (args, None),
         Some(at) => {
             let items = args.split_off(at + 1);
             args.pop();
             (args, Some(items))
+        }
+    }
+}
+
+/// The verb, behind options that all of them have.
+fn verb(args: &[OsString]) -> Option<&OsString> {
+    let mut args = args.iter().skip(1);
+    loop {
+        let arg = args.next()?;
+        if arg == "--color" {
+            args.next();
+        } else if !arg.as_encoded_bytes().starts_with(b"--color=") {
+            return Some(arg);
         }
     }
 }
@@ -226,6 +246,11 @@ mod tests {
         let (args, items) = split_items(args.into_iter());
         assert_eq!(args, ["bex", "run", "--shell", "x"]);
         assert_eq!(items.unwrap(), ["-j", "a"]);
+        for global in [&["--color", "never"][..], &["--color=never"]] {
+            let args = [&["bex"], global, &["run", "x", ":::", "a"]].concat();
+            let (_, items) = split_items(args.into_iter().map(OsString::from));
+            assert_eq!(items.unwrap(), ["a"]);
+        }
         let args = ["bex", "add", "--", "parallel", "x", ":::", "a"].map(OsString::from);
         let (all, items) = split_items(args.clone().into_iter());
         assert_eq!((all, items), (args.to_vec(), None));

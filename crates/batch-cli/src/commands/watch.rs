@@ -43,7 +43,13 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Exit, CliError> {
         let (waited, now) = looked.map_err(or_lost)?;
         if waited != Waited::TimedOut {
             hide();
-            print(false, &(), || StatusText(&now).to_string())?;
+            print(false, &(), || {
+                StatusText {
+                    status: &now,
+                    paints: false,
+                }
+                .to_string()
+            })?;
             return Ok(Exit::of(Outcome::Waited(waited, &now)));
         }
         pause = view.interval();
@@ -133,7 +139,11 @@ impl View {
     fn show(&mut self, status: &BatchStatus) -> Result<bool, CliError> {
         match self {
             Self::Bar => {
-                let text = StatusText(status).to_string();
+                let text = StatusText {
+                    status,
+                    paints: false,
+                }
+                .to_string();
                 show(Bar {
                     done: status.finished(),
                     total: status.total,

@@ -33,7 +33,7 @@ fn a_second_separator_of_items_is_refused() {
     let args = ["run", "-k", "--", "echo"];
     assert_eq!(place.bex_with(b":::\n", &args).expect(0).stdout, ":::\n");
     place.bex(&["add", "--", "echo", ":::", "a"]).expect(0);
-    let task = place.bex(&["show", "2", "--json"]).expect(0).json();
+    let task = place.bex(&["show", "1", "--json"]).expect(0).json();
     assert_eq!(task["params"]["argv"], json!(["echo", ":::", "a"]));
 }
 

@@ -84,7 +84,7 @@ fn a_task_of_the_command_line_is_as_it_was_asked_for() {
     place.bex(&["add", "--id", "first", "--", "true"]).expect(0);
     let options = [
         "--id=second",
-        "--name=The second",
+        "--task-name=The second",
         "--priority=high",
         "--max-retries=2",
         "--timeout=1m30s",

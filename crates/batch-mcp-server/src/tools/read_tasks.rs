@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use batch_core::{TaskOptions, TaskSpec};
+use batch_core::{SettingsRequest, TaskOptions, TaskSpec};
 use batch_input::{
-    CommandTemplate, FileSettings, Format, ItemTemplate, Items, ReadOptions, ShellTemplate,
-    TaskFile, TaskStream, TemplateFolder, read_task_file, read_tasks as read_document,
+    CommandTemplate, Format, ItemTemplate, Items, ReadOptions, ShellTemplate, TaskFile, TaskStream,
+    TemplateFolder, read_task_file, read_tasks as read_document,
 };
 use serde_json::{Map, Value, json};
 
@@ -86,7 +86,7 @@ fn made(tasks: Vec<TaskSpec>, way: &'static str) -> TaskInput {
     TaskInput {
         file: TaskFile {
             name: way.into(),
-            settings: FileSettings::default(),
+            settings: SettingsRequest::default(),
             tasks,
             lines: Vec::new(),
             problems: Vec::new(),
