@@ -12,6 +12,7 @@ mod feed;
 mod foreground;
 mod functions;
 mod hints;
+mod item_sources;
 mod leftovers;
 mod output;
 mod progress;
@@ -28,14 +29,14 @@ use std::process::ExitCode;
 
 use batch_export::Visible;
 
-use crate::args::{Command, parse, split_items};
+use crate::args::{Command, parse, split_sources};
 use crate::exit::{CliError, Exit};
 use crate::reply::tell;
 
 fn main() -> ExitCode {
     // What is too long to be written is an error to be told.
     batch_process::ignore_file_size_limit();
-    let (args, items) = split_items(std::env::args_os());
+    let (args, sources) = split_sources(std::env::args_os());
     let cli = match parse(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
         show_warnings();
     }
     let ended = match cli.command {
-        Command::Run(args) => commands::run::run(*args, items),
+        Command::Run(args) => commands::run::run(*args, sources),
         Command::Start(args) => commands::start::run(&args),
         Command::Resume(args) => commands::resume::run(*args),
         Command::Add(args) => commands::add::run(*args),

@@ -1,7 +1,6 @@
 //! What is asked of `bex run`, decided: the second pass over the arguments.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,15 +12,16 @@ use batch_core::{
 };
 use batch_export::{Format, TaskFilter};
 use batch_input::{
-    CommandTemplate, FileSettings, FunctionTemplate, ItemTemplate, Items, ReadError, ReadOptions,
-    SavedTemplate, ShellTemplate, TaskFile, TaskStream, TemplateFolder, foreign_placeholder,
+    Columns, CommandTemplate, FileSettings, FunctionTemplate, ItemTemplate, ItemTemplateError,
+    ReadError, ReadOptions, SavedTemplate, ShellTemplate, TaskFile, TaskStream, TemplateFolder,
     read_task_file, read_tasks,
 };
 use batch_runtime::Registry;
 
-use crate::args::{ResultArgs, RunArgs};
+use crate::args::{ResultArgs, RunArgs, SourceWords};
 use crate::exit::{CliError, first_of};
 use crate::hints::quoted;
+use crate::item_sources::items;
 use crate::output::OutputPlan;
 use crate::same_file::refuse_over_input;
 
@@ -56,35 +56,36 @@ impl Source {
     /// Finds out where tasks come from.
     pub(crate) fn of(
         args: &RunArgs,
-        items: Option<Vec<OsString>>,
+        sources: Vec<SourceWords>,
         registry: &Registry,
     ) -> Result<Self, CliError> {
         let saved = args.template.as_ref().filter(|_| args.file.is_none());
-        check_together(args, items.as_deref(), saved.is_some())?;
-        refuse_over_input(args.results.output.as_deref(), inputs(args))?;
+        check_together(args, saved.is_some())?;
+        refuse_over_input(args.results.output.as_deref(), inputs(args, &sources))?;
+        if let (Some(source), true) = (sources.first(), args.file.is_some() || saved.is_some()) {
+            return Err(usage(format!(
+                "{} goes with -- CMD, --shell or --function, not with a task file",
+                source.separator
+            )));
+        }
         if let Some(name) = saved {
             return Self::of_template(&name.to_string_lossy(), args, registry);
         }
         if let Some(path) = &args.file {
-            return Self::of_file(path, args, items.is_some(), registry);
+            return Self::of_file(path, args, registry);
         }
         let template = item_template(args, registry)?;
-        let items = item_source(items, args.null)?;
-        let stream = TaskStream::new(items, template, item_options(args)?);
-        Ok(Self::Items(Box::new(stream)))
+        let items = items(&args.items, sources)?;
+        let stream = TaskStream::new(items, item_options(args)?, template);
+        let stream = stream.map_err(|error| match (&args.shell, &args.function.function) {
+            (Some(_), _) => usage(format!("--shell: {error}")),
+            (None, Some(_)) => usage(format!("--params: {error}")),
+            (None, None) => usage(error.to_string()),
+        });
+        Ok(Self::Items(Box::new(stream?)))
     }
 
-    fn of_file(
-        path: &Path,
-        args: &RunArgs,
-        items: bool,
-        registry: &Registry,
-    ) -> Result<Self, CliError> {
-        if items {
-            return Err(usage(
-                "::: goes with -- CMD, --shell or --function, not with a task file",
-            ));
-        }
+    fn of_file(path: &Path, args: &RunArgs, registry: &Registry) -> Result<Self, CliError> {
         let name = path.to_string_lossy();
         if name != "-" && !path.exists() {
             return Err(usage(format!(
@@ -149,41 +150,14 @@ impl Source {
 }
 
 /// The files that a run reads.
-fn inputs(args: &RunArgs) -> impl Iterator<Item = &Path> {
+fn inputs<'a>(args: &'a RunArgs, sources: &'a [SourceWords]) -> impl Iterator<Item = &'a Path> {
     let files = [&args.file, &args.template, &args.rows, &args.store];
-    files.into_iter().flatten().map(PathBuf::as_path)
-}
-
-/// Refuses the syntax of other tools that would be passed on as data.
-fn refuse_foreign(args: &RunArgs, items: Option<&[OsString]>) -> Result<(), CliError> {
-    const SEPARATORS: [&str; 3] = [":::+", "::::", "::::+"];
-    let words = args.command.iter().chain(items.into_iter().flatten());
-    let file = args.file.iter().map(|file| file.as_os_str());
-    let mut words = words.map(OsString::as_os_str).chain(file);
-    if let Some(word) = words.find(|word| SEPARATORS.iter().any(|known| known == word)) {
-        return Err(usage(format!(
-            "{} is not known here; give items after ::: or on standard input",
-            word.to_string_lossy()
-        )));
-    }
-    let templates = args.command.iter().chain(&args.shell);
-    let templates = templates.map(|word| word.to_string_lossy().into_owned());
-    for text in templates.chain(args.function.params.clone()) {
-        if let Some(placeholder) = foreign_placeholder(&text) {
-            return Err(usage(format!(
-                "{placeholder} is not known here; the placeholders are {{}} {{.}} {{/}} {{//}} {{/.}} {{#}}"
-            )));
-        }
-    }
-    Ok(())
+    let files = files.into_iter().flatten().map(PathBuf::as_path);
+    files.chain(SourceWords::files(sources).map(Path::new))
 }
 
 /// Refuses arguments of `bex run` that do not go together.
-fn check_together(
-    args: &RunArgs,
-    items: Option<&[OsString]>,
-    is_saved: bool,
-) -> Result<(), CliError> {
+fn check_together(args: &RunArgs, is_saved: bool) -> Result<(), CliError> {
     if args.resume && args.file.is_none() {
         return Err(usage(
             "--resume goes with a task file, whose last batch it goes on with; any batch goes on with: bex resume -b ID",
@@ -204,6 +178,11 @@ fn check_together(
             "--param and --rows go with a saved template; leave the task file out",
         ));
     }
+    if let (Some(option), true) = (args.items.given(), args.file.is_some() || is_saved) {
+        return Err(usage(format!(
+            "{option} goes with -- CMD, --shell or --function, not with a task file"
+        )));
+    }
     let is_stdin = args.file.as_deref() == Some(Path::new("-"));
     if args.resume && is_stdin && args.store.is_none() {
         return Err(usage(
@@ -220,26 +199,10 @@ fn check_together(
         0 => Err(usage(
             "nothing to run; give a task file, -- CMD, --shell or --function",
         )),
-        1 if items.into_iter().flatten().any(|item| item == ":::") => Err(usage(
-            "a second :::; all items follow the first one, and one that is ::: itself comes by standard input",
-        )),
-        1 => refuse_foreign(args, items),
+        1 => Ok(()),
         _ => Err(usage(
             "give one of: a task file, -- CMD, --shell, --function",
         )),
-    }
-}
-
-/// Where items come from.
-fn item_source(items: Option<Vec<OsString>>, null: bool) -> Result<Items, CliError> {
-    let input = || std::io::BufReader::new(std::io::stdin());
-    match items {
-        Some(items) => Ok(Items::list(items)),
-        None if std::io::stdin().is_terminal() => Err(usage(
-            "no items; pipe them in, one a line, or give them after ::: (bex run -- CMD ::: ITEM…)",
-        )),
-        None if null => Ok(Items::nul_separated(input())),
-        None => Ok(Items::lines(input())),
     }
 }
 
@@ -331,31 +294,40 @@ fn usage(message: impl Into<String>) -> CliError {
     CliError::Usage(message.into())
 }
 
-fn item_template(args: &RunArgs, registry: &Registry) -> Result<ItemTemplate, CliError> {
+/// How the template is made of what is given, once the columns of the items are known.
+fn item_template(
+    args: &RunArgs,
+    registry: &Registry,
+) -> Result<impl FnOnce(&Columns) -> Result<ItemTemplate, ItemTemplateError> + Send + use<>, CliError>
+{
     let allow_code = args.attempt.allow_code;
-    if let Some(script) = &args.shell {
-        let template = ShellTemplate::new(script.clone(), allow_code);
-        return template
-            .map(ItemTemplate::Shell)
-            .map_err(|error| usage(format!("--shell: {error}")));
-    }
-    if let Some(function) = &args.function.function {
-        let params = Json::parse(args.function.params())
-            .map_err(|error| usage(format!("--params is not JSON: {error}")))?;
-        let spec = TaskSpec {
-            params: params.clone(),
-            ..TaskSpec::new(function.as_str())
-        };
-        Plan::check(vec![spec], registry).map_err(|problems| usage(texts(&problems)))?;
-        let functions = Arc::new(registry.clone());
-        let template = FunctionTemplate::new(function, &params, functions, allow_code);
-        return template
-            .map(ItemTemplate::Function)
-            .map_err(|error| usage(format!("--params: {error}")));
-    }
-    CommandTemplate::new(args.command.clone(), allow_code)
-        .map(ItemTemplate::Command)
-        .map_err(|error| usage(error.to_string()))
+    let function = match &args.function.function {
+        None => None,
+        Some(function) => {
+            let params = Json::parse(args.function.params())
+                .map_err(|error| usage(format!("--params is not JSON: {error}")))?;
+            let spec = TaskSpec {
+                params: params.clone(),
+                ..TaskSpec::new(function.as_str())
+            };
+            Plan::check(vec![spec], registry).map_err(|problems| usage(texts(&problems)))?;
+            if args.items.fill {
+                return Err(usage("-X fills the command line of -- CMD or --shell"));
+            }
+            Some((function.clone(), params, Arc::new(registry.clone())))
+        }
+    };
+    let (script, argv) = (args.shell.clone(), args.command.clone());
+    Ok(move |columns: &Columns| match (script, function) {
+        (Some(script), _) => {
+            ShellTemplate::new(script, columns, allow_code).map(ItemTemplate::Shell)
+        }
+        (None, Some((name, params, functions))) => {
+            FunctionTemplate::new(&name, &params, functions, columns, allow_code)
+                .map(ItemTemplate::Function)
+        }
+        (None, None) => CommandTemplate::new(argv, columns, allow_code).map(ItemTemplate::Command),
+    })
 }
 
 /// Problems of tasks given on the command line, in one line.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use batch_core::{Json, catalog::ParamProblem};
 use batch_template::{
-    Code, Encoding, Encodings, Functions, Language, Placeholder, VARIABLE_ROOT, fill, fill_root,
-    placeholders,
+    Code, Encoding, Encodings, Functions, Language, Placeholder, SLOT_ROOT, VARIABLE_ROOT, fill,
+    fill_root, placeholders,
 };
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -301,7 +301,7 @@ const ENVIRONMENT: &str = "env";
 /// Whether placeholders with a root stay in a field until the task starts.
 pub(crate) fn is_for_later(field: &str, root: &str) -> bool {
     match root {
-        "tasks" => is_kept(field),
+        "tasks" | SLOT_ROOT => is_kept(field),
         VARIABLE_ROOT => is_kept(field) || field == ENVIRONMENT,
         _ => false,
     }

@@ -25,6 +25,7 @@ compile_error!("batch-process needs a Unix system: Linux, macOS or a BSD");
 mod attempt_mark;
 mod capture;
 mod capture_limits;
+mod command_line;
 mod control;
 mod detach;
 mod environment;
@@ -68,6 +69,7 @@ mod tree;
 mod written;
 
 pub use capture_limits::CaptureLimits;
+pub use command_line::command_line_room;
 pub use control::{ControlSignal, ControlSignals, suspend};
 pub use detach::{close_inherited, close_stdio, leave_task, new_session};
 pub use file_lock::{is_file_locked, try_lock_file, unlock_file};

@@ -10,6 +10,10 @@ use crate::path::Segment;
 use crate::template::Placeholder;
 use crate::variables::{VARIABLE_ROOT, variable_of};
 
+/// The first word of the placeholder for the slot that a task runs in, `{{ slot }}`: a number from 1, which no two
+/// tasks that run at one time have together. It is known when an attempt starts.
+pub const SLOT_ROOT: &str = "slot";
+
 /// The tasks whose results the parameters of a task use, and what is wrong with its placeholders.
 ///
 /// ```
@@ -23,10 +27,10 @@ pub fn references(task: &TaskSpec) -> References {
     match placeholders(&task.params) {
         Ok(placeholders) => {
             for placeholder in &placeholders {
-                let checked = if placeholder.root == VARIABLE_ROOT {
-                    variable_of(placeholder).map(drop)
-                } else {
-                    referenced_task(placeholder).map(|id| found.tasks.push(id.to_owned()))
+                let checked = match placeholder.root.as_str() {
+                    VARIABLE_ROOT => variable_of(placeholder).map(drop),
+                    SLOT_ROOT if placeholder.path.is_empty() => Ok(()),
+                    _ => referenced_task(placeholder).map(|id| found.tasks.push(id.to_owned())),
                 };
                 found.problems.extend(checked.err());
             }
@@ -43,6 +47,6 @@ fn referenced_task(placeholder: &Placeholder) -> Result<&str, ParamProblem> {
         [Segment::Field(id), Segment::Field(what), ..] if what == "result" => return Ok(id),
         _ => format!("the placeholder {placeholder} names no result"),
     };
-    let help = "write {{ tasks.ID.result… }} to use the result of another task, {{ env.NAME }} for a variable of the environment";
+    let help = "write {{ tasks.ID.result… }} to use the result of another task, {{ env.NAME }} for a variable of the environment, {{ slot }} for the number of the slot";
     Err(ParamProblem::new("", message).with_help(help))
 }

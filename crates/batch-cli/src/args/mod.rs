@@ -5,17 +5,17 @@ mod blank;
 mod common;
 mod examples;
 mod help;
+mod items;
 mod look;
 mod run;
 mod stored;
-
-use std::ffi::OsString;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use agent::{HttpAddress, LimitArgs, McpArgs, ToolArgs};
 pub(crate) use common::BatchArgs;
 pub(crate) use help::parse;
+pub(crate) use items::{ItemArgs, SourceWords, split_sources};
 pub(crate) use look::{
     ExportArgs, ListArgs, LogsArgs, ResultsArgs, StatusArgs, TaskArgs, WaitArgs, WantedArgs,
     WatchArgs,
@@ -164,23 +164,6 @@ impl From<InputFormat> for batch_input::Format {
     }
 }
 
-/// Takes the items of `bex run` off the arguments, those after the first `:::`: they are data, and none of them is
-/// an option. To other verbs `:::` is a word like any other.
-pub(crate) fn split_items(
-    args: impl Iterator<Item = OsString>,
-) -> (Vec<OsString>, Option<Vec<OsString>>) {
-    let mut args: Vec<OsString> = args.collect();
-    let is_run = args.get(1).is_some_and(|verb| verb == "run");
-    match args.iter().position(|arg| is_run && arg == ":::") {
-        None => (args, None),
-        Some(at) => {
-            let items = args.split_off(at + 1);
-            args.pop();
-            (args, Some(items))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,16 +172,5 @@ mod tests {
     #[test]
     fn the_arguments_are_well_formed() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn items_are_never_options() {
-        let args = ["bex", "run", "--shell", "x", ":::", "-j", "a"].map(OsString::from);
-        let (args, items) = split_items(args.into_iter());
-        assert_eq!(args, ["bex", "run", "--shell", "x"]);
-        assert_eq!(items.unwrap(), ["-j", "a"]);
-        let args = ["bex", "add", "--", "parallel", "x", ":::", "a"].map(OsString::from);
-        let (all, items) = split_items(args.clone().into_iter());
-        assert_eq!((all, items), (args.to_vec(), None));
     }
 }

@@ -5,7 +5,7 @@ use batch_actions::{
     status,
 };
 use batch_core::{BatchSettings, Json, TaskOptions, TaskSpec, text::Counted};
-use batch_input::{CommandTemplate, FileSettings, ItemTemplate, Items, TaskFile, TaskStream};
+use batch_input::{CommandTemplate, FileSettings, Row, TaskFile};
 use batch_process::remove_dead_scratch;
 use batch_runtime::Registry;
 use batch_store::{BatchFile, Origin};
@@ -91,14 +91,13 @@ fn one_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
 
 /// A command as it stands: nothing in it is replaced. Its words are bytes, and not all are text.
 fn command_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
-    let literal = CommandTemplate::literal(args.command.clone());
-    let template = ItemTemplate::Command(literal);
-    let items = Items::list(vec![std::ffi::OsString::new()]);
-    let mut stream = TaskStream::new(items, template, TaskOptions::default().into());
-    let mut task = stream
-        .next()
-        .expect("one item is one task")
-        .map_err(|error| CliError::Usage(error.to_string()))?;
+    let template = CommandTemplate::literal(args.command.clone());
+    let none = Row::of(1, [b"".as_slice()]);
+    let params = template.params(&none);
+    let mut task = TaskSpec {
+        params: params.map_err(|problem| CliError::Usage(problem.to_string()))?,
+        ..TaskSpec::new("command")
+    };
     dress(&mut task, args);
     Ok(task)
 }

@@ -1,7 +1,5 @@
 //! `bex run`: a batch from its first task to its exit code.
 
-use std::ffi::OsString;
-
 use batch_actions::{AddReply, BatchRequest, Home, State, ToRun, create_to_run, status};
 use batch_core::{BatchSettings, TaskSpec};
 use batch_export::Format;
@@ -10,7 +8,7 @@ use batch_store::{BatchFile, Durability, Origin};
 use batch_template::variables;
 use tokio::sync::oneshot;
 
-use crate::args::RunArgs;
+use crate::args::{RunArgs, SourceWords};
 use crate::capacity::{guarded, most_at_once};
 use crate::dry_run;
 use crate::exit::{CliError, Exit};
@@ -23,10 +21,10 @@ use crate::request::{Source, Work, output_plan, same_everywhere};
 use crate::runtime::runtime_within;
 use crate::whole_results::WholeResults;
 
-pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, CliError> {
+pub(crate) fn run(args: RunArgs, sources: Vec<SourceWords>) -> Result<Exit, CliError> {
     let functions = Functions::of_environment();
     let registry = functions.registry();
-    let source = Source::of(&args, items, &registry)?;
+    let source = Source::of(&args, sources, &registry)?;
     let format = default_format(&args);
     let mut output = output_plan(&args.results, format)?;
     if args.dry_run {

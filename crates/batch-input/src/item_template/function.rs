@@ -9,63 +9,56 @@ use batch_template::{
 };
 use serde_json::Value;
 
-use crate::item_template::{ItemPart, split};
-use crate::items::ItemProblem;
+use super::columns::Columns;
+use super::error::ItemTemplateError;
+use super::json::slot_placeholder;
+use super::part::{ItemPart, Placed, split};
+use super::{check_columns, columns_named};
+use crate::items::{ItemProblem, Row};
 
-/// A function with parameters in whose texts an item is replaced.
+/// A function with parameters in whose texts values are replaced.
 ///
 /// The placeholders are those of [`CommandTemplate`](crate::CommandTemplate). Where the parameters hold none, all tasks
 /// have the same.
 #[derive(Clone, Debug)]
 pub struct FunctionTemplate {
     function: Arc<str>,
-    /// With `{{ item[0] }}` for the first of the parts, and so on.
+    /// With `{{ item[0] }}` for the first of the placeholders, and so on.
     params: Json,
+    placeholders: Vec<Placed>,
     functions: Arc<dyn Functions>,
     allow_code: bool,
-    is_fixed: bool,
-}
-
-/// Parameters in which an item cannot be replaced.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FunctionTemplateError {
-    /// Parameters are an object.
-    #[error("params must be an object such as {{\"url\": \"{{}}\"}}")]
-    NotAnObject,
-    /// A placeholder stands where it cannot be filled in safely.
-    #[error("params.{}: {}{}", .0.path, .0.message, .0.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default())]
-    Place(ParamProblem),
 }
 
 impl FunctionTemplate {
-    /// A template of a function and its parameters. `functions` say how these take values; `allow_code` lets items
+    /// A template of a function and its parameters. `functions` say how these take values; `allow_code` lets values
     /// become code.
     ///
     /// # Errors
-    /// When the parameters are no object, or a placeholder stands in quotes inside code.
+    /// When the parameters are no object, or a placeholder stands for nothing, or in quotes inside code.
     pub fn new(
         function: &str,
         params: &Json,
         functions: Arc<dyn Functions>,
+        columns: &Columns,
         allow_code: bool,
-    ) -> Result<Self, FunctionTemplateError> {
+    ) -> Result<Self, ItemTemplateError> {
         let mut value = params.to_value();
         if !value.is_object() {
-            return Err(FunctionTemplateError::NotAnObject);
+            return Err(ItemTemplateError::NotAnObject);
         }
-        let mut is_fixed = true;
-        mark(&mut value, &mut is_fixed);
-        let params = Json::from(value);
+        let mut placeholders = Vec::new();
+        mark(&mut value, columns, &mut placeholders)?;
         let template = Self {
             function: function.into(),
-            params,
+            params: Json::from(value),
+            placeholders,
             functions,
             allow_code,
-            is_fixed,
         };
-        template
-            .fill("x", 1)
-            .map_err(FunctionTemplateError::Place)?;
+        let columns = columns_named(&template.placeholders).max(1);
+        let row = Row::of(1, std::iter::repeat_n(b"x".as_slice(), columns));
+        template.fill(&row).map_err(ItemTemplateError::Place)?;
         Ok(template)
     }
 
@@ -74,28 +67,34 @@ impl FunctionTemplate {
         &self.function
     }
 
-    /// The parameters for an item, the `number`th, from 1.
+    /// The parameters for a row.
     ///
     /// # Errors
-    /// When the item is not UTF-8, or cannot be put where the placeholder is.
-    pub fn params(&self, item: &[u8], number: u64) -> Result<Json, ItemProblem> {
-        if self.is_fixed {
+    /// When a value is not UTF-8, is missing, or cannot be put where the placeholder is.
+    pub fn params(&self, row: &Row) -> Result<Json, ItemProblem> {
+        if self.placeholders.is_empty() {
             return Ok(self.params.clone());
         }
-        let item = std::str::from_utf8(item).map_err(|_| ItemProblem::NotUtf8)?;
-        self.fill(item, number).map_err(|problem| {
+        check_columns(row, &self.placeholders)?;
+        if row
+            .values()
+            .any(|value| std::str::from_utf8(value).is_err())
+        {
+            return Err(ItemProblem::NotUtf8("parameters of a function are"));
+        }
+        self.fill(row).map_err(|problem| {
             ItemProblem::Params(format!("params.{}: {}", problem.path, problem.message))
         })
     }
 
-    fn fill(&self, item: &str, number: u64) -> Result<Json, ParamProblem> {
+    fn fill(&self, row: &Row) -> Result<Json, ParamProblem> {
         let lookup = |placeholder: &Placeholder| {
             let Some(Segment::Index(index)) = placeholder.path.first() else {
                 return Err("it names no part of the item".to_owned());
             };
             let mut bytes = Vec::new();
-            if let Some((part, _)) = ItemPart::ALL.get(*index) {
-                part.push(item.as_bytes(), number, &mut bytes);
+            if let Some(placed) = self.placeholders.get(*index) {
+                placed.part.push(row, &mut bytes);
             }
             Ok(Value::from(String::from_utf8_lossy(&bytes)))
         };
@@ -104,18 +103,20 @@ impl FunctionTemplate {
             encodings.allowing(self.allow_code)
         };
         fill_root(&self.params, "item", &lookup, &encodings)
-            .map_err(|problems| in_own_words(problems.into_iter().next()))
+            .map_err(|problems| self.in_own_words(problems.into_iter().next()))
     }
-}
 
-/// The problem, with the placeholder as its author wrote it.
-fn in_own_words(problem: Option<ParamProblem>) -> ParamProblem {
-    let mut problem = problem.unwrap_or_else(|| ParamProblem::new("", "cannot be filled in"));
-    for (index, (_, name)) in ItemPart::ALL.iter().enumerate() {
-        problem.message = problem.message.replace(&marker(index), name);
-        problem.help = problem.help.map(|help| help.replace(&marker(index), name));
+    /// The problem, with the placeholder as its author wrote it.
+    fn in_own_words(&self, problem: Option<ParamProblem>) -> ParamProblem {
+        let mut problem = problem.unwrap_or_else(|| ParamProblem::new("", "cannot be filled in"));
+        for (index, placed) in self.placeholders.iter().enumerate() {
+            problem.message = problem.message.replace(&marker(index), &placed.name);
+            problem.help = problem
+                .help
+                .map(|help| help.replace(&marker(index), &placed.name));
+        }
+        problem
     }
-    problem
 }
 
 fn marker(index: usize) -> String {
@@ -124,27 +125,42 @@ fn marker(index: usize) -> String {
 
 /// Writes the placeholders of command mode as such of the plan's, and everything else but variables of the
 /// environment as literal text.
-fn mark(value: &mut Value, is_fixed: &mut bool) {
+fn mark(
+    value: &mut Value,
+    columns: &Columns,
+    placeholders: &mut Vec<Placed>,
+) -> Result<(), ItemTemplateError> {
     match value {
         Value::String(text) => {
             let mut marked = String::new();
-            for part in split(text).parts {
+            for part in split(text, columns)? {
                 match part {
-                    Part::Value(part) => {
-                        *is_fixed = false;
-                        let index = ItemPart::ALL.iter().position(|(known, _)| *known == part);
-                        marked.push_str(&marker(index.unwrap_or_default()));
-                    }
                     Part::Text(text) => push_literal(&text, &mut marked),
+                    Part::Value(placed) => match placed.part {
+                        ItemPart::Slot => marked.push_str(&slot_placeholder()),
+                        ItemPart::All(_) if !columns.is_one() => {
+                            return Err(ItemTemplateError::Ambiguous {
+                                placeholder: placed.name.to_string(),
+                                help: "name one, as in {1}",
+                            });
+                        }
+                        _ => {
+                            marked.push_str(&marker(placeholders.len()));
+                            placeholders.push(placed);
+                        }
+                    },
                 }
             }
             *text = marked;
+            Ok(())
         }
         Value::Array(elements) => elements
             .iter_mut()
-            .for_each(|element| mark(element, is_fixed)),
-        Value::Object(fields) => fields.values_mut().for_each(|value| mark(value, is_fixed)),
-        _ => {}
+            .try_for_each(|element| mark(element, columns, placeholders)),
+        Value::Object(fields) => fields
+            .values_mut()
+            .try_for_each(|value| mark(value, columns, placeholders)),
+        _ => Ok(()),
     }
 }
 
@@ -205,10 +221,11 @@ mod tests {
     /// The parameters as the handler would see them.
     fn made(params: Value, item: &str, encoding: Encoding) -> Result<Value, String> {
         let functions = Arc::new(Takes(encoding));
-        let template = FunctionTemplate::new("f", &Json::from(params), functions, false);
+        let one = Columns::one();
+        let template = FunctionTemplate::new("f", &Json::from(params), functions, &one, false);
         let template = template.map_err(|error| error.to_string())?;
         let params = template
-            .params(item.as_bytes(), 3)
+            .params(&Row::of(3, [item.as_bytes()]))
             .map_err(|error| error.to_string())?;
         let none = |_: &Placeholder| Err("none".to_owned());
         Ok(batch_template::fill(&params, &none, &|_| Encodings::text())
