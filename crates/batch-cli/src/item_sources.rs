@@ -1,10 +1,11 @@
-//! The sources of items that `bex run` is given, opened: [`items`].
+//! What `bex run` makes tasks of, opened: sources of items, or standard input in pieces: [`items`].
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{BufReader, IsTerminal, Read};
+use std::os::fd::{AsFd as _, OwnedFd};
 
-use batch_input::{ItemOptions, ItemSource, Items, PerTask};
+use batch_input::{BlockSize, Blocks, ItemOptions, ItemSource, Items, PerTask};
 use batch_process::command_line_room;
 
 use crate::args::{ItemArgs, SourceWords};
@@ -13,8 +14,17 @@ use crate::exit::CliError;
 /// Enough for most lines at once, and little for a source of a few items.
 const BUFFER: usize = 64 << 10;
 
+/// A block of `--pipe` is at most so large, where nothing else is said.
+const BLOCK: u64 = 10 << 20;
+
+/// What is read at a time of an input that is cut into blocks.
+const PIPE_BUFFER: usize = 1 << 20;
+
 /// The items of all sources; of standard input where there is none.
 pub(crate) fn items(args: &ItemArgs, sources: Vec<SourceWords>) -> Result<Items, CliError> {
+    if args.pipe {
+        return blocks(args, &sources);
+    }
     let options = ItemOptions {
         separator: args.separator().map_err(CliError::Usage)?,
         header: args.header.is_some(),
@@ -31,15 +41,43 @@ pub(crate) fn items(args: &ItemArgs, sources: Vec<SourceWords>) -> Result<Items,
     Items::product(groups, options).map_err(|error| CliError::Usage(error.to_string()))
 }
 
+/// Pieces of standard input.
+fn blocks(args: &ItemArgs, sources: &[SourceWords]) -> Result<Items, CliError> {
+    if let Some(source) = sources.first() {
+        return Err(CliError::Usage(format!(
+            "{} gives items, and --pipe gives pieces of standard input; leave one of them out",
+            source.separator
+        )));
+    }
+    refuse_terminal("nothing to cut into blocks; pipe it in (… | bex run --pipe -- CMD)")?;
+    let size = match args.records {
+        Some(records) => BlockSize::Records(records),
+        None => BlockSize::Bytes(args.block.unwrap_or(BLOCK)),
+    };
+    let input = BufReader::with_capacity(PIPE_BUFFER, File::from(stdin_handle()?));
+    let end = if args.null { 0 } else { b'\n' };
+    Ok(Items::blocks(Blocks::new(input, end, size)))
+}
+
+/// Standard input without the buffer of the standard library, in which every byte would be copied once more.
+fn stdin_handle() -> Result<OwnedFd, CliError> {
+    let handle = std::io::stdin().as_fd().try_clone_to_owned();
+    handle.map_err(|error| CliError::System("read standard input", error))
+}
+
+fn refuse_terminal(message: &str) -> Result<(), CliError> {
+    match std::io::stdin().is_terminal() {
+        true => Err(CliError::Usage(message.to_owned())),
+        false => Ok(()),
+    }
+}
+
 /// Standard input, where nobody said that items come from it.
 fn standard_input(null: bool) -> Result<ItemSource, CliError> {
-    match std::io::stdin().is_terminal() {
-        true => Err(CliError::Usage(
-            "no items; pipe them in, one a line, or give them after ::: (bex run -- CMD ::: ITEM…)"
-                .to_owned(),
-        )),
-        false => Ok(stream(std::io::stdin(), null)),
-    }
+    refuse_terminal(
+        "no items; pipe them in, one a line, or give them after ::: (bex run -- CMD ::: ITEM…)",
+    )?;
+    Ok(stream(std::io::stdin(), null))
 }
 
 fn groups(sources: Vec<SourceWords>, null: bool) -> Result<Vec<Vec<ItemSource>>, CliError> {

@@ -3,6 +3,7 @@
 mod agent;
 mod args;
 mod background;
+mod blocks;
 mod capacity;
 mod commands;
 mod drive;

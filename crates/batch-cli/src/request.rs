@@ -13,8 +13,8 @@ use batch_core::{
 use batch_export::{Format, TaskFilter};
 use batch_input::{
     Columns, CommandTemplate, FileSettings, FunctionTemplate, ItemTemplate, ItemTemplateError,
-    ReadError, ReadOptions, SavedTemplate, ShellTemplate, TaskFile, TaskStream, TemplateFolder,
-    read_task_file, read_tasks,
+    ReadError, ReadOptions, SavedTemplate, ShellTemplate, StdinTemplate, TaskFile, TaskStream,
+    TemplateFolder, read_task_file, read_tasks,
 };
 use batch_runtime::Registry;
 
@@ -98,7 +98,12 @@ impl Source {
             format: args.input.map(Into::into),
             options: args
                 .attempt
-                .read_options(args.template.as_deref(), registry),
+                .read_options(
+                    args.template.as_deref(),
+                    args.items.colsep.as_deref(),
+                    registry,
+                )
+                .map_err(usage)?,
         })
     }
 
@@ -108,11 +113,14 @@ impl Source {
         let template = folder
             .load(name)
             .map_err(|error| usage(error.to_string()))?;
+        let options = args
+            .attempt
+            .read_options(None, args.items.colsep.as_deref(), registry);
         Ok(Self::Template {
             template: Box::new(template),
             values: params(&args.param)?,
             rows: args.rows.clone(),
-            options: args.attempt.read_options(None, registry),
+            options: options.map_err(usage)?,
         })
     }
 
@@ -153,7 +161,9 @@ impl Source {
 fn inputs<'a>(args: &'a RunArgs, sources: &'a [SourceWords]) -> impl Iterator<Item = &'a Path> {
     let files = [&args.file, &args.template, &args.rows, &args.store];
     let files = files.into_iter().flatten().map(PathBuf::as_path);
-    files.chain(SourceWords::files(sources).map(Path::new))
+    let stdin = args.items.stdin.iter().map(Path::new);
+    let sources = SourceWords::files(sources).map(Path::new);
+    files.chain(sources).chain(stdin)
 }
 
 /// Refuses arguments of `bex run` that do not go together.
@@ -182,6 +192,17 @@ fn check_together(args: &RunArgs, is_saved: bool) -> Result<(), CliError> {
         return Err(usage(format!(
             "{option} goes with -- CMD, --shell or --function, not with a task file"
         )));
+    }
+    let has_table = args.rows.is_some() || args.file.is_some() && args.template.is_some();
+    if args.items.colsep.is_some() && !has_table && (args.file.is_some() || is_saved) {
+        return Err(usage(
+            "--colsep goes with items, or as --sep with a table: a FILE with --template, or --rows",
+        ));
+    }
+    if args.items.pipe && args.key.is_some() {
+        return Err(usage(
+            "--key knows a batch by its tasks, and those of --pipe are not known beforehand",
+        ));
     }
     let is_stdin = args.file.as_deref() == Some(Path::new("-"));
     if args.resume && is_stdin && args.store.is_none() {
@@ -234,7 +255,12 @@ fn expand(
         file: name.clone(),
         source,
     })?;
-    Ok(template.expand_rows(table, &name, values, options)?)
+    let by_name = batch_input::Format::of(path).map(batch_input::Format::separator);
+    let options = ReadOptions {
+        separator: options.separator.or(by_name.ok()),
+        ..options.clone()
+    };
+    Ok(template.expand_rows(table, &name, values, &options)?)
 }
 
 /// The tasks of all items, which have to be known before it can be told whether a key has the same ones.
@@ -311,22 +337,37 @@ fn item_template(
                 ..TaskSpec::new(function.as_str())
             };
             Plan::check(vec![spec], registry).map_err(|problems| usage(texts(&problems)))?;
-            if args.items.fill {
-                return Err(usage("-X fills the command line of -- CMD or --shell"));
+            if args.items.fill || args.items.pipe || args.items.stdin.is_some() {
+                return Err(usage("-X, --pipe and --stdin go with -- CMD or --shell"));
             }
             Some((function.clone(), params, Arc::new(registry.clone())))
         }
     };
     let (script, argv) = (args.shell.clone(), args.command.clone());
-    Ok(move |columns: &Columns| match (script, function) {
-        (Some(script), _) => {
-            ShellTemplate::new(script, columns, allow_code).map(ItemTemplate::Shell)
+    let (stdin, pipe) = (args.items.stdin.clone(), args.items.pipe);
+    Ok(move |columns: &Columns| {
+        let stdin = match stdin {
+            Some(stdin) => Some(StdinTemplate::new(&stdin, columns)?),
+            None => pipe.then(StdinTemplate::block),
+        };
+        let columns = &match stdin.as_ref().is_some_and(StdinTemplate::uses_item) {
+            true => columns.used_elsewhere(),
+            false => columns.clone(),
+        };
+        match (script, function) {
+            (Some(script), _) => {
+                let template = ShellTemplate::new(script, columns, allow_code)?;
+                template.with_stdin(stdin).map(ItemTemplate::Shell)
+            }
+            (None, Some((name, params, functions))) => {
+                FunctionTemplate::new(&name, &params, functions, columns, allow_code)
+                    .map(ItemTemplate::Function)
+            }
+            (None, None) => {
+                let template = CommandTemplate::new(argv, columns, allow_code)?;
+                template.with_stdin(stdin).map(ItemTemplate::Command)
+            }
         }
-        (None, Some((name, params, functions))) => {
-            FunctionTemplate::new(&name, &params, functions, columns, allow_code)
-                .map(ItemTemplate::Function)
-        }
-        (None, None) => CommandTemplate::new(argv, columns, allow_code).map(ItemTemplate::Command),
     })
 }
 

@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::catalog::{Catalog, ParamProblem};
+use crate::group::Groups;
 use crate::ids::TaskId;
 use crate::spec::TaskSpec;
 use crate::text::Suggestions;
@@ -105,12 +106,13 @@ impl Plan {
         let ids = index_ids(&tasks, around, &mut report);
         let mut after = Vec::with_capacity(tasks.len());
         let known = around.catalog.functions().into_iter().collect();
+        let mut groups = Groups::of(&tasks, &ids);
         for (index, task) in tasks.iter().enumerate() {
             report.index = index;
             check_function(task, &known, around, &mut report);
             check_limit(task, around, &mut report);
             check_environment(task, around, &mut report);
-            after.push(resolve(task, &ids, around, &mut report));
+            after.push(resolve(task, &ids, &mut groups, around, &mut report));
         }
         let mut problems = report.problems;
         if let Some(cycle) = find_cycle(&after) {
@@ -288,9 +290,10 @@ fn check_environment<C: Catalog + ?Sized>(
 }
 
 /// The tasks that must complete first: those named, and those whose results are used.
-fn resolve<C: Catalog + ?Sized>(
-    task: &TaskSpec,
+fn resolve<'t, C: Catalog + ?Sized>(
+    task: &'t TaskSpec,
     ids: &HashMap<Box<str>, usize>,
+    groups: &mut Groups<'t>,
     around: &PlanContext<'_, C>,
     report: &mut Reporter,
 ) -> Vec<Dependency> {
@@ -309,7 +312,10 @@ fn resolve<C: Catalog + ?Sized>(
         }
     };
     for id in &task.depends_on {
-        add(id, "depends_on", report);
+        match groups.members(id, report.index) {
+            Some(members) => members.for_each(|member| add(member, "depends_on", report)),
+            None => add(id, "depends_on", report),
+        }
     }
     let found = around.catalog.references(task);
     for id in &found.tasks {

@@ -12,12 +12,14 @@ use batch_core::{
     outcome::{SignalNumber, Stream},
 };
 use batch_export::files::open_output;
-use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec, until_room, when_written};
+use batch_process::{
+    CaptureLimits, Ended, Process, SpawnError, Spec, Stdin, until_room, when_written,
+};
 use batch_runtime::params::Fields;
 use batch_runtime::{AttemptError, TaskContext, offload};
 use batch_template::Encodings;
 
-use crate::check::ProcessFields as _;
+use crate::check::{ProcessFields as _, StdinFile, stdin_file};
 use crate::masked_file::Masking;
 
 /// At most so many characters of the last line of standard error become part of the message.
@@ -57,11 +59,27 @@ pub(crate) fn spec(
         argv,
         cwd,
         env: defaults.chain(own).chain(marks).collect(),
-        stdin: params.bytes("stdin")?,
+        stdin: stdin(params, options.working_folder(), capture)?,
         task: task.id.to_string(),
         grace: options.grace,
         capture: Arc::clone(capture),
     })
+}
+
+/// What the process reads on standard input. A relative path is meant in the folder of the task.
+fn stdin(
+    params: &Fields,
+    folder: Option<&Path>,
+    capture: &CaptureLimits,
+) -> Result<Option<Stdin>, ParamProblem> {
+    match params.get("stdin").and_then(stdin_file) {
+        Some(StdinFile::Path(path)) => {
+            let path = folder.map_or_else(|| path.into(), |folder| folder.join(path));
+            Ok(Some(Stdin::File(path)))
+        }
+        Some(StdinFile::Block(name)) => Ok(Some(Stdin::File(capture.folder.join(name)))),
+        None => Ok(params.bytes("stdin")?.map(Stdin::Bytes)),
+    }
 }
 
 /// Whether a place of the parameters is the value of a variable that the process is given.

@@ -14,6 +14,7 @@ pub use row::Row;
 pub use separator::ColumnSeparator;
 pub use source::ItemSource;
 
+use crate::blocks::Blocks;
 use crate::item_template::Columns;
 use source::Reading;
 
@@ -51,6 +52,8 @@ pub struct ItemOptions {
 /// kept.
 pub struct Items {
     groups: Vec<Vec<ItemSource>>,
+    /// In place of items, which tasks then have none of.
+    blocks: Option<Blocks>,
     options: ItemOptions,
     /// The names of the columns, once they are read.
     names: Option<Vec<String>>,
@@ -108,10 +111,23 @@ impl Items {
     fn of_one(source: ItemSource) -> Self {
         Self {
             groups: vec![vec![source]],
+            blocks: None,
             options: ItemOptions::default(),
             names: None,
             product: Product::default(),
         }
+    }
+
+    /// Pieces of an input: a task for each, which reads it on standard input.
+    pub fn blocks(blocks: Blocks) -> Self {
+        Self {
+            blocks: Some(blocks),
+            ..Self::list(Vec::new())
+        }
+    }
+
+    pub(crate) fn blocks_mut(&mut self) -> Option<&mut Blocks> {
+        self.blocks.as_mut()
     }
 
     /// The product of groups of sources; those of a group are zipped.
@@ -140,6 +156,7 @@ impl Items {
         }
         Ok(Self {
             groups,
+            blocks: None,
             options,
             names: None,
             product: Product::default(),
@@ -153,7 +170,7 @@ impl Items {
 
     /// Whether they are all there, so that nobody waits for the next one.
     pub(crate) fn is_list(&self) -> bool {
-        self.groups.iter().flatten().all(ItemSource::is_list)
+        self.blocks.is_none() && self.groups.iter().flatten().all(ItemSource::is_list)
     }
 
     /// Whether the names of the columns are still to be read, for which an input may keep one waiting.
@@ -172,6 +189,9 @@ impl Items {
                 Ok(names) => self.names = Some(names),
                 Err(error) => return Some(Err(error)),
             }
+        }
+        if self.blocks.is_some() {
+            return Some(Ok(Columns::items(Some(0))));
         }
         let sources: usize = self.groups.iter().map(Vec::len).sum();
         Some(Ok(match (self.options.per_task, &self.names) {
@@ -215,6 +235,9 @@ impl Items {
     /// # Errors
     /// When an item cannot be part of a task: the next call goes on after it.
     pub fn next_row(&mut self, row: &mut Row) -> Option<Result<(), ItemError>> {
+        if let Some(blocks) = &mut self.blocks {
+            return blocks.next_block();
+        }
         match self.groups.len() {
             1 => self.next_of(0, row),
             _ => self.next_of_product(row),

@@ -5,6 +5,7 @@ use std::io::{self, BufRead};
 use serde_json::value::RawValue;
 
 use crate::file::{ReadOptions, TaskFile};
+use crate::matrix::read_tasks_of;
 use crate::scope::Report;
 use crate::settings::{base_options, overridden};
 use crate::source::{Lines, Source};
@@ -42,8 +43,8 @@ pub(crate) fn read(
         match serde_json::from_str::<&RawValue>(line) {
             Ok(raw) => {
                 let source = Source::new(line, Lines::Fixed(number));
-                file.tasks.push(reader.read(&source, &mut report, raw));
-                file.lines.push(number);
+                let functions = options.functions.as_ref();
+                read_tasks_of(raw, &source, functions, &mut reader, &mut report, &mut file);
             }
             Err(error) => {
                 report.add_syntax(&error, number);

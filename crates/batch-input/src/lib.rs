@@ -15,11 +15,13 @@
 
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod fields;
 mod file;
 mod item_template;
 mod items;
 mod jsonl;
+mod matrix;
 mod options;
 mod params;
 mod problem;
@@ -35,9 +37,11 @@ mod task_template;
 mod template;
 mod yaml;
 
+pub use blocks::{BlockSize, Blocks};
 pub use file::{FileSettings, Format, ReadError, ReadOptions, TaskFile, TemplateSource};
 pub use item_template::{
     Columns, CommandTemplate, FunctionTemplate, ItemTemplate, ItemTemplateError, ShellTemplate,
+    StdinTemplate,
 };
 pub use items::{
     ColumnSeparator, ItemError, ItemOptions, ItemPlace, ItemProblem, ItemSource, Items, ItemsError,

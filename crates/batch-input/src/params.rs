@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use batch_core::Json;
 use serde_json::value::RawValue;
 
-use crate::fields::{kind, plain_text, text};
+use crate::fields::{Fields, kind, plain_text, text};
 use crate::scope::Scope;
 
 /// A short form: a field whose value is a parameter of a function.
@@ -154,7 +154,7 @@ fn read_short_form<'r>(
         }
         fits
     });
-    let stdin = stdin.and_then(|raw| text_or_bytes(scope, raw, "stdin"));
+    let stdin = stdin.and_then(|raw| stdin_value(scope, raw));
     let value = match form.param {
         "argv" => argv(scope, raw),
         "script" => text_or_bytes(scope, raw, field),
@@ -261,6 +261,18 @@ fn text_or_bytes(scope: &mut Scope<'_, '_>, raw: &RawValue, field: &str) -> Opti
             scope.wrong(raw, field, "a text or {\"base64\": \"…\"}");
             None
         }
+    }
+}
+
+/// A text, bytes, or the name of a file as `{"file": "…"}`.
+fn stdin_value(scope: &mut Scope<'_, '_>, raw: &RawValue) -> Option<String> {
+    let fields = serde_json::from_str::<Fields<'_>>(raw.get());
+    match fields.as_ref().map(|fields| &fields.0[..]) {
+        Ok([(name, value)]) if name == "file" => {
+            let name = scope.text(value, "stdin.file");
+            name.map(|_| raw.get().to_owned())
+        }
+        _ => text_or_bytes(scope, raw, "stdin"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tasks made of items as they come: [`TaskStream`].
 
+use std::path::Path;
 use std::sync::Arc;
 
 use batch_core::{TaskOptions, TaskSpec};
@@ -91,6 +92,36 @@ impl TaskStream {
         self.peeked.as_ref()?.as_ref()
     }
 
+    /// Waits until it is known whether there is a task, and makes none where its input would have to be kept.
+    pub fn has_task(&mut self) -> bool {
+        match self.items.blocks_mut() {
+            Some(blocks) => blocks.has_more(),
+            None => self.peek().is_some(),
+        }
+    }
+
+    /// Whether tasks read pieces of an input, for which [`keep_in`](Self::keep_in) says where they are kept.
+    pub fn has_blocks(&mut self) -> bool {
+        self.items.blocks_mut().is_some()
+    }
+
+    /// The id of the task that reads a piece of the input.
+    pub fn block_id(number: u64) -> String {
+        format!("block-{number}")
+    }
+
+    /// Whether each task is large, so that few of them are to wait at a time.
+    pub fn are_large(&mut self) -> bool {
+        self.has_blocks() || matches!(self.items.per_task(), PerTask::Fill(_))
+    }
+
+    /// Sets the folder for pieces of the input, which is made if need be.
+    pub fn keep_in(&mut self, folder: &Path) {
+        if let Some(blocks) = self.items.blocks_mut() {
+            blocks.set_folder(folder);
+        }
+    }
+
     /// Whether no more come, where that can be told without waiting: of a list.
     pub fn is_over(&mut self) -> bool {
         self.items.is_list() && self.peek().is_none()
@@ -106,13 +137,15 @@ impl TaskStream {
         if let Err(error) = self.next_row()? {
             return Some(Err(error));
         }
+        let has_blocks = self.items.blocks_mut().is_some();
         let Template::Ready(template, function) = &self.template else {
             return None;
         };
         self.row.number += 1;
         Some(match template.params_in(&self.row, &mut self.scratch) {
             Ok(params) => Ok(TaskSpec {
-                id: None,
+                // By it the piece is found to be no longer needed.
+                id: has_blocks.then(|| Self::block_id(self.row.number).into()),
                 name: None,
                 function: function.clone(),
                 params,

@@ -7,6 +7,7 @@ use batch_core::{TaskOptions, TaskSpec};
 use serde_json::value::RawValue;
 
 use crate::fields::{Fields, is_null, kind, plain_text};
+use crate::matrix::MATRIX_FIELDS;
 use crate::options::{OPTION_FIELDS, read_option};
 use crate::params::{ShortForm, Work, empty, read_work};
 use crate::problem::TaskLabel;
@@ -14,7 +15,7 @@ use crate::scope::{Report, Scope, suggestion};
 use crate::source::{Lines, Source};
 
 /// The fields of a task.
-pub(crate) const TASK_FIELDS: [&str; 22] = [
+pub(crate) const TASK_FIELDS: [&str; 25] = [
     "id",
     "name",
     "command",
@@ -37,6 +38,9 @@ pub(crate) const TASK_FIELDS: [&str; 22] = [
     "grace",
     "on_interrupt",
     "allow_code",
+    "matrix",
+    "each",
+    "exclude",
 ];
 
 /// Those that say what it does.
@@ -246,6 +250,11 @@ fn unknown_field(scope: &mut Scope<'_, '_>, raw: &RawValue, name: &str, work: &m
         work.misspelt = true;
         let help = "such a file is named .json or .yaml".to_owned();
         let message = "a list of tasks cannot stand inside a task".to_owned();
+        return scope.problem(raw.get(), name, message, Some(help));
+    }
+    if MATRIX_FIELDS.contains(&name) {
+        let help = "a table gives templates their values".to_owned();
+        let message = format!("{name:?} goes into task files, not into templates");
         return scope.problem(raw.get(), name, message, Some(help));
     }
     if SETTINGS_ONLY.contains(&name) {

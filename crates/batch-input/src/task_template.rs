@@ -74,9 +74,20 @@ impl TaskTemplate {
         source: &Source<'_>,
         report: &mut Report,
     ) -> Self {
+        Self::read_but(&[], task, functions, source, report)
+    }
+
+    /// The same, but for some fields, which the caller reads.
+    pub(crate) fn read_but(
+        others: &[&str],
+        task: &RawValue,
+        functions: &Arc<dyn Functions>,
+        source: &Source<'_>,
+        report: &mut Report,
+    ) -> Self {
         let mut template = Self::new(functions, source.line(task.get()));
         if let Ok(Fields(fields)) = serde_json::from_str::<Fields<'_>>(task.get()) {
-            for (name, raw) in &fields {
+            for (name, raw) in fields.iter().filter(|(name, _)| !others.contains(&&**name)) {
                 template
                     .fields
                     .extend(TemplateField::read(name, raw, source, report));
@@ -95,12 +106,12 @@ impl TaskTemplate {
         })
     }
 
-    /// Fills in the placeholders with the given root. Those with other roots stay in parameters and variables, where
+    /// Fills in the placeholders with the given roots. Those with others stay in parameters and variables, where
     /// they are filled in when the task starts; elsewhere `lookup` is asked for them, too. `allow_code` is what the
     /// defaults say of values in code.
     pub(crate) fn fill(
         &self,
-        root: &str,
+        roots: &[&str],
         allow_code: bool,
         lookup: &dyn Fn(&Placeholder) -> Result<Value, String>,
     ) -> Filling<'_> {
@@ -118,7 +129,7 @@ impl TaskTemplate {
                     .allowing(allow_code)
             };
             let filled = if is_kept(&field.name) || field.name == ENVIRONMENT {
-                fill_root(&field.value, root, lookup, &encodings)
+                fill_root(&field.value, roots, lookup, &encodings)
             } else {
                 fill(&field.value, lookup, &encodings)
             };

@@ -85,6 +85,6 @@ pub use room::{OutputRoom, is_no_room, until_room};
 pub use scratch::{Scratch, remove_dead_scratch};
 pub use signal::{Signal, ignore_file_size_limit};
 pub use spawn_error::{SpawnError, shortage};
-pub use spec::{MAX_ARGUMENT_BYTES, Spec};
+pub use spec::{MAX_ARGUMENT_BYTES, Spec, Stdin};
 pub use sweep::{Leftover, end_run, sweep};
 pub use written::when_written;

@@ -14,7 +14,8 @@ pub(crate) struct ItemArgs {
     #[arg(short = '0', long)]
     pub(crate) null: bool,
 
-    /// Split items into columns, {1} {2} …: tab, comma, semicolon (as tables, with quotes), or a regular expression
+    /// Split items into columns, {1} {2} …: tab, comma, semicolon (as tables, with quotes), or a regular expression;
+    /// of a table in FILE or --rows: what stands between its cells
     #[arg(long, visible_alias = "sep", value_name = "SEPARATOR")]
     pub(crate) colsep: Option<String>,
 
@@ -35,17 +36,52 @@ pub(crate) struct ItemArgs {
     /// Give each command as many items as fit into a command line
     #[arg(short = 'X', long)]
     pub(crate) fill: bool,
+
+    /// What each command reads on standard input: a file, also one named by placeholders, or the item itself
+    #[arg(long, value_name = "FILE|item", conflicts_with = "pipe")]
+    pub(crate) stdin: Option<OsString>,
+
+    /// Cut standard input into blocks at line ends, and give one to each command on its standard input
+    #[arg(long, conflicts_with_all = ["max_args", "fill", "colsep", "header"])]
+    pub(crate) pipe: bool,
+
+    /// With --pipe: how large a block is at most, such as 512k or 1G [default: 10M]
+    #[arg(long, value_name = "SIZE", requires = "pipe", value_parser = parse_size)]
+    pub(crate) block: Option<u64>,
+
+    /// With --pipe: how many lines a block has
+    #[arg(long, value_name = "N", requires = "pipe", conflicts_with = "block", value_parser = parse_size)]
+    pub(crate) records: Option<u64>,
+}
+
+/// A number of more than nothing, in thousands, millions … of two where a letter says so.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => 64,
+    };
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number = digits.parse::<u64>().ok().filter(|_| is_number);
+    let size = number.and_then(|number| number.checked_mul(1_u64.checked_shl(shift)?));
+    size.filter(|size| *size > 0)
+        .ok_or_else(|| "it is a number of 1 or more, such as 500, 64k, 10M or 1G".to_owned())
 }
 
 impl ItemArgs {
-    /// One of the options that is given, if any is.
+    /// One of the options that is given and no table has, if any is.
     pub(crate) fn given(&self) -> Option<&'static str> {
         let options = [
             ("-0", self.null),
-            ("--colsep", self.colsep.is_some()),
             ("--header", self.header.is_some()),
             ("-n", self.max_args.is_some()),
             ("-X", self.fill),
+            ("--stdin", self.stdin.is_some()),
+            ("--pipe", self.pipe),
         ];
         let mut given = options.into_iter().filter(|(_, is_given)| *is_given);
         given.next().map(|(option, _)| option)
@@ -120,6 +156,21 @@ pub(crate) fn split_sources(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_have_letters() {
+        for (text, size) in [
+            ("1", 1),
+            ("512k", 512 << 10),
+            ("10M", 10 << 20),
+            ("2GiB", 2 << 30),
+        ] {
+            assert_eq!(parse_size(text), Ok(size));
+        }
+        for wrong in ["", "0", "0k", "k", "+1", "-1", "1.5M", "1x", "99999999999T"] {
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn items_are_never_options() {

@@ -151,6 +151,8 @@ pub(crate) enum InputFormat {
     Yaml,
     /// A table, with --template
     Csv,
+    /// A table with tabs, with --template
+    Tsv,
 }
 
 impl From<InputFormat> for batch_input::Format {
@@ -160,6 +162,7 @@ impl From<InputFormat> for batch_input::Format {
             InputFormat::Jsonl => Self::Jsonl,
             InputFormat::Yaml => Self::Yaml,
             InputFormat::Csv => Self::Csv,
+            InputFormat::Tsv => Self::Tsv,
         }
     }
 }

@@ -60,7 +60,8 @@ fn tasks(
     };
     let options = args
         .attempt
-        .read_options(args.template.as_deref(), registry);
+        .read_options(args.template.as_deref(), args.sep.as_deref(), registry)
+        .map_err(CliError::Usage)?;
     let format = args.input.map(Into::into);
     let mut file = read_file(path, format, &options)?;
     if file.problems.is_empty() {

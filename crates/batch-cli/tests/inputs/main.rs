@@ -6,3 +6,4 @@ mod common;
 
 mod refused;
 mod sources;
+mod tables;

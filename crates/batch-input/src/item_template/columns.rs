@@ -7,6 +7,8 @@ use batch_core::text::nearest;
 pub struct Columns {
     values: Values,
     names: Option<Vec<String>>,
+    /// They go somewhere, so that a command without a placeholder does not get them as arguments.
+    are_used: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,7 @@ impl Columns {
         Self {
             values: Values::Count(count),
             names: None,
+            are_used: false,
         }
     }
 
@@ -38,6 +41,7 @@ impl Columns {
         Self {
             values: Values::Unknown,
             names: None,
+            are_used: false,
         }
     }
 
@@ -46,6 +50,7 @@ impl Columns {
         Self {
             values: Values::Count(names.len()),
             names: Some(names),
+            are_used: false,
         }
     }
 
@@ -54,7 +59,22 @@ impl Columns {
         Self {
             values: Values::Items(most),
             names: None,
+            are_used: false,
         }
+    }
+
+    /// The same, where a command without a placeholder does not get the values as arguments.
+    #[must_use]
+    pub fn used_elsewhere(&self) -> Self {
+        Self {
+            are_used: true,
+            ..self.clone()
+        }
+    }
+
+    /// Whether a command without a placeholder gets the values as arguments.
+    pub(super) fn are_appended(&self) -> bool {
+        !self.are_used && !self.is_none()
     }
 
     /// Whether a task gets one value, so that `{}` is a part of a text like any other.

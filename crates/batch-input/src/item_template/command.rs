@@ -9,6 +9,7 @@ use super::columns::Columns;
 use super::error::ItemTemplateError;
 use super::json::{Filled, document};
 use super::part::ItemPart;
+use super::stdin::StdinTemplate;
 use super::{Piece, Scratch, check_columns, check_length, columns_named, pieces, placed_in};
 use crate::items::{ItemProblem, Row};
 
@@ -25,6 +26,7 @@ const NUMBER: usize = 20;
 pub struct CommandTemplate {
     arguments: Vec<Vec<Piece>>,
     allow_code: bool,
+    stdin: Option<StdinTemplate>,
     /// For the usual number of values.
     usual: Expanded,
 }
@@ -63,7 +65,7 @@ impl CommandTemplate {
             .map(|argument| pieces(argument.as_encoded_bytes(), columns))
             .collect::<Result<Vec<_>, _>>()?;
         let has_placeholder = placed_in(arguments.iter().flatten()).next().is_some();
-        if !has_placeholder && !columns.is_none() {
+        if !has_placeholder && columns.are_appended() {
             arguments.push(vec![Piece::item()]);
         }
         if !columns.is_one() && !columns.is_repeated() {
@@ -77,8 +79,32 @@ impl CommandTemplate {
         Ok(Self {
             arguments,
             allow_code,
+            stdin: None,
             usual,
         })
+    }
+
+    /// The same with something on standard input; nothing for `None`.
+    ///
+    /// # Errors
+    /// When the command would run that as code, and its author does not allow it.
+    pub fn with_stdin(mut self, stdin: Option<StdinTemplate>) -> Result<Self, ItemTemplateError> {
+        let Some(stdin) = stdin else {
+            return Ok(self);
+        };
+        let known: Vec<Vec<u8>> = self.usual.arguments.iter().map(Argument::known).collect();
+        if let (Some(code), true, false) = (
+            code_in_command(&known).stdin,
+            stdin.is_data(),
+            self.allow_code,
+        ) {
+            return Err(ItemTemplateError::StdinCode {
+                option: stdin.name(),
+                code,
+            });
+        }
+        self.stdin = Some(stdin);
+        Ok(self)
     }
 
     /// A template of these arguments as they stand: no placeholder is looked for, and no value added.
@@ -87,6 +113,7 @@ impl CommandTemplate {
         Self {
             arguments: Vec::new(),
             allow_code: false,
+            stdin: None,
             usual: Expanded {
                 values: 1,
                 arguments: argv.iter().map(fixed).collect(),
@@ -115,7 +142,7 @@ impl CommandTemplate {
             _ => Expanded::new(&self.arguments, row.len(), self.allow_code)
                 .map_err(|error| ItemProblem::Template(error.to_string()))?,
         };
-        let params = expanded.params(row, &mut scratch.filled, &mut scratch.json);
+        let params = expanded.params(row, self.stdin.as_ref(), scratch);
         scratch.command = Some(expanded);
         params
     }
@@ -185,12 +212,13 @@ impl Expanded {
     fn params(
         &self,
         row: &Row,
-        filled: &mut Filled,
-        json: &mut String,
+        stdin: Option<&StdinTemplate>,
+        scratch: &mut Scratch,
     ) -> Result<Json, ItemProblem> {
         if self.is_open {
-            self.check(row)?;
+            self.check(row, stdin)?;
         }
+        let Scratch { filled, json, .. } = scratch;
         json.clear();
         json.push_str("{\"argv\":[");
         for (index, argument) in self.arguments.iter().enumerate() {
@@ -205,18 +233,25 @@ impl Expanded {
                 }
             }
         }
-        json.push_str("]}");
+        json.push(']');
+        if let Some(stdin) = stdin {
+            stdin.push(row, filled, json)?;
+        }
+        json.push('}');
         document(json)
     }
 
     /// Refuses a value that turns itself, or another part of the command, into code.
-    fn check(&self, row: &Row) -> Result<(), ItemProblem> {
+    fn check(&self, row: &Row, stdin: Option<&StdinTemplate>) -> Result<(), ItemProblem> {
         let arguments = self.arguments.iter();
         let argv: Vec<Vec<u8>> = arguments.map(|argument| argument.made(row)).collect();
         let is_made = |at: usize| matches!(self.arguments[at], Argument::Made(_));
-        let mut found = code_in_command(&argv).arguments.into_iter();
-        match found.find(|(at, _)| is_made(*at)) {
-            Some((_, code)) => Err(ItemProblem::Code(code)),
+        let found = code_in_command(&argv);
+        let stdin = stdin.filter(|stdin| stdin.is_data()).and(found.stdin);
+        let mut arguments = found.arguments.into_iter();
+        let argument = arguments.find(|(at, _)| is_made(*at));
+        match argument.map(|(_, code)| code).or(stdin) {
+            Some(code) => Err(ItemProblem::Code(code)),
             None => Ok(()),
         }
     }
@@ -234,6 +269,14 @@ impl Argument {
         Self::Fixed {
             json,
             bytes: filled.bytes,
+        }
+    }
+
+    /// What is known of it before there is a row.
+    fn known(&self) -> Vec<u8> {
+        match self {
+            Self::Fixed { bytes, .. } => bytes.clone(),
+            Self::Made(pieces) => known(pieces),
         }
     }
 

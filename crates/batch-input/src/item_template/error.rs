@@ -40,6 +40,24 @@ pub enum ItemTemplateError {
         /// The code in which it stands.
         code: Code,
     },
+    /// Standard input is the code of an interpreter.
+    #[error(
+        "{option}: {code} runs what is on its standard input, and that is data; --allow-code lets it through"
+    )]
+    StdinCode {
+        /// The option that gives it.
+        option: &'static str,
+        /// The code.
+        code: Code,
+    },
+    /// The script runs its standard input.
+    #[error(
+        "{option}: the script runs what is on its standard input, and that is data; --allow-code lets it through"
+    )]
+    StdinScript {
+        /// The option that gives it.
+        option: &'static str,
+    },
     /// It stands where a quoted word is not read as one.
     #[error("{placeholder} {what}; {help}")]
     Refused {

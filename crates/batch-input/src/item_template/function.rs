@@ -102,7 +102,7 @@ impl FunctionTemplate {
             let encodings = self.functions.encodings(&self.function, params);
             encodings.allowing(self.allow_code)
         };
-        fill_root(&self.params, "item", &lookup, &encodings)
+        fill_root(&self.params, &["item"], &lookup, &encodings)
             .map_err(|problems| self.in_own_words(problems.into_iter().next()))
     }
 

@@ -13,6 +13,7 @@ mod function;
 mod json;
 mod part;
 mod shell;
+mod stdin;
 
 use batch_core::Json;
 use batch_template::Part;
@@ -22,6 +23,7 @@ pub use command::CommandTemplate;
 pub use error::ItemTemplateError;
 pub use function::FunctionTemplate;
 pub use shell::ShellTemplate;
+pub use stdin::StdinTemplate;
 
 use crate::items::{ItemProblem, MAX_ARGUMENT, Row};
 use json::Filled;

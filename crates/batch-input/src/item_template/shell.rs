@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 
 use batch_core::Json;
-use batch_template::{Quoting, ShellRules, ShellScan, quote_for_shell};
+use batch_template::{Quoting, ShellRules, ShellScan, UNKNOWN, quote_for_shell};
 
 use super::columns::Columns;
 use super::command::ambiguous;
 use super::error::ItemTemplateError;
-use super::json::{Filled, document};
+use super::json::document;
 use super::part::{ItemPart, Placed};
+use super::stdin::StdinTemplate;
 use super::{Piece, Scratch, check_columns, check_length, columns_named, pieces, placed_in};
 use crate::items::{ItemProblem, Row};
 
@@ -18,6 +19,7 @@ use crate::items::{ItemProblem, Row};
 pub struct ShellTemplate {
     pieces: Vec<Piece>,
     rules: ShellRules,
+    stdin: Option<StdinTemplate>,
     /// For the usual number of values.
     usual: Expanded,
 }
@@ -50,7 +52,7 @@ impl ShellTemplate {
         };
         let mut found = pieces(script.as_encoded_bytes(), columns)?;
         let has_placeholder = placed_in(&found).next().is_some();
-        if !has_placeholder && !columns.is_none() {
+        if !has_placeholder && columns.are_appended() {
             found = appended(script.as_encoded_bytes(), rules)?;
         }
         if !columns.is_one()
@@ -66,8 +68,34 @@ impl ShellTemplate {
         Ok(Self {
             pieces: found,
             rules,
+            stdin: None,
             usual,
         })
+    }
+
+    /// The same with something on standard input; nothing for `None`.
+    ///
+    /// # Errors
+    /// When the script would run that as code, and its author does not allow it.
+    pub fn with_stdin(mut self, stdin: Option<StdinTemplate>) -> Result<Self, ItemTemplateError> {
+        let Some(stdin) = stdin else {
+            return Ok(self);
+        };
+        let mut script = Vec::new();
+        for piece in &self.usual.pieces {
+            match piece {
+                Piece::Literal(literal) => script.extend_from_slice(literal),
+                Piece::Part(_) => script.push(UNKNOWN),
+            }
+        }
+        let is_code = ShellScan::inherited(&script).stdin;
+        if is_code && stdin.is_data() && !self.rules.allow_code {
+            return Err(ItemTemplateError::StdinScript {
+                option: stdin.name(),
+            });
+        }
+        self.stdin = Some(stdin);
+        Ok(self)
     }
 
     /// The parameters of the function `shell` for a row.
@@ -90,7 +118,7 @@ impl ShellTemplate {
             _ => Expanded::new(&self.pieces, row.len(), self.rules)
                 .map_err(|error| ItemProblem::Template(error.to_string()))?,
         };
-        let params = expanded.params(row, &mut scratch.filled, &mut scratch.json);
+        let params = expanded.params(row, self.stdin.as_ref(), scratch);
         scratch.script = Some(expanded);
         params
     }
@@ -195,10 +223,11 @@ impl Expanded {
     fn params(
         &self,
         row: &Row,
-        filled: &mut Filled,
-        json: &mut String,
+        stdin: Option<&StdinTemplate>,
+        scratch: &mut Scratch,
     ) -> Result<Json, ItemProblem> {
         self.check(row)?;
+        let Scratch { filled, json, .. } = scratch;
         filled.clear();
         let mut word = Vec::new();
         for piece in &self.pieces {
@@ -215,6 +244,9 @@ impl Expanded {
         json.clear();
         json.push_str("{\"script\":");
         filled.push(json)?;
+        if let Some(stdin) = stdin {
+            stdin.push(row, filled, json)?;
+        }
         json.push('}');
         document(json)
     }

@@ -28,8 +28,7 @@ pub(crate) fn read_tasks(session: &Session, args: &Args<'_>) -> Result<TaskInput
         max_retries: args
             .number("max_retries")?
             .map(|retries| u32::try_from(retries).unwrap_or(u32::MAX)),
-        allow_code: false,
-        template: None,
+        ..ReadOptions::default()
     };
     match given.as_slice() {
         ["tasks"] => {
@@ -47,6 +46,10 @@ pub(crate) fn read_tasks(session: &Session, args: &Args<'_>) -> Result<TaskInput
             if path.metadata().is_ok_and(|found| !found.is_file()) {
                 return Err(CallError::of("file", "is not a regular file"));
             }
+            let options = ReadOptions {
+                functions: Some(Arc::new(session.registry.clone())),
+                ..options
+            };
             let file = read_task_file(&path, None, &options);
             Ok(TaskInput {
                 file: file.map_err(|error| CallError::of("file", error.to_string()))?,
