@@ -515,7 +515,7 @@ fn batch_file() -> Vec<u8> {
             TaskSpec::new("simulate").with_id("a"),
             TaskSpec::new("simulate").after("a"),
         ];
-        let needs = [Vec::new(), vec![batch_core::TaskId::from_index(0)]];
+        let needs = [Vec::new(), vec![batch_core::TaskId::from_index(0).into()]];
         adding.add(tasks.iter().zip(needs))?;
         adding.commit()?;
         store.checkpoint()

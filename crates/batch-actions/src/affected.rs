@@ -6,6 +6,7 @@ use batch_store::Store;
 use crate::choice::Choice;
 use crate::control::Control;
 use crate::error::ActionError;
+use crate::handle_command::held;
 use crate::retry;
 
 /// The tasks that a change would change now, in their order, by the selection that the change itself makes.
@@ -22,6 +23,7 @@ pub fn affected(control: &Control, store: &Store) -> Result<Vec<TaskId>, ActionE
         Control::Cancel { tasks } => of(tasks, &[Status::Queued, Status::Running]),
         Control::SetPriority { tasks, .. } => of(tasks, &[Status::Queued]),
         Control::Clear { tasks } => of(tasks, &FINISHED),
+        Control::Release { tasks } => held(tasks.clone(), store),
         Control::Retry { tasks } => Ok(retry::selection(tasks.clone(), store)?.into_tasks()),
         _ => Ok(Vec::new()),
     }

@@ -26,6 +26,11 @@ pub enum Control {
         /// Which.
         tasks: Choice,
     },
+    /// Let held tasks run.
+    Release {
+        /// Which.
+        tasks: Choice,
+    },
     /// Start nothing more for now.
     Pause,
     /// Start tasks again.

@@ -2,11 +2,15 @@
 
 use std::sync::{Arc, Mutex};
 
-use batch_core::{BatchId, Priority, Status, TaskId, control::CancelError};
-use batch_runtime::RunHandle;
+use batch_core::{
+    BatchId, Priority, Reason, Status, TaskId,
+    control::{CancelError, ReleaseError},
+    status::QueuedReason,
+};
+use batch_runtime::{RequestError, RunHandle};
 use batch_store::{Store, lock};
 
-use crate::blocking::{on_its_thread, on_store, synced};
+use crate::blocking::{done, on_its_thread, on_store, synced};
 use crate::choice::Choice;
 use crate::control::{Control, ControlReply, Removed};
 use crate::engine::Room;
@@ -35,6 +39,7 @@ pub(crate) async fn handle_command(
         Control::Stop { .. } => unreachable!("it has been obeyed"),
         Control::Cancel { tasks } => cancel(tasks, run, store).await?,
         Control::Retry { tasks } => retry(tasks, run, store).await?,
+        Control::Release { tasks } => release(tasks, run, store).await?,
         Control::Pause => {
             run.pause();
             ControlReply::default()
@@ -71,6 +76,49 @@ async fn cancel(
     let asked = chosen.len();
     let refused = synced(run.cancel_many(chosen).await)?;
     Ok(ControlReply::of(batch, asked, reasons(batch, refused)))
+}
+
+async fn release(
+    tasks: Choice,
+    run: &RunHandle,
+    store: &Arc<Mutex<Store>>,
+) -> Result<ControlReply, ActionError> {
+    let choose = move |store: &mut Store| Ok((store.batch(), held(tasks, store)?));
+    let (batch, chosen) = on_store(store, choose).await?;
+    let mut refused = Vec::new();
+    let asked = chosen.len();
+    for task in chosen {
+        match run.release(task).await {
+            Err(RequestError::Refused(error)) => {
+                let (name, status) = match error {
+                    ReleaseError::NotHeld(task, status) => (batch.task(task), status.name()),
+                    _ => (batch.task(task), "gone"),
+                };
+                refused.push((task, format!("{name} is {status}, not held")));
+            }
+            released => done(released)?,
+        }
+    }
+    Ok(ControlReply::of(batch, asked, refused))
+}
+
+/// The tasks to release: those named, else the held ones of a selection.
+pub(crate) fn held(tasks: Choice, store: &Store) -> Result<Vec<TaskId>, ActionError> {
+    if !tasks.tasks.is_empty() {
+        return tasks.resolve(store)?.tasks(store);
+    }
+    let resolved = tasks.or_statuses(&[Status::Queued]).resolve(store)?;
+    let mut selection = resolved.selection.clone();
+    selection.without_outputs = true;
+    let mut held = Vec::new();
+    store.for_each_task::<ActionError>(&selection, |record| {
+        let is_held = record.reason == Some(Reason::Queued(QueuedReason::Held));
+        if is_held && resolved.matches(&record) {
+            held.push(record.task);
+        }
+        Ok(true)
+    })?;
+    Ok(held)
 }
 
 fn clear(tasks: &Choice, store: &mut Store) -> Result<ControlReply, ActionError> {

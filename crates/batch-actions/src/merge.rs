@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use batch_core::{BatchId, BatchSettings, Plan, Status, TaskId, TaskSpec};
+use batch_core::{BatchId, BatchSettings, Plan, Status, TaskId, TaskSpec, plan::Needed};
 use batch_store::identity::{ContentHash, Identity};
 use batch_store::{Adding, BatchFile, Durability, Selection, Store};
 use batch_template::may_have_placeholders;
@@ -188,7 +188,12 @@ fn old_tasks(store: &Store, identity: Identity) -> Result<Vec<Old>, ActionError>
 fn match_up<'o>(old: &'o [Old], plan: &Plan, identity: Identity) -> Vec<Option<&'o Old>> {
     let (specs, needs): (Vec<&TaskSpec>, Vec<Vec<usize>>) = plan
         .resolved(0)
-        .map(|(spec, needs)| (&**spec, needs.into_iter().map(TaskId::index).collect()))
+        .map(|(spec, needs)| {
+            (
+                &**spec,
+                needs.into_iter().map(|need| need.task.index()).collect(),
+            )
+        })
         .unzip();
     let mut by_hash: HashMap<ContentHash, Vec<&Old>> = HashMap::new();
     // The last one is taken first: of several like ones, those that came first are to be.
@@ -279,7 +284,11 @@ fn add_new(
         tasks
             .filter(|(_, old)| old.is_none())
             .map(|((spec, needs), _)| {
-                let needs = needs.iter().map(|need| places[need.index()]).collect();
+                let needs = needs.iter().map(|need| Needed {
+                    task: places[need.task.index()],
+                    on: need.on,
+                });
+                let needs = needs.collect();
                 (&**spec, needs)
             }),
     )?;

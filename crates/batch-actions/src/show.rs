@@ -9,6 +9,7 @@ use batch_core::{
     text::Counted,
 };
 use batch_export::{AttemptEnd, TaskRecord};
+use batch_process::{Leftover, stopped_processes};
 use batch_store::{BatchFile, Store};
 
 use crate::choice::find_task;
@@ -29,6 +30,8 @@ pub struct TaskDetails {
     pub was_cut_off: bool,
     /// The tasks it needs, and how they stand.
     pub needs: Vec<(TaskId, Option<Status>)>,
+    /// Its processes that a signal has stopped.
+    pub stopped: Vec<Leftover>,
     /// The batch at this moment.
     pub batch: BatchStatus,
 }
@@ -53,9 +56,16 @@ pub fn show(file: &BatchFile, task: &str) -> Result<TaskDetails, ActionError> {
     }
     let was_cut_off = record.status == Status::Running && view.executor().is_none();
     view.show(&mut record);
+    let stopped = match (record.status, view.executor()) {
+        (Status::Running, Some(executor)) => {
+            stopped_processes(&executor.mark, &record.id().to_string())
+        }
+        _ => Vec::new(),
+    };
     Ok(TaskDetails {
         record,
         was_cut_off,
+        stopped,
         under_way: store.under_way(id)?,
         needs,
         batch: status_of(&store)?,
@@ -119,6 +129,11 @@ pub fn why(details: &TaskDetails) -> Explanation {
 }
 
 fn completed(record: &TaskRecord, label: &str) -> String {
+    if record.reason == Some(Reason::NotNeeded) {
+        return format!(
+            "{label} was not needed: it runs after a failure, and what it depends on did not fail"
+        );
+    }
     let attempts = record.attempts.len();
     let mut text = match record.execution_time {
         Some(time) => format!("{label} completed after {}", ShortDuration(time)),
@@ -201,11 +216,23 @@ fn running(details: &TaskDetails, label: &str) -> Explanation {
     let time = ShortDuration(now().since(started));
     let mut text = format!("{label} has been running for {time}, attempt {attempt}");
     let mut next = None;
+    if let ([first, more @ ..], None) = (&*details.stopped, details.batch.silence) {
+        let _ = match more.len() {
+            0 => write!(text, "; {first} of it is stopped by a signal"),
+            more => write!(
+                text,
+                "; {first} of it and {more} more are stopped by a signal"
+            ),
+        };
+        next = Some(NextStep::Continue(
+            details.stopped.iter().map(|process| process.pid).collect(),
+        ));
+    }
     if let (State::Paused, Some(reason)) | (_, Some(reason @ StateReason::Silent(_))) =
         (details.batch.state, &details.batch.reason)
     {
         let _ = write!(text, "; the batch stands still: {reason}");
-        next = reason.next_step();
+        next = next.or(reason.next_step());
     }
     Explanation { text, next }
 }
@@ -228,6 +255,12 @@ fn queued(details: &TaskDetails, label: &str) -> Explanation {
             format!("{label} waits for {tasks}: {open}").into()
         }
         Some(Reason::Queued(QueuedReason::Delayed { until })) => delayed(details, label, until),
+        Some(Reason::Queued(QueuedReason::Held)) if record.attempts.is_empty() => {
+            Explanation::then(
+                format!("{label} is held until it is released: its task says hold"),
+                NextStep::Release(record.id()),
+            )
+        }
         Some(Reason::Queued(QueuedReason::Held)) => Explanation::then(
             format!("{label} is held: it was cut off and its task says on_interrupt: hold"),
             NextStep::Retry(record.id()),
@@ -252,6 +285,16 @@ fn queued(details: &TaskDetails, label: &str) -> Explanation {
 
 fn delayed(details: &TaskDetails, label: &str, until: Time) -> Explanation {
     let record = &details.record;
+    if record.attempts.is_empty() {
+        let left = ShortDuration(until.since(now()));
+        return match details.batch.pid {
+            Some(_) => format!("{label} is scheduled to start in {left}").into(),
+            None => Explanation::then(
+                format!("{label} is scheduled to start in {left}, and nothing runs the batch"),
+                NextStep::Start,
+            ),
+        };
+    }
     let attempt = record.attempts.len();
     let error = last_error(record).unwrap_or_else(|| "no resources".to_owned());
     let (when, next) = match details.batch.pid {

@@ -75,8 +75,12 @@ pub enum NextStep {
     GiveAgain(MissingTasks),
     /// Run a task again.
     Retry(FullTaskId),
+    /// Release a held task.
+    Release(FullTaskId),
     /// See why another task is as it is.
     Explain(FullTaskId),
+    /// Let these processes go on, which a signal stopped.
+    Continue(Vec<i32>),
 }
 
 impl StateReason {

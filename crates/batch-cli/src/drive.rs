@@ -17,6 +17,7 @@ use crate::functions::Functions;
 use crate::leftovers::{left_behind, outlived};
 use crate::progress::Screen;
 use crate::signals;
+use crate::terminal::hide;
 
 /// What tasks left behind gets so long to end at the end of the run.
 const SWEEP_GRACE: Duration = Duration::from_secs(1);
@@ -53,17 +54,15 @@ pub(crate) async fn drive(
     let stop = |mode: StopMode| engine.stop(mode);
     let die = || engine.die();
     let all_known = Cell::new(feeder.is_none());
-    let follow = screen
-        .clone()
-        .follow(run.clone(), batch, |_| all_known.get());
+    let follow = screen.follow(run.clone(), batch, |_| all_known.get());
     let work = work(&engine, feeder, &all_known);
     let (attended, fed) = tokio::select! {
         biased;
         ended = work => ended,
-        () = signals::obey(signals, run.clone(), &stop, &die, screen.clone(), &ended_by) => unreachable!("it never returns"),
+        () = signals::obey(signals, run.clone(), &stop, &die, *screen, &ended_by) => unreachable!("it never returns"),
         () = housekeeping(&run, screen, follow) => unreachable!("it never returns"),
     };
-    screen.clear();
+    hide();
     functions.close().await;
     say_leftovers(screen).await;
     let engine = Arc::into_inner(engine).expect("nobody else has the engine any more");

@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use crate::exit::{CliError, Exit};
 use crate::request::Work;
+use crate::terminal::stdout;
 
 pub(crate) fn show(work: Work) -> Result<Exit, CliError> {
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(stdout());
     let written = match work {
         Work::Plan(plan) => plan
             .tasks()

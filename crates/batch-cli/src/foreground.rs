@@ -27,6 +27,7 @@ use crate::progress::Screen;
 use crate::reply::tell;
 use crate::request::Work;
 use crate::signals;
+use crate::terminal::hide;
 use crate::whole_results::WholeResults;
 
 /// What a run in the foreground is given: where results go, what is obeyed, what is shown, and what the system allows.
@@ -61,7 +62,7 @@ impl Foreground {
         } = onlooker;
         let store = self.claim.store();
         output.options.batch_file = Some(store.file().shown().to_owned());
-        let (sink, results) = output.open(store.batch(), &screen)?;
+        let (sink, results) = output.open(store.batch())?;
         let functions = Functions::of_environment();
         functions.check_batch(store)?;
         let Self {
@@ -246,7 +247,7 @@ pub(crate) async fn run_in_memory(
     let batch = BatchId::default();
     let slots = settings.max_concurrent;
     let (name, fail_fast) = (settings.name.clone(), settings.fail_fast);
-    let (sink, results) = output.open(batch, &screen)?;
+    let (sink, results) = output.open(batch)?;
     // What a killed run left there is nobody's.
     remove_dead_scratch();
     let room = Arc::new(Room::new(None));
@@ -275,16 +276,14 @@ pub(crate) async fn run_in_memory(
         run.stop(mode);
     };
     let die = || stop(StopMode::Kill);
-    let follow = screen
-        .clone()
-        .follow(run.clone(), batch, |snapshot| snapshot.closed);
+    let follow = screen.follow(run.clone(), batch, |snapshot| snapshot.closed);
     let (report, fed) = tokio::select! {
         biased;
         ended = work => ended,
-        () = signals::obey(signals, run.clone(), &stop, &die, screen.clone(), &ended_by) => unreachable!("it never returns"),
+        () = signals::obey(signals, run.clone(), &stop, &die, screen, &ended_by) => unreachable!("it never returns"),
         () = housekeeping(&run, &screen, follow) => unreachable!("it never returns"),
     };
-    screen.clear();
+    hide();
     functions.close().await;
     say_leftovers(&screen).await;
     let stats = &report.stats;

@@ -80,8 +80,13 @@ impl Naming {
                     self.removal()
                 )
             }
+            NextStep::Release(task) => format!("let it run with: bex release {}", self.task(task)),
             NextStep::Retry(task) => format!("run it again with: bex retry {}", self.task(task)),
             NextStep::Explain(task) => format!("see: bex why {}", self.task(task)),
+            NextStep::Continue(pids) => {
+                let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+                format!("let it go on with: kill -CONT {}", pids.join(" "))
+            }
             _ => return None,
         })
     }

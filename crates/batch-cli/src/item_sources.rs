@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufReader, IsTerminal, Read};
 use std::os::fd::{AsFd as _, OwnedFd};
 
+use batch_export::files::Blocking;
 use batch_input::{BlockSize, Blocks, ItemOptions, ItemSource, Items, PerTask};
 use batch_process::command_line_room;
 
@@ -54,7 +55,8 @@ fn blocks(args: &ItemArgs, sources: &[SourceWords]) -> Result<Items, CliError> {
         Some(records) => BlockSize::Records(records),
         None => BlockSize::Bytes(args.block.unwrap_or(BLOCK)),
     };
-    let input = BufReader::with_capacity(PIPE_BUFFER, File::from(stdin_handle()?));
+    let input = Blocking::new(File::from(stdin_handle()?));
+    let input = BufReader::with_capacity(PIPE_BUFFER, input);
     let end = if args.null { 0 } else { b'\n' };
     Ok(Items::blocks(Blocks::new(input, end, size)))
 }
@@ -77,7 +79,7 @@ fn standard_input(null: bool) -> Result<ItemSource, CliError> {
     refuse_terminal(
         "no items; pipe them in, one a line, or give them after ::: (bex run -- CMD ::: ITEM…)",
     )?;
-    Ok(stream(std::io::stdin(), null))
+    Ok(stream(Blocking::new(std::io::stdin()), null))
 }
 
 fn groups(sources: Vec<SourceWords>, null: bool) -> Result<Vec<Vec<ItemSource>>, CliError> {
@@ -124,7 +126,7 @@ fn groups(sources: Vec<SourceWords>, null: bool) -> Result<Vec<Vec<ItemSource>>,
 fn file(name: &OsString, null: bool) -> Result<ItemSource, CliError> {
     let shown = name.to_string_lossy();
     if name == OsStr::new("-") {
-        return Ok(stream(std::io::stdin(), null).named("standard input"));
+        return Ok(stream(Blocking::new(std::io::stdin()), null).named("standard input"));
     }
     let unread = |error| CliError::Usage(format!("cannot read the items in {shown}: {error}"));
     let opened = File::open(name).and_then(|file| match file.metadata()?.is_dir() {

@@ -4,6 +4,7 @@
 use batch_process::Leftover;
 
 use crate::reply::tell;
+use crate::terminal::erase_left_bar;
 
 /// So many are told of one by one.
 const NAMED: usize = 20;
@@ -37,8 +38,10 @@ pub(crate) fn tell_outlived(left: &[Leftover]) {
     }
 }
 
-/// What the guardian says of those that a killed executor left and it could not end.
+/// What the guardian does on the terminal of a killed executor: it takes its bar away, and tells of those that it left and
+/// that could not be ended.
 pub(crate) fn tell_not_ended(left: &[Leftover]) {
+    erase_left_bar();
     for line in lines(left, |left, task| {
         format!("could not be ended: {left}, left by {task} of a killed executor")
     }) {

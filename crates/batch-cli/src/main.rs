@@ -24,6 +24,8 @@ mod runtime;
 mod same_file;
 mod signals;
 mod status_text;
+mod terminal;
+mod warnings;
 mod whole_results;
 
 use std::process::ExitCode;
@@ -53,7 +55,7 @@ fn main() -> ExitCode {
     };
     // Whoever drives these may not read their standard error, and wait for nothing as soon as it is full.
     if !matches!(cli.command, Command::Mcp(_) | Command::Tool(_)) {
-        show_warnings();
+        warnings::show();
     }
     let ended = match cli.command {
         Command::Run(args) => commands::run::run(*args, sources),
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         Command::Pause(args) => commands::change::pause(&args),
         Command::Set(args) => commands::change::set(&args),
         Command::Cancel(args) => commands::change::cancel(&args),
+        Command::Release(args) => commands::change::release(&args),
         Command::Retry(args) => commands::change::retry(&args),
         Command::Clear(args) => commands::change::clear(&args),
         Command::Status(args) => commands::status::run(&args),
@@ -85,19 +88,6 @@ fn main() -> ExitCode {
         Command::Man => commands::man::run(),
     };
     ended.unwrap_or_else(|error| report(&error)).into()
-}
-
-/// What the layers below have to say goes to standard error: before somebody's eyes, or into the log of a
-/// background executor.
-fn show_warnings() {
-    tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(false)
-        // On a full disk the log takes nothing, and telling that to standard error would fail as well.
-        .log_internal_errors(false)
-        .init();
 }
 
 fn report(error: &CliError) -> Exit {

@@ -1,6 +1,7 @@
 //! Where results go while the batch runs: [`ResultSink`], and its end: [`Results`].
 
 use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -12,8 +13,8 @@ use batch_export::{
 };
 use batch_runtime::{Sink, SinkError};
 
-use crate::progress::Screen;
 use crate::signals::give_up_on_signal;
+use crate::terminal::{TerminalWriter, stderr, stdout};
 
 /// What is written, and where.
 pub(crate) struct OutputPlan {
@@ -72,6 +73,12 @@ impl Write for PatientFile {
     }
 }
 
+impl AsFd for PatientFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
 struct State {
     records: Records,
     summary: Summary,
@@ -93,21 +100,17 @@ impl OutputPlan {
     }
 
     /// Gets ready to write results, to the file where one is open.
-    pub(crate) fn open(
-        self,
-        batch: BatchId,
-        screen: &Screen,
-    ) -> Result<(ResultSink, Results), ExportError> {
+    pub(crate) fn open(self, batch: BatchId) -> Result<(ResultSink, Results), ExportError> {
         let file = self.opened;
         let room = SharedRoom::default();
         let out: Box<dyn Write + Send> = match &file {
-            Some(file) => Box::new(PatientFile {
+            Some(file) => Box::new(TerminalWriter::new(PatientFile {
                 file: file.handle()?,
                 room: room.clone(),
-            }),
-            None => Box::new(screen.writer(io::stdout())),
+            })),
+            None => Box::new(stdout()),
         };
-        let writer = result_writer(&self.options, out, screen.writer(io::stderr()))?;
+        let writer = result_writer(&self.options, out, stderr())?;
         let state = State {
             records: Records::new(batch),
             summary: Summary::new(batch),

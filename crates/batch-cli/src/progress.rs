@@ -1,16 +1,18 @@
 //! What a person sees while a batch runs: [`Screen`], and the task that keeps it up to date.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
 use std::time::Duration;
 
 use batch_core::{BatchId, Status, duration::ShortDuration};
 use batch_export::Visible;
 use batch_runtime::{RunHandle, Snapshot};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::Progress;
-use crate::reply::tell;
+use crate::terminal::{Bar, is_dumb, show, tell};
 
 const BAR_INTERVAL: Duration = Duration::from_millis(200);
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
@@ -18,54 +20,42 @@ const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// How many slow tasks the bar names.
 const SLOWEST: usize = 3;
 
-/// The part of the terminal that is ours. Clones share it.
-#[derive(Clone, Debug)]
+/// What is shown while a batch runs.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Screen {
-    bar: Option<ProgressBar>,
+    has_bar: bool,
     lines: bool,
     quiet: bool,
 }
 
 impl Screen {
     pub(crate) fn new(progress: Progress) -> Self {
-        let bar = match progress {
-            Progress::Auto => io::stderr().is_terminal(),
-            Progress::Bar => true,
-            Progress::Plain | Progress::None => false,
-        };
-        let lines = !bar && progress != Progress::None;
+        let has_bar = io::stderr().is_terminal()
+            && match progress {
+                Progress::Auto => !is_dumb() && stays_here(),
+                Progress::Bar => true,
+                Progress::Plain | Progress::None => false,
+            };
         Self {
-            bar: bar.then(|| new_bar(ProgressDrawTarget::stderr_with_hz(10))),
-            lines,
+            has_bar,
+            lines: !has_bar && progress != Progress::None,
             quiet: progress == Progress::None,
         }
     }
 
     /// Whether nothing but errors is to be shown.
-    pub(crate) fn is_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(self) -> bool {
         self.quiet
     }
 
-    /// A writer whose output does not get mixed up with the bar.
-    pub(crate) fn writer<W: Write + IsTerminal>(&self, inner: W) -> ScreenWriter<W> {
-        let bar = self.bar.clone().filter(|_| inner.is_terminal());
-        ScreenWriter { inner, bar }
+    /// Whether there is a bar.
+    pub(crate) fn has_bar(self) -> bool {
+        self.has_bar
     }
 
     /// Shows a message to a person.
-    pub(crate) fn say(&self, message: &str) {
-        let print = || tell(format_args!("bex: {message}"));
-        match &self.bar {
-            Some(bar) => bar.suspend(print),
-            None => print(),
-        }
-    }
-
-    /// Takes the bar away.
-    pub(crate) fn clear(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+    pub(crate) fn say(self, message: &str) {
+        tell(format_args!("bex: {message}"));
     }
 
     /// Keeps the screen up to date for as long as the run goes on. `all_known` tells whether all tasks of the batch
@@ -76,10 +66,10 @@ impl Screen {
         batch: BatchId,
         all_known: impl Fn(&Snapshot) -> bool,
     ) {
-        let interval = match (&self.bar, self.lines) {
-            (Some(_), _) => BAR_INTERVAL,
-            (None, true) => LINE_INTERVAL,
-            (None, false) => return,
+        let interval = match (self.has_bar, self.lines) {
+            (true, _) => BAR_INTERVAL,
+            (false, true) => LINE_INTERVAL,
+            (false, false) => return,
         };
         loop {
             tokio::time::sleep(interval).await;
@@ -87,30 +77,33 @@ impl Screen {
                 return;
             };
             let line = line(&snapshot, all_known(&snapshot));
-            match &self.bar {
-                Some(bar) => draw(bar, &snapshot, batch, line),
-                None => tell(format_args!("bex: {line}")),
+            match self.has_bar {
+                true => show(bar(&snapshot, batch, line)),
+                false => tell(format_args!("bex: {line}")),
             }
         }
     }
 }
 
-/// A bar with a message.
-pub(crate) fn new_bar(target: ProgressDrawTarget) -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("{bar:30.cyan/dim} {msg}").expect("the template is valid");
-    ProgressBar::with_draw_target(Some(1), target).with_style(style)
+/// Whether what is printed to standard output is seen on the terminal above the bar, or goes to a file or nowhere. What
+/// goes to another program may come back to the terminal at any time, and would be erased with the bar.
+fn stays_here() -> bool {
+    let stdout = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+    let kind = stdout.and_then(|stdout| stdout.metadata());
+    kind.is_ok_and(|stdout| stdout.is_file() || stdout.file_type().is_char_device())
 }
 
-fn draw(bar: &ProgressBar, snapshot: &Snapshot, batch: BatchId, mut message: String) {
-    bar.set_length(snapshot.stats.total().max(1));
-    bar.set_position(snapshot.stats.finished());
+fn bar(snapshot: &Snapshot, batch: BatchId, mut text: String) -> Bar {
     for task in snapshot.running.iter().take(SLOWEST) {
         let running = ShortDuration(snapshot.at.since(task.started));
         let label = Visible(task.spec.label()).cut(40);
-        let _ = write!(message, "\n  {} {label} {running}", batch.task(task.task));
+        let _ = write!(text, "\n  {} {label} {running}", batch.task(task.task));
     }
-    bar.set_message(message);
+    Bar {
+        done: snapshot.stats.finished(),
+        total: snapshot.stats.total(),
+        text,
+    }
 }
 
 /// Counts, rate and what is left, in one line.
@@ -148,24 +141,4 @@ fn line(snapshot: &Snapshot, all_known: bool) -> String {
         text.push_str(", paused");
     }
     text
-}
-
-/// Writes around the bar.
-pub(crate) struct ScreenWriter<W> {
-    inner: W,
-    bar: Option<ProgressBar>,
-}
-
-impl<W: Write> Write for ScreenWriter<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Self { inner, bar } = self;
-        match bar {
-            Some(bar) => bar.suspend(|| inner.write(bytes)),
-            None => inner.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
 }

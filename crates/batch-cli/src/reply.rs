@@ -1,12 +1,13 @@
 //! Printing replies: as JSON where that is asked for, else as a sentence.
 
-use std::fmt;
 use std::io::{self, Write};
 
 use batch_export::VisibleLines;
 use serde::Serialize;
 
 use crate::exit::CliError;
+use crate::terminal::stdout;
+pub(crate) use crate::terminal::tell;
 
 /// Prints a reply as JSON in one line, or as text.
 pub(crate) fn print(
@@ -23,8 +24,10 @@ pub(crate) fn print(
 
 /// Prints a line of several; `false` when nobody reads any more.
 pub(crate) fn print_line(line: &str) -> Result<bool, CliError> {
-    let mut out = io::stdout().lock();
-    let written = writeln!(out, "{line}").and_then(|()| out.flush());
+    let mut out = stdout();
+    let written = out
+        .write_all(format!("{line}\n").as_bytes())
+        .and_then(|()| out.flush());
     let read = !matches!(&written, Err(error) if error.kind() == io::ErrorKind::BrokenPipe);
     quiet(written).map(|()| read)
 }
@@ -37,12 +40,4 @@ pub(crate) fn quiet(written: io::Result<()>) -> Result<(), CliError> {
         }
         _ => Ok(()),
     }
-}
-
-/// Prints a line to standard error, with what is hidden in it made visible. When that takes nothing, as on a full disk, there is nobody to tell.
-pub(crate) fn tell(text: fmt::Arguments<'_>) {
-    // In one piece: standard error is not buffered, and others write to it too.
-    let _ = io::stderr()
-        .lock()
-        .write_all(format!("{}\n", VisibleLines(&text.to_string())).as_bytes());
 }

@@ -24,6 +24,7 @@ use crate::hints::quoted;
 use crate::item_sources::items;
 use crate::output::OutputPlan;
 use crate::same_file::refuse_over_input;
+use crate::terminal::stdin;
 
 /// Where tasks come from.
 pub(crate) enum Source {
@@ -237,7 +238,7 @@ pub(crate) fn read_file(
         return read_task_file(path, format, options);
     }
     let format = format.unwrap_or(batch_input::Format::Json);
-    read_tasks(std::io::stdin().lock(), "standard input", format, options)
+    read_tasks(stdin(), "standard input", format, options)
 }
 
 /// The tasks of a saved template, once or for each row of a table.
@@ -345,6 +346,14 @@ fn item_template(
     };
     let (script, argv) = (args.shell.clone(), args.command.clone());
     let (stdin, pipe) = (args.items.stdin.clone(), args.items.pipe);
+    if let Some(file) = &stdin
+        && !file.to_string_lossy().contains('{')
+        && file != "item"
+        && !Path::new(file).exists()
+    {
+        let file = file.to_string_lossy();
+        return Err(usage(format!("--stdin: there is no file {file}")));
+    }
     Ok(move |columns: &Columns| {
         let stdin = match stdin {
             Some(stdin) => Some(StdinTemplate::new(&stdin, columns)?),

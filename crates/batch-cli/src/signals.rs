@@ -9,6 +9,7 @@ use batch_runtime::RunHandle;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::progress::Screen;
+use crate::terminal::hide;
 
 /// Obeys signals for as long as it is polled; returns only when the guardian has died and the tasks are
 /// to be killed, as there is nothing left to obey then.
@@ -49,7 +50,11 @@ pub(crate) async fn obey(
                 ended_by.set(Some(9));
                 die();
             }
-            ControlSignal::Suspend => run.exclude_suspended(suspend()),
+            ControlSignal::Suspend => {
+                // The shell shows its prompt where the bar was.
+                hide();
+                run.exclude_suspended(suspend());
+            }
             ControlSignal::Continue => {}
         }
     }

@@ -11,6 +11,7 @@ use batch_store::BatchFile;
 use crate::args::ResultArgs;
 use crate::exit::CliError;
 use crate::output::{OutputPlan, PatientFile, SharedRoom};
+use crate::terminal::{TerminalWriter, stderr, stdout};
 
 /// Results of a whole batch, of which a part ran before: written from its file when the run is over.
 pub(crate) struct WholeResults {
@@ -61,10 +62,10 @@ impl WholeResults {
             return print_results(batch, &self.request).map(drop);
         };
         self.room.run_is_over();
-        let handle = PatientFile {
+        let handle = TerminalWriter::new(PatientFile {
             file: file.handle()?,
             room: self.room,
-        };
+        });
         results(batch, &self.request, handle, io::sink())?;
         Ok(file.commit()?)
     }
@@ -75,7 +76,7 @@ pub(crate) fn print_results(
     file: &BatchFile,
     request: &ResultsRequest,
 ) -> Result<Option<Summary>, CliError> {
-    match results(file, request, io::stdout(), io::stderr()) {
+    match results(file, request, stdout(), stderr()) {
         Err(ActionError::Export(error)) if error.is_broken_pipe() => Ok(None),
         done => Ok(Some(done?.0)),
     }

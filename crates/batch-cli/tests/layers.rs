@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The crates that speak to somebody.
 const FRONT_ENDS: [&str; 2] = ["batch-cli", "batch-mcp-server"];
 
-const VERBS: [&str; 27] = [
+const VERBS: [&str; 28] = [
     "run",
     "add",
     "start",
@@ -15,6 +15,7 @@ const VERBS: [&str; 27] = [
     "pause",
     "set",
     "cancel",
+    "release",
     "retry",
     "clear",
     "status",

@@ -35,7 +35,10 @@ impl<'t> Groups<'t> {
         let tasks = self.tasks;
         let id = move |task: &usize| tasks[*task].id.as_deref();
         let members = self.known.entry(name).or_insert_with(|| {
-            let fits = |task: &usize| id(task).is_some_and(|id| is_member(id, name));
+            // What runs after all others is waited for by none.
+            let is_last = |task: &usize| tasks[*task].options.finally;
+            let fits =
+                |task: &usize| id(task).is_some_and(|id| is_member(id, name)) && !is_last(task);
             (0..tasks.len()).filter(fits).collect()
         });
         let members = members.iter().filter(move |task| **task != index);

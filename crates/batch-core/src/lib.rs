@@ -86,7 +86,7 @@ pub use json::Json;
 pub use outcome::{Failure, Outcome, Output};
 pub use plan::Plan;
 pub use settings::BatchSettings;
-pub use spec::{OnInterrupt, TaskOptions, TaskSpec};
+pub use spec::{DependsOn, OnInterrupt, RunOn, TaskOptions, TaskSpec};
 pub use stats::Stats;
 pub use status::{FailureKind, Priority, Reason, Status};
 pub use time::Time;

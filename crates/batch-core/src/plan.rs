@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::catalog::{Catalog, ParamProblem};
 use crate::group::Groups;
 use crate::ids::TaskId;
-use crate::spec::TaskSpec;
+use crate::spec::{RunOn, TaskSpec};
 use crate::text::Suggestions;
 
 /// Tasks that were checked together and can be submitted together.
@@ -23,10 +23,46 @@ pub struct Plan {
 #[derive(Clone, Debug)]
 pub(crate) struct PlannedTask {
     pub(crate) spec: Arc<TaskSpec>,
-    pub(crate) after: Vec<Dependency>,
+    pub(crate) after: Vec<PlannedNeed>,
 }
 
-/// A task that must complete first.
+/// A task that must end first, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Needed {
+    /// The task.
+    pub task: TaskId,
+    /// What it must end as.
+    pub on: RunOn,
+}
+
+impl From<TaskId> for Needed {
+    /// One that must complete.
+    fn from(task: TaskId) -> Self {
+        Self {
+            task,
+            on: RunOn::Success,
+        }
+    }
+}
+
+/// A task that must end first, found in the plan or the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PlannedNeed {
+    task: Dependency,
+    on: RunOn,
+}
+
+impl PlannedNeed {
+    /// The task by its id, if the first one of the plan has the position `first`.
+    pub(crate) fn needed(self, first: usize) -> Needed {
+        Needed {
+            task: self.task.id(first),
+            on: self.on,
+        }
+    }
+}
+
+/// A task that must end first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Dependency {
     /// One of the same plan, by position.
@@ -112,6 +148,7 @@ impl Plan {
             check_function(task, &known, around, &mut report);
             check_limit(task, around, &mut report);
             check_environment(task, around, &mut report);
+            check_finally(task, &tasks, &ids, &mut report);
             after.push(resolve(task, &ids, &mut groups, around, &mut report));
         }
         let mut problems = report.problems;
@@ -146,7 +183,7 @@ impl Plan {
         &self,
     ) -> impl Iterator<Item = (&Arc<TaskSpec>, impl Iterator<Item = usize> + '_)> {
         self.tasks.iter().map(|task| {
-            let in_plan = task.after.iter().filter_map(|dependency| match dependency {
+            let in_plan = task.after.iter().filter_map(|needed| match &needed.task {
                 Dependency::InPlan(index) => Some(*index),
                 Dependency::Submitted(_) => None,
             });
@@ -154,11 +191,11 @@ impl Plan {
         })
     }
 
-    /// The tasks, in order, each with the ids of those it needs, if the first one of the plan gets the
+    /// The tasks, in order, each with those it needs, if the first one of the plan gets the
     /// position `first` in the order of submission (see [`TaskId::from_index`]).
-    pub fn resolved(&self, first: usize) -> impl Iterator<Item = (&Arc<TaskSpec>, Vec<TaskId>)> {
+    pub fn resolved(&self, first: usize) -> impl Iterator<Item = (&Arc<TaskSpec>, Vec<Needed>)> {
         self.tasks.iter().map(move |task| {
-            let after = task.after.iter().map(|needed| needed.id(first));
+            let after = task.after.iter().map(|needed| needed.needed(first));
             (&task.spec, after.collect())
         })
     }
@@ -289,21 +326,43 @@ fn check_environment<C: Catalog + ?Sized>(
     }
 }
 
-/// The tasks that must complete first: those named, and those whose results are used.
+/// What runs when all others have ended waits for no other, and no other for it.
+fn check_finally(
+    task: &TaskSpec,
+    tasks: &[TaskSpec],
+    ids: &HashMap<Box<str>, usize>,
+    report: &mut Reporter,
+) {
+    let is_last = |id: &str| {
+        ids.get(id)
+            .is_some_and(|index| tasks[*index].options.finally)
+    };
+    if task.options.finally && !task.depends_on.is_empty() {
+        let message = "a task with finally runs after all others".to_owned();
+        let help = "leave depends_on out".to_owned();
+        report.add("depends_on", message, Some(help));
+    } else if let Some(last) = task.depends_on.iter().find(|needed| is_last(&needed.task)) {
+        let message = format!("{:?} runs after all others (finally)", last.task);
+        let help = "nothing can wait for it: leave it out".to_owned();
+        report.add("depends_on", message, Some(help));
+    }
+}
+
+/// The tasks that must end first: those named, and those whose results are used.
 fn resolve<'t, C: Catalog + ?Sized>(
     task: &'t TaskSpec,
     ids: &HashMap<Box<str>, usize>,
     groups: &mut Groups<'t>,
     around: &PlanContext<'_, C>,
     report: &mut Reporter,
-) -> Vec<Dependency> {
+) -> Vec<PlannedNeed> {
     let mut after = Vec::new();
     let mut seen = HashSet::new();
-    let mut add = |id: &str, field: &str, report: &mut Reporter| {
+    let mut add = |id: &str, on: RunOn, field: &str, report: &mut Reporter| {
         let in_plan = ids.get(id).copied().map(Dependency::InPlan);
         let found = in_plan.or_else(|| (around.submitted)(id).map(Dependency::Submitted));
         match found {
-            Some(dependency) if seen.insert(dependency) => after.push(dependency),
+            Some(task) if seen.insert(task) => after.push(PlannedNeed { task, on }),
             Some(_) => {}
             None => {
                 let help = report.suggest(id, ids.keys().map(AsRef::as_ref));
@@ -311,15 +370,17 @@ fn resolve<'t, C: Catalog + ?Sized>(
             }
         }
     };
-    for id in &task.depends_on {
-        match groups.members(id, report.index) {
-            Some(members) => members.for_each(|member| add(member, "depends_on", report)),
-            None => add(id, "depends_on", report),
+    for needed in &task.depends_on {
+        match groups.members(&needed.task, report.index) {
+            Some(members) => {
+                members.for_each(|member| add(member, needed.on, "depends_on", report));
+            }
+            None => add(&needed.task, needed.on, "depends_on", report),
         }
     }
     let found = around.catalog.references(task);
     for id in &found.tasks {
-        add(id, "params", report);
+        add(id, RunOn::Success, "params", report);
     }
     for problem in found.problems {
         add_param_problem(problem, report);
@@ -328,7 +389,7 @@ fn resolve<'t, C: Catalog + ?Sized>(
 }
 
 /// The tasks of a cycle, in order, if there is one.
-fn find_cycle(after: &[Vec<Dependency>]) -> Option<Vec<usize>> {
+fn find_cycle(after: &[Vec<PlannedNeed>]) -> Option<Vec<usize>> {
     const UNSEEN: u8 = 0;
     const ON_PATH: u8 = 1;
     const CLEAR: u8 = 2;
@@ -347,7 +408,7 @@ fn find_cycle(after: &[Vec<Dependency>]) -> Option<Vec<usize>> {
                 continue;
             };
             *looked_at += 1;
-            let Dependency::InPlan(next) = *dependency else {
+            let Dependency::InPlan(next) = dependency.task else {
                 continue;
             };
             match marks[next] {

@@ -7,9 +7,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
 use crate::json::Json;
 use crate::retry::RetrySpec;
-use crate::status::{Priority, UnknownName};
+use crate::status::{Priority, Status, UnknownName};
+use crate::time::Time;
 
 /// One task: a function, its parameters, and how it is to be treated.
 ///
@@ -32,8 +36,8 @@ pub struct TaskSpec {
     pub function: Arc<str>,
     /// The parameters of the function: a JSON object.
     pub params: Json,
-    /// The ids of tasks that must complete first.
-    pub depends_on: Box<[Box<str>]>,
+    /// The tasks that must end first.
+    pub depends_on: Box<[DependsOn]>,
     /// The rest, shared by tasks that are treated alike.
     pub options: Arc<TaskOptions>,
 }
@@ -64,8 +68,118 @@ pub struct TaskOptions {
     pub grace: Duration,
     /// What becomes of it when a shutdown or a crash cuts it off.
     pub on_interrupt: OnInterrupt,
+    /// It waits to be released before its first attempt.
+    pub hold: bool,
+    /// It runs when all others have ended, however they did.
+    pub finally: bool,
+    /// It does not start before this time on the wall clock.
+    pub not_before: Option<Time>,
     /// Values may be filled into the code of an interpreter, as after `bash -c`.
     pub allow_code: bool,
+}
+
+/// A task that must end first, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DependsOn {
+    /// Its id.
+    pub task: Box<str>,
+    /// What it must end as.
+    pub on: RunOn,
+}
+
+/// What a dependency must end as for the task that depends on it to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum RunOn {
+    /// Completed. Else the dependent is cancelled.
+    #[default]
+    Success,
+    /// Failed or cancelled. Else the dependent is not needed.
+    Failure,
+    /// Completed, failed or cancelled.
+    Finished,
+}
+
+impl Serialize for DependsOn {
+    /// The id alone, unless it must end otherwise than completed.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.on == RunOn::Success {
+            return serializer.serialize_str(&self.task);
+        }
+        let mut object = serializer.serialize_struct("DependsOn", 2)?;
+        object.serialize_field("task", &self.task)?;
+        object.serialize_field("on", self.on.name())?;
+        object.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for DependsOn {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Id(Box<str>),
+            Object { task: Box<str>, on: Box<str> },
+        }
+        match Form::deserialize(deserializer)? {
+            Form::Id(task) => Ok(Self {
+                task,
+                on: RunOn::Success,
+            }),
+            Form::Object { task, on } => {
+                let on = on.parse().map_err(de::Error::custom)?;
+                Ok(Self { task, on })
+            }
+        }
+    }
+}
+
+impl AsRef<str> for DependsOn {
+    fn as_ref(&self) -> &str {
+        &self.task
+    }
+}
+
+impl From<&str> for DependsOn {
+    fn from(task: &str) -> Self {
+        Self {
+            task: task.into(),
+            on: RunOn::default(),
+        }
+    }
+}
+
+impl RunOn {
+    /// All of them, the default first.
+    pub const ALL: [Self; 3] = [Self::Success, Self::Failure, Self::Finished];
+
+    /// The name in task files: `success`, `failure`, `finished`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Finished => "finished",
+        }
+    }
+
+    /// Whether a dependency that ended so lets the dependent run.
+    pub const fn fits(self, status: Status) -> bool {
+        match self {
+            Self::Success => matches!(status, Status::Completed),
+            Self::Failure => matches!(status, Status::Failed | Status::Cancelled),
+            Self::Finished => status.is_final(),
+        }
+    }
+}
+
+impl FromStr for RunOn {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        Self::ALL
+            .into_iter()
+            .find(|on| on.name() == text)
+            .ok_or_else(|| UnknownName::new("on", text, &Self::ALL.map(Self::name)))
+    }
 }
 
 /// What becomes of a task whose attempt was cut off by a shutdown or a crash of the executor.
@@ -97,6 +211,9 @@ impl Default for TaskOptions {
             limit: None,
             grace: Self::DEFAULT_GRACE,
             on_interrupt: OnInterrupt::default(),
+            hold: false,
+            finally: false,
+            not_before: None,
             allow_code: false,
         }
     }
@@ -185,9 +302,9 @@ impl TaskSpec {
     /// Adds a task that must complete first.
     #[must_use]
     pub fn after(mut self, id: &str) -> Self {
-        let mut ids = self.depends_on.into_vec();
-        ids.push(id.into());
-        self.depends_on = ids.into();
+        let mut needed = self.depends_on.into_vec();
+        needed.push(id.into());
+        self.depends_on = needed.into();
         self
     }
 

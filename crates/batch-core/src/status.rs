@@ -46,7 +46,7 @@ pub enum Status {
 pub enum QueuedReason {
     /// It starts as soon as a slot is free.
     Ready,
-    /// So many tasks that it depends on have not completed.
+    /// So many tasks that it depends on have not ended.
     WaitingForDependencies {
         /// How many of them are open.
         missing: u32,
@@ -58,7 +58,7 @@ pub enum QueuedReason {
     },
     /// It is ready, but the batch is paused.
     Paused,
-    /// Its attempt was cut off, and it waits until somebody releases it.
+    /// It waits to be released: it was added so, or its attempt was cut off.
     Held,
 }
 
@@ -108,6 +108,8 @@ pub enum FailureKind {
 /// Why a task has its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
+    /// It completed without running: it was for a failure that did not come.
+    NotNeeded,
     /// Why it is queued.
     Queued(QueuedReason),
     /// Why it failed.
@@ -241,6 +243,7 @@ impl Reason {
     /// The reason in the words of the results: `ready`, `exit code`, `dependency failed`, …
     pub const fn name(self) -> &'static str {
         match self {
+            Self::NotNeeded => "not needed",
             Self::Queued(QueuedReason::Ready) => "ready",
             Self::Queued(QueuedReason::WaitingForDependencies { .. }) => "waiting for dependencies",
             Self::Queued(QueuedReason::Delayed { .. }) => "delayed",

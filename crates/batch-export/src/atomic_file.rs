@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::error::ExportError;
-use crate::plain_file::refuse_links_of_others;
+use crate::plain_file::{MOST_LINKS, refuse_links_of_others};
 use crate::unnamed;
 
 /// A file written without a name, or where there is no such thing beside its place under another one, and put there by
 /// [`commit`](Self::commit).
 ///
 /// Dropped without that, it leaves nothing, and an older file of the name stays as it was; nor does it leave anything when
-/// its process is killed, but where it has another name. A link is followed. What is no plain file (`/dev/stdout`, a named pipe)
-/// is written to directly. A new file is readable by its owner alone; one that is replaced keeps its permissions.
+/// its process is killed, but where it has another name. A link is followed. What is no plain file (a named pipe), and what is
+/// open already (`/dev/stdout`, also where that is a plain file), is written to directly. A new file is readable by its owner alone; one that is replaced keeps its permissions.
 #[derive(Debug)]
 pub struct AtomicFile {
     path: PathBuf,
@@ -100,7 +100,7 @@ impl Target {
 
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file().write(bytes);
+        let written = write(self.file(), bytes);
         written.map_err(|error| with_name(&self.path, error))
     }
 
@@ -119,7 +119,7 @@ pub struct FileHandle {
 
 impl Write for FileHandle {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes);
+        let written = write(&self.file, bytes);
         written.map_err(|error| with_name(&self.path, error))
     }
 
@@ -129,6 +129,24 @@ impl Write for FileHandle {
     }
 }
 
+#[cfg(unix)]
+impl std::os::fd::AsFd for FileHandle {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// Writes to a file, which may be a pipe or a terminal that others share.
+#[cfg(unix)]
+fn write(file: &File, bytes: &[u8]) -> io::Result<usize> {
+    crate::blocking::Blocking::new(file).write(bytes)
+}
+
+#[cfg(not(unix))]
+fn write(mut file: &File, bytes: &[u8]) -> io::Result<usize> {
+    file.write(bytes)
+}
+
 /// The same error with the name of the file.
 fn with_name(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
@@ -136,6 +154,10 @@ fn with_name(path: &Path, error: io::Error) -> io::Error {
 
 fn open(path: &Path) -> io::Result<Target> {
     refuse_links_of_others(path)?;
+    #[cfg(unix)]
+    if let Some(opened) = crate::descriptor::open_descriptor(path) {
+        return opened.map(Target::Direct);
+    }
     let place = place_of(path);
     let old = match place.metadata() {
         Ok(old) if old.is_dir() => {
@@ -150,6 +172,7 @@ fn open(path: &Path) -> io::Result<Target> {
                 .open(place)
                 .map(Target::Direct);
         }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         old => old.ok(),
     };
     if place.file_name().is_none() {
@@ -187,12 +210,15 @@ pub fn private_file_in(folder: &Path, prefix: &OsStr) -> io::Result<NamedTempFil
     made.map_err(|error| code.map_or(error, io::Error::from_raw_os_error))
 }
 
+/// So many characters of a name, of up to four bytes, are in that of its temporary file.
+const MOST_CHARS: usize = 50;
+
 /// How a name begins that is beside a place for a while.
 fn prefix_beside(place: &Path) -> io::Result<OsString> {
-    let mut prefix = OsString::from(".");
-    prefix.push(place.file_name().ok_or_else(names_no_file)?);
-    prefix.push(".tmp-");
-    Ok(prefix)
+    let name = place.file_name().ok_or_else(names_no_file)?;
+    // With what is added, the whole of a name that is as long as names may be would be too long.
+    let name: String = name.to_string_lossy().chars().take(MOST_CHARS).collect();
+    Ok(OsString::from(format!(".{name}.tmp-")))
 }
 
 fn names_no_file() -> io::Error {
@@ -210,9 +236,16 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
-/// The file itself, where the path is a link to it.
+/// The file itself, where the path is a link to it, also to one that is not there yet.
 fn place_of(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+    let mut place = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(target) = place.read_link() else {
+            break;
+        };
+        place = folder_of(&place).join(target);
+    }
+    place
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -290,6 +323,102 @@ mod tests {
             "{error}"
         );
         assert!(!error.contains("tmp-"), "{error}");
+    }
+
+    #[test]
+    fn a_name_may_be_as_long_as_names_may_be() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["x".repeat(255), format!("{}.json", "ä".repeat(125))] {
+            let path = folder.path().join(&name);
+            // The second one replaces the first, and has another way to its place.
+            for text in ["old", "new"] {
+                let mut file = AtomicFile::create(&path).unwrap();
+                file.write_all(text.as_bytes()).unwrap();
+                file.commit().unwrap();
+            }
+            fs::write(&path, "newer").unwrap();
+            let beside = named(&path).unwrap();
+            persist(beside, &path).unwrap();
+        }
+        assert_eq!(names(folder.path()).len(), 2);
+        let error = AtomicFile::create(folder.path().join("x".repeat(256)));
+        assert!(error.unwrap_err().to_string().contains("too long"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_what_is_not_there_yet_is_followed() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        symlink("hop", path("link")).unwrap();
+        symlink(path("new"), path("hop")).unwrap();
+        let mut file = AtomicFile::create(path("link")).unwrap();
+        file.write_all(b"text").unwrap();
+        file.commit().unwrap();
+        assert!(path("link").is_symlink() && path("hop").is_symlink());
+        assert_eq!(fs::read(path("new")).unwrap(), b"text");
+
+        symlink("nowhere/new", path("lost")).unwrap();
+        symlink("round", path("round")).unwrap();
+        for name in ["lost", "round"] {
+            AtomicFile::create(path(name)).expect_err(name);
+            assert!(path(name).is_symlink());
+        }
+    }
+
+    /// A process of its own writes, whose standard output and file 3 are files that hold something.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_open_already_is_written_to_and_not_replaced() {
+        if let Some(path) = std::env::var_os("ATOMIC_FILE_TEST") {
+            let mut file = AtomicFile::create(&path).unwrap();
+            file.write_all(b"new\n").unwrap();
+            file.handle().unwrap().write_all(b"more\n").unwrap();
+            file.commit().unwrap();
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        std::os::unix::fs::symlink("/dev/stdout", folder.path().join("link")).unwrap();
+        let link = folder.path().join("link");
+        let paths = [
+            "/dev/stdout",
+            "/dev/fd/1",
+            "/proc/self/fd/1",
+            "/proc/thread-self/fd/1",
+            "/dev/fd/3",
+            "/dev/../dev/stdout",
+        ];
+        let test = "atomic_file::tests::what_is_open_already_is_written_to_and_not_replaced";
+        for path in paths.into_iter().map(Path::new).chain([&*link]) {
+            fs::write(&log, "").unwrap();
+            let script = format!("echo old; \"$0\" --exact {test} --nocapture 3>&1; echo last");
+            let ended = std::process::Command::new("sh")
+                .args(["-c", &script])
+                .arg(std::env::current_exe().unwrap())
+                .env("ATOMIC_FILE_TEST", path)
+                .stdout(File::options().write(true).open(&log).unwrap())
+                .status();
+            assert!(ended.unwrap().success(), "{path:?}");
+            let text = fs::read_to_string(&log).unwrap();
+            let lines: Vec<&str> = text.lines().collect();
+            assert_eq!(
+                (lines[0], *lines.last().unwrap()),
+                ("old", "last"),
+                "{path:?}: {text}"
+            );
+            assert!(text.contains("new\nmore\n"), "{path:?}: {text}");
+        }
+        let own = File::create(folder.path().join("own")).unwrap();
+        let number = std::os::fd::AsRawFd::as_raw_fd(&own);
+        for number in [number, 1000] {
+            let error = AtomicFile::create(format!("/dev/fd/{number}")).unwrap_err();
+            assert!(
+                error.to_string().contains("no file was open there"),
+                "{error}"
+            );
+        }
     }
 
     #[cfg(unix)]

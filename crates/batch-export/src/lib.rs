@@ -41,9 +41,13 @@
 #![forbid(unsafe_code)]
 
 mod atomic_file;
+#[cfg(unix)]
+mod blocking;
 mod cause;
 mod causes;
 mod csv;
+#[cfg(unix)]
+mod descriptor;
 mod error;
 mod filter;
 mod format;
@@ -63,9 +67,11 @@ mod visible;
 mod writer;
 
 pub mod files {
-    //! Files that appear whole or not at all, and outputs that are read without following links.
+    //! Files that appear whole or not at all, outputs that are read without following links, and streams that others share.
 
     pub use crate::atomic_file::{AtomicFile, FileHandle, private_file_in};
+    #[cfg(unix)]
+    pub use crate::blocking::Blocking;
     pub use crate::plain_file::{open_output, open_plain, refuse_links_of_others};
     pub use crate::stream::{copy_stream, tail};
 }

@@ -213,7 +213,7 @@ impl Records {
             }
             Some(Reason::Failed(kind)) => Some(kind.to_string()),
             Some(Reason::Cancelled(why)) => Some(self.cancelled(why)),
-            Some(Reason::Queued(_)) | None => record.error.take(),
+            Some(Reason::Queued(_) | Reason::NotNeeded) | None => record.error.take(),
         };
         if let Some(Reason::Failed(kind)) = record.reason {
             record.cause = Some(Arc::new(cause(record, kind)));
@@ -243,7 +243,10 @@ impl Records {
         }
         let open: HashSet<&str> = specs().filter_map(|spec| spec.id.as_deref()).collect();
         let count = |spec: &TaskSpec| {
-            let missing = spec.depends_on.iter().filter(|id| open.contains(&***id));
+            let missing = spec
+                .depends_on
+                .iter()
+                .filter(|needed| open.contains(&*needed.task));
             u32::try_from(missing.count()).unwrap_or(u32::MAX)
         };
         let waiting = self

@@ -31,6 +31,7 @@ mod rows;
 mod scope;
 mod settings;
 mod source;
+mod start_time;
 mod stream;
 mod task;
 mod task_template;
@@ -51,6 +52,7 @@ pub use problem::{Problem, TaskLabel};
 pub use read::{read_task_file, read_tasks};
 pub use row_template::RowTemplate;
 pub use rows::read_csv;
+pub use start_time::{StartTimeError, parse_start_time};
 pub use stream::TaskStream;
 pub use template::{
     OpenTemplateError, Param, ParamType, SaveTemplateError, SavedTemplate, TemplateContents,

@@ -7,13 +7,15 @@ use batch_core::{
     FailureKind, OnInterrupt, Priority, TaskOptions,
     retry::{Backoff, Condition, RetrySpec},
 };
+use jiff::ZonedDateTime;
 use serde_json::value::RawValue;
 
 use crate::fields::{is_null, plain_text};
 use crate::scope::{Scope, suggestion};
+use crate::start_time::parse_start_time;
 
 /// The names of the fields.
-pub(crate) const OPTION_FIELDS: [&str; 11] = [
+pub(crate) const OPTION_FIELDS: [&str; 14] = [
     "priority",
     "max_retries",
     "timeout",
@@ -24,6 +26,9 @@ pub(crate) const OPTION_FIELDS: [&str; 11] = [
     "limit",
     "grace",
     "on_interrupt",
+    "hold",
+    "finally",
+    "not_before",
     "allow_code",
 ];
 
@@ -53,6 +58,7 @@ pub(crate) fn read_option(
         match name {
             "timeout" => options.timeout = None,
             "limit" => options.limit = None,
+            "not_before" => options.not_before = None,
             _ => {}
         }
         return;
@@ -84,6 +90,9 @@ pub(crate) fn read_option(
         "allow_code" => {
             options.allow_code = scope.bool(raw, field).unwrap_or(options.allow_code);
         }
+        "hold" => options.hold = scope.bool(raw, field).unwrap_or(options.hold),
+        "finally" => options.finally = scope.bool(raw, field).unwrap_or(options.finally),
+        "not_before" => read_not_before(scope, options, field, raw),
         "env" => read_env(scope, options, field, raw),
         "limit" => {
             if let Some(limit) = scope.text(raw, field) {
@@ -95,7 +104,7 @@ pub(crate) fn read_option(
 }
 
 /// One of a few words that mean a value.
-fn read_word<T: FromStr>(
+pub(crate) fn read_word<T: FromStr>(
     scope: &mut Scope<'_, '_>,
     what: &str,
     known: &[&str],
@@ -111,6 +120,21 @@ fn read_word<T: FromStr>(
         scope.problem(raw.get(), field, message, Some(help));
     }
     found
+}
+
+fn read_not_before(
+    scope: &mut Scope<'_, '_>,
+    options: &mut TaskOptions,
+    field: &str,
+    raw: &RawValue,
+) {
+    let Some(text) = scope.text(raw, field) else {
+        return;
+    };
+    match parse_start_time(&text, &ZonedDateTime::now()) {
+        Ok(at) => options.not_before = Some(at),
+        Err(error) => scope.problem(raw.get(), field, format!("{field}: {error}"), None),
+    }
 }
 
 fn read_tags(scope: &mut Scope<'_, '_>, options: &mut TaskOptions, field: &str, raw: &RawValue) {

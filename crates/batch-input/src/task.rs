@@ -3,19 +3,19 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use batch_core::{TaskOptions, TaskSpec};
+use batch_core::{DependsOn, RunOn, TaskOptions, TaskSpec};
 use serde_json::value::RawValue;
 
 use crate::fields::{Fields, is_null, kind, plain_text};
 use crate::matrix::MATRIX_FIELDS;
-use crate::options::{OPTION_FIELDS, read_option};
+use crate::options::{OPTION_FIELDS, read_option, read_word};
 use crate::params::{ShortForm, Work, empty, read_work};
 use crate::problem::TaskLabel;
 use crate::scope::{Report, Scope, suggestion};
 use crate::source::{Lines, Source};
 
 /// The fields of a task.
-pub(crate) const TASK_FIELDS: [&str; 25] = [
+pub(crate) const TASK_FIELDS: [&str; 28] = [
     "id",
     "name",
     "command",
@@ -37,6 +37,9 @@ pub(crate) const TASK_FIELDS: [&str; 25] = [
     "limit",
     "grace",
     "on_interrupt",
+    "hold",
+    "finally",
+    "not_before",
     "allow_code",
     "matrix",
     "each",
@@ -229,20 +232,44 @@ fn label_text(scope: &mut Scope<'_, '_>, raw: &RawValue, field: &str) -> Option<
     }
 }
 
-fn depends_on(scope: &mut Scope<'_, '_>, raw: &RawValue) -> Box<[Box<str>]> {
-    const WANTED: &str = "the id of a task, or a list of ids";
+fn depends_on(scope: &mut Scope<'_, '_>, raw: &RawValue) -> Box<[DependsOn]> {
+    const WANTED: &str =
+        "the id of a task, {\"task\": ID, \"on\": \"failure\"}, or a list of those";
     let one_or_more = match kind(raw) {
         "an array" => scope.array(raw, "depends_on", WANTED).unwrap_or_default(),
         _ => vec![raw],
     };
-    let mut ids = Vec::with_capacity(one_or_more.len());
+    let mut needed = Vec::with_capacity(one_or_more.len());
     for raw in one_or_more {
         match plain_text(raw) {
-            Some(id) => ids.push(id.into()),
+            Some(id) => needed.push((&*id).into()),
+            None if kind(raw) == "an object" => needed.extend(depends_on_end(scope, raw)),
             None => scope.wrong(raw, "depends_on", WANTED),
         }
     }
-    ids.into()
+    needed.into()
+}
+
+/// A task that must end in a way that is said.
+fn depends_on_end(scope: &mut Scope<'_, '_>, raw: &RawValue) -> Option<DependsOn> {
+    let (mut task, mut on) = (None, RunOn::default());
+    for (name, raw) in scope.object(raw, "depends_on")?.0 {
+        let field = &format!("depends_on.{name}");
+        match &*name {
+            "task" => task = scope.text(raw, field),
+            "on" => on = read_word(scope, "on", &RunOn::ALL.map(RunOn::name), field, raw)?,
+            _ => scope.unknown(raw, &name, &["task", "on"], "depends_on"),
+        }
+    }
+    if task.is_none() {
+        let message = "depends_on names no task".to_owned();
+        let help = "give its id: {\"task\": \"build\", \"on\": \"failure\"}".to_owned();
+        scope.problem(raw.get(), "depends_on", message, Some(help));
+    }
+    Some(DependsOn {
+        task: (&*task?).into(),
+        on,
+    })
 }
 
 fn unknown_field(scope: &mut Scope<'_, '_>, raw: &RawValue, name: &str, work: &mut Work<'_>) {

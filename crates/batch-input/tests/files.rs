@@ -251,7 +251,7 @@ fn what_a_task_does_is_said_once_and_in_the_right_form() {
         ),
         (
             json!({"shell": "a", "depends_on": [[]]}),
-            "depends_on must be the id of a task, or a list of ids, not an array",
+            "depends_on must be the id of a task, {\"task\": ID, \"on\": \"failure\"}, or a list of those, not an array",
         ),
         (
             json!({"shell": "a", "max_retries": -1}),

@@ -94,7 +94,7 @@ depends_on: ["{{ row.s }}"]
         })
     );
     assert_eq!(task.options.timeout.unwrap().as_secs(), 5);
-    assert_eq!(&*task.depends_on[0], "a'\"b");
+    assert_eq!(&*task.depends_on[0].task, "a'\"b");
 }
 
 #[test]

@@ -338,7 +338,11 @@ impl Limits {
 /// The size of a task without its parameters, in bytes. Its folder may be one that we added.
 fn size_beside_params(task: &TaskSpec) -> u64 {
     let options = &task.options;
-    let texts = task.id.iter().chain(&task.name).chain(&task.depends_on);
+    let texts = task
+        .id
+        .iter()
+        .chain(&task.name)
+        .chain(task.depends_on.iter().map(|needed| &needed.task));
     let lengths = texts
         .map(|text| text.len())
         .chain(options.tags.iter().map(String::len))

@@ -1,6 +1,6 @@
 //! Process trees on Unix: fast spawning, bounded capture, and endings that leave nothing behind.
 //!
-//! A [`Spec`] says what to run, [`Process::spawn`] starts it in a process group of its own, and
+//! A [`Spec`] says what to run, [`Process::spawn`] starts it in a session and a process group of its own, and
 //! [`Process::run`] reads its output, watches for its end and ends it when asked to, together with
 //! everything it started. The handlers for commands, shell and code stand on this crate; it knows
 //! nothing of batches but the type of an output ([`batch_core::outcome::Stream`]).
@@ -76,7 +76,9 @@ pub use file_lock::{is_file_locked, try_lock_file, unlock_file};
 pub use file_system::{is_mounted, network_file_system};
 pub use leaders::{reap_orphans, signal_all};
 pub use limits::{Capacity, Limit, make_room};
-pub use mark::{awake_time, boot_id, own_mark, process_alive, signal_process, wake_guardian};
+pub use mark::{
+    awake_time, boot_id, own_mark, process_alive, signal_process, stopped_processes, wake_guardian,
+};
 pub use piped::{PipedProcess, Pipes};
 pub use platform::note_memory_kills;
 pub use process::{Ended, Process};

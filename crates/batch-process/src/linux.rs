@@ -9,7 +9,9 @@ use tokio::io::unix::AsyncFd;
 
 use crate::procfs::{Entry, Identity, Table, own_mark, own_pid};
 use crate::signal::Signal;
+use crate::sweep::Leftover;
 use crate::sys::{self, Pid};
+use crate::tree::describe;
 
 pub(crate) use crate::attempt_mark::{AttemptMark, leave_attempt};
 pub use crate::memory_kills::note_memory_kills;
@@ -87,6 +89,15 @@ pub(crate) fn wake_guardian(mark: &str) -> io::Result<()> {
         Some(guardian) => signal(guardian.identity(), Signal::Continue).map(drop),
         None => Ok(()),
     }
+}
+
+/// The processes of a task of a run that a signal has stopped.
+pub(crate) fn stopped_processes(mark: &str, task: &str) -> Vec<Leftover> {
+    let table = Table::since(Instant::now());
+    let stopped = table
+        .processes()
+        .filter(|entry| entry.stopped && entry.run() == Some(mark) && entry.task() == Some(task));
+    stopped.map(describe).collect()
 }
 
 /// Ends of children of this process that nobody has taken.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::platform;
 use crate::signal::Signal;
+use crate::sweep::Leftover;
 
 /// What this process and no other is called: on Linux `PID-STARTTIME`, the time in clock ticks since the
 /// system began. Unique together with [`boot_id`].
@@ -39,6 +40,14 @@ pub fn awake_time() -> Duration {
 /// On other systems than Linux: whether there is any process of that number.
 pub fn process_alive(mark: &str) -> bool {
     platform::process_alive(mark)
+}
+
+/// The processes of a task of the executor that is called so which a signal has stopped, and which stand still until they
+/// get SIGCONT.
+///
+/// On other systems than Linux none is found.
+pub fn stopped_processes(mark: &str, task: &str) -> Vec<Leftover> {
+    platform::stopped_processes(mark, task)
 }
 
 /// Has the guardian (see [`crate::guard`]) of an executor that is called so and was killed go on, if it was stopped: nobody

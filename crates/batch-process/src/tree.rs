@@ -361,7 +361,8 @@ async fn all_ended(members: &HashSet<Identity>) {
     }
 }
 
-fn describe(entry: &Entry) -> Leftover {
+/// What is told of a process.
+pub(crate) fn describe(entry: &Entry) -> Leftover {
     Leftover {
         pid: entry.pid,
         program: entry.program(),

@@ -3,9 +3,10 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use batch_core::{Batch, BatchId, BatchSettings, RunId, Stats, view::TaskView};
+use batch_core::{Batch, BatchId, BatchSettings, RunId, Stats, Time, view::TaskView};
 use tokio::sync::{broadcast, mpsc, watch};
 
+use crate::clock::{WallClock, wall_clock};
 use crate::driver::Driver;
 use crate::durable::{ResultSource, StartLog};
 use crate::handle::RunHandle;
@@ -38,6 +39,7 @@ pub struct RunBuilder {
     pub(crate) start_log: Option<Box<dyn StartLog>>,
     pub(crate) slot_limit: Option<NonZeroU32>,
     pub(crate) control_only: bool,
+    pub(crate) wall_clock: WallClock,
 }
 
 /// How a run ended. Callers give each its own exit code, so a new one is a breaking change.
@@ -93,7 +95,15 @@ impl RunBuilder {
             start_log: None,
             slot_limit: None,
             control_only: false,
+            wall_clock: Arc::new(wall_clock),
         }
+    }
+
+    /// Sets the wall clock that tasks with `not_before` go by, for tests; else it is that of the system.
+    #[must_use]
+    pub fn with_wall_clock(mut self, clock: impl Fn() -> Time + Send + Sync + 'static) -> Self {
+        self.wall_clock = Arc::new(clock);
+        self
     }
 
     /// Sets the batch and run that tasks and claims belong to.

@@ -1,5 +1,6 @@
 //! The time: [`wall_clock`], and that of a run, [`Clock`].
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use batch_core::Time;
@@ -10,6 +11,9 @@ pub fn wall_clock() -> Time {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Time::ZERO.after(since_epoch.unwrap_or_default())
 }
+
+/// What tells the time on the wall clock.
+pub(crate) type WallClock = Arc<dyn Fn() -> Time + Send + Sync>;
 
 /// Takes the wall clock once, at the start, and moves on by the monotonic clock of tokio: setting the wall
 /// clock changes nothing for a run, and tests can make time pass.

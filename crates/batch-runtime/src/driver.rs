@@ -15,6 +15,7 @@ mod shortage;
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use batch_core::{Batch, Event, Status, StopMode, TaskId, TaskSpec, Time};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -23,7 +24,7 @@ use self::claim::{SlotToken, Starts};
 use self::shortage::Shortage;
 use crate::builder::{RunBuilder, RunEnd, RunReport};
 use crate::chain::Results;
-use crate::clock::Clock;
+use crate::clock::{Clock, WallClock};
 use crate::durable::SharedSource;
 use crate::handle::{Command, ResourceShortage};
 use crate::handler::Registry;
@@ -31,11 +32,16 @@ use crate::policy::SpecPolicy;
 use crate::sink::Sinks;
 use crate::worker::{Job, JobEnd, Report, WorkerContext, Workers};
 
+/// Between two looks at the wall clock while tasks are scheduled: it may be set at any time.
+const WALL_CLOCK_POLL: Duration = Duration::from_secs(1);
+
 pub(crate) struct Driver {
     batch: Batch,
     registry: Arc<Registry>,
     policy: SpecPolicy,
     clock: Clock,
+    /// What scheduled tasks go by: it is set, and goes on while the machine sleeps.
+    wall_clock: WallClock,
     sinks: Sinks,
     subscribers: broadcast::Sender<Arc<Vec<Event>>>,
     commands: mpsc::UnboundedReceiver<Command>,
@@ -126,6 +132,7 @@ impl Driver {
             registry,
             policy: setup.policy,
             clock: Clock::start(),
+            wall_clock: setup.wall_clock,
             sinks: Sinks::start(setup.sinks),
             subscribers,
             commands,
@@ -161,6 +168,7 @@ impl Driver {
             self.take_commands();
             self.take_reports();
             self.batch.handle_timers(self.clock.now());
+            self.start_scheduled();
             self.pass_on_cancellations();
             self.gather();
             let must_sync = self.claim();
@@ -209,12 +217,26 @@ impl Driver {
     /// Waits until the next timer is due.
     fn wakeup(&self) -> impl Future<Output = ()> + use<> {
         let due = self.batch.next_wakeup().into_iter().chain(self.next_try());
-        let due = due.min().map(|time| self.clock.instant_of(time));
+        let look = self.batch.next_scheduled().map(|at| {
+            let ahead = at.since((self.wall_clock)());
+            self.clock.now().after(ahead.min(WALL_CLOCK_POLL))
+        });
+        let due = due
+            .chain(look)
+            .min()
+            .map(|time| self.clock.instant_of(time));
         async move {
             match due {
                 Some(at) => tokio::time::sleep_until(at).await,
                 None => std::future::pending().await,
             }
+        }
+    }
+
+    fn start_scheduled(&mut self) {
+        if self.batch.next_scheduled().is_some() {
+            let wall = (self.wall_clock)();
+            self.batch.start_scheduled(wall, self.clock.now());
         }
     }
 

@@ -61,7 +61,7 @@ fn queued(spec: TaskSpec, after: &[TaskId]) -> RestoredTask {
     RestoredTask {
         priority: spec.options.priority,
         spec: Arc::new(spec),
-        after: after.to_vec(),
+        after: after.iter().copied().map(Into::into).collect(),
         created_at: Time::ZERO,
         attempts: 0,
         retries: 0,
@@ -74,7 +74,7 @@ fn reopened(task: TaskId, spec: TaskSpec, after: &[TaskId]) -> Reopen {
         task,
         priority: spec.options.priority,
         spec: Arc::new(spec),
-        after: after.to_vec(),
+        after: after.iter().copied().map(Into::into).collect(),
         attempts: 1,
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use batch_core::{TaskId, TaskSpec, Time};
+use batch_core::{TaskId, TaskSpec, Time, plan::Needed};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use crate::error::{RowError, StoreError};
@@ -100,13 +100,13 @@ impl Adding<'_> {
         read().map_err(|error| self.error(error))
     }
 
-    /// Adds tasks, each with those that must complete first.
+    /// Adds tasks, each with those that must end first.
     ///
     /// # Errors
     /// When an id is taken, there are too many tasks, or the file cannot be written: drop it all then.
     pub fn add<'t>(
         &mut self,
-        tasks: impl IntoIterator<Item = (&'t TaskSpec, Vec<TaskId>)>,
+        tasks: impl IntoIterator<Item = (&'t TaskSpec, Vec<Needed>)>,
     ) -> Result<(), StoreError> {
         let added = self.rows.add(&self.transaction, tasks);
         added.map_err(|error| error.at(self.path))

@@ -4,11 +4,12 @@
 //! written, and the content of what it depends on. How any of this is spelt does not count, nor do its place, its
 //! other options, the number of attempts: a file that was laid out anew or got other timeouts is still the same work.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
-use batch_core::TaskSpec;
+use batch_core::{DependsOn, RunOn, TaskSpec};
 use batch_template::{canonical_params, shown_params};
 
 /// Which rule the tasks of a batch file are compared by: what the file keeps of them decides. The file says it in
@@ -58,7 +59,7 @@ impl Identity {
             return Some(differs("id", &text(&old.id), &text(&new.id)));
         }
         if needed(old) != needed(new) {
-            let text = |spec| Vec::from_iter(needed(spec)).join(", ");
+            let text = |spec| Vec::from_iter(needed(spec)).join(", ").replace('\0', ": ");
             return Some(differs("depends_on", &text(old), &text(new)));
         }
         // Values may be secret.
@@ -97,8 +98,16 @@ impl Identity {
 }
 
 /// The ids of what must complete first, each once.
-fn needed(spec: &TaskSpec) -> BTreeSet<&str> {
-    spec.depends_on.iter().map(|id| &**id).collect()
+fn needed(spec: &TaskSpec) -> BTreeSet<Cow<'_, str>> {
+    spec.depends_on.iter().map(name_of).collect()
+}
+
+/// A needed task by its id, with what it must end as where that is not completed.
+fn name_of(needed: &DependsOn) -> Cow<'_, str> {
+    match needed.on {
+        RunOn::Success => Cow::Borrowed(&needed.task),
+        on => Cow::Owned(format!("{}\0{}", needed.task, on.name())),
+    }
 }
 
 fn differs(what: &str, old: &str, new: &str) -> String {
@@ -145,7 +154,10 @@ impl ContentHash {
     pub fn of_all<'t>(tasks: impl IntoIterator<Item = &'t TaskSpec>) -> Self {
         let mut parts = Parts::new("tasks");
         for task in tasks {
-            let needs = task.depends_on.iter().map(|id| Self::of_name(id));
+            let needs = task
+                .depends_on
+                .iter()
+                .map(|needed| Self::of_name(&name_of(needed)));
             parts.add(&Self::of_task(task, needs, Identity::default()).0);
         }
         parts.hash()

@@ -10,8 +10,8 @@ pub fn first_fingerprint<'t>(tasks: impl IntoIterator<Item = &'t TaskSpec>) -> S
             .with(task.function.as_bytes())
             .with(task.params.as_str().as_bytes())
             .with(task.id.as_deref().unwrap_or_default().as_bytes());
-        let whole = task.depends_on.iter().fold(start, |hash, id| {
-            hash.with(&Fnv::of_name(id).0.to_le_bytes())
+        let whole = task.depends_on.iter().fold(start, |hash, needed| {
+            hash.with(&Fnv::of_name(&needed.task).0.to_le_bytes())
         });
         all.with(&whole.0.to_le_bytes())
     });

@@ -243,7 +243,8 @@ impl Loader<'_> {
                 retries: state.retries,
                 state: match (state.reason.as_deref(), state.until) {
                     (Some("held"), _) => RestoredState::Held,
-                    (_, Some(until)) if self.is_plausible(until, &spec) => {
+                    // A task that has not been tried waits for its own time, if for any.
+                    (_, Some(until)) if attempt > 0 && self.is_plausible(until, &spec) => {
                         RestoredState::Delayed { until }
                     }
                     _ => RestoredState::Queued,
@@ -384,6 +385,10 @@ fn refuse_cycle(connection: &Connection) -> Result<(), RowError> {
 }
 
 fn queued(row: SpecRow) -> RestoredTask {
+    let state = match row.spec.options.hold {
+        true => RestoredState::Held,
+        false => RestoredState::Queued,
+    };
     RestoredTask {
         spec: row.spec,
         after: row.needs,
@@ -391,7 +396,7 @@ fn queued(row: SpecRow) -> RestoredTask {
         created_at: row.created_at,
         attempts: 0,
         retries: 0,
-        state: RestoredState::Queued,
+        state,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use batch_core::{Output, Status, TaskId};
+use batch_core::{Output, Status, TaskId, plan::Needed};
 use batch_export::TaskRecord;
 
 use crate::add::find;
@@ -87,7 +87,7 @@ impl Store {
         })
     }
 
-    /// The tasks that must complete before a task.
+    /// The tasks that must end before a task.
     ///
     /// # Errors
     /// When the file cannot be read, or says what cannot be.
@@ -144,14 +144,18 @@ impl Store {
             .map_err(|error| self.error(error))
     }
 
-    /// How many of some tasks have not completed.
-    pub(crate) fn missing(&self, needs: &[TaskId]) -> rusqlite::Result<u32> {
+    /// How many of some tasks have not ended as they must.
+    pub(crate) fn missing(&self, needs: &[Needed]) -> rusqlite::Result<u32> {
         let mut select = self.connection.prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM specs WHERE task = ?1)
-                AND NOT EXISTS (SELECT 1 FROM states WHERE task = ?1 AND status = 'completed')",
+                AND NOT EXISTS (SELECT 1 FROM states WHERE task = ?1
+                    AND (status = 'completed' AND ?2 OR status IN ('failed', 'cancelled') AND ?3))",
         )?;
-        needs.iter().try_fold(0, |missing, task| {
-            let open: bool = select.query_row([task.get()], |row| row.get(0))?;
+        needs.iter().try_fold(0, |missing, need| {
+            let fits = |status| need.on.fits(status);
+            let ends = (fits(Status::Completed), fits(Status::Failed));
+            let open: bool =
+                select.query_row((need.task.get(), ends.0, ends.1), |row| row.get(0))?;
             Ok(missing + u32::from(open))
         })
     }

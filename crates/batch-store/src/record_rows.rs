@@ -6,6 +6,7 @@ use std::sync::Arc;
 use batch_core::{
     Json, Output, Reason, Status, TaskId,
     outcome::{ProcessEnd, Stream},
+    plan::Needed,
     status::{QueuedReason, UnknownName},
 };
 use batch_export::{AttemptEnd, AttemptRecord, TaskRecord};
@@ -93,7 +94,7 @@ impl<'a> RecordReader<'a> {
         &self,
         record: &TaskRecord,
         plain: &Plain,
-        needs: &[TaskId],
+        needs: &[Needed],
     ) -> Result<Option<Reason>, RowError> {
         let name = plain.reason.as_deref();
         let bad = |what: String| RowError::in_task(record.task, what);
@@ -101,6 +102,7 @@ impl<'a> RecordReader<'a> {
             (Status::Failed, Some(name)) => Some(Reason::Failed(
                 shape::failure_kind(name, plain.detail).map_err(bad)?,
             )),
+            (Status::Completed, Some("not needed")) => Some(Reason::NotNeeded),
             (Status::Cancelled, Some(name)) => Some(Reason::Cancelled(
                 shape::cancel_reason(name, plain.detail).map_err(bad)?,
             )),

@@ -39,6 +39,12 @@ pub(crate) struct StoredOptions {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     on_interrupt: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    hold: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    finally: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    not_before_us: Option<i64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     allow_code: bool,
 }
 
@@ -120,6 +126,9 @@ impl From<&TaskOptions> for StoredOptions {
             grace_us: micros(options.grace),
             on_interrupt: (options.on_interrupt != OnInterrupt::default())
                 .then(|| options.on_interrupt.name().to_owned()),
+            hold: options.hold,
+            finally: options.finally,
+            not_before_us: options.not_before.map(|at| column(at.as_micros())),
             allow_code: options.allow_code,
         }
     }
@@ -149,6 +158,9 @@ impl StoredOptions {
             limit: self.limit,
             grace: Duration::from_micros(self.grace_us),
             on_interrupt,
+            hold: self.hold,
+            finally: self.finally,
+            not_before: self.not_before_us.map(time),
             allow_code: self.allow_code,
         })
     }
@@ -313,6 +325,9 @@ mod tests {
             limit: Some("api".to_owned()),
             grace: Duration::from_secs(1),
             on_interrupt: OnInterrupt::Hold,
+            hold: true,
+            finally: true,
+            not_before: Some(Time::from_micros(1_800_000_000_000_000)),
             allow_code: true,
         };
         let elsewhere = TaskOptions {

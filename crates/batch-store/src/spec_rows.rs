@@ -4,9 +4,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use batch_core::{Json, Priority, TaskId, TaskOptions, TaskSpec, Time};
+use batch_core::{
+    DependsOn, Json, Priority, RunOn, TaskId, TaskOptions, TaskSpec, Time, plan::Needed,
+};
 use rusqlite::{Connection, Row};
 
+use crate::add;
 use crate::error::RowError;
 use crate::shape::{StoredOptions, parse_priority, task_id, time};
 
@@ -30,7 +33,7 @@ pub(crate) struct SpecReader {
 pub(crate) struct SpecRow {
     pub(crate) task: TaskId,
     pub(crate) spec: Arc<TaskSpec>,
-    pub(crate) needs: Vec<TaskId>,
+    pub(crate) needs: Vec<Needed>,
     pub(crate) priority: Priority,
     pub(crate) created_at: Time,
 }
@@ -57,7 +60,7 @@ impl SpecReader {
         let required = |index: usize, what: &str| {
             string(index)?.ok_or_else(|| bad(&format_args!("it has no {what}")))
         };
-        let depends_on: Box<[Box<str>]> = match string(5)? {
+        let depends_on: Box<[DependsOn]> = match string(5)? {
             Some(json) => serde_json::from_str(json).map_err(|error| bad(&error))?,
             None => Box::default(),
         };
@@ -71,6 +74,7 @@ impl SpecReader {
             return Err(bad(&"it needs itself"));
         }
         self.needs_later |= needs.iter().any(|need| *need > task);
+        let needs = with_ends(connection, needs, &depends_on)?;
         let options = row.get(8)?;
         let spec = TaskSpec {
             id: string(1)?.map(Into::into),
@@ -112,4 +116,23 @@ impl SpecReader {
         self.options.insert(row, Arc::clone(&options));
         Ok(options)
     }
+}
+
+/// The needed tasks with what each must end as, which stands by their ids in `depends_on`.
+fn with_ends(
+    connection: &Connection,
+    needs: Vec<TaskId>,
+    depends_on: &[DependsOn],
+) -> rusqlite::Result<Vec<Needed>> {
+    let mut needs: Vec<Needed> = needs.into_iter().map(Needed::from).collect();
+    for needed in depends_on
+        .iter()
+        .filter(|needed| needed.on != RunOn::Success)
+    {
+        let task = add::find(connection, &needed.task)?;
+        for need in needs.iter_mut().filter(|need| Some(need.task) == task) {
+            need.on = needed.on;
+        }
+    }
+    Ok(needs)
 }

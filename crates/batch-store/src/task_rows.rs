@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use batch_core::{TaskId, TaskOptions, TaskSpec, Time};
+use batch_core::{TaskOptions, TaskSpec, Time, plan::Needed};
 use rusqlite::Connection;
 
 use crate::error::StoreError;
@@ -67,13 +67,13 @@ impl TaskRows {
     pub(crate) fn add<'t>(
         &mut self,
         connection: &Connection,
-        tasks: impl IntoIterator<Item = (&'t TaskSpec, Vec<TaskId>)>,
+        tasks: impl IntoIterator<Item = (&'t TaskSpec, Vec<Needed>)>,
     ) -> Result<(), AddError> {
         let mut insert = connection.prepare_cached(INSERT)?;
         for (spec, needs) in tasks {
             let number = (self.next - self.first) as usize + 1;
             let options = self.options(connection, &spec.options, number)?;
-            let needs: Vec<u32> = needs.into_iter().map(TaskId::get).collect();
+            let needs: Vec<u32> = needs.into_iter().map(|need| need.task.get()).collect();
             insert.execute((
                 self.next,
                 spec.id.as_deref(),
@@ -86,11 +86,28 @@ impl TaskRows {
                 options,
                 shape::column(self.now.as_micros()),
             ))?;
+            self.hold_back(connection, spec)?;
             self.next = self
                 .next
                 .checked_add(1)
                 .ok_or(AddError::Unstorable(number, TOO_MANY.to_owned()))?;
         }
+        Ok(())
+    }
+
+    /// The state of a task that does not start yet, as everybody who looks at it sees it.
+    fn hold_back(&self, connection: &Connection, spec: &TaskSpec) -> rusqlite::Result<()> {
+        let (reason, until) = match (spec.options.hold, spec.options.not_before) {
+            (true, _) => ("held", None),
+            (false, Some(at)) if at > self.now => ("delayed", Some(shape::column(at.as_micros()))),
+            (false, _) => return Ok(()),
+        };
+        connection
+            .prepare_cached(
+                "INSERT INTO states (task, status, reason, until_us, attempts, retries, deaths)
+                 VALUES (?1, 'queued', ?2, ?3, 0, 0, 0)",
+            )?
+            .execute((self.next, reason, until))?;
         Ok(())
     }
 

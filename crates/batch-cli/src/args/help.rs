@@ -13,7 +13,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Run tasks", &["run", "add", "start", "resume", "stop"]),
     (
         "Change a batch, also while it runs",
-        &["pause", "set", "cancel", "retry", "clear"],
+        &["pause", "set", "cancel", "release", "retry", "clear"],
     ),
     (
         "See what happens and what happened",

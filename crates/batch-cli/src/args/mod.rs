@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Set(SetArgs),
     /// Cancel tasks
     Cancel(ChangeArgs),
+    /// Let held tasks run
+    Release(ChangeArgs),
     /// Run failed tasks again, and let held ones go
     Retry(ChangeArgs),
     /// Remove finished tasks from a batch: completed, failed and cancelled ones where none are chosen

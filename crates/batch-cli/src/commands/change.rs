@@ -24,6 +24,22 @@ pub(crate) fn cancel(args: &ChangeArgs) -> Result<Exit, CliError> {
     })
 }
 
+/// `bex release`.
+pub(crate) fn release(args: &ChangeArgs) -> Result<Exit, CliError> {
+    let tasks = args.choice.choice();
+    if tasks.is_all() && !args.all {
+        let message = "which tasks? name them, or give --filter or --all";
+        return Err(CliError::Usage(message.to_owned()));
+    }
+    let file = batch_of(&args.batch, &args.choice)?;
+    let reply = request_change(&file, Control::Release { tasks })?;
+    let exit = reply_with(args.json, &reply, |n| {
+        format!("{} released", Counted(n, "task"))
+    })?;
+    tell_if_nothing_runs(args, &file, &reply)?;
+    Ok(exit)
+}
+
 /// `bex retry`.
 pub(crate) fn retry(args: &ChangeArgs) -> Result<Exit, CliError> {
     let file = batch_of(&args.batch, &args.choice)?;
@@ -32,14 +48,24 @@ pub(crate) fn retry(args: &ChangeArgs) -> Result<Exit, CliError> {
     let exit = reply_with(args.json, &reply, |n| {
         format!("{} queued again", Counted(n, "task"))
     })?;
-    let status = status(&file, false)?;
+    tell_if_nothing_runs(args, &file, &reply)?;
+    Ok(exit)
+}
+
+/// Tasks that were queued may have nobody to run them.
+fn tell_if_nothing_runs(
+    args: &ChangeArgs,
+    file: &BatchFile,
+    reply: &ControlReply,
+) -> Result<(), CliError> {
+    let status = status(file, false)?;
     if !args.json && reply.changed > 0 && status.pid.is_none() {
         let (batch, naming) = (&status.batch, Naming::of(&status));
         tell(format_args!(
             "bex: nothing runs {batch}; run it with: bex start {naming}, or bex resume {naming}"
         ));
     }
-    Ok(exit)
+    Ok(())
 }
 
 /// `bex clear`.

@@ -1,6 +1,6 @@
 //! `bex logs`: what a task printed, also while it runs.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use batch_actions::{Home, LogsRequest, logs, show, why};
 use batch_export::VisibleLines;
@@ -12,6 +12,7 @@ use crate::exit::{CliError, Exit};
 use crate::hints;
 use crate::reply::{print, tell};
 use crate::runtime::runtime;
+use crate::terminal::{TerminalWriter, stderr, stdout};
 
 pub(crate) fn run(args: &LogsArgs) -> Result<Exit, CliError> {
     let file = args
@@ -32,8 +33,8 @@ pub(crate) fn run(args: &LogsArgs) -> Result<Exit, CliError> {
         print(true, &reply, String::new)?;
         return after(&file, &request);
     }
-    let mut out = Screen::new(io::stdout());
-    let mut err = Screen::new(io::stderr());
+    let mut out = Shown::new(stdout());
+    let mut err = Shown::new(stderr());
     let shown = runtime()?.block_on(logs(&file, &request, &mut out, &mut err));
     if out.is_gone || err.is_gone {
         return Ok(Exit::Completed);
@@ -57,23 +58,19 @@ fn after(file: &BatchFile, request: &LogsRequest) -> Result<Exit, CliError> {
 }
 
 /// Escapes control characters on a terminal, and notices when nobody reads any more.
-struct Screen<W> {
-    inner: W,
-    escape: bool,
+struct Shown<W> {
+    inner: TerminalWriter<W>,
     is_gone: bool,
 }
 
-impl<W: Write + IsTerminal> Screen<W> {
-    fn new(inner: W) -> Self {
+impl<W> Shown<W> {
+    fn new(inner: TerminalWriter<W>) -> Self {
         Self {
-            escape: inner.is_terminal(),
             inner,
             is_gone: false,
         }
     }
-}
 
-impl<W: Write> Screen<W> {
     fn noticed<T>(&mut self, done: io::Result<T>) -> io::Result<T> {
         if let Err(error) = &done {
             self.is_gone |= error.kind() == io::ErrorKind::BrokenPipe;
@@ -82,19 +79,22 @@ impl<W: Write> Screen<W> {
     }
 }
 
-impl<W: Write> Write for Screen<W> {
+impl<W: Write> Write for Shown<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if !self.escape {
+        if !self.inner.is_terminal() {
             let written = self.inner.write(bytes);
             return self.noticed(written);
         }
-        for line in String::from_utf8_lossy(bytes).split_inclusive('\n') {
-            let written = match line.strip_suffix('\n') {
-                Some(line) => writeln!(self.inner, "{}", VisibleLines(line)),
-                None => write!(self.inner, "{}", VisibleLines(line)),
-            };
-            self.noticed(written)?;
-        }
+        let text = String::from_utf8_lossy(bytes);
+        let lines = text
+            .split_inclusive('\n')
+            .map(|line| match line.strip_suffix('\n') {
+                Some(line) => format!("{}\n", VisibleLines(line)),
+                None => VisibleLines(line).to_string(),
+            });
+        let shown: String = lines.collect();
+        let written = self.inner.write_all(shown.as_bytes());
+        self.noticed(written)?;
         Ok(bytes.len())
     }
 

@@ -1,12 +1,13 @@
 //! `bex man`.
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 
 use clap::CommandFactory;
 
 use crate::args::Cli;
 use crate::exit::{CliError, Exit};
 use crate::reply::quiet;
+use crate::terminal::stdout;
 
 pub(crate) fn run() -> Result<Exit, CliError> {
     let mut text = Vec::new();
@@ -21,6 +22,6 @@ pub(crate) fn run() -> Result<Exit, CliError> {
         rendered = rendered.and_then(|()| render(page.clone().name(name)));
     }
     rendered.map_err(|error| CliError::System("write the manual page", error))?;
-    quiet(io::stdout().write_all(&text))?;
+    quiet(stdout().write_all(&text))?;
     Ok(Exit::Completed)
 }

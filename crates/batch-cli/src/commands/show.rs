@@ -1,11 +1,12 @@
 //! `bex show` and `bex why`: one task.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 
 use batch_actions::{Home, TaskDetails, show, why};
 use batch_core::{
-    Priority, TaskOptions, TaskSpec, duration::ShortDuration, outcome::Stream, text::Counted,
+    DependsOn, Priority, RunOn, TaskOptions, TaskSpec, duration::ShortDuration, outcome::Stream,
+    text::Counted,
 };
 use batch_export::files::tail;
 use batch_export::{AttemptEnd, AttemptRecord, Visible, VisibleLines, rfc3339, write_task_json};
@@ -16,6 +17,7 @@ use crate::args::TaskArgs;
 use crate::exit::{CliError, Exit};
 use crate::hints;
 use crate::reply::{print, quiet};
+use crate::terminal::stdout;
 
 /// So much of an output is shown; `bex logs` shows all.
 const SHOWN: usize = 2_000;
@@ -25,7 +27,7 @@ pub(crate) fn run(args: &TaskArgs) -> Result<Exit, CliError> {
     let details = details(args)?;
     if !args.json {
         let text = VisibleLines(&text(&details)?).to_string();
-        quiet(io::stdout().write_all(text.as_bytes()))?;
+        quiet(stdout().write_all(text.as_bytes()))?;
         return Ok(Exit::Completed);
     }
     let mut document = Vec::new();
@@ -136,7 +138,7 @@ fn treated(spec: &TaskSpec, priority: Priority) -> Vec<(&'static str, String)> {
     let (options, usual) = (&*spec.options, TaskOptions::default());
     let mut lines = Vec::new();
     if !spec.depends_on.is_empty() {
-        lines.push(("depends on", spec.depends_on.join(", ")));
+        lines.push(("depends on", depends_on(spec)));
     }
     // The task's own priority is that of when it was added.
     if priority != usual.priority {
@@ -178,4 +180,13 @@ fn last_part(stream: &Stream) -> Result<String, CliError> {
     let (bytes, before) = tail(stream, SHOWN)?;
     let lead = if before > 0 { "… " } else { "" };
     Ok(format!("{lead}{}", String::from_utf8_lossy(&bytes)))
+}
+
+/// The ids of what must end first, with what it must end as where that is not completed.
+fn depends_on(spec: &TaskSpec) -> String {
+    let named = |needed: &DependsOn| match needed.on {
+        RunOn::Success => needed.task.to_string(),
+        on => format!("{} ({})", needed.task, on.name()),
+    };
+    Vec::from_iter(spec.depends_on.iter().map(named)).join(", ")
 }

@@ -16,13 +16,14 @@ use crate::agent::dispatcher;
 use crate::args::ToolArgs;
 use crate::exit::{CliError, Exit};
 use crate::reply::quiet;
+use crate::terminal::{stdin, stdout};
 
 /// A request is no longer than this many bytes.
 const LONGEST: u64 = 64 << 20;
 
 pub(crate) fn run(args: &ToolArgs) -> Result<Exit, CliError> {
     let dispatcher = dispatcher(&args.limits)?;
-    let mut input = io::stdin().lock();
+    let mut input = stdin();
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -35,8 +36,10 @@ pub(crate) fn run(args: &ToolArgs) -> Result<Exit, CliError> {
             continue;
         }
         let reply = answer(&dispatcher, &line);
-        let mut out = io::stdout().lock();
-        let written = writeln!(out, "{reply}").and_then(|()| out.flush());
+        let mut out = stdout();
+        let written = out
+            .write_all(format!("{reply}\n").as_bytes())
+            .and_then(|()| out.flush());
         let gone = written
             .as_ref()
             .is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);

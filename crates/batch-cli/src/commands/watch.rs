@@ -6,15 +6,15 @@ use std::time::Duration;
 use batch_actions::{ActionError, BatchStatus, Home, Until, Waited, status, wait};
 use batch_export::VisibleLines;
 use batch_store::Store;
-use indicatif::{ProgressBar, ProgressDrawTarget};
 
-use crate::args::WatchArgs;
+use crate::args::{Progress, WatchArgs};
 use crate::exit::{CliError, Exit, Outcome};
 use crate::hints::status_json;
-use crate::progress::new_bar;
+use crate::progress::Screen;
 use crate::reply::{print, print_line};
 use crate::runtime::runtime;
 use crate::status_text::StatusText;
+use crate::terminal::{Bar, hide, show};
 
 /// Between two looks on a terminal, and between two lines elsewhere.
 const BAR_POLL: Duration = Duration::from_millis(500);
@@ -22,8 +22,9 @@ const LINE_POLL: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: &WatchArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
-    let mut view = match !args.json && io::stdout().is_terminal() {
-        true => View::Bar(new_bar(ProgressDrawTarget::stdout())),
+    let is_seen = io::stdout().is_terminal() && Screen::new(Progress::Auto).has_bar();
+    let mut view = match !args.json && is_seen {
+        true => View::Bar,
         false => View::Lines {
             json: args.json,
             last: String::new(),
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Exit, CliError> {
         let looked = runtime.block_on(wait(&file, Until::Done, Some(pause)));
         let (waited, now) = looked.map_err(or_lost)?;
         if waited != Waited::TimedOut {
-            view.end();
+            hide();
             print(args.json, &status_json(&now), || {
                 StatusText(&now).to_string()
             })?;
@@ -59,14 +60,14 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Exit, CliError> {
 
 /// How the batch is shown.
 enum View {
-    Bar(ProgressBar),
+    Bar,
     Lines { json: bool, last: String },
 }
 
 impl View {
     fn interval(&self) -> Duration {
         match self {
-            Self::Bar(_) => BAR_POLL,
+            Self::Bar => BAR_POLL,
             Self::Lines { .. } => LINE_POLL,
         }
     }
@@ -74,10 +75,13 @@ impl View {
     /// Shows it; `false` when nobody reads any more.
     fn show(&mut self, status: &BatchStatus) -> Result<bool, CliError> {
         match self {
-            Self::Bar(bar) => {
-                bar.set_length(status.total.max(1));
-                bar.set_position(status.finished());
-                bar.set_message(StatusText(status).to_string().replace('\n', "\n  "));
+            Self::Bar => {
+                let text = StatusText(status).to_string();
+                show(Bar {
+                    done: status.finished(),
+                    total: status.total,
+                    text: VisibleLines(&text).to_string().replace('\n', "\n  "),
+                });
                 Ok(true)
             }
             Self::Lines { json, last } => {
@@ -91,12 +95,6 @@ impl View {
                     false => print_line(&VisibleLines(last).to_string()),
                 }
             }
-        }
-    }
-
-    fn end(&self) {
-        if let Self::Bar(bar) = self {
-            bar.finish_and_clear();
         }
     }
 }

@@ -57,6 +57,7 @@ fn what_ran_while_the_file_was_held_is_on_record_afterwards() {
         assert_eq!(said("paused: waiting for the batch file"), 1, "{log}");
         assert_eq!(said("the batch file is free again"), 1, "{log}");
         assert!(!log.contains("database is locked"), "{log}");
+        assert!(log.lines().all(|line| line.starts_with("bex: ")), "{log}");
     }
 }
 

@@ -30,6 +30,7 @@ mod full_disk;
 mod held;
 mod identity;
 mod incomplete;
+mod later;
 #[cfg(target_os = "linux")]
 mod leftovers;
 mod live;
@@ -48,6 +49,7 @@ mod shortage;
 #[cfg(target_os = "linux")]
 mod silent;
 mod states;
+mod stopped;
 mod templates;
 #[cfg(target_os = "linux")]
 mod waiting;

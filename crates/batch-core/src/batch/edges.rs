@@ -1,6 +1,7 @@
 //! Who waits for whom: [`Edges`], lists of dependents in one vector.
 
 use crate::ids::TaskId;
+use crate::spec::RunOn;
 
 /// For each task the list of tasks that wait for it, as chains of edges. A chain is named by the number of
 /// its first edge, from 1; 0 is the empty chain.
@@ -14,6 +15,7 @@ pub(super) struct Edges {
 struct Edge {
     to: TaskId,
     next: u32,
+    on: RunOn,
 }
 
 impl Edges {
@@ -21,8 +23,12 @@ impl Edges {
     ///
     /// # Panics
     /// With more than 2^32 dependencies between unfinished tasks.
-    pub(super) fn prepend(&mut self, to: TaskId, chain: u32) -> u32 {
-        let edge = Edge { to, next: chain };
+    pub(super) fn prepend(&mut self, to: TaskId, on: RunOn, chain: u32) -> u32 {
+        let edge = Edge {
+            to,
+            next: chain,
+            on,
+        };
         if self.free != 0 {
             let number = self.free;
             let place = &mut self.edges[number as usize - 1];
@@ -35,12 +41,12 @@ impl Edges {
     }
 
     /// Takes a chain apart: its dependents, the first added first.
-    pub(super) fn take(&mut self, chain: u32) -> Vec<TaskId> {
+    pub(super) fn take(&mut self, chain: u32) -> Vec<(TaskId, RunOn)> {
         let mut dependents = Vec::new();
         let mut number = chain;
         while number != 0 {
             let edge = &mut self.edges[number as usize - 1];
-            dependents.push(edge.to);
+            dependents.push((edge.to, edge.on));
             let next = std::mem::replace(&mut edge.next, self.free);
             self.free = number;
             number = next;
@@ -54,8 +60,8 @@ impl Edges {
         if self.iter(chain).all(&keep) {
             return chain;
         }
-        let kept = self.take(chain).into_iter().filter(|to| keep(*to));
-        kept.fold(0, |chain, to| self.prepend(to, chain))
+        let kept = self.take(chain).into_iter().filter(|(to, _)| keep(*to));
+        kept.fold(0, |chain, (to, on)| self.prepend(to, on, chain))
     }
 
     /// The dependents of a chain, in no particular order.

@@ -15,6 +15,10 @@ pub(super) struct Index {
     pub(super) ready: ReadyQueues,
     /// One entry for each delayed task and each running one with a deadline.
     pub(super) timers: BTreeSet<(Time, TaskId)>,
+    /// One entry for each scheduled task, by the wall clock.
+    pub(super) schedule: BTreeSet<(Time, TaskId)>,
+    /// The tasks that run when all others have ended.
+    pub(super) last: BTreeSet<TaskId>,
     pub(super) slots: Slots,
     pub(super) durations: Durations,
     /// How many tasks are unfinished.
@@ -28,6 +32,8 @@ impl Index {
         Self {
             ready: ReadyQueues::new(&settings.limits),
             timers: BTreeSet::new(),
+            schedule: BTreeSet::new(),
+            last: BTreeSet::new(),
             slots: Slots::new(settings.max_concurrent),
             durations: Durations::default(),
             open: 0,
@@ -64,13 +70,19 @@ impl Index {
             State::Delayed { until } => {
                 self.timers.remove(&(until, id));
             }
+            State::Scheduled { at } => {
+                self.schedule.remove(&(at, id));
+            }
             State::Running { slot } => {
                 self.ready.ended(entry.lane);
                 if let Some(timer) = self.slots.give_back(slot).timer() {
                     self.timers.remove(&(timer, id));
                 }
             }
-            State::Held => self.held -= 1,
+            State::Last => {
+                self.last.remove(&id);
+            }
+            State::Held { .. } => self.held -= 1,
             State::Done(_) => self.open += 1,
             State::Removed => unreachable!("a task that was cleared away does not come back"),
         }
@@ -91,13 +103,19 @@ impl Index {
             State::Delayed { until } => {
                 self.timers.insert((until, id));
             }
+            State::Scheduled { at } => {
+                self.schedule.insert((at, id));
+            }
             State::Running { slot } => {
                 self.ready.started(entry.lane);
                 if let Some(timer) = self.slots.get(slot).timer() {
                     self.timers.insert((timer, id));
                 }
             }
-            State::Held => self.held += 1,
+            State::Last => {
+                self.last.insert(id);
+            }
+            State::Held { .. } => self.held += 1,
             State::Done(_) => self.open -= 1,
             State::Removed => unreachable!("an open task is not cleared away"),
         }

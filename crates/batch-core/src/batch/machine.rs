@@ -128,7 +128,8 @@ impl Batch {
         });
     }
 
-    /// Tells the tasks that wait for a finished one: they become ready, or are cancelled with theirs.
+    /// Tells the tasks that wait for a finished one: they become ready, are cancelled with theirs, or turn out not to be
+    /// needed. A stack, as chains can be long.
     ///
     /// `root` is the task that failed first: this one, or the one it was cancelled for.
     #[inline]
@@ -143,43 +144,39 @@ impl Batch {
         if chain == 0 {
             return;
         }
-        if status == Status::Completed {
-            for dependent in self.edges.take(chain) {
-                self.dependency_completed(dependent, now);
+        let mut ended = vec![(chain, status)];
+        while let Some((chain, status)) = ended.pop() {
+            for (dependent, on) in self.edges.take(chain) {
+                if on.fits(status) {
+                    self.dependency_ended(dependent, now);
+                } else if self.is_open(dependent) {
+                    let (end, reason) = unfit(status, root);
+                    self.finish(dependent, end, Some(reason), now);
+                    ended.push((self.table.close(dependent), end));
+                }
             }
-        } else {
-            self.cancel_dependents(chain, root, now);
         }
     }
 
-    fn dependency_completed(&mut self, id: TaskId, now: Time) {
+    fn is_open(&self, id: TaskId) -> bool {
+        let entry = self.table.get(id);
+        entry.is_some_and(|entry| !entry.state.is_over())
+    }
+
+    fn dependency_ended(&mut self, id: TaskId, now: Time) {
         let Some(entry) = self.table.get_mut(id) else {
             return;
         };
-        if let State::Waiting { missing } = &mut entry.state {
-            *missing -= 1;
-            if *missing == 0 {
-                self.transition(id, State::ready(now));
-            }
-        }
-    }
-
-    /// Cancels all that depends on a task, directly or not. A stack, as chains can be long.
-    fn cancel_dependents(&mut self, chain: u32, root: TaskId, now: Time) {
-        let reason = Reason::Cancelled(CancelReason::DependencyFailed { root });
-        let mut chains = vec![chain];
-        while let Some(chain) = chains.pop() {
-            for dependent in self.edges.take(chain) {
-                let open = |id| {
-                    self.table
-                        .get(id)
-                        .is_some_and(|entry| !entry.state.is_over())
-                };
-                if open(dependent) {
-                    self.finish(dependent, Status::Cancelled, Some(reason), now);
-                    chains.push(self.table.close(dependent));
+        match &mut entry.state {
+            State::Waiting { missing } => {
+                *missing -= 1;
+                if *missing == 0 {
+                    let next = entry.startable(now);
+                    self.transition(id, next);
                 }
             }
+            State::Held { missing } => *missing -= 1,
+            _ => {}
         }
     }
 
@@ -204,5 +201,15 @@ impl Batch {
             return Awaited::default();
         }
         self.awaited.remove(&self.next_id()).unwrap_or_default()
+    }
+}
+
+/// What becomes of a task whose dependency ended otherwise than it must: `status`, for `root`.
+pub(super) fn unfit(status: Status, root: TaskId) -> (Status, Reason) {
+    if status == Status::Completed {
+        (Status::Completed, Reason::NotNeeded)
+    } else {
+        let why = CancelReason::DependencyFailed { root };
+        (Status::Cancelled, Reason::Cancelled(why))
     }
 }

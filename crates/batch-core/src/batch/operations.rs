@@ -75,6 +75,9 @@ impl Batch {
         if self.flow != Flow::Open || !self.index.slots.has_room() {
             return None;
         }
+        if self.only_the_last_are_open() {
+            self.start_the_last(now);
+        }
         let id = self.index.ready.first()?;
         self.start_clock(now);
         let entry = self.table.open_mut(id);
@@ -103,6 +106,13 @@ impl Batch {
             slot,
             spec,
         })
+    }
+
+    /// Makes the tasks ready that run when all others have ended.
+    fn start_the_last(&mut self, now: Time) {
+        for id in std::mem::take(&mut self.index.last) {
+            self.transition(id, State::ready(now));
+        }
     }
 
     fn start_clock(&mut self, now: Time) {
@@ -170,7 +180,8 @@ impl Batch {
             self.finish(token.task, Status::Cancelled, Some(reason), now);
             self.settle_dependents(token.task, Status::Cancelled, token.task, now);
         } else {
-            self.transition(token.task, State::next(now));
+            let next = self.table.open(token.task).postponed(now);
+            self.transition(token.task, next);
         }
         Ok(())
     }
@@ -271,7 +282,7 @@ impl Batch {
                 self.transition(id, State::Delayed { until })
             }
             NextStep::RetryAt(_) | NextStep::Requeued => self.transition(id, State::ready(now)),
-            NextStep::Held => self.transition(id, State::Held),
+            NextStep::Held => self.transition(id, State::Held { missing: 0 }),
             NextStep::Final => {
                 self.finish(id, status, reason, now);
                 self.settle_dependents(id, status, id, now);

@@ -8,6 +8,7 @@ use super::phase::Course;
 use super::table::{Lane, State};
 use crate::event::Event;
 use crate::ids::TaskId;
+use crate::plan::Needed;
 use crate::spec::TaskSpec;
 use crate::status::{Priority, Status};
 use crate::time::Time;
@@ -19,8 +20,8 @@ pub struct Reopen {
     pub task: TaskId,
     /// What it is.
     pub spec: Arc<TaskSpec>,
-    /// The tasks that must complete first.
-    pub after: Vec<TaskId>,
+    /// The tasks that must end first.
+    pub after: Vec<Needed>,
     /// Its priority, which may differ from that of the spec.
     pub priority: Priority,
     /// The number of its last attempt; the next one counts on from it.
@@ -62,7 +63,7 @@ impl Batch {
             self.open_again(task, now);
         }
         for task in tasks {
-            self.place(task.task, task.after.into_iter(), now);
+            self.place(task.task, task.after.into_iter(), false, now);
         }
         Ok(())
     }

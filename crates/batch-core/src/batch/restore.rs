@@ -13,6 +13,7 @@ use super::table::{Entry, State};
 use crate::event::{Event, NextStep};
 use crate::ids::{RunId, TaskId};
 use crate::outcome::{Failure, Outcome};
+use crate::plan::Needed;
 use crate::settings::BatchSettings;
 use crate::spec::TaskSpec;
 use crate::status::{FailureKind, Priority, Status};
@@ -24,8 +25,8 @@ use crate::totals::Totals;
 pub struct RestoredTask {
     /// What it is.
     pub spec: Arc<TaskSpec>,
-    /// The tasks that must complete first.
-    pub after: Vec<TaskId>,
+    /// The tasks that must end first.
+    pub after: Vec<Needed>,
     /// Its priority, which may differ from that of the spec.
     pub priority: Priority,
     /// When it was submitted.
@@ -150,7 +151,8 @@ impl Batch {
     /// Adds an unfinished task of an earlier run, with the next id.
     ///
     /// It may wait for tasks that are restored after it. What it waits for matters only while it is
-    /// [`RestoredState::Queued`]: everything else a task becomes after its dependencies have completed. One
+    /// [`RestoredState::Queued`], or held before its first attempt: everything else a task becomes after its
+    /// dependencies have completed. One
     /// that was running comes back as its `on_interrupt` says, without a retry used; after
     /// [`MAX_DEATHS`](Self::MAX_DEATHS) deaths of executors it has failed. In a batch that a failure has
     /// ended (`fail_fast`), a restored task is cancelled like all the others.
@@ -164,12 +166,15 @@ impl Batch {
         entry.retries = past.retries;
         self.put_priority(id, past.priority, past.created_at);
         match past.state {
-            RestoredState::Queued => self.place(id, past.after.into_iter(), now),
+            RestoredState::Queued => self.place(id, past.after.into_iter(), false, now),
             RestoredState::Delayed { until } if until > now => {
                 self.transition(id, State::Delayed { until });
             }
             RestoredState::Delayed { .. } => self.transition(id, State::ready(now)),
-            RestoredState::Held => self.transition(id, State::Held),
+            RestoredState::Held if past.attempts == 0 => {
+                self.place(id, past.after.into_iter(), true, now);
+            }
+            RestoredState::Held => self.transition(id, State::Held { missing: 0 }),
             RestoredState::Running {
                 started,
                 last_seen,
@@ -178,7 +183,8 @@ impl Batch {
             RestoredState::GivenOut => {
                 let token = self.begin_again(id, now);
                 self.take_back(token, now);
-                self.transition(id, State::next(now));
+                let next = self.table.open(id).postponed(now);
+                self.transition(id, next);
             }
         }
         if self.course == Course::Over && self.table.final_status(id).is_none() {

@@ -31,7 +31,7 @@ fn past(spec: TaskSpec, after: &[u32], attempts: u32, state: RestoredState) -> R
     RestoredTask {
         priority: spec.options.priority,
         spec: Arc::new(spec),
-        after: after.iter().map(|number| id(*number)).collect(),
+        after: after.iter().map(|number| id(*number).into()).collect(),
         created_at: at(1),
         attempts,
         retries: 0,
@@ -706,7 +706,7 @@ fn a_plan_tells_the_ids_that_its_tasks_will_wait_for() {
     let plan = Plan::check_in(tasks, &surroundings).unwrap();
     let resolved: Vec<Vec<u32>> = plan
         .resolved(10)
-        .map(|(_, after)| after.iter().map(|id| id.get()).collect())
+        .map(|(_, after)| after.iter().map(|needed| needed.task.get()).collect())
         .collect();
     assert_eq!(resolved, [vec![12, 3], vec![]]);
 }

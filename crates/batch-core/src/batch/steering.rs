@@ -85,14 +85,17 @@ impl Batch {
         Ok(())
     }
 
-    /// Lets a held task run again: it is ready.
+    /// Lets a held task run: it is ready, or waits for its dependencies or its time.
     ///
     /// # Errors
     /// When there is no such task, or it is not held.
     pub fn release(&mut self, id: TaskId, now: Time) -> Result<(), ReleaseError> {
         let status = self.status(id).ok_or(ReleaseError::Unknown(id))?;
         match self.open_state(id) {
-            Ok(State::Held) => self.transition(id, State::ready(now)),
+            Ok(State::Held { missing }) => {
+                let next = self.placed(id, missing, now);
+                self.transition(id, next);
+            }
             _ => return Err(ReleaseError::NotHeld(id, status)),
         }
         self.record(Event::Released { task: id, at: now });
@@ -110,7 +113,8 @@ impl Batch {
         }
     }
 
-    /// Ends the batch for good: queued tasks are cancelled, running ones asked to end, as *batch stopped*.
+    /// Ends the batch for good: queued tasks are cancelled, running ones asked to end, as *batch stopped*. What is to run
+    /// when all others have ended does so.
     pub fn cancel_all(&mut self, now: Time) {
         if self.course == Course::Full {
             self.course = Course::CutShort;
@@ -118,9 +122,10 @@ impl Batch {
         let reason = CancelReason::BatchStopped;
         let open: Vec<TaskId> = self.table.open_ids().collect();
         for id in open {
-            if let State::Running { slot } = self.table.open(id).state {
+            let state = self.table.open(id).state;
+            if let State::Running { slot } = state {
                 self.request_end(slot, EndCause::Cancelled(reason), Urgency::End);
-            } else {
+            } else if !matches!(state, State::Last) {
                 self.finish(id, Status::Cancelled, Some(Reason::Cancelled(reason)), now);
                 // Its dependents are unfinished too and have their own turn in this loop.
                 let chain = self.table.close(id);
@@ -220,6 +225,21 @@ impl Batch {
         match (timer, deadline) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
+        }
+    }
+
+    /// When the next scheduled task is due on the wall clock.
+    pub fn next_scheduled(&self) -> Option<Time> {
+        self.index.schedule.first().map(|(at, _)| *at)
+    }
+
+    /// Makes the tasks ready whose time has come on the wall clock, which may have been set or stood still with the
+    /// machine; `now` is the time of the run.
+    pub fn start_scheduled(&mut self, wall: Time, now: Time) {
+        while let Some(&(at, id)) = self.index.schedule.first()
+            && at <= wall
+        {
+            self.transition(id, State::ready(now));
         }
     }
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::machine::Batch;
+use super::machine::{Batch, unfit};
 use super::phase::Course;
 use super::table::{Entry, Lane, State};
 use crate::event::Event;
 use crate::ids::TaskId;
-use crate::plan::Plan;
+use crate::plan::{Needed, Plan};
 use crate::spec::TaskSpec;
 use crate::status::{CancelReason, Reason, Status};
 use crate::time::Time;
@@ -24,8 +24,9 @@ impl Batch {
             self.add(Arc::clone(&task.spec), now);
         }
         for (index, task) in tasks.iter().enumerate() {
-            let after = task.after.iter().map(|needed| needed.id(first));
-            self.place(TaskId::from_index(first + index), after, now);
+            let after = task.after.iter().map(|needed| needed.needed(first));
+            let hold = task.spec.options.hold;
+            self.place(TaskId::from_index(first + index), after, hold, now);
         }
         (!tasks.is_empty()).then(|| TaskId::from_index(first))
     }
@@ -36,8 +37,22 @@ impl Batch {
     /// # Panics
     /// When the batch would hold 2^32 tasks or more.
     pub fn submit_one(&mut self, spec: Arc<TaskSpec>, after: &[TaskId], now: Time) -> TaskId {
+        self.submit_after(spec, after.iter().map(|task| (*task).into()), now)
+    }
+
+    /// As [`submit_one`](Self::submit_one), with what those it waits for must end as.
+    ///
+    /// # Panics
+    /// When the batch would hold 2^32 tasks or more.
+    pub fn submit_after(
+        &mut self,
+        spec: Arc<TaskSpec>,
+        after: impl IntoIterator<Item = Needed>,
+        now: Time,
+    ) -> TaskId {
+        let hold = spec.options.hold;
         let id = self.add(spec, now);
-        self.place(id, after.iter().copied(), now);
+        self.place(id, after.into_iter(), hold, now);
         id
     }
 
@@ -65,29 +80,55 @@ impl Batch {
         id
     }
 
-    /// Brings a new task where it belongs: into the queue, behind its dependencies, or to its end.
-    pub(super) fn place(&mut self, id: TaskId, after: impl Iterator<Item = TaskId>, now: Time) {
+    /// Brings a new task where it belongs: into the queue, behind its dependencies, or to its end; with `hold`, it waits
+    /// to be released as well.
+    pub(super) fn place(
+        &mut self,
+        id: TaskId,
+        after: impl Iterator<Item = Needed>,
+        hold: bool,
+        now: Time,
+    ) {
         if self.course == Course::Over {
             return self.cancel_late(id, now);
         }
         let mut missing = 0;
-        for dependency in after {
-            match self.table.final_status(dependency) {
-                Some(Status::Completed) => {}
-                Some(_) => return self.cancel_for(id, dependency, now),
-                None => missing += u32::from(self.wait_for(id, dependency, now)),
+        for needed in after {
+            let status = match self.table.final_status(needed.task) {
+                Some(status) => status,
+                None if self.wait_for(id, needed, now) => {
+                    missing += 1;
+                    continue;
+                }
+                None => Status::Completed,
+            };
+            if !needed.on.fits(status) {
+                let (end, reason) = unfit(status, needed.task);
+                self.finish(id, end, Some(reason), now);
+                return self.settle_dependents(id, end, needed.task, now);
             }
         }
-        if missing == 0 {
-            self.transition(id, State::ready(now));
+        let next = if hold {
+            State::Held { missing }
         } else {
-            self.transition(id, State::Waiting { missing });
+            self.placed(id, missing, now)
+        };
+        self.transition(id, next);
+    }
+
+    /// The state of a task that nobody holds, with so many of those it depends on still missing.
+    pub(super) fn placed(&self, id: TaskId, missing: u32, now: Time) -> State {
+        if missing > 0 {
+            State::Waiting { missing }
+        } else {
+            self.table.open(id).startable(now)
         }
     }
 
     /// Puts a task among those that wait for another; `false` when that one was cleared away, and so has
     /// completed.
-    fn wait_for(&mut self, id: TaskId, dependency: TaskId, now: Time) -> bool {
+    fn wait_for(&mut self, id: TaskId, needed: Needed, now: Time) -> bool {
+        let dependency = needed.task;
         let next = self.table.len();
         let chain = match self.table.get_mut(dependency) {
             Some(entry) if matches!(entry.state, State::Removed) => return false,
@@ -99,7 +140,7 @@ impl Batch {
                 &mut awaited.chain
             }
         };
-        *chain = self.edges.prepend(id, *chain);
+        *chain = self.edges.prepend(id, needed.on, *chain);
         true
     }
 
@@ -108,11 +149,5 @@ impl Batch {
         let reason = Reason::Cancelled(CancelReason::BatchStopped);
         self.finish(id, Status::Cancelled, Some(reason), now);
         self.settle_dependents(id, Status::Cancelled, id, now);
-    }
-
-    fn cancel_for(&mut self, id: TaskId, root: TaskId, now: Time) {
-        let reason = Reason::Cancelled(CancelReason::DependencyFailed { root });
-        self.finish(id, Status::Cancelled, Some(reason), now);
-        self.settle_dependents(id, Status::Cancelled, root, now);
     }
 }

@@ -64,8 +64,16 @@ pub(super) enum State {
     Delayed {
         until: Time,
     },
-    /// Interrupted, and not to run again before it is released.
-    Held,
+    /// Not to start before a time on the wall clock.
+    Scheduled {
+        at: Time,
+    },
+    /// To run when all others have ended.
+    Last,
+    /// Not to run before it is released; so many of those it depends on are still missing.
+    Held {
+        missing: u32,
+    },
     /// In a slot, which knows the rest.
     Running {
         slot: u32,
@@ -114,6 +122,25 @@ impl Entry {
         spec.expect("an unfinished task has its spec")
     }
 
+    /// The state of a task that waits for no other it names: ready, not before its time, or behind all others.
+    pub(super) fn startable(&self, now: Time) -> State {
+        let options = &self.spec().options;
+        match options.not_before {
+            _ if options.finally && self.attempts == 0 => State::Last,
+            Some(at) if at > now => State::Scheduled { at },
+            _ => State::ready(now),
+        }
+    }
+
+    /// The state of a task whose attempt did not begin after all.
+    pub(super) fn postponed(&self, now: Time) -> State {
+        if self.spec().options.finally && self.attempts == 0 {
+            State::Last
+        } else {
+            State::next(now)
+        }
+    }
+
     /// The entry of a task that is over, with nothing kept of it but that.
     pub(super) fn over(state: State) -> Self {
         Self {
@@ -156,7 +183,11 @@ impl State {
     pub(super) fn is_pending(self) -> bool {
         matches!(
             self,
-            Self::Waiting { .. } | Self::Ready(_) | Self::Delayed { .. }
+            Self::Waiting { .. }
+                | Self::Ready(_)
+                | Self::Delayed { .. }
+                | Self::Scheduled { .. }
+                | Self::Last
         )
     }
 }

@@ -119,9 +119,7 @@ fn an_interrupted_attempt_uses_up_no_retry() {
 fn a_fan_in_waits_for_all_twenty_thousand() {
     let mut batch = Batch::new(slots(100));
     let mut last = TaskSpec::new("x").with_id("last");
-    last.depends_on = (0..20_000)
-        .map(|n| n.to_string().into_boxed_str())
-        .collect();
+    last.depends_on = (0..20_000).map(|n| n.to_string().as_str().into()).collect();
     let parts = (0..20_000).map(|n| TaskSpec::new("x").with_id(&n.to_string()));
     submit(&mut batch, std::iter::once(last).chain(parts).collect());
     assert_eq!(

@@ -84,12 +84,23 @@ impl Batch {
             State::Delayed { until } => {
                 (Status::Queued, Some(QueuedReason::Delayed { until }), None)
             }
+            State::Scheduled { at } => (
+                Status::Queued,
+                Some(QueuedReason::Delayed { until: at }),
+                None,
+            ),
+            State::Last => {
+                let others = self.index.open - self.index.last.len();
+                let missing = u32::try_from(others).unwrap_or(u32::MAX);
+                let reason = QueuedReason::WaitingForDependencies { missing };
+                (Status::Queued, Some(reason), None)
+            }
             State::Running { slot } => (
                 Status::Running,
                 None,
                 Some(self.index.slots.get(slot).started),
             ),
-            State::Held => (Status::Queued, Some(QueuedReason::Held), None),
+            State::Held { .. } => (Status::Queued, Some(QueuedReason::Held), None),
             State::Done(_) | State::Removed => return None,
         };
         Some(TaskView {
@@ -174,10 +185,18 @@ impl Batch {
             && (self.index.open == 0 || self.is_stopping() || self.only_held_are_left())
     }
 
+    /// All that is open is to run when all others have ended.
+    pub(super) fn only_the_last_are_open(&self) -> bool {
+        let last = self.index.last.len();
+        last > 0 && last == self.index.open
+    }
+
     /// What is neither ready nor has a timer waits for another task; with nothing running, in the end for a
     /// held one.
     fn only_held_are_left(&self) -> bool {
-        self.index.held > 0 && self.index.timers.is_empty() && self.index.ready.is_empty()
+        let index = &self.index;
+        let nothing_is_due = index.timers.is_empty() && index.schedule.is_empty();
+        index.held > 0 && nothing_is_due && index.ready.is_empty()
     }
 
     /// How long the batch will still take, if nothing is added.
@@ -285,7 +304,7 @@ impl<'a> Simulation<'a> {
                 State::Waiting { missing } => {
                     simulation.missing.insert(id, missing);
                 }
-                State::Delayed { until } => {
+                State::Delayed { until } | State::Scheduled { at: until } => {
                     simulation.schedule(until.since(now).as_secs_f64(), id, false);
                 }
                 _ => {}

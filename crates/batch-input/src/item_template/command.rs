@@ -132,9 +132,7 @@ impl CommandTemplate {
 
     pub(super) fn params_in(&self, row: &Row, scratch: &mut Scratch) -> Result<Json, ItemProblem> {
         if row.len() == self.usual.values {
-            return self
-                .usual
-                .params(row, &mut scratch.filled, &mut scratch.json);
+            return self.usual.params(row, self.stdin.as_ref(), scratch);
         }
         check_columns(row, placed_in(self.arguments.iter().flatten()))?;
         let expanded = match scratch.command.take() {

@@ -108,9 +108,7 @@ impl ShellTemplate {
 
     pub(super) fn params_in(&self, row: &Row, scratch: &mut Scratch) -> Result<Json, ItemProblem> {
         if row.len() == self.usual.values {
-            return self
-                .usual
-                .params(row, &mut scratch.filled, &mut scratch.json);
+            return self.usual.params(row, self.stdin.as_ref(), scratch);
         }
         check_columns(row, placed_in(&self.pieces))?;
         let expanded = match scratch.script.take() {

@@ -7,6 +7,7 @@ mod calls;
 mod http;
 mod line_filter;
 mod server;
+mod stdio;
 mod stream;
 mod tasks;
 

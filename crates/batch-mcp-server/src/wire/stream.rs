@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::dispatch::Dispatcher;
 use crate::wire::line_filter::{BadLine, LineFilter, MAX_LINE};
 use crate::wire::server::Server;
+use crate::wire::stdio::stdio;
 
 /// Why the server ended.
 #[derive(Debug, thiserror::Error)]
@@ -27,10 +28,12 @@ pub struct ServeError(String);
 /// Serves one client on standard input and output, until it closes them.
 ///
 /// # Errors
-/// When answers cannot be written while the conversation begins.
+/// When answers cannot be written while the conversation begins, or the streams cannot be opened.
 pub async fn serve_stdio(dispatcher: Dispatcher) -> Result<(), ServeError> {
-    let (input, output) = rmcp::transport::io::stdio();
-    serve_stream(dispatcher, input, output).await
+    let (input, output, writer) = stdio().map_err(|error| ServeError(error.to_string()))?;
+    let served = serve_stream(dispatcher, input, output).await;
+    writer.ended().await;
+    served
 }
 
 /// Serves one client: a message a line from `input`, a message a line to `output`, until `input` ends.

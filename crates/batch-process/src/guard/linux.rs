@@ -120,15 +120,14 @@ fn look_after_children(executor: Pid, stops: bool) -> Option<i32> {
 /// What loses its parent comes to us: where there is no child there is nobody. What cannot be ended is told of if the
 /// executor could not do so itself.
 fn finish(status: i32, tell: Tell) -> ! {
+    let mut left = Vec::new();
     if has_children() {
         let below = Tree::below();
         below.kill_blocking();
-        let left = below.left();
-        if libc::WIFSIGNALED(status) && !left.is_empty() {
-            tell(&left);
-        }
+        left = below.left();
     }
     if libc::WIFSIGNALED(status) {
+        tell(&left);
         remove_dead_scratch();
     }
     if libc::WIFEXITED(status) {

@@ -5,7 +5,7 @@
 //! child only, which goes on as the executor:
 //!
 //! ```text
-//! shell ── guardian ── executor (own group, "batch-executor") ── tasks (own group each)
+//! shell ── guardian ── executor (own group, "batch-executor") ── tasks (own session each)
 //! ```
 //!
 //! * The guardian passes INT, TERM, HUP, QUIT, USR1, USR2, TSTP and CONT on to the executor, stops when
@@ -53,8 +53,8 @@ impl Guarded {
     }
 }
 
-/// Tells people of processes that a killed executor left and the guardian may not end, as they belong to another user,
-/// or cannot, as they hang in the kernel. Called in the guardian, before it ends.
+/// Tells people that the executor was killed, and of the processes, if any, that it left and the guardian may not end, as they
+/// belong to another user, or cannot, as they hang in the kernel. Called in the guardian, before it ends.
 pub type Tell = fn(&[Leftover]);
 
 /// Puts a guardian above this process; returns in the executor only.

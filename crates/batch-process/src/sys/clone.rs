@@ -41,7 +41,7 @@ thread_local! {
     static CHILD_STACK: RefCell<Stack> = RefCell::new(vec![MaybeUninit::uninit(); STACK]);
 }
 
-/// Starts a process in a process group of its own, with an empty signal mask and SIGPIPE at its default.
+/// Starts a process in a session and a process group of its own, with an empty signal mask and SIGPIPE at its default.
 ///
 /// The program is resolved after the change of folder.
 pub(crate) fn spawn(launch: &Launch<'_>) -> io::Result<Pid> {
@@ -116,7 +116,9 @@ fn become_program(plan: &Plan<'_>) -> io::Error {
     // SAFETY: all calls are safe after a fork, and all pointers are to live, initialised values; both arrays end
     // with a null pointer. Signals are let in when none runs code of ours any more.
     unsafe {
-        if libc::setpgid(0, 0) == -1 {
+        // A new child leads no group yet, so this cannot fail but for want of memory. A session has no terminal: who
+        // reads or sets that of ours, from a group in its background, would be stopped for ever.
+        if libc::setsid() == -1 {
             return io::Error::last_os_error();
         }
         for signal in plan.reset {
@@ -211,9 +213,9 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_start_a_program_in_its_folder_and_group_with_its_environment() {
-        let script =
-            c"pwd; echo $A; echo $0; test $(ps -o pgid= -p $$) = $$ && echo leads >&2; exit 7";
+    fn both_ways_start_a_program_in_its_folder_and_session_with_its_environment() {
+        let script = c"pwd; echo $A; echo $0; \
+            ps -o pid= -o pgid= -o sid= -p $$ | grep -Eq '^ *([0-9]+) +\\1 +\\1$' && echo leads >&2; exit 7";
         for way in WAYS {
             let (code, text) =
                 run(way, &[c"/bin/sh", c"-c", script, c"name"], Some(c"/usr")).unwrap();

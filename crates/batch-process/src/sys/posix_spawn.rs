@@ -4,7 +4,7 @@
 
 use super::*;
 
-/// Starts a process in a process group of its own, with an empty signal mask and SIGPIPE at its default.
+/// Starts a process in a session and a process group of its own, with an empty signal mask and SIGPIPE at its default.
 ///
 /// `posix_spawn` shares the memory until the exec, as `vfork` does, so its cost does not grow with the
 /// executor. The program is resolved after the change of folder.
@@ -35,14 +35,21 @@ pub(crate) fn spawn(launch: &Launch<'_>) -> io::Result<Pid> {
     check_code(code).map(|()| pid)
 }
 
+/// A session of its own, which is a process group too; a group alone where there is nothing else.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const OWN_SESSION: c_int = libc::POSIX_SPAWN_SETSID as c_int;
+/// The same on Apple's systems, where `libc` does not name it.
+#[cfg(target_vendor = "apple")]
+const OWN_SESSION: c_int = 0x0400;
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+const OWN_SESSION: c_int = libc::POSIX_SPAWN_SETPGROUP;
+
 /// An initialised `posix_spawnattr_t`. Boxed, since the C library may not like it to move.
 struct Attributes(Box<MaybeUninit<libc::posix_spawnattr_t>>);
 
 impl Attributes {
     fn new() -> io::Result<Self> {
-        let flags = libc::POSIX_SPAWN_SETPGROUP
-            | libc::POSIX_SPAWN_SETSIGMASK
-            | libc::POSIX_SPAWN_SETSIGDEF;
+        let flags = OWN_SESSION | libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF;
         let flags = libc::c_short::try_from(flags).expect("the flags of posix_spawn fit a short");
         let mut boxed = Box::new(MaybeUninit::uninit());
         // SAFETY: the pointer is to memory of the right size and alignment.

@@ -81,7 +81,11 @@ impl Bench {
             let mut store = lock(&self.store);
             let mut adding = store.adding(self.now).unwrap();
             adding
-                .add(tasks.iter().map(|(spec, needs)| (spec, needs.clone())))
+                .add(
+                    tasks.iter().map(|(spec, needs)| {
+                        (spec, needs.iter().copied().map(Into::into).collect())
+                    }),
+                )
                 .unwrap();
             adding.commit().unwrap();
         }

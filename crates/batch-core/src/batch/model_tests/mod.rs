@@ -10,7 +10,7 @@ use pair::Pair;
 use proptest::prelude::*;
 
 use super::{RestoredState, StopMode};
-use crate::{OnInterrupt, Priority, Status, Time};
+use crate::{OnInterrupt, Priority, RunOn, Status, Time};
 
 const LIMIT: u32 = 2;
 const DELAY: Duration = Duration::from_secs(7);
@@ -53,6 +53,8 @@ enum Operation {
     Pause,
     Resume,
     Pass(u64),
+    /// Sets the wall clock so many seconds ahead of the run's.
+    SetClock(u64),
 }
 
 /// What a task is to be like.
@@ -60,10 +62,14 @@ enum Operation {
 struct Wish {
     priority: Priority,
     retries: u32,
-    after: Vec<usize>,
+    after: Vec<(usize, RunOn)>,
     limited: bool,
     timeout: bool,
     on_interrupt: OnInterrupt,
+    hold: bool,
+    finally: bool,
+    /// When it may start, in seconds.
+    not_before: Option<u64>,
 }
 
 /// What a task has been through.
@@ -91,23 +97,43 @@ fn priority() -> impl Strategy<Value = Priority> {
     prop::sample::select(Priority::ALL.to_vec())
 }
 
+fn run_on() -> impl Strategy<Value = RunOn> {
+    prop_oneof![4 => Just(RunOn::Success), 1 => Just(RunOn::Failure), 1 => Just(RunOn::Finished)]
+}
+
 fn wish() -> impl Strategy<Value = Wish> {
     (
         priority(),
         0u32..3,
-        prop::collection::vec(any::<usize>(), 0..3),
+        prop::collection::vec((any::<usize>(), run_on()), 0..3),
         any::<bool>(),
         any::<bool>(),
         prop::sample::select(OnInterrupt::ALL.to_vec()),
+        prop::bool::weighted(0.1),
+        prop::bool::weighted(0.05),
+        prop::option::weighted(0.1, 0u64..40),
     )
         .prop_map(
-            |(priority, retries, after, limited, timeout, on_interrupt)| Wish {
+            |(
                 priority,
                 retries,
                 after,
                 limited,
                 timeout,
                 on_interrupt,
+                hold,
+                finally,
+                not_before,
+            )| Wish {
+                priority,
+                retries,
+                after,
+                limited,
+                timeout,
+                on_interrupt,
+                hold,
+                finally,
+                not_before,
             },
         )
 }
@@ -177,6 +203,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => Just(Operation::CancelAll),
         1 => prop::sample::select(modes.to_vec()).prop_map(Operation::Stop),
         6 => (0u64..15).prop_map(Operation::Pass),
+        1 => (0u64..30).prop_map(Operation::SetClock),
     ]
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{Ending, LIMIT, Setup, micros};
 use crate::{
-    Batch, FailureKind, OnInterrupt, Priority, Reason, Status, TaskId, restore::RestoredState,
-    status::CancelReason,
+    Batch, FailureKind, OnInterrupt, Priority, Reason, RunOn, Status, TaskId,
+    restore::RestoredState, status::CancelReason,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +19,13 @@ pub(super) enum ModelState {
     Delayed {
         until: u64,
     },
-    Held,
+    Scheduled {
+        at: u64,
+    },
+    /// It runs when all others have ended.
+    Last,
+    /// Nobody has released it; for these tasks it waits as well.
+    Held(BTreeSet<usize>),
     Running {
         attempt: u32,
         deadline: Option<u64>,
@@ -45,10 +51,14 @@ pub(super) struct ModelTask {
     pub(super) max_retries: u32,
     pub(super) retries: u32,
     pub(super) attempts: u32,
-    pub(super) after: Vec<usize>,
+    pub(super) after: Vec<(usize, RunOn)>,
     pub(super) limited: bool,
     pub(super) timeout: bool,
     pub(super) on_interrupt: OnInterrupt,
+    pub(super) hold: bool,
+    pub(super) finally: bool,
+    /// When it may start on the wall clock.
+    pub(super) not_before: Option<u64>,
     /// When it was last put behind what it waits for.
     pub(super) placed: u64,
 }
@@ -66,6 +76,8 @@ pub(super) struct Model {
     /// When the time of the batch is up, once it has begun.
     deadline: Option<u64>,
     pub(super) now: u64,
+    /// By how much the wall clock is ahead of the run's.
+    pub(super) ahead: u64,
     seq: u64,
 }
 
@@ -81,6 +93,7 @@ impl Model {
             setup,
             deadline: None,
             now: 0,
+            ahead: 0,
             seq: 0,
         }
     }
@@ -105,7 +118,16 @@ impl Model {
         self.tasks[index].attempts -= 1;
         match ending {
             Some(ModelEnding::Cancelled(why)) => self.cancel_now(index, why),
-            _ => self.make_ready_as(index, true),
+            _ => self.next(index),
+        }
+    }
+
+    fn next(&mut self, index: usize) {
+        let task = &mut self.tasks[index];
+        if task.finally && task.attempts == 0 {
+            task.state = ModelState::Last;
+        } else {
+            self.make_ready_as(index, true);
         }
     }
 
@@ -123,7 +145,8 @@ impl Model {
     /// Whether a task is another one, or needs it: a plan bars such a cycle.
     pub(super) fn needs(&self, index: usize, other: usize) -> bool {
         let after = self.tasks.get(index).map(|task| &task.after);
-        index == other || after.is_some_and(|after| after.iter().any(|i| self.needs(*i, other)))
+        index == other
+            || after.is_some_and(|after| after.iter().any(|(i, _)| self.needs(*i, other)))
     }
 
     /// Adds a task that waits for its turn, or one that is over.
@@ -132,9 +155,9 @@ impl Model {
         let state = task.state.clone();
         self.tasks.push(task);
         match state {
-            ModelState::Waiting(_) => self.place(index),
-            ModelState::Removed | ModelState::Done(Status::Completed, _) => self.satisfied(index),
-            ModelState::Done(..) => self.cancel_those_after(index, TaskId::from_index(index)),
+            ModelState::Waiting(_) => self.place(index, self.tasks[index].hold),
+            ModelState::Removed => self.ended(index, Status::Completed, TaskId::from_index(index)),
+            ModelState::Done(status, _) => self.ended(index, status, TaskId::from_index(index)),
             _ => unreachable!("such a task is restored"),
         }
     }
@@ -144,7 +167,7 @@ impl Model {
         let first = self.tasks.len();
         self.tasks.extend(tasks);
         for index in first..self.tasks.len() {
-            self.place(index);
+            self.place(index, self.tasks[index].hold);
         }
     }
 
@@ -153,8 +176,8 @@ impl Model {
         let index = self.tasks.len();
         self.tasks.push(task);
         match state {
-            RestoredState::Queued => self.place(index),
-            RestoredState::Held => self.tasks[index].state = ModelState::Held,
+            RestoredState::Queued => self.place(index, false),
+            RestoredState::Held => self.place(index, true),
             RestoredState::Delayed { until } if until.as_micros() > self.now => {
                 let until = until.as_micros();
                 self.tasks[index].state = ModelState::Delayed { until };
@@ -162,7 +185,7 @@ impl Model {
             RestoredState::Delayed { .. } => self.make_ready(index),
             RestoredState::GivenOut => {
                 self.tasks[index].attempts = self.tasks[index].attempts.saturating_sub(1);
-                self.make_ready_as(index, true);
+                self.next(index);
             }
             RestoredState::Running { deaths, .. } => {
                 self.tasks[index].attempts = self.tasks[index].attempts.max(1);
@@ -179,60 +202,124 @@ impl Model {
         }
     }
 
-    fn place(&mut self, index: usize) {
+    fn place(&mut self, index: usize, hold: bool) {
         if self.over {
             return self.cancel_now(index, CancelReason::BatchStopped);
         }
         self.seq += 1;
         self.tasks[index].placed = self.seq;
         let mut waits = BTreeSet::new();
-        for dependency in self.tasks[index].after.clone() {
-            match self.tasks.get(dependency).map(|task| &task.state) {
-                Some(ModelState::Removed | ModelState::Done(Status::Completed, _)) => {}
-                Some(ModelState::Done(..)) => {
-                    return self.cancel_for(index, TaskId::from_index(dependency));
-                }
+        for (dependency, on) in self.tasks[index].after.clone() {
+            let status = match self.tasks.get(dependency).map(|task| &task.state) {
+                Some(ModelState::Removed) => Status::Completed,
+                Some(ModelState::Done(status, _)) => *status,
                 _ => {
                     waits.insert(dependency);
+                    continue;
                 }
+            };
+            if !on.fits(status) {
+                return self.unfit(index, status, TaskId::from_index(dependency));
             }
         }
-        if waits.is_empty() {
-            self.make_ready(index);
+        if hold {
+            self.tasks[index].state = ModelState::Held(waits);
         } else {
-            self.tasks[index].state = ModelState::Waiting(waits);
+            self.wait_for(index, waits);
+        }
+    }
+
+    fn wait_for(&mut self, index: usize, waits: BTreeSet<usize>) {
+        let task = &mut self.tasks[index];
+        match task.not_before {
+            _ if !waits.is_empty() => task.state = ModelState::Waiting(waits),
+            _ if task.finally && task.attempts == 0 => task.state = ModelState::Last,
+            Some(at) if at > self.now => task.state = ModelState::Scheduled { at },
+            _ => self.make_ready(index),
+        }
+    }
+
+    pub(super) fn release(&mut self, index: usize) {
+        if let ModelState::Held(waits) = &self.tasks[index].state {
+            self.wait_for(index, waits.clone());
+        }
+    }
+
+    /// Starts what is due on the wall clock.
+    pub(super) fn start_scheduled(&mut self) {
+        let wall = self.now + self.ahead;
+        let mut due: Vec<(u64, usize)> = Vec::new();
+        for (index, task) in self.tasks.iter().enumerate() {
+            match task.state {
+                ModelState::Scheduled { at } if at <= wall => due.push((at, index)),
+                _ => {}
+            }
+        }
+        due.sort_unstable();
+        for (_, index) in due {
+            self.make_ready(index);
         }
     }
 
     /// Those that wait for a task, in the order in which they began to.
     fn waiting_for(&self, index: usize) -> Vec<usize> {
-        let mut dependents = self
-            .those(|state| matches!(state, ModelState::Waiting(waits) if waits.contains(&index)));
+        let mut dependents = self.those(|state| {
+            matches!(state, ModelState::Waiting(waits) | ModelState::Held(waits) if waits.contains(&index))
+        });
         dependents.sort_by_key(|dependent| self.tasks[*dependent].placed);
         dependents
     }
 
-    fn satisfied(&mut self, index: usize) {
+    /// Tells those that wait for a task what it ended as.
+    fn ended(&mut self, index: usize, status: Status, root: TaskId) {
         for dependent in self.waiting_for(index) {
-            if let ModelState::Waiting(waits) = &mut self.tasks[dependent].state {
-                waits.remove(&index);
-                if waits.is_empty() {
-                    self.make_ready(dependent);
+            let after = self.tasks[dependent].after.iter();
+            let (_, on) = after.clone().find(|(needed, _)| *needed == index).unwrap();
+            let waits = matches!(
+                self.tasks[dependent].state,
+                ModelState::Waiting(_) | ModelState::Held(_)
+            );
+            if !on.fits(status) {
+                if waits {
+                    self.unfit(dependent, status, root);
                 }
+                continue;
+            }
+            match &mut self.tasks[dependent].state {
+                ModelState::Held(waits) => {
+                    waits.remove(&index);
+                }
+                ModelState::Waiting(waits) => {
+                    waits.remove(&index);
+                    let waits = waits.clone();
+                    self.wait_for(dependent, waits);
+                }
+                // It has ended for another one meanwhile.
+                _ => {}
             }
         }
     }
 
-    fn cancel_those_after(&mut self, index: usize, root: TaskId) {
-        for dependent in self.waiting_for(index) {
-            self.cancel_for(dependent, root);
-        }
+    /// A task whose dependency ended otherwise than it must is not needed, or cancelled for the first cause.
+    fn unfit(&mut self, index: usize, status: Status, root: TaskId) {
+        let (end, reason) = match status {
+            Status::Completed => (Status::Completed, Reason::NotNeeded),
+            _ => {
+                let why = CancelReason::DependencyFailed { root };
+                (Status::Cancelled, Reason::Cancelled(why))
+            }
+        };
+        self.tasks[index].state = ModelState::Done(end, Some(reason));
+        self.ended(index, end, root);
     }
 
-    fn cancel_for(&mut self, index: usize, root: TaskId) {
-        let reason = Reason::Cancelled(CancelReason::DependencyFailed { root });
-        self.tasks[index].state = ModelState::Done(Status::Cancelled, Some(reason));
-        self.cancel_those_after(index, root);
+    /// Starts the tasks that run when all others have ended.
+    fn start_the_last(&mut self) {
+        let last = self.those(|state| *state == ModelState::Last);
+        let open = self.those(|state| !matches!(state, ModelState::Done(..) | ModelState::Removed));
+        if open.len() == last.len() {
+            last.into_iter().for_each(|index| self.make_ready(index));
+        }
     }
 
     pub(super) fn claim(&mut self) -> Option<usize> {
@@ -240,6 +327,7 @@ impl Model {
         if self.paused || self.stopping || running.len() >= self.slots as usize {
             return None;
         }
+        self.start_the_last();
         let limited = running.iter().filter(|i| self.tasks[**i].limited).count();
         let (_, index) = (0..self.tasks.len())
             .filter(|i| !self.tasks[*i].limited || limited < LIMIT as usize)
@@ -271,7 +359,7 @@ impl Model {
         match (ending, asked) {
             (Ending::Completed, _) => {
                 self.tasks[index].state = ModelState::Done(Status::Completed, None);
-                self.satisfied(index);
+                self.ended(index, Status::Completed, TaskId::from_index(index));
             }
             (_, Some(ModelEnding::Cancelled(why))) => self.cancel_now(index, why),
             (_, Some(ModelEnding::Shutdown)) | (Ending::Interrupted, None) => {
@@ -298,14 +386,14 @@ impl Model {
     fn interrupted(&mut self, index: usize) {
         match self.tasks[index].on_interrupt {
             OnInterrupt::Rerun => self.make_ready(index),
-            OnInterrupt::Hold => self.tasks[index].state = ModelState::Held,
+            OnInterrupt::Hold => self.tasks[index].state = ModelState::Held(BTreeSet::new()),
             OnInterrupt::Fail => self.fail(index, FailureKind::Interrupted),
         }
     }
 
     fn fail(&mut self, index: usize, kind: FailureKind) {
         self.tasks[index].state = ModelState::Done(Status::Failed, Some(Reason::Failed(kind)));
-        self.cancel_those_after(index, TaskId::from_index(index));
+        self.ended(index, Status::Failed, TaskId::from_index(index));
         if self.setup.fail_fast {
             self.over = true;
             self.cancel_all();
@@ -317,7 +405,7 @@ impl Model {
         let why = CancelReason::BatchStopped;
         for task in &mut self.tasks {
             match &mut task.state {
-                ModelState::Done(..) | ModelState::Removed => {}
+                ModelState::Done(..) | ModelState::Removed | ModelState::Last => {}
                 ModelState::Running { ending, .. } => {
                     ending.get_or_insert(ModelEnding::Cancelled(why));
                 }
@@ -352,7 +440,7 @@ impl Model {
     fn cancel_now(&mut self, index: usize, why: CancelReason) {
         let reason = Reason::Cancelled(why);
         self.tasks[index].state = ModelState::Done(Status::Cancelled, Some(reason));
-        self.cancel_those_after(index, TaskId::from_index(index));
+        self.ended(index, Status::Cancelled, TaskId::from_index(index));
     }
 
     pub(super) fn reopen(&mut self, tasks: &[usize]) {
@@ -364,7 +452,7 @@ impl Model {
             task.retries = 0;
         }
         for index in tasks {
-            self.place(*index);
+            self.place(*index, false);
         }
     }
 
@@ -430,13 +518,16 @@ impl Model {
         let moves = |state: &ModelState| {
             matches!(
                 state,
-                ModelState::Running { .. } | ModelState::Ready { .. } | ModelState::Delayed { .. }
+                ModelState::Running { .. }
+                    | ModelState::Ready { .. }
+                    | ModelState::Delayed { .. }
+                    | ModelState::Scheduled { .. }
             )
         };
-        let waits = any(|state| matches!(state, ModelState::Waiting(_)));
+        let waits = any(|state| matches!(state, ModelState::Waiting(_) | ModelState::Last));
         if self.stopping {
             return self.running().is_empty();
         }
-        !any(moves) && (!waits || any(|state| *state == ModelState::Held))
+        !any(moves) && (!waits || any(|state| matches!(state, ModelState::Held(_))))
     }
 }

@@ -11,8 +11,8 @@ use crate::batch::{
     StopMode,
 };
 use crate::{
-    BatchSettings, Event, Failure, FailureKind, Outcome, Plan, Priority, Reason, Status, TaskId,
-    TaskSpec, Time, stats::Totals, status::QueuedReason,
+    BatchSettings, DependsOn, Event, Failure, FailureKind, Outcome, Plan, Priority, Reason, RunOn,
+    Status, TaskId, TaskSpec, Time, plan::Needed, stats::Totals, status::QueuedReason,
 };
 
 pub(super) struct Pair {
@@ -45,14 +45,18 @@ pub(super) fn spec(task: &ModelTask) -> TaskSpec {
     let options = Arc::make_mut(&mut spec.options);
     options.limit = task.limited.then(|| "few".to_owned());
     options.timeout = task.timeout.then_some(TIMEOUT);
+    options.hold = task.hold;
+    options.finally = task.finally;
+    options.not_before = task.not_before.map(Time::from_micros);
     spec
 }
 
-pub(super) fn ids(indexes: &[usize]) -> Vec<TaskId> {
-    indexes
-        .iter()
-        .map(|index| TaskId::from_index(*index))
-        .collect()
+pub(super) fn needed(after: &[(usize, RunOn)]) -> Vec<Needed> {
+    let needed = |(index, on): &(usize, RunOn)| Needed {
+        task: TaskId::from_index(*index),
+        on: *on,
+    };
+    after.iter().map(needed).collect()
 }
 
 impl Pair {
@@ -77,8 +81,8 @@ impl Pair {
         match operation {
             Operation::Submit(wish) => {
                 let task = self.wished(wish, count);
-                let after = ids(&task.after);
-                self.batch.submit_one(Arc::new(spec(&task)), &after, now);
+                let after = needed(&task.after);
+                self.batch.submit_after(Arc::new(spec(&task)), after, now);
                 self.model.add(task);
             }
             Operation::SubmitPlan {
@@ -129,9 +133,20 @@ impl Pair {
             Operation::Pass(seconds) => {
                 self.model.pass(seconds * 1_000_000);
                 self.batch.handle_timers(self.now());
+                self.start_scheduled();
+            }
+            Operation::SetClock(seconds) => {
+                self.model.ahead = seconds * 1_000_000;
+                self.start_scheduled();
             }
             Operation::Cancel(_) | Operation::Release(_) | Operation::SetPriority(..) => {}
         }
+    }
+
+    fn start_scheduled(&mut self) {
+        let wall = Time::from_micros(self.model.now + self.model.ahead);
+        self.batch.start_scheduled(wall, self.now());
+        self.model.start_scheduled();
     }
 
     fn submit_plan(&mut self, wishes: &[Wish], on_later_ones: bool) {
@@ -140,17 +155,26 @@ impl Pair {
         for (at, wish) in wishes.iter().enumerate() {
             let mut task = self.wished(wish, 0);
             task.limited = false;
+            // A plan refuses to let anything wait for it, or it for others.
+            task.finally = false;
             let others = match on_later_ones {
                 true => at + 1..wishes.len(),
                 false => 0..at,
             };
             let others: Vec<usize> = others.map(|other| first + other).collect();
             let wanted = wish.after.iter().filter(|_| !others.is_empty());
-            let after: BTreeSet<usize> = wanted.map(|n| others[n % others.len()]).collect();
+            let after: BTreeMap<usize, RunOn> = wanted
+                .map(|(n, on)| (others[n % others.len()], *on))
+                .collect();
             task.after = after.into_iter().collect();
             let named = spec(&task).with_id(&format!("t{}", first + at));
-            let needed = task.after.iter();
-            specs.push(needed.fold(named, |spec, index| spec.after(&format!("t{index}"))));
+            let mut named = named;
+            let depends_on = |(index, on): &(usize, RunOn)| DependsOn {
+                task: format!("t{index}").into(),
+                on: *on,
+            };
+            named.depends_on = task.after.iter().map(depends_on).collect();
+            specs.push(named);
             tasks.push(task);
         }
         let plan = Plan::check(specs, &["x"][..]).unwrap();
@@ -161,12 +185,23 @@ impl Pair {
 
     /// A task as wished, which depends on some of the first `among` tasks.
     fn wished(&self, wish: &Wish, among: usize) -> ModelTask {
-        let place = |which: &usize| (among > 0).then(|| which % among);
-        let after: BTreeSet<usize> = wish.after.iter().filter_map(place).collect();
+        let place = |(which, on): &(usize, RunOn)| (among > 0).then(|| (which % among, *on));
+        let after: BTreeMap<usize, RunOn> = wish.after.iter().filter_map(place).collect();
         let new = self.model.tasks.len();
         let after = after
             .into_iter()
-            .filter(|index| !self.model.needs(*index, new));
+            .filter(|(index, _)| !self.model.needs(*index, new))
+            .filter(|(index, _)| {
+                !self
+                    .model
+                    .tasks
+                    .get(*index)
+                    .is_some_and(|task| task.finally)
+            });
+        let tasks = &self.model.tasks;
+        let is_awaited = tasks
+            .iter()
+            .any(|task| task.after.iter().any(|(index, _)| *index == new));
         ModelTask {
             state: ModelState::Waiting(BTreeSet::new()),
             priority: wish.priority,
@@ -178,6 +213,10 @@ impl Pair {
             limited: wish.limited,
             timeout: wish.timeout,
             on_interrupt: wish.on_interrupt,
+            hold: wish.hold,
+            // A plan lets nothing wait for it.
+            finally: wish.finally && !is_awaited,
+            not_before: wish.not_before.map(|seconds| seconds * 1_000_000),
             placed: 0,
         }
     }
@@ -188,13 +227,17 @@ impl Pair {
         task.attempts = past.attempts;
         task.retries = past.retries;
         task.priority = past.priority;
-        if past.state != RestoredState::Queued {
+        let is_held = past.state == RestoredState::Held;
+        if past.state != RestoredState::Queued && !(is_held && past.attempts == 0) {
+            // Its turn had come.
             task.after.clear();
+            task.not_before = None;
+            task.finally = false;
             task.attempts += 1;
         }
         let past = RestoredTask {
             spec: Arc::new(spec(&task)),
-            after: ids(&task.after),
+            after: needed(&task.after),
             priority: task.priority,
             created_at: now,
             attempts: task.attempts,
@@ -240,7 +283,7 @@ impl Pair {
         let wanted = |index: &usize| Reopen {
             task: TaskId::from_index(*index),
             spec: Arc::new(spec(&self.model.tasks[*index])),
-            after: ids(&self.model.tasks[*index].after),
+            after: needed(&self.model.tasks[*index].after),
             priority: self.model.tasks[*index].wished,
             attempts: self.model.tasks[*index].attempts,
         };
@@ -343,13 +386,13 @@ impl Pair {
     fn release(&mut self, index: usize) {
         let (id, now) = (TaskId::from_index(index), self.now());
         let expected = match (&self.model.tasks[index].state, self.model.status(index)) {
-            (ModelState::Held, _) => Ok(()),
+            (ModelState::Held(_), _) => Ok(()),
             (_, None) => Err(ReleaseError::Unknown(id)),
             (_, Some(status)) => Err(ReleaseError::NotHeld(id, status)),
         };
         assert_eq!(self.batch.release(id, now), expected);
         if expected.is_ok() {
-            self.model.make_ready(index);
+            self.model.release(index);
         }
     }
 
@@ -406,12 +449,21 @@ impl Pair {
         assert_eq!(self.batch.is_paused(), self.model.paused);
         assert_eq!(self.batch.is_stopping(), self.model.stopping);
         assert_eq!(self.batch.was_cut_short(), self.model.cut_short);
+        let scheduled = self.model.tasks.iter().filter_map(|task| match task.state {
+            ModelState::Scheduled { at } => Some(Time::from_micros(at)),
+            _ => None,
+        });
+        assert_eq!(self.batch.next_scheduled(), scheduled.min());
         let wakeup = self.batch.next_wakeup().map(Time::as_micros);
         assert_eq!(wakeup, self.model.next_wakeup());
         let pending = self.model.those(|state| {
             matches!(
                 state,
-                ModelState::Waiting(_) | ModelState::Ready { .. } | ModelState::Delayed { .. }
+                ModelState::Waiting(_)
+                    | ModelState::Ready { .. }
+                    | ModelState::Delayed { .. }
+                    | ModelState::Scheduled { .. }
+                    | ModelState::Last
             )
         });
         assert_eq!(self.batch.index.durations.pending(), pending.len() as u64);
@@ -425,10 +477,23 @@ impl Pair {
             },
             ModelState::Ready { .. } if self.model.paused => QueuedReason::Paused,
             ModelState::Ready { .. } => QueuedReason::Ready,
-            ModelState::Delayed { until } => QueuedReason::Delayed {
-                until: Time::from_micros(*until),
-            },
-            ModelState::Held => QueuedReason::Held,
+            ModelState::Delayed { until } | ModelState::Scheduled { at: until } => {
+                QueuedReason::Delayed {
+                    until: Time::from_micros(*until),
+                }
+            }
+            ModelState::Held(_) => QueuedReason::Held,
+            ModelState::Last => {
+                let over = |state: &ModelState| {
+                    matches!(state, ModelState::Done(..) | ModelState::Removed)
+                };
+                let others = self
+                    .model
+                    .those(|state| !over(state) && *state != ModelState::Last);
+                QueuedReason::WaitingForDependencies {
+                    missing: u32::try_from(others.len()).unwrap(),
+                }
+            }
             _ => return None,
         })
     }
@@ -437,20 +502,22 @@ impl Pair {
     /// began before its time.
     pub(super) fn check_events(&self) {
         let mut finished: BTreeMap<TaskId, (Status, Option<Reason>)> = BTreeMap::new();
-        let satisfied =
-            |status: &Option<Status>| status.is_none_or(|status| status == Status::Completed);
-        let mut completed: BTreeSet<usize> = self
+        // What was cleared away had completed.
+        let mut ends: BTreeSet<(usize, Status)> = self
             .over_before
             .iter()
-            .filter_map(|(index, status)| satisfied(status).then_some(*index))
+            .map(|(index, status)| (*index, status.unwrap_or(Status::Completed)))
             .collect();
         for event in &self.events {
             match event {
                 Event::Started { task, .. } => {
                     assert!(!finished.contains_key(task));
                     let after = self.model.tasks[task.index()].after.iter();
-                    let missing: Vec<_> =
-                        after.filter(|needed| !completed.contains(needed)).collect();
+                    let fits = |(index, on): &&(usize, RunOn)| {
+                        ends.iter()
+                            .any(|(ended, status)| ended == index && on.fits(*status))
+                    };
+                    let missing: Vec<_> = after.filter(|needed| !fits(needed)).collect();
                     assert!(missing.is_empty(), "task {task} ran before {missing:?}");
                 }
                 Event::Finished {
@@ -461,9 +528,7 @@ impl Pair {
                 } => {
                     let again = finished.insert(*task, (*status, *reason));
                     assert!(again.is_none(), "task {task} ended twice");
-                    if *status == Status::Completed {
-                        completed.insert(task.index());
-                    }
+                    ends.insert((task.index(), *status));
                 }
                 Event::Reopened { task, from, .. } => {
                     let before = finished.remove(task).map(|(status, _)| status);
@@ -486,12 +551,16 @@ impl Pair {
     /// Lets all that is open run to its end; of a batch that was stopped, what runs.
     pub(super) fn drain(&mut self) {
         self.apply(&Operation::Resume);
-        let awaited = self.model.tasks.iter().flat_map(|task| &task.after).max();
+        let awaited = self.model.tasks.iter().flat_map(|task| &task.after);
+        let awaited = awaited.map(|(index, _)| *index).max();
         for _ in self.model.tasks.len()..awaited.map_or(0, |last| last + 1) {
             self.apply(&Operation::RestoreOver(None));
         }
         for _ in 0..10_000 {
-            for held in self.model.those(|state| *state == ModelState::Held) {
+            for held in self
+                .model
+                .those(|state| matches!(state, ModelState::Held(_)))
+            {
                 self.apply(&Operation::Release(held));
             }
             if self.batch.open() == 0 || (self.model.stopping && self.batch.running() == 0) {

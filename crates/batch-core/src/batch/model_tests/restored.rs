@@ -6,13 +6,13 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::model::ModelState;
-use super::pair::{Pair, ids, settings};
+use super::pair::{Pair, needed, settings};
 use super::{Ending, Operation, Setup, operation};
 use crate::batch::table::State;
 use crate::batch::{Batch, RestoredState, RestoredTask};
 use crate::event::NextStep;
 use crate::ids::TaskId;
-use crate::{Event, Outcome, Status, TaskSpec, Time, stats::Totals};
+use crate::{Event, Outcome, RunOn, Status, TaskSpec, Time, stats::Totals};
 
 /// What a store keeps of a task.
 #[derive(Clone, Debug)]
@@ -48,7 +48,11 @@ impl Journal {
             Event::Submitted { task, at, spec } => {
                 let given = pair.pasts.get(task);
                 let mut past = opened(*task, *at, spec, pair);
-                past.state = given.map_or(RestoredState::Queued, |past| past.state);
+                let fresh = match spec.options.hold {
+                    true => RestoredState::Held,
+                    false => RestoredState::Queued,
+                };
+                past.state = given.map_or(fresh, |past| past.state);
                 past.attempts = given.map_or(0, |past| past.attempts);
                 past.retries = given.map_or(0, |past| past.retries);
                 self.rows[task.index()] = Row::Open(past);
@@ -139,7 +143,7 @@ impl Journal {
 fn opened(task: TaskId, at: Time, spec: &Arc<TaskSpec>, pair: &Pair) -> RestoredTask {
     RestoredTask {
         spec: Arc::clone(spec),
-        after: ids(&pair.model.tasks[task.index()].after),
+        after: needed(&pair.model.tasks[task.index()].after),
         priority: spec.options.priority,
         created_at: at,
         attempts: 0,
@@ -217,9 +221,9 @@ fn assert_same(restored: &Batch, lived_on: &Batch) {
 fn die_after(operations: &[Operation]) {
     let mut pair = Pair::new(Setup::default());
     for operation in operations {
-        // That a batch was stopped is forgotten as well.
-        let stops = matches!(operation, Operation::Stop(_));
-        if !stops && !opens_what_completed(&pair, operation) {
+        // That a batch was stopped is forgotten as well, and that the clock stood elsewhere for a while.
+        let passes = matches!(operation, Operation::Stop(_) | Operation::SetClock(_));
+        if !passes && !opens_what_completed(&pair, operation) {
             pair.apply(operation);
         }
     }
@@ -245,14 +249,18 @@ fn die_after(operations: &[Operation]) {
     assert_same(&restored, &pair.batch);
 }
 
-/// Whether an operation opens a completed task again. That takes nothing back from the tasks it has let go,
-/// while a store sees that they depend on it and lets them wait: the two batches may differ there.
+/// Whether an operation opens a task again that others were let go for. That takes nothing back from them, while a
+/// store sees that they depend on it and lets them wait: the two batches may differ there.
 fn opens_what_completed(pair: &Pair, operation: &Operation) -> bool {
-    let completed = |index: &usize| {
+    let was_waited_for = |index: &usize| {
         let count = pair.model.tasks.len();
-        count > 0 && pair.model.status(index % count) == Some(Status::Completed)
+        let index = index % count.max(1);
+        let mut needs = pair.model.tasks.iter().flat_map(|task| &task.after);
+        count > 0
+            && (pair.model.status(index) == Some(Status::Completed)
+                || needs.any(|(needed, on)| *needed == index && *on != RunOn::Success))
     };
-    matches!(operation, Operation::Reopen(which) if which.iter().any(completed))
+    matches!(operation, Operation::Reopen(which) if which.iter().any(was_waited_for))
 }
 
 proptest! {
