@@ -6,6 +6,7 @@ use std::sync::Arc;
 use batch_core::{
     BatchId, Plan, TaskId, TaskSpec,
     catalog::Catalog,
+    ids::FullTaskId,
     plan::{PlanContext, PlanProblem},
 };
 use batch_store::identity::{ContentHash, Identity, first_fingerprint};
@@ -74,12 +75,12 @@ pub fn add(home: &Home, request: AddRequest<'_>) -> Result<AddReply, ActionError
         }
         Target::New(new) => {
             // Checked before the batch is made, so that wrong tasks leave nothing behind.
-            let surroundings = PlanContext {
+            let context = PlanContext {
                 catalog,
                 limits: &new.settings.limits,
                 submitted: &|_| None,
             };
-            let plan = Plan::check_in(tasks, &surroundings).map_err(ActionError::Invalid)?;
+            let plan = Plan::check_in(tasks, &context).map_err(ActionError::Invalid)?;
             create(home, &new, &plan)
         }
     }
@@ -247,13 +248,16 @@ fn add_to(
     ActionError::refuse_incomplete(&file, &info)?;
     let Sorted { places, new } = sort(&adding, batch, info.identity, tasks)?;
     let plan = {
-        let submitted = |id: &str| adding.find(id).ok().flatten();
-        let surroundings = PlanContext {
+        let submitted = |name: &str| {
+            let by_id = adding.find(name).ok().flatten();
+            by_id.or_else(|| by_full_name(&adding, batch, name))
+        };
+        let context = PlanContext {
             catalog,
             limits: &info.settings.limits,
             submitted: &submitted,
         };
-        Plan::check_in(new, &surroundings).map_err(ActionError::Invalid)?
+        Plan::check_in(new, &context).map_err(ActionError::Invalid)?
     };
     add_plan(&mut adding, &plan)?;
     let added = adding.commit()?;
@@ -276,6 +280,13 @@ fn add_to(
         running: added.live && is_executed(&file)?,
         file: file.shown().to_owned(),
     })
+}
+
+/// The task that a text names in full, as in `b7.42`.
+fn by_full_name(adding: &Adding<'_>, batch: BatchId, name: &str) -> Option<TaskId> {
+    let full: FullTaskId = name.parse().ok()?;
+    let is_there = full.batch == batch && adding.spec(full.task).ok()?.is_some();
+    is_there.then_some(full.task)
 }
 
 /// Tasks to be added, those that are there already apart.

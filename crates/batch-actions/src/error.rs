@@ -67,7 +67,7 @@ pub enum ActionError {
     Invalid(Vec<PlanProblem>),
     /// The key belongs to a batch with other tasks.
     #[error(
-        "the key {key:?} is that of {batch}, whose tasks are others: {difference}; take another key"
+        "the key {key:?} belongs to {batch}, whose tasks differ: {difference}; use another key"
     )]
     KeyTaken {
         /// The key.
@@ -106,11 +106,11 @@ pub enum ActionError {
     /// Whoever works on the batch cannot be asked, as the file takes nothing in: the disk is full, or another program
     /// holds it.
     #[error(
-        "process {} works on {batch} and waits, as {}: {} then, and it goes on by itself",
+        "process {} works on {batch} and waits, as {}: {} then, and it continues by itself",
         holder.pid,
         match .obstacle {
-            Obstacle::DiskFull => "the disk is full, until there is room",
-            Obstacle::Busy => "another program holds the batch file, until that lets go",
+            Obstacle::DiskFull => "the disk is full, until there is free space",
+            Obstacle::Busy => "another program holds the batch file, until it releases it",
         },
         if *.waits { "this is done" } else { "nothing can be asked of it before; try again" }
     )]
@@ -149,9 +149,9 @@ pub enum ActionError {
     /// A background executor could not be started.
     #[error("the executor did not start: {0}")]
     Start(String),
-    /// The batch lies on a network file system.
+    /// The batch is on a network file system.
     #[error(
-        "{} lies on a network file system ({kind}), where the batch file is not safe; set BEX_HOME to a local folder, or force it with BEX_ALLOW_NETWORK_FS=1",
+        "{} is on a network file system ({kind}), where the batch file is not safe; set BEX_HOME to a local folder, or force it with BEX_ALLOW_NETWORK_FS=1",
         path.display()
     )]
     NetworkFileSystem {
@@ -166,6 +166,16 @@ pub enum ActionError {
     /// Results cannot be written.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// The state folder cannot be made or used.
+    #[error("cannot {what} {}: {error}", path.display())]
+    StateFolder {
+        /// What was tried.
+        what: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
     /// The system refused something.
     #[error("cannot {what} {}: {error}", path.display())]
     Io {
@@ -181,6 +191,18 @@ pub enum ActionError {
 impl ActionError {
     pub(crate) fn io(what: &'static str, path: impl Into<PathBuf>, error: io::Error) -> Self {
         Self::Io {
+            what,
+            path: path.into(),
+            error,
+        }
+    }
+
+    pub(crate) fn state_folder(
+        what: &'static str,
+        path: impl Into<PathBuf>,
+        error: io::Error,
+    ) -> Self {
+        Self::StateFolder {
             what,
             path: path.into(),
             error,
@@ -206,6 +228,7 @@ impl ActionError {
                 | Self::Store(
                     StoreError::Missing(_)
                         | StoreError::Exists(_)
+                        | StoreError::Occupied(_)
                         | StoreError::NotABatch(_)
                         | StoreError::Linked { .. }
                         | StoreError::MountedAlone(_)

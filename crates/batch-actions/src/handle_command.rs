@@ -13,7 +13,7 @@ use batch_store::{Store, lock};
 use crate::blocking::{done, on_its_thread, on_store, synced};
 use crate::choice::Choice;
 use crate::control::{Control, ControlReply, Removed};
-use crate::engine::Room;
+use crate::engine::DiskSpace;
 use crate::error::ActionError;
 use crate::retry::retry;
 
@@ -25,10 +25,10 @@ pub(crate) async fn handle_command(
     control: Control,
     run: &RunHandle,
     store: &Arc<Mutex<Store>>,
-    room: &Arc<Room>,
+    disk_space: &Arc<DiskSpace>,
 ) -> Result<ControlReply, ActionError> {
     if let Control::Stop { how } = control {
-        room.give_up(how.into());
+        disk_space.give_up(how.into());
         run.stop(how.into());
         // A stopped run may be over before it could answer anything else.
         return Ok(ControlReply::default());
@@ -51,7 +51,7 @@ pub(crate) async fn handle_command(
         Control::SetConcurrency { max_concurrent } => {
             run.set_concurrency(max_concurrent);
             let set = move |store: &mut Store| Ok(store.set_concurrency(max_concurrent)?);
-            written(store, room, set).await?;
+            written(store, disk_space, set).await?;
             ControlReply {
                 max_concurrent: Some(max_concurrent),
                 ..ControlReply::default()
@@ -60,7 +60,9 @@ pub(crate) async fn handle_command(
         Control::SetPriority { tasks, priority } => {
             set_priority(tasks, priority, run, store).await?
         }
-        Control::Clear { tasks } => written(store, room, move |store| clear(&tasks, store)).await?,
+        Control::Clear { tasks } => {
+            written(store, disk_space, move |store| clear(&tasks, store)).await?
+        }
     };
     synced(run.sync().await)?;
     Ok(reply)
@@ -183,19 +185,19 @@ fn chosen(
     Ok((store.batch(), resolved.tasks(store)?))
 }
 
-/// Writes into the file as [`Room::until_written`] does.
+/// Writes into the file as [`DiskSpace::until_written`] does.
 async fn written<T: Send + 'static>(
     store: &Arc<Mutex<Store>>,
-    room: &Arc<Room>,
+    disk_space: &Arc<DiskSpace>,
     work: impl Fn(&mut Store) -> Result<T, ActionError> + Send + 'static,
 ) -> Result<T, ActionError> {
-    let (store, room) = (Arc::clone(store), Arc::clone(room));
+    let (store, disk_space) = (Arc::clone(store), Arc::clone(disk_space));
     let write = move || {
         let write = || match work(&mut lock(&store)) {
             Err(ActionError::Store(error)) => Err(error),
             done => Ok(done),
         };
-        room.until_written(write, || lock(&store).make_room())
+        disk_space.until_written(write, || lock(&store).shrink_log())
     };
     on_its_thread(write).await?
 }

@@ -15,7 +15,7 @@ use batch_export::files::open_plain;
 use batch_store::files::{open_own, own_folder, private_folder, remove_dead_files};
 use batch_store::identity::{ContentHash, first_key_name};
 use batch_store::lease::LeftInLease;
-use batch_store::{BatchFile, Durability, NewBatch, Origin, Store};
+use batch_store::{BatchFile, Durability, NewBatch, Origin, Store, StoreError};
 
 use crate::clock::now;
 use crate::engine::{Claim, me, refuse_network};
@@ -67,12 +67,14 @@ impl Home {
         }
     }
 
-    /// `BEX_HOME`, else `$XDG_STATE_HOME/bex`, else `~/.local/state/bex`.
+    /// `BEX_HOME`, else `$XDG_STATE_HOME/bex`, else `~/.local/state/bex`. The standard of `XDG_STATE_HOME` has a relative
+    /// path ignored.
     pub fn of_environment() -> Self {
         let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
-        let folder = match (set("BEX_HOME"), set("XDG_STATE_HOME")) {
+        let state = set("XDG_STATE_HOME").map(PathBuf::from);
+        let folder = match (set("BEX_HOME"), state.filter(|state| state.is_absolute())) {
             (Some(home), _) => home.into(),
-            (None, Some(state)) => Path::new(&state).join("bex"),
+            (None, Some(state)) => state.join("bex"),
             (None, None) => {
                 let home = env::home_dir().unwrap_or_else(|| "/".into());
                 home.join(".local/state/bex")
@@ -104,7 +106,7 @@ impl Home {
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(ActionError::io("read", folder, error)),
+            Err(error) => return Err(ActionError::state_folder("read", folder, error)),
         };
         let mut batches: Vec<BatchId> = entries
             .flatten()
@@ -231,7 +233,13 @@ impl Home {
             origin: request.origin.clone(),
             created_at: now(),
         };
-        let (store, lease) = Store::create_held(file, &new, tasks, request.durability, &me(run))?;
+        let created = Store::create_held(file, &new, tasks, request.durability, &me(run));
+        let (store, lease) = created.map_err(|error| match error {
+            StoreError::Io { what, path, error } if request.file.is_none() => {
+                ActionError::state_folder(what, path, error)
+            }
+            other => other.into(),
+        })?;
         Ok(Claim {
             store,
             lease,
@@ -296,7 +304,7 @@ impl Home {
     fn try_lock_ids(&self) -> Result<Option<Ids>, ActionError> {
         let (folder, path) = (self.batches(), self.ids_path());
         private_folder(&folder)
-            .map_err(|error| ActionError::io("make the folder", &folder, error))?;
+            .map_err(|error| ActionError::state_folder("make the folder", &folder, error))?;
         let file = open_own(&path, &folder, OpenOptions::new().read(true).write(true));
         let locked = file.and_then(|file| match file.try_lock() {
             Ok(()) => Ok(Some(file)),
@@ -305,7 +313,7 @@ impl Home {
         });
         match locked {
             Ok(file) => Ok(file.map(|file| Ids { file, path })),
-            Err(error) => Err(ActionError::io("lock", path, error)),
+            Err(error) => Err(ActionError::state_folder("lock", path, error)),
         }
     }
 
@@ -327,7 +335,7 @@ impl Home {
                     break;
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(ActionError::io("read", path, error)),
+                Err(error) => return Err(ActionError::state_folder("read", path, error)),
             }
         }
         let Some(bytes) = found else {
@@ -362,7 +370,7 @@ impl Home {
             }
             file.write_all(&text)
         };
-        write().map_err(|error| ActionError::io("write", &path, error))
+        write().map_err(|error| ActionError::state_folder("write", &path, error))
     }
 
     fn key_path(&self, name: &str) -> PathBuf {
@@ -424,7 +432,7 @@ impl Ids {
             self.file.write_all(format!("{next:<10}\n").as_bytes())?;
             Ok(next)
         };
-        let next = step().map_err(|error| ActionError::io("write", &self.path, error))?;
+        let next = step().map_err(|error| ActionError::state_folder("write", &self.path, error))?;
         Ok(BatchId::new(next).expect("one more than another number"))
     }
 }

@@ -43,7 +43,7 @@ pub use choice::{Choice, Resolved, find_task};
 pub use clock::now;
 pub use control::{Control, ControlReply, Refused, Removed, Stop};
 pub use engine::{
-    Adder, Claim, Engine, EngineOptions, Finished, Mode, Observer, Room, is_output_closed,
+    Adder, Claim, DiskSpace, Engine, EngineOptions, Finished, Mode, Observer, is_output_closed,
 };
 pub use error::ActionError;
 pub use home::{BatchRequest, Home, Ids, default_slots};
@@ -57,7 +57,7 @@ pub use request::{request, request_executor};
 pub use results::{ResultsRequest, export, results, summary_of, summary_of_chosen};
 pub use show::{Explanation, TaskDetails, show, why};
 pub use start::{StartFailure, StartReply, start, tell_parent};
-pub use state_reason::{MissingTasks, NextStep, Silence, StateReason};
+pub use state_reason::{Advice, MissingTasks, Silence, StateReason};
 pub use status::{
     BatchStatus, Listed, RunningStatus, State, Unreadable, list, status, status_of,
     status_with_times,

@@ -308,7 +308,7 @@ impl fmt::Display for Merged {
         } = self;
         write!(
             f,
-            "going on with {batch}: {kept} kept, {new} new, {failed_before} failed before, {unfinished} unfinished, {gone} gone"
+            "continuing {batch}: {kept} kept, {new} new, {failed_before} failed before, {unfinished} unfinished, {gone} gone"
         )
     }
 }

@@ -75,8 +75,8 @@ pub(crate) fn selection(mut choice: Choice, store: &Store) -> Result<RetrySelect
         }
         match record.reason {
             Some(Reason::Queued(QueuedReason::Held)) => taken.held.push(record.task),
-            Some(Reason::Cancelled(why)) if with_the_batch && why != CancelReason::BatchStopped => {
-            }
+            Some(Reason::Cancelled(why))
+                if with_the_batch && !matches!(why, CancelReason::BatchStopped(_)) => {}
             _ if record.status.is_final() => {
                 roots.extend(root(&record).map(|root| (record.task, root)));
                 taken.finished.push(record.task);

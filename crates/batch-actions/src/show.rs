@@ -16,7 +16,7 @@ use crate::choice::find_task;
 use crate::clock::now;
 use crate::error::ActionError;
 use crate::live_view::LiveView;
-use crate::state_reason::{NextStep, StateReason};
+use crate::state_reason::{Advice, StateReason};
 use crate::status::{BatchStatus, State, status_of};
 
 /// One task with all that is known of it.
@@ -78,7 +78,7 @@ pub struct Explanation {
     /// One or two sentences, without the full stop.
     pub text: String,
     /// What can be done next.
-    pub next: Option<NextStep>,
+    pub next: Option<Advice>,
 }
 
 impl fmt::Display for Explanation {
@@ -88,7 +88,7 @@ impl fmt::Display for Explanation {
 }
 
 impl Explanation {
-    fn then(text: impl Into<String>, next: NextStep) -> Self {
+    fn then(text: impl Into<String>, next: Advice) -> Self {
         Self {
             text: text.into(),
             next: Some(next),
@@ -117,7 +117,7 @@ pub fn why(details: &TaskDetails) -> Explanation {
             _ => "the executor died",
         };
         let text = format!("{label} was running when {end}; when the batch is resumed, {next}");
-        return Explanation::then(text, NextStep::Resume);
+        return Explanation::then(text, Advice::Resume);
     }
     match record.status {
         Status::Completed => completed(record, &label).into(),
@@ -149,7 +149,7 @@ fn completed(record: &TaskRecord, label: &str) -> String {
 }
 
 fn failed(record: &TaskRecord, label: &str) -> Explanation {
-    let retry = NextStep::Retry(record.id());
+    let retry = Advice::Retry(record.id());
     match record.reason {
         Some(Reason::Failed(FailureKind::Quarantined)) => Explanation::then(
             format!(
@@ -158,7 +158,9 @@ fn failed(record: &TaskRecord, label: &str) -> Explanation {
             retry,
         ),
         Some(Reason::Failed(FailureKind::Interrupted)) => Explanation::then(
-            format!("{label} failed because it was cut off, and its task says on_interrupt: fail"),
+            format!(
+                "{label} failed because it was interrupted, and its task says on_interrupt: fail"
+            ),
             retry,
         ),
         _ => failed_by_itself(record, label).into(),
@@ -195,15 +197,10 @@ fn cancelled(details: &TaskDetails, label: &str) -> Explanation {
             let root = record.batch.task(root);
             let text =
                 format!("{label} was cancelled because {root}, which it needs, did not complete");
-            Explanation::then(text, NextStep::Explain(root))
+            Explanation::then(text, Advice::Explain(root))
         }
-        Some(Reason::Cancelled(CancelReason::BatchStopped)) => {
-            // What is said of the batch is said of its last run, and this may be of an earlier one.
-            let why = match (details.batch.state, &details.batch.reason) {
-                (State::Failed, Some(reason)) => reason.to_string(),
-                _ => "its time was up, or a failure ended it".to_owned(),
-            };
-            format!("{label} was cancelled because the batch was ended: {why}").into()
+        Some(Reason::Cancelled(CancelReason::BatchStopped(why))) => {
+            format!("{label} was cancelled because {why}").into()
         }
         _ => format!("{label} was cancelled by the user").into(),
     }
@@ -224,15 +221,15 @@ fn running(details: &TaskDetails, label: &str) -> Explanation {
                 "; {first} of it and {more} more are stopped by a signal"
             ),
         };
-        next = Some(NextStep::Continue(
+        next = Some(Advice::Continue(
             details.stopped.iter().map(|process| process.pid).collect(),
         ));
     }
     if let (State::Paused, Some(reason)) | (_, Some(reason @ StateReason::Silent(_))) =
         (details.batch.state, &details.batch.reason)
     {
-        let _ = write!(text, "; the batch stands still: {reason}");
-        next = next.or(reason.next_step());
+        let _ = write!(text, "; the batch waits: {reason}");
+        next = next.or(reason.advice());
     }
     Explanation { text, next }
 }
@@ -241,7 +238,7 @@ fn running(details: &TaskDetails, label: &str) -> Explanation {
 fn on_resume(record: &TaskRecord) -> &'static str {
     match record.spec.options.on_interrupt {
         OnInterrupt::Rerun => "it runs again, and no retry is used up",
-        OnInterrupt::Hold => "it is held until somebody releases it (on_interrupt: hold)",
+        OnInterrupt::Hold => "it is held until it is released (on_interrupt: hold)",
         OnInterrupt::Fail => "it counts as failed (on_interrupt: fail)",
     }
 }
@@ -258,16 +255,16 @@ fn queued(details: &TaskDetails, label: &str) -> Explanation {
         Some(Reason::Queued(QueuedReason::Held)) if record.attempts.is_empty() => {
             Explanation::then(
                 format!("{label} is held until it is released: its task says hold"),
-                NextStep::Release(record.id()),
+                Advice::Release(record.id()),
             )
         }
         Some(Reason::Queued(QueuedReason::Held)) => Explanation::then(
-            format!("{label} is held: it was cut off and its task says on_interrupt: hold"),
-            NextStep::Retry(record.id()),
+            format!("{label} is held: it was interrupted and its task says on_interrupt: hold"),
+            Advice::Retry(record.id()),
         ),
         Some(Reason::Queued(QueuedReason::Paused)) => Explanation::then(
             format!("{label} is ready, and the batch is paused"),
-            NextStep::Resume,
+            Advice::Resume,
         ),
         _ => ready(&details.batch, label),
     };
@@ -277,7 +274,7 @@ fn queued(details: &TaskDetails, label: &str) -> Explanation {
         let attempt = last.attempt;
         let _ = write!(
             explained.text,
-            "; attempt {attempt} was cut off and does not count"
+            "; attempt {attempt} was interrupted and does not count"
         );
     }
     explained
@@ -291,7 +288,7 @@ fn delayed(details: &TaskDetails, label: &str, until: Time) -> Explanation {
             Some(_) => format!("{label} is scheduled to start in {left}").into(),
             None => Explanation::then(
                 format!("{label} is scheduled to start in {left}, and nothing runs the batch"),
-                NextStep::Start,
+                Advice::Start,
             ),
         };
     }
@@ -299,7 +296,7 @@ fn delayed(details: &TaskDetails, label: &str, until: Time) -> Explanation {
     let error = last_error(record).unwrap_or_else(|| "no resources".to_owned());
     let (when, next) = match details.batch.pid {
         Some(_) => (format!("in {}", ShortDuration(until.since(now()))), None),
-        None => ("when the batch goes on".to_owned(), Some(NextStep::Resume)),
+        None => ("when the batch continues".to_owned(), Some(Advice::Resume)),
     };
     let text = format!("{label} is tried again {when}: attempt {attempt} ended with: {error}");
     Explanation { text, next }
@@ -314,7 +311,7 @@ fn ready(batch: &BatchStatus, label: &str) -> Explanation {
                     Some(why) => format!("{label} is ready, and the batch starts nothing: {why}"),
                     None => format!("{label} is ready, and the batch starts nothing"),
                 },
-                next: why.and_then(StateReason::next_step),
+                next: why.and_then(StateReason::advice),
             }
         }
         State::Running => {
@@ -333,19 +330,19 @@ fn ready(batch: &BatchStatus, label: &str) -> Explanation {
         State::Paused if batch.pid.is_some() => {
             let why = batch.reason.as_ref().map(ToString::to_string);
             let why = why.unwrap_or_else(|| "it is paused".to_owned());
-            format!("{label} is ready, and the batch stands still: {why}").into()
+            format!("{label} is ready, and the batch waits: {why}").into()
         }
         State::New => Explanation::then(
-            format!("{label} is ready, and nobody has started the batch"),
-            NextStep::Start,
+            format!("{label} is ready, and the batch has not been started"),
+            Advice::Start,
         ),
         State::Interrupted => Explanation::then(
             format!("{label} is ready, and the executor died"),
-            NextStep::Resume,
+            Advice::Resume,
         ),
         _ => Explanation::then(
             format!("{label} is ready, and nothing runs the batch"),
-            NextStep::Resume,
+            Advice::Resume,
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! Why a batch is in its state: [`StateReason`], and what can be done about it: [`NextStep`].
+//! Why a batch is in its state: [`StateReason`], and what can be done about it: [`Advice`].
 
 use std::fmt;
 use std::time::Duration;
@@ -64,7 +64,7 @@ pub struct Silence {
 /// What can be done next. Each front end says how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum NextStep {
+pub enum Advice {
     /// Start the batch.
     Start,
     /// Resume the batch.
@@ -85,14 +85,14 @@ pub enum NextStep {
 
 impl StateReason {
     /// What can be done about it, where there is something.
-    pub fn next_step(&self) -> Option<NextStep> {
+    pub fn advice(&self) -> Option<Advice> {
         match self {
-            Self::TasksMissing(missing) => Some(NextStep::GiveAgain(missing.clone())),
-            Self::Silent(_) => Some(NextStep::Kill),
+            Self::TasksMissing(missing) => Some(Advice::GiveAgain(missing.clone())),
+            Self::Silent(_) => Some(Advice::Kill),
             Self::ExecutorDied
             | Self::EndUnwritten(_)
             | Self::LastRun(EndCause::OutputClosed | EndCause::NothingStarts) => {
-                Some(NextStep::Resume)
+                Some(Advice::Resume)
             }
             _ => None,
         }
@@ -143,14 +143,14 @@ impl fmt::Display for StateReason {
             Self::FailFast => f.write_str("a failure ended it (fail_fast)"),
             Self::LastRun(end) => match end {
                 EndCause::Finished => f.write_str("tasks were added or held after its last run"),
-                EndCause::OutputClosed => f.write_str("nobody read its output any more"),
+                EndCause::OutputClosed => f.write_str("its output was closed"),
                 EndCause::WriteFailed => f.write_str("its executor could not write"),
                 EndCause::NothingStarts => f.write_str("its executor could start no task"),
                 other => write!(f, "its last run was {}", other.name()),
             },
             Self::EndUnwritten(end) => write!(
                 f,
-                "{}, and what it did last is not on record",
+                "{}, and its last changes were not written",
                 Self::LastRun(end.clone())
             ),
         }
@@ -161,9 +161,9 @@ fn fmt_note(note: &LeaseNote, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match note {
         LeaseNote::Ended(end) => write!(f, "it has ended: {}", end.name()),
         LeaseNote::Stopping => f.write_str("it is being stopped"),
-        LeaseNote::DiskFull => f.write_str("the disk is full; it goes on when there is room"),
+        LeaseNote::DiskFull => f.write_str("the disk is full; it continues when there is free space"),
         LeaseNote::FileBusy => f.write_str(
-            "waiting for the batch file: another program holds it; it goes on when that program lets go",
+            "waiting for the batch file: another program holds it; it continues when that program releases it",
         ),
         LeaseNote::Short {
             what,

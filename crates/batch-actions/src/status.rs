@@ -148,11 +148,17 @@ impl State {
         }
     }
 
-    /// The state in a sentence: `b7 is …`.
-    pub const fn in_words(self) -> &'static str {
+    /// The state in a sentence, after the name of the batch: `is running`, `finished with failures`.
+    pub const fn predicate(self) -> &'static str {
         match self {
-            Self::Failed => "done, with failures",
-            other => other.name(),
+            Self::New => "is new",
+            Self::Incomplete => "is incomplete",
+            Self::Running => "is running",
+            Self::Paused => "is paused",
+            Self::Stopped => "is stopped",
+            Self::Interrupted => "is interrupted",
+            Self::Completed => "is completed",
+            Self::Failed => "finished with failures",
         }
     }
 
@@ -192,7 +198,7 @@ impl BatchStatus {
             (self.failed, "failed"),
             (self.cancelled, "cancelled"),
             (self.running, "running"),
-            (self.interrupted, "cut off"),
+            (self.interrupted, "interrupted"),
             (self.queued - self.interrupted, "queued"),
         ] {
             if count > 0 {
@@ -310,7 +316,9 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         rate: live.and_then(|run| run.rate),
         seconds_left: live.filter(|_| starts).and_then(|run| {
             let since = now().since(run.seen_at);
-            Some(run.left?.saturating_sub(since).as_secs_f64())
+            // What should be over by now is not about to end.
+            let left = run.left?.checked_sub(since)?;
+            Some(left.as_secs_f64())
         }),
         created: info.created_at,
         created_at: rfc3339(info.created_at),

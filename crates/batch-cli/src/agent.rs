@@ -61,7 +61,8 @@ fn check(limits: &Limits, registry: &Registry) -> Result<(), CliError> {
         Some(name) => {
             let hint = did_you_mean(name, registry.functions());
             let hint = hint.map_or_else(String::new, |question| format!("; {question}"));
-            let message = format!("--allow and --deny name functions, and {name:?} is none{hint}");
+            let message =
+                format!("--allow and --deny name functions, and {name:?} is not one{hint}");
             Err(CliError::Usage(message))
         }
     }

@@ -8,7 +8,7 @@ use batch_core::text::Counted;
 use batch_store::BatchFile;
 use serde_json::json;
 
-use crate::args::Durability;
+use crate::args::KeptDurability;
 use crate::exit::{CliError, Exit};
 use crate::reply::print;
 use crate::runtime::runtime;
@@ -17,7 +17,7 @@ use crate::runtime::runtime;
 pub(crate) fn in_background(
     file: &BatchFile,
     max_concurrent: Option<NonZeroU32>,
-    durability: Durability,
+    durability: KeptDurability,
     json: bool,
 ) -> Result<Exit, CliError> {
     runtime()?.block_on(until_complete(file))?;
@@ -39,14 +39,14 @@ fn nothing_to_do(status: &BatchStatus, json: bool) -> Result<Exit, CliError> {
 }
 
 pub(crate) fn nothing_to_do_text(status: &BatchStatus) -> String {
-    let (batch, state) = (&status.batch, status.state.in_words());
-    format!("nothing to do: {batch} is {state}: {}", status.counts())
+    let (batch, state) = (&status.batch, status.state.predicate());
+    format!("nothing to do: {batch} {state}: {}", status.counts())
 }
 
 fn executor(
     file: &BatchFile,
     max_concurrent: Option<NonZeroU32>,
-    durability: Durability,
+    durability: KeptDurability,
 ) -> Result<Command, CliError> {
     let program = std::env::current_exe()
         .map_err(|error| CliError::System("find the program itself", error))?;
@@ -55,7 +55,7 @@ fn executor(
     if let Some(slots) = max_concurrent {
         command.arg("--max-concurrent").arg(slots.to_string());
     }
-    if durability == Durability::Fast {
+    if durability == KeptDurability::Fast {
         command.args(["--durability", "fast"]);
     }
     Ok(command)

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use batch_actions::StateReason;
-use batch_process::{Limit, guard, make_room, shortage};
+use batch_process::{Limit, guard, raise_limits, shortage};
 use batch_runtime::RunHandle;
 
 use crate::exit::CliError;
@@ -25,7 +25,7 @@ pub(crate) fn guarded() -> Result<guard::Guarded, CliError> {
 /// How many tasks the limits of the system allow at once, where they are fewer than are wanted.
 pub(crate) fn limited_to(wanted: NonZeroU32) -> Result<Option<(NonZeroU32, Limit)>, Limit> {
     // Where the limits cannot be read or raised, it shows when a task does not start.
-    let Some((tasks, limit)) = make_room(wanted.get().into())
+    let Some((tasks, limit)) = raise_limits(wanted.get().into())
         .ok()
         .and_then(|capacity| Some((capacity.tasks, capacity.limit?)))
     else {

@@ -59,7 +59,7 @@ pub(crate) async fn drive(
     let (attended, fed) = tokio::select! {
         biased;
         ended = work => ended,
-        () = signals::obey(signals, run.clone(), &stop, &die, *screen, &ended_by) => unreachable!("it never returns"),
+        () = signals::handle(signals, run.clone(), &stop, &die, *screen, &ended_by) => unreachable!("it never returns"),
         () = housekeeping(&run, screen, follow) => unreachable!("it never returns"),
     };
     hide();

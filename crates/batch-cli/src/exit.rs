@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use batch_actions::{ActionError, BatchStatus, State, Waited, is_output_closed};
-use batch_core::{Status, text::Counted};
+use batch_core::{
+    Status,
+    text::{Counted, first_of},
+};
 use batch_export::Visible;
 use batch_input::Problem;
 use batch_process::Limit;
@@ -162,22 +165,6 @@ impl CliError {
             Self::Action(_) => Exit::Broken,
             Self::Export(_) | Self::Limit(_) | Self::System(..) => Exit::Broken,
         }
-    }
-}
-
-/// So many problems are printed, and the number of the rest.
-const MOST_SHOWN: usize = 100;
-
-/// The first of many problems as text, and how many there are besides.
-pub(crate) fn first_of<T>(problems: &[T], text: impl Fn(&T) -> String, between: &str) -> String {
-    let shown: Vec<String> = problems.iter().take(MOST_SHOWN).map(text).collect();
-    let shown = shown.join(between);
-    match problems.len().saturating_sub(MOST_SHOWN) {
-        0 => shown,
-        more => format!(
-            "{shown}{between}… and {}",
-            Counted(more as u64, "more problem")
-        ),
     }
 }
 

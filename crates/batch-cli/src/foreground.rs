@@ -6,13 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use batch_actions::{
-    ActionError, BatchRequest, Claim, Engine, EngineOptions, Room, is_output_closed, merge,
+    ActionError, BatchRequest, Claim, DiskSpace, Engine, EngineOptions, is_output_closed, merge,
     summary_of,
 };
 use batch_core::{BatchId, BatchSettings, Event, Status, StopMode};
 use batch_export::Summary;
-use batch_process::{ControlSignals, OutputRoom, remove_dead_scratch};
-use batch_runtime::{RunBuilder, RunHandle, RunReport, Sink as _};
+use batch_process::{ControlSignals, DiskSpaceWatch, remove_dead_scratch};
+use batch_runtime::{RunBuilder, RunHandle, RunReport};
 use batch_store::{BatchFile, Store, lock};
 
 use crate::args::RunArgs;
@@ -76,9 +76,9 @@ impl Foreground {
             most_at_once,
         };
         let engine = take_up(claim, &functions, sink, feeder.is_some(), slots).await?;
-        results.set_room(engine.room());
+        results.set_disk_space(engine.disk_space());
         if let Some(whole) = &whole_at_end {
-            whole.set_room(engine.room());
+            whole.set_disk_space(engine.disk_space());
         }
         let name = engine.info().settings.name.clone();
         let store = Arc::clone(engine.store());
@@ -113,12 +113,9 @@ async fn take_up(
     feeding: bool,
     slots: Slots,
 ) -> Result<Engine, ActionError> {
-    let mut observer = sink.clone();
-    let observe = &mut |_: &Store, events: &[Event]| {
-        // A writer that fails says so again at the end.
-        let _ = observer.on_events(events);
-    };
-    let registry = |folder: &Path, room| functions.stored(folder, room);
+    let observer = sink.clone();
+    let observe = &mut |store: &Store, events: &[Event]| observer.load(store, events);
+    let registry = |folder: &Path, disk_space| functions.stored(folder, disk_space);
     let options = EngineOptions {
         observe: Some(observe),
         sinks: vec![Box::new(sink)],
@@ -178,7 +175,7 @@ impl End {
         }
         let closed = is_output_closed(&finished.report);
         if closed && finished.open > 0 {
-            screen.say("nobody reads the output any more, so the batch was stopped");
+            screen.say("the output was closed, so the batch was stopped");
         }
         let tasks = store.overview()?.totals.tasks();
         let input_ended = end_of_input(fed, tasks, screen)?;
@@ -250,8 +247,8 @@ pub(crate) async fn run_in_memory(
     let (sink, results) = output.open(batch)?;
     // What a killed run left there is nobody's.
     remove_dead_scratch();
-    let room = Arc::new(Room::new(None));
-    let outputs = Arc::clone(&room) as Arc<dyn OutputRoom>;
+    let disk_space = Arc::new(DiskSpace::new(None));
+    let outputs = Arc::clone(&disk_space) as Arc<dyn DiskSpaceWatch>;
     let registry = functions
         .in_memory(outputs)
         .map_err(|error| CliError::System("make a temporary folder", error))?;
@@ -267,12 +264,12 @@ pub(crate) async fn run_in_memory(
         .with_slot_limit(most_at_once)
         .with_sink(sink)
         .start();
-    room.set_run(run.clone());
-    results.set_room(&room);
+    disk_space.set_run(run.clone());
+    results.set_disk_space(&disk_space);
     let ended_by = std::cell::Cell::new(None);
     let work = feed(&run, work, slots);
     let stop = |mode| {
-        room.give_up(mode);
+        disk_space.give_up(mode);
         run.stop(mode);
     };
     let die = || stop(StopMode::Kill);
@@ -280,7 +277,7 @@ pub(crate) async fn run_in_memory(
     let (report, fed) = tokio::select! {
         biased;
         ended = work => ended,
-        () = signals::obey(signals, run.clone(), &stop, &die, screen, &ended_by) => unreachable!("it never returns"),
+        () = signals::handle(signals, run.clone(), &stop, &die, screen, &ended_by) => unreachable!("it never returns"),
         () = housekeeping(&run, &screen, follow) => unreachable!("it never returns"),
     };
     hide();
@@ -383,11 +380,11 @@ fn tell_left(screen: &Screen, naming: &Naming, held: u64, open: u64) {
     if held > 0 {
         let held = tasks(held);
         screen.say(&format!(
-            "{held} held until somebody has looked (bex why TASK {naming}); let go with: bex retry {naming}"
+            "{held} held for a check (bex why TASK {naming}); release with: bex retry {naming}"
         ));
     }
     if open > held {
         let left = tasks(open - held);
-        screen.say(&format!("{left} left; go on with: bex resume {naming}"));
+        screen.say(&format!("{left} left; continue with: bex resume {naming}"));
     }
 }

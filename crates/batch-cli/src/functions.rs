@@ -13,7 +13,7 @@ use batch_core::Status;
 use batch_handlers::{HandlerConfig, standard_registry};
 use batch_mcp_client::{ConfigError, ToolServers, with_tools};
 use batch_mcp_server::NamedTool;
-use batch_process::{OutputRoom, Scratch};
+use batch_process::{DiskSpaceWatch, Scratch};
 use batch_runtime::Registry;
 use batch_store::{Selection, Store};
 
@@ -78,10 +78,13 @@ impl Functions {
     }
 
     /// The handlers of a run in memory, whose large outputs lie in a private folder; who hears when those find no room.
-    pub(crate) fn in_memory(&self, room: Arc<dyn OutputRoom>) -> std::io::Result<Registry> {
+    pub(crate) fn in_memory(
+        &self,
+        disk_space: Arc<dyn DiskSpaceWatch>,
+    ) -> std::io::Result<Registry> {
         let config = HandlerConfig::new(self.scratch.folder()?);
         Ok(self.with_servers(HandlerConfig {
-            room: Some(room),
+            disk_space: Some(disk_space),
             ..config
         }))
     }
@@ -103,10 +106,10 @@ impl Functions {
     }
 
     /// The handlers of a stored batch, given the folder for its large outputs, and who hears when those find no room.
-    pub(crate) fn stored(&self, folder: &Path, room: Arc<dyn OutputRoom>) -> Registry {
+    pub(crate) fn stored(&self, folder: &Path, disk_space: Arc<dyn DiskSpaceWatch>) -> Registry {
         self.with_servers(HandlerConfig {
             live_after: Some(LIVE_AFTER),
-            room: Some(room),
+            disk_space: Some(disk_space),
             ..HandlerConfig::new(folder.to_owned())
         })
     }

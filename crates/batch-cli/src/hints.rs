@@ -1,9 +1,10 @@
 //! What can be done next, as commands of `bex`. The layers below give data; the advice is made here and nowhere else.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 
-use batch_actions::{ActionError, BatchStatus, Explanation, Home, NextStep};
+use batch_actions::{ActionError, Advice, BatchStatus, Explanation, Home};
 use batch_core::BatchId;
 use batch_store::{BatchFile, Loss, StoreError};
 use serde_json::Value;
@@ -60,12 +61,12 @@ impl Naming {
     }
 
     /// How to take a step with the batch.
-    pub(crate) fn step(&self, step: &NextStep) -> Option<String> {
+    pub(crate) fn step(&self, step: &Advice) -> Option<String> {
         Some(match step {
-            NextStep::Start => format!("start it with: bex start {self}"),
-            NextStep::Resume => format!("go on with: bex resume {self}"),
-            NextStep::Kill => format!("end it with: bex stop --kill {self}"),
-            NextStep::GiveAgain(missing) => {
+            Advice::Start => format!("start it with: bex start {self}"),
+            Advice::Resume => format!("continue with: bex resume {self}"),
+            Advice::Kill => format!("end it with: bex stop --kill {self}"),
+            Advice::GiveAgain(missing) => {
                 let again = match &missing.file {
                     Some(tasks) => {
                         let store = self.elsewhere.as_ref();
@@ -80,10 +81,10 @@ impl Naming {
                     self.removal()
                 )
             }
-            NextStep::Release(task) => format!("let it run with: bex release {}", self.task(task)),
-            NextStep::Retry(task) => format!("run it again with: bex retry {}", self.task(task)),
-            NextStep::Explain(task) => format!("see: bex why {}", self.task(task)),
-            NextStep::Continue(pids) => {
+            Advice::Release(task) => format!("let it run with: bex release {}", self.task(task)),
+            Advice::Retry(task) => format!("run it again with: bex retry {}", self.task(task)),
+            Advice::Explain(task) => format!("see: bex why {}", self.task(task)),
+            Advice::Continue(pids) => {
                 let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
                 format!("let it go on with: kill -CONT {}", pids.join(" "))
             }
@@ -107,15 +108,15 @@ pub(crate) fn quoted(text: &str) -> String {
 }
 
 /// An error, and what can be done about it.
-pub(crate) fn told(error: &CliError) -> String {
+pub(crate) fn with_hint(error: &CliError) -> String {
     match error {
-        CliError::Action(error) => told_action(error),
+        CliError::Action(error) => with_hint_for(error),
         other => other.to_string(),
     }
 }
 
 /// The same for an error of an action.
-pub(crate) fn told_action(error: &ActionError) -> String {
+pub(crate) fn with_hint_for(error: &ActionError) -> String {
     match of_error(error) {
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),
@@ -144,13 +145,17 @@ fn of_error(error: &ActionError) -> Option<String> {
             format!("end it with: bex stop {}", Naming::new(batch, file))
         }
         ActionError::Silent { batch, file, .. } => {
-            return Naming::new(batch, file).step(&NextStep::Kill);
+            return Naming::new(batch, file).step(&Advice::Kill);
         }
         ActionError::Incomplete {
             batch,
             missing,
             file,
-        } => return Naming::new(batch, file).step(&NextStep::GiveAgain(missing.clone())),
+        } => return Naming::new(batch, file).step(&Advice::GiveAgain(missing.clone())),
+        ActionError::StateFolder { error, .. } if error.kind() != ErrorKind::StorageFull => {
+            "set BEX_HOME to a folder that you can write, or keep no batch: bex run --durability none"
+                .to_owned()
+        }
         ActionError::Store(error) => return of_store_error(error),
         _ => return None,
     })
@@ -167,11 +172,11 @@ fn of_store_error(error: &StoreError) -> Option<String> {
         StoreError::Lost {
             loss: Loss::Moved(Some(file)),
             ..
-        } => elsewhere(file).step(&NextStep::Resume),
+        } => elsewhere(file).step(&Advice::Resume),
         StoreError::Lost {
             path,
             loss: Loss::Beside(_),
-        } => Naming::of_file(path).step(&NextStep::Resume),
+        } => Naming::of_file(path).step(&Advice::Resume),
         _ => None,
     }
 }
@@ -179,7 +184,7 @@ fn of_store_error(error: &StoreError) -> Option<String> {
 /// Why a batch is in its state, and what can be done about it.
 pub(crate) fn reason(status: &BatchStatus) -> Option<String> {
     let reason = status.reason.as_ref()?;
-    let next = reason.next_step();
+    let next = reason.advice();
     Some(match next.and_then(|next| Naming::of(status).step(&next)) {
         Some(hint) => format!("{reason}; {hint}"),
         None => reason.to_string(),

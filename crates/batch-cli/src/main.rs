@@ -28,13 +28,14 @@ mod terminal;
 mod warnings;
 mod whole_results;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use batch_export::Visible;
 
 use crate::args::{Command, parse, split_sources};
 use crate::exit::{CliError, Exit};
-use crate::reply::tell;
+use crate::reply::{quiet, tell};
 
 fn main() -> ExitCode {
     // What is too long to be written is an error to be told.
@@ -48,9 +49,10 @@ fn main() -> ExitCode {
                 tell(format_args!("{}", error.to_string().trim_end()));
                 return Exit::Usage.into();
             }
-            // Help and version are no mistakes.
-            let _ = error.print();
-            return Exit::Completed.into();
+            // Help and version, which were asked for.
+            let printed = error.print().and_then(|()| io::stdout().flush());
+            let ended = quiet(printed).map(|()| Exit::Completed);
+            return ended.unwrap_or_else(|error| report(&error)).into();
         }
     };
     // Whoever drives these may not read their standard error, and wait for nothing as soon as it is full.
@@ -94,7 +96,7 @@ fn report(error: &CliError) -> Exit {
     match error {
         CliError::Input(_) | CliError::Config(_) => tell(format_args!("bex: {error}")),
         // One line, whatever line ends the names in it have.
-        other => tell(format_args!("bex: {}", Visible(&hints::told(other)))),
+        other => tell(format_args!("bex: {}", Visible(&hints::with_hint(other)))),
     }
     error.exit()
 }

@@ -126,13 +126,11 @@ fn line(snapshot: &Snapshot, all_known: bool) -> String {
     let _ = write!(text, ", {:.1}/s", stats.rate(snapshot.at));
     if let Some(left) = snapshot.remaining.filter(|_| all_known) {
         let wide = left.high.saturating_sub(left.low) > left.likely / 3;
-        if wide && left.high > Duration::from_secs(2) {
-            let _ = write!(
-                text,
-                ", {} to {} left",
-                ShortDuration(left.low),
-                ShortDuration(left.high)
-            );
+        let high = ShortDuration(left.high);
+        if wide && left.low.is_zero() {
+            let _ = write!(text, ", up to {high} left");
+        } else if wide && left.high > Duration::from_secs(2) {
+            let _ = write!(text, ", {} to {high} left", ShortDuration(left.low));
         } else {
             let _ = write!(text, ", {} left", ShortDuration(left.likely));
         }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use batch_actions::{Home, default_slots, place_tasks};
 use batch_core::{
-    BatchSettings, Json, Plan, TaskOptions, TaskSpec,
+    BatchSettings, Plan, TaskOptions, TaskSpec,
     plan::{PlanContext, PlanProblem},
+    text::first_of,
 };
 use batch_export::{Format, TaskFilter};
 use batch_input::{
@@ -18,9 +19,8 @@ use batch_input::{
 };
 use batch_runtime::Registry;
 
-use crate::args::{ResultArgs, RunArgs, SourceWords};
-use crate::exit::{CliError, first_of};
-use crate::hints::quoted;
+use crate::args::{ResultArgs, RunArgs, SourceWords, no_such_file};
+use crate::exit::CliError;
 use crate::item_sources::items;
 use crate::output::OutputPlan;
 use crate::same_file::refuse_over_input;
@@ -63,17 +63,14 @@ impl Source {
         let saved = args.template.as_ref().filter(|_| args.file.is_none());
         check_together(args, saved.is_some())?;
         refuse_over_input(args.results.output.as_deref(), inputs(args, &sources))?;
-        if let (Some(source), true) = (sources.first(), args.file.is_some() || saved.is_some()) {
-            return Err(usage(format!(
-                "{} goes with -- CMD, --shell or --function, not with a task file",
-                source.separator
-            )));
-        }
         if let Some(name) = saved {
+            if let Some(source) = sources.first() {
+                return Err(goes_with_commands(source.separator));
+            }
             return Self::of_template(&name.to_string_lossy(), args, registry);
         }
         if let Some(path) = &args.file {
-            return Self::of_file(path, args, registry);
+            return Self::of_file(path, args, &sources, registry);
         }
         let template = item_template(args, registry)?;
         let items = items(&args.items, sources)?;
@@ -86,13 +83,19 @@ impl Source {
         Ok(Self::Items(Box::new(stream?)))
     }
 
-    fn of_file(path: &Path, args: &RunArgs, registry: &Registry) -> Result<Self, CliError> {
+    fn of_file(
+        path: &Path,
+        args: &RunArgs,
+        sources: &[SourceWords],
+        registry: &Registry,
+    ) -> Result<Self, CliError> {
         let name = path.to_string_lossy();
         if name != "-" && !path.exists() {
-            return Err(usage(format!(
-                "there is no file {name}; to run a command for each item, put -- before it: bex run -- {}",
-                quoted(&name)
-            )));
+            let items = sources.first().map(|source| &*source.words);
+            return Err(usage(no_such_file(&name, items)));
+        }
+        if let Some(source) = sources.first() {
+            return Err(goes_with_commands(source.separator));
         }
         Ok(Self::File {
             path: path.to_owned(),
@@ -167,16 +170,22 @@ fn inputs<'a>(args: &'a RunArgs, sources: &'a [SourceWords]) -> impl Iterator<It
     files.chain(sources).chain(stdin)
 }
 
+fn goes_with_commands(what: &str) -> CliError {
+    usage(format!(
+        "{what} goes with -- CMD, --shell or --function, not with a task file"
+    ))
+}
+
 /// Refuses arguments of `bex run` that do not go together.
 fn check_together(args: &RunArgs, is_saved: bool) -> Result<(), CliError> {
     if args.resume && args.file.is_none() {
         return Err(usage(
-            "--resume goes with a task file, whose last batch it goes on with; any batch goes on with: bex resume -b ID",
+            "--resume needs a task file, whose last batch it continues; to continue any batch: bex resume -b ID",
         ));
     }
     if args.resume && args.durability.of_store().is_none() {
         return Err(usage(
-            "--resume goes on with a batch that is kept; --durability none keeps none",
+            "--resume continues a stored batch; --durability none keeps none",
         ));
     }
     if args.durability.of_store().is_none() && (args.key.is_some() || args.store.is_some()) {
@@ -189,10 +198,10 @@ fn check_together(args: &RunArgs, is_saved: bool) -> Result<(), CliError> {
             "--param and --rows go with a saved template; leave the task file out",
         ));
     }
-    if let (Some(option), true) = (args.items.given(), args.file.is_some() || is_saved) {
-        return Err(usage(format!(
-            "{option} goes with -- CMD, --shell or --function, not with a task file"
-        )));
+    // A file that is not there is told first: it may be a command.
+    let has_file = args.file.as_ref().is_some_and(|file| file.exists());
+    if let (Some(option), true) = (args.items.given(), has_file || is_saved) {
+        return Err(goes_with_commands(option));
     }
     let has_table = args.rows.is_some() || args.file.is_some() && args.template.is_some();
     if args.items.colsep.is_some() && !has_table && (args.file.is_some() || is_saved) {
@@ -272,12 +281,12 @@ fn keyed(
 ) -> Result<Plan, CliError> {
     let tasks = stream.collect::<Result<Vec<_>, _>>();
     let tasks = tasks.map_err(|error| usage(error.to_string()))?;
-    let surroundings = PlanContext {
+    let context = PlanContext {
         catalog: registry,
         limits: &settings.limits,
         submitted: &|_| None,
     };
-    Plan::check_in(tasks, &surroundings).map_err(|problems| usage(texts(&problems)))
+    Plan::check_in(tasks, &context).map_err(|problems| usage(texts(&problems)))
 }
 
 /// The tasks of a file, placed where we are and checked together.
@@ -331,10 +340,9 @@ fn item_template(
     let function = match &args.function.function {
         None => None,
         Some(function) => {
-            let params = Json::parse(args.function.params())
-                .map_err(|error| usage(format!("--params is not JSON: {error}")))?;
+            let params = args.function.params()?;
             let spec = TaskSpec {
-                params: params.clone(),
+                params: FunctionTemplate::unfilled(&params),
                 ..TaskSpec::new(function.as_str())
             };
             Plan::check(vec![spec], registry).map_err(|problems| usage(texts(&problems)))?;

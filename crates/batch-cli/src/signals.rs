@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use batch_actions::Room;
+use batch_actions::DiskSpace;
 use batch_core::StopMode;
 use batch_process::{ControlSignal, ControlSignals, suspend};
 use batch_runtime::RunHandle;
@@ -16,7 +16,7 @@ use crate::terminal::hide;
 ///
 /// `stop` stops the run, and `die` ends it as if this process had been killed; `ended_by` becomes the number of the
 /// signal that stopped the run.
-pub(crate) async fn obey(
+pub(crate) async fn handle(
     mut signals: ControlSignals,
     run: RunHandle,
     stop: &dyn Fn(StopMode),
@@ -62,7 +62,7 @@ pub(crate) async fn obey(
 
 /// Has nobody wait for room on the disk any more as soon as a signal comes. For the end of a run, when the last results are
 /// written and there is no run to stop.
-pub(crate) fn give_up_on_signal(room: Arc<Room>) {
+pub(crate) fn give_up_on_signal(disk_space: Arc<DiskSpace>) {
     // A runtime of its own, as this thread is the one that waits. Where there can be none, only the end of the process helps.
     let listen = move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -75,7 +75,7 @@ pub(crate) fn give_up_on_signal(room: Arc<Room>) {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            room.give_up(StopMode::Kill);
+            disk_space.give_up(StopMode::Kill);
             std::io::Result::Ok(())
         })
     };

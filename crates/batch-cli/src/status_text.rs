@@ -19,7 +19,7 @@ impl fmt::Display for StatusText<'_> {
         if let Some(name) = &status.name {
             write!(f, " ({})", Visible(name))?;
         }
-        write!(f, " is {}", status.state.in_words())?;
+        write!(f, " {}", status.state.predicate())?;
         if let Some(pid) = status.pid {
             write!(f, " (process {pid}, {} at once)", status.max_concurrent)?;
         }
@@ -53,7 +53,7 @@ impl fmt::Display for StatusText<'_> {
         }
         for task in status.running_tasks.iter().flatten() {
             if status.interrupted > 0 {
-                write!(f, "\n  cut off {}  {}", task.task, Visible(&task.label))?;
+                write!(f, "\n  interrupted {}  {}", task.task, Visible(&task.label))?;
                 continue;
             }
             let time = Duration::try_from_secs_f64(task.seconds).unwrap_or_default();

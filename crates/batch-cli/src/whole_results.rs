@@ -3,21 +3,21 @@
 use std::io;
 use std::sync::Arc;
 
-use batch_actions::{ActionError, Choice, ResultsRequest, Room, results};
+use batch_actions::{ActionError, Choice, DiskSpace, ResultsRequest, results};
 use batch_export::files::AtomicFile;
 use batch_export::{Format, Summary};
 use batch_store::BatchFile;
 
 use crate::args::ResultArgs;
 use crate::exit::CliError;
-use crate::output::{OutputPlan, PatientFile, SharedRoom};
+use crate::output::{OutputPlan, PatientFile, SharedDiskSpace};
 use crate::terminal::{TerminalWriter, stderr, stdout};
 
 /// Results of a whole batch, of which a part ran before: written from its file when the run is over.
 pub(crate) struct WholeResults {
     request: ResultsRequest,
     file: Option<AtomicFile>,
-    room: SharedRoom,
+    disk_space: SharedDiskSpace,
 }
 
 impl WholeResults {
@@ -47,13 +47,13 @@ impl WholeResults {
         Self {
             request,
             file: output.opened.take(),
-            room: SharedRoom::default(),
+            disk_space: SharedDiskSpace::default(),
         }
     }
 
     /// Has the file wait for room as the run does.
-    pub(crate) fn set_room(&self, room: &Arc<Room>) {
-        self.room.set(room);
+    pub(crate) fn set_disk_space(&self, disk_space: &Arc<DiskSpace>) {
+        self.disk_space.set(disk_space);
     }
 
     /// Writes them.
@@ -61,10 +61,10 @@ impl WholeResults {
         let Some(file) = self.file else {
             return print_results(batch, &self.request).map(drop);
         };
-        self.room.run_is_over();
+        self.disk_space.run_is_over();
         let handle = TerminalWriter::new(PatientFile {
             file: file.handle()?,
-            room: self.room,
+            disk_space: self.disk_space,
         });
         results(batch, &self.request, handle, io::sink())?;
         Ok(file.commit()?)

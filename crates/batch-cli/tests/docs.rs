@@ -262,3 +262,78 @@ fn json_replies_have_the_keys_told() {
     check("export", &["export", "-o", "r.csv", "--json"]);
     check("clear", &["clear", "--json"]);
 }
+
+/// The Python with pandas, Polars, DuckDB and Perfetto where `.ci/run` puts them; `None`, loudly, when it is not there.
+fn python_with_tables() -> Option<PathBuf> {
+    let target = Path::new(env!("CARGO_BIN_EXE_bex")).ancestors().nth(2);
+    let python = target
+        .expect("the binary lies in target/PROFILE")
+        .join("sdk/tables/bin/python");
+    if python.exists() {
+        return Some(python);
+    }
+    let message = format!(
+        "NOT TESTED: there is no {}; .ci/run installs it",
+        python.display()
+    );
+    assert!(std::env::var_os("CI").is_none(), "{message}");
+    eprintln!("{message}");
+    None
+}
+
+/// Runs SQL in DuckDB, and prints rows as the docs show them.
+const DUCKDB: &str = "
+import sys, duckdb
+for statement in duckdb.extract_statements(sys.stdin.read()):
+    for row in duckdb.execute(statement).fetchall() if 'copy' not in statement.query.lower() else duckdb.execute(statement) and []:
+        print('|'.join(str(cell) for cell in row))
+";
+
+#[test]
+fn recipes_print_what_is_shown() {
+    let Some(python) = python_with_tables() else {
+        return;
+    };
+    let python = python.to_str().unwrap();
+    let text = page("docs/results.md");
+    let place = Place::new();
+    let (script, _) = blocks(&text, "sh")[0];
+    assert!(place.run("sh", &["-ec", script]).status.success());
+    let run = |code: &str, sql: &str| {
+        let mut command = Command::new(python);
+        command.args(["-c", code]).current_dir(place.0.path());
+        let mut child = command
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut input, sql.as_bytes()).unwrap();
+        drop(input);
+        child.wait_with_output().unwrap()
+    };
+    let recipes = blocks(&text, "python")
+        .into_iter()
+        .map(|(code, after)| (run(code, ""), code, after));
+    let queries = blocks(&text, "sql")
+        .into_iter()
+        .map(|(sql, after)| (run(DUCKDB, sql), sql, after));
+    let mut tried = 0;
+    for (output, recipe, after) in recipes.chain(queries) {
+        let (_, shown) = after.split_once("```text\n").unwrap();
+        let (shown, _) = shown.split_once("```").unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{recipe}\n{errors}");
+        let lines = |text: &str| {
+            text.trim()
+                .lines()
+                .map(|line| line.trim_end().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(lines(&printed), lines(shown), "{recipe}\n{errors}");
+        tried += 1;
+    }
+    assert_eq!(tried, 5);
+}

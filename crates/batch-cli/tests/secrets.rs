@@ -309,7 +309,7 @@ fn what_cannot_be_sent_is_an_error_that_does_not_tell_it() {
     let place = Place::new();
     for http in [
         json!({"url": "http://127.0.0.1:9/", "headers": {"X-A": "{{ env.TOKEN }}"}}),
-        json!({"url": "http://127.0.0.1:9/{{ env.TOKEN }}"}),
+        json!({"url": "http://{{ env.TOKEN }}:9/"}),
         json!({"url": "{{ env.TOKEN }}"}),
     ] {
         place.tasks(&json!([{"http": http}]));

@@ -123,7 +123,7 @@ fn limits_that_would_hold_nobody_back_are_refused() {
     let place = Place::new();
     for (wrong, said) in [
         (["--deny", "shel"], "did you mean \"shell\"?"),
-        (["--allow", "nope"], "\"nope\" is none"),
+        (["--allow", "nope"], "\"nope\" is not one"),
         (["--root", "not-there"], "there is no such folder"),
     ] {
         let refused = place.bex(&["tool", wrong[0], wrong[1]]).expect(2);

@@ -2,6 +2,11 @@
 
 use crate::spec::TaskSpec;
 
+/// The most bytes that one argument of a process, or one `NAME=value` of its environment, may have, without the closing NUL.
+///
+/// Linux refuses more with `E2BIG`; other systems have only a limit for all of them together.
+pub const MAX_ARGUMENT: usize = 131_071;
+
 /// The functions that tasks may name, and the check of their parameters.
 ///
 /// The runtime's registry of handlers is one; a list of names is another, without checks and references.

@@ -5,10 +5,16 @@ use std::time::Duration;
 
 /// The text was not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is not a duration; write seconds such as 30 or 0.5, or a text such as \"1m30s\" (ms, s, m, h, d)"
-)]
-pub struct ParseDurationError(String);
+pub enum ParseDurationError {
+    /// It is written in another way.
+    #[error(
+        "{0:?} is not a duration; write seconds such as 30 or 0.5, or a text such as \"1m30s\" (ms, s, m, h, d)"
+    )]
+    Malformed(String),
+    /// It is more than 2^64 seconds.
+    #[error("{0:?} is too large a duration; it can be 2^64 seconds at most")]
+    TooLong(String),
+}
 
 /// Reads a duration: a number of seconds, or numbers with the units `ms`, `s`, `m`, `h`, `d`.
 ///
@@ -22,10 +28,15 @@ pub struct ParseDurationError(String);
 /// assert!(batch_core::duration::parse_duration("soon").is_err());
 /// ```
 pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
-    let error = || ParseDurationError(text.to_owned());
+    let error = || ParseDurationError::Malformed(text.to_owned());
+    let too_long = || ParseDurationError::TooLong(text.to_owned());
+    let duration = |seconds: f64| match seconds.is_finite() && seconds >= 0.0 {
+        true => duration_from_seconds(seconds).ok_or_else(too_long),
+        false => Err(error()),
+    };
     let mut rest = text.trim();
     if let Ok(seconds) = rest.parse::<f64>() {
-        return duration_from_seconds(seconds).ok_or_else(error);
+        return duration(seconds);
     }
     let mut total = Duration::ZERO;
     while !rest.is_empty() {
@@ -39,8 +50,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
         let (unit, tail) = tail.split_at(unit_end);
         let number: f64 = number.parse().map_err(|_| error())?;
         let seconds = number * unit_seconds(unit).ok_or_else(error)?;
-        let part = duration_from_seconds(seconds).ok_or_else(error)?;
-        total = total.checked_add(part).ok_or_else(error)?;
+        total = total.checked_add(duration(seconds)?).ok_or_else(too_long)?;
         rest = tail.trim_start();
     }
     if text.trim().is_empty() {
@@ -108,19 +118,13 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_duration() {
-        for text in [
-            "",
-            " ",
-            "-1",
-            "s",
-            "1x",
-            "1m30",
-            "nan",
-            "inf",
-            "1e300",
-            "99999999999999999999d",
-        ] {
-            assert!(parse_duration(text).is_err(), "{text}");
+        for text in ["", " ", "-1", "s", "1x", "1m30", "nan", "inf"] {
+            let malformed = ParseDurationError::Malformed(text.to_owned());
+            assert_eq!(parse_duration(text), Err(malformed), "{text}");
+        }
+        for text in ["1e300", "18446744073709551616", "99999999999999999999d"] {
+            let too_long = ParseDurationError::TooLong(text.to_owned());
+            assert_eq!(parse_duration(text), Err(too_long), "{text}");
         }
     }
 

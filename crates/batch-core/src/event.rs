@@ -103,6 +103,8 @@ pub enum Event {
         at: Time,
         /// What it had finished as.
         from: Status,
+        /// The number of its last attempt; 0 where it had none.
+        attempts: u32,
         /// What it is.
         spec: Arc<TaskSpec>,
     },
@@ -137,6 +139,8 @@ pub enum NextStep {
     Final,
     /// A retry at this time.
     RetryAt(Time),
+    /// Another attempt at this time, as the other side asked for a pause: it uses up no retry.
+    PausedUntil(Time),
     /// Back in the queue: the attempt did not count.
     Requeued,
     /// It waits to be released: the attempt was cut off, and the task is not to run again by itself

@@ -29,10 +29,12 @@ pub struct Failure {
     pub kind: FailureKind,
     /// One or a few lines for people.
     pub message: String,
-    /// Another attempt cannot help (no such program, bad request): never retried.
+    /// Another attempt cannot help (no such program, bad request): retried only where the rules of its task name it.
     pub permanent: bool,
     /// The other side asked for this pause before the next attempt.
     pub retry_after: Option<Duration>,
+    /// Who asked for it, where that holds for all that goes there: the host and port of a server.
+    pub host: Option<Box<str>>,
     /// What the attempt printed or returned before it failed.
     pub output: Option<Arc<Output>>,
 }
@@ -135,6 +137,7 @@ impl Failure {
             message: message.into(),
             permanent: false,
             retry_after: None,
+            host: None,
             output: None,
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::catalog::{Catalog, ParamProblem};
 use crate::group::Groups;
-use crate::ids::TaskId;
+use crate::ids::{FullTaskId, TaskId};
 use crate::spec::{RunOn, TaskSpec};
 use crate::text::Suggestions;
 
@@ -122,12 +122,12 @@ impl Plan {
         tasks: Vec<TaskSpec>,
         catalog: &C,
     ) -> Result<Self, Vec<PlanProblem>> {
-        let surroundings = PlanContext {
+        let context = PlanContext {
             catalog,
             limits: &BTreeMap::new(),
             submitted: &|_| None,
         };
-        Self::check_in(tasks, &surroundings)
+        Self::check_in(tasks, &context)
     }
 
     /// Checks tasks that go into a batch.
@@ -152,9 +152,11 @@ impl Plan {
             after.push(resolve(task, &ids, &mut groups, around, &mut report));
         }
         let mut problems = report.problems;
-        if let Some(cycle) = find_cycle(&after) {
-            problems.push(cycle_problem(&cycle, &tasks));
-        }
+        problems.extend(
+            find_cycles(&after)
+                .iter()
+                .map(|cycle| cycle_problem(cycle, &tasks)),
+        );
         if !problems.is_empty() {
             problems.sort_by_key(|problem| problem.index);
             return Err(problems);
@@ -229,12 +231,8 @@ impl Reporter {
         name: &str,
         known: impl ExactSizeIterator<Item = &'n str>,
     ) -> Option<String> {
-        did_you_mean(self.suggestions.nearest(name, known))
+        self.suggestions.did_you_mean(name, known)
     }
-}
-
-fn did_you_mean(name: Option<&str>) -> Option<String> {
-    name.map(|name| format!("did you mean {name:?}?"))
 }
 
 fn index_ids<C: Catalog + ?Sized>(
@@ -288,6 +286,15 @@ fn check_function<C: Catalog + ?Sized>(
     for problem in around.catalog.check(task).err().unwrap_or_default() {
         add_param_problem(problem, report);
     }
+}
+
+/// What to say of a task that is named in full and not there.
+fn elsewhere(name: &str) -> Option<String> {
+    let full: FullTaskId = name.parse().ok()?;
+    let batch = full.batch;
+    Some(format!(
+        "a task depends on tasks of its own batch; this one would be of {batch}"
+    ))
 }
 
 fn add_param_problem(problem: ParamProblem, report: &mut Reporter) {
@@ -358,14 +365,18 @@ fn resolve<'t, C: Catalog + ?Sized>(
 ) -> Vec<PlannedNeed> {
     let mut after = Vec::new();
     let mut seen = HashSet::new();
+    let mut missing = HashSet::new();
     let mut add = |id: &str, on: RunOn, field: &str, report: &mut Reporter| {
         let in_plan = ids.get(id).copied().map(Dependency::InPlan);
         let found = in_plan.or_else(|| (around.submitted)(id).map(Dependency::Submitted));
         match found {
             Some(task) if seen.insert(task) => after.push(PlannedNeed { task, on }),
             Some(_) => {}
+            // Told once for each task, however often it uses the id.
+            None if !missing.insert(id.to_owned()) => {}
             None => {
-                let help = report.suggest(id, ids.keys().map(AsRef::as_ref));
+                let near = report.suggest(id, ids.keys().map(AsRef::as_ref));
+                let help = near.or_else(|| elsewhere(id));
                 report.add(field, format!("no task has the id {id:?}"), help);
             }
         }
@@ -388,19 +399,35 @@ fn resolve<'t, C: Catalog + ?Sized>(
     after
 }
 
-/// The tasks of a cycle, in order, if there is one.
-fn find_cycle(after: &[Vec<PlannedNeed>]) -> Option<Vec<usize>> {
-    const UNSEEN: u8 = 0;
-    const ON_PATH: u8 = 1;
-    const CLEAR: u8 = 2;
+/// A cycle of tasks: how many they are, and the first ones in order.
+struct Cycle {
+    length: usize,
+    first: Vec<usize>,
+}
+
+/// So many tasks of a cycle are named.
+const LONGEST_CYCLE: usize = 20;
+
+/// So many characters of an id are named.
+const LONGEST_ID: usize = 40;
+
+/// So many cycles are told.
+const MOST_CYCLES: usize = 1_000;
+
+/// Cycles of tasks that wait for each other: with one dependency of each taken away, there is none.
+fn find_cycles(after: &[Vec<PlannedNeed>]) -> Vec<Cycle> {
+    const UNSEEN: usize = 0;
+    const CLEAR: usize = usize::MAX;
+    // Of a task on the path its place there, from 1.
     let mut marks = vec![UNSEEN; after.len()];
+    let mut cycles = Vec::new();
     for start in 0..after.len() {
         if marks[start] != UNSEEN {
             continue;
         }
         // A path of (task, how many of its dependencies were looked at), as chains can be long.
         let mut path = vec![(start, 0)];
-        marks[start] = ON_PATH;
+        marks[start] = 1;
         while let Some((task, looked_at)) = path.last_mut() {
             let Some(dependency) = after[*task].get(*looked_at) else {
                 marks[*task] = CLEAR;
@@ -413,32 +440,41 @@ fn find_cycle(after: &[Vec<PlannedNeed>]) -> Option<Vec<usize>> {
             };
             match marks[next] {
                 UNSEEN => {
-                    marks[next] = ON_PATH;
                     path.push((next, 0));
+                    marks[next] = path.len();
                 }
-                ON_PATH => {
-                    let from = path.iter().position(|(task, _)| *task == next)?;
-                    return Some(path[from..].iter().map(|(task, _)| *task).collect());
+                CLEAR => {}
+                from => {
+                    let cycle = &path[from - 1..];
+                    let first = cycle.iter().take(LONGEST_CYCLE).map(|(task, _)| *task);
+                    cycles.push(Cycle {
+                        length: cycle.len(),
+                        first: first.collect(),
+                    });
+                    if cycles.len() == MOST_CYCLES {
+                        return cycles;
+                    }
                 }
-                _ => {}
             }
         }
     }
-    None
+    cycles
 }
 
-/// So many tasks of a cycle are named.
-const LONGEST_CYCLE: usize = 20;
-
-fn cycle_problem(cycle: &[usize], tasks: &[TaskSpec]) -> PlanProblem {
-    let name = |index: &usize| tasks[*index].id.as_deref().unwrap_or("?").to_owned();
-    let mut names: Vec<String> = cycle.iter().take(LONGEST_CYCLE).map(name).collect();
-    if cycle.len() > LONGEST_CYCLE {
-        names.push(format!("… ({} tasks in all)", cycle.len()));
+fn cycle_problem(cycle: &Cycle, tasks: &[TaskSpec]) -> PlanProblem {
+    let name = |index: &usize| {
+        let id = tasks[*index].id.as_deref().unwrap_or("?");
+        let mut name: String = id.chars().take(LONGEST_ID).collect();
+        name.push_str(if name.len() < id.len() { "…" } else { "" });
+        name
+    };
+    let mut names: Vec<String> = cycle.first.iter().map(name).collect();
+    if cycle.length > cycle.first.len() {
+        names.push(format!("… ({} tasks in all)", cycle.length));
     }
     names.push(names[0].clone());
     PlanProblem {
-        index: cycle[0],
+        index: cycle.first[0],
         field: "depends_on".to_owned(),
         message: format!("these tasks wait for each other: {}", names.join(" → ")),
         help: Some("take one of these dependencies away".to_owned()),

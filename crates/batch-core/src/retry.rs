@@ -22,6 +22,8 @@ pub struct RetrySpec {
     pub factor: f64,
     /// The longest delay.
     pub max: Duration,
+    /// How long the task waits in all because a server asks for it. A longer pause is a failure, and no retry.
+    pub max_wait: Duration,
     /// Draw the delay evenly between nothing and its full length, so that many tasks that failed
     /// together are not tried again together.
     pub jitter: bool,
@@ -57,16 +59,30 @@ pub enum Condition {
     AnySignal,
     /// Any status of a server.
     AnyHttpStatus,
+    /// Any status of a hundred, such as 4 for those from 400 to 499.
+    HttpClass(u8),
 }
 
 /// The text is no condition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "unknown failure {text:?}; write an exit code (3), a signal (\"SIGKILL\"), a status (\"http 503\"), or one of: {}",
-    FailureKind::NAMES.join(", ")
-)]
-pub struct ParseConditionError {
-    text: String,
+pub enum ParseConditionError {
+    /// There is no such failure.
+    #[error(
+        "unknown failure {text:?}; write an exit code (3), a signal (\"SIGKILL\"), a status (\"http 503\", \"http 5xx\"), or one of: {}",
+        FailureKind::NAMES.join(", ")
+    )]
+    Unknown {
+        /// What was written.
+        text: String,
+    },
+    /// There is such a failure, but never with this number.
+    #[error("nothing fails with {text:?}: {why}")]
+    Impossible {
+        /// What was written.
+        text: String,
+        /// Which numbers there are.
+        why: &'static str,
+    },
 }
 
 impl Default for RetrySpec {
@@ -77,6 +93,7 @@ impl Default for RetrySpec {
             initial: Duration::from_secs(1),
             factor: 2.0,
             max: Duration::from_secs(60),
+            max_wait: Self::MAX_WAIT,
             jitter: true,
             on: Vec::new(),
             give_up_on: Vec::new(),
@@ -85,16 +102,32 @@ impl Default for RetrySpec {
 }
 
 impl RetrySpec {
+    /// [`max_wait`](Self::max_wait) where the author does not say: an hour.
+    pub const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
+
     /// Whether the rules allow another attempt after this failure.
     ///
-    /// A permanent failure is never retried; `give_up_on` wins over `on`.
+    /// A permanent failure is retried where `on` names it; `give_up_on` wins over `on`. One after which a server asks for
+    /// a longer pause than [`max_wait`](Self::max_wait) is not.
     pub fn allows(&self, failure: &Failure) -> bool {
         let matches = |conditions: &[Condition]| conditions.iter().any(|c| c.matches(failure.kind));
-        !failure.permanent
-            && !matches(&self.give_up_on)
-            && (self.on.is_empty() || matches(&self.on))
+        let is_named = match self.on.is_empty() {
+            true => !failure.permanent,
+            false => matches(&self.on),
+        };
+        is_named && !matches(&self.give_up_on) && !self.is_too_long(failure)
+    }
+
+    /// Whether a server asks for a pause that the task does not wait for.
+    pub fn is_too_long(&self, failure: &Failure) -> bool {
+        failure
+            .retry_after
+            .is_some_and(|pause| pause > self.max_wait)
     }
 }
+
+/// The names of the classes of statuses that can be failures, by their first digit.
+const HTTP_CLASSES: [(&str, u8); 3] = [("http 3xx", 3), ("http 4xx", 4), ("http 5xx", 5)];
 
 impl Condition {
     /// The condition with the name of a kind of failure and, where the kind has numbers, a number.
@@ -103,17 +136,39 @@ impl Condition {
             ("exit code", None) => Some(Self::AnyExitCode),
             ("signal", None) => Some(Self::AnySignal),
             ("http status", None) => Some(Self::AnyHttpStatus),
-            _ => FailureKind::named(name, number).map(Self::Exactly),
+            _ => match HTTP_CLASSES.iter().find(|(class, _)| *class == name) {
+                Some((_, class)) => number.is_none().then_some(Self::HttpClass(*class)),
+                None => FailureKind::named(name, number).map(Self::Exactly),
+            },
         }
     }
 
     /// The name of its kind of failure, and the number if it is about a single one.
-    pub const fn parts(self) -> (&'static str, Option<i64>) {
+    pub fn parts(self) -> (&'static str, Option<i64>) {
         match self {
             Self::Exactly(kind) => (kind.name(), kind.number()),
             Self::AnyExitCode => ("exit code", None),
             Self::AnySignal => ("signal", None),
             Self::AnyHttpStatus => ("http status", None),
+            Self::HttpClass(class) => {
+                let known = HTTP_CLASSES.iter().find(|(_, known)| *known == class);
+                (known.map_or("http status", |(name, _)| name), None)
+            }
+        }
+    }
+
+    /// Why nothing ever fails like this; `None` where something may.
+    fn impossible(name: &str, number: i64) -> Option<&'static str> {
+        match (name, number) {
+            ("exit code", 1..=255) | ("signal", 1..=64) | ("http status", 101 | 300..=999) => None,
+            ("exit code", 256..=599) => {
+                Some("exit codes are 1 to 255; write \"http 503\" for the status of a server")
+            }
+            ("exit code", _) => Some("exit codes are 1 to 255"),
+            ("signal", _) => Some("signals are 1 to 64"),
+            ("http status", 200..=299) => Some("these statuses say that it went well"),
+            ("http status", _) => Some("the statuses of failures are 300 to 999"),
+            _ => None,
         }
     }
 
@@ -124,6 +179,9 @@ impl Condition {
             Self::AnyExitCode => matches!(kind, FailureKind::ExitCode(_)),
             Self::AnySignal => matches!(kind, FailureKind::Signal(_)),
             Self::AnyHttpStatus => matches!(kind, FailureKind::HttpStatus(_)),
+            Self::HttpClass(class) => {
+                matches!(kind, FailureKind::HttpStatus(status) if status / 100 == u16::from(class))
+            }
         }
     }
 }
@@ -145,16 +203,24 @@ impl FromStr for Condition {
         // As a signal is shown: with its name behind the number.
         let plain = spaced.split(" (").next().unwrap_or_default();
         let (name, number) = match plain.rsplit_once(' ') {
-            _ if plain.parse::<i32>().is_ok() => ("exit code", plain.parse().ok()),
+            _ if plain.parse::<i64>().is_ok() => ("exit code", plain.parse().ok()),
             Some((name, number)) if number.parse::<i64>().is_ok() => (name, number.parse().ok()),
             _ => (plain, None),
         };
-        let name = if name == "http" { "http status" } else { name };
+        let name = match name {
+            "http" => "http status".to_owned(),
+            name => name.replace("http status ", "http "),
+        };
+        let impossible = number.and_then(|number| Self::impossible(&name, number));
+        if let Some(why) = impossible {
+            let text = text.to_owned();
+            return Err(ParseConditionError::Impossible { text, why });
+        }
         let signal =
             || SignalNumber::named(plain).map(|SignalNumber(number)| FailureKind::Signal(number));
-        Self::named(name, number)
+        Self::named(&name, number)
             .or_else(|| signal().map(Self::Exactly))
-            .ok_or_else(|| ParseConditionError {
+            .ok_or_else(|| ParseConditionError::Unknown {
                 text: text.to_owned(),
             })
     }
@@ -211,15 +277,80 @@ mod tests {
         assert!(matches("signal 9 (SIGKILL)", FailureKind::Signal(9)));
         assert!(matches("signal", FailureKind::Signal(64)));
         assert!(matches("http", FailureKind::HttpStatus(404)));
+        for wrong in ["tiemout", "", "signal x", "timeout 3", "http 6xx"] {
+            let error = wrong.parse::<Condition>();
+            assert!(
+                matches!(error, Err(ParseConditionError::Unknown { .. })),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_never_happens_is_no_condition() {
         for wrong in [
-            "tiemout",
-            "",
-            "signal x",
-            "timeout 3",
-            "http 70000",
+            "0",
+            "-1",
+            "256",
+            "500",
+            "99999999999",
+            "exit code 0",
+            "exit_code -3",
             "exit code 3000000000",
+            "signal 0",
+            "signal 65",
+            "signal -9",
+            "http 0",
+            "http 99",
+            "http 200",
+            "http 204",
+            "http 70000",
+            "http status 1000",
+            "http -404",
         ] {
-            assert!(wrong.parse::<Condition>().is_err(), "{wrong}");
+            let error = wrong.parse::<Condition>();
+            assert!(
+                matches!(error, Err(ParseConditionError::Impossible { .. })),
+                "{wrong}"
+            );
+        }
+        let told = "500".parse::<Condition>().unwrap_err().to_string();
+        assert!(told.contains("\"http 503\""), "{told}");
+    }
+
+    #[test]
+    fn classes_of_statuses_are_conditions() {
+        for (text, class) in [("http 4xx", 4), ("HTTP 5XX", 5), ("http_status 3xx", 3)] {
+            let condition: Condition = text.parse().unwrap();
+            assert_eq!(condition, Condition::HttpClass(class));
+            assert_eq!(condition.to_string().parse(), Ok(condition));
+            assert!(condition.matches(FailureKind::HttpStatus(u16::from(class) * 100 + 4)));
+            assert!(!condition.matches(FailureKind::HttpStatus(600)));
+            assert!(!condition.matches(FailureKind::ExitCode(i32::from(class) * 100)));
+        }
+    }
+
+    #[test]
+    fn what_is_named_is_retried_though_it_is_permanent() {
+        let refused = Failure::new(FailureKind::HttpStatus(404), "").permanent();
+        let rules = |on: &[&str], give_up_on: &[&str]| {
+            let read = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+            RetrySpec {
+                on: read(on),
+                give_up_on: read(give_up_on),
+                ..RetrySpec::default()
+            }
+        };
+        assert!(!rules(&[], &[]).allows(&refused));
+        assert!(!rules(&["http 5xx"], &[]).allows(&refused));
+        for on in ["http 404", "http 4xx", "http"] {
+            assert!(rules(&[on], &[]).allows(&refused), "{on}");
+            assert!(!rules(&[on], &["http 404"]).allows(&refused), "{on}");
+        }
+        let mut later = Failure::new(FailureKind::HttpStatus(429), "");
+        for (pause, allowed) in [(3_600, true), (3_601, false)] {
+            later.retry_after = Some(Duration::from_secs(pause));
+            assert_eq!(rules(&["http 429"], &[]).allows(&later), allowed, "{pause}");
         }
     }
 
@@ -229,9 +360,9 @@ mod tests {
             .filter_map(|name| FailureKind::named(name, None))
             .collect();
         prop_oneof![
-            any::<i32>().prop_map(FailureKind::ExitCode),
-            any::<i32>().prop_map(FailureKind::Signal),
-            any::<u16>().prop_map(FailureKind::HttpStatus),
+            (1..=255_i32).prop_map(FailureKind::ExitCode),
+            (1..=64_i32).prop_map(FailureKind::Signal),
+            (300..=999_u16).prop_map(FailureKind::HttpStatus),
             proptest::sample::select(unnumbered),
         ]
     }
@@ -275,6 +406,5 @@ mod tests {
         assert!(fails(FailureKind::ExitCode(1)));
         assert!(!fails(FailureKind::ExitCode(2)));
         assert!(!fails(FailureKind::Timeout));
-        assert!(!rules.allows(&Failure::new(FailureKind::ExitCode(1), "").permanent()));
     }
 }

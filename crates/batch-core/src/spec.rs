@@ -32,6 +32,8 @@ pub struct TaskSpec {
     pub id: Option<Box<str>>,
     /// A name for people.
     pub name: Option<Box<str>>,
+    /// The item that it was made of, for people, where it was made of one.
+    pub item: Option<Box<str>>,
     /// The function that performs it.
     pub function: Arc<str>,
     /// The parameters of the function: a JSON object.
@@ -266,6 +268,7 @@ impl TaskSpec {
         Self {
             id: None,
             name: None,
+            item: None,
             function: function.into(),
             params: Json::from(serde_json::json!({})),
             depends_on: Box::default(),

@@ -72,8 +72,19 @@ pub enum CancelReason {
         /// The task that failed or was cancelled first, not the nearest one.
         root: TaskId,
     },
-    /// The batch was stopped for good: its time was up, or a failure ended it.
-    BatchStopped,
+    /// The batch was stopped for good.
+    BatchStopped(StopReason),
+}
+
+/// Why a batch was stopped for good. It shows as what became of the batch, in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// All its tasks were cancelled together; or it is not known.
+    Requested,
+    /// Its time was up (`batch_timeout`).
+    TimeLimit,
+    /// A task failed (`fail_fast`).
+    FailFast,
 }
 
 /// What went wrong in an attempt.
@@ -252,8 +263,18 @@ impl Reason {
             Self::Failed(kind) => kind.name(),
             Self::Cancelled(CancelReason::User) => "user",
             Self::Cancelled(CancelReason::DependencyFailed { .. }) => "dependency failed",
-            Self::Cancelled(CancelReason::BatchStopped) => "batch stopped",
+            Self::Cancelled(CancelReason::BatchStopped(_)) => "batch stopped",
         }
+    }
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Requested => "the batch was stopped",
+            Self::TimeLimit => "the batch was ended: its time was up (batch_timeout)",
+            Self::FailFast => "the batch was ended: a failure ended it (fail_fast)",
+        })
     }
 }
 

@@ -8,12 +8,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::cause::{Cause, CauseId};
-use batch_core::{FailureKind, Status, ids::FullTaskId, outcome::Stream};
+use batch_core::{
+    FailureKind, Status,
+    ids::FullTaskId,
+    outcome::Stream,
+    text::{Counted, Grouped},
+};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::record::TaskRecord;
 use crate::stream;
-use crate::summary::Grouped;
 use crate::visible::Visible;
 
 /// How many bytes of standard error are looked at for the cause.
@@ -152,7 +156,7 @@ impl fmt::Display for Causes {
             (groups, failed) => {
                 let more = if self.other > 0 { "more than " } else { "" };
                 let causes = Counted(groups.len() as u64, "cause");
-                write!(f, "{} failed, {more}{causes}:", Grouped(failed))?;
+                write!(f, "{} failed, {more}{causes:#}:", Grouped(failed))?;
                 self.fmt_groups(f, groups)
             }
         }
@@ -175,22 +179,12 @@ impl Causes {
         let tasks = Counted(hidden_tasks, "task");
         match hidden.len() as u64 {
             0 if self.other == 0 => Ok(()),
-            0 => write!(f, "\n  … and {tasks} for other causes"),
+            0 => write!(f, "\n  … and {tasks:#} for other causes"),
             causes => {
                 let causes = Counted(causes, "more cause");
-                write!(f, "\n  … and {causes} ({tasks})")
+                write!(f, "\n  … and {causes:#} ({tasks:#})")
             }
         }
-    }
-}
-
-/// A number of things: `1 cause`, `1,204 causes`.
-struct Counted(u64, &'static str);
-
-impl fmt::Display for Counted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = if self.0 == 1 { "" } else { "s" };
-        write!(f, "{} {}{plural}", Grouped(self.0), self.1)
     }
 }
 

@@ -20,7 +20,7 @@ pub enum ExportError {
     },
     /// Results that had to wait for their turn could not be kept aside.
     #[error(
-        "cannot keep results aside in a temporary file: {0}; make room, or set TMPDIR to a folder with room"
+        "cannot keep results aside in a temporary file: {0}; free some space, or set TMPDIR to a folder with free space"
     )]
     Spool(io::Error),
     /// The file of the results could not be made.

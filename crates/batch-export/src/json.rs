@@ -1,10 +1,9 @@
 //! The task object of the JSON and JSONL exports: [`write_task_json`].
 //!
-//! Fields of the contract, always there and in this order: `task_id, id, name, function, params, priority,
-//! status, reason, created_at, started_at, completed_at, execution_time, wait_time, retry_count,
-//! max_retries, flaky, result, error`. Then `tags, depends_on, cpu_time, peak_memory, attempts, cause`; and, only
-//! where there is something to say, `root_task` (whose failure cancelled this one) and `stdout`, `stderr`
-//! (what was printed beside a returned value). Secrets in `params` and in the headers of an answer are masked.
+//! Fields of the contract first: `task_id, id, name, function, params, priority, status, reason, created_at, started_at,
+//! completed_at, execution_time, wait_time, retry_count, max_retries, flaky, result, error`; then further ones. All of
+//! them are always there, and the columns of CSV are the same, as `docs/results.md` says. Only beside an output that is
+//! not UTF-8 is its base64. Secrets in `params` and in the headers of an answer are masked.
 
 use std::cell::Cell;
 use std::fmt::{self, Display};
@@ -54,6 +53,12 @@ pub(crate) fn write_result<W: Write>(
     unread.write(out, &result)
 }
 
+/// Whether a task left a result: a value, or a process or what it printed.
+pub(crate) fn has_result(output: &Output) -> bool {
+    let is_empty = output.stdout.is_empty() && output.stderr.is_empty();
+    output.value.is_some() || output.process.is_some() || !is_empty
+}
+
 /// Why an output could not be read while it was written: an error of `fmt` cannot say it.
 #[derive(Default)]
 struct Unread(Cell<Option<ExportError>>);
@@ -88,7 +93,7 @@ struct TaskObject<'a> {
 impl Serialize for TaskObject<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { record, unread } = *self;
-        let mut object = serializer.serialize_struct("Task", 24)?;
+        let mut object = serializer.serialize_struct("Task", 32)?;
         write_state(&mut object, record)?;
         match record.output.as_deref() {
             Some(output) => {
@@ -103,10 +108,12 @@ impl Serialize for TaskObject<'_> {
             None => object.serialize_field("result", &())?,
         }
         write_rest(&mut object, record)?;
-        if let Some(output) = &record.output
-            && output.value.is_some()
-        {
-            write_output(&mut object, output, unread, |stream| !stream.is_empty())?;
+        match &record.output {
+            Some(output) => write_output(&mut object, output, unread)?,
+            None => {
+                object.serialize_field("stdout", &())?;
+                object.serialize_field("stderr", &())?;
+            }
         }
         object.end()
     }
@@ -146,10 +153,12 @@ fn write_rest<S: SerializeStruct>(object: &mut S, record: &TaskRecord) -> Result
     object.serialize_field("attempts", &record.attempts)?;
     let cause = record.cause.as_ref().map(|cause| Shown(cause.id()));
     object.serialize_field("cause", &cause)?;
-    match record.root() {
-        Some(root) => object.serialize_field("root_task", &Shown(root)),
-        None => Ok(()),
-    }
+    object.serialize_field("attempt_count", &record.attempts.len())?;
+    object.serialize_field("exit_code", &record.exit_code())?;
+    object.serialize_field("signal", &record.signal())?;
+    object.serialize_field("root_task", &record.root().map(Shown))?;
+    object.serialize_field("item", &record.spec.item)?;
+    object.serialize_field("command", &record.command())
 }
 
 /// As in the field `attempts` of a task.
@@ -183,13 +192,13 @@ impl Serialize for ResultObject<'_> {
         if let Some(value) = &output.value {
             return Raw(&shown_result(self.function, value)).serialize(serializer);
         }
-        if output.process.is_none() && output.stdout.is_empty() && output.stderr.is_empty() {
+        if !has_result(output) {
             return serializer.serialize_unit();
         }
         let process = output.process.unwrap_or_default();
         let mut object = serializer.serialize_struct("Result", 3)?;
         object.serialize_field("exit_code", &process.exit_code)?;
-        write_output(&mut object, output, self.unread, |_| true)?;
+        write_output(&mut object, output, self.unread)?;
         if let Some(signal) = process.signal {
             object.serialize_field("signal", &signal)?;
         }
@@ -205,16 +214,12 @@ fn write_output<S: SerializeStruct>(
     object: &mut S,
     output: &Output,
     unread: &Unread,
-    is_wanted: impl Fn(&Stream) -> bool,
 ) -> Result<(), S::Error> {
     let outputs = [
         ("stdout", "stdout_base64", &output.stdout),
         ("stderr", "stderr_base64", &output.stderr),
     ];
     for (name, base64, stream) in outputs {
-        if !is_wanted(stream) {
-            continue;
-        }
         if let Stream::Inline(bytes) = stream
             && let Ok(text) = std::str::from_utf8(bytes)
         {

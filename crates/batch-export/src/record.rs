@@ -6,6 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use batch_template::{Template, quote_for_shell, shown_params};
+use serde_json::Value;
+
 use crate::cause::Cause;
 use batch_core::{
     BatchId, FailureKind, Output, Priority, Reason, Status, TaskId, TaskSpec, Time,
@@ -123,6 +128,29 @@ impl TaskRecord {
         self.batch.task(self.task)
     }
 
+    /// The line of shell that does what it does: the arguments of a command, quoted where they need it, or the script
+    /// of a shell; `None` for other functions. Secrets are masked.
+    pub fn command(&self) -> Option<String> {
+        let params = || serde_json::from_str::<Value>(&shown_params(&self.spec)).ok();
+        match &*self.spec.function {
+            "command" => {
+                let mut line = Vec::new();
+                for argument in params()?.get("argv")?.as_array()? {
+                    if !line.is_empty() {
+                        line.push(b' ');
+                    }
+                    quote_for_shell(&written(argument)?, &mut line);
+                }
+                Some(String::from_utf8_lossy(&line).into_owned())
+            }
+            "shell" => {
+                let script = written(params()?.get("script")?)?;
+                Some(String::from_utf8_lossy(&script).into_owned())
+            }
+            _ => None,
+        }
+    }
+
     /// The exit code of its last process.
     pub fn exit_code(&self) -> Option<i32> {
         match self.output.as_ref().and_then(|output| output.process) {
@@ -166,6 +194,62 @@ impl TaskRecord {
                 Some(self.batch.task(root))
             }
             _ => None,
+        }
+    }
+}
+
+/// The bytes of a text or of `{"base64": "…"}`.
+fn written(value: &Value) -> Option<Vec<u8>> {
+    match value {
+        Value::String(text) => {
+            // Braces that stand for themselves are escaped there.
+            let template = Template::parse(text).ok();
+            let plain = template.as_ref().and_then(Template::plain);
+            Some(plain.unwrap_or(text).into())
+        }
+        Value::Object(fields) => STANDARD.decode(fields.get("base64")?.as_str()?).ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn command(function: &str, params: &Value) -> Option<String> {
+        let spec = TaskSpec::new(function).with_params(params).unwrap();
+        let task = TaskId::new(1).unwrap();
+        TaskRecord::queued(BatchId::default(), task, Arc::new(spec), Time::ZERO).command()
+    }
+
+    #[test]
+    fn a_command_is_a_line_for_a_shell() {
+        for (function, params, line) in [
+            (
+                "command",
+                json!({"argv": ["gzip", "-k", "it's"]}),
+                Some(r"gzip -k 'it'\''s'"),
+            ),
+            (
+                "command",
+                json!({"argv": ["a", {"base64": "Yg=="}]}),
+                Some("a b"),
+            ),
+            (
+                "command",
+                json!({"argv": ["{{ \"{{\" }}x}}"]}),
+                Some("'{{x}}'"),
+            ),
+            (
+                "shell",
+                json!({"script": "echo $HOME | cat"}),
+                Some("echo $HOME | cat"),
+            ),
+            ("http", json!({"url": "https://h/"}), None),
+            ("command", json!({"argv": 5}), None),
+        ] {
+            assert_eq!(command(function, &params).as_deref(), line, "{params}");
         }
     }
 }

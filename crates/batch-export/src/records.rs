@@ -123,6 +123,31 @@ impl Records {
         None
     }
 
+    /// Takes up a task of the batch where earlier runs left it, so that its attempts and times go on from there. It
+    /// follows the event by which the task came in, [`Event::Submitted`] or [`Event::Reopened`], which does not know them.
+    pub fn go_on_from(&mut self, mut left: TaskRecord) {
+        if left.status.is_final() {
+            // Its retries are counted anew.
+            left.retry_count = 0;
+        }
+        left.reason = left.reason.filter(|reason| {
+            matches!(
+                reason,
+                Reason::Queued(QueuedReason::Delayed { .. } | QueuedReason::Held)
+            )
+        });
+        left.status = Status::Queued;
+        left.completed_at = None;
+        left.flaky = false;
+        left.cause = None;
+        self.waiting.remove(&left.task);
+        let begun = Active {
+            attempt_started: left.started_at.unwrap_or(left.created_at),
+            record: left,
+        };
+        self.active.insert(begun.record.task, begun);
+    }
+
     /// How many tasks are not finished.
     pub fn len(&self) -> usize {
         self.waiting.len() + self.active.len()
@@ -209,7 +234,7 @@ impl Records {
                 Some("quarantined: it was running each time the executor died".to_owned())
             }
             Some(Reason::Failed(FailureKind::Interrupted)) => {
-                Some("interrupted: it was cut off, and is not to run again".to_owned())
+                Some("interrupted: it must not run again".to_owned())
             }
             Some(Reason::Failed(kind)) => Some(kind.to_string()),
             Some(Reason::Cancelled(why)) => Some(self.cancelled(why)),
@@ -276,7 +301,7 @@ pub fn cancelled_text(
 ) -> String {
     let id = match why {
         CancelReason::User => return "cancelled by the user".to_owned(),
-        CancelReason::BatchStopped => return "the batch was stopped".to_owned(),
+        CancelReason::BatchStopped(why) => return why.to_string(),
         CancelReason::DependencyFailed { root } => batch.task(root),
     };
     let (verb, name) = match root {
@@ -327,6 +352,9 @@ fn attempt_ended(
     match then {
         NextStep::RetryAt(until) => {
             record.retry_count += u32::from(matches!(outcome, Outcome::Failed(_)));
+            record.reason = Some(Reason::Queued(QueuedReason::Delayed { until }));
+        }
+        NextStep::PausedUntil(until) => {
             record.reason = Some(Reason::Queued(QueuedReason::Delayed { until }));
         }
         NextStep::Held => record.reason = Some(Reason::Queued(QueuedReason::Held)),
@@ -623,6 +651,7 @@ mod tests {
             task: task(1),
             at: at(5),
             from: Status::Failed,
+            attempts: 1,
             spec: Arc::new(TaskSpec::new("command")),
         };
         assert!(records.apply(&reopened).is_none());

@@ -3,7 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use batch_core::{BatchId, Status, Time, duration::ShortDuration, stats::Totals};
+use batch_core::{
+    BatchId, Status, Time,
+    duration::ShortDuration,
+    stats::Totals,
+    text::{Counted, Grouped},
+};
 
 use crate::causes::Causes;
 use crate::record::TaskRecord;
@@ -113,12 +118,7 @@ impl Summary {
 
     fn fmt_counts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tasks = self.totals.tasks();
-        write!(
-            f,
-            "{} {}",
-            Grouped(tasks),
-            if tasks == 1 { "task" } else { "tasks" }
-        )?;
+        write!(f, "{:#}", Counted(tasks, "task"))?;
         let mut before = ": ";
         for status in [
             Status::Completed,
@@ -145,18 +145,6 @@ impl Summary {
             Some(rate) => write!(f, " ({rate:.1}/s)"),
             None => Ok(()),
         }
-    }
-}
-
-/// Shows a number with its thousands apart: `3,120`.
-pub(crate) struct Grouped(pub(crate) u64);
-
-impl fmt::Display for Grouped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 < 1_000 {
-            return write!(f, "{}", self.0);
-        }
-        write!(f, "{},{:03}", Self(self.0 / 1_000), self.0 % 1_000)
     }
 }
 

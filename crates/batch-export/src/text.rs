@@ -13,13 +13,12 @@
 
 use std::io::{self, Write};
 
-use batch_core::{Output, duration::ShortDuration, outcome::Stream};
+use batch_core::{Output, duration::ShortDuration, outcome::Stream, text::Grouped};
 use batch_template::shown_result;
 
 use crate::error::ExportError;
 use crate::record::TaskRecord;
 use crate::stream;
-use crate::summary::Grouped;
 use crate::visible::{Visible, VisibleLines};
 
 /// How many lines of standard error are shown.

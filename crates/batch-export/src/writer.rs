@@ -135,7 +135,7 @@ enum Rows {
 
 impl ResultWriter for RowWriter<'_> {
     fn task(&mut self, record: &TaskRecord) -> Result<(), ExportError> {
-        let rows = &mut self.rows;
+        let rows = &self.rows;
         self.blocks.put(record.task, |out| match rows {
             Rows::Text(rows) => rows.write(out, record),
             Rows::Csv(rows) => rows.write(out, record),

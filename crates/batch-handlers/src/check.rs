@@ -7,7 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use batch_core::catalog::ParamProblem;
 use batch_process::MAX_ARGUMENT_BYTES;
-use batch_runtime::params::{Fields, is_placeholder, mismatch, missing, written_out};
+use batch_runtime::params::{Fields, is_placeholder, mismatch, missing};
+use batch_template::Segment;
 use serde_json::Value;
 
 /// What texts and bytes are called in messages.
@@ -104,16 +105,21 @@ impl ProcessFields for Fields {
     }
 
     fn bytes(&self, name: &str) -> Result<Option<Vec<u8>>, ParamProblem> {
+        let path = [Segment::Field(name.to_owned())];
         let value = self.get(name);
-        value.map(|value| text_or_bytes(name, value)).transpose()
+        value
+            .map(|value| text_or_bytes(self, name, &path, value))
+            .transpose()
     }
 
     fn arguments(&self, name: &str) -> Result<Vec<OsString>, ParamProblem> {
         let list = self.read(name, "a list of texts", Value::as_array)?;
         let list = list.ok_or_else(|| missing(name))?.iter().enumerate();
-        list.map(|(at, value)| text_or_bytes(&format!("{name}[{at}]"), value))
-            .map(|bytes| bytes.map(OsString::from_vec))
-            .collect()
+        let argument = |(at, value)| {
+            let path = [Segment::Field(name.to_owned()), Segment::Index(at)];
+            text_or_bytes(self, &format!("{name}[{at}]"), &path, value).map(OsString::from_vec)
+        };
+        list.map(argument).collect()
     }
 }
 
@@ -139,10 +145,15 @@ fn bytes(value: &Value) -> Option<Vec<u8>> {
     }
 }
 
-fn text_or_bytes(path: &str, value: &Value) -> Result<Vec<u8>, ParamProblem> {
-    let found = bytes(value).or_else(|| written_out(value).map(String::into_bytes));
-    found.ok_or_else(|| {
+fn text_or_bytes(
+    fields: &Fields,
+    place: &str,
+    path: &[Segment],
+    value: &Value,
+) -> Result<Vec<u8>, ParamProblem> {
+    let written = || fields.written_out(path, value).map(String::into_bytes);
+    bytes(value).or_else(written).ok_or_else(|| {
         let expected = if value.is_object() { BYTES } else { "a text" };
-        mismatch(path, expected, value)
+        mismatch(place, expected, value)
     })
 }

@@ -13,8 +13,8 @@ use batch_process::Spec;
 use batch_runtime::params::{Fields, is_placeholder};
 use batch_runtime::{AttemptError, Handler, OnCancel, TaskContext, offload};
 use batch_template::{self as template, Code, Encoding, Encodings};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
 use crate::check::ProcessFields as _;
 use crate::language::{CodePlace, Language};
@@ -108,13 +108,14 @@ impl Handler for FunctionHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
         let params = Fields::of(task).await?;
         let code = params.required_text("code")?;
-        let args = params.read("args", "an object", Value::as_object)?;
-        let args = args.map_or("{}".to_owned(), |args| json!(args).to_string());
+        params.read("args", "an object", Value::as_object)?;
+        let args = params.json("args");
+        let args = args.as_ref().map_or("{}", Json::as_str);
         let interpreter = Language::Python.interpreter()?;
         let files = [
             ("harness.py", HARNESS),
             ("function.py", &*code),
-            ("args.json", &*args),
+            ("args.json", args),
         ];
         let workshop = self.place.open(task, &files).await?;
         let answer = workshop.path("answer.json");

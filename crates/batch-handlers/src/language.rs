@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use batch_core::{Failure, FailureKind, control::Urgency};
-use batch_process::{CaptureLimits, Scratch, find_program, shortage, until_room};
+use batch_process::{CaptureLimits, Scratch, find_program, shortage, until_space};
 use batch_runtime::{AttemptError, TaskContext};
 use batch_template::Encoding;
 
@@ -99,7 +99,7 @@ impl CodePlace {
             let folder = self.scratch.folder();
             ready(folder.and_then(|folder| Workshop::open(folder.join(name), files)))
         };
-        let opened = until_room(self.capture.room.as_ref(), ended, open).await;
+        let opened = until_space(self.capture.disk_space.as_ref(), ended, open).await;
         opened.map_err(|error| {
             if let Some(what) = shortage(&error) {
                 return AttemptError::Busy(what);

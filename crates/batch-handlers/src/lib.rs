@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_process::{CaptureLimits, OutputRoom, Scratch};
+use batch_process::{CaptureLimits, DiskSpaceWatch, Scratch};
 use batch_runtime::Registry;
 
 use crate::code::{CodeHandler, FunctionHandler};
@@ -49,7 +49,7 @@ pub struct HandlerConfig {
     /// others to read along; see [`CaptureLimits::live_after`]. `None`: not before its end.
     pub live_after: Option<Duration>,
     /// Hears of outputs and code that wait, as there is no room for them on the disk.
-    pub room: Option<Arc<dyn OutputRoom>>,
+    pub disk_space: Option<Arc<dyn DiskSpaceWatch>>,
 }
 
 impl HandlerConfig {
@@ -60,7 +60,7 @@ impl HandlerConfig {
             scratch: Scratch::default(),
             in_memory: CaptureLimits::DEFAULT_IN_MEMORY,
             live_after: None,
-            room: None,
+            disk_space: None,
         }
     }
 }
@@ -71,7 +71,7 @@ pub fn standard_registry(config: &HandlerConfig) -> Registry {
         folder: config.folder.clone(),
         in_memory: config.in_memory,
         live_after: config.live_after,
-        room: config.room.clone(),
+        disk_space: config.disk_space.clone(),
     });
     let capture = || Arc::clone(&capture);
     let place = || CodePlace {

@@ -1,7 +1,7 @@
 //! What all functions that start a process share: [`spec`] and [`run`].
 
 use std::ffi::OsString;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,10 +10,11 @@ use batch_core::{
     catalog::ParamProblem,
     control::Urgency,
     outcome::{SignalNumber, Stream},
+    text,
 };
-use batch_export::files::open_output;
+use batch_export::files::tail;
 use batch_process::{
-    CaptureLimits, Ended, Process, SpawnError, Spec, Stdin, until_room, when_written,
+    CaptureLimits, Ended, Process, SpawnError, Spec, Stdin, until_space, when_written,
 };
 use batch_runtime::params::Fields;
 use batch_runtime::{AttemptError, TaskContext, offload};
@@ -26,10 +27,10 @@ use crate::masked_file::Masking;
 const LAST_LINE: usize = 200;
 
 /// So many bytes at the end of standard error are searched for that line.
-const TAIL: u64 = 4 * 1024;
+const TAIL: usize = 4 * 1024;
 
 /// The process of a task: its program and arguments, and what the parameters and the options of the
-/// task say of its surroundings.
+/// task say of its context.
 pub(crate) fn spec(
     task: &TaskContext,
     params: &Fields,
@@ -155,7 +156,7 @@ async fn masked(
                 offload(usize::MAX, finish)
             };
             let ended = task.cancel.reached(Urgency::End);
-            let len = until_room(capture.room.as_ref(), ended, attempt).await?;
+            let len = until_space(capture.disk_space.as_ref(), ended, attempt).await?;
             Ok(Stream::File { path, len })
         }
     }
@@ -196,7 +197,7 @@ fn judge(ended: Ended, folder: &Path) -> Result<Output, AttemptError> {
     };
     let what = match (kind, ended.out_of_memory) {
         (FailureKind::ExitCode(_), true) => {
-            format!("{what}, the system killed a process of it for want of memory")
+            format!("{what}, the system killed one of its processes because memory ran out")
         }
         _ => what,
     };
@@ -222,23 +223,7 @@ fn of_signal(signal: Option<i32>, out_of_memory: bool) -> (FailureKind, String) 
 
 /// The last line that is not blank.
 fn last_line(stream: &Stream) -> Option<String> {
-    let tail = match stream {
-        Stream::Inline(bytes) => {
-            let from = bytes.len().saturating_sub(TAIL as usize);
-            bytes[from..].to_vec()
-        }
-        Stream::File { path, len } => tail_of(path, *len).ok()?,
-    };
-    let text = String::from_utf8_lossy(&tail);
-    let mut lines = text.lines().rev().map(str::trim);
-    let line = lines.find(|line| !line.is_empty())?;
+    let (end, _) = tail(stream, TAIL).ok()?;
+    let line = text::last_line(&end)?;
     Some(line.chars().take(LAST_LINE).collect())
-}
-
-fn tail_of(path: &Path, len: u64) -> io::Result<Vec<u8>> {
-    let mut file = open_output(path)?;
-    file.seek(SeekFrom::Start(len.saturating_sub(TAIL)))?;
-    let mut tail = Vec::new();
-    file.take(TAIL).read_to_end(&mut tail)?;
-    Ok(tail)
 }

@@ -147,16 +147,14 @@ pub enum ReadError {
     },
     /// A table was given without a template.
     #[error(
-        "{file} is a table and needs a template: a JSON or YAML file with one task, in which {{{{ row.COLUMN }}}} stands for a cell"
+        "{file} is a table and needs a template: a JSON or YAML file with one task, in which {{{{ row.COLUMN }}}} is a cell"
     )]
     NoTemplate {
         /// The file, as it was named.
         file: String,
     },
     /// A file of tasks was given a template.
-    #[error(
-        "{file} is no table of which a template makes tasks; leave the template out, or read it as csv or tsv"
-    )]
+    #[error("{file} is not a table for a template; omit the template, or read it as csv or tsv")]
     NeedlessTemplate {
         /// The file, as it was named.
         file: String,
@@ -221,12 +219,12 @@ impl TaskFile {
         catalog: &C,
         limits: &BTreeMap<String, NonZeroU32>,
     ) -> Result<Plan, Vec<Problem>> {
-        let surroundings = PlanContext {
+        let context = PlanContext {
             catalog,
             limits,
             submitted: &|_| None,
         };
-        match Plan::check_in(self.tasks.clone(), &surroundings) {
+        match Plan::check_in(self.tasks.clone(), &context) {
             Ok(plan) if self.problems.is_empty() => Ok(plan),
             Ok(_) => Err(self.all_problems(Vec::new())),
             Err(found) => Err(self.all_problems(found)),

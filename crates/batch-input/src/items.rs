@@ -18,8 +18,7 @@ use crate::blocks::Blocks;
 use crate::item_template::Columns;
 use source::Reading;
 
-/// The longest argument a process on Linux can be given, in bytes, without its closing NUL.
-pub const MAX_ARGUMENT: usize = 131_071;
+pub use batch_core::catalog::MAX_ARGUMENT;
 
 /// How many items of a source a task gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::io::{self, BufRead};
 
 use serde_json::value::RawValue;
 
+use crate::fields::kind;
 use crate::file::{ReadOptions, TaskFile};
 use crate::matrix::read_tasks_of;
 use crate::scope::Report;
@@ -41,19 +42,33 @@ pub(crate) fn read(
             continue;
         }
         match serde_json::from_str::<&RawValue>(line) {
+            Ok(raw) if kind(raw) == "an array" && file.tasks.is_empty() => {
+                let message = "here each line is a task, and this one is a list";
+                report.add(
+                    number,
+                    message,
+                    Some("a file with a list of tasks is named .json"),
+                );
+                break;
+            }
             Ok(raw) => {
                 let source = Source::new(line, Lines::Fixed(number));
                 let functions = options.functions.as_ref();
                 read_tasks_of(raw, &source, functions, &mut reader, &mut report, &mut file);
             }
             Err(error) => {
-                report.add_syntax(&error, number);
-                if let (true, Some(problem)) =
-                    (number == 1 && error.is_eof(), report.problems.last_mut())
-                {
+                report.add_syntax(line, &error, number);
+                if let (true, Some(problem)) = (
+                    file.tasks.is_empty() && error.is_eof(),
+                    report.problems.last_mut(),
+                ) {
                     let help =
                         "here each line is a whole task; a document of many lines is named .json";
                     problem.help = Some(help.to_owned());
+                }
+                // The first line of such a document: none of the others is a task either.
+                if matches!(line, "{" | "[" | "[{") {
+                    break;
                 }
             }
         }

@@ -7,8 +7,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use batch_core::text::nearest;
-use batch_template::{Functions, Placeholder, Segment, follow};
+use batch_core::{Json, text::nearest};
+use batch_template::{Datum, Functions, Placeholder, Segment};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -38,7 +38,8 @@ struct Axis<'r> {
 }
 
 struct AxisValue<'r> {
-    value: Value,
+    /// As it was written.
+    value: Datum,
     /// As it stands in an id.
     text: std::borrow::Cow<'r, str>,
 }
@@ -234,7 +235,7 @@ impl Case<'_, '_> {
         })
     }
 
-    fn lookup(&self, placeholder: &Placeholder) -> Result<Value, String> {
+    fn lookup(&self, placeholder: &Placeholder) -> Result<Datum, String> {
         let (value, path) = match (placeholder.root.as_str(), &placeholder.path[..]) {
             ("matrix", [Segment::Field(name), path @ ..]) => (
                 self.values()
@@ -246,7 +247,7 @@ impl Case<'_, '_> {
             _ => (None, &[][..]),
         };
         let value = value.ok_or_else(|| "it stands for nothing".to_owned())?;
-        follow(&value.value, path).cloned()
+        value.value.clone().part(path)
     }
 
     /// Reads the task of this combination; what is wrong with several of them is told once.
@@ -324,18 +325,9 @@ fn read_values<'r>(
 }
 
 fn axis_value(at: usize, raw: &RawValue) -> AxisValue<'_> {
-    let value: Value = serde_json::from_str(raw.get()).unwrap_or_default();
     let text = plain_text(raw).filter(|text| text.len() <= LONGEST_IN_ID && !text.is_empty());
-    let is_whole = raw
-        .get()
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'-');
     AxisValue {
-        // Digits that no number of the machine holds go on as they were written.
-        value: match value.is_f64() && is_whole {
-            true => Value::from(raw.get()),
-            false => value,
-        },
+        value: Datum::read(raw.get()).unwrap_or_else(|_| Datum::Text(raw.get().to_owned())),
         text: text.unwrap_or_else(|| (at + 1).to_string().into()),
     }
 }
@@ -375,16 +367,17 @@ fn read_range<'r>(raw: &'r RawValue, field: &str, scope: &mut Scope<'_, '_>) -> 
     let numbers = numbers.take(MOST_TASKS + 1);
     numbers
         .map(|number| AxisValue {
-            value: number.into(),
+            value: Datum::Json(Json::from(Value::from(number))),
             text: number.to_string().into(),
         })
         .collect()
 }
 
 /// Whether two values are the same; numbers also where one is written with a point.
-fn is_equal(one: &Value, other: &Value) -> bool {
+fn is_equal(one: &Datum, other: &Value) -> bool {
+    let one: Value = serde_json::from_str(&one.to_json()).unwrap_or_default();
     match (one.as_f64(), other.as_f64()) {
         (Some(one), Some(other)) => one.total_cmp(&other).is_eq(),
-        _ => one == other,
+        _ => one == *other,
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use batch_core::{
     FailureKind, OnInterrupt, Priority, TaskOptions,
-    retry::{Backoff, Condition, RetrySpec},
+    retry::{Backoff, Condition, ParseConditionError, RetrySpec},
 };
 use jiff::ZonedDateTime;
 use serde_json::value::RawValue;
@@ -33,11 +33,12 @@ pub(crate) const OPTION_FIELDS: [&str; 14] = [
 ];
 
 /// The fields of `retry`.
-const RETRY_FIELDS: [&str; 7] = [
+const RETRY_FIELDS: [&str; 8] = [
     "backoff",
     "initial",
     "factor",
     "max",
+    "max_wait",
     "jitter",
     "on",
     "give_up_on",
@@ -184,6 +185,7 @@ fn read_retry(scope: &mut Scope<'_, '_>, retry: &mut RetrySpec, parent: &str, ra
             "backoff" => read_backoff(scope, retry, field, raw),
             "initial" => retry.initial = scope.duration(raw, field).unwrap_or(retry.initial),
             "max" => retry.max = scope.duration(raw, field).unwrap_or(retry.max),
+            "max_wait" => retry.max_wait = scope.duration(raw, field).unwrap_or(retry.max_wait),
             "jitter" => retry.jitter = scope.bool(raw, field).unwrap_or(retry.jitter),
             "factor" => match serde_json::from_str::<f64>(raw.get()) {
                 Ok(factor) if factor >= 1.0 => retry.factor = factor,
@@ -230,7 +232,10 @@ fn read_conditions(scope: &mut Scope<'_, '_>, field: &str, raw: &RawValue) -> Ve
         match text.parse() {
             Ok(condition) => conditions.push(condition),
             Err(error) => {
-                let help = suggestion(&text, &FailureKind::NAMES);
+                let help = match error {
+                    ParseConditionError::Unknown { .. } => suggestion(&text, &FailureKind::NAMES),
+                    ParseConditionError::Impossible { .. } => None,
+                };
                 scope.problem(raw.get(), field, format!("{field}: {error}"), help);
             }
         }

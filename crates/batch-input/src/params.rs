@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use batch_core::Json;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::fields::{Fields, kind, plain_text, text};
@@ -74,7 +75,8 @@ pub(crate) struct Function<'r> {
     pub(crate) params: Json,
 }
 
-/// Puts function and parameters together. What is wrong gives the function "" or empty parameters.
+/// Puts function and parameters together. Where these cannot be read the function is "": that was told, and what lacks
+/// then is no further mistake.
 pub(crate) fn read_work<'r>(
     scope: &mut Scope<'_, '_>,
     task: &'r RawValue,
@@ -85,8 +87,8 @@ pub(crate) fn read_work<'r>(
         params: empty(),
     };
     match (work.function, &work.short[..]) {
-        (Some(function), []) => read_function(scope, function, work),
-        (None, [(form, raw)]) => read_short_form(scope, form, raw, work),
+        (Some(function), []) => read_function(scope, function, work).unwrap_or_else(nothing),
+        (None, [(form, raw)]) => read_short_form(scope, form, raw, work).unwrap_or_else(nothing),
         (None, []) => {
             let help = "write \"command\", \"shell\", \"python\", \"node\", \"http\", or \"function\" with \"params\"";
             let message = "the task does not say what to do".to_owned();
@@ -113,7 +115,7 @@ fn read_function<'r>(
     scope: &mut Scope<'_, '_>,
     function: &'r RawValue,
     work: &Work<'r>,
-) -> Function<'r> {
+) -> Option<Function<'r>> {
     let name = scope.text(function, "function").unwrap_or_default();
     if name.is_empty() && text(function).is_some() {
         scope.problem(
@@ -128,10 +130,11 @@ fn read_function<'r>(
         let message = "stdin goes with the short forms \"command\" and \"shell\"".to_owned();
         scope.problem(stdin.get(), "stdin", message, help);
     }
-    let params = work
-        .params
-        .map_or_else(empty, |raw| document(scope, raw, "params"));
-    Function { name, params }
+    let params = match work.params {
+        Some(raw) => document(scope, raw, "params")?,
+        None => empty(),
+    };
+    Some(Function { name, params })
 }
 
 fn read_short_form<'r>(
@@ -139,7 +142,7 @@ fn read_short_form<'r>(
     form: &'static ShortForm,
     raw: &RawValue,
     work: &Work<'r>,
-) -> Function<'r> {
+) -> Option<Function<'r>> {
     let field = form.field;
     if let Some(params) = work.params {
         let help = format!("take \"params\" away, or write \"function\" in place of {field:?}");
@@ -155,57 +158,55 @@ fn read_short_form<'r>(
         fits
     });
     let stdin = stdin.and_then(|raw| stdin_value(scope, raw));
+    let stdin = stdin.map_or_else(String::new, |stdin| format!(",\"stdin\":{stdin}"));
     let value = match form.param {
         "argv" => argv(scope, raw),
         "script" => text_or_bytes(scope, raw, field),
         "code" => scope.text(raw, field).map(|_| raw.get().to_owned()),
-        _ => {
-            return Function {
-                name: Cow::Borrowed(form.function),
-                params: http(scope, raw, field),
-            };
-        }
+        _ => return http(scope, form, raw),
     };
-    let stdin = stdin.map_or_else(String::new, |stdin| format!(",\"stdin\":{stdin}"));
     // Each text in it was read above, so that its being JSON is enough.
-    let params = value.and_then(|value| {
-        let json = format!("{{{}{stdin}}}", form.params(&value));
-        serde_json::from_str::<&RawValue>(&json)
-            .map(Json::from_raw)
-            .ok()
-    });
-    Function {
+    let json = format!("{{{}{stdin}}}", form.params(&value?));
+    let params = serde_json::from_str::<&RawValue>(&json).map(Json::from_raw);
+    params.ok().map(|params| Function {
         name: Cow::Borrowed(form.function),
-        params: params.unwrap_or_else(empty),
-    }
+        params,
+    })
 }
 
-fn http(scope: &mut Scope<'_, '_>, raw: &RawValue, field: &str) -> Json {
-    if kind(raw) == "a text" {
-        let help = Some(format!("write {{\"url\": {}}}", raw.get()));
-        scope.problem(raw.get(), field, "http must be an object".to_owned(), help);
-        return empty();
+fn http<'r>(
+    scope: &mut Scope<'_, '_>,
+    form: &'static ShortForm,
+    raw: &RawValue,
+) -> Option<Function<'r>> {
+    if let Some(text) = text(raw) {
+        let help = Some(format!("write {{\"url\": {}}}", Value::from(text)));
+        let message = "http must be an object".to_owned();
+        scope.problem(raw.get(), form.field, message, help);
+        return None;
     }
-    document(scope, raw, field)
+    document(scope, raw, form.field).map(|params| Function {
+        name: Cow::Borrowed(form.function),
+        params,
+    })
 }
 
 /// A JSON object that is kept as it was written.
-fn document(scope: &mut Scope<'_, '_>, raw: &RawValue, field: &str) -> Json {
+fn document(scope: &mut Scope<'_, '_>, raw: &RawValue, field: &str) -> Option<Json> {
     if kind(raw) != "an object" {
         scope.wrong(raw, field, "an object");
-        return empty();
+        return None;
     }
-    Json::parse(raw.get()).unwrap_or_else(|error| {
-        let message = error.to_string();
-        let bare = message.split(" at line ").next().unwrap_or_default();
-        scope.problem(
-            raw.get(),
-            field,
-            format!("{field} cannot be read: {bare}"),
-            None,
-        );
-        empty()
-    })
+    match Json::parse(raw.get()) {
+        Ok(document) => Some(document),
+        Err(error) => {
+            let message = error.to_string();
+            let bare = message.split(" at line ").next().unwrap_or_default();
+            let message = format!("{field} cannot be read: {bare}");
+            scope.problem(raw.get(), field, message, None);
+            None
+        }
+    }
 }
 
 /// The arguments as a JSON array of texts; numbers are taken as they are written.
@@ -233,20 +234,20 @@ fn argv(scope: &mut Scope<'_, '_>, raw: &RawValue) -> Option<String> {
         return None;
     }
     let mut list = String::from("[");
+    let mut is_whole = true;
     for (index, element) in elements.into_iter().enumerate() {
         list.push_str(if index == 0 { "" } else { "," });
         match plain_text(element) {
             Some(_) if kind(element) == "a text" => list.push_str(element.get()),
             Some(text) => list.push_str(&format!("\"{text}\"")),
-            None => list.push_str(&text_or_bytes(
-                scope,
-                element,
-                &format!("command[{index}]"),
-            )?),
+            None => match text_or_bytes(scope, element, &format!("command[{index}]")) {
+                Some(element) => list.push_str(&element),
+                None => is_whole = false,
+            },
         }
     }
     list.push(']');
-    Some(list)
+    is_whole.then_some(list)
 }
 
 /// A text, or `{"base64": "…"}` for bytes that are none; as JSON.

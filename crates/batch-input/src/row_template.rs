@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use batch_core::{TaskOptions, catalog::ParamProblem, text::Suggestions};
-use batch_template::{Functions, Placeholder, Segment, escape_braces};
+use batch_template::{Datum, Functions, Placeholder, Segment, escape_braces};
 use csv::StringRecord;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -111,10 +111,9 @@ impl RowTemplate {
                 ("row", []) => continue,
                 ("row", [Segment::Field(name)]) if columns.contains(&**name) => continue,
                 ("row", [Segment::Field(name)]) => {
-                    let help = match suggestions.nearest(name, columns.iter().copied()) {
-                        Some(near) => format!("did you mean {near:?}?"),
-                        None => format!("the columns are {}", some_of(header)),
-                    };
+                    let near = suggestions.did_you_mean(name, columns.iter().copied());
+                    let help =
+                        near.unwrap_or_else(|| format!("the columns are {}", some_of(header)));
                     (format!("the table has no column {name:?}"), help)
                 }
                 ("row", _) => {
@@ -185,22 +184,20 @@ pub(crate) struct Row<'r> {
 }
 
 impl Row<'_> {
-    fn value(&self, placeholder: &Placeholder) -> Result<Value, String> {
+    fn value(&self, placeholder: &Placeholder) -> Result<Datum, String> {
         match &placeholder.path[..] {
             [] => {
-                let cells = self.header.iter().zip(self.record);
-                Ok(Value::Object(
-                    cells
-                        .map(|(name, cell)| (name.to_owned(), cell.into()))
-                        .collect(),
-                ))
+                let cells = self.record.iter().map(|cell| Value::from(cell).to_string());
+                let cells: Vec<String> = cells.collect();
+                let fields = self.header.iter().zip(&cells);
+                Datum::read(&object_text(fields.map(|(name, cell)| (name, cell.as_str(), 0))).0)
             }
             [Segment::Field(name), ..] => {
                 let cell = self
                     .columns
                     .get(&**name)
                     .and_then(|index| self.record.get(*index));
-                cell.map(Value::from)
+                cell.map(Datum::from)
                     .ok_or_else(|| format!("there is no column {name:?}"))
             }
             _ => Err("it names no cell".to_owned()),

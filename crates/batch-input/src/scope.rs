@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch_core::{
-    duration::{duration_from_seconds, parse_duration},
-    text::{Suggestions, nearest},
+    duration::{ParseDurationError, duration_from_seconds, parse_duration},
+    text::{Suggestions, did_you_mean},
 };
 use serde_json::value::RawValue;
 
@@ -48,19 +48,34 @@ impl Report {
         });
     }
 
-    /// A text that is not JSON at all. `first_line` is where the text begins.
-    pub(crate) fn add_syntax(&mut self, error: &serde_json::Error, first_line: u32) {
-        let line = u32::try_from(error.line()).unwrap_or(u32::MAX);
+    /// A text that is not JSON at all. `first_line` is where it begins.
+    pub(crate) fn add_syntax(&mut self, text: &str, error: &serde_json::Error, first_line: u32) {
+        let at = |line: usize| {
+            let line = u32::try_from(line).unwrap_or(u32::MAX);
+            first_line.saturating_add(line.max(1) - 1)
+        };
+        // Whatever was found behind an open quote is its doing.
+        if let Some(line) = unclosed_quote(text, error.line()) {
+            let message = "not well-formed JSON: a double quote in this line is not closed";
+            let help = "close it; in a text, a quote is written \\\" and a line break \\n";
+            return self.add(at(line), message, Some(help));
+        }
         let message = syntax_message(error);
         let help = message
             .ends_with("key must be a string")
             .then_some("names go in double quotes, and the last field takes no comma");
-        self.add(first_line + line.max(1) - 1, message, help);
+        self.add(at(error.line()), message, help);
         if let Some(problem) = self.problems.last_mut() {
             problem.column = u32::try_from(error.column())
                 .ok()
                 .filter(|column| *column > 0);
         }
+    }
+
+    /// A text of one JSON object a line where a document should be.
+    pub(crate) fn add_lines(&mut self) {
+        let help = "such a file is named .jsonl";
+        self.add(0, "the file has one JSON object in each line", Some(help));
     }
 
     /// Whether there are so many that reading on makes no sense. Says so, once.
@@ -75,6 +90,20 @@ impl Report {
         );
         true
     }
+}
+
+/// The first line, up to `last`, in which a text begins and does not end.
+fn unclosed_quote(text: &str, last: usize) -> Option<usize> {
+    let is_open = |line: &str| {
+        let (mut is_quoted, mut is_escaped) = (false, false);
+        for byte in line.bytes() {
+            is_quoted ^= byte == b'"' && !is_escaped;
+            is_escaped = is_quoted && byte == b'\\' && !is_escaped;
+        }
+        is_quoted
+    };
+    let found = text.lines().take(last).position(is_open)?;
+    Some(found + 1)
 }
 
 /// The message of a JSON error without the place, which is told apart.
@@ -110,14 +139,31 @@ impl Scope<'_, '_> {
     pub(crate) fn wrong(&mut self, raw: &RawValue, field: &str, wanted: &str) {
         let message = match kind(raw) {
             "a text" if text(raw).is_none() => format!("{field} holds half a surrogate pair"),
-            "an object" if wanted == "an object" => {
-                format!("a name in {field} holds half a surrogate pair")
+            "an object" if wanted == "an object" => match field {
+                "" => "the name of a field holds half a surrogate pair".to_owned(),
+                _ => format!("a name in {field} holds half a surrogate pair"),
+            },
+            "a number" | "a text" => {
+                format!("{field} must be {wanted}, not {}", shortened(raw.get()))
             }
-            "a number" => format!("{field} must be {wanted}, not {}", shortened(raw.get())),
-            "a text" => format!("{field} must be {wanted}, not {}", shortened(raw.get())),
             kind => format!("{field} must be {wanted}, not {kind}"),
         };
         self.problem(raw.get(), field, message, None);
+    }
+
+    /// Adds the problem that a field has no number, or one beyond `most`.
+    fn wrong_number(&mut self, raw: &RawValue, field: &str, wanted: &str, most: f64) {
+        let number = raw.get().parse::<f64>();
+        if !number.is_ok_and(|number| number > most) {
+            return self.wrong(raw, field, wanted);
+        }
+        let message = format!("{field} is too large: {}", shortened(raw.get()));
+        self.problem(
+            raw.get(),
+            field,
+            message,
+            Some(format!("it can be {most} at most")),
+        );
     }
 
     /// Adds the problem that a field is not known.
@@ -207,40 +253,50 @@ impl Scope<'_, '_> {
         found
     }
 
-    /// A number without a fraction; a text of digits is none.
-    pub(crate) fn whole<T: serde::de::DeserializeOwned>(
+    /// A number of 32 bits without a fraction; a text of digits is none.
+    pub(crate) fn whole<T: TryFrom<u32>>(
         &mut self,
         raw: &RawValue,
         field: &str,
         wanted: &str,
     ) -> Option<T> {
-        let found = serde_json::from_str(raw.get()).ok();
+        let found = serde_json::from_str::<u32>(raw.get());
+        let found = found.ok().and_then(|number| number.try_into().ok());
         if found.is_none() {
-            self.wrong(raw, field, wanted);
+            self.wrong_number(raw, field, wanted, f64::from(u32::MAX));
         }
         found
     }
 
     /// A duration: seconds as a number, or a text such as `"1m30s"`.
     pub(crate) fn duration(&mut self, raw: &RawValue, field: &str) -> Option<Duration> {
+        /// What 64 bits hold.
+        const LONGEST: f64 = 18_446_744_073_709_551_615.0;
         const WANTED: &str = "a duration: seconds such as 30 or 0.5, or a text such as \"1m30s\"";
-        let found = match text(raw) {
-            Some(text) => parse_duration(&text).ok(),
-            None => serde_json::from_str(raw.get())
-                .ok()
-                .and_then(duration_from_seconds),
+        let Some(text) = text(raw) else {
+            let seconds = serde_json::from_str(raw.get()).ok();
+            let found = seconds.and_then(duration_from_seconds);
+            if found.is_none() {
+                self.wrong_number(raw, field, WANTED, LONGEST);
+            }
+            return found;
         };
-        if found.is_none() {
-            self.wrong(raw, field, WANTED);
+        match parse_duration(&text) {
+            Ok(found) => return Some(found),
+            Err(ParseDurationError::TooLong(_)) => {
+                let message = format!("{field} is too large: {}", shortened(raw.get()));
+                self.problem(raw.get(), field, message, None);
+            }
+            Err(ParseDurationError::Malformed(_)) => self.wrong(raw, field, WANTED),
         }
-        found
+        None
     }
 
     /// A duration of more than nothing.
     pub(crate) fn time_limit(&mut self, raw: &RawValue, field: &str) -> Option<Duration> {
         let found = self.duration(raw, field)?;
         if found.is_zero() {
-            let help = "leave it out for no limit".to_owned();
+            let help = "omit it for no limit".to_owned();
             let message = format!("{field} must be more than nothing");
             self.problem(raw.get(), field, message, Some(help));
             return None;
@@ -267,10 +323,9 @@ fn given_twice(fields: &[(Cow<'_, str>, &RawValue)]) -> Vec<usize> {
         .collect()
 }
 
-/// "did you mean", when there is something near.
+/// The known name that was meant, in whatever case it was written.
 pub(crate) fn suggestion(name: &str, known: &[&str]) -> Option<String> {
-    let near = nearest(&name.to_lowercase(), known.iter().copied())?;
-    Some(format!("did you mean {near:?}?"))
+    did_you_mean(&name.to_lowercase(), known.iter().copied())
 }
 
 pub(crate) fn shortened(json: &str) -> Cow<'_, str> {

@@ -45,6 +45,10 @@ fn document_text(bytes: &[u8], format: Format, report: &mut Report) -> Option<(S
         }
     };
     if format == Format::Yaml {
+        if is_lines(text) {
+            report.add_lines();
+            return None;
+        }
         return yaml::to_json(text, report).map(|(text, marks)| (text, Lines::Marks(marks)));
     }
     if text.trim().is_empty() {
@@ -57,11 +61,25 @@ fn document_text(bytes: &[u8], format: Format, report: &mut Report) -> Option<(S
     }
     match serde_json::from_str::<&RawValue>(text) {
         Ok(_) => Some((text.to_owned(), Lines::Counted)),
+        Err(_) if is_lines(text) => {
+            report.add_lines();
+            None
+        }
         Err(error) => {
-            report.add_syntax(&error, 1);
+            report.add_syntax(text, &error, 1);
             None
         }
     }
+}
+
+/// Whether a text is one JSON object in each of its first lines, and no document.
+fn is_lines(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut is_object = || {
+        let line = lines.next()?;
+        Some(line.starts_with('{') && serde_json::from_str::<&RawValue>(line).is_ok())
+    };
+    is_object() == Some(true) && is_object() == Some(true)
 }
 
 /// Reads the root of a document in one of these formats; reports when it cannot be read.

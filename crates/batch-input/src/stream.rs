@@ -147,6 +147,7 @@ impl TaskStream {
                 // By it the piece is found to be no longer needed.
                 id: has_blocks.then(|| Self::block_id(self.row.number).into()),
                 name: None,
+                item: Some(self.row.shown().into()),
                 function: function.clone(),
                 params,
                 depends_on: Box::default(),

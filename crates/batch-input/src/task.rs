@@ -132,6 +132,7 @@ impl TaskReader {
         let mut spec = TaskSpec {
             id: None,
             name: None,
+            item: None,
             function: self.function(""),
             params: empty(),
             depends_on: Box::default(),
@@ -276,7 +277,7 @@ fn unknown_field(scope: &mut Scope<'_, '_>, raw: &RawValue, name: &str, work: &m
     if name == "tasks" {
         work.misspelt = true;
         let help = "such a file is named .json or .yaml".to_owned();
-        let message = "a list of tasks cannot stand inside a task".to_owned();
+        let message = "a list of tasks is not allowed inside a task".to_owned();
         return scope.problem(raw.get(), name, message, Some(help));
     }
     if MATRIX_FIELDS.contains(&name) {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use batch_core::{Json, catalog::ParamProblem};
 use batch_template::{
-    Code, Encoding, Encodings, Functions, Language, Placeholder, SLOT_ROOT, VARIABLE_ROOT, fill,
-    fill_root, placeholders,
+    Code, Datum, Encoding, Encodings, Functions, Language, Placeholder, SLOT_ROOT, VARIABLE_ROOT,
+    fill, fill_root, placeholders,
 };
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -113,7 +113,7 @@ impl TaskTemplate {
         &self,
         roots: &[&str],
         allow_code: bool,
-        lookup: &dyn Fn(&Placeholder) -> Result<Value, String>,
+        lookup: &dyn Fn(&Placeholder) -> Result<Datum, String>,
     ) -> Filling<'_> {
         let mut filling = Filling {
             fields: Vec::with_capacity(self.fields.len()),
@@ -234,7 +234,7 @@ impl TaskTemplate {
 
 /// Whether the function says that a place is code: other than in a command, whatever its arguments are.
 fn is_of_the_function(encoding: Encoding) -> bool {
-    !matches!(encoding, Encoding::Text | Encoding::Code(_))
+    encoding.is_code() && !matches!(encoding, Encoding::Code(_))
 }
 
 fn is_unknown(encoding: Encoding) -> bool {

@@ -2,18 +2,29 @@
 //!
 //! Plain scalars are read so that nothing is lost: `null`, `~` and nothing are null, `true` and `false` are
 //! themselves, a number is what JSON reads as one, and everything else is text. So `0644`, `0x1F`, `1_000`, `no` and
-//! `2024-05-01` stay the text they are.
+//! `2024-05-01` stay the text they are. A tag says what its author means (`scalar_json`, `check_collection`): `!!str` makes a text, `!!binary` bytes, and any other
+//! is taken where it changes nothing and refused where it would.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use serde_json::Value;
 
-use crate::scope::Report;
+use crate::item_template::push_text;
+use crate::scope::{Report, shortened};
 
 /// What aliases may make of a file, in bytes. A few lines of aliases of aliases can stand for gigabytes.
 const MOST_FROM_ALIASES: usize = 64 << 20;
+
+/// What the parser says where a quote is not closed.
+const UNCLOSED: [&str; 3] = [
+    "quoted scalar, found unexpected end of stream",
+    "quoted scalar, found unexpected document indicator",
+    "invalid indentation in quoted scalar",
+];
 
 /// The JSON text, and for its places the lines they came from.
 pub(crate) type Converted = (String, Vec<(usize, u32)>);
@@ -27,7 +38,10 @@ pub(crate) fn to_json(text: &str, report: &mut Report) -> Option<Converted> {
                 line: error.marker().line(),
                 column: Some(error.marker().col() + 1),
                 message: format!("not well-formed YAML: {}", error.info()),
-                help: None,
+                help: UNCLOSED
+                    .iter()
+                    .any(|told| error.info().ends_with(told))
+                    .then_some("a quote is not closed"),
             })
             .and_then(|(event, span)| writer.event(event, span));
         if let Err(refused) = step {
@@ -96,11 +110,12 @@ impl Writer {
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let is_plain = style == ScalarStyle::Plain && !is_text_tag(tag.as_deref(), span)?;
-                self.scalar(&text, !is_plain, anchor, span)?;
+                let is_plain = style == ScalarStyle::Plain;
+                let json = scalar_json(&text, is_plain, tag.as_deref(), span)?;
+                self.scalar(&text, json, is_plain && tag.is_none(), anchor, span)?;
             }
             Event::SequenceStart(anchor, tag) => {
-                is_text_tag(tag.as_deref(), span)?;
+                check_collection(tag.as_deref(), "seq", span)?;
                 let start = self.begin_value(span)?;
                 self.json.push('[');
                 let empty = true;
@@ -111,7 +126,7 @@ impl Writer {
                 });
             }
             Event::MappingStart(anchor, tag) => {
-                is_text_tag(tag.as_deref(), span)?;
+                check_collection(tag.as_deref(), "map", span)?;
                 let start = self.begin_value(span)?;
                 self.json.push('{');
                 let (empty, key) = (true, true);
@@ -154,10 +169,12 @@ impl Writer {
         Ok(())
     }
 
+    /// Writes a scalar, or its text where it is a field's name. `is_bare`: it has neither quotes nor a tag.
     fn scalar(
         &mut self,
         text: &str,
-        is_text: bool,
+        json: String,
+        is_bare: bool,
         anchor: usize,
         span: Span,
     ) -> Result<(), Refused> {
@@ -167,7 +184,7 @@ impl Writer {
             ..
         }) = self.open.last_mut()
         {
-            if text == "<<" && !is_text {
+            if text == "<<" && is_bare {
                 return Err(Refused {
                     line: span.start.line(),
                     column: None,
@@ -175,20 +192,20 @@ impl Writer {
                     help: Some("write what all tasks share into \"defaults\""),
                 });
             }
+            let name = Value::from(text).to_string();
+            if json != name && json != plain(text) {
+                return Err(changing("!!binary", "the name of a field", span));
+            }
             *key = false;
             let comma = !std::mem::replace(empty, false);
             self.json.push_str(if comma { "," } else { "" });
             self.mark(span);
-            self.json.push_str(&Value::from(text).to_string());
+            self.json.push_str(&name);
             self.json.push(':');
             return Ok(());
         }
         let start = self.begin_value(span)?;
-        if is_text {
-            self.json.push_str(&Value::from(text).to_string());
-        } else {
-            self.json.push_str(&plain(text));
-        }
+        self.json.push_str(&json);
         self.end_value(anchor, start);
         Ok(())
     }
@@ -262,25 +279,101 @@ fn is_json_number(text: &str) -> bool {
         && serde_json::from_str::<serde_json::Number>(text).is_ok()
 }
 
-/// Whether a tag makes a plain scalar a text. Tags other than YAML's own are refused.
-fn is_text_tag(tag: Option<&Tag>, span: Span) -> Result<bool, Refused> {
-    match tag {
-        None => Ok(false),
-        Some(tag) if tag.is_yaml_core_schema() => Ok(tag.suffix == "str"),
-        Some(tag) if tag.handle.is_empty() && tag.suffix == "!" => Ok(true),
-        Some(_) => Err(refused(
-            span,
-            "a tag of its own kind",
-            "take the tag (!…) away",
-        )),
+/// The schema whose tags are written `!!NAME`.
+const CORE: &str = "tag:yaml.org,2002:";
+
+/// A tag as its author could have written it, and its name where it is one of the core schema. All ways to write it come
+/// to the same: `!!str`, `!<tag:yaml.org,2002:str>`, and a handle that the document declares.
+fn tag_name(tag: &Tag) -> (String, Option<String>) {
+    let whole = format!("{}{}", tag.handle, tag.suffix);
+    match whole.strip_prefix(CORE) {
+        Some(name) => (format!("!!{name}"), Some(name.to_owned())),
+        None => (whole, None),
     }
 }
 
-fn refused(span: Span, message: &str, help: &'static str) -> Refused {
+/// Whether a tag is the lone `!`, which says that a value is not to be guessed at.
+fn is_lone(tag: &Tag) -> bool {
+    tag.handle.is_empty() && tag.suffix == "!"
+}
+
+/// A scalar as JSON.
+fn scalar_json(
+    text: &str,
+    is_plain: bool,
+    tag: Option<&Tag>,
+    span: Span,
+) -> Result<String, Refused> {
+    let as_text = || Value::from(text).to_string();
+    let Some(tag) = tag.filter(|tag| !is_lone(tag)) else {
+        return Ok(match is_plain && tag.is_none() {
+            true => plain(text),
+            false => as_text(),
+        });
+    };
+    let (shown, name) = tag_name(tag);
+    let json = match name.as_deref() {
+        None => return Err(foreign(&shown, span)),
+        Some("str") => return Ok(as_text()),
+        Some("binary") => return binary(text, span),
+        // The text of quotes stays one, whatever a tag makes of it.
+        Some(_) if !is_plain => as_text(),
+        Some(_) => plain(text),
+    };
+    let is_same = match name.as_deref() {
+        Some("null") => json == "null",
+        Some("bool") => matches!(&*json, "true" | "false"),
+        Some("int") => is_plain && is_json_number(text) && !text.contains(['.', 'e', 'E']),
+        Some("float") => is_plain && is_json_number(text) && text.contains(['.', 'e', 'E']),
+        _ => false,
+    };
+    match is_same {
+        true => Ok(json),
+        false => Err(changing(&shown, text, span)),
+    }
+}
+
+/// The bytes of `!!binary`: a text where they are UTF-8, which stands for itself and is no template.
+fn binary(text: &str, span: Span) -> Result<String, Refused> {
+    let encoded: String = text.split_ascii_whitespace().collect();
+    let bytes = STANDARD.decode(&encoded).map_err(|_| {
+        let message = format!("!!binary does not go with {:?}", shortened(text));
+        refused(span, message, "it takes base64, such as !!binary aGVsbG8=")
+    })?;
+    let mut json = String::new();
+    push_text(&bytes, &mut json);
+    Ok(json)
+}
+
+/// Refuses a tag on a list or an object unless it says what that is anyway.
+fn check_collection(tag: Option<&Tag>, own: &str, span: Span) -> Result<(), Refused> {
+    let Some(tag) = tag.filter(|tag| !is_lone(tag)) else {
+        return Ok(());
+    };
+    let kind = if own == "seq" { "a list" } else { "an object" };
+    match tag_name(tag) {
+        (_, Some(name)) if name == own => Ok(()),
+        (shown, Some(_)) => Err(changing(&shown, kind, span)),
+        (shown, None) => Err(foreign(&shown, span)),
+    }
+}
+
+/// Refuses a tag that would make another value of what it stands before.
+fn changing(tag: &str, value: &str, span: Span) -> Refused {
+    let message = format!("the tag {tag} would change {}", shortened(value));
+    refused(span, message, "write the value itself, or !!str for a text")
+}
+
+fn foreign(tag: &str, span: Span) -> Refused {
+    let message = format!("{tag} is a tag of its own kind");
+    refused(span, message, "take the tag (!…) away")
+}
+
+fn refused(span: Span, message: impl Into<String>, help: &'static str) -> Refused {
     Refused {
         line: span.start.line(),
         column: None,
-        message: message.to_owned(),
+        message: message.into(),
         help: Some(help),
     }
 }
@@ -331,7 +424,7 @@ mod tests {
             ),
             (
                 "a: !mine 1\n",
-                "t.yaml:1: a tag of its own kind; take the tag (!…) away",
+                "t.yaml:1: !mine is a tag of its own kind; take the tag (!…) away",
             ),
             (
                 "{a: 1}: 2\n",
@@ -341,6 +434,87 @@ mod tests {
             assert_eq!(json(yaml), Err(problem.to_owned()), "{yaml}");
         }
         assert!(json("a: [1\nb: 2").unwrap_err().starts_with("t.yaml:2:"));
+    }
+
+    #[test]
+    fn a_tag_gives_the_value_it_says_or_is_refused() {
+        for (yaml, expected) in [
+            ("!!binary aGVsbG8=", "\"hello\""),
+            ("!!binary 'aGVs\n  bG8='", "\"hello\""),
+            ("!!binary |\n  aGVs\n  bG8=\n", "\"hello\""),
+            ("!!binary ''", "\"\""),
+            ("!!binary eP97ew==", "{\"base64\":\"eP97ew==\"}"),
+            ("!<tag:yaml.org,2002:binary> aGVsbG8=", "\"hello\""),
+            ("!!str 7", "\"7\""),
+            ("!!str", "\"\""),
+            ("!<tag:yaml.org,2002:str> true", "\"true\""),
+            ("! 7", "\"7\""),
+            ("!!int -7", "-7"),
+            ("!!float 7.5", "7.5"),
+            ("!!null ~", "null"),
+            ("!!null", "null"),
+            ("!!bool True", "true"),
+            (
+                "{!!int 7: 1, !!str 8: 2, ! 9: 3}",
+                "{\"7\":1,\"8\":2,\"9\":3}",
+            ),
+            ("!!seq [1]", "[1]"),
+            ("!!map {a: 1}", "{\"a\":1}"),
+            ("!<tag:yaml.org,2002:map> {a: !!seq []}", "{\"a\":[]}"),
+        ] {
+            assert_eq!(json(yaml).as_deref(), Ok(expected), "{yaml}");
+        }
+        // Braces in bytes are no placeholder.
+        let braces = json("!!binary e3sgcm93LmEgfX0=").unwrap();
+        assert_eq!(braces, "\"{{ \\\"{{\\\" }} row.a }}\"");
+    }
+
+    #[test]
+    fn a_tag_that_would_change_the_value_is_refused() {
+        for (yaml, said) in [
+            ("!!int '7'", "!!int would change 7"),
+            ("!!int 0x1F", "!!int would change 0x1F"),
+            ("!!int 7.5", "!!int would change 7.5"),
+            ("!!float 7", "!!float would change 7"),
+            ("!!float .inf", "!!float would change .inf"),
+            ("!!bool yes", "!!bool would change yes"),
+            ("!!null x", "!!null would change x"),
+            (
+                "!!timestamp 2024-05-01",
+                "!!timestamp would change 2024-05-01",
+            ),
+            ("!!set {a, b}", "!!set would change an object"),
+            ("!!omap [a: 1]", "!!omap would change a list"),
+            ("!!map [1]", "!!map would change a list"),
+            ("!!str [1]", "!!str would change a list"),
+            ("!!python/tuple [1]", "!!python/tuple would change a list"),
+            ("!<tag:yaml.org,2002:int> '7'", "!!int would change 7"),
+            (
+                "%TAG !y! tag:yaml.org,2002:\n--- !y!int '7'",
+                "!!int would change 7",
+            ),
+            (
+                "%TAG !! tag:example.org,2000:\n--- !!str 7",
+                "tag:example.org,2000:str is a tag",
+            ),
+            (
+                "!<tag:example.org,2000:x> 7",
+                "tag:example.org,2000:x is a tag",
+            ),
+            (
+                "!!binary 'no*base64'",
+                "!!binary does not go with \"no*base64\"",
+            ),
+            ("!!binary a", "!!binary does not go with \"a\""),
+            ("!!binary [a]", "!!binary would change a list"),
+            (
+                "{!!binary aGk=: 1}",
+                "!!binary would change the name of a field",
+            ),
+        ] {
+            let told = json(yaml).unwrap_err();
+            assert!(told.contains(said), "{yaml}: {told}");
+        }
     }
 
     #[test]

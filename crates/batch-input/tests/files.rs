@@ -263,7 +263,7 @@ fn what_a_task_does_is_said_once_and_in_the_right_form() {
         ),
         (
             json!({"shell": "a", "timeout": 0}),
-            "timeout must be more than nothing; leave it out for no limit",
+            "timeout must be more than nothing; omit it for no limit",
         ),
         (
             json!({"shell": "a", "env": {"A=B": "x"}}),

@@ -115,7 +115,7 @@ fn mistakes_of_the_template_are_told_once() {
             "shell: |\n  echo '{{ row.name }}'\npriorty: low\n"
         )),
         [
-            "task.yaml:1: shell: {{ row.name }} stands in single quotes; remove the quotes: the value is quoted when it is filled in"
+            "task.yaml:1: shell: {{ row.name }} is in single quotes; remove the quotes: the value is quoted when it is filled in"
         ]
     );
     assert_eq!(

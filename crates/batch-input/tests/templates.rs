@@ -114,8 +114,8 @@ tasks: [{shell: 'echo {{ params.z }}'}, {shell: date}]
         panic!("{:?}", template.params())
     };
     assert_eq!((&*z.name, z.kind), ("z", ParamType::Integer));
-    assert_eq!(z.default, Some(json!(3)));
-    assert_eq!(z.choices, [json!(1), json!(3)]);
+    assert_eq!(z.default, Some(json!(3).into()));
+    assert_eq!(z.choices, [json!(1).into(), json!(3).into()]);
     assert_eq!(z.description.as_deref(), Some("how often"));
     assert_eq!(
         (&*a.name, a.kind, &a.default),
@@ -156,12 +156,12 @@ tasks:
             "t.yaml:6: unknown field \"defualt\" in params.tone; did you mean \"default\"?",
             "t.yaml:6: a choice does not fit: the parameter \"tone\" must be a text, not 3; write it in quotes",
             "t.yaml:7: \"a b\" cannot be the name of a parameter; use letters, digits, \"-\" and \"_\"",
-            "t.yaml:8: the parameter \"none\" has no choices; leave it out for any value",
+            "t.yaml:8: the parameter \"none\" has no choices; omit it for any value",
             "t.yaml:9: the default does not fit: the parameter \"c\" must be one of \"x\", \"y\", not \"z\"",
             "t.yaml:10: {{ params.city }} in name: values go into tasks only; write it into the tasks",
             "t.yaml:11: {{ params.n }} in defaults.env.N: values go into tasks only; write it into the tasks",
             "t.yaml:13: the parameter \"cty\" in shell is not declared; did you mean \"city\"?",
-            "t.yaml:13: shell: {{ params.city }} stands in double quotes; remove the quotes: the value is quoted when it is filled in",
+            "t.yaml:13: shell: {{ params.city }} is in double quotes; remove the quotes: the value is quoted when it is filled in",
             "t.yaml:14: unknown placeholder \"tasks\" in name; write {{ params.NAME }} for a parameter",
             "t.yaml:15: unknown placeholder \"n\" in python; write {{ params.n }} for a parameter",
             "t.yaml:16: {{ params.city.name }}: the parameter \"city\" is of type text, which has no parts; write {{ params.city }}",
@@ -177,15 +177,12 @@ tasks:
 #[test]
 fn quotes_around_a_placeholder_are_told_without_values() {
     for (task, problem) in [
-        ("shell: echo '{{ params.x }}'", "stands in single quotes"),
+        ("shell: echo '{{ params.x }}'", "is in single quotes"),
         (
             "python: print('{{ params.x }}')",
-            "stands in a string of the code",
+            "is in a string of the code",
         ),
-        (
-            "node: f(`{{ params.x }}`)",
-            "stands in a string of the code",
-        ),
+        ("node: f(`{{ params.x }}`)", "is in a string of the code"),
     ] {
         let text = format!("params: {{x: }}\ntasks:\n  - {task}\n");
         let told = parse(&text).unwrap_err();
@@ -218,7 +215,7 @@ fn values_cannot_bring_code_along() {
         ),
         (
             "{function: shell, params: '{{ params.j }}'}",
-            "{{ params.j }} stands for all of params, with the code in it",
+            "{{ params.j }} is all of params, with the code in it",
         ),
     ] {
         let text = format!("params: {{x: , j: {{type: json}}}}\ntasks:\n  - {task}\n");
@@ -389,7 +386,7 @@ fn what_is_wrong_with_rows_is_told_with_their_lines() {
         [
             "t.csv:1: the column \"url\" is there twice; rename one of them",
             "t.csv: the template has no parameter \"trie\"; did you mean \"tries\"?",
-            "t.csv:1: the column \"tires\" is no parameter of the template; did you mean \"tries\"?",
+            "t.csv:1: the column \"tires\" is not a parameter of the template; did you mean \"tries\"?",
             "t.csv:1: the parameter \"url\" is given by a column and for all rows, too; keep one of them",
             "t.csv:1: the parameter \"url\" is given by a column and for all rows, too; keep one of them",
             "t.csv:1: the column 4 has no name; name it after a parameter, or take it away",
@@ -417,7 +414,7 @@ fn what_is_wrong_with_rows_is_told_with_their_lines() {
 
 /// Every value comes back as it was given once the task starts, whatever stands around it.
 fn comes_back(data: &str, file: &TaskFile) {
-    let tasks = |placeholder: &Placeholder| Ok(json!(placeholder.task_id()));
+    let tasks = |placeholder: &Placeholder| Ok(json!(placeholder.task_id()).into());
     let command = fill(&file.tasks[0].params, &tasks, &|_| Encodings::text()).unwrap();
     let expected = json!({"argv": [data, format!("<{data}>a{data}")]});
     assert_eq!(command.to_value(), expected);

@@ -47,7 +47,8 @@ fn value(mut result: CallToolResult) -> Option<Json> {
 
 /// Many servers give their objects as text. A text that is a number or a word stays a text.
 fn parsed(text: String) -> Json {
-    let document = match text.trim_start().starts_with(['{', '[']) {
+    let begin = text.trim_start_matches('\u{feff}').trim_start();
+    let document = match begin.starts_with(['{', '[']) {
         true => Json::compact(text),
         false => Err(text),
     };

@@ -7,7 +7,7 @@ use batch_core::{Json, Output, catalog::ParamProblem};
 use batch_runtime::params::{Fields, is_placeholder, object};
 use batch_runtime::{AttemptError, Handler, Registry, TaskContext};
 
-use crate::params::{Call, check};
+use crate::params::{Call, check, check_numbers};
 use crate::servers::ToolServers;
 
 /// Adds the function `tool` and those that the configuration gives to single tools.
@@ -61,6 +61,7 @@ struct NamedTool {
 #[async_trait]
 impl Handler for NamedTool {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
+        check_numbers(&task.spec.params).map_err(|problem| ParamProblem::new("", problem))?;
         let args = Fields::of(task).await?.into_object();
         self.servers.call(&self.server, &self.tool, args).await
     }

@@ -22,12 +22,25 @@ impl Call {
             text.map(str::to_owned).ok_or_else(|| missing(name))
         };
         let (server, tool) = (text("server")?, text("tool")?);
+        if let Some(args) = fields.json("args") {
+            check_numbers(&args).map_err(|problem| ParamProblem::new("args", problem))?;
+        }
         let args = object(fields.take("args").unwrap_or_default());
         Ok(Self {
             server,
             tool,
             args: args.map_err(|problem| ParamProblem::new("args", problem.message))?,
         })
+    }
+}
+
+/// Refuses whole numbers that a call would carry as floats, with other digits.
+pub(crate) fn check_numbers(args: &Json) -> Result<(), String> {
+    match args.inexact_number() {
+        None => Ok(()),
+        Some(number) => Err(format!(
+            "a tool takes no whole number beyond 64 bits, such as {number}; write it as a text"
+        )),
     }
 }
 

@@ -125,7 +125,7 @@ impl ToolServers {
             Some(question) => question,
             None if self.is_unusable => self.help(),
             None if self.servers.is_empty() => {
-                format!("servers stand under [mcp_servers] in {}", self.file())
+                format!("servers are under [mcp_servers] in {}", self.file())
             }
             None => {
                 let names: Vec<_> = self.names().collect();

@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use batch_core::outcome::{ProcessEnd, SignalNumber};
+use batch_core::{
+    outcome::{ProcessEnd, SignalNumber},
+    text::last_line,
+};
 use batch_process::{PipedProcess, SpawnError, Spec, when_written};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
@@ -203,14 +206,7 @@ impl Tail {
     /// The last line that is not blank.
     fn last_line(&self) -> Option<String> {
         let (front, back) = self.0.as_slices();
-        let bytes = [front, back].concat();
-        let text = String::from_utf8_lossy(&bytes);
-        let line = text
-            .lines()
-            .rev()
-            .map(str::trim)
-            .find(|line| !line.is_empty())?;
-        Some(shortened(line))
+        last_line(&[front, back].concat()).map(|line| shortened(&line))
     }
 }
 

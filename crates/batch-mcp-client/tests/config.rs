@@ -255,7 +255,7 @@ fn a_missing_server_or_function_is_told_with_the_way_to_add_it() {
         })
         .collect();
     insta::assert_snapshot!(lines.join("\n").replace(&file, "FILE"), @r#"
-    params.server: there is no MCP server "files"; servers stand under [mcp_servers] in FILE
+    params.server: there is no MCP server "files"; servers are under [mcp_servers] in FILE
     function: unknown function "memory_operation"; known functions: tool; a tool of an MCP server becomes a function by its name in `tools` or [functions] beside [mcp_servers] in FILE
     "#);
 }

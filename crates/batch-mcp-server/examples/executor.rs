@@ -35,9 +35,9 @@ async fn work(file: BatchFile) -> Result<(), ActionError> {
 }
 
 async fn begin(file: BatchFile) -> Result<Engine, ActionError> {
-    let registry = |folder: &Path, room| {
+    let registry = |folder: &Path, disk_space| {
         standard_registry(&HandlerConfig {
-            room: Some(room),
+            disk_space: Some(disk_space),
             ..HandlerConfig::new(folder.to_owned())
         })
     };

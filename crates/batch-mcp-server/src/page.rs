@@ -155,9 +155,9 @@ pub(crate) fn sentence(status: &BatchStatus) -> String {
         Some(name) => format!(" ({})", visible(name, 60)),
         None => String::new(),
     };
-    let state = status.state.in_words();
+    let state = status.state.predicate();
     let mut text = format!(
-        "{}{name} is {state}: {} of {} tasks finished ({})",
+        "{}{name} {state}: {} of {} tasks finished ({})",
         status.batch,
         status.finished(),
         status.total,

@@ -308,7 +308,7 @@ mod tests {
             folder: folder.to_owned(),
             in_memory,
             live_after: None,
-            room: None,
+            disk_space: None,
         });
         let target = CaptureTarget {
             limits,

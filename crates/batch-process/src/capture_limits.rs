@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::room::OutputRoom;
+use crate::disk_space::DiskSpaceWatch;
 
 /// Where output goes that does not stay in memory, and from which size on.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct CaptureLimits {
     /// There is none for an output that is still empty. An executor that is killed leaves them.
     pub live_after: Option<Duration>,
     /// Hears of outputs that wait, as the disk of the folder is full.
-    pub room: Option<Arc<dyn OutputRoom>>,
+    pub disk_space: Option<Arc<dyn DiskSpaceWatch>>,
 }
 
 impl Default for CaptureLimits {
@@ -31,7 +31,7 @@ impl Default for CaptureLimits {
             folder: std::env::temp_dir(),
             in_memory: Self::DEFAULT_IN_MEMORY,
             live_after: None,
-            room: None,
+            disk_space: None,
         }
     }
 }

@@ -10,7 +10,7 @@
 //!
 //! For a program that runs batches there are besides: [`guard`], a small parent that cleans up after a
 //! killed executor; [`ControlSignals`], what the terminal and other programs ask for; [`signal_all`],
-//! [`reap_orphans`] and [`sweep`] over everything that runs; [`make_room`].
+//! [`reap_orphans`] and [`sweep`] over everything that runs; [`raise_limits`].
 //!
 //! For stored batches, which outlive their executor: [`own_mark`] names an executor for later,
 //! [`process_alive`], [`signal_process`] and [`end_run`] ask and act by that name; [`new_session`] and
@@ -47,13 +47,13 @@ use linux as platform;
 mod other_unix;
 #[cfg(not(target_os = "linux"))]
 use other_unix as platform;
+mod disk_space;
 mod process;
 #[cfg(target_os = "linux")]
 mod process_limits;
 #[cfg(target_os = "linux")]
 mod procfs;
 mod program;
-mod room;
 #[cfg(target_os = "linux")]
 mod scope;
 mod scratch;
@@ -72,10 +72,11 @@ pub use capture_limits::CaptureLimits;
 pub use command_line::command_line_room;
 pub use control::{ControlSignal, ControlSignals, suspend};
 pub use detach::{close_inherited, close_stdio, leave_task, new_session};
+pub use disk_space::{DiskSpaceWatch, is_disk_full, until_space};
 pub use file_lock::{is_file_locked, try_lock_file, unlock_file};
 pub use file_system::{is_mounted, network_file_system};
 pub use leaders::{reap_orphans, signal_all};
-pub use limits::{Capacity, Limit, make_room};
+pub use limits::{Capacity, Limit, raise_limits};
 pub use mark::{
     awake_time, boot_id, own_mark, process_alive, signal_process, stopped_processes, wake_guardian,
 };
@@ -83,7 +84,6 @@ pub use piped::{PipedProcess, Pipes};
 pub use platform::note_memory_kills;
 pub use process::{Ended, Process};
 pub use program::find_program;
-pub use room::{OutputRoom, is_no_room, until_room};
 pub use scratch::{Scratch, remove_dead_scratch};
 pub use signal::{Signal, ignore_file_size_limit};
 pub use spawn_error::{SpawnError, shortage};

@@ -1,4 +1,4 @@
-//! How many tasks the limits of the system allow at once: [`make_room`].
+//! How many tasks the limits of the system allow at once: [`raise_limits`].
 //!
 //! The limit of open files is raised for the executor and given back to tasks. Those of processes count threads as
 //! well, and what others have started; there is nothing to be raised.
@@ -99,7 +99,7 @@ impl fmt::Display for Limit {
 ///
 /// # Errors
 /// When the limits of open files can be neither read nor set.
-pub fn make_room(wanted: u64) -> io::Result<Capacity> {
+pub fn raise_limits(wanted: u64) -> io::Result<Capacity> {
     let mut capacity = Capacity {
         tasks: wanted,
         limit: None,

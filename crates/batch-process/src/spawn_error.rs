@@ -6,6 +6,8 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use batch_core::catalog::MAX_ARGUMENT;
+
 /// Why a process could not be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -83,7 +85,7 @@ pub enum SpawnError {
     },
     /// One argument is too long.
     #[error(
-        "argument {index} has {len} bytes, and the system takes 131071 at most; \
+        "argument {index} has {len} bytes, and the system takes {MAX_ARGUMENT} at most; \
          pass it in a file or through stdin"
     )]
     ArgumentTooLong {

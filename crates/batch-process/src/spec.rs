@@ -7,10 +7,7 @@ use std::time::Duration;
 
 use crate::capture_limits::CaptureLimits;
 
-/// The most bytes one argument, or one `NAME=value` of the environment, may have.
-///
-/// Linux refuses more with `E2BIG`; other systems have only a limit for all of them together.
-pub const MAX_ARGUMENT_BYTES: usize = 131_071;
+pub use batch_core::catalog::MAX_ARGUMENT as MAX_ARGUMENT_BYTES;
 
 /// What a process reads on its standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Sleep, sleep};
 
 use crate::capture_limits::CaptureTarget;
-use crate::room::{PAUSE, Waiting, is_no_room};
+use crate::disk_space::{PAUSE, Waiting, is_disk_full};
 
 /// The file of an output. Removed when dropped.
 #[derive(Debug)]
@@ -123,12 +123,12 @@ impl Spill {
     }
 
     fn stopped(&mut self, piece: Piece, error: io::Error) {
-        if !is_no_room(&error) {
+        if !is_disk_full(&error) {
             self.writer = Writer::Failed(error);
             return;
         }
         if self.waiting.is_none() {
-            self.waiting = self.target.limits.room.clone().map(Waiting::new);
+            self.waiting = self.target.limits.disk_space.clone().map(Waiting::new);
         }
         self.writer = Writer::Stalled(piece, Box::pin(sleep(PAUSE)));
     }

@@ -11,10 +11,10 @@ use batch_core::{
     outcome::Stream,
 };
 use batch_template::{
-    Placeholder, SLOT_ROOT, Secrets, Segment, VARIABLE_ROOT, fill, fill_variables,
+    Datum, Placeholder, SLOT_ROOT, Secrets, Segment, VARIABLE_ROOT, fill, fill_variables,
     may_have_placeholders, part, placeholders, variable_of,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::durable::{SharedSource, SourceError};
 use crate::handler::{Handler, encodings_for};
@@ -211,8 +211,8 @@ pub(crate) fn fill_in(
     let lookup = |placeholder: &Placeholder| match placeholder.root.as_str() {
         VARIABLE_ROOT => variable_of(placeholder)
             .map_err(|problem| problem.message)
-            .and_then(|name| variable(name).map(Value::from)),
-        SLOT_ROOT => Ok(Value::from((u64::from(slot) + 1).to_string())),
+            .and_then(|name| variable(name).map(Datum::from)),
+        SLOT_ROOT => Ok(Datum::Text((u64::from(slot) + 1).to_string())),
         _ => look_up(placeholder, inputs),
     };
     let params =
@@ -270,9 +270,9 @@ fn bad_input(problems: &[ParamProblem]) -> Failure {
     Failure::new(FailureKind::InputError, texts.join("; ")).permanent()
 }
 
-fn look_up(placeholder: &Placeholder, inputs: &[Input]) -> Result<Value, String> {
+fn look_up(placeholder: &Placeholder, inputs: &[Input]) -> Result<Datum, String> {
     let Some((Segment::Field(id), path)) = placeholder.path.split_first() else {
-        return Err(format!("{placeholder} names no task"));
+        return Err("it names no task".to_owned());
     };
     let output = inputs
         .iter()
@@ -289,11 +289,23 @@ fn look_up(placeholder: &Placeholder, inputs: &[Input]) -> Result<Value, String>
         None => Cow::Owned(result_of_process(output)?),
     };
     let found = part(&value, path)
-        .map_err(|segment| format!("{placeholder}: the result has no {segment}"))?;
+        .or_else(|why| part(&value, &in_lower_case(path)).map_err(|_| why))
+        .map_err(|why| format!("in the result {why}"))?;
     if found.len() > MOST_PASSED_ON {
         return Err(too_large("value", found.len() as u64));
     }
-    serde_json::from_str(found).map_err(|error| error.to_string())
+    Datum::read(found)
+}
+
+/// A path to a header with its name as results have it: the names of headers are the same in any case.
+fn in_lower_case(path: &[Segment]) -> Vec<Segment> {
+    let mut path = path.to_vec();
+    if let [Segment::Field(headers), Segment::Field(name), ..] = &mut path[..]
+        && headers == "headers"
+    {
+        name.make_ascii_lowercase();
+    }
+    path
 }
 
 /// What a process left, as other tasks see it.

@@ -51,6 +51,13 @@ pub trait Handler: Send + Sync + 'static {
         Encodings::text()
     }
 
+    /// The host and port that a task with these parameters goes to, as [`Failure::host`] names it, where that is known
+    /// before anything is filled in.
+    fn host(&self, params: &Json) -> Option<String> {
+        let _ = params;
+        None
+    }
+
     /// Whether a text of the parameters may name variables of the environment, `{{ env.NAME }}`. `path` is the
     /// place, such as `headers.Authorization`.
     fn takes_variables(&self, path: &str) -> bool {
@@ -266,8 +273,8 @@ pub(crate) fn encodings_for(handler: &dyn Handler, task: &TaskSpec) -> impl Fn(&
 }
 
 fn misplaced_variable(placeholder: Placeholder) -> ParamProblem {
-    let message = format!("{placeholder}: a variable of the environment cannot stand here");
-    let help = "give it to the task with \"env\" and write $NAME; it may stand in \"env\" and in the url, headers and body of http";
+    let message = format!("{placeholder}: an environment variable is not allowed here");
+    let help = "give it to the task with \"env\" and write $NAME; it is allowed in \"env\" and in the url, headers and body of http";
     ParamProblem::new(placeholder.place, message).with_help(help)
 }
 

@@ -11,6 +11,7 @@ use batch_core::{
     duration::{duration_from_seconds, parse_duration},
     text::did_you_mean,
 };
+use batch_template::{Segment, part};
 use serde_json::{Map, Value};
 
 use crate::handler::{AttemptError, TaskContext};
@@ -36,14 +37,17 @@ use crate::offload::offload;
 #[derive(Debug)]
 pub struct Fields {
     fields: Map<String, Value>,
+    /// The object as it was written; `null` where only its fields are known.
+    source: Json,
     problems: Vec<ParamProblem>,
 }
 
 impl Fields {
     /// An object whose fields are checked elsewhere for unknown ones.
-    pub const fn new(fields: Map<String, Value>) -> Self {
+    pub fn new(fields: Map<String, Value>) -> Self {
         Self {
             fields,
+            source: Json::null(),
             problems: Vec::new(),
         }
     }
@@ -69,14 +73,41 @@ impl Fields {
     /// # Errors
     /// When they are no object.
     pub async fn of(task: &TaskContext) -> Result<Self, ParamProblem> {
-        let params = task.spec.params.clone();
+        let source = task.spec.params.clone();
+        let params = source.clone();
         let value = offload(params.as_str().len(), move || params.to_value()).await;
-        Ok(Self::new(object(value)?))
+        let fields = object(value)?;
+        Ok(Self {
+            source,
+            ..Self::new(fields)
+        })
     }
 
     /// A field; `null` is as good as absent.
     pub fn get(&self, name: &str) -> Option<&Value> {
         present(&self.fields, name)
+    }
+
+    /// A field as a document, with the digits of its numbers and the order of its fields as they were written.
+    pub fn json(&self, name: &str) -> Option<Json> {
+        let value = self.get(name)?;
+        let path = [Segment::Field(name.to_owned())];
+        let written = part(&self.source, &path).ok().map(str::to_owned);
+        let document = written.and_then(|text| Json::compact(text).ok());
+        Some(document.unwrap_or_else(|| value.into()))
+    }
+
+    /// A text, a number as it was written, or a truth value, as text. `path` leads to the value.
+    pub fn written_out(&self, path: &[Segment], value: &Value) -> Option<String> {
+        match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => {
+                let written = part(&self.source, path).map(str::to_owned);
+                Some(written.unwrap_or_else(|_| number.to_string()))
+            }
+            Value::Bool(is) => Some(is.to_string()),
+            _ => None,
+        }
     }
 
     /// The object itself.
@@ -110,7 +141,8 @@ impl Fields {
     /// # Errors
     /// When the field has no plain text.
     pub fn text(&self, name: &str) -> Result<Option<String>, ParamProblem> {
-        self.read(name, "a text", written_out)
+        let path = [Segment::Field(name.to_owned())];
+        self.read(name, "a text", |value| self.written_out(&path, value))
     }
 
     /// Reads a text that must be there.
@@ -128,7 +160,8 @@ impl Fields {
     pub fn pairs(&self, name: &str) -> Result<Vec<(String, String)>, ParamProblem> {
         let fields = self.read(name, "an object of texts", Value::as_object)?;
         let pairs = fields.into_iter().flatten().map(|(key, value)| {
-            let text = written_out(value);
+            let path = [name, key].map(|name| Segment::Field(name.to_owned()));
+            let text = self.written_out(&path, value);
             let text = text.ok_or_else(|| mismatch(&format!("{name}.{key}"), "a text", value))?;
             Ok((key.clone(), text))
         });
@@ -231,20 +264,8 @@ pub fn missing(name: &str) -> ParamProblem {
 
 /// The problem of a value of another type than expected. The value itself may be a secret, so it is not shown.
 pub fn mismatch(path: &str, expected: &str, value: &Value) -> ParamProblem {
-    let message = format!("must be {expected}, not {}", type_name(value));
+    let message = format!("must be {expected}, not {}", Json::type_name(value));
     ParamProblem::new(path, message)
-}
-
-/// What type a value has, in words.
-pub fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
 }
 
 /// Seconds as a number, or a text such as `"1m30s"`.
@@ -252,15 +273,6 @@ pub fn duration(value: &Value) -> Option<Duration> {
     match value {
         Value::String(text) => parse_duration(text).ok(),
         value => duration_from_seconds(value.as_f64()?),
-    }
-}
-
-/// A text, number or truth value as text.
-pub fn written_out(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
-        _ => None,
     }
 }
 

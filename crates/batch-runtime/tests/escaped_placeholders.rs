@@ -73,7 +73,7 @@ fn its_place_is_checked() {
         let tasks = vec![echo("{}").with_id("a"), echo(&script)];
         let problems = Plan::check(tasks, &registry()).unwrap_err();
         assert_eq!(problems.len(), 1, "{open}");
-        let message = "{{ tasks.a.result.n }} stands in single quotes";
+        let message = "{{ tasks.a.result.n }} is in single quotes";
         assert_eq!(problems[0].message, message);
         assert_eq!(problems[0].field, "params.script");
     }

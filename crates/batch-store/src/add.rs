@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use crate::error::{RowError, StoreError};
 use crate::settings::{self, BatchInfo};
-use crate::spec_rows::{SPEC_COLUMNS, SpecReader};
+use crate::spec_rows::{SpecReader, spec_columns};
 use crate::store::{Store, begin};
 use crate::task_rows::{AddError, TaskRows};
 
@@ -39,8 +39,12 @@ impl Store {
     /// When the file cannot be written.
     pub fn adding(&mut self, now: Time) -> Result<Adding<'_>, StoreError> {
         let Self {
-            connection, file, ..
+            connection,
+            file,
+            has_items,
+            ..
         } = self;
+        let has_items = *has_items;
         let path = file.path();
         let error = |error| StoreError::sqlite(path, error);
         let transaction = begin(connection).map_err(error)?;
@@ -55,7 +59,7 @@ impl Store {
         Ok(Adding {
             transaction,
             path,
-            rows: TaskRows::new(next, now),
+            rows: TaskRows::new(next, now, has_items),
         })
     }
 }
@@ -88,7 +92,8 @@ impl Adding<'_> {
     /// When the file cannot be read.
     pub fn spec(&self, task: TaskId) -> Result<Option<Arc<TaskSpec>>, StoreError> {
         let read = || -> Result<_, RowError> {
-            let sql = format!("SELECT {SPEC_COLUMNS} FROM specs s WHERE s.task = ?1");
+            let columns = spec_columns(self.rows.has_items);
+            let sql = format!("SELECT {columns} FROM specs s WHERE s.task = ?1");
             let mut select = self.transaction.prepare_cached(&sql)?;
             let mut rows = select.query([task.get()])?;
             let Some(row) = rows.next()? else {

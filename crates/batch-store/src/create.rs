@@ -1,12 +1,12 @@
 //! Making a new batch file: [`Store::create`].
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Write as _};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use batch_core::TaskSpec;
-use batch_export::files::private_file_in;
+use batch_export::files::{open_plain, private_file_in};
 
 use crate::error::StoreError;
 use crate::file::BatchFile;
@@ -53,7 +53,7 @@ impl Store {
         let image = schema::image(file.path(), |connection| {
             let failed = |error| StoreError::sqlite(file.path(), error);
             settings::write_new(connection, new).map_err(failed)?;
-            let mut rows = TaskRows::new(1, new.created_at);
+            let mut rows = TaskRows::new(1, new.created_at, true);
             rows.add(connection, tasks.iter().map(|task| (task, Vec::new())))
                 .map_err(|error| error.at(file.path()))?;
             rows.finish(connection).map_err(failed)?;
@@ -75,6 +75,9 @@ impl Store {
 /// When there is a file already, or it cannot be made.
 fn place(file: &BatchFile, database: &[u8], holder: &Holder) -> Result<Lease, StoreError> {
     let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::AlreadyExists if !is_batch(file.path()) => {
+            StoreError::Occupied(file.shown().to_owned())
+        }
         io::ErrorKind::AlreadyExists => StoreError::Exists(file.shown().to_owned()),
         _ => StoreError::io("create", file.shown(), error),
     };
@@ -101,6 +104,18 @@ fn place(file: &BatchFile, database: &[u8], holder: &Holder) -> Result<Lease, St
     Lease::of_new(file, lock, holder)
 }
 
+/// Whether a file looks like a batch: its header says so, whatever the rest of it is.
+fn is_batch(path: &Path) -> bool {
+    let mut header = [0; 72];
+    let read = open_plain(path, OpenOptions::new().read(true))
+        .and_then(|mut file| file.read_exact(&mut header));
+    read.is_ok()
+        && header.starts_with(b"SQLite format 3\0")
+        && i64::from(u32::from_be_bytes([
+            header[68], header[69], header[70], header[71],
+        ])) == schema::APPLICATION_ID
+}
+
 /// Locks a folder for the moment in which a batch comes into it: whoever looks whether there is one and removes what lies
 /// beside it is alone. Who has it locked for long for reasons of his own, as by `flock FOLDER`, is not waited for.
 fn lock_folder(path: &Path) -> io::Result<File> {
@@ -121,8 +136,6 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::OpenOptions;
-
     use super::*;
 
     #[test]
@@ -141,7 +154,10 @@ mod tests {
             }
             drop(lock);
             let refused = second.join().unwrap();
-            assert!(matches!(refused, Err(StoreError::Exists(_))), "{refused:?}");
+            assert!(
+                matches!(refused, Err(StoreError::Occupied(_))),
+                "{refused:?}"
+            );
         });
         for name in names {
             assert_eq!(fs::read(folder.path().join(name)).unwrap(), b"first");

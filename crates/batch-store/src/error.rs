@@ -19,9 +19,15 @@ pub enum StoreError {
     /// The file exists, and it is something else.
     #[error("{} is not a batch file of bex", .0.display())]
     NotABatch(PathBuf),
+    /// A new batch was to be made where something else than a batch lies.
+    #[error(
+        "{} exists already and is not a batch file of bex; choose another name",
+        .0.display()
+    )]
+    Occupied(PathBuf),
     /// The file has several names, and the data beside it belongs to one of them.
     #[error(
-        "{} has {links} names (hard links), and what lies beside a batch belongs to one name; remove the others, or copy the file",
+        "{} has {links} names (hard links), and the files beside a batch belong to one name; remove the others, or copy the file",
         path.display()
     )]
     Linked {
@@ -65,7 +71,7 @@ pub enum StoreError {
     },
     /// The tables in it are not those that bex makes.
     #[error(
-        "{} was not made by bex as it is: {what}; nothing was read from it",
+        "{} was not made by bex in this form: {what}; nothing was read from it",
         path.display()
     )]
     Foreign {
@@ -96,7 +102,7 @@ pub enum StoreError {
     },
     /// Another program held the file all the time.
     #[error(
-        "{path} is held by another program, and that did not let go; end that program (fuser -v {path} shows it) and try again",
+        "{path} is held by another program, which did not release it; end that program (fuser -v {path} shows it) and try again",
         path = .0.display()
     )]
     Busy(PathBuf),
@@ -127,13 +133,33 @@ pub enum StoreError {
         error: io::Error,
     },
     /// SQLite refused something else.
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {error}{}", path.display(), remedy(error))]
     Sqlite {
         /// The file.
         path: PathBuf,
         /// Why.
         error: rusqlite::Error,
     },
+}
+
+/// What can be done about an error of SQLite.
+fn remedy(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt) => {
+            "; the file is damaged: copy it, then recover what can be read into a new file with sqlite3 (sqlite3 FILE .recover | sqlite3 NEWFILE)"
+        }
+        Some(ErrorCode::SystemIoFailure) => {
+            "; the disk or its file system failed: see the log of the system, and copy the file while it can be read"
+        }
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            "; check the permissions of the file and its folder"
+        }
+        Some(ErrorCode::FileLockingProtocolFailed) => {
+            "; files cannot be locked there: move the batch to a local disk"
+        }
+        Some(ErrorCode::OutOfMemory) => "; end what uses the memory, and try again",
+        _ => "",
+    }
 }
 
 /// What an executor lost while it worked on a batch.
@@ -216,7 +242,7 @@ impl StoreError {
     pub fn is_full(&self) -> bool {
         match self {
             Self::Full(_) => true,
-            Self::Io { error, .. } => is_no_room(error),
+            Self::Io { error, .. } => is_disk_full(error),
             _ => false,
         }
     }
@@ -260,7 +286,7 @@ impl StoreError {
             Some(ErrorCode::NotADatabase) => Self::NotABatch(path),
             Some(ErrorCode::ReadOnly) => Self::ReadOnly(path),
             // A write that the system cut short for want of room comes as a plain I/O error.
-            Some(ErrorCode::SystemIoFailure) if has_no_room(&path) => Self::Full(path),
+            Some(ErrorCode::SystemIoFailure) if has_no_space(&path) => Self::Full(path),
             Some(ErrorCode::SystemIoFailure) => match limit_reached(&path) {
                 Some(limit) => Self::TooLarge { path, limit },
                 None => Self::Sqlite { path, error },
@@ -336,7 +362,7 @@ fn limit_reached(path: &Path) -> Option<u64> {
     (largest.saturating_add(CLOSE) >= limit).then_some(limit)
 }
 
-fn is_no_room(error: &io::Error) -> bool {
+fn is_disk_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
@@ -344,12 +370,12 @@ fn is_no_room(error: &io::Error) -> bool {
 }
 
 /// Whether the folder of a file takes no more bytes, found by trying.
-fn has_no_room(path: &Path) -> bool {
+fn has_no_space(path: &Path) -> bool {
     let folder = path.parent().unwrap_or(Path::new("."));
     let write = || {
         let mut file = tempfile::tempfile_in(folder)?;
         io::Write::write_all(&mut file, &[0; 64 * 1024])?;
         file.sync_data()
     };
-    write().is_err_and(|error: io::Error| is_no_room(&error))
+    write().is_err_and(|error: io::Error| is_disk_full(&error))
 }

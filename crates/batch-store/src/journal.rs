@@ -212,11 +212,11 @@ impl Journal {
                 row.error = failure.map(|failure| failure.message.clone());
                 self.rows.last_failure = failure.map(|f| (ended.task, Arc::clone(f)));
             }
-            NextStep::RetryAt(until) => {
+            NextStep::RetryAt(until) | NextStep::PausedUntil(until) => {
                 row.error = failure.map(|failure| failure.message.clone());
                 row.reason = Some("delayed");
                 row.until_us = Some(micros(until));
-                row.retries = u32::from(failure.is_some());
+                row.retries = u32::from(failure.is_some() && then == NextStep::RetryAt(until));
             }
             NextStep::Held => row.reason = Some("held"),
             NextStep::Requeued => {}
@@ -369,8 +369,8 @@ impl Journal {
     }
 
     /// Tries to make room after a flush that found none: what lies in the write-ahead log goes into the file.
-    pub fn make_room(&self) {
-        lock(&self.store).make_room();
+    pub fn shrink_log(&self) {
+        lock(&self.store).shrink_log();
     }
 }
 
@@ -388,7 +388,7 @@ fn has_content(output: &Output) -> bool {
 fn needed(why: CancelReason) -> Option<TaskId> {
     match why {
         CancelReason::DependencyFailed { root } => Some(root),
-        CancelReason::User | CancelReason::BatchStopped => None,
+        CancelReason::User | CancelReason::BatchStopped(_) => None,
     }
 }
 

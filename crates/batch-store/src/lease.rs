@@ -1,14 +1,14 @@
 //! Who works on a batch: the [`Lease`], an OS lock that ends with its process.
 //!
 //! The lock is on the database itself, so it is the same by every name. The file beside it says who holds it, why
-//! the batch stands still (a full disk cannot be told in the database), and which attempts were started: that is
+//! the batch waits (a full disk cannot be told in the database), and which attempts were started: that is
 //! one write into a place of its own before a task begins, so that a task that kills its executor at once is known
 //! all the same. It is locked as well, for systems that have no lock on the database.
 //!
 //! ```text
 //! byte 0    pid, mark, boot and run of the holder and the number of the database file, as text
 //! byte 496  when the holder last gave a sign of life, in microseconds that the system was awake, little endian; 0 while it gives none
-//! byte 512  a note, as JSON: why the batch stands still, runs fewer tasks at once or is being stopped
+//! byte 512  a note, as JSON: why the batch waits, runs fewer tasks at once or is being stopped
 //! byte 1024 eight bytes for each slot: task and attempt, little endian
 //! ```
 

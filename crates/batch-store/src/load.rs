@@ -18,15 +18,15 @@ use rusqlite::{Connection, Row};
 
 use crate::error::{RowError, StoreError};
 use crate::shape::{self, task_id};
-use crate::spec_rows::{SPEC_COLUMNS, SPEC_WIDTH, SpecReader, SpecRow};
+use crate::spec_rows::{SPEC_WIDTH, SpecReader, SpecRow, spec_columns};
 use crate::store::Store;
 use crate::totals;
 
 /// How many events are handed on together.
 const CHUNK: usize = 4_096;
 
-/// A server may ask for a longer delay than the task's own rules have.
-const LONGEST_SERVER_DELAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How much longer than its rules allow a retry may be away before that is put down to a clock that was set.
+const CLOCK_ERROR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What an earlier run left behind.
 #[derive(Clone, Debug, Default)]
@@ -91,9 +91,9 @@ impl Store {
     pub fn added_since(&self, next: TaskId, limit: u32) -> Result<Vec<RestoredTask>, StoreError> {
         let mut reader = SpecReader::default();
         self.read(|file| {
-            let sql = format!(
-                "SELECT {SPEC_COLUMNS} FROM specs s WHERE task >= ?1 ORDER BY task LIMIT ?2"
-            );
+            let columns = spec_columns(self.has_items);
+            let sql =
+                format!("SELECT {columns} FROM specs s WHERE task >= ?1 ORDER BY task LIMIT ?2");
             let mut select = file.prepare_cached(&sql)?;
             let mut rows = select.query([next.get(), limit])?;
             let mut added: Vec<RestoredTask> = Vec::new();
@@ -115,8 +115,9 @@ impl Store {
     /// When the file cannot be read, or says what cannot be.
     pub fn reopenable(&self, tasks: &[TaskId]) -> Result<Vec<Reopen>, StoreError> {
         let mut reader = SpecReader::default();
+        let columns = spec_columns(self.has_items);
         let sql = format!(
-            "SELECT {SPEC_COLUMNS}, t.attempts FROM specs s JOIN states t ON t.task = s.task
+            "SELECT {columns}, t.attempts FROM specs s JOIN states t ON t.task = s.task
              WHERE s.task = ?1"
         );
         self.read(|file| {
@@ -188,10 +189,10 @@ impl Loader<'_> {
         if first >= end {
             return Ok(());
         }
-        let sql = format!(
-            "SELECT {SPEC_COLUMNS} FROM specs s WHERE task >= ?1 AND task < ?2 ORDER BY task"
-        );
         let store = self.store;
+        let columns = spec_columns(store.has_items);
+        let sql =
+            format!("SELECT {columns} FROM specs s WHERE task >= ?1 AND task < ?2 ORDER BY task");
         let mut select = store.connection.prepare_cached(&sql)?;
         let mut rows = select.query([first, end])?;
         while let Some(row) = rows.next()? {
@@ -216,8 +217,9 @@ impl Loader<'_> {
 
     /// A task to which something has happened, and which is not finished.
     fn open(&mut self, state: &StateRow) -> Result<(), RowError> {
-        let sql = format!("SELECT {SPEC_COLUMNS} FROM specs s WHERE task = ?1");
         let store = self.store;
+        let columns = spec_columns(store.has_items);
+        let sql = format!("SELECT {columns} FROM specs s WHERE task = ?1");
         let mut select = store.connection.prepare_cached(&sql)?;
         let mut rows = select.query([state.task.get()])?;
         let row = rows
@@ -267,13 +269,9 @@ impl Loader<'_> {
     /// Whether a retry may be as far away as it is said to be. After the clock was set back it may lie years
     /// ahead; then the task waits no longer.
     fn is_plausible(&self, until: Time, spec: &SpecRow) -> bool {
-        until.since(self.now)
-            <= spec
-                .spec
-                .options
-                .retry
-                .max
-                .saturating_add(LONGEST_SERVER_DELAY)
+        let rules = &spec.spec.options.retry;
+        let longest = rules.max.max(rules.max_wait);
+        until.since(self.now) <= longest.saturating_add(CLOCK_ERROR)
     }
 
     /// A task that only the lease knows to have started. That what it depends on had completed may be off the

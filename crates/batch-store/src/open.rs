@@ -233,5 +233,5 @@ fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
             known: VERSION,
         });
     }
-    check_tables(connection, path)
+    check_tables(connection, path, version)
 }

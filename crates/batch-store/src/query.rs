@@ -1,9 +1,10 @@
 //! Reading a batch: its tasks as [`TaskRecord`]s, its sums, its causes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use batch_core::{Output, Status, TaskId, plan::Needed};
-use batch_export::TaskRecord;
+use batch_export::{AttemptEnd, AttemptRecord, TaskRecord};
 
 use crate::add::find;
 use crate::error::{RowError, StoreError};
@@ -22,7 +23,7 @@ impl Store {
         selection: &Selection,
         mut give: impl FnMut(TaskRecord) -> Result<bool, E>,
     ) -> Result<(), E> {
-        let sql = selection.sql();
+        let sql = selection.sql(self.has_items);
         let failed = |error| self.error(error);
         // Not kept: each choice of tasks is another statement, and may be long.
         let mut select = self.connection.prepare(&sql).map_err(failed)?;
@@ -51,6 +52,55 @@ impl Store {
             found = Some(record);
             Ok(false)
         })?;
+        Ok(found)
+    }
+
+    /// Reads a task as it was after an attempt: what the file says of later ones is left out.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or says what cannot be.
+    pub fn task_after(&self, task: TaskId, attempt: u32) -> Result<Option<TaskRecord>, StoreError> {
+        let Some(mut record) = self.task(task)? else {
+            return Ok(None);
+        };
+        let before = record.attempts.len();
+        record.attempts.retain(|made| made.attempt <= attempt);
+        if record.attempts.len() < before {
+            let took = record.attempts.iter().map(|made| made.took);
+            record.execution_time = took.reduce(Duration::saturating_add);
+            let told = |made: &&AttemptRecord| made.end != AttemptEnd::Interrupted;
+            record.output = match record.attempts.iter().rfind(told) {
+                Some(last) => self.output_of(task, last.attempt)?.map(Arc::new),
+                None => None,
+            };
+        }
+        Ok(Some(record))
+    }
+
+    /// Reads the open tasks from `first` to `last` that have begun before.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or says what cannot be.
+    pub fn begun(&self, first: TaskId, last: TaskId) -> Result<Vec<TaskRecord>, StoreError> {
+        let begun = self.read(|file| {
+            let mut select = file.prepare_cached(
+                "SELECT task FROM states WHERE task BETWEEN ?1 AND ?2
+                 AND status IN ('queued', 'running') AND started_us IS NOT NULL",
+            )?;
+            let rows = select.query_map([first.get(), last.get()], |row| row.get::<_, u32>(0))?;
+            Ok(rows.collect::<rusqlite::Result<Vec<u32>>>()?)
+        })?;
+        let mut found = Vec::with_capacity(begun.len());
+        if !begun.is_empty() {
+            let selection = Selection {
+                tasks: Some(begun.into_iter().filter_map(TaskId::new).collect()),
+                ..Selection::default()
+            };
+            self.for_each_task::<StoreError>(&selection, |record| {
+                found.push(record);
+                Ok(true)
+            })?;
+        }
         Ok(found)
     }
 

@@ -260,7 +260,7 @@ fn stream(row: &Row<'_>, column: usize, folder: &Path, task: TaskId) -> Result<S
         return Ok(Stream::Inline(bytes.unwrap_or_default().into()));
     };
     let kept = KeptName::of_row(&name, task.get()).ok_or_else(|| {
-        let what = format_args!("{name:?} is no file of it in the batch's own folder");
+        let what = format_args!("{name:?} is not an output file in the batch's own folder");
         RowError::in_task(task, what)
     })?;
     let len: i64 = row.get(column + 4)?;

@@ -15,7 +15,10 @@ use crate::error::StoreError;
 pub const APPLICATION_ID: i64 = 0x6265_7862;
 
 /// The version of the tables written here.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
+
+/// The version from which on tasks have the item that they were made of.
+pub(crate) const ITEMS_SINCE: i64 = 2;
 
 /// How much of what happened survives what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -43,7 +46,8 @@ CREATE TABLE specs (
     needs TEXT,
     priority TEXT NOT NULL,
     options INTEGER NOT NULL,
-    created_us INTEGER NOT NULL
+    created_us INTEGER NOT NULL,
+    item TEXT
 );
 CREATE UNIQUE INDEX specs_by_id ON specs (id) WHERE id IS NOT NULL;
 
@@ -133,6 +137,33 @@ CREATE TABLE requests (
     reply TEXT
 );
 
+";
+
+/// The view of the tasks for people.
+const VIEW: &str = "
+CREATE VIEW tasks AS
+SELECT s.task, (SELECT 'b' || value FROM settings WHERE name = 'batch') || '.' || s.task AS task_id,
+    s.id, s.name, s.item, s.function, s.params, s.priority,
+    coalesce(t.status, 'queued') AS status, t.reason,
+    strftime('%Y-%m-%dT%H:%M:%S', s.created_us / 1000000, 'unixepoch') || printf('.%03dZ', s.created_us / 1000 % 1000) AS created_at,
+    strftime('%Y-%m-%dT%H:%M:%S', t.started_us / 1000000, 'unixepoch') || printf('.%03dZ', t.started_us / 1000 % 1000) AS started_at,
+    strftime('%Y-%m-%dT%H:%M:%S', t.completed_us / 1000000, 'unixepoch') || printf('.%03dZ', t.completed_us / 1000 % 1000) AS completed_at,
+    t.execution_us / 1e6 AS execution_time,
+    max(t.started_us - s.created_us, 0) / 1e6 AS wait_time,
+    (SELECT count(*) FROM attempts a WHERE a.task = s.task AND a.ended_us IS NOT NULL) AS attempt_count,
+    coalesce(t.retries, 0) AS retry_count, o.json ->> 'max_retries' AS max_retries,
+    coalesce(t.status = 'completed' AND t.retries > 0, 0) AS flaky,
+    (SELECT exit_code FROM attempts a WHERE a.task = s.task AND a.ended_us IS NOT NULL
+        AND a.outcome <> 'interrupted' ORDER BY attempt DESC LIMIT 1) AS exit_code,
+    (SELECT signal FROM attempts a WHERE a.task = s.task AND a.ended_us IS NOT NULL
+        AND a.outcome <> 'interrupted' ORDER BY attempt DESC LIMIT 1) AS signal,
+    t.error, iif(t.cause IS NULL, NULL, printf('c%06x', t.cause)) AS cause,
+    coalesce(o.json ->> 'tags', '[]') AS tags, coalesce(s.depends_on, '[]') AS depends_on, o.json AS options
+FROM specs s LEFT JOIN states t ON t.task = s.task LEFT JOIN options o ON o.options = s.options;
+";
+
+/// The view of version 1, whose tasks have no items.
+const VIEW_1: &str = "
 CREATE VIEW tasks AS
 SELECT s.task, s.id, s.name, s.function, s.params, s.priority,
     coalesce(t.status, 'queued') AS status, t.reason,
@@ -147,6 +178,14 @@ SELECT s.task, s.id, s.name, s.function, s.params, s.priority,
 FROM specs s LEFT JOIN states t ON t.task = s.task LEFT JOIN options o ON o.options = s.options;
 ";
 
+/// The statements that make the tables of a version.
+fn tables(version: i64) -> String {
+    match version < ITEMS_SINCE {
+        true => format!("{}{VIEW_1}", TABLES.replace(",\n    item TEXT", "")),
+        false => format!("{TABLES}{VIEW}"),
+    }
+}
+
 /// A whole database with the tables, filled by `fill`, as the bytes of its file.
 pub(crate) fn image(
     path: &Path,
@@ -156,7 +195,8 @@ pub(crate) fn image(
     let mut connection = Connection::open_in_memory().map_err(failed)?;
     let make = |sql: &str| connection.execute_batch(sql).map_err(failed);
     make(&format!(
-        "BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; {TABLES}"
+        "BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; {}",
+        tables(VERSION)
     ))?;
     fill(&connection)?;
     make("COMMIT")?;
@@ -171,15 +211,20 @@ const WRITE_VERSION: usize = 18;
 const READ_VERSION: usize = 19;
 const WITH_LOG: u8 = 2;
 
-/// Refuses a file with other tables than those made here. A view or a trigger of its own would have whoever looks at a
+/// Refuses a file with other tables than those of its version. A view or a trigger of its own would have whoever looks at a
 /// file do what its author wants.
-pub(crate) fn check_tables(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+pub(crate) fn check_tables(
+    connection: &Connection,
+    path: &Path,
+    version: i64,
+) -> Result<(), StoreError> {
     let foreign = |what: String| StoreError::Foreign {
         path: path.to_owned(),
         what,
     };
     let failed = |error| StoreError::sqlite(path, error);
-    let mut missing: HashSet<&str> = statements().collect();
+    let tables = tables(version);
+    let mut missing: HashSet<&str> = statements(&tables).collect();
     let mut select = connection
         .prepare("SELECT type, name, sql FROM sqlite_schema")
         .map_err(failed)?;
@@ -212,8 +257,8 @@ pub(crate) fn check_tables(connection: &Connection, path: &Path) -> Result<(), S
 }
 
 /// The statements that make the tables, as SQLite keeps them.
-fn statements() -> impl Iterator<Item = &'static str> {
-    TABLES
+fn statements(tables: &str) -> impl Iterator<Item = &str> {
+    tables
         .split(';')
         .map(str::trim)
         .filter(|statement| statement.starts_with("CREATE "))

@@ -4,7 +4,7 @@ use batch_core::{Status, TaskId};
 use batch_export::CauseId;
 
 use crate::record_rows::STATE_COLUMNS;
-use crate::spec_rows::SPEC_COLUMNS;
+use crate::spec_rows::spec_columns;
 
 /// Which tasks are read, as far as the file can tell quickly. A filter over records says the rest.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +32,7 @@ impl Selection {
     }
 
     /// The statement that reads them.
-    pub(crate) fn sql(&self) -> String {
+    pub(crate) fn sql(&self, has_items: bool) -> String {
         let mut terms: Vec<String> = Vec::new();
         if let Some(from) = self.from {
             terms.push(format!("s.task >= {from}"));
@@ -61,9 +61,10 @@ impl Selection {
             true => String::new(),
             false => format!(" WHERE {}", terms.join(" AND ")),
         };
+        let columns = spec_columns(has_items);
         format!(
-        "SELECT {SPEC_COLUMNS}, {STATE_COLUMNS} FROM specs s LEFT JOIN states t ON t.task = s.task
+            "SELECT {columns}, {STATE_COLUMNS} FROM specs s LEFT JOIN states t ON t.task = s.task
          LEFT JOIN causes c ON c.cause = t.cause{terms} ORDER BY s.task"
-    )
+        )
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use batch_core::{
     FailureKind, OnInterrupt, Priority, Reason, TaskId, TaskOptions, Time,
     retry::{Backoff, Condition, RetrySpec},
-    status::{CancelReason, QueuedReason},
+    status::{CancelReason, QueuedReason, StopReason},
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +54,9 @@ struct StoredRetry {
     initial_us: u64,
     factor: f64,
     max_us: u64,
+    /// Not there where it is that of all tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_wait_us: Option<u64>,
     jitter: bool,
     on: Vec<StoredCondition>,
     give_up_on: Vec<StoredCondition>,
@@ -174,6 +177,7 @@ impl From<&RetrySpec> for StoredRetry {
             initial_us: micros(spec.initial),
             factor: spec.factor,
             max_us: micros(spec.max),
+            max_wait_us: (spec.max_wait != RetrySpec::MAX_WAIT).then(|| micros(spec.max_wait)),
             jitter: spec.jitter,
             on: conditions(&spec.on),
             give_up_on: conditions(&spec.give_up_on),
@@ -195,6 +199,9 @@ impl StoredRetry {
             initial: Duration::from_micros(self.initial_us),
             factor: self.factor,
             max: Duration::from_micros(self.max_us),
+            max_wait: self
+                .max_wait_us
+                .map_or(RetrySpec::MAX_WAIT, Duration::from_micros),
             jitter: self.jitter,
             on: conditions(self.on)?,
             give_up_on: conditions(self.give_up_on)?,
@@ -222,11 +229,19 @@ impl StoredCondition {
     }
 }
 
+/// In `detail` of a task that was cancelled with its batch: the time of the batch was up.
+const TIME_LIMIT: i64 = 1;
+
+/// In `detail` of a task that was cancelled with its batch: another task failed.
+const FAIL_FAST: i64 = 2;
+
 /// The columns `reason` and `detail` of a reason.
 pub(crate) fn reason_columns(reason: Reason) -> (&'static str, Option<i64>) {
     let detail = match reason {
         Reason::Failed(kind) => kind.number(),
         Reason::Cancelled(CancelReason::DependencyFailed { root }) => Some(root.get().into()),
+        Reason::Cancelled(CancelReason::BatchStopped(StopReason::TimeLimit)) => Some(TIME_LIMIT),
+        Reason::Cancelled(CancelReason::BatchStopped(StopReason::FailFast)) => Some(FAIL_FAST),
         _ => None,
     };
     (reason.name(), detail)
@@ -241,7 +256,12 @@ pub(crate) fn failure_kind(name: &str, number: Option<i64>) -> Result<FailureKin
 pub(crate) fn cancel_reason(name: &str, detail: Option<i64>) -> Result<CancelReason, String> {
     Ok(match name {
         "user" => CancelReason::User,
-        "batch stopped" => CancelReason::BatchStopped,
+        // Earlier files do not say why.
+        "batch stopped" => CancelReason::BatchStopped(match detail {
+            Some(TIME_LIMIT) => StopReason::TimeLimit,
+            Some(FAIL_FAST) => StopReason::FailFast,
+            _ => StopReason::Requested,
+        }),
         "dependency failed" => CancelReason::DependencyFailed {
             root: detail
                 .and_then(task_id)
@@ -315,7 +335,8 @@ mod tests {
                     Condition::Exactly(FailureKind::Signal(9)),
                     Condition::Exactly(FailureKind::Timeout),
                 ],
-                give_up_on: vec![Condition::AnyHttpStatus],
+                give_up_on: vec![Condition::AnyHttpStatus, Condition::HttpClass(4)],
+                max_wait: Duration::from_secs(5),
                 ..RetrySpec::default()
             },
             tags: vec!["a".to_owned()],

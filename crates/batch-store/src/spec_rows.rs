@@ -13,11 +13,20 @@ use crate::add;
 use crate::error::RowError;
 use crate::shape::{StoredOptions, parse_priority, task_id, time};
 
-/// The columns that [`SpecReader::read`] wants, in their order.
-pub(crate) const SPEC_COLUMNS: &str = "s.task, s.id, s.name, s.function, s.params, s.depends_on, s.needs, s.priority, s.options, s.created_us";
+/// The columns that [`SpecReader::read`] wants, in their order, of a file whose tasks can have items or not.
+pub(crate) const fn spec_columns(has_items: bool) -> &'static str {
+    match has_items {
+        true => {
+            "s.task, s.id, s.name, s.function, s.params, s.depends_on, s.needs, s.priority, s.options, s.created_us, s.item"
+        }
+        false => {
+            "s.task, s.id, s.name, s.function, s.params, s.depends_on, s.needs, s.priority, s.options, s.created_us, NULL"
+        }
+    }
+}
 
 /// How many columns they are.
-pub(crate) const SPEC_WIDTH: usize = 10;
+pub(crate) const SPEC_WIDTH: usize = 11;
 
 /// Reads specifications, and shares between them what they have in common.
 #[derive(Debug, Default)]
@@ -39,7 +48,7 @@ pub(crate) struct SpecRow {
 }
 
 impl SpecReader {
-    /// Reads the first columns of a row, which are [`SPEC_COLUMNS`].
+    /// Reads the first columns of a row, which are [`spec_columns`].
     pub(crate) fn read(
         &mut self,
         connection: &Connection,
@@ -79,6 +88,7 @@ impl SpecReader {
         let spec = TaskSpec {
             id: string(1)?.map(Into::into),
             name: string(2)?.map(Into::into),
+            item: string(10)?.map(Into::into),
             function: self.function(required(3, "function")?),
             params: Json::parse(required(4, "params")?).map_err(|error| bad(&error))?,
             depends_on,

@@ -10,7 +10,7 @@ use crate::file::BatchFile;
 use crate::inode::Inode;
 use crate::lease::{Lease, wait_until_here};
 use crate::open;
-use crate::schema::Durability;
+use crate::schema::{Durability, ITEMS_SINCE};
 use crate::settings::{self, BatchInfo};
 use crate::shape;
 
@@ -25,6 +25,8 @@ pub struct Store {
     pub(crate) inode: Inode,
     pub(crate) file: BatchFile,
     pub(crate) batch: BatchId,
+    /// Its tasks can have items: it is of a version that keeps them.
+    pub(crate) has_items: bool,
 }
 
 impl Store {
@@ -53,11 +55,15 @@ impl Store {
         let inode = file.open_inode()?;
         wait_until_here(&file, &inode)?;
         let connection = open::open(&file, write, durability)?;
+        let version =
+            connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+        let version = version.map_err(|error| StoreError::sqlite(file.path(), error))?;
         let mut store = Self {
             connection,
             inode,
             file,
             batch: BatchId::default(),
+            has_items: version >= ITEMS_SINCE,
         };
         store.batch = store.info()?.batch;
         Ok(store)
@@ -151,7 +157,7 @@ impl Store {
 
     /// Tries to make room on a full disk: what lies in the write-ahead log goes into the file, now and from now on after each
     /// commit. That may need room itself; nothing is lost where it fails.
-    pub fn make_room(&self) {
+    pub fn shrink_log(&self) {
         let _ = self
             .connection
             .execute_batch("PRAGMA wal_autocheckpoint = 1");

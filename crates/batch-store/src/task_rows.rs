@@ -12,8 +12,13 @@ use crate::settings;
 use crate::shape::{self, StoredOptions};
 
 const INSERT: &str = "INSERT INTO specs
+    (task, id, name, function, params, depends_on, needs, priority, options, created_us, item)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+
+/// Of a file whose tasks have no items.
+const INSERT_WITHOUT_ITEM: &str = "INSERT INTO specs
     (task, id, name, function, params, depends_on, needs, priority, options, created_us)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE ?11 IS NULL OR TRUE";
 
 const TOO_MANY: &str = "a batch holds fewer than 2^32 tasks";
 
@@ -23,6 +28,8 @@ pub(crate) struct TaskRows {
     pub(crate) first: u32,
     next: u32,
     now: Time,
+    /// The file keeps the items of tasks.
+    pub(crate) has_items: bool,
     last_options: Option<(Arc<TaskOptions>, i64)>,
     known_options: HashMap<String, i64>,
 }
@@ -53,11 +60,12 @@ impl From<rusqlite::Error> for AddError {
 
 impl TaskRows {
     /// Begins with the task of a number.
-    pub(crate) fn new(first: u32, now: Time) -> Self {
+    pub(crate) fn new(first: u32, now: Time, has_items: bool) -> Self {
         Self {
             first,
             next: first,
             now,
+            has_items,
             last_options: None,
             known_options: HashMap::new(),
         }
@@ -69,7 +77,10 @@ impl TaskRows {
         connection: &Connection,
         tasks: impl IntoIterator<Item = (&'t TaskSpec, Vec<Needed>)>,
     ) -> Result<(), AddError> {
-        let mut insert = connection.prepare_cached(INSERT)?;
+        let mut insert = connection.prepare_cached(match self.has_items {
+            true => INSERT,
+            false => INSERT_WITHOUT_ITEM,
+        })?;
         for (spec, needs) in tasks {
             let number = (self.next - self.first) as usize + 1;
             let options = self.options(connection, &spec.options, number)?;
@@ -85,6 +96,7 @@ impl TaskRows {
                 spec.options.priority.name(),
                 options,
                 shape::column(self.now.as_micros()),
+                spec.item.as_deref(),
             ))?;
             self.hold_back(connection, spec)?;
             self.next = self

@@ -23,7 +23,7 @@ fn main() -> io::Result<()> {
         let params = Json::from(json!({ "script": script }));
         let filled = fill(
             &params,
-            &|placeholder| follow(&row, &placeholder.path).cloned(),
+            &|placeholder| follow(&row, &placeholder.path).map(|cell| cell.clone().into()),
             &|_params| Encodings::text().with("script", Encoding::Shell(ShellRules::default())),
         );
         match filled {

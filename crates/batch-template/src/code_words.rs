@@ -4,13 +4,13 @@
 pub(crate) type Refusal = Option<(&'static str, &'static str)>;
 
 const IN_STRING: Refusal = Some((
-    "stands in a string of the code",
+    "is in a string of the code",
     "remove the quotes: the value is written as a literal with its own",
 ));
-const IN_COMMENT: Refusal = Some(("stands in a comment", "take it out of the comment"));
-const IN_REGEX: Refusal = Some(("stands in a regular expression", "use new RegExp(…)"));
+const IN_COMMENT: Refusal = Some(("is in a comment", "take it out of the comment"));
+const IN_REGEX: Refusal = Some(("is in a regular expression", "use new RegExp(…)"));
 const UNCLEAR: Refusal = Some((
-    "stands where its quotes cannot be told for sure",
+    "is where its quotes cannot be determined",
     "put it into a variable first, at the beginning of the code",
 ));
 

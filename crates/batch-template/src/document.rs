@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use batch_core::{Json, catalog::ParamProblem};
+use serde_json::Value;
 
 use crate::parts::Template;
 use crate::path::Segment;
@@ -58,6 +59,25 @@ pub fn escape_braces(text: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(text)
     }
+}
+
+/// The document with other texts. Names of fields, numbers and all else stay as they were written, and so does a text
+/// that comes back as it was.
+pub fn map_texts(document: &Json, change: &mut dyn FnMut(&str) -> String) -> Json {
+    let source = document.as_str();
+    let mut written = String::with_capacity(source.len());
+    let mut copied = 0;
+    each_text(source, |_, range| {
+        let text: String = serde_json::from_str(&source[range.clone()]).unwrap_or_default();
+        let changed = change(&text);
+        if changed != text {
+            written.push_str(&source[copied..range.start]);
+            written.push_str(&Value::from(changed).to_string());
+            copied = range.end;
+        }
+    });
+    written.push_str(&source[copied..]);
+    Json::parse(&written).expect("a text took the place of another")
 }
 
 pub(crate) fn syntax_problem(place: &str, error: &TemplateError) -> ParamProblem {

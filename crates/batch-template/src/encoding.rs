@@ -1,7 +1,7 @@
 //! How a value is written where it is filled in, so that data never becomes code: [`Encoding`].
 
-use serde_json::Value;
-
+use crate::datum::Datum;
+use crate::document::string_end;
 use crate::interpreters::{Code, Language};
 use crate::shell_words::{ShellRules, quote_for_shell};
 
@@ -16,6 +16,17 @@ pub enum Encoding {
     Python,
     /// As a literal of JavaScript. The placeholder must not stand in quotes.
     JavaScript,
+    /// As what the place in a URL takes: escaped in the path and the query, plain in the name of the host, and as it is
+    /// where the URL begins with it.
+    Url,
+    /// As a value of a form, `a=1&b=2`: escaped.
+    Form,
+    /// Into the text of a JSON document: as JSON, and escaped inside a text.
+    JsonText,
+    /// Into the value of a header: escaped in quotes.
+    Header,
+    /// Into the value of a header with cookies: escaped.
+    Cookie,
     /// Not at all: the text is code for which there is no safe way.
     Code(Code),
 }
@@ -48,11 +59,28 @@ impl Encoding {
         })
     }
 
-    /// The same, where its author said whether values may become code.
+    /// Whether a text of this kind is run.
+    pub const fn is_code(self) -> bool {
+        matches!(
+            self,
+            Self::Shell(_) | Self::Python | Self::JavaScript | Self::Code(_)
+        )
+    }
+
+    /// The same, where its author said whether values may become code, or a part of a URL other than they stand for.
     #[must_use]
     pub const fn allowing(self, code: bool) -> Self {
         match self {
-            Self::Code(_) if code => Self::Text,
+            Self::Code(_)
+            | Self::Url
+            | Self::Form
+            | Self::JsonText
+            | Self::Header
+            | Self::Cookie
+                if code =>
+            {
+                Self::Text
+            }
             Self::Shell(rules) => Self::Shell(ShellRules {
                 allow_code: code,
                 ..rules
@@ -62,13 +90,11 @@ impl Encoding {
     }
 }
 
-pub(crate) fn encode(value: &Value, encoding: Encoding, to: &mut String) -> Result<(), String> {
-    match (encoding, value) {
-        (Encoding::Text, value) => to.push_str(&plain_text(value)),
-        // No place with a placeholder got here.
-        (Encoding::Code(_), _) => {}
-        (Encoding::Shell(_), value) => {
-            let text = plain_text(value);
+/// Writes a value as a word or a literal of code, or as it is.
+pub(crate) fn encode(value: &Datum, encoding: Encoding, to: &mut String) -> Result<(), String> {
+    match encoding {
+        Encoding::Shell(_) => {
+            let text = value.plain_text();
             if text.contains('\0') {
                 return Err("a word of a shell cannot hold a NUL byte".to_owned());
             }
@@ -76,8 +102,11 @@ pub(crate) fn encode(value: &Value, encoding: Encoding, to: &mut String) -> Resu
             quote_for_shell(text.as_bytes(), &mut word);
             to.push_str(&String::from_utf8_lossy(&word));
         }
-        (Encoding::Python, value) => push_literal(value, ["None", "True", "False"], to),
-        (Encoding::JavaScript, value) => push_literal(value, ["null", "true", "false"], to),
+        Encoding::Python => push_literal(value, ["None", "True", "False"], to),
+        Encoding::JavaScript => push_literal(value, ["null", "true", "false"], to),
+        // No place with a placeholder got here.
+        Encoding::Code(_) => {}
+        _ => to.push_str(value.plain_text()),
     }
     Ok(())
 }
@@ -86,35 +115,39 @@ pub(crate) fn encode(value: &Value, encoding: Encoding, to: &mut String) -> Resu
 ///
 /// Quotes, backticks, dollars and line separators are escaped, so that even in the wrong place a text
 /// would not end a string or begin an expression.
-fn push_literal(value: &Value, words: [&str; 3], to: &mut String) {
-    match value {
-        Value::Null => to.push_str(words[0]),
-        Value::Bool(true) => to.push_str(words[1]),
-        Value::Bool(false) => to.push_str(words[2]),
-        Value::Number(number) => to.push_str(&number.to_string()),
-        Value::String(text) => push_string_literal(text, to),
-        Value::Array(elements) => {
-            to.push('[');
-            for (index, element) in elements.iter().enumerate() {
-                to.push_str(if index == 0 { "" } else { ", " });
-                push_literal(element, words, to);
-            }
-            to.push(']');
-        }
-        Value::Object(fields) => {
-            to.push('{');
-            for (index, (name, value)) in fields.iter().enumerate() {
-                to.push_str(if index == 0 { "" } else { ", " });
+fn push_literal(value: &Datum, words: [&str; 3], to: &mut String) {
+    let json = match value {
+        Datum::Text(text) => return push_string_literal(text, to),
+        Datum::Json(json) => json.as_str(),
+    };
+    let mut at = 0;
+    while at < json.len() {
+        let rest = &json[at..];
+        let (end, literal) = match rest.as_bytes()[0] {
+            b'"' => {
+                let end = string_end(json.as_bytes(), at);
+                let text: String = serde_json::from_str(&json[at..end]).unwrap_or_default();
                 // In JavaScript `"__proto__": …` would set the prototype; `["__proto__"]` is a field.
-                match words[0] {
-                    "null" if name == "__proto__" => to.push_str("[\"__proto__\"]"),
-                    _ => push_string_literal(name, to),
+                let is_prototype = text == "__proto__" && json[end..].starts_with(':');
+                match is_prototype && words[0] == "null" {
+                    true => to.push_str("[\"__proto__\"]"),
+                    false => push_string_literal(&text, to),
                 }
-                to.push_str(": ");
-                push_literal(value, words, to);
+                (end, "")
             }
-            to.push('}');
-        }
+            b'n' => (at + "null".len(), words[0]),
+            b't' => (at + "true".len(), words[1]),
+            b'f' => (at + "false".len(), words[2]),
+            b',' => (at + 1, ", "),
+            b':' => (at + 1, ": "),
+            _ => {
+                let is_part = |c: char| !"\",:ntf".contains(c);
+                let end = at + rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+                (end, &json[at..end])
+            }
+        };
+        to.push_str(literal);
+        at = end;
     }
 }
 
@@ -134,14 +167,6 @@ fn push_string_literal(text: &str, to: &mut String) {
         }
     }
     to.push('"');
-}
-
-/// A text as it is, other values as JSON.
-pub(crate) fn plain_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]

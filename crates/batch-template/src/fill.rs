@@ -1,7 +1,7 @@
 //! Fills the placeholders in the strings of a JSON document: [`fill`], [`fill_root`].
 //!
-//! What is not a string with a placeholder is copied as it was written, so that the order of fields and the digits of
-//! numbers stay.
+//! What is not a string with a placeholder is copied as it was written, and so is a value, so that the order of fields and
+//! the digits of numbers stay.
 
 use std::cell::LazyCell;
 
@@ -9,14 +9,16 @@ use batch_core::{Json, catalog::ParamProblem};
 use serde_json::Value;
 
 use crate::code_words::{Refusal, refused_in_javascript, refused_in_python};
+use crate::datum::Datum;
 use crate::document::{
     each_template, escape_braces, may_have_placeholders, place_name, syntax_problem,
 };
-use crate::encoding::{Encoding, encode, plain_text};
+use crate::encoding::{Encoding, encode};
 use crate::parts::{Part, Template};
 use crate::path::{Segment, follow};
 use crate::places::Encodings;
 use crate::shell_words::{Quoting, ShellScan};
+use crate::spots::{Spot, check_steps, spots};
 use crate::template::Placeholder;
 
 /// Says how the texts at the places of a document, such as `argv[1]`, take their values.
@@ -26,7 +28,7 @@ pub type EncodingsOf<'a> = dyn Fn(&Json) -> Encodings + 'a;
 ///
 /// `lookup` gives the value of a placeholder before its filters, or says why there is none. `encodings` says
 /// how the texts at the places of a document, such as `argv[1]`, take their values. A string that is one placeholder
-/// and nothing else takes the value with its JSON type, where the encoding is [`Encoding::Text`].
+/// and nothing else takes the value with its JSON type, where it is no code.
 ///
 /// `encodings` is asked once about the document, and once more about the filled one: a value that is the name of an
 /// interpreter turns the arguments behind it into code.
@@ -41,14 +43,14 @@ pub type EncodingsOf<'a> = dyn Fn(&Json) -> Encodings + 'a;
 /// let row = serde_json::json!({"name": "Ann", "n": " 7 "});
 /// let filled = fill(
 ///     &params,
-///     &|placeholder| batch_template::follow(&row, &placeholder.path).cloned(),
+///     &|placeholder| batch_template::follow(&row, &placeholder.path).map(|cell| cell.clone().into()),
 ///     &|_params| Encodings::text(),
 /// );
 /// assert_eq!(filled.unwrap().as_str(), r#"{"argv": ["echo", "Ann", "n=7"]}"#);
 /// ```
 pub fn fill(
     params: &Json,
-    lookup: &dyn Fn(&Placeholder) -> Result<Value, String>,
+    lookup: &dyn Fn(&Placeholder) -> Result<Datum, String>,
     encodings: &EncodingsOf<'_>,
 ) -> Result<Json, Vec<ParamProblem>> {
     fill_wanted(params, &|_| true, false, lookup, encodings)
@@ -63,7 +65,7 @@ pub fn fill(
 pub fn fill_root(
     params: &Json,
     roots: &[&str],
-    lookup: &dyn Fn(&Placeholder) -> Result<Value, String>,
+    lookup: &dyn Fn(&Placeholder) -> Result<Datum, String>,
     encodings: &EncodingsOf<'_>,
 ) -> Result<Json, Vec<ParamProblem>> {
     let wanted = |placeholder: &Placeholder| roots.contains(&placeholder.root.as_str());
@@ -75,7 +77,7 @@ fn fill_wanted(
     params: &Json,
     wanted: &dyn Fn(&Placeholder) -> bool,
     again: bool,
-    lookup: &dyn Fn(&Placeholder) -> Result<Value, String>,
+    lookup: &dyn Fn(&Placeholder) -> Result<Datum, String>,
     encodings: &EncodingsOf<'_>,
 ) -> Result<Json, Vec<ParamProblem>> {
     if !may_have_placeholders(params) {
@@ -85,9 +87,11 @@ fn fill_wanted(
     let filled = rewrite(params.as_str(), &|template, place| {
         let parts = values(template, place, wanted, lookup)?;
         Ok(match (&parts[..], written.at(place)) {
-            ([Filled::Value(_, value)], Encoding::Text) if again => escaped_value(value),
-            ([Filled::Value(_, value)], Encoding::Text) => value.clone(),
-            (parts, encoding) => join(parts, place, encoding, again)?.into(),
+            ([Filled::Value(_, value)], encoding) if !encoding.is_code() => match again {
+                true => value.escaped().to_json(),
+                false => value.to_json(),
+            },
+            (parts, encoding) => Value::from(join(parts, place, encoding, again)?).to_string(),
         })
     })?;
     let found = LazyCell::new(|| (filled.to_value(), encodings(&filled)));
@@ -118,7 +122,7 @@ fn check_filled(
         each_text(value, &place, &mut |text_place| {
             let found = encodings.at(text_place);
             let is_same = text_place == place && found == written.at(text_place);
-            if found != Encoding::Text && !is_same {
+            if found.is_code() && !is_same {
                 problems.push(code_problem(text_place, placeholder, found));
             }
         });
@@ -160,22 +164,10 @@ fn each_text(value: &Value, place: &str, visit: &mut dyn FnMut(&str)) {
     }
 }
 
-fn escaped_value(value: &Value) -> Value {
-    match value {
-        Value::String(text) => escape_braces(text).into(),
-        Value::Array(elements) => elements.iter().map(escaped_value).collect(),
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(name, value)| (name.clone(), escaped_value(value)))
-            .collect(),
-        other => other.clone(),
-    }
-}
-
 /// A piece of a text after the values were looked up.
 pub(crate) enum Filled<'a> {
     Text(&'a str),
-    Value(&'a Placeholder, Value),
+    Value(&'a Placeholder, Datum),
     /// Left for later.
     Kept(&'a Placeholder),
 }
@@ -184,7 +176,7 @@ fn values<'a>(
     template: &'a Template,
     place: &str,
     wanted: &dyn Fn(&Placeholder) -> bool,
-    lookup: &dyn Fn(&Placeholder) -> Result<Value, String>,
+    lookup: &dyn Fn(&Placeholder) -> Result<Datum, String>,
 ) -> Result<Vec<Filled<'a>>, ParamProblem> {
     let value = |placeholder: &'a Placeholder| {
         lookup(placeholder)
@@ -211,14 +203,27 @@ pub(crate) fn join(
     again: bool,
 ) -> Result<String, ParamProblem> {
     check_quotes(parts, place, encoding)?;
+    let problem = |why: String| ParamProblem::new(place, why);
     let mut text = String::new();
     let mut run = String::new();
-    for part in parts {
+    // Where values stand in the paths of a URL.
+    let mut steps = Vec::new();
+    for (part, spot) in parts.iter().zip(spots(parts, encoding)) {
         match part {
             Filled::Text(text) => run.push_str(text),
-            Filled::Value(placeholder, value) => encode(value, encoding, &mut run)
-                .map_err(|why| ParamProblem::new(place, format!("{placeholder}: {why}")))?,
+            Filled::Value(placeholder, value) => {
+                let begin = run.len();
+                let written = match encoding.is_code() {
+                    true => encode(value, encoding, &mut run),
+                    false => spot.write(placeholder, value, &mut run),
+                };
+                written.map_err(|why| problem(format!("{placeholder}: {why}")))?;
+                if spot == Spot::Path {
+                    steps.push((begin, run.len()));
+                }
+            }
             Filled::Kept(placeholder) => {
+                check_steps(&run, &std::mem::take(&mut steps)).map_err(problem)?;
                 let last_brace = run.ends_with('{') && !run.ends_with("{{");
                 if last_brace {
                     run.pop();
@@ -232,6 +237,7 @@ pub(crate) fn join(
             }
         }
     }
+    check_steps(&run, &steps).map_err(problem)?;
     if again {
         text.push_str(&escape_braces(&run));
     } else {
@@ -242,7 +248,7 @@ pub(crate) fn join(
 
 /// Refuses placeholders that stand where the encoding does not hold.
 fn check_quotes(parts: &[Filled<'_>], place: &str, encoding: Encoding) -> Result<(), ParamProblem> {
-    if encoding == Encoding::Text {
+    if !encoding.is_code() {
         return Ok(());
     }
     let is_encoded = place.ends_with("base64") && !matches!(encoding, Encoding::Code(_));
@@ -266,7 +272,6 @@ fn check_quotes(parts: &[Filled<'_>], place: &str, encoding: Encoding) -> Result
     }
     let offsets: Vec<usize> = places.iter().map(|(at, _)| *at).collect();
     let refusals: Vec<Option<(String, String)>> = match encoding {
-        Encoding::Text => return Ok(()),
         Encoding::Shell(rules) => {
             let scan = ShellScan::new(code.as_bytes(), &offsets, rules);
             check_values(parts, place, &scan)?;
@@ -280,6 +285,7 @@ fn check_quotes(parts: &[Filled<'_>], place: &str, encoding: Encoding) -> Result
                 None => Ok(()),
             };
         }
+        _ => return Ok(()),
     };
     for ((_, placeholder), refusal) in places.iter().zip(refusals) {
         if let Some((what, help)) = refusal {
@@ -291,12 +297,12 @@ fn check_quotes(parts: &[Filled<'_>], place: &str, encoding: Encoding) -> Result
 
 /// Refuses values that a command of the script would run as code, as perl does with `-eCODE`.
 fn check_values(parts: &[Filled<'_>], place: &str, scan: &ShellScan) -> Result<(), ParamProblem> {
-    let filled: Vec<(&Placeholder, String)> = parts
+    let filled: Vec<(&Placeholder, &str)> = parts
         .iter()
         .filter_map(|part| match part {
             Filled::Text(_) => None,
-            Filled::Value(placeholder, value) => Some((*placeholder, plain_text(value))),
-            Filled::Kept(placeholder) => Some((*placeholder, String::new())),
+            Filled::Value(placeholder, value) => Some((*placeholder, value.plain_text())),
+            Filled::Kept(placeholder) => Some((*placeholder, "")),
         })
         .collect();
     let values: Vec<&[u8]> = filled.iter().map(|(_, value)| value.as_bytes()).collect();
@@ -312,10 +318,10 @@ fn in_words(refusals: Vec<Refusal>) -> Vec<Option<(String, String)>> {
     refusals.map(|refusal| refusal.map(in_words)).collect()
 }
 
-/// Replaces each string that holds braces by what `replace` gives for it.
+/// Replaces each string that holds braces by the JSON that `replace` gives for it.
 fn rewrite(
     source: &str,
-    replace: &dyn Fn(&Template, &str) -> Result<Value, ParamProblem>,
+    replace: &dyn Fn(&Template, &str) -> Result<String, ParamProblem>,
 ) -> Result<Json, Vec<ParamProblem>> {
     let mut written = String::with_capacity(source.len());
     let mut copied = 0;
@@ -328,7 +334,7 @@ fn rewrite(
         {
             Ok(value) => {
                 written.push_str(&source[copied..range.start]);
-                written.push_str(&value.to_string());
+                written.push_str(&value);
                 copied = range.end;
             }
             Err(problem) => problems.push(problem),
@@ -356,7 +362,7 @@ mod tests {
 
     fn filled(params: &str, data: &Value, encoding: Encoding) -> Result<String, String> {
         let lookup = |placeholder: &Placeholder| match placeholder.root.as_str() {
-            "row" => follow(data, &placeholder.path).cloned(),
+            "row" => follow(data, &placeholder.path).map(|value| value.clone().into()),
             root => Err(format!("no {root} here")),
         };
         fill(&Json::parse(params).unwrap(), &lookup, &|_| {
@@ -392,6 +398,35 @@ mod tests {
     }
 
     #[test]
+    fn values_keep_their_digits_and_the_order_of_their_fields() {
+        let value = r#"{"z": 1.50, "id": 123456789012345678901234567890, "a": [-0, "{{ x }}"]}"#;
+        let lookup = |_: &Placeholder| Datum::read(value);
+        let params = Json::parse(r#"["{{ row }}", "v={{ row }}"]"#).unwrap();
+        let compact = value.replace(": ", ":").replace(", ", ",");
+        let text = |text: &str| Value::from(text).to_string();
+        let filled = fill(&params, &lookup, &|_| Encodings::text()).unwrap();
+        let expected = format!("[{compact}, {}]", text(&format!("v={compact}")));
+        assert_eq!(filled.as_str(), expected);
+        let once = fill_root(&params, "row", &lookup, &|_| Encodings::text()).unwrap();
+        let twice = fill(&once, &lookup, &|_| Encodings::text()).unwrap();
+        assert_eq!(twice.as_str(), expected);
+        for (encoding, literal) in [
+            (
+                Encoding::Python,
+                r#"{"z": 1.50, "id": 123456789012345678901234567890, "a": [-0, "{{ x }}"]}"#,
+            ),
+            (SHELL, &format!("'{compact}'")),
+        ] {
+            let code = Json::parse(r#"["x = {{ row }}"]"#).unwrap();
+            let filled = fill(&code, &lookup, &|_| Encodings::text().with("", encoding));
+            assert_eq!(
+                filled.unwrap().as_str(),
+                format!("[{}]", text(&format!("x = {literal}")))
+            );
+        }
+    }
+
+    #[test]
     fn all_problems_are_told_with_their_places() {
         let problems = filled(
             r#"{"argv": ["{{ row.a", "ok {{ row.b }}", "{{ row.b | upper }}"], "e": {"odd key": "{{ tasks.x }}"}}"#,
@@ -418,7 +453,7 @@ mod tests {
         assert_eq!(shell("{{ row.yes }}"), Ok(json!(["true"]).to_string()));
         assert_eq!(
             shell("echo '{{ row.s }}'").unwrap_err(),
-            "[0]: {{ row.s }} stands in single quotes"
+            "[0]: {{ row.s }} is in single quotes"
         );
         let python = filled(
             r#"["x = {{ row.s }}, {{ row.o }}, {{ row.no }}"]"#,
@@ -450,10 +485,12 @@ mod tests {
             "{{row.brace}}{{tasks.a.result}}",
             "{{ row.brace }}{x"
         ]);
-        let row = |placeholder: &Placeholder| follow(&data, &placeholder.path).cloned();
+        let row = |placeholder: &Placeholder| {
+            follow(&data, &placeholder.path).map(|value| value.clone().into())
+        };
         let first =
             fill_root(&Json::from(&params), &["row"], &row, &|_| Encodings::text()).unwrap();
-        let tasks = |placeholder: &Placeholder| Ok(json!(placeholder.task_id()));
+        let tasks = |placeholder: &Placeholder| Ok(json!(placeholder.task_id()).into());
         let second = fill(&first, &tasks, &|_| Encodings::text()).unwrap();
         assert_eq!(
             second.to_value(),
@@ -468,7 +505,9 @@ mod tests {
 
     /// Fills into a command or a script.
     fn filled_for(function: &str, params: &Value, data: &Value) -> Result<Value, String> {
-        let lookup = |placeholder: &Placeholder| follow(data, &placeholder.path).cloned();
+        let lookup = |placeholder: &Placeholder| {
+            follow(data, &placeholder.path).map(|value| value.clone().into())
+        };
         let encodings = |params: &Json| match function {
             "command" => Encodings::text().with_command("argv", &params.to_value()),
             _ => Encodings::text().with("script", SHELL),
@@ -487,37 +526,37 @@ mod tests {
             (
                 "command",
                 json!({"argv": ["{{ r.sh }}", "-c", "{{ r.x }}"]}),
-                "{{ r.x }} stands in code that bash runs",
+                "{{ r.x }} is in code that bash runs",
             ),
             (
                 "command",
                 json!({"argv": ["bash", "{{ r.c }}", "{{ r.x }}"]}),
-                "{{ r.x }} stands in code that bash runs",
+                "{{ r.x }} is in code that bash runs",
             ),
             (
                 "command",
                 json!({"argv": ["perl", "{{ r.e }}"]}),
-                "{{ r.e }} stands in code that perl runs",
+                "{{ r.e }} is in code that perl runs",
             ),
             (
                 "command",
                 json!({"argv": ["perl", "-ne", "print", "{{ r.pipe }}"]}),
-                "{{ r.pipe }} stands in code that perl runs",
+                "{{ r.pipe }} is in code that perl runs",
             ),
             (
                 "command",
                 json!({"argv": "{{ r.argv }}"}),
-                "{{ r.argv }} stands in code that sh runs",
+                "{{ r.argv }} is in code that sh runs",
             ),
             (
                 "shell",
                 json!({"script": "perl {{ r.e }}"}),
-                "{{ r.e }} stands in code that perl runs",
+                "{{ r.e }} is in code that perl runs",
             ),
             (
                 "shell",
                 json!({"script": "x={{ r.x }}; eval $x"}),
-                "{{ r.x }} stands in code that the shell runs",
+                "{{ r.x }} is in code that the shell runs",
             ),
         ] {
             assert_eq!(

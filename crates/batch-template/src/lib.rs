@@ -14,9 +14,11 @@
 //! - [`Template`]: a text taken apart at its placeholders. One parser takes `{}`, `{{ … }}` and `${ … }`, by its
 //!   [`Delimiters`]. [`placeholders`] finds those of a document of parameters.
 //! - [`Segment`]: a step of a path; [`follow`] goes along one in a tree, [`part`] in a text, without a tree of it.
-//! - [`Filter`]: `trim`, `json`, `int`, `float`, `text`, or a further path.
+//! - [`Datum`]: a value as it was written, so that digits and the order of fields stay.
+//! - [`Filter`]: `trim`, `json`, `int`, `float`, `text`, `url`, or a further path.
 //! - [`Encodings`]: how each place of a document takes values. A place is plain text, or code of a shell, of Python or
-//!   of JavaScript, where a value is written as one word or one literal, or code for which there is no safe way.
+//!   of JavaScript, where a value is written as one word or one literal, or code for which there is no safe way, or
+//!   data with a grammar of its own: a URL, a form, JSON, a header.
 //! - [`Functions`]: which function takes values how. Its handler says so, and nobody else.
 //! - [`fill`] and [`fill_root`] put all of this together. They refuse a placeholder in quotes, and a value that turns
 //!   itself or another argument into code.
@@ -39,7 +41,7 @@
 //!     let shell = Encoding::Shell(ShellRules::default());
 //!     fill(
 //!         &params,
-//!         &|placeholder| follow(&row, &placeholder.path).cloned(),
+//!         &|placeholder| follow(&row, &placeholder.path).map(|cell| cell.clone().into()),
 //!         &|_params| Encodings::text().with("script", shell),
 //!     )
 //! };
@@ -49,7 +51,7 @@
 //!
 //! // In double quotes a quoted word is not read as one word: it is refused, and nothing runs.
 //! let problems = fill_script("echo \"{{ row.x }}\"").unwrap_err();
-//! assert_eq!(problems[0].message, "{{ row.x }} stands in double quotes");
+//! assert_eq!(problems[0].message, "{{ row.x }} is in double quotes");
 //! ```
 //!
 //! Which places are code depends on other parameters, too: in `["bash", "-c", "{{ row.x }}"]` the third argument is,
@@ -60,6 +62,7 @@
 
 mod canonical;
 mod code_words;
+mod datum;
 mod document;
 mod encoding;
 mod fill;
@@ -68,6 +71,7 @@ mod functions;
 mod interpreters;
 mod parts;
 mod path;
+mod percent;
 mod places;
 mod references;
 mod rename;
@@ -76,11 +80,13 @@ mod shell_check;
 mod shell_commands;
 mod shell_scan;
 mod shell_words;
+mod spots;
 mod template;
 mod variables;
 
 pub use canonical::canonical_params;
-pub use document::{escape_braces, may_have_placeholders, placeholders};
+pub use datum::Datum;
+pub use document::{escape_braces, map_texts, may_have_placeholders, placeholders};
 pub use encoding::Encoding;
 pub use fill::{EncodingsOf, fill, fill_root};
 pub use filter::Filter;

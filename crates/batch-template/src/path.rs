@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use batch_core::{Json, text::nearest};
+use batch_core::{Json, text::did_you_mean};
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -56,8 +56,8 @@ pub fn follow<'v>(value: &'v Value, path: &[Segment]) -> Result<&'v Value, Strin
         .try_fold(value, |value, segment| match (segment, value) {
             (Segment::Field(name), Value::Object(fields)) => fields.get(name).ok_or_else(|| {
                 let known = || fields.keys().map(String::as_str);
-                match nearest(name, known()) {
-                    Some(known) => format!("there is no field {name:?}; did you mean {known:?}?"),
+                match did_you_mean(name, known()) {
+                    Some(question) => format!("there is no field {name:?}; {question}"),
                     None if fields.is_empty() => {
                         format!("there is no field {name:?}, the object is empty")
                     }
@@ -70,12 +70,14 @@ pub fn follow<'v>(value: &'v Value, path: &[Segment]) -> Result<&'v Value, Strin
             (Segment::Index(index), Value::Array(elements)) => elements
                 .get(*index)
                 .ok_or_else(|| format!("there is no element [{index}], only {}", elements.len())),
-            (Segment::Field(name), other) => {
-                Err(format!("there is no field {name:?} in {}", kind(other)))
-            }
-            (Segment::Index(index), other) => {
-                Err(format!("there is no element [{index}] in {}", kind(other)))
-            }
+            (Segment::Field(name), other) => Err(format!(
+                "there is no field {name:?} in {}",
+                Json::type_name(other)
+            )),
+            (Segment::Index(index), other) => Err(format!(
+                "there is no element [{index}] in {}",
+                Json::type_name(other)
+            )),
         })
 }
 
@@ -83,7 +85,7 @@ pub fn follow<'v>(value: &'v Value, path: &[Segment]) -> Result<&'v Value, Strin
 /// memory.
 ///
 /// # Errors
-/// The step of the path that leads nowhere.
+/// In words, as [`follow`], when there is nothing there.
 ///
 /// ```
 /// use batch_core::Json;
@@ -91,9 +93,10 @@ pub fn follow<'v>(value: &'v Value, path: &[Segment]) -> Result<&'v Value, Strin
 /// let document = Json::parse(r#"{"a": [1, {"b": 2}]}"#).unwrap();
 /// let path = [Segment::Field("a".into()), Segment::Index(1)];
 /// assert_eq!(part(&document, &path), Ok(r#"{"b": 2}"#));
-/// assert_eq!(part(&document, &[Segment::Index(0)]), Err(&Segment::Index(0)));
+/// let why = part(&document, &[Segment::Index(0)]).unwrap_err();
+/// assert_eq!(why, "there is no element [0] in an object");
 /// ```
-pub fn part<'d, 'p>(document: &'d Json, path: &'p [Segment]) -> Result<&'d str, &'p Segment> {
+pub fn part<'d>(document: &'d Json, path: &[Segment]) -> Result<&'d str, String> {
     path.iter().try_fold(document.as_str(), |text, segment| {
         let mut reader = serde_json::Deserializer::from_str(text);
         // What does not hold such a part is an error of the shape; the text itself is well formed.
@@ -102,8 +105,16 @@ pub fn part<'d, 'p>(document: &'d Json, path: &'p [Segment]) -> Result<&'d str, 
             .ok()
             .flatten()
             .map(RawValue::get)
-            .ok_or(segment)
+            .ok_or_else(|| missing(text, segment))
     })
+}
+
+/// Says why a document has no such part. A large one is not made into a tree for that.
+fn missing(text: &str, segment: &Segment) -> String {
+    const LARGE: usize = 1 << 20;
+    let tree = (text.len() <= LARGE).then(|| serde_json::from_str::<Value>(text));
+    let why = tree.and_then(|tree| follow(&tree.ok()?, std::slice::from_ref(segment)).err());
+    why.unwrap_or_else(|| format!("there is no {segment}"))
 }
 
 /// Finds the part of an object or a list that a step of a path leads to.
@@ -161,17 +172,6 @@ impl<'de> Visitor<'de> for Step<'_> {
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct FieldName<'a>(#[serde(borrow)] Cow<'a, str>);
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -12,6 +12,7 @@ use crate::encoding::Encoding;
 use crate::interpreters::{Code, Language, UNKNOWN, VARIABLE, code_in_command, is_code_variable};
 use crate::parts::Template;
 use crate::shell_words::ShellScan;
+use crate::spots::is_json;
 use crate::template::first_field;
 
 /// How values are written at the places of one document of parameters, such as `argv[1]`.
@@ -104,6 +105,29 @@ impl Encodings {
         self
     }
 
+    /// The same for a function that sends a body of a type, such as `application/json`, in a field of the document: a
+    /// text takes values in the way of the type. Where no type is known, a text that is JSON is taken for that.
+    ///
+    /// ```
+    /// use batch_template::{Encoding, Encodings};
+    /// let params = serde_json::json!({"body": "{\"name\": \"{{ row.x }}\"}"});
+    /// assert_eq!(Encodings::text().with_body("body", None, &params).at("body"), Encoding::JsonText);
+    /// ```
+    #[must_use]
+    pub fn with_body(self, field: &str, kind: Option<&str>, params: &Value) -> Self {
+        let Some(text) = params.get(field).and_then(Value::as_str) else {
+            return self;
+        };
+        let kind = kind.map(|kind| kind.split(';').next().unwrap_or_default().trim());
+        let encoding = match kind.map(str::to_ascii_lowercase).as_deref() {
+            Some("application/x-www-form-urlencoded") => Encoding::Form,
+            Some(kind) if kind.contains("json") => Encoding::JsonText,
+            None if is_json(text) => Encoding::JsonText,
+            _ => Encoding::Text,
+        };
+        self.with(field, encoding)
+    }
+
     /// The same, where their author said whether values may become code.
     #[must_use]
     pub fn allowing(mut self, code: bool) -> Self {
@@ -127,9 +151,9 @@ impl Encodings {
         self
     }
 
-    /// Whether some place takes values as something else than text.
+    /// Whether some place is code.
     pub fn has_code(&self) -> bool {
-        self.places.values().any(|found| *found != Encoding::Text)
+        self.places.values().any(|found| found.is_code())
     }
 
     /// Those of a field of the document, which is a document of its own: its places begin at that field.

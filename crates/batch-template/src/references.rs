@@ -3,6 +3,7 @@
 use batch_core::{
     TaskSpec,
     catalog::{ParamProblem, References},
+    text::did_you_mean,
 };
 
 use crate::document::placeholders;
@@ -32,7 +33,12 @@ pub fn references(task: &TaskSpec) -> References {
                     SLOT_ROOT if placeholder.path.is_empty() => Ok(()),
                     _ => referenced_task(placeholder).map(|id| found.tasks.push(id.to_owned())),
                 };
-                found.problems.extend(checked.err());
+                // The same mistake in one text is one mistake.
+                found.problems.extend(
+                    checked
+                        .err()
+                        .filter(|problem| !found.problems.contains(problem)),
+                );
             }
         }
         Err(problems) => found.problems = problems,
@@ -42,11 +48,16 @@ pub fn references(task: &TaskSpec) -> References {
 
 /// The id of the task whose result a placeholder stands for.
 fn referenced_task(placeholder: &Placeholder) -> Result<&str, ParamProblem> {
+    let root = placeholder.root.as_str();
     let message = match placeholder.path.as_slice() {
-        _ if placeholder.root != "tasks" => format!("unknown placeholder {:?}", placeholder.root),
+        _ if root != "tasks" => format!("unknown placeholder {root:?}"),
         [Segment::Field(id), Segment::Field(what), ..] if what == "result" => return Ok(id),
         _ => format!("the placeholder {placeholder} names no result"),
     };
-    let help = "write {{ tasks.ID.result… }} to use the result of another task, {{ env.NAME }} for a variable of the environment, {{ slot }} for the number of the slot";
+    let near =
+        did_you_mean(&root.to_lowercase(), ["tasks", VARIABLE_ROOT]).filter(|_| root != "tasks");
+    let help = near.unwrap_or_else(|| {
+        "write {{ tasks.ID.result… }} to use the result of another task, {{ env.NAME }} for a variable of the environment, {{ slot }} for the number of the slot".to_owned()
+    });
     Err(ParamProblem::new("", message).with_help(help))
 }

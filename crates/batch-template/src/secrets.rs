@@ -10,6 +10,7 @@ use batch_core::{Json, TaskSpec};
 
 use crate::document::string_end;
 use crate::parts::{Part, Template};
+use crate::percent;
 
 /// What stands in the place of a secret.
 pub const MASK: &str = "***";
@@ -141,17 +142,16 @@ fn encodings_of(value: &str) -> [String; 10] {
     let json = serde_json::Value::from(value).to_string();
     let json = &json[1..json.len() - 1];
     let ascii: String = json.chars().map(escaped_for_ascii).collect();
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    let component = percent_encoded(value, is_plain);
+    let component = percent::component(value);
     let lower = lower_case_escapes(&component);
-    let form = percent_encoded(value, |byte| {
+    let form = percent::encoded(value, |byte| {
         byte.is_ascii_alphanumeric() || b"*-_.".contains(&byte) || byte == b' '
     });
     // What the standard of URLs leaves as it is in a query and in a path.
-    let query = percent_encoded(value, |byte| {
+    let query = percent::encoded(value, |byte| {
         byte.is_ascii_graphic() && !b"\"#<>".contains(&byte)
     });
-    let path = percent_encoded(value, |byte| {
+    let path = percent::encoded(value, |byte| {
         byte.is_ascii_graphic() && !b"\"#<>?`{}^".contains(&byte)
     });
     [
@@ -178,14 +178,6 @@ fn escaped_for_ascii(c: char) -> String {
             units.map(|unit| format!("\\u{unit:04x}")).collect()
         }
     }
-}
-
-fn percent_encoded(text: &str, stays: impl Fn(u8) -> bool) -> String {
-    let encode = |byte: u8| match stays(byte) {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    };
-    text.bytes().map(encode).collect()
 }
 
 fn lower_case_escapes(encoded: &str) -> String {
@@ -374,7 +366,7 @@ pub fn shown_url(url: &str) -> Cow<'_, str> {
 
 /// Where the name of the host begins, with name and password before it. As for those who read URLs, `http:` stands for
 /// itself however many slashes follow it, of either kind.
-fn authority(url: &str) -> Option<usize> {
+pub(crate) fn authority(url: &str) -> Option<usize> {
     let blank = url.find(|c: char| c > ' ').unwrap_or_default();
     let is_scheme = |scheme: &&str| {
         let begin = url[blank..].get(..scheme.len());

@@ -54,7 +54,7 @@ pub enum Quoting {
 impl Quoting {
     /// Why a replacement cannot stand there and how to mend it; `None` where it can.
     ///
-    /// The first text goes after the name of the placeholder: "… stands in single quotes".
+    /// The first text goes after the name of the placeholder: "… is in single quotes".
     pub fn refusal(self) -> Option<(String, String)> {
         const REMOVE: &str = "remove the quotes: the value is quoted when it is filled in";
         const VARIABLE: &str = "put it into a variable first: x=VALUE; then use \"$x\"";
@@ -62,32 +62,29 @@ impl Quoting {
         let (what, help) = match self {
             Self::Bare => return None,
             Self::Calculated => {
-                let what = "comes to where the shell calculates, which runs code in its operands";
+                let what = "is used in shell arithmetic, which runs code in its operands";
                 let help = format!(
                     "let another program calculate (expr, bc), or compare with [ … ]; {ALLOW}"
                 );
                 return Some((what.to_owned(), help));
             }
             Self::Evaluated => {
-                let what = "stands where the shell reads a name, which runs code in its subscript";
+                let what = "is where the shell reads a name, which runs code in its subscript";
                 return Some((what.to_owned(), format!("write the name yourself; {ALLOW}")));
             }
             Self::Code(code) => return Some((code.refusal(), code.help("VALUE"))),
-            Self::SingleQuotes => ("stands in single quotes", REMOVE),
-            Self::DoubleQuotes => ("stands in double quotes", REMOVE),
-            Self::Backticks => (
-                "stands in backticks",
-                "write $(…) in place of the backticks",
-            ),
-            Self::HereDocument => ("stands in a here-document", VARIABLE),
-            Self::Comment => ("stands in a comment", "take it out of the comment"),
-            Self::Expansion => ("stands in ${…}", VARIABLE),
-            Self::AfterBackslash => ("stands after a backslash", "remove the backslash"),
+            Self::SingleQuotes => ("is in single quotes", REMOVE),
+            Self::DoubleQuotes => ("is in double quotes", REMOVE),
+            Self::Backticks => ("is in backticks", "write $(…) in place of the backticks"),
+            Self::HereDocument => ("is in a here-document", VARIABLE),
+            Self::Comment => ("is in a comment", "take it out of the comment"),
+            Self::Expansion => ("is in ${…}", VARIABLE),
+            Self::AfterBackslash => ("is after a backslash", "remove the backslash"),
             Self::AfterDollar => (
-                "stands right after a $ or a variable",
+                "is directly after a $ or a variable",
                 "write ${NAME} or set a space between",
             ),
-            Self::Unclear => ("stands where its quotes cannot be told for sure", VARIABLE),
+            Self::Unclear => ("is where its quotes cannot be determined", VARIABLE),
         };
         Some((what.to_owned(), help.to_owned()))
     }
@@ -187,7 +184,7 @@ impl ShellScan {
     }
 }
 
-/// What of its surroundings a script makes code of.
+/// What of its context a script makes code of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inherited {
     /// Its standard input.

@@ -9,7 +9,7 @@
 //! ```text
 //! {{ tasks.fetch-1.result.stdout }}      fields, by name; a name ends at  .  [  ]  {  }  |  "  or white space
 //! {{ tasks.list.result[0]["odd key"] }}  elements by number, and names of any kind in quotes
-//! {{ tasks.count.result.stdout | int }}  a filter: trim, json, int, float, text
+//! {{ tasks.count.result.stdout | int }}  a filter: trim, json, int, float, text, url
 //! {{ tasks.a.result.stdout | json | .items[0].id }}   a path is a filter, too
 //! {{ env.TOKEN }}                        a variable of the executor's environment
 //! {{ "{{" }}                             a text in quotes stands for itself: two literal braces
@@ -17,10 +17,9 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use batch_core::text::did_you_mean;
 
-use batch_core::text::nearest;
-
+use crate::datum::Datum;
 use crate::filter::Filter;
 use crate::parts::{Delimiters, Meaning, Template};
 use crate::path::{Segment, is_name};
@@ -50,7 +49,7 @@ pub enum TemplateError {
         at: usize,
     },
     /// What stands between the braces is no path.
-    #[error("\"{{{{{source_text}}}}}\" is no placeholder: {found}")]
+    #[error("\"{{{{{source_text}}}}}\" is not a placeholder: {found}")]
     BadPath {
         /// Where.
         at: usize,
@@ -77,10 +76,8 @@ impl TemplateError {
                 "write {{ tasks.ID.result.stdout }}, or {{ \"{{\" }} for two literal braces"
                     .to_owned()
             }
-            Self::UnknownFilter { name, .. } => match nearest(name, Filter::NAMES) {
-                Some(known) => format!("did you mean {known:?}?"),
-                None => format!("the filters are {}", Filter::NAMES.join(", ")),
-            },
+            Self::UnknownFilter { name, .. } => did_you_mean(name, Filter::NAMES)
+                .unwrap_or_else(|| format!("the filters are {}", Filter::NAMES.join(", "))),
         }
     }
 }
@@ -114,7 +111,7 @@ impl Placeholder {
     ///
     /// # Errors
     /// In words, when the value is not what a filter takes.
-    pub fn filtered(&self, value: Value) -> Result<Value, String> {
+    pub fn filtered(&self, value: Datum) -> Result<Datum, String> {
         self.filters
             .iter()
             .try_fold(value, |value, filter| filter.apply(value))
@@ -279,7 +276,7 @@ mod tests {
     use super::*;
     use crate::parts::Part;
     use crate::path::follow;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn one(text: &str) -> Placeholder {
         Template::parse(text)
@@ -300,13 +297,17 @@ mod tests {
         ] {
             let placeholder = one(&path.replace("|trim", ""));
             let found = follow(&value, &placeholder.path).unwrap().clone();
-            assert_eq!(placeholder.filtered(found), Ok(json!(5)), "{path}");
+            let filtered = placeholder.filtered(found.into());
+            assert_eq!(filtered, Ok(json!(5).into()), "{path}");
         }
     }
 
     #[test]
     fn filters_read_text() {
-        let apply = |text: &str, value: Value| one(text).filtered(value);
+        let apply = |text: &str, value: Value| {
+            let filtered = one(text).filtered(value.into());
+            filtered.map(|value| serde_json::from_str::<Value>(&value.to_json()).unwrap())
+        };
         assert_eq!(apply("{{ a | trim }}", json!(" x\n")), Ok(json!("x")));
         assert_eq!(apply("{{ a | int }}", json!(" 42\n")), Ok(json!(42)));
         assert_eq!(apply("{{ a | float }}", json!("2.5")), Ok(json!(2.5)));
@@ -328,6 +329,62 @@ mod tests {
     }
 
     #[test]
+    fn filters_keep_digits_and_order() {
+        for (filter, text, expected) in [
+            (
+                "int",
+                " +00123456789012345678901234567890\n",
+                "123456789012345678901234567890",
+            ),
+            ("int", "-007", "-7"),
+            ("int", "-0", "0"),
+            ("float", "2.50", "2.50"),
+            (
+                "float",
+                "123456789012345678901234567890.10",
+                "123456789012345678901234567890.10",
+            ),
+            ("float", "7", "7.0"),
+            ("float", ".5", "0.5"),
+            (
+                "json",
+                "\u{feff}{\"z\": 1e2, \"a\": 0.10}",
+                "{\"z\":1e2,\"a\":0.10}",
+            ),
+            (
+                "json | .a[0]",
+                "{\"a\": [36893488147419103232]}",
+                "36893488147419103232",
+            ),
+            (
+                "json | .a | int",
+                "{\"a\": 36893488147419103232}",
+                "36893488147419103232",
+            ),
+            ("json | text", "[1.50]", "\"[1.50]\""),
+            ("url", "a b&c/ä~", "\"a%20b%26c%2F%C3%A4~\""),
+        ] {
+            let placeholder = one(&format!("{{{{ a | {filter} }}}}"));
+            let filtered = placeholder.filtered(text.into()).unwrap();
+            assert_eq!(filtered.to_json(), expected, "{filter} {text}");
+        }
+        let digits = "9".repeat(400);
+        for (filter, text) in [
+            ("int", "1.0"),
+            ("int", "1e3"),
+            ("int", "-"),
+            ("int", &digits),
+            ("float", "1e999"),
+        ] {
+            let placeholder = one(&format!("{{{{ a | {filter} }}}}"));
+            assert!(
+                placeholder.filtered(text.into()).is_err(),
+                "{filter} {text}"
+            );
+        }
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let error = |text: &str| Template::parse(text).unwrap_err();
         for (text, message) in [
@@ -337,19 +394,19 @@ mod tests {
             ),
             (
                 "{{ }}",
-                "\"{{ }}\" is no placeholder: a name is missing at its end",
+                "\"{{ }}\" is not a placeholder: a name is missing at its end",
             ),
             (
                 "{{.Names}}",
-                "\"{{.Names}}\" is no placeholder: a name is missing before \".Names\"",
+                "\"{{.Names}}\" is not a placeholder: a name is missing before \".Names\"",
             ),
             (
                 "{{ a.b c }}",
-                "\"{{ a.b c }}\" is no placeholder: the end is missing before \"c\"",
+                "\"{{ a.b c }}\" is not a placeholder: the end is missing before \"c\"",
             ),
             (
                 "{{ a[x] }}",
-                "\"{{ a[x] }}\" is no placeholder: [x] is neither a position from 0 nor a name in double quotes",
+                "\"{{ a[x] }}\" is not a placeholder: [x] is neither a position from 0 nor a name in double quotes",
             ),
             ("{{ a | trmi }}", "unknown filter \"trmi\""),
         ] {

@@ -22,13 +22,13 @@ pub const VARIABLE_ROOT: &str = "env";
 /// # Errors
 /// When it names none, takes a part of it, or has a filter that could tell the value in its error.
 pub fn variable_of(placeholder: &Placeholder) -> Result<&str, ParamProblem> {
-    let is_trim = |filter: &Filter| matches!(filter, Filter::Trim);
+    let is_quiet = |filter: &Filter| matches!(filter, Filter::Trim | Filter::Url);
     let message = match placeholder.path.as_slice() {
         [Segment::Field(name)] if is_name(name) => {
-            if placeholder.filters.iter().all(is_trim) {
+            if placeholder.filters.iter().all(is_quiet) {
                 return Ok(name);
             }
-            format!("{placeholder}: a variable takes no filter but trim")
+            format!("{placeholder}: a variable takes no filter but trim and url")
         }
         _ => format!("{placeholder} names no variable"),
     };
@@ -67,12 +67,8 @@ pub fn fill_variables(
     };
     let filled = template.fill(|placeholder, filled| {
         let name = variable_of(placeholder).map_err(|problem| problem.message)?;
-        let value = lookup(name)?;
-        filled.push_str(if placeholder.filters.is_empty() {
-            &value
-        } else {
-            value.trim()
-        });
+        let value = placeholder.filtered(lookup(name)?.into())?;
+        filled.push_str(value.plain_text());
         Ok(())
     });
     filled.map(Some)
@@ -92,7 +88,7 @@ pub fn check_variable(text: &str) -> Result<(), ParamProblem> {
         return Ok(());
     }
     let Some(template) = parse(text) else {
-        let message = "braces that are no variable stand beside a variable of the environment";
+        let message = "braces that are not a variable are beside an environment variable";
         let help = "write {{ env.NAME }}, and {{ \"{{\" }} for two literal braces";
         return Err(ParamProblem::new("", message).with_help(help));
     };

@@ -66,7 +66,7 @@ fn nested_shell_is_refused_or_read() {
 #[test]
 fn nested_code_is_refused_or_read() {
     on_a_small_stack(|| {
-        let none = |_: &batch_template::Placeholder| Ok(json!("v"));
+        let none = |_: &batch_template::Placeholder| Ok("v".into());
         for (encoding, opening) in [
             (Encoding::Python, "f\"{"),
             (Encoding::Python, "("),

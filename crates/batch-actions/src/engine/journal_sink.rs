@@ -13,7 +13,7 @@ use batch_runtime::{Sink, SinkError};
 use batch_store::runs::EndRun;
 use batch_store::{Journal, StoreError};
 
-use super::room::Room;
+use super::disk_space::DiskSpace;
 use crate::clock::now;
 
 /// Between the end of one transaction and the beginning of the next.
@@ -28,7 +28,7 @@ const LATEST: Duration = Duration::from_millis(16);
 /// Writes the events of a run into the file of its batch.
 pub(crate) struct JournalSink {
     journal: Journal,
-    room: Arc<Room>,
+    disk_space: Arc<DiskSpace>,
     ending: Arc<Ending>,
     written: Instant,
 }
@@ -71,10 +71,10 @@ impl Ending {
 }
 
 impl JournalSink {
-    pub(crate) fn new(journal: Journal, room: Arc<Room>, ending: Arc<Ending>) -> Self {
+    pub(crate) fn new(journal: Journal, disk_space: Arc<DiskSpace>, ending: Arc<Ending>) -> Self {
         Self {
             journal,
-            room,
+            disk_space,
             ending,
             written: Instant::now(),
         }
@@ -87,10 +87,10 @@ impl JournalSink {
     ) -> Result<T, SinkError> {
         let journal = RefCell::new(&mut self.journal);
         let written = self
-            .room
+            .disk_space
             .until_written(
                 || write(&mut journal.borrow_mut()),
-                || journal.borrow().make_room(),
+                || journal.borrow().shrink_log(),
             )
             .map_err(|error| SinkError(Box::new(error)))?;
         self.written = Instant::now();
@@ -102,7 +102,7 @@ impl Sink for JournalSink {
     fn on_events(&mut self, events: &[Event]) -> Result<(), SinkError> {
         self.journal.take(events);
         if events.iter().any(is_stop) {
-            self.room.note_stopping();
+            self.disk_space.note_stopping();
         }
         if self.journal.waiting() >= MANY || self.written.elapsed() >= LATEST {
             self.write(Journal::flush)?;
@@ -140,7 +140,7 @@ const fn is_stop(event: &Event) -> bool {
         event,
         Event::Stopping { .. }
             | Event::Finished {
-                reason: Some(Reason::Cancelled(CancelReason::BatchStopped)),
+                reason: Some(Reason::Cancelled(CancelReason::BatchStopped(_))),
                 ..
             }
     )

@@ -13,17 +13,17 @@
 //! - `room`: what is done while the disk is full or another program holds the file
 
 mod acquire;
+mod disk_space;
 mod journal_sink;
 mod options;
 mod reader;
-mod room;
 mod seen;
 mod start;
 mod watch_requests;
 
 pub use acquire::Claim;
 pub(crate) use acquire::{end_leftovers, end_of, me, refuse_network, take_lease_to_remove};
+pub use disk_space::DiskSpace;
 pub use options::{EngineOptions, Mode, Observer};
-pub use room::Room;
 pub(crate) use start::obstacle_of;
 pub use start::{Adder, Engine, Finished, is_output_closed};

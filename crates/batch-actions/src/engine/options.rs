@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use batch_core::Event;
-use batch_process::OutputRoom;
+use batch_process::DiskSpaceWatch;
 use batch_runtime::{Registry, Sink};
 use batch_store::{BatchFile, Durability, Store};
 
@@ -31,7 +31,7 @@ pub struct EngineOptions<'a> {
     pub mode: Mode,
     /// Makes the handlers for a batch, given the folder for its large outputs, and whom to tell when those find no
     /// room.
-    pub registry: &'a dyn Fn(&Path, Arc<dyn OutputRoom>) -> Registry,
+    pub registry: &'a dyn Fn(&Path, Arc<dyn DiskSpaceWatch>) -> Registry,
     /// Sees the events of the tasks that are open from the start, before any other.
     pub observe: Option<Observer<'a>>,
     /// Sinks beside the journal.
@@ -50,7 +50,7 @@ impl<'a> EngineOptions<'a> {
     /// To run what is in a batch, as it asks for itself.
     pub fn new(
         file: BatchFile,
-        registry: &'a dyn Fn(&Path, Arc<dyn OutputRoom>) -> Registry,
+        registry: &'a dyn Fn(&Path, Arc<dyn DiskSpaceWatch>) -> Registry,
     ) -> Self {
         Self {
             file,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use batch_core::{ClaimToken, RunId, StopMode, TaskSpec, restore::Restorer};
 use batch_export::ExportError;
-use batch_process::{Leftover, OutputRoom};
+use batch_process::{DiskSpaceWatch, Leftover};
 use batch_runtime::durable::StartLog;
 use batch_runtime::{RunBuilder, RunEnd, RunHandle, RunReport};
 use batch_store::lease::{LeftInLease, Started};
@@ -17,10 +17,10 @@ use batch_store::{
 };
 
 use super::acquire::{Claim, acquire, restore};
+use super::disk_space::DiskSpace;
 use super::journal_sink::{Ending, JournalSink};
 use super::options::{EngineOptions, Mode};
 use super::reader::{Reader, Results};
-use super::room::Room;
 use super::seen::Seen;
 use crate::clock::now;
 use crate::error::ActionError;
@@ -39,7 +39,7 @@ pub struct Engine {
     pub(super) is_serving: AtomicBool,
     pub(super) run_id: u32,
     pub(super) mode: Mode,
-    pub(super) room: Arc<Room>,
+    pub(super) disk_space: Arc<DiskSpace>,
     pub(super) ending: Arc<Ending>,
     pub(super) seen: tokio::sync::Mutex<Seen>,
     pub(super) nudge: tokio::sync::Notify,
@@ -115,9 +115,9 @@ impl Engine {
             batch.pause(now());
             batch.take_events(&mut Vec::new());
         }
-        let room = Arc::new(match mode {
-            Mode::Execute => Room::new(lease.notice().ok()),
-            Mode::Control => Room::for_one_request(),
+        let disk_space = Arc::new(match mode {
+            Mode::Execute => DiskSpace::new(lease.notice().ok()),
+            Mode::Control => DiskSpace::for_one_request(),
         });
         if mode == Mode::Execute {
             // From here on it comes back by itself.
@@ -126,7 +126,7 @@ impl Engine {
         let ending = Arc::new(Ending::default());
         let seen = Seen::new(&batch, feeding, max_concurrent.is_none());
         let reader = Arc::new(Reader::new(file.clone()));
-        let outputs = Arc::clone(&room) as Arc<dyn OutputRoom>;
+        let outputs = Arc::clone(&disk_space) as Arc<dyn DiskSpaceWatch>;
         let builder = RunBuilder::new(registry(&file.folder(), outputs))
             .with_ids(info.batch, RunId(run_id))
             .with_batch(batch)
@@ -134,7 +134,7 @@ impl Engine {
             .with_results(Results(Arc::clone(&reader)))
             .with_sink(JournalSink::new(
                 journal,
-                Arc::clone(&room),
+                Arc::clone(&disk_space),
                 Arc::clone(&ending),
             ));
         let builder = match mode {
@@ -143,7 +143,7 @@ impl Engine {
         };
         let builder = sinks.into_iter().fold(builder, RunBuilder::with_boxed_sink);
         let run = builder.start();
-        room.set_run(run.clone());
+        disk_space.set_run(run.clone());
         Ok(Self {
             run,
             store,
@@ -154,7 +154,7 @@ impl Engine {
             is_serving: AtomicBool::new(false),
             run_id,
             mode,
-            room,
+            disk_space,
             ending,
             seen: tokio::sync::Mutex::new(seen),
             nudge: tokio::sync::Notify::new(),
@@ -175,9 +175,9 @@ impl Engine {
         &self.store
     }
 
-    /// Room for what the run writes, and who waits for it.
-    pub fn room(&self) -> &Arc<Room> {
-        &self.room
+    /// DiskSpace for what the run writes, and who waits for it.
+    pub fn disk_space(&self) -> &Arc<DiskSpace> {
+        &self.disk_space
     }
 
     /// What the file said of the batch when the work was taken up.
@@ -206,12 +206,12 @@ impl Engine {
 
     /// Whether the run is being stopped, or the batch has ended before its time: it takes up nothing more.
     pub fn is_stopping(&self) -> bool {
-        self.room.is_stopping()
+        self.disk_space.is_stopping()
     }
 
     /// Stops the run.
     pub fn stop(&self, mode: StopMode) {
-        self.room.give_up(mode);
+        self.disk_space.give_up(mode);
         self.run.stop(mode);
     }
 
@@ -226,7 +226,7 @@ impl Engine {
     pub fn adder(&self) -> Adder {
         Adder {
             store: Arc::clone(&self.store),
-            room: Arc::clone(&self.room),
+            disk_space: Arc::clone(&self.disk_space),
         }
     }
 
@@ -308,11 +308,11 @@ impl Engine {
                 _ => end_cause(report),
             };
             // What holds up its end held up the run before, and that was told to stop.
-            self.room.give_up(StopMode::End);
+            self.disk_space.give_up(StopMode::End);
             let write = || lock(&self.store).end_run(self.run_id, &end, now(), None);
             let written = self
-                .room
-                .until_written(write, || lock(&self.store).make_room());
+                .disk_space
+                .until_written(write, || lock(&self.store).shrink_log());
             unwritten = match written {
                 Err(error) if error.obstacle().is_some() => {
                     let noted = self.lease.notice();
@@ -337,7 +337,7 @@ impl Engine {
 #[derive(Clone, Debug)]
 pub struct Adder {
     store: Arc<Mutex<Store>>,
-    room: Arc<Room>,
+    disk_space: Arc<DiskSpace>,
 }
 
 impl Adder {
@@ -356,8 +356,8 @@ impl Adder {
             }
             adding.commit()
         };
-        self.room
-            .until_written(write, || lock(&self.store).make_room())?;
+        self.disk_space
+            .until_written(write, || lock(&self.store).shrink_log())?;
         Ok(())
     }
 }

@@ -91,7 +91,7 @@ impl Engine {
                 _ = looks.tick() => {}
                 () = self.nudge.notified() => {}
                 Ok(()) = short.changed() => {
-                    self.room.note_short(short.borrow_and_update().as_ref());
+                    self.disk_space.note_short(short.borrow_and_update().as_ref());
                     continue;
                 }
                 idle = self.run.idle(), if may_end => {
@@ -110,7 +110,7 @@ impl Engine {
                 looked => looked?,
             }
             // What comes after the end of a run is no part of it.
-            may_end = !self.seen.lock().await.feeding || self.room.is_stopping();
+            may_end = !self.seen.lock().await.feeding || self.disk_space.is_stopping();
         }
     }
 
@@ -120,10 +120,10 @@ impl Engine {
     /// When that cannot be written.
     pub async fn all_added(&self, all_read: bool) -> Result<(), ActionError> {
         if all_read {
-            let (store, room) = (self.store.clone(), self.room.clone());
+            let (store, disk_space) = (self.store.clone(), self.disk_space.clone());
             let note = move || {
                 let write = || lock(&store).note_all_read();
-                room.until_written(write, || lock(&store).make_room())
+                disk_space.until_written(write, || lock(&store).shrink_log())
             };
             on_its_thread(note).await?;
         }
@@ -184,10 +184,10 @@ impl Engine {
             Err(error) => Err(Refusal::Other(format!(
                 "the request is not understood: {error}"
             ))),
-            Ok(control) if self.room.is_stopping() && !control.is_stop() => Err(Refusal::Other(
-                format!("{} is being stopped", self.info.batch),
-            )),
-            Ok(control) => handle_command(control, &self.run, &self.store, &self.room)
+            Ok(control) if self.disk_space.is_stopping() && !control.is_stop() => Err(
+                Refusal::Other(format!("{} is being stopped", self.info.batch)),
+            ),
+            Ok(control) => handle_command(control, &self.run, &self.store, &self.disk_space)
                 .await
                 .map_err(Refusal::from),
         };
@@ -254,6 +254,6 @@ impl Engine {
     /// When it cannot be done.
     pub async fn handle_command(&self, control: Control) -> Result<ControlReply, ActionError> {
         self.look().await?;
-        handle_command(control, &self.run, &self.store, &self.room).await
+        handle_command(control, &self.run, &self.store, &self.disk_space).await
     }
 }

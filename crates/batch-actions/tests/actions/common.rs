@@ -8,7 +8,7 @@ use batch_actions::{
     Target, add,
 };
 use batch_core::{BatchSettings, Failure, Json, Output, Plan, TaskSpec};
-use batch_process::OutputRoom;
+use batch_process::DiskSpaceWatch;
 use batch_runtime::Registry;
 use batch_store::{BatchFile, Durability, Origin};
 use tempfile::TempDir;
@@ -111,7 +111,7 @@ impl Place {
     }
 
     pub(crate) async fn engine(&self, file: &BatchFile, feeding: bool) -> Engine {
-        let registry = |_: &Path, _: Arc<dyn OutputRoom>| self.registry();
+        let registry = |_: &Path, _: Arc<dyn DiskSpaceWatch>| self.registry();
         let options = EngineOptions {
             durability: Durability::Fast,
             feeding,

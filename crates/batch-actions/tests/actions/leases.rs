@@ -62,7 +62,7 @@ fn an_executor_is_seen_from_its_first_moment() {
         let place = Place::new();
         let file = place.batch(vec![task("fine")]);
         let options_seen = std::cell::Cell::new(None);
-        let registry = |_: &std::path::Path, _: Arc<dyn batch_process::OutputRoom>| {
+        let registry = |_: &std::path::Path, _: Arc<dyn batch_process::DiskSpaceWatch>| {
             options_seen.set(Some(status(&file, false).unwrap().state));
             batch_runtime::Registry::new()
         };

@@ -2,6 +2,6 @@
 
 mod asking;
 mod common;
+mod disk_space;
 mod keys;
 mod leases;
-mod room;

@@ -16,11 +16,11 @@ use super::common::parse_slots;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "What agents may do")]
 pub(crate) struct LimitArgs {
-    /// At most so many tasks run at once in a batch
+    /// How many tasks of a batch may run at once
     #[arg(long, value_name = "N", value_parser = parse_slots)]
     pub(crate) max_concurrent: Option<NonZeroU32>,
 
-    /// No attempt takes longer
+    /// The longest time limit of an attempt
     #[arg(long, value_name = "DUR", value_parser = parse_duration)]
     pub(crate) max_timeout: Option<Duration>,
 
@@ -40,11 +40,11 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) env: Option<Vec<String>>,
 
-    /// At most so many tasks in a batch
+    /// How many tasks a batch may have
     #[arg(long, value_name = "N")]
     pub(crate) max_tasks: Option<u64>,
 
-    /// At most so many bytes for a task: parameters, name, tags, variables
+    /// How many bytes a task may have: parameters, name, tags, variables
     #[arg(long, value_name = "N")]
     pub(crate) max_bytes: Option<u64>,
 }
@@ -108,7 +108,7 @@ pub(crate) struct McpArgs {
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:7438", value_parser = parse_address)]
     pub(crate) http: Option<HttpAddress>,
 
-    /// The token that clients of --http give; others on this machine may see it in the list of processes [default: BEX_MCP_TOKEN, else a new one, printed]
+    /// The token that clients of --http must send; other users may see it in the list of processes [default: BEX_MCP_TOKEN, else a new one, printed]
     #[arg(long, value_name = "TOKEN", requires = "http")]
     pub(crate) token: Option<String>,
 
@@ -116,7 +116,7 @@ pub(crate) struct McpArgs {
     #[arg(long, value_name = "FILE", requires = "http", conflicts_with = "token")]
     pub(crate) token_file: Option<PathBuf>,
 
-    /// A further name by which clients may call this host
+    /// Another name by which clients may call this host
     #[arg(long, value_name = "HOST", requires = "http")]
     pub(crate) host: Vec<String>,
 

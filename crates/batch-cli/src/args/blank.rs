@@ -19,7 +19,7 @@ pub(super) fn refuse_blank(command: &mut Command, matches: &ArgMatches) -> Resul
         return Ok(());
     };
     drop(blank);
-    let message = format!("{name} is empty; give it a text, or leave it out");
+    let message = format!("{name} is empty; give it a text, or omit it");
     Err(command.error(ErrorKind::InvalidValue, message))
 }
 

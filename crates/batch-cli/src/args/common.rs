@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch_actions::{ActionError, Home, default_slots};
-use batch_core::{BatchId, Priority, duration::parse_duration, ids::FullTaskId};
+use batch_core::{BatchId, Json, Priority, duration::parse_duration, ids::FullTaskId};
 use batch_export::{Format, TaskFilter, WriterOptions};
 use batch_input::{ColumnSeparator, ReadOptions, TemplateSource};
 use batch_runtime::Registry;
 use batch_store::BatchFile;
 use clap::Args;
+
+use crate::exit::CliError;
 
 /// Which batch.
 #[derive(Clone, Debug, Default, Args)]
@@ -20,7 +22,7 @@ pub(crate) struct BatchArgs {
     #[arg(short, long, value_name = "ID")]
     pub(crate) batch: Option<BatchId>,
 
-    /// A batch file that lies elsewhere
+    /// The batch in this file, outside the state folder
     #[arg(long, value_name = "FILE", conflicts_with = "batch")]
     pub(crate) store: Option<PathBuf>,
 }
@@ -40,7 +42,8 @@ impl BatchArgs {
         home: &Home,
         tasks: impl IntoIterator<Item = &'t String>,
     ) -> Result<BatchFile, ActionError> {
-        let mut full = tasks.into_iter().filter_map(|task| task.parse().ok());
+        let first = |text: &'t String| text.split(' ').next()?.parse().ok();
+        let mut full = tasks.into_iter().filter_map(first);
         let batch = self
             .batch
             .or_else(|| full.next().map(|task: FullTaskId| task.batch));
@@ -54,7 +57,7 @@ impl BatchArgs {
 /// How many tasks a run has at once.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct SlotArgs {
-    /// How many tasks run at once, in this run; of a batch that is running already, from now on
+    /// How many tasks run at once in this run; if it runs already, from now on
     #[arg(short = 'j', long, value_name = "N", value_parser = parse_slots)]
     pub(crate) max_concurrent: Option<NonZeroU32>,
 }
@@ -66,11 +69,11 @@ pub(crate) struct AttemptArgs {
     #[arg(long, value_name = "DUR", value_parser = parse_limit, help_heading = "How to run")]
     pub(crate) timeout: Option<Duration>,
 
-    /// How often a failed task is tried again [default: 3 in files, 0 for commands]
+    /// How often a failed task is retried, after up to 1 s, 2 s, 4 s, … 60 s [default: 3 in files, 0 for commands]
     #[arg(long, value_name = "N", help_heading = "How to run")]
     pub(crate) max_retries: Option<u32>,
 
-    /// Let values be filled into code, as in: bash -c 'echo {}'; data then runs as code
+    /// Allow values in code, as in: bash -c 'echo {}'; data then runs as code
     #[arg(long, help_heading = "How to run")]
     pub(crate) allow_code: bool,
 }
@@ -110,7 +113,7 @@ pub(crate) struct FunctionArgs {
     #[arg(long, value_name = "NAME", help_heading = "What to run")]
     pub(crate) function: Option<String>,
 
-    /// The parameters of --function, as JSON; for bex run with {} in its texts for the item
+    /// The parameters of --function as JSON; in bex run, {} in its texts is the item
     #[arg(
         long,
         value_name = "JSON",
@@ -121,9 +124,10 @@ pub(crate) struct FunctionArgs {
 }
 
 impl FunctionArgs {
-    /// The parameters as they were given.
-    pub(crate) fn params(&self) -> &str {
-        self.params.as_deref().unwrap_or("{}")
+    /// The parameters that were given, else none.
+    pub(crate) fn params(&self) -> Result<Json, CliError> {
+        Json::parse(self.params.as_deref().unwrap_or("{}"))
+            .map_err(|error| CliError::Usage(format!("--params is not JSON: {error}")))
     }
 }
 
@@ -138,11 +142,11 @@ pub(crate) struct NarrowArgs {
     #[arg(long, value_name = "TAG", value_delimiter = ',')]
     pub(crate) tag: Vec<String>,
 
-    /// In CSV, keep spreadsheets from taking cells for formulas
+    /// In CSV, prevent spreadsheets from reading cells as formulas
     #[arg(long)]
     pub(crate) guard_formulas: bool,
 
-    /// In CSV, cut longer cells and say where the whole is; 0 for no limit
+    /// In CSV, cut longer cells, with a mark that says where the whole output is; 0 for no limit
     #[arg(long, value_name = "BYTES", default_value_t = WriterOptions::CELL_LIMIT)]
     pub(crate) cell_limit: usize,
 }
@@ -167,9 +171,7 @@ impl NarrowArgs {
 /// A limit of time.
 pub(super) fn parse_limit(text: &str) -> Result<Duration, String> {
     match parse_duration(text) {
-        Ok(Duration::ZERO) => {
-            Err("it must be more than nothing; leave it out for no limit".to_owned())
-        }
+        Ok(Duration::ZERO) => Err("it must be more than zero; omit it for no limit".to_owned()),
         limit => limit.map_err(|error| error.to_string()),
     }
 }

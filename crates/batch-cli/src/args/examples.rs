@@ -7,15 +7,37 @@ Examples:
   bex add --id load --depends-on fetch -- ./load    after another task
   bex add --file tasks.yaml --key nightly           all tasks of a file, once for this key
 
-A task runs in the folder it was added from. bex start runs what was added; a batch that runs takes it up.";
+A task runs in the folder it was added from. bex start runs what was added; a running batch picks it up.";
 
-pub(super) const CHANGE_EXAMPLES: &str = "\
+pub(super) const CANCEL_EXAMPLES: &str = "\
 Examples:
   bex cancel b7.42                          one task, also a running one
   bex cancel --filter 'tag:slow'            all that match
-  bex retry                                 all that failed
+  bex cancel --all                          all that are not finished
+
+What depends on a cancelled task is cancelled, too.";
+
+pub(super) const RETRY_EXAMPLES: &str = "\
+Examples:
+  bex retry                                 all that failed, and those that were held
+  bex retry b7.42                           one task
   bex retry --cause c3fa21b                 all that failed for one cause
-  bex clear --status completed              forget what completed";
+  bex retry --status cancelled              all that were cancelled
+
+What was cancelled because of them runs again, too. Where nothing runs the batch, bex start or bex resume runs them.";
+
+pub(super) const RELEASE_EXAMPLES: &str = "\
+Examples:
+  bex release b7.42                         one held task
+  bex release --all                         all held tasks";
+
+pub(super) const CLEAR_EXAMPLES: &str = "\
+Examples:
+  bex clear                                 all that is finished
+  bex clear --status completed              what completed
+  bex clear --filter 'tag:slow'             what matches and is finished
+
+A task stays as long as one depends on it that stays and has not completed. Cleared tasks cannot be brought back.";
 
 pub(super) const SET_EXAMPLES: &str = "\
 Examples:
@@ -29,18 +51,18 @@ Examples:
   bex results --cause c3fa21b --limit 3     three of those that failed for one cause
   bex results --format raw 42               what a task printed, as it is
   bex results --json | jq '.tasks[].result'
-  bex results --format summary              the sums only";
+  bex results --format summary              the totals only";
 
 pub(super) const WAIT_EXAMPLES: &str = "\
 Examples:
-  bex wait && bex export -o results.csv     go on when all have completed
+  bex wait && bex export -o results.csv     continue when all have completed
   bex wait --until first-failure            or at the first failure
   bex wait --until 100 --timeout 10m        until 100 are finished, for ten minutes at most
 
-Exit codes: 0 all completed, 1 some failed, 5 nothing runs the batch and it is not done, or its own time was up,
-6 the time to wait was up.";
+Exit codes: 0 all completed, 1 some failed, 5 nothing runs the batch and it is not finished, or its batch_timeout was
+reached, 6 the wait timed out.";
 
 pub(super) const STOP_EXAMPLES: &str = "\
 Examples:
-  bex stop                                  running tasks end first, what is queued stays queued
-  bex stop --now                            running tasks are ended; they run again on bex resume";
+  bex stop                                  running tasks finish, queued ones stay queued
+  bex stop --now                            end running tasks; bex resume runs them again";

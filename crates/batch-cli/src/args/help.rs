@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use clap::{Command, CommandFactory, FromArgMatches};
 
 use super::Cli;
+use super::advice::with_advice;
 use super::blank::refuse_blank;
 
 /// The verbs, in the order they are shown in.
@@ -16,26 +17,26 @@ const GROUPS: &[(&str, &[&str])] = &[
         &["pause", "set", "cancel", "release", "retry", "clear"],
     ),
     (
-        "See what happens and what happened",
+        "Look at batches and results",
         &[
             "status", "list", "watch", "wait", "show", "why", "logs", "results", "export",
         ],
     ),
     ("For agents and other programs", &["tool", "mcp"]),
     (
-        "Keep things in order",
+        "Housekeeping",
         &["rm", "prune", "template", "completions", "man", "help"],
     ),
 ];
 
 const EXAMPLES: &str = "\
 Examples:
-  ls *.wav | bex run -- flac -s {}      run a command for each line, and see it through
+  ls *.wav | bex run -- flac -s {}      run a command for each line, to the end
   bex add -- make docs                  add a task to the latest batch, or to a first one
   bex start                             run it in the background
   bex wait --timeout 1m; bex results    wait, then read
 
-The verbs over batches take -b ID, the latest batch by default, and --json.";
+Commands on a batch take -b ID (default: the latest batch) and --json.";
 
 /// Reads the command line.
 ///
@@ -43,7 +44,11 @@ The verbs over batches take -b ID, the latest batch by default, and --json.";
 /// What clap has to say: mistakes, and also help and version.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let mut command = command();
-    let matches = command.try_get_matches_from_mut(args)?;
+    let args: Vec<OsString> = args.into_iter().collect();
+    let matches = match command.try_get_matches_from_mut(&args) {
+        Ok(matches) => matches,
+        Err(error) => return Err(with_advice(error, &mut command, &args)),
+    };
     refuse_blank(&mut command, &matches)?;
     Cli::from_arg_matches(&matches)
 }
@@ -72,7 +77,7 @@ fn groups(command: &Command) -> String {
 fn about(command: &Command, verb: &str) -> String {
     let known = command.find_subcommand(verb).and_then(Command::get_about);
     known.map_or_else(
-        || "Print the help of a verb".to_owned(),
+        || "Print the help of a command".to_owned(),
         ToString::to_string,
     )
 }

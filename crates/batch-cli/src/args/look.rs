@@ -17,7 +17,7 @@ pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) batch: BatchArgs,
 
-    /// Name the running tasks as well
+    /// List the running tasks, too
     #[arg(long)]
     pub(crate) detailed: bool,
 
@@ -47,11 +47,11 @@ pub(crate) struct WantedArgs {
     #[command(flatten)]
     pub(crate) narrow: NarrowArgs,
 
-    /// At most so many results
+    /// Print at most N results
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
 
-    /// Leave out so many results at the front
+    /// Skip the first N results
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) offset: u64,
 }
@@ -124,7 +124,7 @@ pub(crate) struct LogsArgs {
     #[arg(long, value_name = "N")]
     pub(crate) attempt: Option<u32>,
 
-    /// Wait for the task to run, and go on until it ends, or nothing runs the batch (exit code 5)
+    /// Wait for the task to start, and follow its output until it ends, or nothing runs the batch (exit code 5)
     #[arg(short, long)]
     pub(crate) follow: bool,
 
@@ -139,7 +139,7 @@ pub(crate) struct WatchArgs {
     #[command(flatten)]
     pub(crate) batch: BatchArgs,
 
-    /// Print the status as JSON, a line each time it has changed
+    /// Print the status as JSON, one line for each change
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,5 +1,6 @@
 //! The command line as it is written: the first pass, in which nothing is decided yet.
 
+mod advice;
 mod agent;
 mod blank;
 mod common;
@@ -12,6 +13,7 @@ mod stored;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub(crate) use advice::no_such_file;
 pub(crate) use agent::{HttpAddress, LimitArgs, McpArgs, ToolArgs};
 pub(crate) use common::BatchArgs;
 pub(crate) use help::parse;
@@ -26,7 +28,7 @@ pub(crate) use stored::{
     TemplateCommand,
 };
 
-/// Runs many tasks with bounded concurrency, in priority order, with retries, and tells what happened.
+/// Run many tasks with bounded concurrency, in priority order, with retries, and report what happened.
 #[derive(Debug, Parser)]
 #[command(
     name = "bex",
@@ -50,31 +52,35 @@ pub(crate) enum Command {
     Start(StartArgs),
     /// Stop the run of a batch; what is queued stays queued
     Stop(StopArgs),
-    /// Let a paused batch go on, or run an unfinished one to its end
+    /// Resume a paused batch, or run an unfinished one to its end
     Resume(Box<ResumeArgs>),
-    /// Start nothing more until the batch is resumed
+    /// Pause a batch: no more tasks start until it is resumed
     Pause(PlainArgs),
     /// Change a batch, also while it runs
     Set(SetArgs),
     /// Cancel tasks
+    #[command(after_help = examples::CANCEL_EXAMPLES)]
     Cancel(ChangeArgs),
-    /// Let held tasks run
+    /// Release held tasks, so that they run
+    #[command(after_help = examples::RELEASE_EXAMPLES)]
     Release(ChangeArgs),
-    /// Run failed tasks again, and let held ones go
+    /// Run failed tasks again, and release held ones
+    #[command(after_help = examples::RETRY_EXAMPLES)]
     Retry(ChangeArgs),
-    /// Remove finished tasks from a batch: completed, failed and cancelled ones where none are chosen
+    /// Remove finished tasks from a batch: all of them, unless some are selected
+    #[command(after_help = examples::CLEAR_EXAMPLES)]
     Clear(ChangeArgs),
-    /// Show how a batch is getting on
+    /// Show a batch's progress
     Status(StatusArgs),
     /// List the batches
     List(ListArgs),
     /// Show a task with all its attempts
     Show(TaskArgs),
-    /// Say in a sentence why a task waits, failed, was cancelled or runs again
+    /// Explain in a sentence why a task waits, failed, was cancelled or runs again
     Why(TaskArgs),
     /// Show what a task printed
     Logs(LogsArgs),
-    /// Show a batch as it gets on
+    /// Show a batch's progress until it ends
     Watch(WatchArgs),
     /// Wait for a batch
     Wait(WaitArgs),
@@ -84,16 +90,16 @@ pub(crate) enum Command {
     Export(Box<ExportArgs>),
     /// Remove batches
     Rm(RmArgs),
-    /// Remove finished batches of some age
+    /// Remove old finished batches
     Prune(PruneArgs),
     /// Save, list, show and remove templates
     #[command(subcommand)]
     Template(TemplateCommand),
     /// Serve agents over the Model Context Protocol
     Mcp(McpArgs),
-    /// Answer the calls of an agent: a JSON request a line, a JSON reply a line
+    /// Answer calls of an agent: one JSON request per line, one JSON reply per line
     Tool(ToolArgs),
-    /// Work on a batch, as `start` has it done
+    /// Work on a batch, for `start`
     #[command(hide = true)]
     Execute(ExecuteArgs),
     /// Print a completion script for a shell
@@ -105,7 +111,7 @@ pub(crate) enum Command {
     Man,
 }
 
-/// What survives what.
+/// What survives the end of bex, and a power failure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Durability {
     /// A finished task survives the end of bex and a power failure
@@ -128,6 +134,25 @@ impl Durability {
     }
 }
 
+/// The same for a batch that is kept already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeptDurability {
+    /// A finished task survives the end of bex and a power failure
+    #[default]
+    Full,
+    /// A finished task survives the end of bex
+    Fast,
+}
+
+impl From<KeptDurability> for batch_store::Durability {
+    fn from(durability: KeptDurability) -> Self {
+        match durability {
+            KeptDurability::Full => Self::Full,
+            KeptDurability::Fast => Self::Fast,
+        }
+    }
+}
+
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Progress {
@@ -136,7 +161,7 @@ pub(crate) enum Progress {
     Auto,
     /// A bar
     Bar,
-    /// A line now and then
+    /// A line every ten seconds
     Plain,
     /// Nothing
     None,

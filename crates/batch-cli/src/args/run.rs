@@ -13,7 +13,7 @@ use super::common::{
     AttemptArgs, BatchArgs, FunctionArgs, NarrowArgs, SlotArgs, parse_limit, parse_slots,
 };
 use super::items::ItemArgs;
-use super::{Durability, InputFormat, Progress};
+use super::{Durability, InputFormat, KeptDurability, Progress};
 
 pub(crate) const RUN_USAGE: &str = "bex run [OPTIONS] FILE
        bex run [OPTIONS] -- CMD ARG… < lines
@@ -31,7 +31,7 @@ Examples:
   bex run tasks.yaml                                run a task file
   bex run tasks.json -o results.csv                 and keep the results
   ls *.wav | bex run -j 4 -- flac -s {}             one command for each line
-  bex run --max-retries 3 -- curl -fsO ::: URL…     try again what fails
+  bex run --max-retries 3 -- curl -fsO ::: URL…     retry what fails, after 1 s, 2 s, 4 s at most
   bex run -- convert {1} -resize {2} {1/.}-{2}.png ::: *.jpg ::: 100 200   each with each
   bex run --shell 'gzip -c {} > {/}.gz' ::: *.log   through a shell, items quoted
 
@@ -48,7 +48,7 @@ pub(crate) struct RunArgs {
     #[arg(last = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
 
-    /// A shell script, run once for each item; items are put in quoted
+    /// A shell script, run once for each item; items are quoted
     #[arg(long, value_name = "SCRIPT", help_heading = "What to run")]
     pub(crate) shell: Option<OsString>,
 
@@ -59,7 +59,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE|NAME", help_heading = "What to run")]
     pub(crate) template: Option<PathBuf>,
 
-    /// The format of FILE, where its name does not tell it
+    /// The format of FILE, if its extension does not say it
     #[arg(long, value_name = "FORMAT", help_heading = "What to run")]
     pub(crate) input: Option<InputFormat>,
 
@@ -78,7 +78,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DUR", value_parser = parse_limit, help_heading = "How to run")]
     pub(crate) batch_timeout: Option<Duration>,
 
-    /// End the batch at the first task that fails
+    /// End the batch at the first task that fails: running tasks are ended, and queued ones cancelled
     #[arg(long, help_heading = "How to run")]
     pub(crate) fail_fast: bool,
 
@@ -86,7 +86,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE", help_heading = "The batch")]
     pub(crate) store: Option<PathBuf>,
 
-    /// What survives what: full (a finished task survives a power failure), fast (the end of bex), none
+    /// What finished tasks survive: full (a power failure), fast (the end of bex), none (nothing is kept)
     #[arg(long, value_enum, default_value_t, help_heading = "The batch")]
     pub(crate) durability: Durability,
 
@@ -94,11 +94,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME", help_heading = "The batch")]
     pub(crate) name: Option<String>,
 
-    /// One batch for each key: the same key and tasks give the batch that there is
+    /// Idempotency key: the same key and tasks return the existing batch
     #[arg(long, value_name = "KEY", help_heading = "The batch")]
     pub(crate) key: Option<String>,
 
-    /// Go on with the last batch of FILE: run what is new, failed or unfinished, by content
+    /// Continue the last batch of FILE: run tasks that are new, failed or unfinished, compared by content
     #[arg(long, help_heading = "The batch")]
     pub(crate) resume: bool,
 
@@ -180,17 +180,17 @@ pub(crate) struct ResumeArgs {
     pub(crate) batch: BatchArgs,
 
     /// Run it in the background
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with_all = ["output", "format", "keep_order"])]
     pub(crate) detach: bool,
 
     #[command(flatten)]
     pub(crate) slots: SlotArgs,
 
-    /// What survives what: full (a finished task survives a power failure), fast (the end of bex)
-    #[arg(long, value_enum, default_value_t = Durability::Full)]
-    pub(crate) durability: Durability,
+    /// What finished tasks survive: full (a power failure), fast (the end of bex)
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) durability: KeptDurability,
 
-    /// Print JSON: the results when it has run to its end here, the reply where it runs in the background
+    /// Print JSON: the results at the end, or the reply with --detach
     #[arg(long, conflicts_with_all = ["format", "output"])]
     pub(crate) json: bool,
 
@@ -209,6 +209,6 @@ pub(crate) struct ExecuteArgs {
     pub(crate) slots: SlotArgs,
 
     /// What survives what
-    #[arg(long, value_enum, default_value_t = Durability::Full)]
-    pub(crate) durability: Durability,
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) durability: KeptDurability,
 }

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 
 use super::InputFormat;
 use super::common::{AttemptArgs, BatchArgs, FunctionArgs, parse_slots};
-use super::examples::{ADD_EXAMPLES, CHANGE_EXAMPLES, SET_EXAMPLES, STOP_EXAMPLES};
+use super::examples::{ADD_EXAMPLES, SET_EXAMPLES, STOP_EXAMPLES};
 
 /// Options of `bex add`.
 #[derive(Debug, Args)]
@@ -24,7 +24,7 @@ pub(crate) struct AddArgs {
     #[arg(long, conflicts_with_all = ["batch", "store"])]
     pub(crate) new: bool,
 
-    /// One batch for each key: the same key and tasks give the batch that there is
+    /// Idempotency key: the same key and tasks return the existing batch
     #[arg(long, value_name = "KEY", conflicts_with_all = ["batch", "store", "new"])]
     pub(crate) key: Option<String>,
 
@@ -65,7 +65,7 @@ pub(crate) struct AddArgs {
     )]
     pub(crate) sep: Option<String>,
 
-    /// The format of --file, where its name does not tell it
+    /// The format of --file, if its extension does not say it
     #[arg(
         long,
         value_name = "FORMAT",
@@ -74,7 +74,7 @@ pub(crate) struct AddArgs {
     )]
     pub(crate) input: Option<InputFormat>,
 
-    /// An id of the task: adding the same task again changes nothing
+    /// An id of the task; adding the same task again changes nothing
     #[arg(
         long,
         value_name = "ID",
@@ -104,7 +104,7 @@ pub(crate) struct AddArgs {
     )]
     pub(crate) tag: Vec<String>,
 
-    /// The id of a task that must complete first; may be given several times
+    /// A task that must complete first: its id, or what bex add printed; may be given several times
     #[arg(
         long,
         value_name = "ID",
@@ -151,7 +151,6 @@ impl ChoiceArgs {
 
 /// Options of verbs that change tasks: `cancel`, `retry`, `clear`.
 #[derive(Debug, Args)]
-#[command(after_help = CHANGE_EXAMPLES)]
 pub(crate) struct ChangeArgs {
     #[command(flatten)]
     pub(crate) batch: BatchArgs,
@@ -159,7 +158,7 @@ pub(crate) struct ChangeArgs {
     #[command(flatten)]
     pub(crate) choice: ChoiceArgs,
 
-    /// All that the verb can change
+    /// All tasks that can be changed so
     #[arg(long, conflicts_with_all = ["tasks", "filter", "status", "cause"])]
     pub(crate) all: bool,
 
@@ -186,7 +185,7 @@ pub(crate) struct StopArgs {
     #[command(flatten)]
     pub(crate) batch: BatchArgs,
 
-    /// Ask running tasks to end, and kill them after their time of grace
+    /// Ask running tasks to end, and kill them after their grace time
     #[arg(long)]
     pub(crate) now: bool,
 
@@ -194,7 +193,7 @@ pub(crate) struct StopArgs {
     #[arg(long, conflicts_with = "now")]
     pub(crate) kill: bool,
 
-    /// Return when the executor has ended; --now and --kill always do
+    /// Wait until the executor has ended; --now and --kill always do
     #[arg(long)]
     pub(crate) wait: bool,
 
@@ -214,7 +213,7 @@ pub(crate) struct SetArgs {
     #[arg(short = 'j', long, value_name = "N", value_parser = parse_slots)]
     pub(crate) max_concurrent: Option<NonZeroU32>,
 
-    /// The priority of the queued tasks named, or of all
+    /// The priority of the selected queued tasks, or of all
     #[arg(long, value_name = "PRIORITY")]
     pub(crate) priority: Option<Priority>,
 
@@ -241,11 +240,11 @@ pub(crate) struct RmArgs {
 /// Options of `bex prune`.
 #[derive(Debug, Args)]
 pub(crate) struct PruneArgs {
-    /// Batches in which nothing has happened for so long
+    /// Only batches without activity for this long
     #[arg(long, value_name = "DUR", default_value = "7d", value_parser = parse_age)]
     pub(crate) older_than: Duration,
 
-    /// Tell which batches those are, and remove none
+    /// Show which batches would be removed, and remove none
     #[arg(long)]
     pub(crate) dry_run: bool,
 
@@ -259,7 +258,7 @@ fn parse_age(text: &str) -> Result<Duration, String> {
     if let Some(days) = text.strip_suffix('d') {
         let days: u64 = days
             .parse()
-            .map_err(|_| format!("{text:?} is no number of days, such as 7d"))?;
+            .map_err(|_| format!("{text:?} is not a number of days such as 7d"))?;
         return Ok(Duration::from_secs(days.saturating_mul(86_400)));
     }
     parse_duration(text).map_err(|error| error.to_string())
@@ -274,7 +273,7 @@ pub(crate) enum TemplateCommand {
         name: String,
         /// A JSON or YAML file
         file: PathBuf,
-        /// Put it in the place of one that there is
+        /// Replace the template of this name
         #[arg(long)]
         replace: bool,
         /// Print the reply as JSON

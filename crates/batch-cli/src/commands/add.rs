@@ -4,7 +4,7 @@ use batch_actions::{
     ActionError, AddReply, AddRequest, BatchRequest, Home, Target, add, end_outlived, place_tasks,
     status,
 };
-use batch_core::{BatchSettings, Json, TaskOptions, TaskSpec, text::Counted};
+use batch_core::{BatchSettings, TaskId, TaskOptions, TaskSpec, ids::FullTaskId, text::Counted};
 use batch_input::{CommandTemplate, FileSettings, Row, TaskFile};
 use batch_process::remove_dead_scratch;
 use batch_runtime::Registry;
@@ -76,8 +76,7 @@ fn one_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
     let mut task = if let Some(script) = &args.shell {
         TaskSpec::new("shell").with_params(&serde_json::json!({ "script": script }))
     } else if let Some(function) = &args.function.function {
-        let params = Json::parse(args.function.params())
-            .map_err(|error| CliError::Usage(format!("--params is not JSON: {error}")))?;
+        let params = args.function.params()?;
         Ok(TaskSpec {
             params,
             ..TaskSpec::new(function.as_str())
@@ -86,7 +85,7 @@ fn one_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
         return command_task(args);
     }
     .expect("texts are JSON");
-    dress(&mut task, args);
+    apply_options(&mut task, args);
     Ok(task)
 }
 
@@ -99,18 +98,15 @@ fn command_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
         params: params.map_err(|problem| CliError::Usage(problem.to_string()))?,
         ..TaskSpec::new("command")
     };
-    dress(&mut task, args);
+    apply_options(&mut task, args);
     Ok(task)
 }
 
-fn dress(task: &mut TaskSpec, args: &AddArgs) {
+fn apply_options(task: &mut TaskSpec, args: &AddArgs) {
     task.id = args.id.as_deref().map(Into::into);
     task.name = args.name.as_deref().map(Into::into);
-    task.depends_on = args
-        .depends_on
-        .iter()
-        .map(|id| id.as_str().into())
-        .collect();
+    let needed = args.depends_on.iter().flat_map(|text| each_of(text));
+    task.depends_on = needed.map(|task| task.as_str().into()).collect();
     task.options = TaskOptions {
         priority: args.priority.unwrap_or_default(),
         max_retries: args.attempt.max_retries.unwrap_or(0),
@@ -120,6 +116,21 @@ fn dress(task: &mut TaskSpec, args: &AddArgs) {
         ..TaskOptions::default()
     }
     .into();
+}
+
+/// The tasks that a text names: an id, or as `bex add` prints it a task or a range of tasks, `b7.1 to b7.3`.
+fn each_of(text: &str) -> Vec<String> {
+    let range = text.split_once(" to ").and_then(|(first, last)| {
+        let (first, last): (FullTaskId, FullTaskId) = (first.parse().ok()?, last.parse().ok()?);
+        (first.batch == last.batch && first.task <= last.task).then_some((first, last))
+    });
+    let Some((first, last)) = range else {
+        return vec![text.to_owned()];
+    };
+    (first.task.get()..=last.task.get())
+        .filter_map(TaskId::new)
+        .map(|task| first.batch.task(task).to_string())
+        .collect()
 }
 
 /// The batch they go to: the one named, else the latest; a new one where there is none, or where a key asks for it.
@@ -136,7 +147,7 @@ fn target(home: &Home, args: &AddArgs, file: Option<&TaskFile>) -> Result<Target
             request.file = Some(path.clone());
             return Ok(Target::New(request));
         }
-        match args.batch.find(home) {
+        match args.batch.find_with(home, &args.depends_on) {
             Ok(file) => return Ok(Target::Batch(file)),
             Err(ActionError::NoBatch) => {}
             Err(error) => return Err(error.into()),
@@ -190,7 +201,7 @@ fn sentence(reply: &AddReply) -> Result<String, CliError> {
     let added = Counted(reply.added.into(), "task");
     let there = match reply.existing {
         0 => String::new(),
-        n => format!(", {n} there already"),
+        n => format!(", {n} already there"),
     };
     let them = if reply.added == 1 { "it" } else { "them" };
     let next = match (reply.running, reply.added) {
@@ -200,10 +211,10 @@ fn sentence(reply: &AddReply) -> Result<String, CliError> {
                 let why = hints::reason_text(&silent);
                 format!("; the batch is running, but {why}")
             }
-            _ => format!("; the batch is running and takes {them} up"),
+            _ => format!("; the batch is running and picks {them} up"),
         },
         (false, _) if is_worked_on(reply)? => format!(
-            "; its run is being stopped and takes up nothing more; when it has ended, start {them} with: bex start {naming}"
+            "; its run is being stopped and starts no new tasks; when it has ended, start {them} with: bex start {naming}"
         ),
         (false, _) => format!("; start {them} with: bex start {naming}"),
     };

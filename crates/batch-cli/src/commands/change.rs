@@ -101,12 +101,12 @@ pub(crate) fn pause(args: &PlainArgs) -> Result<Exit, CliError> {
         let (batch, naming) = (&status.batch, Naming::of(&status));
         match (status.state.is_done(), status.pid) {
             (true, _) => format!(
-                "{batch} is {}, and nothing runs; tasks added from now on wait for: bex resume {naming}",
-                status.state.in_words()
+                "{batch} {}, and nothing runs; tasks added from now on wait for: bex resume {naming}",
+                status.state.predicate()
             ),
-            (false, None) => format!("{batch} is paused. Go on with: bex resume {naming}"),
+            (false, None) => format!("{batch} is paused. Continue with: bex resume {naming}"),
             (false, Some(_)) => format!(
-                "{batch} is paused; running tasks go on to their end. Go on with: bex resume {naming}"
+                "{batch} is paused; running tasks continue to their end. Continue with: bex resume {naming}"
             ),
         }
     })
@@ -118,7 +118,7 @@ pub(crate) fn set(args: &SetArgs) -> Result<Exit, CliError> {
     let tasks = args.choice.choice();
     let message = match (args.max_concurrent, args.priority) {
         (None, None) => "nothing to set; give -j N, or --priority PRIORITY with tasks or a filter",
-        (_, None) if !tasks.is_all() => "what of these tasks? tasks go with --priority PRIORITY",
+        (_, None) if !tasks.is_all() => "tasks were selected but no --priority was given",
         _ => "",
     };
     if !message.is_empty() {
@@ -139,7 +139,8 @@ pub(crate) fn set(args: &SetArgs) -> Result<Exit, CliError> {
             ..request_change(&file, Control::SetPriority { tasks, priority })?
         };
         let tasks = Counted(reply.changed, "task");
-        said.push(format!("{tasks} of priority {priority} now"));
+        let have = if reply.changed == 1 { "has" } else { "have" };
+        said.push(format!("{tasks} now {have} priority {priority}"));
     }
     reply_with(args.json, &reply, |_| said.join(", "))
 }

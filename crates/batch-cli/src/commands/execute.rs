@@ -6,7 +6,7 @@ use std::path::Path;
 use batch_actions::{ActionError, Engine, EngineOptions, StartFailure, StartReply, tell_parent};
 use batch_core::Status;
 use batch_process::{ControlSignals, close_inherited, close_stdio, leave_task, new_session};
-use batch_store::{BatchFile, Durability, Store};
+use batch_store::{BatchFile, Store};
 
 use crate::args::{ExecuteArgs, Progress};
 use crate::capacity::{fewer, guarded, limited_to};
@@ -67,7 +67,7 @@ pub(crate) fn run(args: ExecuteArgs) -> Result<Exit, CliError> {
 /// Why it did not begin, as the parent says it.
 fn failure(error: &ActionError) -> StartFailure {
     StartFailure {
-        message: hints::told_action(error),
+        message: hints::with_hint_for(error),
         ..error.into()
     }
 }
@@ -80,9 +80,9 @@ async fn begin(
     let functions = Functions::of_environment();
     let file = BatchFile::new(args.file);
     functions.check_batch(&Store::open_read(file.clone())?)?;
-    let registry = |folder: &Path, room| functions.stored(folder, room);
+    let registry = |folder: &Path, disk_space| functions.stored(folder, disk_space);
     let engine = Engine::start(EngineOptions {
-        durability: args.durability.of_store().unwrap_or(Durability::Fast),
+        durability: args.durability.into(),
         max_concurrent: args.slots.max_concurrent,
         most_at_once,
         ..EngineOptions::new(file, &registry)

@@ -34,7 +34,7 @@ pub(crate) fn run_prune(args: &PruneArgs) -> Result<Exit, CliError> {
     let pruned = runtime()?.block_on(prune(&home, args.older_than, args.dry_run))?;
     tell_outlived(&pruned.leftovers);
     for (batch, error) in &pruned.failed {
-        let why = hints::told_action(error);
+        let why = hints::with_hint_for(error);
         tell(format_args!("bex: {batch} was left as it is: {why}"));
     }
     let names: Vec<String> = pruned.removed.iter().map(ToString::to_string).collect();

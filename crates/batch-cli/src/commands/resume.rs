@@ -29,14 +29,10 @@ pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
     if let Some(exit) = unpause(&file, args.slots.max_concurrent, args.json)? {
         return Ok(exit);
     }
-    let Some(durability) = args.durability.of_store() else {
-        let message = "--durability none goes with bex run; a batch that is kept stays so";
-        return Err(CliError::Usage(message.to_owned()));
-    };
     if args.detach {
         return in_background(&file, args.slots.max_concurrent, args.durability, args.json);
     }
-    in_foreground(file, durability, &args)
+    in_foreground(file, args.durability.into(), &args)
 }
 
 /// Runs an unfinished batch to its end before somebody's eyes.
@@ -125,7 +121,7 @@ fn unpause(
             match go_on(file, slots).await {
                 Ok(Some(reply)) => {
                     print(json, &reply, || match before.state {
-                        State::Paused => format!("{batch} goes on"),
+                        State::Paused => format!("{batch} continues"),
                         _ => format!("{batch} is running already (process {pid})"),
                     })?;
                     return Ok(Some(Exit::Completed));

@@ -289,11 +289,11 @@ fn existing(added: &AddReply, args: &RunArgs, mut onlooker: Onlooker) -> Result<
             format!("see: bex results {naming}; queue what failed again with: bex retry {naming}")
         }
         (_, Some(_)) => format!("wait for it with: bex wait {naming}"),
-        (_, None) => format!("go on with: bex resume {naming}"),
+        (_, None) => format!("continue with: bex resume {naming}"),
     };
     onlooker.screen.say(&format!(
-        "{batch} has this key and these tasks already and is {}: {}; {next}",
-        status.state.in_words(),
+        "{batch} has this key and these tasks already and {}: {}; {next}",
+        status.state.predicate(),
         status.counts()
     ));
     Ok(Exit::now(&status))

@@ -1,5 +1,6 @@
 //! `bex show` and `bex why`: one task.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 
@@ -11,6 +12,7 @@ use batch_core::{
 use batch_export::files::tail;
 use batch_export::{AttemptEnd, AttemptRecord, Visible, VisibleLines, rfc3339, write_task_json};
 use batch_template::{shown_params, shown_result};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
 use crate::args::TaskArgs;
@@ -32,12 +34,18 @@ pub(crate) fn run(args: &TaskArgs) -> Result<Exit, CliError> {
     }
     let mut document = Vec::new();
     write_task_json(&mut document, &details.record)?;
-    let mut document: Value = serde_json::from_slice(&document).expect("a task is JSON");
-    document["why"] = sentence(&details).into();
-    document["under_way"] = match details.under_way {
-        Some((attempt, started)) => json!({ "attempt": attempt, "started_at": rfc3339(started) }),
-        None => Value::Null,
+    // Numbers and fields of parameters and results stay as they were written.
+    let mut document: BTreeMap<String, Box<RawValue>> =
+        serde_json::from_slice(&document).expect("a task is JSON");
+    let under_way = details
+        .under_way
+        .map(|(attempt, started)| json!({ "attempt": attempt, "started_at": rfc3339(started) }));
+    let mut add = |name: &str, value: Value| {
+        let raw = to_raw_value(&value).expect("a value is JSON");
+        document.insert(name.to_owned(), raw);
     };
+    add("why", sentence(&details).into());
+    add("under_way", under_way.unwrap_or_default());
     print(true, &document, String::new)?;
     Ok(Exit::Completed)
 }
@@ -82,7 +90,7 @@ fn text(details: &TaskDetails) -> Result<String, CliError> {
     }
     if let Some((attempt, started)) = details.under_way {
         let how = match details.was_cut_off {
-            true => "cut off",
+            true => "interrupted",
             false => "running",
         };
         let _ = writeln!(text, "attempt {attempt}  {}  {how}", rfc3339(started));
@@ -157,7 +165,7 @@ fn treated(spec: &TaskSpec, priority: Priority) -> Vec<(&'static str, String)> {
         lines.push(("limit", limit.clone()));
     }
     if options.on_interrupt != usual.on_interrupt {
-        lines.push(("if cut off", options.on_interrupt.to_string()));
+        lines.push(("if interrupted", options.on_interrupt.to_string()));
     }
     if options.allow_code {
         lines.push(("code", "values are allowed in it".to_owned()));

@@ -2,7 +2,7 @@
 
 use batch_actions::Home;
 
-use crate::args::{Durability, StartArgs};
+use crate::args::{KeptDurability, StartArgs};
 use crate::background::in_background;
 use crate::exit::{CliError, Exit};
 
@@ -11,7 +11,7 @@ pub(crate) fn run(args: &StartArgs) -> Result<Exit, CliError> {
     in_background(
         &file,
         args.slots.max_concurrent,
-        Durability::Full,
+        KeptDurability::Full,
         args.json,
     )
 }

@@ -45,15 +45,15 @@ pub(crate) fn run(args: &StopArgs) -> Result<Exit, CliError> {
             (None, running) => {
                 let tasks = match running {
                     0 => "its tasks first end by themselves".to_owned(),
-                    1 => "1 running task first ends by itself".to_owned(),
-                    n => format!("{n} running tasks first end by themselves"),
+                    1 => "1 running task finishes first".to_owned(),
+                    n => format!("{n} running tasks finish first"),
                 };
-                format!("{batch} is stopping: {tasks} (at once with: bex stop --now {naming})")
+                format!("{batch} is stopping: {tasks} (to end it now: bex stop --now {naming})")
             }
-            (Some(Waited::TimedOut), _) => format!("{batch} is stopping still"),
+            (Some(Waited::TimedOut), _) => format!("{batch} is still stopping"),
             (Some(Waited::Silent), _) => {
                 let why = hints::reason_text(&status);
-                format!("{batch} was told to stop, but {why}")
+                format!("{batch} was asked to stop, but {why}")
             }
             _ => {
                 let left = Counted(status.queued, "task");

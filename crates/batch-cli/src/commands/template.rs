@@ -12,6 +12,7 @@ use batch_input::{
     Format, OpenTemplateError, Param, Problem, SaveTemplateError, TemplateContents, TemplateFolder,
     TemplateInfo,
 };
+use batch_template::Datum;
 use serde_json::{Value, json};
 
 use crate::args::TemplateCommand;
@@ -154,10 +155,10 @@ fn param_json(param: &Param) -> Value {
 fn param_line(param: &Param) -> String {
     let mut line = format!("{}=<{}>", param.name, param.kind);
     if let Some(default) = &param.default {
-        let _ = write!(line, "  [default: {default}]");
+        let _ = write!(line, "  [default: {}]", default.to_json());
     }
     if !param.choices.is_empty() {
-        let choices: Vec<String> = param.choices.iter().map(ToString::to_string).collect();
+        let choices: Vec<String> = param.choices.iter().map(Datum::to_json).collect();
         let _ = write!(line, "  one of {}", choices.join(", "));
     }
     if let Some(description) = &param.description {

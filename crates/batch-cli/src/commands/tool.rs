@@ -9,6 +9,7 @@
 
 use std::io::{self, BufRead, Write};
 
+use batch_core::Json;
 use batch_mcp_server::{CallContext, Dispatcher};
 use serde_json::{Map, Value, json};
 
@@ -51,14 +52,23 @@ pub(crate) fn run(args: &ToolArgs) -> Result<Exit, CliError> {
 }
 
 fn answer(dispatcher: &Dispatcher, line: &[u8]) -> Value {
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
     let request: Map<String, Value> = match serde_json::from_slice(line) {
         Ok(request) => request,
         Err(error) => {
-            let what = format!("the line is no JSON object: {error}");
+            let what = format!("the line is not a JSON object: {error}");
             return Wrong::of("", what).reply(&Value::Null);
         }
     };
     let id = request.get("id").cloned().unwrap_or_default();
+    let document = str::from_utf8(line)
+        .ok()
+        .and_then(|text| Json::parse(text).ok());
+    if let Some(number) = document.as_ref().and_then(Json::inexact_number) {
+        let what =
+            format!("{number} has more than 64 bits and would lose digits; write it as a text");
+        return Wrong::of("", what).reply(&id);
+    }
     let (tool, arguments) = match call(dispatcher, &request) {
         Ok(call) => call,
         Err(wrong) => return wrong.reply(&id),
@@ -94,7 +104,7 @@ impl Wrong {
         }
         json!({
             "id": id,
-            "text": format!("{}\nA right request: {example}", self.what),
+            "text": format!("{}\nA valid request: {example}", self.what),
             "structured": structured,
             "is_error": true,
         })

@@ -35,10 +35,10 @@ fn sentence(waited: Waited, status: &BatchStatus) -> String {
     match waited {
         Waited::Reached | Waited::Done if status.timed_out => {
             let why = hints::reason_text(status);
-            format!("{batch} is {}: {counts}; {why}", status.state.in_words())
+            format!("{batch} {}: {counts}; {why}", status.state.predicate())
         }
         Waited::Reached | Waited::Done => {
-            format!("{batch} is {}: {counts}", status.state.in_words())
+            format!("{batch} {}: {counts}", status.state.predicate())
         }
         Waited::TimedOut => format!("{batch} is still {}: {counts}", status.state),
         Waited::AtRest if status.state == State::Incomplete => {

@@ -66,7 +66,7 @@ fn an_item_in_the_code_of_an_interpreter_is_refused() {
         args.extend(command);
         args.extend([":::", "$(touch PWN)"]);
         let ended = place.bex(&args).expect(2);
-        let told = format!("stands in code that {program} runs; ");
+        let told = format!("is in code that {program} runs; ");
         assert!(ended.stderr.contains(&told), "{ended:#?}");
         assert!(ended.stderr.contains("--allow-code"), "{ended:#?}");
         refused(ended, &place);
@@ -74,7 +74,7 @@ fn an_item_in_the_code_of_an_interpreter_is_refused() {
     let ended = place.bex(&["run", "--", "bash", "-c", "echo {}", ":::", "a"]);
     assert_eq!(
         ended.expect(2).stderr,
-        "bex: {} stands in code that bash runs; pass it as an argument: sh -c 'echo \"$1\"' _ {}; or write it for a \
+        "bex: {} is in code that bash runs; pass it as an argument: sh -c 'echo \"$1\"' _ {}; or write it for a \
          shell, which quotes it: --shell 'echo {}'; --allow-code, or allow_code in a task, runs it as code\n"
     );
 }
@@ -185,7 +185,7 @@ fn who_means_it_allows_it() {
     assert_eq!(place.read("out"), "one two\n");
     // Quotes stay what they are.
     let quoted = place.bex(&["run", "--allow-code", "--shell", "echo '{}'", ":::", "a"]);
-    assert!(quoted.expect(2).stderr.contains("stands in single quotes"));
+    assert!(quoted.expect(2).stderr.contains("is in single quotes"));
     for tasks in [
         json!([{"id": "a", "command": ["echo", "echo 42"]},
             {"command": ["sh", "-c", "{{ tasks.a.result.stdout }}"], "allow_code": true}]),
@@ -292,7 +292,7 @@ fn cells_parameters_and_results_never_become_code() {
     ]));
     let ended = place.bex(&["run", "tasks.json"]).expect(1);
     assert!(
-        ended.stdout.contains("stands in code that bash runs"),
+        ended.stdout.contains("is in code that bash runs"),
         "{ended:#?}"
     );
     assert!(!place.has("PWN"));
@@ -454,7 +454,7 @@ fn shells_with_other_quotes_take_no_values() {
             "a\\",
         ]);
         assert!(
-            ended.stderr.contains("stands in code that a shell"),
+            ended.stderr.contains("is in code that a shell"),
             "{ended:#?}"
         );
         refused(ended, &place);

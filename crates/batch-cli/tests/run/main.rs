@@ -4,6 +4,8 @@
 mod common;
 
 mod items;
+mod messages;
+mod mistakes;
 mod output;
 mod scheduling;
 mod usage;

@@ -54,7 +54,7 @@ fn a_closed_pipe_ends_the_run_quietly() {
     assert_eq!(place.read("code"), "5\n", "{ended:#?}");
     assert!(ended.stderr.contains("bex resume -b b1"), "{ended:#?}");
     let status = place.bex(&["status"]).expect(0).stdout;
-    let why = "b1 is stopped: nobody read its output any more; go on with: bex resume -b b1";
+    let why = "b1 is stopped: its output was closed; continue with: bex resume -b b1";
     assert!(status.starts_with(why), "{status}");
 }
 
@@ -210,5 +210,7 @@ fn results_go_to_a_file_also_when_none_are_shown() {
         "run", "-o", "o.csv", "--format", "none", "--", "echo", ":::", "a",
     ];
     assert_eq!(place.bex(&run).expect(0).stdout, "");
-    assert_eq!(place.read("o.csv").lines().count(), 2);
+    let table = place.read("o.csv");
+    let mut rows = csv::Reader::from_reader(table.as_bytes());
+    assert_eq!(rows.records().map(Result::unwrap).count(), 1);
 }

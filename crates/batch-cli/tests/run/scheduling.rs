@@ -302,7 +302,7 @@ fn a_result_inside_quotes_is_refused_before_anything_runs() {
     ]));
     let refused = place.bex(&["run", "tasks.json"]).expect(2);
     assert!(
-        refused.stderr.contains("stands in single quotes"),
+        refused.stderr.contains("is in single quotes"),
         "{refused:?}"
     );
     assert!(!place.has("ran"));

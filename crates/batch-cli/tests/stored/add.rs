@@ -164,7 +164,7 @@ fn a_key_has_one_batch() {
     assert!(
         again
             .stderr
-            .contains("0 tasks added to b1, 1 there already")
+            .contains("0 tasks added to b1, 1 already there")
     );
     let other = add("false").expect(2);
     for part in ["\"nightly\"", "b1", r#"["true"]"#, r#"["false"]"#] {
@@ -201,7 +201,7 @@ fn an_id_has_one_task() {
     assert!(
         again
             .stderr
-            .contains("0 tasks added to b1, 1 there already")
+            .contains("0 tasks added to b1, 1 already there")
     );
     let other = add("false").expect(2);
     for part in ["b1.1", r#"["true"]"#, r#"["false"]"#] {
@@ -313,7 +313,7 @@ fn a_key_that_exists_ends_as_its_batch_stands() {
         .expect(0);
     let new = run(5);
     assert!(
-        new.contains("is new: 1 queued; go on with: bex resume -b b1"),
+        new.contains("is new: 1 queued; continue with: bex resume -b b1"),
         "{new}"
     );
     place.bex(&["resume", "--format", "none"]).expect(1);

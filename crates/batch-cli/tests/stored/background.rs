@@ -198,4 +198,16 @@ fn the_state_folder_is_where_the_system_keeps_such_things() {
     add(&[("XDG_STATE_HOME", "state"), ("BEX_HOME", "own")]);
     assert!(place.has("own/batches/b1.db"));
     assert!(!place.has("state/bex/batches/b2.db"));
+    // The standard has a relative path ignored.
+    for relative in ["state", "./state", "../state"] {
+        let mut command = place.command(env!("CARGO_BIN_EXE_bex"));
+        command
+            .env_remove("BEX_HOME")
+            .env("XDG_STATE_HOME", relative);
+        command.env("HOME", place.path("other"));
+        command.args(["add", "--new", "--", "true"]);
+        finish(command, b"").expect(0);
+    }
+    assert!(place.has("other/.local/state/bex/batches/b3.db"));
+    assert!(!place.has("state/bex/batches/b2.db"));
 }

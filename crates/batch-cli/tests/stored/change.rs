@@ -156,7 +156,7 @@ fn set_changes_the_slots_and_the_priorities() {
         .expect(0);
     assert_eq!(
         one.stdout,
-        "1 task runs at once, 1 task of priority low now\n"
+        "1 task runs at once, 1 task now has priority low\n"
     );
     let reply = place.bex(&["set", "--priority", "high", "--filter", "tag:y", "--json"]);
     assert_eq!(reply.expect(0).json()["changed"], 2);

@@ -189,7 +189,7 @@ fn a_task_that_is_to_be_held_waits_for_somebody_after_a_crash() {
         (&json!(1), &json!(1))
     );
     let why = live.bex(&["why", "pay"], 0);
-    assert!(why.contains("is held: it was cut off"), "{why}");
+    assert!(why.contains("is held: it was interrupted"), "{why}");
     assert!(why.contains("bex retry b1.1"), "{why}");
 
     assert_eq!(live.bex(&["retry", "pay"], 0), "1 task queued again\n");
@@ -219,7 +219,7 @@ fn a_task_that_is_to_fail_has_failed_after_a_crash() {
     live.bex(&["resume", "--format", "none"], 1);
     live.assert_none_begun();
     let why = live.bex(&["why", "pay"], 0);
-    assert!(why.contains("failed because it was cut off"), "{why}");
+    assert!(why.contains("failed because it was interrupted"), "{why}");
     let status = live.status();
     assert_eq!(
         (&status["failed"], &status["cancelled"]),

@@ -45,10 +45,7 @@ fn outputs_that_find_no_room_wait_for_it_with_their_tasks() {
         return;
     };
     let said = ended.expect(0).stdout;
-    assert!(
-        said.contains("the batch stands still: the disk is full"),
-        "{said}"
-    );
+    assert!(said.contains("the batch waits: the disk is full"), "{said}");
     assert!(said.contains("code 0\n"), "{said}");
     assert!(said.contains("b1 is completed"), "{said}");
     assert!(said.ends_with("\n1600000\n"), "{said}");

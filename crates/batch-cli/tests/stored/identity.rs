@@ -21,7 +21,7 @@ fn resumed(place: &Place, file: &str, text: &str) -> String {
     let ended = place.bex(&["run", "--resume", "--store", "b.db", file]);
     let line = ended.stderr.lines().find(|line| line.contains(" kept, "));
     line.unwrap_or_else(|| panic!("{ended:?}"))
-        .split_once(": going on with b1: ")
+        .split_once(": continuing b1: ")
         .unwrap()
         .1
         .to_owned()
@@ -229,7 +229,7 @@ fn an_id_is_added_once_in_any_spelling() {
         assert!(
             added
                 .stderr
-                .contains("0 tasks added to b1, 1 there already"),
+                .contains("0 tasks added to b1, 1 already there"),
             "{added:?}"
         );
     }
@@ -326,7 +326,7 @@ fn a_file_with_runs_of_the_version_before_is_read_and_goes_on() {
         ["completed", "failed", "cancelled", "queued", "flaky"].map(|name| status[name].clone());
     assert_eq!(counts, [4, 3, 1, 2, 1]);
     let why = bex(&["why", "9"], 0).stdout;
-    assert!(why.contains("attempt 2 was cut off"), "{why}");
+    assert!(why.contains("attempt 2 was interrupted"), "{why}");
     bex(&["cancel", "9"], 0);
     assert_eq!(bex(&["status", "--json"], 0).json()["state"], "failed");
     let done = bex(&["resume"], 1).stderr;

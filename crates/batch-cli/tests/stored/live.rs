@@ -98,7 +98,10 @@ fn what_a_killed_executor_was_running_does_not_read_as_running() {
     assert_eq!(summary, "1 task: 1 queued\n");
     assert_eq!(live.json(&["show", "1", "--json"], 0)["status"], "queued");
     let status = live.bex(&["status", "--detailed"], 0);
-    assert!(status.ends_with("\n  cut off b1.1  shell\n"), "{status}");
+    assert!(
+        status.ends_with("\n  interrupted b1.1  shell\n"),
+        "{status}"
+    );
 }
 
 #[test]
@@ -174,7 +177,7 @@ fn slots_and_tasks_change_while_the_batch_runs() {
     assert_eq!(live.begun(), "b1.4");
     assert_eq!(
         live.bex(&["wait"], 1),
-        "b1 is done, with failures: 3 completed, 2 cancelled\n"
+        "b1 finished with failures: 3 completed, 2 cancelled\n"
     );
     let why = live.bex(&["why", "1"], 0);
     assert_eq!(why, "b1.1 was cancelled by the user.\n");
@@ -187,7 +190,7 @@ fn a_running_batch_takes_up_what_is_added() {
     live.bex(&["start"], 0);
     live.begun();
     let added = live.place.bex(&["add", "--", "echo", "late"]).expect(0);
-    assert!(added.stderr.contains("takes it up"), "{added:?}");
+    assert!(added.stderr.contains("picks it up"), "{added:?}");
     live.bex(&["wait", "--until", "1"], 0);
     assert_eq!(live.bex(&["logs", "2"], 0), "late\n");
     live.let_go(1);
@@ -218,7 +221,7 @@ fn stop_lets_running_tasks_end_and_keeps_the_queued_ones() {
     assert_eq!(now, "b1 is stopped; 1 task left (bex resume -b b1)\n");
     let why = live.bex(&["why", "2"], 0);
     assert!(
-        why.contains("attempt 1 was cut off and does not count"),
+        why.contains("attempt 1 was interrupted and does not count"),
         "{why}"
     );
     assert_eq!(live.bex(&["logs", "2"], 0), "so far\n");
@@ -299,7 +302,7 @@ fn pause_starts_nothing_more_until_resume() {
         (&json!("paused"), &json!(1))
     );
     assert!(live.bex(&["why", "2"], 0).contains("the batch is paused"));
-    assert_eq!(live.bex(&["resume", "-j", "3"], 0), "b1 goes on\n");
+    assert_eq!(live.bex(&["resume", "-j", "3"], 0), "b1 continues\n");
     assert_eq!(live.status()["max_concurrent"], json!(3));
     assert_eq!(live.begun(), "b1.2");
     let again = live.bex(&["resume"], 0);
@@ -377,7 +380,7 @@ fn watch_shows_the_batch_until_it_is_done() {
     live.let_go(1);
     let mut rest = String::new();
     lines.read_to_string(&mut rest).unwrap();
-    assert!(rest.contains("b1 is done, with failures"), "{rest}");
+    assert!(rest.contains("b1 finished with failures"), "{rest}");
     assert!(rest.contains("1 completed, 1 failed"), "{rest}");
     assert_eq!(code_of(watch), Some(1));
 }

@@ -38,6 +38,7 @@ mod look;
 #[cfg(target_os = "linux")]
 mod memory;
 mod odd_values;
+mod one_story;
 #[cfg(target_os = "linux")]
 mod other_user;
 #[cfg(target_os = "linux")]

@@ -108,7 +108,7 @@ fn only_what_the_system_killed_for_want_of_memory_failed_for_that() {
         "{errors:?}"
     );
     assert!(
-        errors[3].contains("exit code 137, the system killed a process of it"),
+        errors[3].contains("exit code 137, the system killed one of its processes"),
         "{errors:?}"
     );
 }

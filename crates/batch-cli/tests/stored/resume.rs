@@ -83,7 +83,7 @@ fn a_task_that_ctrl_c_ended_runs_again_and_has_used_no_retry() {
     assert_eq!(live.outcomes("2"), ["interrupted"]);
     let why = live.bex(&["why", "2"], 0);
     assert!(
-        why.contains("attempt 1 was cut off and does not count"),
+        why.contains("attempt 1 was interrupted and does not count"),
         "{why}"
     );
     live.let_go(2);
@@ -159,7 +159,7 @@ fn a_wrong_item_stops_a_batch_and_makes_none_where_it_is_the_first() {
         "{stopped:?}"
     );
     assert!(
-        stopped.stderr.contains("go on with: bex resume"),
+        stopped.stderr.contains("continue with: bex resume"),
         "{stopped:?}"
     );
     let total = place.bex(&["status", "--json"]).json()["total"].clone();
@@ -192,7 +192,7 @@ fn a_known_batch_gives_the_results_that_are_asked_for() {
     let known = run(&["--format", "json"]).json();
     assert_eq!(known["tasks"][0]["result"]["stdout"], "a\n");
     run(&["-o", "known.csv"]);
-    assert_eq!(place.read("known.csv").lines().count(), 2);
+    assert_eq!(crate::look::rows(&place.read("known.csv")), 1);
     assert_eq!(run(&[]).stdout, "");
 }
 
@@ -263,7 +263,7 @@ fn a_file_goes_on_by_content_and_not_by_place() {
     assert!(
         resumed
             .stderr
-            .contains("going on with b1: 1 kept, 2 new, 1 failed before, 0 unfinished, 2 gone"),
+            .contains("continuing b1: 1 kept, 2 new, 1 failed before, 0 unfinished, 2 gone"),
         "{resumed:?}"
     );
     assert_eq!(effects(&place), ["bad", "changed anew", "first"]);
@@ -335,7 +335,7 @@ fn another_file_is_another_batch_and_the_same_one_by_another_name_is_not() {
         .current_dir(place.path("home"))
         .args(["run", "--resume", "../tasks.jsonl"]);
     let ended = crate::common::finish(elsewhere, b"").expect(0);
-    assert!(ended.stderr.contains("going on with b1"), "{ended:?}");
+    assert!(ended.stderr.contains("continuing b1"), "{ended:?}");
 }
 
 #[test]

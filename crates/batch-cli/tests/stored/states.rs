@@ -25,7 +25,7 @@ fn running_ready_delayed_and_waiting_tasks_say_so() {
         shell_task("needs", "true", &json!({ "depends_on": ["fails", "queued", "runs"] })),
     ]}));
     live.bex(&["add", "--file", "tasks.json"], 0);
-    assert_why(&live, "fails", &["nobody has started", "bex start -b b1"]);
+    assert_why(&live, "fails", &["has not been started", "bex start -b b1"]);
     live.bex(&["start"], 0);
     // A delay holds no slot.
     assert_eq!(live.begun(), "b1.2");
@@ -117,7 +117,7 @@ fn what_cannot_be_changed_is_told_and_the_rest_is_changed() {
     live.latest();
     let args = ["set", "--priority", "high", "1", "2", "3"];
     let set = live.place.bex(&args).expect(0);
-    assert_eq!(set.stdout, "1 task of priority high now\n");
+    assert_eq!(set.stdout, "1 task now has priority high\n");
     for part in ["b1.1 is already completed", "b1.2 is running"] {
         assert!(set.stderr.contains(part), "{part}: {set:?}");
     }

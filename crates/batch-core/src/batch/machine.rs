@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::edges::Edges;
 use super::index::Index;
+use super::pauses::Pauses;
 use super::phase::{Course, Flow};
 use super::steering::CancelRequest;
 use super::table::{State, Table};
@@ -36,7 +37,7 @@ use crate::time::Time;
 ///
 /// - [`take_cancel_requests`](Self::take_cancel_requests): running attempts that are to end. Each is still
 ///   reported;
-/// - [`claim`](Self::claim): attempts to start;
+/// - [`claim`](Self::claim): attempts to start, after [`put_off`](Self::put_off) where there are pauses;
 /// - [`take_events`](Self::take_events): what happened, in order. Record an event before acting on the claim that
 ///   gave it if a crash must not lose the attempt.
 ///
@@ -68,6 +69,7 @@ pub struct Batch {
     pub(super) course: Course,
     /// When the batch's own time is up, known from the first claim.
     pub(super) deadline: Option<Time>,
+    pub(super) pauses: Pauses,
     pub(super) stats: Stats,
     pub(super) events: Vec<Event>,
     pub(super) cancel_requests: Vec<CancelRequest>,
@@ -101,6 +103,7 @@ impl Batch {
             flow: Flow::default(),
             course: Course::default(),
             deadline: None,
+            pauses: Pauses::default(),
             stats: Stats::default(),
             events: Vec::new(),
             cancel_requests: Vec::new(),
@@ -119,6 +122,7 @@ impl Batch {
         self.index.transition(id, entry, State::Done(status));
         let retries = entry.retries;
         entry.spec = None;
+        self.pauses.forget(id);
         self.record(Event::Finished {
             task: id,
             at: now,

@@ -9,6 +9,7 @@
 //! - `phase`: whether attempts start, and whether all tasks have their turn
 //! - `submit`: the way in
 //! - `operations`: the attempts: claim and report
+//! - `pauses`: hosts that asked to be left alone for a while
 //! - `steering`: what changes the course: cancel, release, stop, pause, and the passing of time
 //! - `restore`: going on where an earlier run left off
 //! - `reopen`: finished tasks that run again
@@ -18,6 +19,7 @@ mod edges;
 mod index;
 mod machine;
 mod operations;
+mod pauses;
 mod phase;
 mod ready;
 mod reopen;

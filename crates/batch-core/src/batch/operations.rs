@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::machine::Batch;
-use super::phase::{Course, Flow};
+use super::phase::Flow;
 use super::slots::{Attempt, EndCause};
 use super::steering::CancelRequest;
 use super::table::{Entry, State};
@@ -12,7 +12,7 @@ use crate::event::{Event, NextStep};
 use crate::ids::{RunId, TaskId};
 use crate::outcome::{Failure, Outcome, Output};
 use crate::spec::{OnInterrupt, TaskSpec};
-use crate::status::{CancelReason, FailureKind, Reason, Status};
+use crate::status::{CancelReason, FailureKind, Reason, Status, StopReason};
 use crate::time::Time;
 
 /// The right to perform one attempt, given out by [`Batch::claim`] and handed back with the report.
@@ -127,7 +127,8 @@ impl Batch {
     /// Takes in what an attempt ended as.
     ///
     /// An attempt that was cut off uses up no retry; what becomes of its task says
-    /// [`OnInterrupt`](crate::OnInterrupt). The policy is asked only where a retry is due: the attempt failed, and the task has one left.
+    /// [`OnInterrupt`](crate::OnInterrupt). The policy is asked only where a retry is due: the attempt failed, and the task has one
+    /// left or was asked for a pause, which uses up none.
     ///
     /// # Errors
     /// [`StaleClaim`] when the attempt is not running in this run; nothing is changed then.
@@ -217,10 +218,13 @@ impl Batch {
         let entry = self.table.open_mut(id);
         let spec = entry.spec();
         let retry = entry.retries + 1;
-        if retry > spec.options.max_retries {
+        let longest = spec.options.retry.max_wait;
+        let is_pause = self.pauses.note(id, failure, longest, now);
+        if retry > spec.options.max_retries && !is_pause {
             return NextStep::Final;
         }
         match policy.delay(spec, failure, retry) {
+            Some(delay) if is_pause => NextStep::PausedUntil(now.after(delay)),
             Some(delay) => {
                 entry.retries = retry;
                 NextStep::RetryAt(now.after(delay))
@@ -278,17 +282,18 @@ impl Batch {
             then,
         });
         match then {
-            NextStep::RetryAt(until) if until > now => {
+            NextStep::RetryAt(until) | NextStep::PausedUntil(until) if until > now => {
                 self.transition(id, State::Delayed { until })
             }
-            NextStep::RetryAt(_) | NextStep::Requeued => self.transition(id, State::ready(now)),
+            NextStep::RetryAt(_) | NextStep::PausedUntil(_) | NextStep::Requeued => {
+                self.transition(id, State::ready(now))
+            }
             NextStep::Held => self.transition(id, State::Held { missing: 0 }),
             NextStep::Final => {
                 self.finish(id, status, reason, now);
                 self.settle_dependents(id, status, id, now);
                 if status == Status::Failed && self.settings.fail_fast {
-                    self.course = Course::Over;
-                    self.cancel_all(now);
+                    self.end_for(StopReason::FailFast, now);
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! Where a batch is as a whole: [`Flow`] and [`Course`].
 
+use crate::status::StopReason;
+
 /// Whether a batch starts attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(super) enum Flow {
@@ -19,7 +21,7 @@ pub(super) enum Course {
     /// All tasks that were open at some time were cancelled; those that came later have their turn.
     CutShort,
     /// Its time was up or a failure ended it: tasks that come later are cancelled as well.
-    Over,
+    Over(StopReason),
 }
 
 impl Flow {

@@ -54,7 +54,7 @@ impl Batch {
     /// When a task does not exist, is not finished, or was given twice; nothing is changed then.
     pub fn reopen(&mut self, tasks: Vec<Reopen>, now: Time) -> Result<(), ReopenError> {
         let cancelled = self.check_reopen(&tasks)?;
-        if self.course == Course::Over {
+        if let Course::Over(_) = self.course {
             self.course = Course::CutShort;
         }
         self.forget_edges_to(&cancelled);
@@ -120,6 +120,7 @@ impl Batch {
         entry.lane = Lane::new(group, spec.options.priority);
         // A late report of an attempt of this run must not fit one that begins now.
         entry.attempts = entry.attempts.max(task.attempts);
+        let attempts = entry.attempts;
         entry.retries = 0;
         self.transition(id, State::Waiting { missing: 0 });
         if let Some(name) = &spec.id {
@@ -129,6 +130,7 @@ impl Batch {
             task: id,
             at: now,
             from: from.expect("a task to be reopened is finished"),
+            attempts,
             spec: Arc::clone(spec),
         });
         self.put_priority(id, task.priority, now);

@@ -187,8 +187,10 @@ impl Batch {
                 self.transition(id, next);
             }
         }
-        if self.course == Course::Over && self.table.final_status(id).is_none() {
-            self.cancel_late(id, now);
+        if let Course::Over(why) = self.course
+            && self.table.final_status(id).is_none()
+        {
+            self.cancel_late(id, why, now);
         }
         id
     }

@@ -12,7 +12,7 @@ use crate::{
     no_retries,
     plan::PlanContext,
     stats::Totals,
-    status::{CancelReason, QueuedReason},
+    status::{CancelReason, QueuedReason, StopReason},
 };
 
 fn batch(slots: u32) -> Batch {
@@ -370,7 +370,9 @@ fn a_restored_failure_ends_a_batch_that_fails_fast() {
     batch.restore(queued(&[3]), at(100));
     assert!(batch.was_cut_short() && batch.is_settled());
     let told = events(&mut batch);
-    let stopped = Some(Reason::Cancelled(CancelReason::BatchStopped));
+    let stopped = Some(Reason::Cancelled(CancelReason::BatchStopped(
+        StopReason::FailFast,
+    )));
     assert_eq!([end_of(&told, 1), end_of(&told, 3)], [stopped, stopped]);
     assert_eq!(batch.stats().count(Status::Cancelled), 3);
     // Whoever has it run again wants it to go on.
@@ -698,12 +700,12 @@ fn a_plan_tells_the_ids_that_its_tasks_will_wait_for() {
         TaskSpec::new("x").with_id("b").after("a").after("old"),
         TaskSpec::new("x").with_id("a"),
     ];
-    let surroundings = PlanContext {
+    let context = PlanContext {
         catalog: &["x"][..],
         limits: &std::collections::BTreeMap::new(),
         submitted: &|name| (name == "old").then_some(id(3)),
     };
-    let plan = Plan::check_in(tasks, &surroundings).unwrap();
+    let plan = Plan::check_in(tasks, &context).unwrap();
     let resolved: Vec<Vec<u32>> = plan
         .resolved(10)
         .map(|(_, after)| after.iter().map(|needed| needed.task.get()).collect())

@@ -7,7 +7,7 @@ use super::slots::EndCause;
 use super::table::State;
 use crate::event::Event;
 use crate::ids::TaskId;
-use crate::status::{CancelReason, Priority, Reason, Status};
+use crate::status::{CancelReason, Priority, Reason, Status, StopReason};
 use crate::time::Time;
 
 /// A running attempt that is to end.
@@ -119,7 +119,17 @@ impl Batch {
         if self.course == Course::Full {
             self.course = Course::CutShort;
         }
-        let reason = CancelReason::BatchStopped;
+        self.cancel_open(StopReason::Requested, now);
+    }
+
+    /// Ends the batch for good, with the tasks that come later.
+    pub(super) fn end_for(&mut self, why: StopReason, now: Time) {
+        self.course = Course::Over(why);
+        self.cancel_open(why, now);
+    }
+
+    fn cancel_open(&mut self, why: StopReason, now: Time) {
+        let reason = CancelReason::BatchStopped(why);
         let open: Vec<TaskId> = self.table.open_ids().collect();
         for id in open {
             let state = self.table.open(id).state;
@@ -248,8 +258,7 @@ impl Batch {
     pub fn handle_timers(&mut self, now: Time) {
         let is_due = self.deadline.is_some_and(|deadline| deadline <= now);
         if is_due && self.course == Course::Full {
-            self.course = Course::Over;
-            self.cancel_all(now);
+            self.end_for(StopReason::TimeLimit, now);
         }
         while let Some(&(at, id)) = self.index.timers.first() {
             if at > now {

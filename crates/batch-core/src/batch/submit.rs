@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::ids::TaskId;
 use crate::plan::{Needed, Plan};
 use crate::spec::TaskSpec;
-use crate::status::{CancelReason, Reason, Status};
+use crate::status::{CancelReason, Reason, Status, StopReason};
 use crate::time::Time;
 
 impl Batch {
@@ -89,8 +89,8 @@ impl Batch {
         hold: bool,
         now: Time,
     ) {
-        if self.course == Course::Over {
-            return self.cancel_late(id, now);
+        if let Course::Over(why) = self.course {
+            return self.cancel_late(id, why, now);
         }
         let mut missing = 0;
         for needed in after {
@@ -145,8 +145,8 @@ impl Batch {
     }
 
     /// A task that came after the end of the batch is cancelled with it.
-    pub(super) fn cancel_late(&mut self, id: TaskId, now: Time) {
-        let reason = Reason::Cancelled(CancelReason::BatchStopped);
+    pub(super) fn cancel_late(&mut self, id: TaskId, why: StopReason, now: Time) {
+        let reason = Reason::Cancelled(CancelReason::BatchStopped(why));
         self.finish(id, Status::Cancelled, Some(reason), now);
         self.settle_dependents(id, Status::Cancelled, id, now);
     }

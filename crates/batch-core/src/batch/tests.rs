@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     BatchSettings, Event, Failure, FailureKind, Outcome, Plan, Priority, Reason, Status, TaskId,
     TaskSpec, Time, no_retries,
-    status::{CancelReason, QueuedReason},
+    status::{CancelReason, QueuedReason, StopReason},
 };
 
 fn slots(number: u32) -> BatchSettings {
@@ -279,6 +279,21 @@ fn the_time_of_the_batch_ends_what_is_left() {
     assert_eq!(batch.status(id(1)), Some(Status::Cancelled));
     assert!(batch.was_cut_short());
     assert_eq!(batch.next_wakeup(), None);
+    assert_eq!(stopped(&mut batch), [StopReason::TimeLimit; 2]);
+}
+
+/// Why each of the tasks that were cancelled with their batch was.
+fn stopped(batch: &mut Batch) -> Vec<StopReason> {
+    let mut events = Vec::new();
+    batch.take_events(&mut events);
+    let stopped = events.iter().filter_map(|event| match event {
+        Event::Finished {
+            reason: Some(Reason::Cancelled(CancelReason::BatchStopped(why))),
+            ..
+        } => Some(*why),
+        _ => None,
+    });
+    stopped.collect()
 }
 
 #[test]
@@ -292,6 +307,7 @@ fn the_first_failure_ends_a_batch_that_fails_fast() {
     fail(&mut batch, first.token, at(0.0));
     assert_eq!(batch.stats().count(Status::Cancelled), 2);
     assert_eq!(batch.take_cancel_requests()[0].token, second.token);
+    assert_eq!(stopped(&mut batch), [StopReason::FailFast; 2]);
 }
 
 #[test]
@@ -390,6 +406,42 @@ fn the_estimate_follows_a_chain() {
     }
     let remaining = batch.remaining(at(3.0)).unwrap();
     assert_eq!(remaining.likely.as_secs(), 7);
+}
+
+#[test]
+fn what_is_late_is_not_said_to_end_at_once() {
+    let mut batch = Batch::new(slots(1));
+    submit(&mut batch, vec![TaskSpec::new("x"); 5]);
+    for _ in 0..4 {
+        let claim = batch.claim(at(0.0)).unwrap();
+        complete(&mut batch, claim.token, at(0.001));
+    }
+    batch.claim(at(0.0)).unwrap();
+    let likely = |seconds| batch.remaining(at(seconds)).unwrap().likely.as_secs_f64();
+    let (after_a_minute, after_an_hour) = (likely(60.0), likely(3_600.0));
+    assert!((20.0..60.0).contains(&after_a_minute), "{after_a_minute}");
+    assert!(after_an_hour > 1_000.0, "{after_an_hour}");
+}
+
+#[test]
+fn nothing_is_estimated_that_nobody_waits_for() {
+    for (seconds, is_told) in [
+        (60.0, true),
+        (3_600.0, true),
+        (86_400.0 * 30.0, false),
+        (1e12, false),
+    ] {
+        let mut batch = Batch::new(slots(1));
+        submit(&mut batch, vec![TaskSpec::new("x"); 1_000]);
+        let claim = batch.claim(at(0.0)).unwrap();
+        complete(&mut batch, claim.token, at(seconds));
+        for _ in 1..250 {
+            let claim = batch.claim(at(seconds)).unwrap();
+            complete(&mut batch, claim.token, at(seconds * 2.0));
+        }
+        let remaining = batch.remaining(at(seconds * 2.0));
+        assert_eq!(remaining.is_some(), is_told, "{seconds}: {remaining:?}");
+    }
 }
 
 #[test]

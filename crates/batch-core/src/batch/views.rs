@@ -204,10 +204,10 @@ impl Batch {
     /// Plays the rest of the schedule through: the free slots, the time running tasks have already taken,
     /// priorities, dependencies, limits and delays, with the durations seen so far of each function.
     /// `None` while that would be guessing: before a first wave of tasks has ended, while paused or
-    /// stopping.
+    /// stopping, or where it would be more than a year.
     pub fn remaining(&self, now: Time) -> Option<Remaining> {
         if self.index.open == 0 {
-            return Some(Remaining::around(0.0, 0.0));
+            return Remaining::around(0.0, 0.0);
         }
         let wave = u64::from(self.index.slots.limit)
             .min((self.index.open as u64 + self.stats.ended()).div_ceil(4));
@@ -219,10 +219,7 @@ impl Batch {
         } else {
             self.fluid_estimate(now)
         };
-        Some(Remaining::around(
-            likely,
-            self.index.durations.doubt(self.index.open),
-        ))
+        Remaining::around(likely, self.index.durations.doubt(self.index.open))
     }
 
     /// All work, spread evenly over the slots: near enough while there is much of it.
@@ -239,8 +236,9 @@ impl Batch {
         let kind = self.table.open(attempt.task).kind;
         let expected = self.index.durations.expected(kind);
         let elapsed = now.since(attempt.started).as_secs_f64();
-        // One that is late already ends at some time soon, not at once.
-        (expected - elapsed).max(expected * 0.1)
+        // One that is late already does not end at once: the later it is, the longer it may still take.
+        let late = elapsed - expected;
+        (-late).max(expected * 0.1).max(late * 0.5)
     }
 
     fn attempts_per_task(&self) -> f64 {
@@ -253,14 +251,18 @@ impl Batch {
 }
 
 impl Remaining {
-    fn around(likely: f64, doubt: f64) -> Self {
-        let seconds =
-            |seconds: f64| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
-        Self {
+    /// Seconds that nobody waits: such a number says more of a delay, or of the few tasks seen, than of the batch.
+    const TOO_LONG: f64 = 365.0 * 86_400.0;
+
+    fn around(likely: f64, doubt: f64) -> Option<Self> {
+        let high = likely * (1.0 + doubt);
+        let is_believable = high.is_finite() && high < Self::TOO_LONG;
+        let seconds = |seconds: f64| Duration::from_secs_f64(seconds.max(0.0));
+        is_believable.then(|| Self {
             low: seconds(likely * (1.0 - doubt)),
             likely: seconds(likely),
-            high: seconds(likely * (1.0 + doubt)),
-        }
+            high: seconds(high),
+        })
     }
 }
 

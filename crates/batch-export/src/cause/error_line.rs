@@ -77,7 +77,7 @@ const ASIDES: [&str; 8] = [
 
 /// How much a line tells.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Tells {
+enum Relevance {
     /// Where it happened: a line of a stack.
     Place,
     /// Nothing that looks like an error.
@@ -129,16 +129,16 @@ fn of_message(kind: FailureKind, message: &str) -> Option<String> {
 fn error_of(lines: &[String]) -> Option<String> {
     let exception = exception_at(lines);
     let from = lines.len().saturating_sub(LINES);
-    let tells = |at: usize| {
+    let relevance = |at: usize| {
         if exception == Some(at) {
-            Tells::Error
+            Relevance::Error
         } else {
-            tells(&lines[at])
+            relevance(&lines[at])
         }
     };
     // Of those that tell as much, the last.
-    let at = (from..lines.len()).max_by_key(|at| tells(*at))?;
-    if tells(at) < Tells::Something {
+    let at = (from..lines.len()).max_by_key(|at| relevance(*at))?;
+    if relevance(at) < Relevance::Something {
         return None;
     }
     let line = lines[at].trim();
@@ -151,23 +151,23 @@ fn error_of(lines: &[String]) -> Option<String> {
 
 fn last_of(lines: &[String]) -> Option<String> {
     let mut lines = lines.iter().rev();
-    let line = lines.find(|line| tells(line) > Tells::Place)?;
+    let line = lines.find(|line| relevance(line) > Relevance::Place)?;
     Some(line.trim().to_owned())
 }
 
-fn tells(line: &str) -> Tells {
+fn relevance(line: &str) -> Relevance {
     let lower = line.to_lowercase();
     let text = lower.trim_start();
     let is_indented = text.len() < lower.len();
     let holds = |words: &[&str]| words.iter().any(|word| text.contains(word));
     if is_indented && (text.starts_with("at ") || text.starts_with("file \"")) {
-        Tells::Place
+        Relevance::Place
     } else if is_aside(text) || !holds(&SIGNS) {
-        Tells::Nothing
+        Relevance::Nothing
     } else if is_indented || holds(&ECHOES) {
-        Tells::Something
+        Relevance::Something
     } else {
-        Tells::Error
+        Relevance::Error
     }
 }
 

@@ -369,6 +369,50 @@ fn is_part_of_date(word: &str, next: &str) -> bool {
     MONTHS.contains(&&*lower) && matches!(next, "N" | "T")
 }
 
+/// What a plain word follows that names a file: `cannot open alice: Permission denied`.
+const BEFORE_NAMES: [&str; 22] = [
+    "access",
+    "cd",
+    "create",
+    "directory",
+    "execute",
+    "exec",
+    "file",
+    "find",
+    "folder",
+    "in",
+    "into",
+    "link",
+    "load",
+    "lstat",
+    "open",
+    "program",
+    "read",
+    "remove",
+    "run",
+    "start",
+    "stat",
+    "write",
+];
+
+/// Whether the word before what the system says is a file. `its output could not be kept: Permission denied` names none.
+fn is_name(before: &str, name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    // `ENOENT: no such file or directory` names no file.
+    let is_code =
+        name.len() > 2 && name.starts_with('E') && name.chars().all(|c| c.is_ascii_uppercase());
+    let word_before = before.rsplit(' ').next().unwrap_or_default();
+    let is_word = name.chars().all(char::is_alphabetic);
+    let takes_a_name =
+        word_before.ends_with(':') || BEFORE_NAMES.contains(&&*word_before.to_ascii_lowercase());
+    !is_code
+        && (!is_word || takes_a_name)
+        && name.ends_with(|c: char| c.is_alphanumeric() || "-_.+~*".contains(c))
+        && !["error", "exception", "fatal", "failed", "warning"]
+            .iter()
+            .any(|word| lower.ends_with(word))
+}
+
 /// Puts `P` for the file of which the system says something: `cat: alice: No such file or directory`.
 fn without_names(text: &str) -> String {
     let lower = text.to_ascii_lowercase();
@@ -379,16 +423,7 @@ fn without_names(text: &str) -> String {
     let Some((before, name)) = head.rsplit_once(' ') else {
         return text.to_owned();
     };
-    let lower = name.to_ascii_lowercase();
-    // `ENOENT: no such file or directory` names no file.
-    let is_code =
-        name.len() > 2 && name.starts_with('E') && name.chars().all(|c| c.is_ascii_uppercase());
-    let is_name = !is_code
-        && name.ends_with(|c: char| c.is_alphanumeric() || "-_.+~*".contains(c))
-        && !["error", "exception", "fatal", "failed", "warning"]
-            .iter()
-            .any(|word| lower.ends_with(word));
-    if is_name {
+    if is_name(before, name) {
         format!("{before} P{rest}")
     } else {
         text.to_owned()

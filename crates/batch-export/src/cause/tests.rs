@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use super::normal::normalise;
 use super::*;
 use FailureKind::{
-    Error, ExitCode, HttpStatus, OutOfMemory, Quarantined, Signal, SpawnError, Timeout,
+    Error, ExitCode, HttpStatus, InputError, OutOfMemory, OutputError, Quarantined, Signal,
+    SpawnError, Timeout,
 };
 
 const PYTHON: &str = r#"Traceback (most recent call last):
@@ -234,6 +235,41 @@ fn without_standard_error_the_message_counts() {
             HttpStatus(404),
             "GET http://a/b: 404 Not Found",
             "f: http status 404: GET U: N Not Found",
+        ),
+        (
+            OutputError,
+            "its output could not be kept: Permission denied (os error 13); see to space and permissions in /b/c",
+            "f: output error: its output could not be kept: Permission denied (os error N); see to space and permissions in P",
+        ),
+        (
+            Error,
+            "the code cannot be written to a folder in /tmp: No such file or directory (os error 2)",
+            "f: error: the code cannot be written to a folder in P: No such file or directory (os error N)",
+        ),
+        (
+            SpawnError,
+            "the working folder \"/a/b\" cannot be entered: No such file or directory (os error 2); create it or correct `cwd`",
+            "f: spawn error: the working folder \"…\" cannot be entered: No such file or directory (os error N); create it or correct `…`",
+        ),
+        (
+            InputError,
+            "the result of task \"a\" cannot be read: Is a directory (os error 21)",
+            "f: input error: the result of task \"…\" cannot be read: Is a directory (os error N)",
+        ),
+        (
+            ExitCode(2),
+            "exit code 2: tar: alice: Cannot open: No such file or directory",
+            "f: exit code 2: tar: alice: Cannot open: No such file or directory",
+        ),
+        (
+            ExitCode(2),
+            "exit code 2: sh: 1: cannot open alice: No such file",
+            "f: exit code 2: sh: N: cannot open alice: No such file",
+        ),
+        (
+            ExitCode(1),
+            "exit code 1: cannot open alice: Permission denied",
+            "f: exit code 1: cannot open P: Permission denied",
         ),
         (
             SpawnError,

@@ -19,7 +19,7 @@ use crate::format::did_you_mean;
 #[non_exhaustive]
 pub enum FilterError {
     /// It asks for nothing, which is not the same as for everything.
-    #[error("the filter is empty; leave it out for all tasks")]
+    #[error("the filter is empty; omit it for all tasks")]
     Empty,
     /// There is no such field.
     #[error("unknown field {field:?} in the filter; {hint}the fields are {}", FIELDS.join(", "))]
@@ -406,7 +406,7 @@ mod tests {
         "status:" in the filter is not complete; write a field, an operator and a value, such as status:failed or time>10
         "tag:a,,b" in the filter is not complete; write a field, an operator and a value, such as status:failed or time>10
         ":x" in the filter is not complete; write a field, an operator and a value, such as status:failed or time>10
-        the filter is empty; leave it out for all tasks
+        the filter is empty; omit it for all tasks
         a quote in the filter is not closed: error:~"no such
         "#);
     }

@@ -20,11 +20,11 @@ const PIECE: usize = 63 * 1024;
 #[test]
 fn jsonl_has_one_object_in_each_line() {
     insta::assert_snapshot!(text(Format::Jsonl, &samples()), @r#"
-    {"task_id":"b1.1","id":null,"name":"Say \"hi\", twice","function":"command","params":{},"priority":"medium","status":"completed","reason":null,"created_at":"2026-01-02T03:04:05.000Z","started_at":"2026-01-02T03:04:05.678Z","completed_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"wait_time":0.678,"retry_count":0,"max_retries":0,"flaky":false,"result":{"exit_code":0,"stdout":"hi\n\u001b[1mhi\n","stderr":"warn�","stderr_base64":"d2Fybv8="},"error":null,"tags":[],"depends_on":[],"cpu_time":0.012,"peak_memory":1048576,"attempts":[{"attempt":1,"started_at":"2026-01-02T03:04:05.678Z","ended_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"outcome":"completed","reason":null,"error":null}],"cause":null}
-    {"task_id":"b1.2","id":"sum","name":null,"function":"custom_function","params":{"args":{"n":3},"code":"def process(): …"},"priority":"high","status":"completed","reason":null,"created_at":"2026-01-02T03:04:05.000Z","started_at":"2026-01-02T03:04:05.678Z","completed_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"wait_time":0.678,"retry_count":1,"max_retries":3,"flaky":true,"result":{"of":["a,b"],"sum":6},"error":null,"tags":[],"depends_on":[],"cpu_time":0.012,"peak_memory":1048576,"attempts":[{"attempt":1,"started_at":"2026-01-02T03:04:05.678Z","ended_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"outcome":"failed","reason":"timeout","error":"timed out after 1s"},{"attempt":2,"started_at":"2026-01-02T03:04:05.678Z","ended_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"outcome":"completed","reason":null,"error":null}],"cause":null,"stdout":"debug\n"}
-    {"task_id":"b1.3","id":null,"name":"=1+1","function":"shell","params":{},"priority":"medium","status":"failed","reason":"exit code","created_at":"2026-01-02T03:04:05.000Z","started_at":"2026-01-02T03:04:05.678Z","completed_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"wait_time":0.678,"retry_count":0,"max_retries":0,"flaky":false,"result":{"exit_code":3,"stdout":"","stderr":"line 1\nline 2\nline 3\nline 4\nline 5\nline 6\nline 7\nline 8\nline 9\nline 10\nline 11\nline 12\n"},"error":"exit code 3\nsecond line","tags":[],"depends_on":[],"cpu_time":0.012,"peak_memory":1048576,"attempts":[{"attempt":1,"started_at":"2026-01-02T03:04:05.678Z","ended_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"outcome":"failed","reason":"exit code","error":"exit code 3\nsecond line"}],"cause":"cff49cd"}
-    {"task_id":"b1.4","id":null,"name":null,"function":"command","params":{},"priority":"medium","status":"cancelled","reason":"dependency failed","created_at":"2026-01-02T03:04:05.000Z","started_at":null,"completed_at":"2026-01-02T03:04:06.000Z","execution_time":null,"wait_time":null,"retry_count":0,"max_retries":0,"flaky":false,"result":null,"error":"b1.3 (=1+1) failed","tags":[],"depends_on":["login"],"cpu_time":null,"peak_memory":null,"attempts":[],"cause":null,"root_task":"b1.3"}
-    {"task_id":"b1.5","id":null,"name":null,"function":"command","params":{},"priority":"medium","status":"queued","reason":null,"created_at":"2026-01-02T03:04:05.000Z","started_at":null,"completed_at":null,"execution_time":null,"wait_time":null,"retry_count":0,"max_retries":0,"flaky":false,"result":null,"error":null,"tags":[],"depends_on":[],"cpu_time":null,"peak_memory":null,"attempts":[],"cause":null}
+    {"task_id":"b1.1","id":null,"name":"Say \"hi\", twice","function":"command","params":{},"priority":"medium","status":"completed","reason":null,"created_at":"2026-01-02T03:04:05.000Z","started_at":"2026-01-02T03:04:05.678Z","completed_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"wait_time":0.678,"retry_count":0,"max_retries":0,"flaky":false,"result":{"exit_code":0,"stdout":"hi\n\u001b[1mhi\n","stderr":"warn�","stderr_base64":"d2Fybv8="},"error":null,"tags":[],"depends_on":[],"cpu_time":0.012,"peak_memory":1048576,"attempts":[{"attempt":1,"started_at":"2026-01-02T03:04:05.678Z","ended_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"outcome":"completed","reason":null,"error":null}],"cause":null,"attempt_count":1,"exit_code":0,"signal":null,"root_task":null,"item":null,"command":null,"stdout":"hi\n\u001b[1mhi\n","stderr":"warn�","stderr_base64":"d2Fybv8="}
+    {"task_id":"b1.2","id":"sum","name":null,"function":"custom_function","params":{"args":{"n":3},"code":"def process(): …"},"priority":"high","status":"completed","reason":null,"created_at":"2026-01-02T03:04:05.000Z","started_at":"2026-01-02T03:04:05.678Z","completed_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"wait_time":0.678,"retry_count":1,"max_retries":3,"flaky":true,"result":{"of":["a,b"],"sum":6},"error":null,"tags":[],"depends_on":[],"cpu_time":0.012,"peak_memory":1048576,"attempts":[{"attempt":1,"started_at":"2026-01-02T03:04:05.678Z","ended_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"outcome":"failed","reason":"timeout","error":"timed out after 1s"},{"attempt":2,"started_at":"2026-01-02T03:04:05.678Z","ended_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"outcome":"completed","reason":null,"error":null}],"cause":null,"attempt_count":2,"exit_code":0,"signal":null,"root_task":null,"item":null,"command":null,"stdout":"debug\n","stderr":""}
+    {"task_id":"b1.3","id":null,"name":"=1+1","function":"shell","params":{},"priority":"medium","status":"failed","reason":"exit code","created_at":"2026-01-02T03:04:05.000Z","started_at":"2026-01-02T03:04:05.678Z","completed_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"wait_time":0.678,"retry_count":0,"max_retries":0,"flaky":false,"result":{"exit_code":3,"stdout":"","stderr":"line 1\nline 2\nline 3\nline 4\nline 5\nline 6\nline 7\nline 8\nline 9\nline 10\nline 11\nline 12\n"},"error":"exit code 3\nsecond line","tags":[],"depends_on":[],"cpu_time":0.012,"peak_memory":1048576,"attempts":[{"attempt":1,"started_at":"2026-01-02T03:04:05.678Z","ended_at":"2026-01-02T03:04:06.000Z","execution_time":0.322,"outcome":"failed","reason":"exit code","error":"exit code 3\nsecond line"}],"cause":"cff49cd","attempt_count":1,"exit_code":3,"signal":null,"root_task":null,"item":null,"command":null,"stdout":"","stderr":"line 1\nline 2\nline 3\nline 4\nline 5\nline 6\nline 7\nline 8\nline 9\nline 10\nline 11\nline 12\n"}
+    {"task_id":"b1.4","id":null,"name":null,"function":"command","params":{},"priority":"medium","status":"cancelled","reason":"dependency failed","created_at":"2026-01-02T03:04:05.000Z","started_at":null,"completed_at":"2026-01-02T03:04:06.000Z","execution_time":null,"wait_time":null,"retry_count":0,"max_retries":0,"flaky":false,"result":null,"error":"b1.3 (=1+1) failed","tags":[],"depends_on":["login"],"cpu_time":null,"peak_memory":null,"attempts":[],"cause":null,"attempt_count":0,"exit_code":null,"signal":null,"root_task":"b1.3","item":null,"command":null,"stdout":null,"stderr":null}
+    {"task_id":"b1.5","id":null,"name":null,"function":"command","params":{},"priority":"medium","status":"queued","reason":null,"created_at":"2026-01-02T03:04:05.000Z","started_at":null,"completed_at":null,"execution_time":null,"wait_time":null,"retry_count":0,"max_retries":0,"flaky":false,"result":null,"error":null,"tags":[],"depends_on":[],"cpu_time":null,"peak_memory":null,"attempts":[],"cause":null,"attempt_count":0,"exit_code":null,"signal":null,"root_task":null,"item":null,"command":null,"stdout":null,"stderr":null}
     "#);
 }
 
@@ -58,14 +58,29 @@ fn json_begins_with_the_metadata() {
 
 #[test]
 fn csv_has_the_columns_of_the_contract_first() {
-    insta::assert_snapshot!(text(Format::Csv, &samples()), @r#"
-    task_id,name,function,status,priority,created_at,started_at,completed_at,execution_time,wait_time,retry_count,result,error,id,reason,max_retries,flaky,attempts,exit_code,signal,tags,depends_on,params,cpu_time,peak_memory,cause
-    b1.1,"Say ""hi"", twice",command,completed,medium,2026-01-02T03:04:05.000Z,2026-01-02T03:04:05.678Z,2026-01-02T03:04:06.000Z,0.322,0.678,0,"{""exit_code"":0,""stdout"":""hi\n\u001b[1mhi\n"",""stderr"":""warn�"",""stderr_base64"":""d2Fybv8=""}",,,,0,false,1,0,,,,{},0.012,1048576,
-    b1.2,,custom_function,completed,high,2026-01-02T03:04:05.000Z,2026-01-02T03:04:05.678Z,2026-01-02T03:04:06.000Z,0.322,0.678,1,"{""of"":[""a,b""],""sum"":6}",,sum,,3,true,2,0,,,,"{""args"":{""n"":3},""code"":""def process(): …""}",0.012,1048576,
+    insta::assert_snapshot!(text(Format::Csv, &samples()).replace('\u{1b}', "ESC"), @r#"
+    task_id,name,function,status,priority,created_at,started_at,completed_at,execution_time,wait_time,retry_count,result,error,id,reason,max_retries,flaky,attempts,exit_code,signal,tags,depends_on,params,cpu_time,peak_memory,cause,attempt_count,root_task,item,command,stdout,stderr
+    b1.1,"Say ""hi"", twice",command,completed,medium,2026-01-02T03:04:05.000Z,2026-01-02T03:04:05.678Z,2026-01-02T03:04:06.000Z,0.322,0.678,0,"{""exit_code"":0,""stdout"":""hi\n\u001b[1mhi\n"",""stderr"":""warn�"",""stderr_base64"":""d2Fybv8=""}",,,,0,false,"[{""attempt"":1,""started_at"":""2026-01-02T03:04:05.678Z"",""ended_at"":""2026-01-02T03:04:06.000Z"",""execution_time"":0.322,""outcome"":""completed"",""reason"":null,""error"":null}]",0,,[],[],{},0.012,1048576,,1,,,,"hi
+    ESC[1mhi
+    ",warn�
+    b1.2,,custom_function,completed,high,2026-01-02T03:04:05.000Z,2026-01-02T03:04:05.678Z,2026-01-02T03:04:06.000Z,0.322,0.678,1,"{""of"":[""a,b""],""sum"":6}",,sum,,3,true,"[{""attempt"":1,""started_at"":""2026-01-02T03:04:05.678Z"",""ended_at"":""2026-01-02T03:04:06.000Z"",""execution_time"":0.322,""outcome"":""failed"",""reason"":""timeout"",""error"":""timed out after 1s""},{""attempt"":2,""started_at"":""2026-01-02T03:04:05.678Z"",""ended_at"":""2026-01-02T03:04:06.000Z"",""execution_time"":0.322,""outcome"":""completed"",""reason"":null,""error"":null}]",0,,[],[],"{""args"":{""n"":3},""code"":""def process(): …""}",0.012,1048576,,2,,,,"debug
+    ",
     b1.3,=1+1,shell,failed,medium,2026-01-02T03:04:05.000Z,2026-01-02T03:04:05.678Z,2026-01-02T03:04:06.000Z,0.322,0.678,0,"{""exit_code"":3,""stdout"":"""",""stderr"":""line 1\nline 2\nline 3\nline 4\nline 5\nline 6\nline 7\nline 8\nline 9\nline 10\nline 11\nline 12\n""}","exit code 3
-    second line",,exit code,0,false,1,3,,,,{},0.012,1048576,cff49cd
-    b1.4,,command,cancelled,medium,2026-01-02T03:04:05.000Z,,2026-01-02T03:04:06.000Z,,,0,,b1.3 (=1+1) failed,,dependency failed,0,false,0,,,,login,{},,,
-    b1.5,,command,queued,medium,2026-01-02T03:04:05.000Z,,,,,0,,,,,0,false,0,,,,,{},,,
+    second line",,exit code,0,false,"[{""attempt"":1,""started_at"":""2026-01-02T03:04:05.678Z"",""ended_at"":""2026-01-02T03:04:06.000Z"",""execution_time"":0.322,""outcome"":""failed"",""reason"":""exit code"",""error"":""exit code 3\nsecond line""}]",3,,[],[],{},0.012,1048576,cff49cd,1,,,,,"line 1
+    line 2
+    line 3
+    line 4
+    line 5
+    line 6
+    line 7
+    line 8
+    line 9
+    line 10
+    line 11
+    line 12
+    "
+    b1.4,,command,cancelled,medium,2026-01-02T03:04:05.000Z,,2026-01-02T03:04:06.000Z,,,0,,b1.3 (=1+1) failed,,dependency failed,0,false,[],,,[],"[""login""]",{},,,,0,b1.3,,,,
+    b1.5,,command,queued,medium,2026-01-02T03:04:05.000Z,,,,,0,,,,,0,false,[],,,[],[],{},,,,0,,,,,
     "#);
 }
 
@@ -76,6 +91,23 @@ fn csv_guards_formulas_when_asked() {
     let csv = String::from_utf8(render(&options, &samples()).0).unwrap();
     assert!(csv.contains("b1.3,'=1+1,shell"), "{csv}");
     assert!(!csv.contains("'Say"), "{csv}");
+    // Of an output, too, wherever that is kept.
+    let folder = tempfile::tempdir().unwrap();
+    for limit in [0, 100] {
+        options.cell_limit = limit;
+        for stdout in [
+            Stream::from(b"-1,2".to_vec()),
+            in_file(folder.path(), "out", b"-1,2"),
+        ] {
+            let mut record = completed(1, TaskSpec::new("command"));
+            record.output = Some(Arc::new(Output {
+                stdout,
+                ..process(0, "", "")
+            }));
+            let csv = String::from_utf8(render(&options, &[record]).0).unwrap();
+            assert!(csv.ends_with(",\"'-1,2\",\n"), "{csv}");
+        }
+    }
 }
 
 #[test]

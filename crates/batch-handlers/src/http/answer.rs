@@ -3,12 +3,15 @@
 //! The result is put together as text. A body that is JSON is checked and put in as it came, and never made into a
 //! tree: that would take up to ninety times as much memory.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use batch_core::{Failure, FailureKind, Json};
 use batch_runtime::offload;
 use batch_template::{Secrets, shown_url};
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use encoding_rs::{Encoding, UTF_8};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, SET_COOKIE};
 use reqwest::{Response, StatusCode, Url};
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
@@ -68,10 +71,12 @@ impl Answer {
             Value::from(shown_url(self.url.as_str())),
             Value::from(headers(&self.headers)),
         );
-        match std::str::from_utf8(&self.body) {
-            Ok(text) if says_json(&self.headers) => with_document(head, &secrets.mask_json(text)),
-            Ok(text) => with_text(head, &secrets.mask(text), ""),
-            Err(_) => {
+        match decoded(&self.headers, &self.body) {
+            Some(text) if says_json(&self.headers) => {
+                with_document(head, &secrets.mask_json(&text))
+            }
+            Some(text) => with_text(head, &secrets.mask(&text), ""),
+            None => {
                 let bytes = secrets.mask_bytes(&self.body);
                 let encoded = format!(",\"body_base64\":\"{}\"", BASE64.encode(&bytes));
                 with_text(head, &String::from_utf8_lossy(&bytes), &encoded)
@@ -99,7 +104,27 @@ fn with_text(head: String, body: &str, rest: &str) -> Json {
     Json::compact(text).expect("its parts are JSON")
 }
 
-/// The headers by name; the values of one that comes several times are joined.
+/// The body as text, in the encoding that the answer names or the body begins with, else as UTF-8; without a byte order
+/// mark.
+fn decoded<'b>(headers: &HeaderMap, body: &'b [u8]) -> Option<Cow<'b, str>> {
+    let named = charset(headers).and_then(|label| Encoding::for_label(label.as_bytes()));
+    let marked = Encoding::for_bom(body).map(|(encoding, _)| encoding);
+    let (text, _, has_errors) = named.or(marked).unwrap_or(UTF_8).decode(body);
+    (!has_errors).then_some(text)
+}
+
+/// The `charset` of the type of an answer.
+fn charset(headers: &HeaderMap) -> Option<&str> {
+    let kind = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    kind.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let is_charset = name.trim().eq_ignore_ascii_case("charset");
+        is_charset.then(|| value.trim().trim_matches('"'))
+    })
+}
+
+/// The headers by name; the values of one that comes several times are joined, but those of `Set-Cookie`, which hold
+/// commas.
 fn headers(map: &HeaderMap) -> Map<String, Value> {
     let mut headers = Map::new();
     for name in map.keys() {
@@ -107,7 +132,11 @@ fn headers(map: &HeaderMap) -> Map<String, Value> {
         let values: Vec<_> = values
             .map(|value| String::from_utf8_lossy(value.as_bytes()))
             .collect();
-        headers.insert(name.to_string(), values.join(", ").into());
+        let value = match *name == SET_COOKIE && values.len() > 1 {
+            true => values.into_iter().map(Cow::into_owned).collect(),
+            false => Value::from(values.join(", ")),
+        };
+        headers.insert(name.to_string(), value);
     }
     headers
 }

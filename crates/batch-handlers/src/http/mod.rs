@@ -1,55 +1,55 @@
 //! `http {method, url, headers, body, timeout, redirects}`: a request, and its answer as the result.
 //!
 //! - `request`: what the parameters ask for
+//! - `client`: the connections, and the proxies on their way
+//! - `pause`: for how long a server asks to be left alone
 //! - `redirect`: where an answer sends it on, and what of it goes there
 //! - `answer`: the result of what came back
 
 mod answer;
+mod client;
+mod pause;
 mod redirect;
 mod request;
 
 use std::error::Error as _;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use batch_core::{Failure, FailureKind, Json, Output, catalog::ParamProblem};
 use batch_process::shortage;
 use batch_runtime::params::{Fields, is_placeholder};
 use batch_runtime::{AttemptError, Handler, TaskContext};
-use batch_template::Secrets;
-use reqwest::header::{AUTHORIZATION, HeaderMap, RETRY_AFTER};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Request, Response, StatusCode, Url};
+use batch_template::{Encodings, Secrets, Segment, part};
+use reqwest::header::AUTHORIZATION;
+use reqwest::{Request, Response, StatusCode, Url};
 use serde_json::Value;
 
-use self::request::{
-    Asked, REDIRECTS_WANTED, check_header, described, move_credentials, parse_method, parse_url,
-    redirects,
-};
+use self::client::{Clients, host_of};
+use self::request::{Asked, REDIRECTS_WANTED, check_header, parse_method, parse_url, redirects};
 
-/// How long making a connection may take. The answer may take as long as the task.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Sends requests over one pool of connections, made at the first.
+/// Sends requests over pools of connections, made at the first.
 #[derive(Default)]
 pub(crate) struct HttpHandler {
-    client: OnceLock<Client>,
+    clients: OnceLock<Clients>,
 }
 
 #[async_trait]
 impl Handler for HttpHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
         let asked = Asked::of(&Fields::of(task).await?)?;
-        let what = described(&asked.request);
+        let clients = self.clients()?;
+        let what = clients.described(&asked.request);
+        let host = host_of(asked.request.url());
         let takes_redirects = asked.redirects.is_none();
-        let sent = self.send(asked, &what, task.secrets()).await?;
+        let sent = send(clients, asked, &what, task.secrets()).await?;
         let Sent {
             url,
             response,
             secrets,
         } = sent;
-        let (status, retry_after) = (response.status(), retry_after(response.headers()));
+        let (status, retry_after) = (response.status(), pause::retry_after(response.headers()));
         let output = Output::from_value(answer::read(&what, url, response, &secrets).await?);
         if status.is_success() || (takes_redirects && redirect::is_redirect(status)) {
             return Ok(output);
@@ -58,6 +58,15 @@ impl Handler for HttpHandler {
         let mut failure = Failure::new(kind, format!("{what}: {status}")).with_output(output);
         failure.permanent = status.is_client_error() && !worth_a_retry(status);
         failure.retry_after = retry_after;
+        failure.host = host.filter(|_| asks_for_pauses(status)).map(Into::into);
+        let rules = &task.spec.options.retry;
+        if rules.is_too_long(&failure) {
+            let asked = retry_after.unwrap_or_default().as_secs();
+            let most = rules.max_wait.as_secs_f64();
+            failure.message += &format!(
+                "; the server asks for a pause of {asked} s, longer than retry.max_wait ({most} s)"
+            );
+        }
         Err(failure.into())
     }
 
@@ -84,6 +93,20 @@ impl Handler for HttpHandler {
         fields.finish()
     }
 
+    fn encodings(&self, params: &Json) -> Encodings {
+        request::encodings(&params.to_value())
+    }
+
+    fn host(&self, params: &Json) -> Option<String> {
+        let url = part(params, &[Segment::Field("url".to_owned())]).ok()?;
+        let url: String = serde_json::from_str(url).ok()?;
+        // What is filled in behind the host does not matter.
+        let host = url.find("://").map_or(0, |at| at + 3);
+        let end = url[host..].find(['/', '?', '#', '\\']);
+        let end = end.map_or(url.len(), |at| host + at);
+        host_of(&url[..end].parse().ok()?)
+    }
+
     fn takes_variables(&self, path: &str) -> bool {
         let field = path.split(['.', '[']).next().unwrap_or_default();
         matches!(field, "url" | "headers" | "body")
@@ -99,77 +122,62 @@ struct Sent {
 }
 
 impl HttpHandler {
-    /// Sends a request, and sends it on where the answers say so.
-    async fn send(
-        &self,
-        asked: Asked,
-        what: &str,
-        secrets: &Secrets,
-    ) -> Result<Sent, AttemptError> {
-        let client = self.client()?;
-        let mut request = asked.request;
-        move_credentials(client, &mut request);
-        let secrets = with_credentials(secrets, &request);
-        // What is past the end of the clock is no limit.
-        let until = asked
-            .timeout
-            .and_then(|timeout| Instant::now().checked_add(timeout));
-        let lost = |why: String| Failure::error(format!("{what}: {why}")).permanent();
-        let mut seen = vec![(request.method().clone(), request.url().clone())];
-        loop {
-            *request.timeout_mut() =
-                until.map(|until| until.saturating_duration_since(Instant::now()));
-            let again = request
-                .try_clone()
-                .expect("a body that is held in memory can be sent again");
-            let response = client.execute(again).await;
-            let response = response.map_err(|error| match shortage_of(&error) {
-                // Only the first one has had no effect at any server.
-                Some(what) if seen.len() == 1 => AttemptError::Busy(what),
-                _ => failed(&described(&request), &error).into(),
-            })?;
-            let next = match asked.redirects {
-                None => None,
-                Some(_) => {
-                    redirect::next(&request, response.status(), response.headers(), &secrets)
-                        .map_err(lost)?
-                }
-            };
-            let Some(next) = next else {
-                return Ok(Sent {
-                    url: request.url().clone(),
-                    response,
-                    secrets,
-                });
-            };
-            let place = (next.method().clone(), next.url().clone());
-            if seen.contains(&place) {
-                return Err(lost("redirects in a circle".to_owned()).into());
-            }
-            if seen.len() > asked.redirects.unwrap_or_default() as usize {
-                let most = seen.len() - 1;
-                let help = "allow more with \"redirects\": N, or take the answer with \"redirects\": false";
-                return Err(lost(format!("redirects more than {most} times; {help}")).into());
-            }
-            seen.push(place);
-            request = next;
+    fn clients(&self) -> Result<&Clients, Failure> {
+        if let Some(clients) = self.clients.get() {
+            return Ok(clients);
         }
+        let clients = Clients::new()?;
+        Ok(self.clients.get_or_init(|| clients))
     }
+}
 
-    fn client(&self) -> Result<&Client, Failure> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
+/// Sends a request, and sends it on where the answers say so.
+async fn send(
+    clients: &Clients,
+    asked: Asked,
+    what: &str,
+    secrets: &Secrets,
+) -> Result<Sent, AttemptError> {
+    let mut request = asked.request;
+    clients.move_credentials(&mut request);
+    let secrets = with_credentials(secrets, &request);
+    // What is past the end of the clock is no limit.
+    let until = asked
+        .timeout
+        .and_then(|timeout| Instant::now().checked_add(timeout));
+    let lost = |why: String| Failure::error(format!("{what}: {why}")).permanent();
+    let mut seen = vec![(request.method().clone(), request.url().clone())];
+    loop {
+        let response = clients.execute(&request, until).await;
+        let response = response.map_err(|error| match shortage_of(&error) {
+            // Only the first one has had no effect at any server.
+            Some(what) if seen.len() == 1 => AttemptError::Busy(what),
+            _ => failed(&clients.described(&request), &error).into(),
+        })?;
+        let next = match asked.redirects {
+            None => None,
+            Some(_) => redirect::next(&request, response.status(), response.headers(), &secrets)
+                .map_err(lost)?,
+        };
+        let Some(next) = next else {
+            return Ok(Sent {
+                url: request.url().clone(),
+                response,
+                secrets,
+            });
+        };
+        let place = (next.method().clone(), next.url().clone());
+        if seen.contains(&place) {
+            return Err(lost("redirects in a circle".to_owned()).into());
         }
-        // Another part of the program may have chosen its cryptography already; that is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .user_agent(concat!("bex/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(Policy::none())
-            .referer(false)
-            .build()
-            .map_err(|error| Failure::error(format!("cannot set up HTTP: {error}")))?;
-        Ok(self.client.get_or_init(|| client))
+        if seen.len() > asked.redirects.unwrap_or_default() as usize {
+            let most = seen.len() - 1;
+            let help =
+                "allow more with \"redirects\": N, or take the answer with \"redirects\": false";
+            return Err(lost(format!("redirects more than {most} times; {help}")).into());
+        }
+        seen.push(place);
+        request = next;
     }
 }
 
@@ -196,15 +204,9 @@ fn worth_a_retry(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429)
 }
 
-/// The pause the server asks for, as seconds or as a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    // A date that has passed asks for no pause.
-    Some(Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or_default())
+/// Whether an answer of this status asks everybody to leave the host alone for the time that it names.
+fn asks_for_pauses(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 429 | 503)
 }
 
 /// What the system is short of, where there is no connection for want of it: the request has not even begun.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use batch_core::catalog::ParamProblem;
-use batch_runtime::params::{Fields, is_placeholder, type_name};
-use batch_template::shown_url;
+use batch_core::{Json, catalog::ParamProblem};
+use batch_runtime::params::{Fields, is_placeholder};
+use batch_template::{Datum, Encoding, Encodings, Filter, Segment, shown_url};
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Request, Url};
 use serde_json::Value;
@@ -52,7 +52,7 @@ pub(super) fn check_header(name: &str, value: &Value) -> Result<(), String> {
     match value {
         _ if is_placeholder(value) => parse_header(name, "").map(drop),
         Value::String(text) => parse_header(name, text).map(drop),
-        other => Err(format!("must be a text, not {}", type_name(other))),
+        other => Err(format!("must be a text, not {}", Json::type_name(other))),
     }
 }
 
@@ -80,12 +80,23 @@ pub(super) fn parse_method(text: &str) -> Result<Method, String> {
 
 fn parse_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
     let bad_name = |_| format!("{name:?} cannot be the name of a header");
+    if ["content-length", "transfer-encoding"].contains(&&*name.to_ascii_lowercase()) {
+        return Err(format!(
+            "the header {name:?} follows from the body; leave it out"
+        ));
+    }
     // The value may be a secret, so it is not shown.
-    let bad_value = |_| format!("the header {name:?} has a value that cannot be sent");
-    let value = HeaderValue::from_bytes(value.as_bytes()).map_err(bad_value)?;
+    let bad_value = |_| match value.trim_end().contains(char::is_control) {
+        false if value.ends_with(char::is_control) => {
+            format!(
+                "the header {name:?} has a line break at its end; add | trim to the placeholder"
+            )
+        }
+        _ => format!("the header {name:?} has a value that cannot be sent"),
+    };
     Ok((
         HeaderName::from_bytes(name.as_bytes()).map_err(bad_name)?,
-        value,
+        HeaderValue::from_bytes(value.as_bytes()).map_err(bad_value)?,
     ))
 }
 
@@ -102,13 +113,70 @@ fn request(params: &Fields) -> Result<Request, ParamProblem> {
     match params.get("body") {
         None => {}
         Some(Value::String(text)) => *request.body_mut() = Some(text.clone().into()),
-        Some(body) => {
-            *request.body_mut() = Some(body.to_string().into());
+        Some(_) => {
+            let body = params.json("body").unwrap_or_else(Json::null);
+            let is_form = content_type(&request).is_some_and(|kind| kind == FORM);
+            let text = match is_form {
+                true => form(body).map_err(bad("body"))?,
+                false => body.as_str().to_owned(),
+            };
+            *request.body_mut() = Some(text.into());
             let json = HeaderValue::from_static("application/json");
             request.headers_mut().entry(CONTENT_TYPE).or_insert(json);
         }
     }
     Ok(request)
+}
+
+/// How values are written at the places of the parameters.
+pub(super) fn encodings(params: &Value) -> Encodings {
+    let headers = params.get("headers").and_then(Value::as_object);
+    let mut found = Encodings::text()
+        .with("url", Encoding::Url)
+        .with("headers", Encoding::Header);
+    let mut kind = None;
+    for (name, value) in headers.into_iter().flatten() {
+        if name.eq_ignore_ascii_case("cookie") {
+            let place = format!("headers{}", Segment::Field(name.clone()));
+            found = found.with(place, Encoding::Cookie);
+        }
+        if name.eq_ignore_ascii_case("content-type") {
+            kind = value.as_str();
+        }
+    }
+    found.with_body("body", kind, params)
+}
+
+/// The type of a body whose fields are sent as `a=1&b=2`.
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The type of the body without its parameters, in lower case.
+fn content_type(request: &Request) -> Option<String> {
+    let kind = request.headers().get(CONTENT_TYPE)?.to_str().ok()?;
+    let kind = kind.split(';').next().unwrap_or_default();
+    Some(kind.trim().to_ascii_lowercase())
+}
+
+/// The fields of an object as a form; those of a list one by one.
+fn form(body: Json) -> Result<String, String> {
+    let wanted = "a form takes an object of texts, numbers, and lists of these";
+    let fields = Datum::Json(body).fields().ok_or(wanted)?;
+    let escape = |value: Datum| {
+        Filter::Url
+            .apply(value)
+            .map(|text| text.plain_text().to_owned())
+    };
+    let mut pairs = Vec::new();
+    for (name, value) in fields {
+        let name = escape(name.into())?;
+        for value in value.elements().unwrap_or_else(|| vec![value]) {
+            if value.elements().is_some() || value.fields().is_some() {
+                return Err(wanted.to_owned());
+            }
+            pairs.push(format!("{name}={}", escape(value)?));
+        }
+    }
+    Ok(pairs.join("&"))
 }
 
 /// Sends a name and a password of the URL in the header that they are meant for, unless one is given.
@@ -127,11 +195,6 @@ pub(super) fn move_credentials(client: &Client, request: &mut Request) {
                 .or_insert_with(|| value.clone());
         }
     }
-}
-
-/// The request for messages: without the parts of the URL that may be secret.
-pub(super) fn described(request: &Request) -> String {
-    format!("{} {}", request.method(), without_secrets(request.url()))
 }
 
 pub(super) fn without_secrets(url: &Url) -> Url {

@@ -9,6 +9,8 @@ pub struct Columns {
     names: Option<Vec<String>>,
     /// They go somewhere, so that a command without a placeholder does not get them as arguments.
     are_used: bool,
+    /// Any name may be one of theirs.
+    is_open: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,7 @@ impl Columns {
             values: Values::Count(count),
             names: None,
             are_used: false,
+            is_open: false,
         }
     }
 
@@ -42,6 +45,15 @@ impl Columns {
             values: Values::Unknown,
             names: None,
             are_used: false,
+            is_open: false,
+        }
+    }
+
+    /// Whatever there may be, for a look at a text before that is known.
+    pub(super) fn any() -> Self {
+        Self {
+            is_open: true,
+            ..Self::unknown()
         }
     }
 
@@ -51,6 +63,7 @@ impl Columns {
             values: Values::Count(names.len()),
             names: Some(names),
             are_used: false,
+            is_open: false,
         }
     }
 
@@ -60,6 +73,7 @@ impl Columns {
             values: Values::Items(most),
             names: None,
             are_used: false,
+            is_open: false,
         }
     }
 
@@ -132,7 +146,10 @@ impl Columns {
     /// # Errors
     /// In words, when there is none.
     pub(super) fn called(&self, name: &str) -> Option<Result<usize, String>> {
-        let names = self.names.as_ref()?;
+        let names = match &self.names {
+            None if self.is_open => return Some(Ok(0)),
+            names => names.as_ref()?,
+        };
         if let Some(column) = names.iter().position(|known| known == name) {
             return Some(Ok(column));
         }

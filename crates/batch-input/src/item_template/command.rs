@@ -7,7 +7,7 @@ use batch_template::{UNKNOWN, code_in_command};
 
 use super::columns::Columns;
 use super::error::ItemTemplateError;
-use super::json::{Filled, document};
+use super::json::{Filled, document, push_text};
 use super::part::ItemPart;
 use super::stdin::StdinTemplate;
 use super::{Piece, Scratch, check_columns, check_length, columns_named, pieces, placed_in};
@@ -258,15 +258,10 @@ impl Expanded {
 impl Argument {
     fn fixed(bytes: &[u8]) -> Self {
         let mut json = String::new();
-        let filled = Filled {
-            bytes: bytes.to_vec(),
-            slots: Vec::new(),
-        };
-        // Without slots all bytes can be written.
-        let _ = filled.push(&mut json);
+        push_text(bytes, &mut json);
         Self::Fixed {
             json,
-            bytes: filled.bytes,
+            bytes: bytes.to_vec(),
         }
     }
 

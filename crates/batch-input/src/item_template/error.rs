@@ -72,7 +72,7 @@ pub enum ItemTemplateError {
     },
     /// The script has no placeholder, and its end is no place for one.
     #[error(
-        "the script does not say where the item goes, and its end is no place for it; write {{}} there"
+        "the script does not say where the item goes, and it cannot be added at the end; write {{}} there"
     )]
     NoPlace,
     /// Parameters are an object.

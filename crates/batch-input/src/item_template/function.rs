@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use batch_core::{Json, catalog::ParamProblem};
 use batch_template::{
-    Delimiters, Functions, Meaning, Part, Placeholder, Segment, Template, VARIABLE_ROOT, fill_root,
+    Datum, Delimiters, Functions, Meaning, Part, Placeholder, Segment, Template, VARIABLE_ROOT,
+    fill_root, map_texts,
 };
 use serde_json::Value;
 
@@ -43,15 +44,24 @@ impl FunctionTemplate {
         columns: &Columns,
         allow_code: bool,
     ) -> Result<Self, ItemTemplateError> {
-        let mut value = params.to_value();
-        if !value.is_object() {
+        if !params.as_str().trim_start().starts_with('{') {
             return Err(ItemTemplateError::NotAnObject);
         }
         let mut placeholders = Vec::new();
-        mark(&mut value, columns, &mut placeholders)?;
+        let mut failed = None;
+        let params = map_texts(params, &mut |text| {
+            let marked = mark(text, columns, &mut placeholders);
+            marked.unwrap_or_else(|error| {
+                failed.get_or_insert(error);
+                text.to_owned()
+            })
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
         let template = Self {
             function: function.into(),
-            params: Json::from(value),
+            params,
             placeholders,
             functions,
             allow_code,
@@ -65,6 +75,24 @@ impl FunctionTemplate {
     /// The name of the function.
     pub fn function(&self) -> &Arc<str> {
         &self.function
+    }
+
+    /// Parameters for a check before there is an item: a text with a placeholder is one that is filled in later.
+    pub fn unfilled(params: &Json) -> Json {
+        map_texts(params, &mut |text| {
+            // What is wrong with it is told when it is made a template.
+            let Ok(parts) = split(text, &Columns::any()) else {
+                return text.to_owned();
+            };
+            let mut unfilled = String::new();
+            for part in parts {
+                match part {
+                    Part::Text(text) => push_literal(&text, &mut unfilled),
+                    Part::Value(_) => unfilled.push_str("{{ \"{{\" }}"),
+                }
+            }
+            unfilled
+        })
     }
 
     /// The parameters for a row.
@@ -96,7 +124,7 @@ impl FunctionTemplate {
             if let Some(placed) = self.placeholders.get(*index) {
                 placed.part.push(row, &mut bytes);
             }
-            Ok(Value::from(String::from_utf8_lossy(&bytes)))
+            Ok(Datum::Text(String::from_utf8_lossy(&bytes).into_owned()))
         };
         let encodings = |params: &Json| {
             let encodings = self.functions.encodings(&self.function, params);
@@ -126,42 +154,30 @@ fn marker(index: usize) -> String {
 /// Writes the placeholders of command mode as such of the plan's, and everything else but variables of the
 /// environment as literal text.
 fn mark(
-    value: &mut Value,
+    text: &str,
     columns: &Columns,
     placeholders: &mut Vec<Placed>,
-) -> Result<(), ItemTemplateError> {
-    match value {
-        Value::String(text) => {
-            let mut marked = String::new();
-            for part in split(text, columns)? {
-                match part {
-                    Part::Text(text) => push_literal(&text, &mut marked),
-                    Part::Value(placed) => match placed.part {
-                        ItemPart::Slot => marked.push_str(&slot_placeholder()),
-                        ItemPart::All(_) if !columns.is_one() => {
-                            return Err(ItemTemplateError::Ambiguous {
-                                placeholder: placed.name.to_string(),
-                                help: "name one, as in {1}",
-                            });
-                        }
-                        _ => {
-                            marked.push_str(&marker(placeholders.len()));
-                            placeholders.push(placed);
-                        }
-                    },
+) -> Result<String, ItemTemplateError> {
+    let mut marked = String::new();
+    for part in split(text, columns)? {
+        match part {
+            Part::Text(text) => push_literal(&text, &mut marked),
+            Part::Value(placed) => match placed.part {
+                ItemPart::Slot => marked.push_str(&slot_placeholder()),
+                ItemPart::All(_) if !columns.is_one() => {
+                    return Err(ItemTemplateError::Ambiguous {
+                        placeholder: placed.name.to_string(),
+                        help: "name one, as in {1}",
+                    });
                 }
-            }
-            *text = marked;
-            Ok(())
+                _ => {
+                    marked.push_str(&marker(placeholders.len()));
+                    placeholders.push(placed);
+                }
+            },
         }
-        Value::Array(elements) => elements
-            .iter_mut()
-            .try_for_each(|element| mark(element, columns, placeholders)),
-        Value::Object(fields) => fields
-            .values_mut()
-            .try_for_each(|value| mark(value, columns, placeholders)),
-        _ => Ok(()),
     }
+    Ok(marked)
 }
 
 /// Writes a text so that it stands for itself, but for the variables of the environment that it names.
@@ -261,8 +277,15 @@ mod tests {
         );
         assert_eq!(
             made(json!({"code": "print('{}')"}), "x", Encoding::Python).unwrap_err(),
-            "params.code: {} stands in a string of the code; remove the quotes: the value is written as a literal with its own"
+            "params.code: {} is in a string of the code; remove the quotes: the value is written as a literal with its own"
         );
+        let functions = Arc::new(Takes(Encoding::Text));
+        let written = r#"{"z": 123456789012345678901234567890, "a": ["{}", 1.50]}"#;
+        let params = Json::parse(written).unwrap();
+        let template =
+            FunctionTemplate::new("f", &params, functions, &Columns::one(), false).unwrap();
+        let params = template.params(&Row::of(1, [b"x".as_slice()])).unwrap();
+        assert_eq!(params.as_str(), written.replace("{}", "x"));
         assert!(
             made(json!([1]), "x", Encoding::Text)
                 .unwrap_err()

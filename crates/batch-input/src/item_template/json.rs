@@ -74,6 +74,16 @@ impl Filled {
     }
 }
 
+/// Appends bytes as a JSON text that is no template, or as `{"base64": …}` where they are not UTF-8.
+pub(crate) fn push_text(bytes: &[u8], json: &mut String) {
+    let filled = Filled {
+        bytes: bytes.to_vec(),
+        slots: Vec::new(),
+    };
+    // Without slots all bytes can be written.
+    let _ = filled.push(json);
+}
+
 /// The placeholder by which a plan knows the slot.
 pub(super) fn slot_placeholder() -> String {
     format!("{{{{ {SLOT_ROOT} }}}}")

@@ -25,6 +25,8 @@ pub use function::FunctionTemplate;
 pub use shell::ShellTemplate;
 pub use stdin::StdinTemplate;
 
+pub(crate) use json::push_text;
+
 use crate::items::{ItemProblem, MAX_ARGUMENT, Row};
 use json::Filled;
 use part::{ItemPart, Placed, split};

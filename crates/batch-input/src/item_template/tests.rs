@@ -107,15 +107,15 @@ fn places_that_are_not_safe_are_refused() {
     for (script, message) in [
         (
             "echo '{}'",
-            "{} stands in single quotes; remove the quotes: the value is quoted when it is filled in",
+            "{} is in single quotes; remove the quotes: the value is quoted when it is filled in",
         ),
         (
             "echo \"x {/.}\"",
-            "{/.} stands in double quotes; remove the quotes: the value is quoted when it is filled in",
+            "{/.} is in double quotes; remove the quotes: the value is quoted when it is filled in",
         ),
         (
             "echo `ls {}`",
-            "{} stands in backticks; write $(…) in place of the backticks",
+            "{} is in backticks; write $(…) in place of the backticks",
         ),
     ] {
         assert_eq!(shell(script, "x"), Err(message.to_owned()));
@@ -253,7 +253,7 @@ fn the_slot_is_left_for_the_start_of_a_task() {
             .unwrap()
             .params(&row(["i{{"]))
             .unwrap();
-        let slot = |_: &batch_template::Placeholder| Ok(serde_json::json!("5"));
+        let slot = |_: &batch_template::Placeholder| Ok(serde_json::json!("5").into());
         let text = |_: &Json| batch_template::Encodings::text();
         batch_template::fill(&params, &slot, &text)
             .unwrap()
@@ -269,9 +269,7 @@ fn the_slot_is_left_for_the_start_of_a_task() {
     assert!(template.params(&Row::of(1, [b"\xff".as_slice()])).is_err());
     let refused = ShellTemplate::new("echo \"{%}\"".into(), &one, false).unwrap_err();
     assert!(
-        refused
-            .to_string()
-            .starts_with("{%} stands in double quotes"),
+        refused.to_string().starts_with("{%} is in double quotes"),
         "{refused}"
     );
 }

@@ -47,6 +47,12 @@ impl Row {
         (0..self.len()).filter_map(|column| self.get(column))
     }
 
+    /// The values as people see them.
+    pub(crate) fn shown(&self) -> String {
+        let values: Vec<_> = self.values().map(String::from_utf8_lossy).collect();
+        values.join(" ")
+    }
+
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();

@@ -1,6 +1,7 @@
 //! Reading the declarations of parameters: [`read_params`].
 
-use serde_json::Value;
+use batch_core::text::meant;
+use batch_template::Datum;
 use serde_json::value::RawValue;
 
 use super::param::{Param, ParamType, Wrong};
@@ -88,7 +89,7 @@ fn read_type(scope: &mut Scope<'_, '_>, param: &mut Param, raw: &RawValue, place
     }
     let known = ParamType::ALL.map(ParamType::name);
     let help = common_name(&name)
-        .map(|known| format!("did you mean {known:?}?"))
+        .map(meant)
         .or_else(|| suggestion(&name, &known))
         .unwrap_or_else(|| format!("it is one of {}", known.join(", ")));
     let message = format!("unknown type {name:?} of the parameter {:?}", param.name);
@@ -114,11 +115,11 @@ fn read_choices(scope: &mut Scope<'_, '_>, param: &mut Param, raw: Option<&RawVa
         return;
     };
     let field = format!("{place}.choices");
-    let Ok(choices) = serde_json::from_str::<Vec<Value>>(raw.get()) else {
+    let Some(choices) = Datum::read(raw.get()).ok().and_then(|list| list.elements()) else {
         return scope.wrong(raw, &field, "a list of values");
     };
     if choices.is_empty() {
-        let help = Some("leave it out for any value".to_owned());
+        let help = Some("omit it for any value".to_owned());
         let message = format!("the parameter {:?} has no choices", param.name);
         return scope.problem(raw.get(), &field, message, help);
     }
@@ -138,7 +139,7 @@ fn read_default(scope: &mut Scope<'_, '_>, param: &mut Param, raw: Option<&RawVa
         return;
     };
     let field = format!("{place}.default");
-    match serde_json::from_str::<Value>(raw.get()) {
+    match Datum::read(raw.get()) {
         Ok(value) => match param.check(&value) {
             Ok(value) => param.default = Some(value),
             Err(wrong) => tell(scope, raw, &field, "the default", wrong),

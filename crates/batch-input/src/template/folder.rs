@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use batch_core::text::nearest;
+use batch_core::text::did_you_mean;
 use batch_template::Functions;
 use tempfile::NamedTempFile;
 
@@ -298,8 +298,8 @@ impl TemplateFolder {
 
     fn unknown(&self, name: &str) -> OpenTemplateError {
         let names = self.names().unwrap_or_default();
-        let help = match nearest(name, names.iter().map(String::as_str)) {
-            Some(near) => format!("did you mean {near:?}?"),
+        let help = match did_you_mean(name, names.iter().map(String::as_str)) {
+            Some(near) => near,
             None if names.is_empty() => "none is saved yet".to_owned(),
             None => format!("the templates are {}", names.join(", ")),
         };

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use batch_core::text::nearest;
-use serde_json::{Number, Value};
+use batch_core::{Json, text::did_you_mean};
+use batch_template::{Datum, Filter};
+use serde_json::{Value, json};
 
 use crate::scope::shortened;
 
@@ -16,9 +17,9 @@ pub struct Param {
     /// What values it takes.
     pub kind: ParamType,
     /// The value when none is given. Without one, a value must be given.
-    pub default: Option<Value>,
+    pub default: Option<Datum>,
     /// The values it takes, when these are few; of a list, those of its elements. Empty for any.
-    pub choices: Vec<Value>,
+    pub choices: Vec<Datum>,
     /// What it is for.
     pub description: Option<String>,
 }
@@ -28,7 +29,7 @@ pub struct Param {
 pub enum ParamType {
     /// A text.
     Text,
-    /// A number without a fraction, of at most 64 bits.
+    /// A number without a fraction.
     Integer,
     /// Any number.
     Number,
@@ -83,34 +84,36 @@ impl ParamType {
     }
 
     /// Reads a text as a value of this type.
-    fn read(self, text: &str) -> Option<Value> {
+    fn read(self, text: &str) -> Option<Datum> {
         let trimmed = text.trim();
+        let filtered = |filter: Filter| filter.apply(trimmed.into()).ok();
         match self {
             Self::Text => Some(text.into()),
-            Self::Integer => integer(trimmed),
-            Self::Number => {
-                let fraction = || trimmed.parse().ok().and_then(Number::from_f64);
-                integer(trimmed).or_else(|| fraction().map(Value::Number))
-            }
-            Self::Boolean if trimmed.eq_ignore_ascii_case("true") => Some(true.into()),
-            Self::Boolean if trimmed.eq_ignore_ascii_case("false") => Some(false.into()),
+            Self::Integer => filtered(Filter::Int),
+            Self::Number => filtered(Filter::Int).or_else(|| filtered(Filter::Float)),
+            Self::Boolean if trimmed.eq_ignore_ascii_case("true") => Some(json!(true).into()),
+            Self::Boolean if trimmed.eq_ignore_ascii_case("false") => Some(json!(false).into()),
             Self::Boolean => None,
-            Self::List if trimmed.is_empty() => Some(Value::Array(Vec::new())),
-            Self::List if trimmed.starts_with('[') => {
-                serde_json::from_str(trimmed).ok().filter(Value::is_array)
+            Self::List if trimmed.is_empty() => Some(json!([]).into()),
+            Self::List if trimmed.starts_with('[') => Datum::read(trimmed).ok(),
+            Self::List => {
+                let elements: Value = trimmed.split(',').map(str::trim).collect();
+                Some(elements.into())
             }
-            Self::List => Some(trimmed.split(',').map(str::trim).collect()),
-            Self::Json => serde_json::from_str(trimmed).ok(),
+            Self::Json => Datum::read(trimmed).ok(),
         }
     }
 
-    fn holds(self, value: &Value) -> bool {
+    fn holds(self, value: &Datum) -> bool {
+        let begins_with = |c| matches!(value, Datum::Json(json) if json.as_str().starts_with(c));
         match self {
-            Self::Text => value.is_string(),
-            Self::Integer => value.is_i64() || value.is_u64(),
-            Self::Number => value.is_number(),
-            Self::Boolean => value.is_boolean(),
-            Self::List => value.is_array(),
+            Self::Text => matches!(value, Datum::Text(_)),
+            Self::Integer => value
+                .as_number()
+                .is_some_and(|digits| !digits.contains(['.', 'e', 'E'])),
+            Self::Number => value.as_number().is_some(),
+            Self::Boolean => begins_with('t') || begins_with('f'),
+            Self::List => begins_with('['),
             Self::Json => true,
         }
     }
@@ -124,15 +127,50 @@ impl fmt::Display for ParamType {
 
 impl Param {
     /// Reads a text, such as that of `--param k=v` or of a cell, as a value.
-    pub(crate) fn read(&self, text: &str) -> Result<Value, Wrong> {
+    pub(crate) fn read(&self, text: &str) -> Result<Datum, Wrong> {
         match self.kind.read(text) {
-            Some(value) => self.chosen(value),
-            None => Err(self.wrong(&Value::from(text))),
+            Some(value) => match self.given_twice(text) {
+                Some(twice) => Err(Wrong {
+                    message: format!(
+                        "the parameter {:?} gives the field {twice:?} twice",
+                        self.name
+                    ),
+                    help: Some("remove one of them".to_owned()),
+                }),
+                None => self.chosen(value),
+            },
+            None if self.is_too_large(text.trim()) => Err(Wrong {
+                message: format!(
+                    "the parameter {:?} is too large: {}",
+                    self.name,
+                    shortened(text)
+                ),
+                help: None,
+            }),
+            None => Err(self.wrong(&text.into())),
         }
     }
 
+    /// Whether a text is a number, and one that has no place in 64 bits.
+    fn is_too_large(&self, text: &str) -> bool {
+        let number = text.trim_start_matches('-');
+        let is_written = number.starts_with(|c: char| c.is_ascii_digit());
+        match self.kind {
+            ParamType::Integer => is_written && number.bytes().all(|byte| byte.is_ascii_digit()),
+            ParamType::Number => is_written && number.parse().is_ok_and(f64::is_infinite),
+            _ => false,
+        }
+    }
+
+    /// A field that a JSON text gives twice: readers differ in which of the two they take.
+    fn given_twice(&self, text: &str) -> Option<String> {
+        let may_be_json = matches!(self.kind, ParamType::List | ParamType::Json);
+        let document = may_be_json.then(|| Json::parse(text.trim()).ok())??;
+        document.given_twice()
+    }
+
     /// Checks a JSON value.
-    pub(crate) fn check(&self, value: &Value) -> Result<Value, Wrong> {
+    pub(crate) fn check(&self, value: &Datum) -> Result<Datum, Wrong> {
         if self.kind.holds(value) {
             self.chosen(value.clone())
         } else {
@@ -146,27 +184,25 @@ impl Param {
     }
 
     /// A value that it takes, to check the template with.
-    pub(crate) fn sample(&self) -> Value {
+    pub(crate) fn sample(&self) -> Datum {
         match (self.kind, self.choices.first()) {
-            (ParamType::List, _) => Value::Array(self.choices.iter().take(1).cloned().collect()),
+            (ParamType::List, choice) => json!(choice.into_iter().collect::<Vec<_>>()).into(),
             (_, Some(choice)) => choice.clone(),
             (ParamType::Text, _) => "x".into(),
-            (ParamType::Integer | ParamType::Number, _) => 1.into(),
-            (ParamType::Boolean, _) => true.into(),
-            (ParamType::Json, _) => Value::Null,
+            (ParamType::Integer | ParamType::Number, _) => json!(1).into(),
+            (ParamType::Boolean, _) => json!(true).into(),
+            (ParamType::Json, _) => Value::Null.into(),
         }
     }
 
-    fn wrong(&self, value: &Value) -> Wrong {
-        let (name, wanted, written) = (&self.name, self.kind.wanted(), value.to_string());
-        let unquoted = value
-            .as_str()
-            .is_some_and(|text| self.kind.read(text).is_some());
+    fn wrong(&self, value: &Datum) -> Wrong {
+        let (name, wanted, written) = (&self.name, self.kind.wanted(), value.to_json());
+        let unquoted = matches!(value, Datum::Text(text) if self.kind.read(text).is_some());
         let help = match self.kind {
             // From JSON: a text is read by its type, and told here only when that fails.
             _ if unquoted => Some("write it without quotes".to_owned()),
             ParamType::Text => Some("write it in quotes".to_owned()),
-            ParamType::Json => Some("a text in JSON stands in double quotes".to_owned()),
+            ParamType::Json => Some("a text in JSON is in double quotes".to_owned()),
             _ => None,
         };
         Wrong {
@@ -179,20 +215,25 @@ impl Param {
     }
 
     /// Takes a value when it is one of the choices, or there are none.
-    fn chosen(&self, value: Value) -> Result<Value, Wrong> {
-        let elements = match &value {
-            Value::Array(elements) if self.kind == ParamType::List => elements.as_slice(),
-            value => std::slice::from_ref(value),
+    fn chosen(&self, value: Datum) -> Result<Datum, Wrong> {
+        if self.choices.is_empty() {
+            return Ok(value);
+        }
+        let elements = match self.kind {
+            ParamType::List => value.elements().unwrap_or_default(),
+            _ => vec![value.clone()],
         };
-        let choices: HashSet<&Value> = self.choices.iter().collect();
-        let is_other = |element: &&Value| !choices.is_empty() && !choices.contains(*element);
-        let other = elements.iter().find(is_other);
-        let Some(other) = other else {
+        let choices: HashSet<&Datum> = self.choices.iter().collect();
+        let Some(other) = elements.iter().find(|element| !choices.contains(element)) else {
             return Ok(value);
         };
-        let choices: Vec<String> = self.choices.iter().map(Value::to_string).collect();
-        let texts = self.choices.iter().filter_map(Value::as_str);
-        let near = other.as_str().and_then(|text| nearest(text, texts));
+        let choices: Vec<String> = self.choices.iter().map(Datum::to_json).collect();
+        let as_text = |value: &'_ Datum| matches!(value, Datum::Text(_));
+        let texts = self.choices.iter().filter(|choice| as_text(choice));
+        let texts = texts.map(Datum::plain_text);
+        let help = as_text(other)
+            .then(|| did_you_mean(other.plain_text(), texts))
+            .flatten();
         let of = match self.kind {
             ParamType::List => "may hold",
             _ => "must be one of",
@@ -202,58 +243,59 @@ impl Param {
                 "the parameter {:?} {of} {}, not {}",
                 self.name,
                 choices.join(", "),
-                shortened(&other.to_string())
+                shortened(&other.to_json())
             ),
-            help: near.map(|near| format!("did you mean {near:?}?")),
+            help,
         })
     }
-}
-
-fn integer(text: &str) -> Option<Value> {
-    let signed = text.parse::<i64>().map(Value::from);
-    signed
-        .or_else(|_| text.parse::<u64>().map(Value::from))
-        .ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn param(kind: ParamType, choices: Value) -> Param {
         Param {
             name: "p".to_owned(),
             kind,
             default: None,
-            choices: choices.as_array().cloned().unwrap_or_default(),
+            choices: Datum::from(choices).elements().unwrap_or_default(),
             description: None,
         }
     }
 
-    fn read(kind: ParamType, text: &str) -> Result<Value, String> {
+    fn read(kind: ParamType, text: &str) -> Result<String, String> {
         let read = param(kind, json!([])).read(text);
-        read.map_err(|wrong| wrong.message)
+        read.map(|value| value.to_json())
+            .map_err(|wrong| wrong.message)
     }
 
     #[test]
     fn texts_become_values_of_the_type() {
         for (kind, text, value) in [
-            (ParamType::Text, " 7 ", json!(" 7 ")),
-            (ParamType::Integer, " 7\n", json!(7)),
-            (ParamType::Integer, "-3", json!(-3)),
-            (ParamType::Integer, "18446744073709551615", json!(u64::MAX)),
-            (ParamType::Number, "7", json!(7)),
-            (ParamType::Number, "2.50", json!(2.5)),
-            (ParamType::Boolean, "TRUE", json!(true)),
-            (ParamType::Boolean, "false", json!(false)),
-            (ParamType::List, "a, b", json!(["a", "b"])),
-            (ParamType::List, "[1, \"b,c\"]", json!([1, "b,c"])),
-            (ParamType::List, "", json!([])),
-            (ParamType::Json, "{\"a\": [null]}", json!({"a": [null]})),
-            (ParamType::Json, "null", json!(null)),
+            (ParamType::Text, " 7 ", "\" 7 \""),
+            (ParamType::Integer, " 7\n", "7"),
+            (ParamType::Integer, "-3", "-3"),
+            (
+                ParamType::Integer,
+                "123456789012345678901234567890",
+                "123456789012345678901234567890",
+            ),
+            (ParamType::Number, "7", "7"),
+            (ParamType::Number, "2.50", "2.50"),
+            (ParamType::Boolean, "TRUE", "true"),
+            (ParamType::Boolean, "false", "false"),
+            (ParamType::List, "a, b", r#"["a","b"]"#),
+            (ParamType::List, "[1, \"b,c\"]", r#"[1,"b,c"]"#),
+            (ParamType::List, "", "[]"),
+            (
+                ParamType::Json,
+                r#"{"z": [1.50], "a": null}"#,
+                r#"{"z":[1.50],"a":null}"#,
+            ),
+            (ParamType::Json, "null", "null"),
         ] {
-            assert_eq!(read(kind, text), Ok(value), "{kind} {text:?}");
+            assert_eq!(read(kind, text).as_deref(), Ok(value), "{kind} {text:?}");
         }
     }
 
@@ -262,10 +304,8 @@ mod tests {
         for (kind, text) in [
             (ParamType::Integer, "7.0"),
             (ParamType::Integer, ""),
-            (ParamType::Integer, "18446744073709551616"),
             (ParamType::Number, "inf"),
             (ParamType::Number, "NaN"),
-            (ParamType::Number, "1e999"),
             (ParamType::Boolean, "yes"),
             (ParamType::List, "[1,"),
             (ParamType::Json, "a"),
@@ -276,9 +316,39 @@ mod tests {
     }
 
     #[test]
+    fn a_number_too_large_and_a_field_given_twice_are_named() {
+        for (kind, text, told) in [
+            (
+                ParamType::Integer,
+                "18446744073709551616",
+                "is too large: 18446744073709551616",
+            ),
+            (
+                ParamType::Integer,
+                "-9223372036854775809",
+                "is too large: -9223372036854775809",
+            ),
+            (ParamType::Number, "1e999", "is too large: 1e999"),
+            (
+                ParamType::Json,
+                "{\"a\": 1, \"a\": 2}",
+                "gives the field \"a\" twice",
+            ),
+            (
+                ParamType::List,
+                "[{\"b\": {\"c\": 1, \"c\": 1}}]",
+                "gives the field \"[0].b.c\" twice",
+            ),
+        ] {
+            let expected = format!("the parameter \"p\" {told}");
+            assert_eq!(read(kind, text), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
     fn choices_bind_values_and_elements() {
         let one = param(ParamType::Text, json!(["red", "green"]));
-        assert_eq!(one.read("red").unwrap(), json!("red"));
+        assert_eq!(one.read("red").unwrap(), "red".into());
         let wrong = one.read("gren").unwrap_err();
         assert_eq!(
             wrong.message,
@@ -286,9 +356,10 @@ mod tests {
         );
         assert_eq!(wrong.help.unwrap(), "did you mean \"green\"?");
         let list = param(ParamType::List, json!([1, 2]));
-        assert_eq!(list.check(&json!([2, 1, 2])).unwrap(), json!([2, 1, 2]));
+        let fits = Datum::from(json!([2, 1, 2]));
+        assert_eq!(list.check(&fits).unwrap(), fits);
         assert_eq!(
-            list.check(&json!([2, 3])).unwrap_err().message,
+            list.check(&json!([2, 3]).into()).unwrap_err().message,
             "the parameter \"p\" may hold 1, 2, not 3"
         );
     }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::declared::read_params;
 use super::param::{Param, ParamType};
-use super::values::{Values, near_or_all};
+use super::values::{Values, near};
 use crate::fields::{Fields, is_null, kind};
 use crate::file::{FileSettings, Format};
 use crate::options::OPTION_FIELDS;
@@ -205,7 +205,7 @@ impl SavedTemplate {
         match (placeholder.root.as_str(), &placeholder.path[..]) {
             (root, _) if is_for_later(&field.name, root) => None,
             ("params", _) if around_code && placeholder.place.is_empty() => Some((
-                format!("{placeholder} stands for all of {place}, with the code in it"),
+                format!("{placeholder} is all of {place}, with the code in it"),
                 "write the fields out, and a placeholder for each value".to_owned(),
             )),
             ("params", []) => None,
@@ -246,11 +246,9 @@ impl SavedTemplate {
         place: &str,
         suggestions: &mut Suggestions,
     ) -> (String, String) {
-        let near = near_or_all(&self.params, name, suggestions);
-        let help = match near.starts_with("did you mean") {
-            true => near,
-            false => format!("declare it: {{\"params\": {{{name:?}: {{\"type\": \"text\"}}}}}}"),
-        };
+        let help = near(&self.params, name, suggestions).unwrap_or_else(|| {
+            format!("declare it: {{\"params\": {{{name:?}: {{\"type\": \"text\"}}}}}}")
+        });
         (
             format!("the parameter {name:?} in {place} is not declared"),
             help,

@@ -81,7 +81,7 @@ impl SavedTemplate {
                     "name it after a parameter, or take it away".to_owned(),
                 ),
                 false => (
-                    format!("the column {name:?} is no parameter of the template"),
+                    format!("the column {name:?} is not a parameter of the template"),
                     near_or_all(&self.params, name, &mut report.suggestions),
                 ),
             };

@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use batch_core::text::Suggestions;
-use batch_template::{Placeholder, Segment, follow};
+use batch_template::{Datum, Placeholder, Segment};
 use serde_json::{Map, Value};
 
 use super::param::{Param, Wrong};
 use crate::scope::Report;
-use crate::task_template::add;
+use crate::task_template::{add, object_text};
 
 /// The values of all parameters, by name.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Values(HashMap<String, Value>);
+pub(crate) struct Values(HashMap<String, Datum>);
 
 impl Values {
     /// A value of its type for each parameter, to check the template with.
@@ -53,7 +53,7 @@ impl Values {
             let value = given.get(&param.name);
             let nothing = |value: &&Value| value.is_null() && param.null_is_nothing();
             if let Some(value) = value.filter(|value| !nothing(value)) {
-                values.take(param, param.check(value), 0, report);
+                values.take(param, param.check(&value.clone().into()), 0, report);
             }
         }
         values
@@ -63,7 +63,7 @@ impl Values {
     pub(crate) fn take(
         &mut self,
         param: &Param,
-        value: Result<Value, Wrong>,
+        value: Result<Datum, Wrong>,
         line: u32,
         report: &mut Report,
     ) {
@@ -72,7 +72,7 @@ impl Values {
             let file = report.file.clone();
             let field = format!("params.{}", param.name);
             add(report, &file, line, &field, wrong.message, wrong.help);
-            Value::Null
+            Value::Null.into()
         });
         self.0.insert(param.name.clone(), value);
     }
@@ -98,14 +98,17 @@ impl Values {
     ///
     /// # Errors
     /// In words, when it stands for nothing.
-    pub(crate) fn lookup(&self, placeholder: &Placeholder) -> Result<Value, String> {
+    pub(crate) fn lookup(&self, placeholder: &Placeholder) -> Result<Datum, String> {
         match (placeholder.root.as_str(), &placeholder.path[..]) {
             ("params", []) => {
-                let fields = self.0.iter();
-                Ok(fields.map(|(n, v)| (n.clone(), v.clone())).collect())
+                let fields = self.0.iter().map(|(name, value)| (name, value.to_json()));
+                let fields: BTreeMap<_, _> = fields.collect();
+                let fields = fields.iter();
+                let fields = fields.map(|(name, value)| (name.as_str(), value.as_str(), 0));
+                Datum::read(&object_text(fields).0)
             }
             ("params", [Segment::Field(name), rest @ ..]) => match self.0.get(name) {
-                Some(value) => follow(value, rest).cloned(),
+                Some(value) => value.clone().part(rest),
                 None => Err(format!("there is no parameter {name:?}")),
             },
             _ => Err("it names no parameter".to_owned()),
@@ -133,14 +136,19 @@ fn check_known(params: &[Param], name: &str, report: &mut Report) {
     add(report, &file, 0, &field, message, help);
 }
 
-/// How to mend the name of a parameter that is not there.
+/// The parameter that was meant, if one is near.
+pub(crate) fn near(params: &[Param], name: &str, suggestions: &mut Suggestions) -> Option<String> {
+    suggestions.did_you_mean(name, params.iter().map(|param| &*param.name))
+}
+
+/// How to correct the name of a parameter that is not there.
 pub(crate) fn near_or_all(params: &[Param], name: &str, suggestions: &mut Suggestions) -> String {
     // Of many the first ones are named.
     const SHOWN: usize = 20;
-    let names = params.iter().map(|param| &*param.name);
-    if let Some(near) = suggestions.nearest(name, names.clone()) {
-        return format!("did you mean {near:?}?");
+    if let Some(near) = near(params, name, suggestions) {
+        return near;
     }
+    let names = params.iter().map(|param| &*param.name);
     let mut shown: Vec<&str> = names.take(SHOWN).collect();
     if params.len() > SHOWN {
         shown.push("…");

@@ -12,7 +12,8 @@ pub(crate) struct Place {
 }
 
 /// The file that counts: `$BEX_CONFIG`, else `$XDG_CONFIG_HOME/bex/config.toml`, else
-/// `~/.config/bex/config.toml`. It may not be there. `None` when there is no home either.
+/// `~/.config/bex/config.toml`. It may not be there. `None` when there is no home either. The standard of
+/// `XDG_CONFIG_HOME` has a relative path ignored.
 pub fn default_path() -> Option<PathBuf> {
     of_environment().map(|place| place.path)
 }
@@ -30,6 +31,7 @@ fn find(variable: impl Fn(&str) -> Option<OsString>) -> Option<Place> {
         });
     }
     let folder = variable("XDG_CONFIG_HOME").map(PathBuf::from);
+    let folder = folder.filter(|folder| folder.is_absolute());
     let folder = folder.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".config")))?;
     Some(Place {
         path: folder.join("bex").join("config.toml"),
@@ -62,6 +64,8 @@ mod tests {
             found(&[home]),
             expect("/home/a/.config/bex/config.toml", false)
         );
+        let relative = ("XDG_CONFIG_HOME", "x");
+        assert_eq!(found(&[home, relative]), found(&[home]));
         assert_eq!(found(&[]), None);
     }
 }

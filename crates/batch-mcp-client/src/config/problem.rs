@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use batch_core::text::Counted;
+use batch_core::text::{Counted, first_of};
 
 /// Why a configuration file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -105,22 +105,10 @@ impl<'a> Problems<'a> {
     }
 }
 
-/// How many problems are shown, before the number of the rest.
-const MAX_SHOWN: usize = 100;
-
 fn list(path: &Path, problems: &[ConfigProblem]) -> String {
     let count = Counted(problems.len() as u64, "problem");
     let path = path.display();
-    let lines = problems
-        .iter()
-        .take(MAX_SHOWN)
-        .map(|problem| format!("\n  {path}:{}: {problem}", problem.line));
-    let rest = match problems.len().saturating_sub(MAX_SHOWN) {
-        0 => String::new(),
-        more => format!("\n  … and {more} more"),
-    };
-    format!(
-        "{count} in the configuration{}{rest}",
-        lines.collect::<String>()
-    )
+    let line = |problem: &ConfigProblem| format!("  {path}:{}: {problem}", problem.line);
+    let lines = first_of(problems, line, "\n");
+    format!("{count} in the configuration\n{lines}")
 }

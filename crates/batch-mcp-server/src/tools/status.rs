@@ -50,7 +50,7 @@ pub(crate) fn add_running(page: &mut Page, status: &BatchStatus) {
         let (id, label) = (&task.task, visible(&task.label, 60));
         page.line(&match status.state {
             // It does not run any more, and how long it did is unknown.
-            State::Interrupted => format!("  cut off {id} {label}"),
+            State::Interrupted => format!("  interrupted {id} {label}"),
             _ => format!("  running {id} {label} for {:.0} s", task.seconds),
         });
     }

@@ -77,8 +77,14 @@ impl<R: AsyncRead + Unpin> LineFilter<R> {
             self.line.clear();
             return;
         }
-        match serde_json::from_slice::<Value>(&self.line) {
-            Ok(_) => self.given = Some(0),
+        // A byte order mark is no part of the JSON.
+        let begin = if self.line.starts_with(b"\xef\xbb\xbf") {
+            3
+        } else {
+            0
+        };
+        match serde_json::from_slice::<Value>(&self.line[begin..]) {
+            Ok(_) => self.given = Some(begin),
             Err(error) => {
                 self.line.clear();
                 self.report(BadLine::NotJson(error.to_string()));
@@ -224,7 +230,8 @@ mod tests {
 
     #[tokio::test]
     async fn json_passes_and_the_rest_is_reported() {
-        let (text, wrong) = filtered(b"{\"a\":1}\r\n\n  \n{\n[2]\n\"\xff\"\n{\"half\":").await;
+        let (text, wrong) =
+            filtered(b"\xef\xbb\xbf{\"a\":1}\r\n\n  \n{\n[2]\n\"\xff\"\n{\"half\":").await;
         assert_eq!(text, "{\"a\":1}\r\n[2]\n");
         assert_eq!(wrong.len(), 2, "{wrong:?}");
         assert!(

@@ -290,7 +290,11 @@ fn what_was_cut_off_is_not_said_to_run() {
         }
         std::thread::yield_now();
     };
-    assert!(status.text.contains("\n  cut off b1.2 "), "{}", status.text);
+    assert!(
+        status.text.contains("\n  interrupted b1.2 "),
+        "{}",
+        status.text
+    );
     assert!(!status.text.contains("running"), "{}", status.text);
     let cut = &status.structured["running_tasks"][0];
     assert_eq!(

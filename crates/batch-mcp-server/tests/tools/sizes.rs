@@ -39,7 +39,7 @@ fn ten_thousand_tasks() {
     let status = place.call("bex_status", json!({ "batch": batch }));
     assert!(
         status.text.starts_with(
-            "b1 is done, with failures: 10000 of 10000 tasks finished (9900 completed, 100 failed)."
+            "b1 finished with failures: 10000 of 10000 tasks finished (9900 completed, 100 failed)."
         ),
         "{}",
         status.text

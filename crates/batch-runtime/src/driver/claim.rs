@@ -1,6 +1,6 @@
 //! What starts: claims, and their way to the workers.
 
-use batch_core::OnInterrupt;
+use batch_core::{Claim, OnInterrupt, TaskSpec, Time};
 
 use super::Driver;
 use crate::cancel::CancelToken;
@@ -50,7 +50,7 @@ impl Driver {
         let now = self.clock.now();
         let mut must_sync = false;
         while !self.has_no_slot()
-            && let Some(claim) = self.batch.claim(now)
+            && let Some(claim) = self.next_claim(now)
         {
             let slot = claim.slot as usize;
             if slot >= self.tokens.len() {
@@ -76,6 +76,16 @@ impl Driver {
             self.jobs.push(job);
         }
         must_sync
+    }
+
+    /// The next claim that goes to no host that is to be left alone.
+    fn next_claim(&mut self, now: Time) -> Option<Claim> {
+        if self.batch.has_pauses(now) {
+            let registry = &self.registry;
+            let host_of = |spec: &TaskSpec| registry.get(&spec.function)?.host(&spec.params);
+            self.batch.put_off(&host_of, now);
+        }
+        self.batch.claim(now)
     }
 
     /// Whether all that happened must be on disk before a job starts: so that nobody runs it again who

@@ -59,12 +59,12 @@ impl Driver {
     }
 
     fn check_and_submit(&mut self, tasks: Vec<TaskSpec>) -> Result<Vec<TaskId>, SubmitError> {
-        let surroundings = PlanContext {
+        let context = PlanContext {
             catalog: &*self.registry,
             limits: &self.batch.settings().limits,
             submitted: &|id| self.batch.find(id).or_else(|| self.find_finished(id)),
         };
-        let plan = Plan::check_in(tasks, &surroundings).map_err(SubmitError::Invalid)?;
+        let plan = Plan::check_in(tasks, &context).map_err(SubmitError::Invalid)?;
         Ok(self.submit(plan, self.clock.now()))
     }
 

@@ -9,7 +9,7 @@ use batch_core::{
     Batch, BatchId, BatchSettings, Claim, ClaimToken, Event, Failure, FailureKind, Outcome, Output,
     RunId, Status, TaskId, TaskSpec, Time, restore::Restorer,
 };
-use batch_export::TaskRecord;
+use batch_export::{Records, TaskRecord};
 use batch_store::{
     BatchFile, Durability, EndCause, Holder, Journal, LeftBehind, NewBatch, Origin, Selection,
     Store, StoreError, lock,
@@ -37,6 +37,36 @@ pub(crate) struct Bench {
     pub(crate) events: Vec<Event>,
     /// How many of them were written.
     written: usize,
+    /// What a run shows live.
+    pub(crate) live: Live,
+}
+
+/// What the run of now shows of its tasks.
+pub(crate) struct Live {
+    pub(crate) records: Records,
+    pub(crate) finished: BTreeMap<TaskId, TaskRecord>,
+}
+
+impl Live {
+    fn new() -> Self {
+        Self {
+            records: Records::new(BatchId::default()),
+            finished: BTreeMap::new(),
+        }
+    }
+
+    /// As the results on standard output: with what earlier runs left.
+    fn take(&mut self, events: &[Event], earlier: impl Fn(&Event) -> Option<TaskRecord>) {
+        for event in events {
+            let finished = self.records.apply(event);
+            if let Some(left) = earlier(event) {
+                self.finished.remove(&left.task);
+                self.records.go_on_from(left);
+            }
+            self.finished
+                .extend(finished.map(|record| (record.task, record)));
+        }
+    }
 }
 
 pub(crate) const SLOTS: u32 = 4;
@@ -72,6 +102,7 @@ impl Bench {
             started: HashMap::new(),
             events: Vec::new(),
             written: 0,
+            live: Live::new(),
         }
     }
 
@@ -118,7 +149,9 @@ impl Bench {
 
     pub(crate) fn report(&mut self, index: usize, outcome: Outcome) {
         let claim = self.claims.remove(index);
-        let mut retry = |_: &TaskSpec, _: &Failure, _: u32| Some(Duration::from_secs(1));
+        let mut retry = |_: &TaskSpec, failure: &Failure, _: u32| {
+            Some(failure.retry_after.unwrap_or(Duration::from_secs(1)))
+        };
         self.batch
             .report(claim.token, outcome, &mut retry, self.now)
             .unwrap();
@@ -144,6 +177,12 @@ impl Bench {
         let mut events = Vec::new();
         self.batch.take_events(&mut events);
         self.journal.take(&events);
+        let store = lock(&self.store);
+        self.live.take(&events, |event| match event {
+            Event::Reopened { task, attempts, .. } => store.task_after(*task, *attempts).unwrap(),
+            _ => None,
+        });
+        drop(store);
         self.events.extend(events);
     }
 
@@ -216,12 +255,20 @@ impl Bench {
         self.journal = Journal::new(Arc::clone(&self.store), self.run);
         self.journal.set_recovering(Some(left));
         let (journal, all) = (&mut self.journal, &mut self.events);
-        lock(&self.store)
+        self.live = Live::new();
+        let live = &mut self.live;
+        let store = lock(&self.store);
+        store
             .load(&mut restorer, left, self.now, |events| {
                 journal.take(events);
+                live.take(events, |event| match event {
+                    Event::Submitted { task, .. } => store.begun(*task, *task).unwrap().pop(),
+                    _ => None,
+                });
                 all.extend_from_slice(events);
             })
             .unwrap();
+        drop(store);
         self.batch = restorer.into_batch();
         self.flush_all().unwrap();
         self.journal.set_recovering(None);

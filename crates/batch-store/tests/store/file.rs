@@ -262,7 +262,7 @@ fn files_of_every_version_are_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("b1.db");
         std::fs::copy(files.join(format!("v{version}.db")), &path).unwrap();
-        let store = Store::open(BatchFile::new(&path), Durability::Full).unwrap();
+        let mut store = Store::open(BatchFile::new(&path), Durability::Full).unwrap();
         let mut found = Vec::new();
         store
             .for_each_task::<StoreError>(&Selection::default(), |record| {
@@ -281,13 +281,24 @@ fn files_of_every_version_are_read() {
             [
                 "b1.1 completed None 1",
                 "b1.2 failed Some(\"exit code 3\") 2",
-                "b1.3 cancelled Some(\"b1.2 did not complete\") 0",
+                match version {
+                    1 => "b1.3 cancelled Some(\"b1.2 did not complete\") 0",
+                    _ => "b1.3 cancelled Some(\"b1.2 failed\") 0",
+                },
                 "b1.4 running None 0",
                 "b1.5 queued None 0",
             ],
             "version {version}"
         );
         assert_eq!(store.overview().unwrap().totals.tasks(), 5);
+        // It takes further tasks, as one of its version.
+        let mut adding = store.adding(Time::from_micros(1)).unwrap();
+        let mut spec = TaskSpec::new("command");
+        spec.item = Some("photo.jpg".into());
+        adding.add([(&spec, Vec::new())]).unwrap();
+        let first = adding.commit().unwrap().first;
+        let item = store.task(first).unwrap().unwrap().spec.item.clone();
+        assert_eq!(item.as_deref(), (version > 1).then_some("photo.jpg"));
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::common::{Bench, completed, failed};
 use crate::ops::{apply, drain, op};
 use batch_core::{
-    Batch, Failure, Outcome, Priority, Status, TaskId, TaskSpec, Time, status::QueuedReason,
+    Batch, Failure, FailureKind, Outcome, Priority, Status, TaskId, TaskSpec, Time,
+    retry::RetrySpec, status::QueuedReason,
 };
 use batch_store::{EndCause, Selection, lock};
 use proptest::prelude::*;
@@ -129,6 +130,37 @@ fn a_retry_does_not_wait_for_years_after_the_clock_was_set_back() {
     assert_eq!(task.attempts, 1);
     drain(&mut bench);
     bench.check();
+}
+
+#[test]
+fn a_pause_that_a_server_asked_for_holds_for_the_next_executor() {
+    let day = Duration::from_secs(24 * 60 * 60);
+    let rules = RetrySpec {
+        max_wait: 4 * day,
+        ..RetrySpec::default()
+    };
+    let mut bench = Bench::new();
+    bench.add(&[(TaskSpec::new("http").with_retry(rules), vec![])]);
+    bench.claim().unwrap();
+    let mut failure = Failure::new(FailureKind::HttpStatus(429), "too many");
+    failure.retry_after = Some(3 * day);
+    failure.host = Some("h:80".into());
+    bench.report(0, Outcome::Failed(failure.into()));
+    bench.check();
+    let until = bench.now.after(3 * day);
+    bench.take_over();
+    let task = bench.batch.task(TaskId::from_index(0)).unwrap();
+    assert_eq!(task.reason, Some(QueuedReason::Delayed { until }));
+    bench.pass(3 * day);
+    bench.claim().unwrap();
+    bench.report(0, completed("out"));
+    bench.check();
+    bench.flush_all().unwrap();
+    let record = &bench.records()[0];
+    assert_eq!(
+        (record.retry_count, record.attempts.len(), record.flaky),
+        (0, 2, false)
+    );
 }
 
 #[test]

@@ -86,6 +86,33 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 48,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Whatever ran before: what a run shows live of its tasks is what the file says of them.
+    #[test]
+    fn a_record_of_the_file_is_what_the_run_shows(ops in proptest::collection::vec(op(), 1..80)) {
+        let mut bench = Bench::new();
+        for op in &ops {
+            apply(&mut bench, op);
+        }
+        bench.flush_all().unwrap();
+        let read = bench.records();
+        let open = std::mem::replace(&mut bench.live.records, Records::new(BatchId::default()));
+        let mut told = std::mem::take(&mut bench.live.finished);
+        told.extend(open.unfinished().map(|record| (record.task, record)));
+        for read in read.iter().filter(|read| told.contains_key(&read.task)) {
+            same(&told[&read.task], read);
+        }
+        let open = read.iter().filter(|read| !read.status.is_final());
+        prop_assert!(open.map(|read| read.task).all(|task| told.contains_key(&task)));
+    }
+}
+
 fn same_after(ops: &[Op]) {
     let mut bench = Bench::new();
     for op in ops {

@@ -53,7 +53,7 @@ pub struct CommandCode {
 impl Code {
     /// Why a placeholder cannot stand there: it goes after the placeholder's name.
     pub fn refusal(&self) -> String {
-        format!("stands in code that {self} runs")
+        format!("is in code that {self} runs")
     }
 
     /// The right ways, for a placeholder of this name.

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::{Ending, LIMIT, Setup, micros};
 use crate::{
     Batch, FailureKind, OnInterrupt, Priority, Reason, RunOn, Status, TaskId,
-    restore::RestoredState, status::CancelReason,
+    restore::RestoredState,
+    status::{CancelReason, StopReason},
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -71,7 +72,7 @@ pub(super) struct Model {
     pub(super) stopping: bool,
     pub(super) cut_short: bool,
     /// What comes has no turn either.
-    over: bool,
+    over: Option<StopReason>,
     setup: Setup,
     /// When the time of the batch is up, once it has begun.
     deadline: Option<u64>,
@@ -89,7 +90,7 @@ impl Model {
             paused: false,
             stopping: false,
             cut_short: false,
-            over: false,
+            over: None,
             setup,
             deadline: None,
             now: 0,
@@ -197,14 +198,16 @@ impl Model {
             }
         }
         let is_done = matches!(self.tasks[index].state, ModelState::Done(..));
-        if self.over && !is_done {
-            self.cancel_now(index, CancelReason::BatchStopped);
+        if let Some(why) = self.over
+            && !is_done
+        {
+            self.cancel_now(index, CancelReason::BatchStopped(why));
         }
     }
 
     fn place(&mut self, index: usize, hold: bool) {
-        if self.over {
-            return self.cancel_now(index, CancelReason::BatchStopped);
+        if let Some(why) = self.over {
+            return self.cancel_now(index, CancelReason::BatchStopped(why));
         }
         self.seq += 1;
         self.tasks[index].placed = self.seq;
@@ -395,14 +398,18 @@ impl Model {
         self.tasks[index].state = ModelState::Done(Status::Failed, Some(Reason::Failed(kind)));
         self.ended(index, Status::Failed, TaskId::from_index(index));
         if self.setup.fail_fast {
-            self.over = true;
-            self.cancel_all();
+            self.end_for(StopReason::FailFast);
         }
     }
 
-    pub(super) fn cancel_all(&mut self) {
+    fn end_for(&mut self, why: StopReason) {
+        self.over = Some(why);
+        self.cancel_all(why);
+    }
+
+    pub(super) fn cancel_all(&mut self, why: StopReason) {
         self.cut_short = true;
-        let why = CancelReason::BatchStopped;
+        let why = CancelReason::BatchStopped(why);
         for task in &mut self.tasks {
             match &mut task.state {
                 ModelState::Done(..) | ModelState::Removed | ModelState::Last => {}
@@ -444,7 +451,7 @@ impl Model {
     }
 
     pub(super) fn reopen(&mut self, tasks: &[usize]) {
-        self.over = false;
+        self.over = None;
         for index in tasks {
             let task = &mut self.tasks[*index];
             task.state = ModelState::Waiting(BTreeSet::new());
@@ -459,8 +466,7 @@ impl Model {
     pub(super) fn pass(&mut self, micros: u64) {
         self.now += micros;
         if !self.cut_short && self.deadline.is_some_and(|deadline| deadline <= self.now) {
-            self.over = true;
-            self.cancel_all();
+            self.end_for(StopReason::TimeLimit);
         }
         let mut due: Vec<(u64, usize)> = Vec::new();
         for (index, task) in self.tasks.iter().enumerate() {

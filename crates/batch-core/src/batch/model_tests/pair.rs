@@ -12,7 +12,10 @@ use crate::batch::{
 };
 use crate::{
     BatchSettings, DependsOn, Event, Failure, FailureKind, Outcome, Plan, Priority, Reason, RunOn,
-    Status, TaskId, TaskSpec, Time, plan::Needed, stats::Totals, status::QueuedReason,
+    Status, TaskId, TaskSpec, Time,
+    plan::Needed,
+    stats::Totals,
+    status::{QueuedReason, StopReason},
 };
 
 pub(super) struct Pair {
@@ -115,7 +118,7 @@ impl Pair {
                     .set_concurrency(NonZeroU32::new(*slots).unwrap(), now);
             }
             Operation::CancelAll => {
-                self.model.cancel_all();
+                self.model.cancel_all(StopReason::Requested);
                 self.batch.cancel_all(now);
             }
             Operation::Stop(mode) => {

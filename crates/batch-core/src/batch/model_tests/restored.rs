@@ -83,7 +83,9 @@ impl Journal {
                 let retried = matches!(then, NextStep::RetryAt(_));
                 past.retries += u32::from(retried && matches!(outcome, Outcome::Failed(_)));
                 past.state = match *then {
-                    NextStep::RetryAt(until) => RestoredState::Delayed { until },
+                    NextStep::RetryAt(until) | NextStep::PausedUntil(until) => {
+                        RestoredState::Delayed { until }
+                    }
                     NextStep::Held => RestoredState::Held,
                     NextStep::Requeued | NextStep::Final => RestoredState::Queued,
                 };

@@ -1,4 +1,4 @@
-//! What a run does while its batch file or its outputs cannot be written: [`Room`].
+//! What a run does while its batch file or its outputs cannot be written: [`DiskSpace`].
 //!
 //! Whoever finds the disk full or the file held by another program, the journal, who adds tasks or an output, waits
 //! here and tries again. Meanwhile nothing more is started, and the lease says why, as the batch file itself cannot.
@@ -9,7 +9,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use batch_core::StopMode;
-use batch_process::{OutputRoom, is_no_room};
+use batch_process::{DiskSpaceWatch, is_disk_full};
 use batch_runtime::{ResourceShortage, RunHandle};
 use batch_store::lease::Notice;
 use batch_store::{LeaseNote, Obstacle, StoreError};
@@ -25,10 +25,10 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// Others may hold the file for so long before that is worth a word.
 const BUSY_SILENCE: Duration = Duration::from_secs(2);
 
-/// Room on the disk of a batch and access to its file, for the threads of one run; for a run in memory, room for its
+/// DiskSpace on the disk of a batch and access to its file, for the threads of one run; for a run in memory, room for its
 /// outputs. While somebody waits for either, the run starts nothing more.
 #[derive(Debug)]
-pub struct Room {
+pub struct DiskSpace {
     notice: Option<Notice>,
     run: OnceLock<RunHandle>,
     state: Mutex<State>,
@@ -40,7 +40,7 @@ struct State {
     /// How many outputs wait for room on the disk, and with them their tasks.
     outputs: usize,
     /// How many writers of the batch file or of the results do.
-    without_room: usize,
+    without_space: usize,
     /// How many wait for another program to let go of the file,
     locked_out: usize,
     /// and since when any does.
@@ -57,7 +57,7 @@ struct State {
 
 impl State {
     const fn is_waiting(&self) -> bool {
-        self.outputs + self.without_room + self.locked_out > 0
+        self.outputs + self.without_space + self.locked_out > 0
     }
 
     /// Whether the run is to end, and waits for tasks that cannot end by themselves.
@@ -67,7 +67,7 @@ impl State {
 
     const fn waiters(&mut self, obstacle: Obstacle) -> &mut usize {
         match obstacle {
-            Obstacle::DiskFull => &mut self.without_room,
+            Obstacle::DiskFull => &mut self.without_space,
             Obstacle::Busy => &mut self.locked_out,
         }
     }
@@ -82,7 +82,7 @@ impl State {
     fn note(&self) -> Option<LeaseNote> {
         if self.stopping {
             Some(LeaseNote::Stopping)
-        } else if self.outputs + self.without_room > 0 {
+        } else if self.outputs + self.without_space > 0 {
             Some(LeaseNote::DiskFull)
         } else if self
             .locked_out_since
@@ -95,8 +95,8 @@ impl State {
     }
 }
 
-impl Room {
-    /// `notice` says in the lease why the batch stands still; a run in memory has none.
+impl DiskSpace {
+    /// `notice` says in the lease why the batch waits; a run in memory has none.
     pub fn new(notice: Option<Notice>) -> Self {
         Self {
             notice,
@@ -109,9 +109,9 @@ impl Room {
     /// The room of a process that obeys one request for somebody: it tells them what stands in the way, and does not
     /// wait.
     pub(crate) fn for_one_request() -> Self {
-        let room = Self::new(None);
-        room.lock().give_up_at = Some(Instant::now());
-        room
+        let disk_space = Self::new(None);
+        disk_space.lock().give_up_at = Some(Instant::now());
+        disk_space
     }
 
     /// The run that starts nothing while somebody waits.
@@ -152,24 +152,24 @@ impl Room {
     }
 
     /// Writes by `write`, again and again while the disk is full or another program holds the file, on a thread that
-    /// may wait. Where the disk is full `make_room` is called, and it is tried once more at once.
+    /// may wait. Where the disk is full `shrink_log` is called, and it is tried once more at once.
     ///
     /// # Errors
     /// What `write` says, when it is anything else, or the run is being stopped.
     pub(crate) fn until_written<T>(
         &self,
         mut write: impl FnMut() -> Result<T, StoreError>,
-        make_room: impl Fn(),
+        shrink_log: impl Fn(),
     ) -> Result<T, StoreError> {
         let mut try_to_write = || match write() {
             Err(error) if error.is_full() => {
-                make_room();
+                shrink_log();
                 write()
             }
             written => written,
         };
         let mut waiting = Waiting {
-            room: self,
+            disk_space: self,
             obstacle: None,
         };
         loop {
@@ -186,7 +186,7 @@ impl Room {
             self.pause(obstacle);
             if obstacle == Obstacle::DiskFull {
                 // First, or what is written takes the room that the log needs to give back its own.
-                make_room();
+                shrink_log();
             }
         }
     }
@@ -196,15 +196,15 @@ impl Room {
     ///
     /// # Errors
     /// What `write` says, when it is anything else, or the run is being stopped.
-    pub fn until_room<T>(&self, mut write: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    pub fn until_space<T>(&self, mut write: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         let mut waiting = Waiting {
-            room: self,
+            disk_space: self,
             obstacle: None,
         };
         loop {
             match write() {
                 Err(error)
-                    if is_no_room(&error) && !self.lock().is_given_up(Obstacle::DiskFull) => {}
+                    if is_disk_full(&error) && !self.lock().is_given_up(Obstacle::DiskFull) => {}
                 done => return done,
             }
             waiting.set(Some(Obstacle::DiskFull));
@@ -241,7 +241,7 @@ impl Room {
             }
             (_, Some(LeaseNote::Stopping)) => {}
             (Some(LeaseNote::DiskFull), _) => {
-                tracing::warn!("there is room on the disk again; going on");
+                tracing::warn!("there is free space on the disk again; continuing");
             }
             (Some(LeaseNote::FileBusy), _) => {
                 tracing::warn!("the batch file is free again; going on");
@@ -274,7 +274,7 @@ impl Room {
 }
 
 /// Outputs wait in their processes' pipes, and tell here that they do.
-impl OutputRoom for Room {
+impl DiskSpaceWatch for DiskSpace {
     fn wanted(&self) {
         self.change(|state| state.outputs += 1);
     }
@@ -286,7 +286,7 @@ impl OutputRoom for Room {
 
 /// Somebody who waits, for as long as it lives.
 struct Waiting<'a> {
-    room: &'a Room,
+    disk_space: &'a DiskSpace,
     obstacle: Option<Obstacle>,
 }
 
@@ -297,7 +297,7 @@ impl Waiting<'_> {
         if before.is_none() && obstacle.is_none() {
             return;
         }
-        self.room.change(|state| {
+        self.disk_space.change(|state| {
             // In one step, so that nobody hears that all is well in between.
             if let Some(obstacle) = obstacle {
                 *state.waiters(obstacle) += 1;

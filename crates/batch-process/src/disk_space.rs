@@ -1,4 +1,4 @@
-//! What is done where the disk of the outputs is full: nothing is lost, and somebody is told ([`OutputRoom`]).
+//! What is done where the disk of the outputs is full: nothing is lost, and somebody is told ([`DiskSpaceWatch`]).
 
 use std::fmt::Debug;
 use std::io;
@@ -12,7 +12,7 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(500);
 
 /// Hears that outputs find no room on their disk. An output that finds none is read no further, so that its process waits as
 /// soon as its pipe is full, and goes on by itself when there is room.
-pub trait OutputRoom: Debug + Send + Sync {
+pub trait DiskSpaceWatch: Debug + Send + Sync {
     /// One more output waits for room.
     fn wanted(&self);
 
@@ -21,7 +21,7 @@ pub trait OutputRoom: Debug + Send + Sync {
 }
 
 /// Whether there was no room on a disk, or the quota was used up: what was tried can be tried again later.
-pub fn is_no_room(error: &io::Error) -> bool {
+pub fn is_disk_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
@@ -32,8 +32,8 @@ pub fn is_no_room(error: &io::Error) -> bool {
 ///
 /// # Errors
 /// What `attempt` says, when it is anything else, or `give_up` is ready.
-pub async fn until_room<T, F: Future<Output = io::Result<T>>>(
-    room: Option<&Arc<dyn OutputRoom>>,
+pub async fn until_space<T, F: Future<Output = io::Result<T>>>(
+    disk_space: Option<&Arc<dyn DiskSpaceWatch>>,
     give_up: impl Future<Output = ()>,
     mut attempt: impl FnMut() -> F,
 ) -> io::Result<T> {
@@ -41,11 +41,11 @@ pub async fn until_room<T, F: Future<Output = io::Result<T>>>(
     let mut waiting = None;
     loop {
         let error = match attempt().await {
-            Err(error) if is_no_room(&error) => error,
+            Err(error) if is_disk_full(&error) => error,
             done => return done,
         };
-        if let (None, Some(room)) = (&waiting, room) {
-            waiting = Some(Waiting::new(Arc::clone(room)));
+        if let (None, Some(disk_space)) = (&waiting, disk_space) {
+            waiting = Some(Waiting::new(Arc::clone(disk_space)));
         }
         tokio::select! {
             () = &mut give_up => return Err(error),
@@ -56,12 +56,12 @@ pub async fn until_room<T, F: Future<Output = io::Result<T>>>(
 
 /// Tells that somebody waits for room, for as long as it lives.
 #[derive(Debug)]
-pub(crate) struct Waiting(Arc<dyn OutputRoom>);
+pub(crate) struct Waiting(Arc<dyn DiskSpaceWatch>);
 
 impl Waiting {
-    pub(crate) fn new(room: Arc<dyn OutputRoom>) -> Self {
-        room.wanted();
-        Self(room)
+    pub(crate) fn new(disk_space: Arc<dyn DiskSpaceWatch>) -> Self {
+        disk_space.wanted();
+        Self(disk_space)
     }
 }
 
