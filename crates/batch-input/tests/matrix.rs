@@ -59,8 +59,8 @@ fn a_list_of_cases_and_exclusions() {
     assert_eq!(
         made(text).unwrap(),
         [
-            ("a[1,1]".to_owned(), r#"{"script":"echo x 1"}"#.to_owned()),
-            ("a[1,2]".to_owned(), r#"{"script":"echo y 1"}"#.to_owned()),
+            ("a[1,1]".to_owned(), r#"{"script":"echo x '1'"}"#.to_owned()),
+            ("a[1,2]".to_owned(), r#"{"script":"echo y '1'"}"#.to_owned()),
         ]
     );
     assert_eq!(
@@ -107,7 +107,7 @@ fn what_is_wrong_with_a_matrix_is_told_with_its_line() {
     for (fields, message) in [
         (
             "matrix: {rl: [1]}",
-            "t:1: shell: the matrix has no \"lr\"; did you mean \"rl\"?",
+            "t:1: shell: the matrix has no \"lr\"; it has rl",
         ),
         ("matrix: [1]", "matrix must be an object"),
         ("matrix: {lr: 1}", "matrix.lr must be a list of values"),

@@ -28,13 +28,7 @@ const OTHERS: &[(&[&str], &str)] = &[
         "the placeholder is always {}: bex run -- CMD {} ::: ITEM…",
     ),
     (
-        &[
-            "-L",
-            "-l",
-            "--max-lines",
-            "--max-args",
-            "--max-replace-args",
-        ],
+        &["-L", "-l", "--max-lines", "--max-replace-args"],
         "-n N gives each command N items, -X as many as fit",
     ),
     (

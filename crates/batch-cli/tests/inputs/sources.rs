@@ -464,12 +464,11 @@ fn a_large_product_begins_before_it_is_written_out() {
         .unwrap();
     let peak: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
     assert!(peak < 60_000, "{peak} KiB");
-    // The second signal ends what runs, too.
-    for _ in 0..2 {
-        let kill = std::process::Command::new("kill")
+    // The first one lets running tasks end, the others end them; two that come at once are one.
+    while run.try_wait().unwrap().is_none() {
+        let _ = std::process::Command::new("kill")
             .args(["-INT", &pid])
             .status();
-        assert!(kill.unwrap().success());
     }
     drop(run.stdout.take());
     assert_eq!(run.wait().unwrap().code(), Some(130));
