@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use batch_actions::{
     AddRequest, BatchRequest, Engine, EngineOptions, Home, Target, add, create, status,
 };
-use batch_core::{BatchSettings, Output, Plan, TaskSpec};
+use batch_core::{BatchSettings, Output, Plan, SettingsRequest, TaskSpec};
 use batch_input::{ReadOptions, read_task_file};
 use batch_runtime::Registry;
 use batch_store::BatchFile;
@@ -96,6 +96,7 @@ fn add_file(home: &Home, path: &Path, batch: Option<BatchFile>) -> BatchFile {
     let request = AddRequest {
         tasks: file.tasks,
         target,
+        settings: SettingsRequest::default(),
         catalog: &registry,
     };
     BatchFile::new(add(home, request).expect("the tasks are right").file)
@@ -208,6 +209,7 @@ fn going_on(folder: &Path, file: &BatchFile, tasks: u32) {
     let request = AddRequest {
         tasks: more,
         target: Target::Batch(file.clone()),
+        settings: SettingsRequest::default(),
         catalog: &catalog,
     };
     add(&home, request).expect("the tasks are right");

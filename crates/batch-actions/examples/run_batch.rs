@@ -3,7 +3,7 @@
 use batch_actions::{
     AddRequest, BatchRequest, Engine, EngineOptions, Home, State, Target, add, status,
 };
-use batch_core::TaskSpec;
+use batch_core::{SettingsRequest, TaskSpec};
 use batch_runtime::Registry;
 use batch_store::BatchFile;
 
@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let request = AddRequest {
         tasks: vec![TaskSpec::new("greet"); 3],
         target: Target::New(BatchRequest::default()),
+        settings: SettingsRequest::default(),
         catalog: &registry(),
     };
     let file = BatchFile::new(add(&home, request)?.file);

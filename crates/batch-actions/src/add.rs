@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use batch_core::{
-    BatchId, Plan, TaskId, TaskSpec,
+    BatchId, Plan, SettingsRequest, TaskId, TaskSpec,
     catalog::Catalog,
     ids::FullTaskId,
     plan::{PlanContext, PlanProblem},
@@ -25,6 +25,8 @@ pub struct AddRequest<'a> {
     pub tasks: Vec<TaskSpec>,
     /// Where to.
     pub target: Target,
+    /// What their author asks of a batch that exists.
+    pub settings: SettingsRequest,
     /// The functions that tasks may name.
     pub catalog: &'a dyn Catalog,
 }
@@ -33,6 +35,8 @@ pub struct AddRequest<'a> {
 pub enum Target {
     /// One that exists.
     Batch(BatchFile),
+    /// The latest that was made by adding tasks and is not finished; else this new one.
+    Queue(BatchRequest),
     /// A new one. With a key in its settings there is one batch of that key: asking again for the same tasks
     /// gives the batch there is.
     New(BatchRequest),
@@ -66,24 +70,39 @@ pub fn add(home: &Home, request: AddRequest<'_>) -> Result<AddReply, ActionError
     let AddRequest {
         tasks,
         target,
+        settings,
         catalog,
     } = request;
-    match target {
-        Target::Batch(file) => {
-            let mut store = Store::open(file, Durability::Full)?;
-            add_to(&mut store, tasks, catalog)
+    let there = match &target {
+        Target::Batch(file) => Some(file.clone()),
+        Target::Queue(_) => home.queue()?,
+        Target::New(_) => None,
+    };
+    let (new, is_queue) = match (there, target) {
+        (Some(file), _) | (None, Target::Batch(file)) => {
+            return add_to(&file, tasks, &settings, catalog);
         }
-        Target::New(new) => {
-            // Checked before the batch is made, so that wrong tasks leave nothing behind.
-            let context = PlanContext {
-                catalog,
-                limits: &new.settings.limits,
-                submitted: &|_| None,
-            };
-            let plan = Plan::check_in(tasks, &context).map_err(ActionError::Invalid)?;
-            create(home, &new, &plan)
-        }
+        (None, Target::Queue(new)) => (new, true),
+        (None, Target::New(new)) => (new, false),
+    };
+    // Checked before the batch is made, so that wrong tasks leave nothing behind.
+    let context = PlanContext {
+        catalog,
+        limits: &new.settings.limits,
+        submitted: &|_| None,
+    };
+    let plan = Plan::check_in(tasks, &context).map_err(ActionError::Invalid)?;
+    let ids = home.lock_ids()?;
+    if is_queue && let Some(file) = home.queue()? {
+        // Another one has made it meanwhile.
+        drop(ids);
+        let tasks = plan
+            .tasks()
+            .map(|(spec, _)| TaskSpec::clone(spec))
+            .collect();
+        return add_to(&file, tasks, &settings, catalog);
     }
+    create_in(home, ids, &new, &plan)
 }
 
 /// Makes a batch of checked tasks, or gives the one that has its key and the same tasks.
@@ -91,7 +110,15 @@ pub fn add(home: &Home, request: AddRequest<'_>) -> Result<AddReply, ActionError
 /// # Errors
 /// When the key belongs to other tasks, or the batch cannot be written; there is none then.
 pub fn create(home: &Home, new: &BatchRequest, plan: &Plan) -> Result<AddReply, ActionError> {
-    let mut ids = home.lock_ids()?;
+    create_in(home, home.lock_ids()?, new, plan)
+}
+
+fn create_in(
+    home: &Home,
+    mut ids: Ids,
+    new: &BatchRequest,
+    plan: &Plan,
+) -> Result<AddReply, ActionError> {
     if let Some(known) = known(home, new, plan)? {
         return Ok(known);
     }
@@ -238,14 +265,22 @@ fn add_plan(adding: &mut Adding<'_>, plan: &Plan) -> Result<(), ActionError> {
 
 /// Adds tasks to a batch that exists. A task whose id and content are there already is not added again.
 fn add_to(
-    store: &mut Store,
+    file: &BatchFile,
     tasks: Vec<TaskSpec>,
+    settings: &SettingsRequest,
     catalog: &dyn Catalog,
 ) -> Result<AddReply, ActionError> {
-    let (batch, file) = (store.batch(), store.file().clone());
+    let mut store = Store::open(file.clone(), Durability::Full)?;
+    let batch = store.batch();
     let mut adding = store.adding(now())?;
     let info = adding.info()?;
-    ActionError::refuse_incomplete(&file, &info)?;
+    ActionError::refuse_incomplete(file, &info)?;
+    let settings = settings
+        .applied_to(&info.settings)
+        .map_err(|differences| ActionError::SettingsDiffer { batch, differences })?;
+    if settings != info.settings {
+        adding.set_settings(&settings)?;
+    }
     let Sorted { places, new } = sort(&adding, batch, info.identity, tasks)?;
     let plan = {
         let submitted = |name: &str| {
@@ -254,7 +289,7 @@ fn add_to(
         };
         let context = PlanContext {
             catalog,
-            limits: &info.settings.limits,
+            limits: &settings.limits,
             submitted: &submitted,
         };
         Plan::check_in(new, &context).map_err(ActionError::Invalid)?
@@ -277,7 +312,7 @@ fn add_to(
         last,
         added: added.count,
         existing: u32::try_from(places.iter().flatten().count()).unwrap_or(u32::MAX),
-        running: added.live && is_executed(&file)?,
+        running: added.live && is_executed(file)?,
         file: file.shown().to_owned(),
     })
 }

@@ -3,7 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use batch_core::{BatchId, ids::FullTaskId, plan::PlanProblem, text::Counted};
+use batch_core::{
+    BatchId, ids::FullTaskId, plan::PlanProblem, settings::SettingDifference, text::Counted,
+};
 use batch_export::{ExportError, FilterError};
 use batch_store::{BatchFile, BatchInfo, Holder, LeaseError, Obstacle, Store, StoreError};
 
@@ -21,6 +23,14 @@ pub enum ActionError {
     UnknownBatch {
         /// What was asked for.
         batch: BatchId,
+        /// The latest there is.
+        latest: Option<BatchId>,
+    },
+    /// There is no batch of this name.
+    #[error("there is no batch named {name:?}{}", latest_text(*latest))]
+    UnknownBatchName {
+        /// What was asked for.
+        name: String,
         /// The latest there is.
         latest: Option<BatchId>,
     },
@@ -76,6 +86,14 @@ pub enum ActionError {
         batch: BatchId,
         /// How the tasks differ.
         difference: String,
+    },
+    /// Settings come with the tasks that the batch has otherwise.
+    #[error("the settings differ from those of {batch}: {}", list(differences))]
+    SettingsDiffer {
+        /// The batch.
+        batch: BatchId,
+        /// All of them.
+        differences: Vec<SettingDifference>,
     },
     /// An executor works on the batch.
     #[error("{batch} is being {}", holder_text(holder))]
@@ -215,6 +233,8 @@ impl ActionError {
             self,
             Self::NoBatch
                 | Self::UnknownBatch { .. }
+                | Self::UnknownBatchName { .. }
+                | Self::SettingsDiffer { .. }
                 | Self::UnknownTask { .. }
                 | Self::OtherBatch { .. }
                 | Self::AmbiguousTask { .. }
@@ -291,6 +311,11 @@ fn holder_text(holder: &Holder) -> String {
         0 => format!("changed by process {pid}; try again"),
         run => format!("run by process {pid} (run {run})"),
     }
+}
+
+fn list(differences: &[SettingDifference]) -> String {
+    let texts: Vec<String> = differences.iter().map(ToString::to_string).collect();
+    texts.join("; ")
 }
 
 fn latest_text(latest: Option<BatchId>) -> String {

@@ -20,6 +20,7 @@ use batch_store::{BatchFile, Durability, NewBatch, Origin, Store, StoreError};
 use crate::clock::now;
 use crate::engine::{Claim, me, refuse_network};
 use crate::error::ActionError;
+use crate::status::{BatchStatus, State, status_of};
 
 /// The state folder.
 ///
@@ -136,6 +137,59 @@ impl Home {
                 Err(ActionError::UnknownBatch { batch, latest })
             }
         }
+    }
+
+    /// The batch that a text names: by its number, `b7` or `7`, or by its name. Of several with the name it is the latest;
+    /// a number that no batch has may be the name of one.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn named(&self, text: &str) -> Result<BatchId, ActionError> {
+        let number = text.parse().ok();
+        let number = number.or_else(|| BatchId::new(text.parse().ok()?));
+        let is_there = |batch: &BatchId| {
+            let file = self.file(*batch);
+            file.path().exists() || file.is_half_removed()
+        };
+        if let Some(batch) = number.filter(is_there) {
+            return Ok(batch);
+        }
+        let has_name = |store: &Store| Some(store.info().ok()?.settings.name? == text);
+        if let Some(batch) = self.latest(|store| has_name(store).unwrap_or(false))? {
+            return Ok(batch);
+        }
+        let latest = self.batches_there()?.last().copied();
+        Err(match number {
+            Some(batch) => ActionError::UnknownBatch { batch, latest },
+            None => ActionError::UnknownBatchName {
+                name: text.to_owned(),
+                latest,
+            },
+        })
+    }
+
+    /// The batch that tasks are added to where none is named: the latest that was made by adding tasks and is not
+    /// finished.
+    pub(crate) fn queue(&self) -> Result<Option<BatchFile>, ActionError> {
+        let is_open = |status: BatchStatus| match status.state {
+            State::Incomplete => false,
+            // An empty one is yet to be filled.
+            state => status.total == 0 || !state.is_done(),
+        };
+        let found = self.latest(|store| {
+            store.info().is_ok_and(|info| info.origin.way == "add")
+                && status_of(store).is_ok_and(is_open)
+        })?;
+        Ok(found.map(|batch| self.file(batch)))
+    }
+
+    /// The latest batch of a kind. One that cannot be read is of none.
+    fn latest(&self, is_it: impl Fn(&Store) -> bool) -> Result<Option<BatchId>, ActionError> {
+        let mut there = self.batches_there()?.into_iter().rev();
+        Ok(there.find(|batch| {
+            let store = Store::open_read(self.file(*batch));
+            store.is_ok_and(|store| is_it(&store))
+        }))
     }
 
     /// The file of a batch that is to be removed: as [`find`](Self::find), or one that is half removed already.
@@ -256,15 +310,12 @@ impl Home {
         if let Some(path) = &request.file {
             return Ok(path.exists().then(|| BatchFile::new(path)));
         }
-        for batch in self.batches_there()?.into_iter().rev() {
-            let file = self.file(batch);
-            let info = Store::open_read(file.clone()).and_then(|store| store.info());
-            // One that cannot be read is none that could go on.
-            if info.is_ok_and(|info| info.origin.file == request.origin.file) {
-                return Ok(Some(file));
-            }
-        }
-        Ok(None)
+        let of_file = |store: &Store| {
+            let info = store.info();
+            info.is_ok_and(|info| info.origin.file == request.origin.file)
+        };
+        let found = self.latest(of_file)?;
+        Ok(found.map(|batch| self.file(batch)))
     }
 
     /// The numbers of batches, for this process alone: waits for others who make batches, however long that takes. May be

@@ -53,7 +53,7 @@ pub fn results(
     let written = write(&store, request, writer.as_mut())?;
     let mut summary = summary_of(&store)?;
     // Who asks for a few tasks need not wait until all have been looked at.
-    if options.format == Format::Json || request.is_of_all() {
+    if options.format.is_document() || request.is_of_all() {
         summary.times = store.execution_times()?;
     }
     summary.exported_at = now();

@@ -11,6 +11,7 @@ use batch_core::{
 use batch_export::{AttemptEnd, TaskRecord};
 use batch_process::{Leftover, stopped_processes};
 use batch_store::{BatchFile, Store};
+use batch_template::short_label;
 
 use crate::choice::find_task;
 use crate::clock::now;
@@ -106,9 +107,10 @@ impl From<String> for Explanation {
 pub fn why(details: &TaskDetails) -> Explanation {
     let record = &details.record;
     let id = record.id();
-    let label = match (&record.spec.name, &record.spec.id) {
-        (None, None) => id.to_string(),
-        _ => format!("{id} ({})", record.spec.label()),
+    let spec = &record.spec;
+    let label = match [&spec.name, &spec.item, &spec.id] {
+        [None, None, None] => id.to_string(),
+        _ => format!("{id} ({})", short_label(&record.spec)),
     };
     if details.was_cut_off {
         let next = on_resume(record);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use batch_core::{duration::ShortDuration, ids::FullTaskId};
+use batch_core::{duration::ShortDuration, ids::FullTaskId, settings::Halt};
 use batch_runtime::ResourceShortage;
 use batch_store::{EndCause, Holder, LeaseNote};
 use serde::{Serialize, Serializer};
@@ -35,8 +35,8 @@ pub enum StateReason {
     InputUnread,
     /// The time limit of the batch was reached.
     TimeLimit,
-    /// A failure ended the run, as the batch asked for.
-    FailFast,
+    /// As many tasks had ended as the batch asked for.
+    Halted(Halt),
     /// How its last run ended, with tasks left.
     LastRun(EndCause),
     /// The same, where the run could not write all that it did.
@@ -140,7 +140,8 @@ impl fmt::Display for StateReason {
                 "its input was not read to its end; what was not read is not in the batch",
             ),
             Self::TimeLimit => f.write_str("its time was up (batch_timeout)"),
-            Self::FailFast => f.write_str("a failure ended it (fail_fast)"),
+            Self::Halted(Halt::FAIL_FAST) => f.write_str("a failure ended it (fail_fast)"),
+            Self::Halted(halt) => write!(f, "it was ended as it asks for (halt: {halt})"),
             Self::LastRun(end) => match end {
                 EndCause::Finished => f.write_str("tasks were added or held after its last run"),
                 EndCause::OutputClosed => f.write_str("its output was closed"),
@@ -161,6 +162,7 @@ fn fmt_note(note: &LeaseNote, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match note {
         LeaseNote::Ended(end) => write!(f, "it has ended: {}", end.name()),
         LeaseNote::Stopping => f.write_str("it is being stopped"),
+        LeaseNote::Staying => f.write_str("its executor waits for more tasks"),
         LeaseNote::DiskFull => f.write_str("the disk is full; it continues when there is free space"),
         LeaseNote::FileBusy => f.write_str(
             "waiting for the batch file: another program holds it; it continues when that program releases it",

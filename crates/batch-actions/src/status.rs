@@ -7,6 +7,7 @@ use std::time::Duration;
 use batch_core::{BatchId, Status, Time};
 use batch_export::{CauseGroup, TimeSpread, rfc3339};
 use batch_store::{BatchFile, EndCause, Holder, Lease, LeaseNote, Overview, Selection, Store};
+use batch_template::short_label;
 use serde::{Serialize, Serializer};
 
 use crate::clock::now;
@@ -26,6 +27,8 @@ pub enum State {
     Incomplete,
     /// An executor works on it.
     Running,
+    /// All tasks are finished, and its executor waits for more.
+    Idle,
     /// Nothing more starts until it is resumed.
     Paused,
     /// Its executor was stopped before the end.
@@ -45,6 +48,8 @@ pub struct BatchStatus {
     pub batch: String,
     /// Its name.
     pub name: Option<String>,
+    /// What people know it by without a name: the command of its tasks, its file, or what its first task does.
+    pub command: Option<String>,
     /// What it is doing.
     pub state: State,
     /// Why, where there is something to say.
@@ -140,6 +145,7 @@ impl State {
             Self::New => "new",
             Self::Incomplete => "incomplete",
             Self::Running => "running",
+            Self::Idle => "idle",
             Self::Paused => "paused",
             Self::Stopped => "stopped",
             Self::Interrupted => "interrupted",
@@ -154,6 +160,7 @@ impl State {
             Self::New => "is new",
             Self::Incomplete => "is incomplete",
             Self::Running => "is running",
+            Self::Idle => "is idle",
             Self::Paused => "is paused",
             Self::Stopped => "is stopped",
             Self::Interrupted => "is interrupted",
@@ -164,12 +171,15 @@ impl State {
 
     /// Whether every task is finished.
     pub const fn is_done(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed)
+        matches!(self, Self::Completed | Self::Failed | Self::Idle)
     }
 
     /// Whether nothing more will happen by itself.
     pub const fn is_at_rest(self) -> bool {
-        !matches!(self, Self::Running | Self::Paused | Self::Incomplete)
+        !matches!(
+            self,
+            Self::Running | Self::Idle | Self::Paused | Self::Incomplete
+        )
     }
 }
 
@@ -289,6 +299,7 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
     Ok(BatchStatus {
         batch: batch.to_string(),
         name: info.settings.name.clone(),
+        command: command(store, &overview)?,
         state,
         silence: holder.and_then(Holder::silence),
         timed_out: reason == Some(StateReason::TimeLimit),
@@ -332,6 +343,26 @@ pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
         file: store.file().shown().to_owned(),
         running_tasks: None,
     })
+}
+
+/// What people know a batch by that has no name.
+fn command(store: &Store, overview: &Overview) -> Result<Option<String>, ActionError> {
+    let origin = &overview.info.origin;
+    let file = || {
+        let name = Path::new(origin.file.as_ref()?).file_name()?;
+        Some(name.to_string_lossy().into_owned())
+    };
+    if let Some(known) = origin.command.clone().or_else(file) {
+        return Ok(Some(known));
+    }
+    let mut selection = Selection::states(&[]);
+    selection.without_outputs = true;
+    let mut first = None;
+    store.for_each_task::<ActionError>(&selection, |record| {
+        first = Some(short_label(&record.spec).into_owned());
+        Ok(false)
+    })?;
+    Ok(first)
 }
 
 /// The state of a batch, and why.
@@ -395,6 +426,10 @@ fn state_with(overview: &Overview, holder: &Holder) -> StateAndReason {
         Some(LeaseNote::Stopping) => (State::Running, note.map(StateReason::Noted)),
         Some(note) if !note.is_running() => (State::Paused, Some(StateReason::Noted(note))),
         _ if paused.is_some() => (State::Paused, paused),
+        Some(LeaseNote::Staying) if overview.totals.open() == 0 => {
+            (State::Idle, note.map(StateReason::Noted))
+        }
+        Some(LeaseNote::Staying) => (State::Running, None),
         note => (State::Running, note.map(StateReason::Noted)),
     }
 }
@@ -403,9 +438,10 @@ fn state_with(overview: &Overview, holder: &Holder) -> StateAndReason {
 fn cut_short(overview: &Overview) -> Option<StateReason> {
     let run = overview.run.as_ref()?;
     let cut = run.end == Some(EndCause::CutShort) && overview.totals.count(Status::Cancelled) > 0;
-    let failed = overview.info.settings.fail_fast && overview.totals.count(Status::Failed) > 0;
-    cut.then_some(match failed {
-        true => StateReason::FailFast,
+    let (halt, totals) = (overview.info.settings.halt, &overview.totals);
+    let halted = halt.is_reached(&|status| totals.count(status), totals.tasks());
+    cut.then_some(match halted {
+        true => StateReason::Halted(halt),
         false => StateReason::TimeLimit,
     })
 }
@@ -417,7 +453,7 @@ fn running_tasks(store: &Store) -> Result<Vec<RunningStatus>, ActionError> {
         if let Some((attempt, started)) = store.under_way(record.task)? {
             running.push(RunningStatus {
                 task: record.id().to_string(),
-                label: record.spec.label().to_owned(),
+                label: short_label(&record.spec).into_owned(),
                 attempt,
                 seconds: now().since(started).as_secs_f64(),
             });

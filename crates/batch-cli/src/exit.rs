@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-use batch_actions::{ActionError, BatchStatus, State, Waited, is_output_closed};
+use batch_actions::{ActionError, BatchStatus, State, StateReason, Waited, is_output_closed};
 use batch_core::{
-    Status,
+    Stats,
+    settings::Halt,
     text::{Counted, first_of},
 };
 use batch_export::Visible;
@@ -57,8 +58,8 @@ pub(crate) enum Outcome<'a> {
         open: u64,
         /// Some tasks failed or were cancelled.
         failed: bool,
-        /// The batch asks to be ended by a failure.
-        fail_fast: bool,
+        /// When the batch asks to be ended.
+        halt: Halt,
     },
     /// Waiting for a batch.
     Waited(Waited, &'a BatchStatus),
@@ -76,7 +77,7 @@ impl Exit {
                 report,
                 open,
                 failed,
-                fail_fast,
+                halt,
                 ..
             } => match report.end {
                 RunEnd::NothingStarts => Self::Broken,
@@ -84,10 +85,11 @@ impl Exit {
                 RunEnd::Finished | RunEnd::Stopped if open > 0 => Self::Stopped,
                 RunEnd::Finished if failed => Self::SomeFailed,
                 RunEnd::Finished => Self::Completed,
-                // A failure ended it, as was asked for.
-                RunEnd::CutShort if fail_fast && report.stats.count(Status::Failed) > 0 => {
-                    Self::SomeFailed
-                }
+                // It was ended as was asked for.
+                RunEnd::CutShort if is_halted(halt, &report.stats) => match halt.is_of_success() {
+                    true => Self::Completed,
+                    false => Self::SomeFailed,
+                },
                 RunEnd::CutShort | RunEnd::Stopped => Self::Stopped,
                 RunEnd::SinkFailed if is_output_closed(report) => Self::Stopped,
                 RunEnd::SinkFailed => Self::Broken,
@@ -96,6 +98,7 @@ impl Exit {
                 (Waited::TimedOut | Waited::Silent, _) => Self::WaitLimit,
                 (_, State::Completed) => Self::Completed,
                 (_, State::Failed) if status.timed_out => Self::Stopped,
+                (_, State::Failed) if has_succeeded(status) => Self::Completed,
                 (_, State::Failed) => Self::SomeFailed,
                 (Waited::Reached, _) if status.failed > 0 => Self::SomeFailed,
                 (Waited::Reached, _) => Self::Completed,
@@ -113,6 +116,16 @@ impl Exit {
         };
         Self::of(Outcome::Waited(waited, status))
     }
+}
+
+/// Whether a batch was ended as enough of its tasks had completed.
+fn has_succeeded(status: &BatchStatus) -> bool {
+    matches!(status.reason, Some(StateReason::Halted(halt)) if halt.is_of_success())
+}
+
+/// Whether as many tasks have ended as a batch asks for to be ended.
+pub(crate) fn is_halted(halt: Halt, stats: &Stats) -> bool {
+    halt.is_reached(&|status| stats.count(status), stats.total())
 }
 
 impl From<Exit> for ExitCode {

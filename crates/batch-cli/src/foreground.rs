@@ -2,14 +2,14 @@
 //! one.
 
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use batch_actions::{
     ActionError, BatchRequest, Claim, DiskSpace, Engine, EngineOptions, is_output_closed, merge,
     summary_of,
 };
-use batch_core::{BatchId, BatchSettings, Event, Status, StopMode};
+use batch_core::{BatchId, BatchSettings, Event, Status, StopMode, settings::Halt};
 use batch_export::Summary;
 use batch_process::{ControlSignals, DiskSpaceWatch, remove_dead_scratch};
 use batch_runtime::{RunBuilder, RunHandle, RunReport};
@@ -18,7 +18,7 @@ use batch_store::{BatchFile, Store, lock};
 use crate::args::RunArgs;
 use crate::blocks::remove_used_blocks;
 use crate::drive::{Driven, drive, housekeeping, say_leftovers};
-use crate::exit::{CliError, Exit, Outcome};
+use crate::exit::{CliError, Exit, Outcome, is_halted};
 use crate::feed::Feeder;
 use crate::functions::Functions;
 use crate::hints::Naming;
@@ -27,6 +27,7 @@ use crate::progress::Screen;
 use crate::reply::tell;
 use crate::request::Work;
 use crate::signals;
+use crate::step_summary;
 use crate::terminal::hide;
 use crate::whole_results::WholeResults;
 
@@ -43,7 +44,8 @@ pub(crate) struct Onlooker {
 pub(crate) struct Foreground {
     pub(crate) claim: Claim,
     pub(crate) max_concurrent: Option<NonZeroU32>,
-    pub(crate) fail_fast: bool,
+    /// When the batch asks to be ended.
+    pub(crate) halt: Halt,
     /// Write the results of the whole batch at the end, from the batch file.
     pub(crate) whole_at_end: Option<WholeResults>,
 }
@@ -62,13 +64,14 @@ impl Foreground {
         } = onlooker;
         let store = self.claim.store();
         output.options.batch_file = Some(store.file().shown().to_owned());
+        let step_summary = output.step_summary.take();
         let (sink, results) = output.open(store.batch())?;
         let functions = Functions::of_environment();
         functions.check_batch(store)?;
         let Self {
             claim,
             max_concurrent,
-            fail_fast,
+            halt,
             whole_at_end,
         } = self;
         let slots = Slots {
@@ -92,8 +95,9 @@ impl Foreground {
         let end = End {
             driven,
             failed: shown?,
-            fail_fast,
+            halt,
             whole_at_end,
+            step_summary,
         };
         end.tell(&lock(&store), &screen)
     }
@@ -148,8 +152,9 @@ fn conclude_stored(
 struct End {
     driven: Driven,
     failed: bool,
-    fail_fast: bool,
+    halt: Halt,
     whole_at_end: Option<WholeResults>,
+    step_summary: Option<PathBuf>,
 }
 
 impl End {
@@ -158,8 +163,9 @@ impl End {
         let Self {
             driven,
             failed,
-            fail_fast,
+            halt,
             whole_at_end,
+            step_summary,
         } = self;
         let Driven {
             finished,
@@ -169,6 +175,9 @@ impl End {
         } = driven;
         if let Some(whole) = whole_at_end {
             whole.write(store.file())?;
+        }
+        if let Some(page) = step_summary {
+            step_summary::append(store.file(), &page)?;
         }
         if let (Some(error), None) = (&finished.unwritten, &finished.report.sink_error) {
             screen.say(&error.to_string());
@@ -194,12 +203,16 @@ impl End {
             signal,
             open: finished.open,
             failed,
-            fail_fast,
+            halt,
         });
         Ok(match exit {
             Exit::Completed | Exit::SomeFailed | Exit::Stopped if !on_record => Exit::Broken,
             // There is more to do than the batch has tasks for.
-            Exit::Completed | Exit::SomeFailed if unread && !fail_fast => Exit::Stopped,
+            Exit::Completed | Exit::SomeFailed
+                if unread && !is_halted(halt, &finished.report.stats) =>
+            {
+                Exit::Stopped
+            }
             Exit::Completed | Exit::SomeFailed if !input_ended => Exit::Stopped,
             exit => exit,
         })
@@ -222,8 +235,8 @@ pub(crate) async fn run_file(
     let foreground = Foreground {
         claim,
         max_concurrent: args.max_concurrent,
-        fail_fast: request.settings.fail_fast,
-        whole_at_end: WholeResults::of(&mut onlooker.output, &args.results),
+        halt: request.settings.halt,
+        whole_at_end: WholeResults::of(&mut onlooker.output),
     };
     foreground.run(None, onlooker).await
 }
@@ -243,7 +256,7 @@ pub(crate) async fn run_in_memory(
     } = onlooker;
     let batch = BatchId::default();
     let slots = settings.max_concurrent;
-    let (name, fail_fast) = (settings.name.clone(), settings.fail_fast);
+    let (name, halt) = (settings.name.clone(), settings.halt);
     let (sink, results) = output.open(batch)?;
     // What a killed run left there is nobody's.
     remove_dead_scratch();
@@ -292,7 +305,7 @@ pub(crate) async fn run_in_memory(
             signal: ended_by.get(),
             open: 0,
             failed,
-            fail_fast,
+            halt,
         })),
         false => Ok(Exit::Stopped),
     }

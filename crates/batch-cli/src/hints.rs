@@ -128,7 +128,13 @@ fn of_error(error: &ActionError) -> Option<String> {
         ActionError::NoBatch => "make one with: bex add -- CMD, or bex run".to_owned(),
         ActionError::UnknownBatch {
             latest: Some(_), ..
+        }
+        | ActionError::UnknownBatchName {
+            latest: Some(_), ..
         } => "bex list shows all".to_owned(),
+        ActionError::SettingsDiffer { .. } => {
+            "leave them out, or add the tasks to a new batch with: bex add --new".to_owned()
+        }
         ActionError::OtherBatch { task, .. } => format!("name its batch with -b {}", task.batch),
         ActionError::Running {
             batch,

@@ -16,6 +16,7 @@ mod hints;
 mod item_sources;
 mod leftovers;
 mod output;
+mod paint;
 mod progress;
 mod reply;
 mod request;
@@ -24,6 +25,7 @@ mod runtime;
 mod same_file;
 mod signals;
 mod status_text;
+mod step_summary;
 mod terminal;
 mod warnings;
 mod whole_results;
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
             return ended.unwrap_or_else(|error| report(&error)).into();
         }
     };
+    paint::set_colors(cli.color);
     // Whoever drives these may not read their standard error, and wait for nothing as soon as it is full.
     if !matches!(cli.command, Command::Mcp(_) | Command::Tool(_)) {
         warnings::show();

@@ -27,6 +27,8 @@ pub(crate) struct OutputPlan {
     /// The file, once it is open.
     pub(crate) opened: Option<AtomicFile>,
     pub(crate) filter: TaskFilter,
+    /// The file of the page to which what the batch came to is appended.
+    pub(crate) step_summary: Option<PathBuf>,
 }
 
 /// Turns events into results, as they come. Clones feed the same results.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use batch_core::{BatchId, Status, duration::ShortDuration};
 use batch_export::Visible;
 use batch_runtime::{RunHandle, Snapshot};
+use batch_template::task_label;
 
 use crate::args::Progress;
 use crate::terminal::{Bar, is_dumb, show, tell};
@@ -96,7 +97,7 @@ fn stays_here() -> bool {
 fn bar(snapshot: &Snapshot, batch: BatchId, mut text: String) -> Bar {
     for task in snapshot.running.iter().take(SLOWEST) {
         let running = ShortDuration(snapshot.at.since(task.started));
-        let label = Visible(task.spec.label()).cut(40);
+        let label = Visible(&task_label(&task.spec)).cut_middle(40);
         let _ = write!(text, "\n  {} {label} {running}", batch.task(task.task));
     }
     Bar {

@@ -22,6 +22,18 @@ pub(crate) fn print(
     print_line(&line).map(|_| ())
 }
 
+/// The same of a text that is safe to be shown: what is from outside in it was made visible.
+pub(crate) fn print_safe(
+    json: bool,
+    reply: &impl Serialize,
+    text: impl FnOnce() -> String,
+) -> Result<(), CliError> {
+    match json {
+        true => print(true, reply, String::new),
+        false => print_line(&text()).map(|_| ()),
+    }
+}
+
 /// Prints a line of several; `false` when nobody reads any more.
 pub(crate) fn print_line(line: &str) -> Result<bool, CliError> {
     let mut out = stdout();

@@ -7,23 +7,28 @@ use std::sync::Arc;
 
 use batch_actions::{Home, default_slots, place_tasks};
 use batch_core::{
-    BatchSettings, Plan, TaskOptions, TaskSpec,
+    BatchId, BatchSettings, Plan, SettingsRequest, TaskId, TaskOptions, TaskSpec, Time,
     plan::{PlanContext, PlanProblem},
+    settings::Halt,
     text::first_of,
 };
-use batch_export::{Format, TaskFilter};
+use batch_export::{Format, TaskFilter, TaskRecord};
 use batch_input::{
-    Columns, CommandTemplate, FileSettings, FunctionTemplate, ItemTemplate, ItemTemplateError,
-    ReadError, ReadOptions, SavedTemplate, ShellTemplate, StdinTemplate, TaskFile, TaskStream,
-    TemplateFolder, read_task_file, read_tasks,
+    Columns, CommandTemplate, FunctionTemplate, ItemTemplate, ItemTemplateError, ReadError,
+    ReadOptions, SavedTemplate, ShellTemplate, StdinTemplate, TaskFile, TaskStream, TemplateFolder,
+    read_task_file, read_tasks,
 };
 use batch_runtime::Registry;
+use batch_template::shown_params;
 
 use crate::args::{ResultArgs, RunArgs, SourceWords, no_such_file};
 use crate::exit::CliError;
+use crate::hints::quoted;
 use crate::item_sources::items;
 use crate::output::OutputPlan;
+use crate::paint::paints;
 use crate::same_file::refuse_over_input;
+use crate::step_summary;
 use crate::terminal::stdin;
 
 /// Where tasks come from.
@@ -72,6 +77,7 @@ impl Source {
         if let Some(path) = &args.file {
             return Self::of_file(path, args, &sources, registry);
         }
+        check_command(args)?;
         let template = item_template(args, registry)?;
         let items = items(&args.items, sources)?;
         let stream = TaskStream::new(items, item_options(args)?, template);
@@ -80,7 +86,10 @@ impl Source {
             (None, Some(_)) => usage(format!("--params: {error}")),
             (None, None) => usage(error.to_string()),
         });
-        Ok(Self::Items(Box::new(stream?)))
+        let labels = &args.task;
+        let stream = stream?.with_labels(labels.id.as_deref(), labels.task_name.as_deref());
+        let stream = stream.map_err(|error| usage(error.to_string()))?;
+        Ok(Self::Items(Box::new(stream)))
     }
 
     fn of_file(
@@ -136,7 +145,7 @@ impl Source {
     ) -> Result<(BatchSettings, Work), CliError> {
         match self {
             Self::Items(stream) => {
-                let settings = settings(args, &FileSettings::default());
+                let settings = settings(args, &SettingsRequest::default());
                 let work = match settings.key {
                     Some(_) => Work::Plan(keyed(*stream, &settings, registry)?),
                     None => Work::Stream(stream),
@@ -161,6 +170,38 @@ impl Source {
     }
 }
 
+/// Refuses what goes with task files, or with a batch that there is, for a command.
+fn check_command(args: &RunArgs) -> Result<(), CliError> {
+    if args.only.is_some() {
+        return Err(usage(
+            "--only goes with a task file, of which it chooses tasks; of a command leave items out",
+        ));
+    }
+    if args.task.shell_program.is_some() && args.shell.is_none() {
+        return Err(usage(
+            "--shell-program goes with --shell, whose script it runs",
+        ));
+    }
+    if let Some(id) = args.task.depends_on.first() {
+        return Err(usage(format!(
+            "--depends-on {id}: no task has this id, as a run is a batch of its own; add tasks that need each other to one \
+             batch with: bex add, or write a task file"
+        )));
+    }
+    if let Some(limit) = args
+        .task
+        .limit
+        .as_ref()
+        .filter(|limit| limit.most.is_none())
+    {
+        let name = quoted(&limit.name);
+        return Err(usage(format!(
+            "--limit {name}: say how many of them run at once, as in --limit {name}=2; a run is a batch of its own"
+        )));
+    }
+    Ok(())
+}
+
 /// The files that a run reads.
 fn inputs<'a>(args: &'a RunArgs, sources: &'a [SourceWords]) -> impl Iterator<Item = &'a Path> {
     let files = [&args.file, &args.template, &args.rows, &args.store];
@@ -183,6 +224,11 @@ fn check_together(args: &RunArgs, is_saved: bool) -> Result<(), CliError> {
             "--resume needs a task file, whose last batch it continues; to continue any batch: bex resume -b ID",
         ));
     }
+    if args.results.step_summary && args.durability.of_store().is_none() {
+        return Err(usage(
+            "--step-summary is made of the batch file; leave --durability none out",
+        ));
+    }
     if args.resume && args.durability.of_store().is_none() {
         return Err(usage(
             "--resume continues a stored batch; --durability none keeps none",
@@ -192,6 +238,17 @@ fn check_together(args: &RunArgs, is_saved: bool) -> Result<(), CliError> {
         return Err(usage(
             "--key and --store are for batches that are kept; --durability none keeps none",
         ));
+    }
+    if let (true, Some(option)) = (args.file.is_some() || is_saved, args.task.first_given()) {
+        return Err(usage(match option {
+            "--tag" | "--priority" => format!(
+                "{option} sets a field of the tasks of a command; of a task file, --only 'tag:smoke' runs the tasks that \
+                 fit and what they depend on, and --show 'tag:smoke' chooses which results are shown"
+            ),
+            _ => format!(
+                "{option} is for the tasks of a command; in a task file write it into the task, or into \"defaults\""
+            ),
+        }));
     }
     if args.file.is_some() && !(args.param.is_empty() && args.rows.is_none()) {
         return Err(usage(
@@ -207,6 +264,11 @@ fn check_together(args: &RunArgs, is_saved: bool) -> Result<(), CliError> {
     if args.items.colsep.is_some() && !has_table && (args.file.is_some() || is_saved) {
         return Err(usage(
             "--colsep goes with items, or as --sep with a table: a FILE with --template, or --rows",
+        ));
+    }
+    if args.items.pipe && args.task.id.is_some() {
+        return Err(usage(
+            "--pipe numbers its tasks itself: block-1, block-2 …; leave --id out",
         ));
     }
     if args.items.pipe && args.key.is_some() {
@@ -298,7 +360,37 @@ fn checked(
     place_tasks(&mut file.tasks, &current_folder()?);
     let settings = settings(args, &file.settings);
     let plan = file.plan(registry, &settings.limits);
-    Ok((settings, Work::Plan(plan.map_err(CliError::Input)?)))
+    let plan = plan.map_err(CliError::Input)?;
+    let plan = match &args.only {
+        Some(filter) => only(plan, filter, &file.name)?,
+        None => plan,
+    };
+    Ok((settings, Work::Plan(plan)))
+}
+
+/// The tasks that fit a filter, and what they depend on.
+fn only(plan: Plan, filter: &str, file: &str) -> Result<Plan, CliError> {
+    let parsed = TaskFilter::parse(filter).map_err(|error| usage(format!("--only: {error}")))?;
+    let had_tasks = !plan.is_empty();
+    let wanted = |spec: &TaskSpec| {
+        // As it stands before anything has happened.
+        let task = TaskId::from_index(0);
+        let spec = Arc::new(spec.clone());
+        parsed.matches(&TaskRecord::queued(
+            BatchId::default(),
+            task,
+            spec,
+            Time::from_micros(0),
+        ))
+    };
+    let plan = plan.only(wanted);
+    match had_tasks && plan.is_empty() {
+        true => Err(usage(format!(
+            "no task of {file} fits --only {}",
+            quoted(filter)
+        ))),
+        false => Ok(plan),
+    }
 }
 
 /// The name of a file that is the same from everywhere; `None` for standard input.
@@ -353,6 +445,7 @@ fn item_template(
         }
     };
     let (script, argv) = (args.shell.clone(), args.command.clone());
+    let program = args.task.shell_program.clone();
     let (stdin, pipe) = (args.items.stdin.clone(), args.items.pipe);
     if let Some(file) = &stdin
         && !file.to_string_lossy().contains('{')
@@ -373,7 +466,8 @@ fn item_template(
         };
         match (script, function) {
             (Some(script), _) => {
-                let template = ShellTemplate::new(script, columns, allow_code)?;
+                let program = program.as_deref();
+                let template = ShellTemplate::for_program(script, program, columns, allow_code)?;
                 template.with_stdin(stdin).map(ItemTemplate::Shell)
             }
             (None, Some((name, params, functions))) => {
@@ -399,30 +493,59 @@ pub(crate) fn texts(problems: &[PlanProblem]) -> String {
 
 /// How tasks made of items are treated.
 fn item_options(args: &RunArgs) -> Result<Arc<TaskOptions>, CliError> {
-    Ok(Arc::new(TaskOptions {
-        max_retries: args.attempt.max_retries.unwrap_or(0),
-        timeout: args.attempt.timeout,
-        allow_code: args.attempt.allow_code,
-        folder: Some(current_folder()?),
-        ..TaskOptions::default()
-    }))
+    let mut tasks = [TaskSpec {
+        options: args.task.options(&args.attempt)?.into(),
+        ..TaskSpec::new("")
+    }];
+    place_tasks(&mut tasks, &current_folder()?);
+    let [task] = tasks;
+    Ok(task.options)
+}
+
+/// The command that tasks are made of, with its placeholders.
+pub(crate) fn command_text(args: &RunArgs) -> Option<String> {
+    let text = |word: &OsString| word.to_string_lossy().into_owned();
+    if let Some(script) = &args.shell {
+        return Some(text(script));
+    }
+    if let Some(function) = &args.function.function {
+        let params = args.function.params().ok()?;
+        let spec = TaskSpec {
+            params,
+            ..TaskSpec::new(function.as_str())
+        };
+        return Some(format!("{function} {}", shown_params(&spec)));
+    }
+    let word = |word: &OsString| {
+        let word = text(word);
+        // Braces would be quoted, and nothing of them is meant for a shell.
+        let is_plain = |c: char| c.is_alphanumeric() || "{}/._-+=:@%^,#".contains(c);
+        match !word.is_empty() && word.chars().all(is_plain) {
+            true => word,
+            false => quoted(&word),
+        }
+    };
+    let words: Vec<String> = args.command.iter().map(word).collect();
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 /// The settings of the batch: the command line wins over the file.
-fn settings(args: &RunArgs, file: &FileSettings) -> BatchSettings {
-    let given = FileSettings {
+fn settings(args: &RunArgs, file: &SettingsRequest) -> BatchSettings {
+    let given = SettingsRequest {
         name: args.name.clone(),
         key: args.key.clone(),
         max_concurrent: args.max_concurrent,
         batch_timeout: args.batch_timeout,
-        fail_fast: args.fail_fast.then_some(true),
-        ..FileSettings::default()
+        limits: args.task.limits(),
+        halt: args.halt.or(args.fail_fast.then_some(Halt::FAIL_FAST)),
+        delay: args.delay,
+        ..SettingsRequest::default()
     };
     settled(given.or(file))
 }
 
 /// The settings of a batch, with the default number of slots.
-pub(crate) fn settled(settings: FileSettings) -> BatchSettings {
+pub(crate) fn settled(settings: SettingsRequest) -> BatchSettings {
     settings.settled(|asked| asked.unwrap_or_else(default_slots))
 }
 
@@ -435,25 +558,27 @@ pub(crate) fn output_plan(args: &ResultArgs, default: Format) -> Result<OutputPl
         .filter(|format| args.output.is_none() || *format != Format::None);
     if let (Some(path), None, None) = (&args.output, by_name, given) {
         let message = format!(
-            "cannot tell the format of {}; name it .json, .jsonl, .csv or .txt, or give --format",
+            "cannot tell the format of {}; name it .json, .jsonl, .csv, .txt, .xml, .md or .pftrace, or give --format",
             path.display()
         );
         return Err(usage(message));
     }
     let format = given.or(by_name).unwrap_or(default);
-    let filter = args.filter.as_deref().map(TaskFilter::parse).transpose();
-    let filter = filter
-        .map_err(|error| usage(format!("--filter: {error}")))?
-        .unwrap_or_default()
-        .with_statuses(args.status.iter().copied());
-    let mut options = args.narrow.options(format);
+    let filter = args.show.as_deref().map(TaskFilter::parse).transpose();
+    let filter = filter.map_err(|error| usage(format!("--show: {error}")))?;
+    let mut options = args.cells.options(format);
     options.keep_order = args.keep_order;
+    options.color = args.output.is_none() && paints(&std::io::stdout());
     options.escape_control =
         format == Format::Text || args.output.is_none() && std::io::stdout().is_terminal();
     Ok(OutputPlan {
         options,
         file: args.output.clone(),
         opened: None,
-        filter: args.narrow.narrow(filter),
+        filter: filter.unwrap_or_default(),
+        step_summary: match args.step_summary {
+            true => Some(step_summary::target()?),
+            false => None,
+        },
     })
 }

@@ -8,23 +8,29 @@ use batch_core::duration::ShortDuration;
 use batch_export::{Causes, Visible};
 
 use crate::hints;
+use crate::paint::painted;
 
-/// A status in a few lines. Ends without a line break.
-pub(crate) struct StatusText<'a>(pub(crate) &'a BatchStatus);
+/// A status in a few lines, in which all texts from outside are made visible. Ends without a line break.
+pub(crate) struct StatusText<'a> {
+    pub(crate) status: &'a BatchStatus,
+    /// In colours.
+    pub(crate) paints: bool,
+}
 
 impl fmt::Display for StatusText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(status) = self;
+        let Self { status, paints } = self;
         write!(f, "{}", status.batch)?;
         if let Some(name) = &status.name {
             write!(f, " ({})", Visible(name))?;
         }
-        write!(f, " {}", status.state.predicate())?;
+        let state = painted(status.state.predicate(), status.state, *paints);
+        write!(f, " {state}")?;
         if let Some(pid) = status.pid {
             write!(f, " (process {pid}, {} at once)", status.max_concurrent)?;
         }
         if let Some(reason) = hints::reason(status) {
-            write!(f, ": {reason}")?;
+            write!(f, ": {}", Visible(&reason))?;
         }
         let of = format!("{} of {}", status.finished(), status.total);
         let tasks = if status.total == 1 { "task" } else { "tasks" };

@@ -8,7 +8,6 @@ use batch_export::files::AtomicFile;
 use batch_export::{Format, Summary};
 use batch_store::BatchFile;
 
-use crate::args::ResultArgs;
 use crate::exit::CliError;
 use crate::output::{OutputPlan, PatientFile, SharedDiskSpace};
 use crate::terminal::{TerminalWriter, stderr, stdout};
@@ -23,21 +22,17 @@ pub(crate) struct WholeResults {
 impl WholeResults {
     /// Takes over what cannot be written as the tasks finish: files and documents. Text and raw output are
     /// shown as they come.
-    pub(crate) fn of(output: &mut OutputPlan, args: &ResultArgs) -> Option<Self> {
+    pub(crate) fn of(output: &mut OutputPlan) -> Option<Self> {
         let format = output.options.format;
         let as_they_come = matches!(format, Format::Text | Format::Raw | Format::None);
         let all_at_once = !as_they_come || output.opened.is_some();
-        all_at_once.then(|| Self::new(output, args))
+        all_at_once.then(|| Self::new(output))
     }
 
     /// Takes over whatever was asked for.
-    pub(crate) fn new(output: &mut OutputPlan, args: &ResultArgs) -> Self {
+    pub(crate) fn new(output: &mut OutputPlan) -> Self {
         let request = ResultsRequest {
-            tasks: Choice {
-                statuses: args.status.clone(),
-                filter: args.filter.clone(),
-                ..Choice::default()
-            },
+            tasks: Choice::default(),
             options: output.options.clone(),
             more: output.filter.clone(),
             offset: 0,

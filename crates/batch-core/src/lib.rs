@@ -18,7 +18,7 @@
 //!
 //! What is used less is in modules by role: [`plan`] and [`catalog`] for checking, [`control`] and [`view`] for
 //! steering and watching a batch, [`restore`] for going on after a crash, [`retry`], [`outcome`], [`status`],
-//! [`event`], [`stats`], [`ids`], and [`duration`] and [`text`] for reading what people write.
+//! [`event`], [`stats`], [`ids`], [`settings`], and [`duration`] and [`text`] for reading what people write.
 //!
 //! ```
 //! use batch_core::{Batch, BatchSettings, no_retries, Outcome, Plan, Status, TaskSpec, Time};
@@ -46,8 +46,8 @@
 mod batch;
 mod estimate;
 mod group;
+mod halt;
 mod json;
-mod settings;
 mod signal;
 mod spec;
 mod time;
@@ -60,6 +60,7 @@ pub mod ids;
 pub mod outcome;
 pub mod plan;
 pub mod retry;
+pub mod settings;
 pub mod stats;
 pub mod status;
 pub mod text;
@@ -85,7 +86,7 @@ pub use ids::{BatchId, RunId, TaskId};
 pub use json::Json;
 pub use outcome::{Failure, Outcome, Output};
 pub use plan::Plan;
-pub use settings::BatchSettings;
+pub use settings::{BatchSettings, SettingsRequest};
 pub use spec::{DependsOn, OnInterrupt, RunOn, TaskOptions, TaskSpec};
 pub use stats::Stats;
 pub use status::{FailureKind, Priority, Reason, Status};

@@ -79,6 +79,14 @@ impl Dependency {
             Self::Submitted(id) => id,
         }
     }
+
+    /// The position of one of the same plan.
+    fn in_plan(self) -> Option<usize> {
+        match self {
+            Self::InPlan(index) => Some(index),
+            Self::Submitted(_) => None,
+        }
+    }
 }
 
 /// Something wrong with a task of a plan.
@@ -185,10 +193,7 @@ impl Plan {
         &self,
     ) -> impl Iterator<Item = (&Arc<TaskSpec>, impl Iterator<Item = usize> + '_)> {
         self.tasks.iter().map(|task| {
-            let in_plan = task.after.iter().filter_map(|needed| match &needed.task {
-                Dependency::InPlan(index) => Some(*index),
-                Dependency::Submitted(_) => None,
-            });
+            let in_plan = task.after.iter().filter_map(|needed| needed.task.in_plan());
             (&task.spec, in_plan)
         })
     }
@@ -200,6 +205,43 @@ impl Plan {
             let after = task.after.iter().map(|needed| needed.needed(first));
             (&task.spec, after.collect())
         })
+    }
+
+    /// The tasks that are wanted and those that they need, in their order. The others are not in the plan.
+    #[must_use]
+    pub fn only(self, wanted: impl Fn(&TaskSpec) -> bool) -> Self {
+        let mut open: Vec<usize> = (0..self.tasks.len())
+            .filter(|index| wanted(&self.tasks[*index].spec))
+            .collect();
+        let mut is_kept = vec![false; self.tasks.len()];
+        while let Some(index) = open.pop() {
+            if !std::mem::replace(&mut is_kept[index], true) {
+                open.extend(
+                    self.tasks[index]
+                        .after
+                        .iter()
+                        .filter_map(|needed| needed.task.in_plan()),
+                );
+            }
+        }
+        let mut places = Vec::with_capacity(self.tasks.len());
+        let mut kept = 0;
+        for is_kept in &is_kept {
+            places.push(kept);
+            kept += usize::from(*is_kept);
+        }
+        let tasks = self.tasks.into_iter().zip(is_kept);
+        let tasks = tasks.filter(|(_, is_kept)| *is_kept).map(|(mut task, _)| {
+            for needed in &mut task.after {
+                if let Dependency::InPlan(index) = &mut needed.task {
+                    *index = places[*index];
+                }
+            }
+            task
+        });
+        Self {
+            tasks: tasks.collect(),
+        }
     }
 
     pub(crate) fn into_tasks(self) -> Vec<PlannedTask> {
@@ -478,5 +520,41 @@ fn cycle_problem(cycle: &Cycle, tasks: &[TaskSpec]) -> PlanProblem {
         field: "depends_on".to_owned(),
         message: format!("these tasks wait for each other: {}", names.join(" → ")),
         help: Some("take one of these dependencies away".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_plan_has_what_it_needs_and_nothing_else() {
+        let tasks = vec![
+            TaskSpec::new("f").with_id("a"),
+            TaskSpec::new("f").with_id("other"),
+            TaskSpec::new("f").with_id("late").after("early").after("a"),
+            TaskSpec::new("f").with_id("user").after("late"),
+            TaskSpec::new("f").with_id("early"),
+        ];
+        let plan = Plan::check(tasks, &["f"][..]).unwrap();
+        let only = |id: &str| {
+            let part = plan.clone().only(|spec| spec.id.as_deref() == Some(id));
+            let tasks = part.tasks();
+            let tasks = tasks.map(|(spec, after)| {
+                (
+                    spec.id.as_deref().unwrap_or("").to_owned(),
+                    after.collect::<Vec<_>>(),
+                )
+            });
+            tasks.collect::<Vec<_>>()
+        };
+        let named = |id: &str, after: &[usize]| (id.to_owned(), after.to_vec());
+        assert_eq!(
+            only("late"),
+            [named("a", &[]), named("late", &[2, 0]), named("early", &[])]
+        );
+        assert_eq!(only("other"), [named("other", &[])]);
+        assert_eq!(only("user").len(), 4);
+        assert!(only("none").is_empty());
     }
 }

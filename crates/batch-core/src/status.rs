@@ -85,6 +85,8 @@ pub enum StopReason {
     TimeLimit,
     /// A task failed (`fail_fast`).
     FailFast,
+    /// So many tasks had ended as it asked for (`halt`).
+    Halted,
 }
 
 /// What went wrong in an attempt.
@@ -274,6 +276,7 @@ impl fmt::Display for StopReason {
             Self::Requested => "the batch was stopped",
             Self::TimeLimit => "the batch was ended: its time was up (batch_timeout)",
             Self::FailFast => "the batch was ended: a failure ended it (fail_fast)",
+            Self::Halted => "the batch was ended: as many tasks had ended as it asked for (halt)",
         })
     }
 }

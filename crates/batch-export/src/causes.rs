@@ -14,6 +14,7 @@ use batch_core::{
     outcome::Stream,
     text::{Counted, Grouped},
 };
+use batch_template::short_label;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::record::TaskRecord;
@@ -47,7 +48,7 @@ pub struct CauseGroup {
     pub tasks: u64,
     /// One of them: the first that was seen.
     pub sample_task: FullTaskId,
-    /// The name of that one for people ([`TaskSpec::label`](batch_core::TaskSpec::label)).
+    /// What people know that one by ([`short_label`]).
     pub sample_name: String,
 }
 
@@ -97,7 +98,10 @@ impl Causes {
             cause: Arc::clone(cause),
             tasks: 1,
             sample_task: record.id(),
-            sample_name: record.spec.label().chars().take(LONGEST_NAME).collect(),
+            sample_name: short_label(&record.spec)
+                .chars()
+                .take(LONGEST_NAME)
+                .collect(),
         });
     }
 

@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use batch_core::{Output, Reason, outcome::Stream, text::Grouped};
-use batch_template::shown_params;
+use batch_template::{short_label, shown_params};
 use serde::Serialize;
 
 use crate::error::ExportError;
@@ -110,7 +110,7 @@ impl<W: Write> Row<'_, W> {
     fn write_state(&mut self) -> Result<(), ExportError> {
         let record = self.record;
         self.plain(Some(record.id()))?;
-        self.text(record.spec.name.as_deref())?;
+        self.text(Some(&short_label(&record.spec)))?;
         self.text(Some(&record.spec.function))?;
         self.plain(Some(record.status.name()))?;
         self.plain(Some(record.priority.name()))?;
@@ -215,8 +215,8 @@ impl<W: Write> Row<'_, W> {
                 [Some(&output.stdout), Some(&output.stderr)],
             ),
         };
-        self.streamed(bytes, streams, false, |mut out| {
-            write_result(&mut out, function, output)
+        self.streamed(bytes, streams, false, |out| {
+            write_result(out, function, output)
         })
     }
 

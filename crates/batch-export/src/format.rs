@@ -17,6 +17,12 @@ pub enum Format {
     Csv,
     /// The outputs alone, byte for byte.
     Raw,
+    /// JUnit XML: a case for each task, for CI servers.
+    Junit,
+    /// A page with what the batch came to, for CI servers and comments.
+    Markdown,
+    /// A trace of the attempts, for <https://ui.perfetto.dev>.
+    Perfetto,
     /// Nothing.
     None,
 }
@@ -31,16 +37,19 @@ pub struct UnknownFormat {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::Text,
         Self::Json,
         Self::Jsonl,
         Self::Csv,
         Self::Raw,
+        Self::Junit,
+        Self::Markdown,
+        Self::Perfetto,
         Self::None,
     ];
 
-    /// The name: `text`, `json`, `jsonl`, `csv`, `raw`, `none`.
+    /// The name: `text`, `json`, `jsonl`, `csv`, `raw`, `junit`, `markdown`, `perfetto`, `none`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -48,12 +57,23 @@ impl Format {
             Self::Jsonl => "jsonl",
             Self::Csv => "csv",
             Self::Raw => "raw",
+            Self::Junit => "junit",
+            Self::Markdown => "markdown",
+            Self::Perfetto => "perfetto",
             Self::None => "none",
         }
     }
 
+    /// Whether it is one whole that is known when the last task is, and not a piece for each task.
+    pub const fn is_document(self) -> bool {
+        matches!(
+            self,
+            Self::Json | Self::Junit | Self::Markdown | Self::Perfetto
+        )
+    }
+
     /// The format that the extension of a file asks for: `.txt`, `.text`, `.log`, `.json`, `.jsonl`,
-    /// `.ndjson`, `.csv`, `.raw`, in any case; `None` for others.
+    /// `.ndjson`, `.csv`, `.raw`, `.xml`, `.md`, `.pftrace`, in any case; `None` for others.
     pub fn of_file(path: &Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
         Some(match extension.as_str() {
@@ -62,6 +82,9 @@ impl Format {
             "jsonl" | "ndjson" => Self::Jsonl,
             "csv" => Self::Csv,
             "raw" => Self::Raw,
+            "xml" => Self::Junit,
+            "md" => Self::Markdown,
+            "pftrace" => Self::Perfetto,
             _ => return None,
         })
     }
@@ -109,7 +132,7 @@ mod tests {
         assert_eq!(Format::of_file(Path::new("out")), None);
         insta::assert_snapshot!(
             "jsnl".parse::<Format>().unwrap_err(),
-            @r#"unknown format "jsnl"; did you mean "jsonl"? it is one of text, json, jsonl, csv, raw, none"#
+            @r#"unknown format "jsnl"; did you mean "jsonl"? it is one of text, json, jsonl, csv, raw, junit, markdown, perfetto, none"#
         );
     }
 }

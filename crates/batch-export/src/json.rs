@@ -10,7 +10,7 @@ use std::fmt::{self, Display};
 use std::io::Write;
 
 use batch_core::{Output, Reason, outcome::Stream};
-use batch_template::{shown_params, shown_result};
+use batch_template::{short_label, shown_params, shown_result};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde_json::value::RawValue;
 
@@ -124,7 +124,7 @@ fn write_state<S: SerializeStruct>(object: &mut S, record: &TaskRecord) -> Resul
     let spec = &record.spec;
     object.serialize_field("task_id", &Shown(record.id()))?;
     object.serialize_field("id", &spec.id.as_deref())?;
-    object.serialize_field("name", &spec.name.as_deref())?;
+    object.serialize_field("name", &*short_label(spec))?;
     object.serialize_field("function", &*spec.function)?;
     object.serialize_field("params", &Raw(&shown_params(spec)))?;
     object.serialize_field("priority", record.priority.name())?;

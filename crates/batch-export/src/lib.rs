@@ -1,4 +1,5 @@
-//! The read model of a batch and its writers: text, JSON, JSONL, CSV, filters, totals, causes and the summary.
+//! The read model of a batch and its writers: text, JSON, JSONL, CSV, JUnit XML, Markdown, traces for Perfetto; filters, totals,
+//! causes and the summary.
 //!
 //! The flow, in one direction: [`Records`] folds the core's events into one [`TaskRecord`] for each task that
 //! finishes; a [`TaskFilter`] selects tasks; a [`ResultWriter`] writes them in a [`Format`]; and the [`Summary`] adds
@@ -45,6 +46,7 @@ mod atomic_file;
 mod blocking;
 mod cause;
 mod causes;
+mod color;
 mod csv;
 #[cfg(unix)]
 mod descriptor;
@@ -52,9 +54,12 @@ mod error;
 mod filter;
 mod format;
 mod json;
+mod junit;
+mod markdown;
 mod metadata;
 mod number;
 mod ordered;
+mod perfetto;
 mod plain_file;
 mod record;
 mod records;
@@ -78,6 +83,7 @@ pub mod files {
 
 pub use cause::{Cause, CauseId, ParseCauseIdError};
 pub use causes::{CauseGroup, Causes, cause_of};
+pub use color::Color;
 pub use error::ExportError;
 pub use filter::{FilterError, TaskFilter};
 pub use format::{Format, UnknownFormat};

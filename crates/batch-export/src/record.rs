@@ -3,6 +3,7 @@
 //! [`Records`](crate::Records) makes them from events; everything that shows or exports results (formats,
 //! filters, totals, the summary) reads them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use batch_template::{Template, quote_for_shell, shown_params};
 use serde_json::Value;
 
 use crate::cause::Cause;
+use crate::visible::Visible;
 use batch_core::{
     BatchId, FailureKind, Output, Priority, Reason, Status, TaskId, TaskSpec, Time,
     ids::FullTaskId, stats::Totals, status::CancelReason,
@@ -148,6 +150,42 @@ impl TaskRecord {
                 Some(String::from_utf8_lossy(&script).into_owned())
             }
             _ => None,
+        }
+    }
+
+    /// What it is known by: its name, else its item, its id, the beginning of its command line, or its number.
+    pub fn title(&self) -> Cow<'_, str> {
+        const MOST: usize = 80;
+        let spec = &self.spec;
+        let named = spec
+            .name
+            .as_deref()
+            .or(spec.item.as_deref())
+            .or(spec.id.as_deref());
+        match named {
+            Some(name) => name.into(),
+            None => match self.command() {
+                Some(line) => Visible(&line).cut(MOST).into(),
+                None => self.id().to_string().into(),
+            },
+        }
+    }
+
+    /// What it is like: its first tag, else the program of a command, else its function.
+    pub fn group(&self) -> Cow<'_, str> {
+        let spec = &self.spec;
+        if let Some(tag) = spec.options.tags.first() {
+            return tag.into();
+        }
+        let program = || {
+            let params: Value = serde_json::from_str(spec.params.as_str()).ok()?;
+            let program = params.get("argv")?.get(0)?.as_str()?;
+            let name = program.rsplit('/').next().filter(|name| !name.is_empty());
+            Some(name?.to_owned())
+        };
+        match &*spec.function {
+            "command" => program().map_or(Cow::Borrowed("command"), Cow::Owned),
+            function => function.into(),
         }
     }
 

@@ -250,9 +250,10 @@ impl Records {
 
     fn cancelled(&self, why: CancelReason) -> String {
         let root = self.root.as_ref().and_then(|(task, status, spec)| {
-            let named = spec.name.is_some() || spec.id.is_some();
+            let given = [&spec.name, &spec.item, &spec.id];
+            let name = given.into_iter().find_map(|name| name.as_deref());
             let is_it = matches!(why, CancelReason::DependencyFailed { root } if root == *task);
-            is_it.then(|| (*status, named.then(|| spec.label())))
+            is_it.then_some((*status, name))
         });
         cancelled_text(self.batch, why, root)
     }

@@ -14,8 +14,9 @@
 use std::io::{self, Write};
 
 use batch_core::{Output, duration::ShortDuration, outcome::Stream, text::Grouped};
-use batch_template::shown_result;
+use batch_template::{short_label, shown_result};
 
+use crate::color::Color;
 use crate::error::ExportError;
 use crate::record::TaskRecord;
 use crate::stream;
@@ -31,6 +32,8 @@ const ERROR_BYTES: usize = 8 * 1024;
 pub(crate) struct TextRows {
     /// Escape control characters in outputs, for a terminal. In labels and errors they always are.
     pub(crate) escape_control: bool,
+    /// Show what became of the tasks in colours.
+    pub(crate) color: bool,
 }
 
 impl TextRows {
@@ -44,7 +47,7 @@ impl TextRows {
         if let Some(output) = output {
             stream::check(output)?;
         }
-        write_head(out, record)?;
+        self.write_head(out, record)?;
         if let Some(error) = &record.error {
             for (index, line) in error.trim_end().lines().enumerate() {
                 let lead = if index == 0 { "error:" } else { "      " };
@@ -52,6 +55,36 @@ impl TextRows {
             }
         }
         output.map_or(Ok(()), |output| self.write_output(out, record, output))
+    }
+
+    /// The line of a task.
+    fn write_head<W: Write>(self, out: &mut W, record: &TaskRecord) -> io::Result<()> {
+        let painted = |text: String, flaky: bool| match Color::of(record.status, flaky) {
+            Some(color) if self.color => color.paint(&text),
+            _ => text,
+        };
+        let status = painted(format!("{:<9}", record.status.name()), false);
+        write!(
+            out,
+            "{status} {}  {}",
+            record.id(),
+            Visible(&short_label(&record.spec))
+        )?;
+        if let Some(time) = record.execution_time {
+            write!(out, "  {}", ShortDuration(time))?;
+        }
+        match (record.flaky, record.attempts.len()) {
+            (true, attempts) => {
+                let flaky = painted(format!("(flaky, {attempts} attempts)"), true);
+                write!(out, " {flaky}")?;
+            }
+            (false, 0 | 1) => {}
+            (false, attempts) => write!(out, " ({attempts} attempts)")?,
+        }
+        match &record.cause {
+            Some(cause) => writeln!(out, "  {}", cause.id()),
+            None => out.write_all(b"\n"),
+        }
     }
 
     fn write_output<W: Write>(
@@ -114,24 +147,6 @@ impl TextRows {
             }
         }
         Ok(())
-    }
-}
-
-/// The line of a task.
-fn write_head<W: Write>(out: &mut W, record: &TaskRecord) -> io::Result<()> {
-    let label = Visible(record.spec.label());
-    write!(out, "{:<9} {}  {label}", record.status.name(), record.id())?;
-    if let Some(time) = record.execution_time {
-        write!(out, "  {}", ShortDuration(time))?;
-    }
-    match (record.flaky, record.attempts.len()) {
-        (true, attempts) => write!(out, " (flaky, {attempts} attempts)")?,
-        (false, 0 | 1) => {}
-        (false, attempts) => write!(out, " ({attempts} attempts)")?,
-    }
-    match &record.cause {
-        Some(cause) => writeln!(out, "  {}", cause.id()),
-        None => out.write_all(b"\n"),
     }
 }
 

@@ -46,6 +46,41 @@ impl Visible<'_> {
     }
 }
 
+impl Visible<'_> {
+    /// The beginning and the end, of at most so many characters, with `…` between them where there is more. No escape is
+    /// cut in two.
+    ///
+    /// ```
+    /// assert_eq!(batch_export::Visible("convert long-name.png").cut_middle(12), "conver…e.png");
+    /// ```
+    pub fn cut_middle(&self, most: usize) -> String {
+        let length = |c: char| match is_hidden(c) {
+            true => c.escape_default().count(),
+            false => 1,
+        };
+        // Not all of a long text is looked at.
+        let mut chars = self.0.chars();
+        let fits = chars.try_fold(0, |sum, c| Some(sum + length(c)).filter(|sum| *sum <= most));
+        if fits.is_some() {
+            return self.to_string();
+        }
+        let half = |room: usize, chars: &mut dyn Iterator<Item = (usize, char)>| {
+            let mut left = room;
+            let taken = chars.take_while(|(_, c)| {
+                let fits = length(*c) <= left;
+                left -= length(*c).min(left);
+                fits
+            });
+            taken.last().map(|(at, c)| (at, at + c.len_utf8()))
+        };
+        let room = most.saturating_sub(1);
+        let head = half(room - room / 2, &mut self.0.char_indices()).map_or(0, |(_, end)| end);
+        let tail = half(room / 2, &mut self.0.char_indices().rev());
+        let tail = tail.map_or(self.0.len(), |(begin, _)| begin);
+        format!("{}…{}", Self(&self.0[..head]), Self(&self.0[tail..]))
+    }
+}
+
 impl fmt::Display for Visible<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = self.0;
@@ -149,11 +184,23 @@ mod tests {
         assert_eq!(Visible("漢字漢字").cut(3), "漢字…");
     }
 
+    #[test]
+    fn a_long_text_keeps_its_beginning_and_its_end() {
+        assert_eq!(Visible("abcdef").cut_middle(6), "abcdef");
+        assert_eq!(Visible("abcdefg").cut_middle(6), "abc…fg");
+        assert_eq!(Visible("abcdefg").cut_middle(1), "…");
+        assert_eq!(Visible("\u{1b}abcdef\u{1b}").cut_middle(12), "\\u{1b}…f");
+        assert_eq!(Visible("漢字漢字漢").cut_middle(4), "漢字…漢");
+    }
+
     proptest::proptest! {
         #[test]
         fn nothing_hidden_is_left(text: String, most in 1usize..40) {
             let shown = Visible(&text).to_string();
             proptest::prop_assert!(!shown.chars().any(is_hidden));
+            let middle = Visible(&text).cut_middle(most);
+            proptest::prop_assert!(middle.chars().count() <= most && !middle.chars().any(is_hidden));
+            proptest::prop_assert!(middle == shown || middle.contains('…'));
             let cut = Visible(&text).cut(most);
             proptest::prop_assert!(cut.chars().count() <= most && !cut.chars().any(is_hidden));
             proptest::prop_assert!(cut == shown || shown.starts_with(cut.trim_end_matches('…')));

@@ -10,8 +10,11 @@ use crate::csv::{self, CsvRows};
 use crate::error::ExportError;
 use crate::format::Format;
 use crate::json::write_task_json;
+use crate::junit::JunitWriter;
+use crate::markdown::MarkdownWriter;
 use crate::metadata::Metadata;
 use crate::ordered::{Blocks, Out, copy, temporary_file};
+use crate::perfetto::PerfettoWriter;
 use crate::record::TaskRecord;
 use crate::stream::{self, copy_stream};
 use crate::summary::Summary;
@@ -67,6 +70,8 @@ pub struct WriterOptions {
     pub batch_file: Option<PathBuf>,
     /// In text, escape control characters in outputs: for a terminal.
     pub escape_control: bool,
+    /// In text, colours for what became of the tasks: for a terminal.
+    pub color: bool,
     /// The folder for the temporary file of results that wait for their turn; by default the system's.
     /// It may become as large as the results.
     pub spool_folder: Option<PathBuf>,
@@ -85,6 +90,7 @@ impl WriterOptions {
             cell_limit: Self::CELL_LIMIT,
             batch_file: None,
             escape_control: false,
+            color: false,
             spool_folder: None,
         }
     }
@@ -105,6 +111,7 @@ pub fn result_writer<'a>(
     let rows = match options.format {
         Format::Text => Rows::Text(TextRows {
             escape_control: options.escape_control,
+            color: options.color,
         }),
         Format::Jsonl => Rows::Jsonl,
         Format::Csv => {
@@ -112,6 +119,9 @@ pub fn result_writer<'a>(
             Rows::Csv(CsvRows::new(options))
         }
         Format::Json => return Ok(Box::new(JsonWriter::new(blocks, spool_folder())?)),
+        Format::Junit => return Ok(Box::new(JunitWriter::new(blocks, spool_folder())?)),
+        Format::Markdown => return Ok(Box::new(MarkdownWriter::new(blocks))),
+        Format::Perfetto => return Ok(Box::new(PerfettoWriter::new(blocks))),
         Format::Raw => {
             let err = Blocks::new(Box::new(err), options.keep_order, spool_folder());
             return Ok(Box::new(RawWriter { out: blocks, err }));

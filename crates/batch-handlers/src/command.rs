@@ -20,7 +20,10 @@ pub(crate) struct CommandHandler {
     pub(crate) capture: Arc<CaptureLimits>,
 }
 
-/// `shell {script, cwd, env, stdin, shell}`.
+/// What is wrong with a shell that is none.
+const NO_SHELL: &str = "is no program with its options, such as \"bash -o pipefail\"";
+
+/// `shell {script, cwd, env, stdin, shell}`; the shell may have options.
 pub(crate) struct ShellHandler {
     pub(crate) capture: Arc<CaptureLimits>,
 }
@@ -89,15 +92,22 @@ impl Handler for ShellHandler {
     async fn run(&self, task: &TaskContext) -> Result<Output, AttemptError> {
         let params = Fields::of(task).await?;
         let shell = params.text("shell")?.unwrap_or_else(|| "sh".to_owned());
+        let words = shlex::split(&shell).filter(|words| !words.is_empty());
+        let words = words.ok_or_else(|| ParamProblem::new("shell", NO_SHELL))?;
         let script = params.bytes("script")?.ok_or_else(|| missing("script"))?;
-        let argv = vec![shell.into(), "-c".into(), OsString::from_vec(script)];
-        run(task, &spec(task, &params, argv, &self.capture)?).await
+        let script = ["-c".into(), OsString::from_vec(script)];
+        let argv = words.into_iter().map(OsString::from).chain(script);
+        run(task, &spec(task, &params, argv.collect(), &self.capture)?).await
     }
 
     fn check(&self, params: &Json) -> Result<(), Vec<ParamProblem>> {
         let mut fields = Fields::unfilled(params, &["script", "shell", "cwd", "env", "stdin"]);
         fields.require("script", "a text or {\"base64\": …}", is_bytes);
         fields.check("shell", "a text, the name of a shell", Value::is_string);
+        let shell = fields.get("shell").and_then(Value::as_str);
+        if shell.is_some_and(|shell| shlex::split(shell).is_none_or(|words| words.is_empty())) {
+            fields.problem("shell", NO_SHELL);
+        }
         if let Some(script) = fields.get("script").cloned()
             && is_bytes(&script)
         {

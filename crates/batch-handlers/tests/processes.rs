@@ -116,6 +116,9 @@ async fn a_script_runs_in_the_shell_that_is_asked_for() {
     if common::has("bash") {
         let params = json!({"script": "a=(x y); echo ${a[1]}", "shell": "bash"});
         assert_eq!(text(&handlers.output("shell", params).await.stdout), "y\n");
+        let params = json!({"script": "exit 3 | true", "shell": "bash -o pipefail"});
+        let failed = handlers.failure("shell", params).await;
+        assert_eq!(failed.kind, FailureKind::ExitCode(3));
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch_core::{
-    BatchSettings, Plan, TaskSpec,
+    Plan, SettingsRequest, TaskSpec,
     catalog::Catalog,
     plan::{PlanContext, PlanProblem},
 };
@@ -58,56 +58,6 @@ pub struct TemplateSource {
     pub functions: Arc<dyn Functions>,
 }
 
-/// What a file says about the whole batch. What it does not say is `None`, so that the command line, or a
-/// default, can.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct FileSettings {
-    /// A name for people.
-    pub name: Option<String>,
-    /// The author's key.
-    pub key: Option<String>,
-    /// How many tasks run at once.
-    pub max_concurrent: Option<NonZeroU32>,
-    /// How long the whole batch may take.
-    pub batch_timeout: Option<Duration>,
-    /// Named limits.
-    pub limits: BTreeMap<String, NonZeroU32>,
-    /// End the batch at the first failed task.
-    pub fail_fast: Option<bool>,
-}
-
-impl FileSettings {
-    /// These settings; what they leave open comes from others.
-    #[must_use]
-    pub fn or(self, others: &Self) -> Self {
-        let limits = if self.limits.is_empty() {
-            others.limits.clone()
-        } else {
-            self.limits
-        };
-        Self {
-            name: self.name.or_else(|| others.name.clone()),
-            key: self.key.or_else(|| others.key.clone()),
-            max_concurrent: self.max_concurrent.or(others.max_concurrent),
-            batch_timeout: self.batch_timeout.or(others.batch_timeout),
-            limits,
-            fail_fast: self.fail_fast.or(others.fail_fast),
-        }
-    }
-
-    /// The settings of a batch; `slots` decides how many tasks run at once, given what was asked for.
-    pub fn settled(self, slots: impl FnOnce(Option<NonZeroU32>) -> NonZeroU32) -> BatchSettings {
-        BatchSettings {
-            name: self.name,
-            key: self.key,
-            max_concurrent: slots(self.max_concurrent),
-            batch_timeout: self.batch_timeout,
-            limits: self.limits,
-            fail_fast: self.fail_fast.unwrap_or(false),
-        }
-    }
-}
-
 /// A file of tasks, read.
 ///
 /// With problems it must not run, but it is still complete: a broken task stands in its place, with the function
@@ -117,7 +67,7 @@ pub struct TaskFile {
     /// The file, as it was named.
     pub name: Arc<str>,
     /// What it says about the batch.
-    pub settings: FileSettings,
+    pub settings: SettingsRequest,
     /// The tasks, in the order of the file.
     pub tasks: Vec<TaskSpec>,
     /// The line on which each task begins, from 1.
@@ -203,7 +153,7 @@ impl TaskFile {
     pub(crate) fn new(name: &str) -> Self {
         Self {
             name: name.into(),
-            settings: FileSettings::default(),
+            settings: SettingsRequest::default(),
             tasks: Vec::new(),
             lines: Vec::new(),
             problems: Vec::new(),

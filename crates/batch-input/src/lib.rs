@@ -39,10 +39,10 @@ mod template;
 mod yaml;
 
 pub use blocks::{BlockSize, Blocks};
-pub use file::{FileSettings, Format, ReadError, ReadOptions, TaskFile, TemplateSource};
+pub use file::{Format, ReadError, ReadOptions, TaskFile, TemplateSource};
 pub use item_template::{
     Columns, CommandTemplate, FunctionTemplate, ItemTemplate, ItemTemplateError, ShellTemplate,
-    StdinTemplate,
+    StdinTemplate, TextTemplate,
 };
 pub use items::{
     ColumnSeparator, ItemError, ItemOptions, ItemPlace, ItemProblem, ItemSource, Items, ItemsError,
@@ -52,7 +52,7 @@ pub use problem::{Problem, TaskLabel};
 pub use read::{read_task_file, read_tasks};
 pub use row_template::RowTemplate;
 pub use rows::read_csv;
-pub use start_time::{StartTimeError, parse_start_time};
+pub use start_time::{StartTimeError, start_time};
 pub use stream::TaskStream;
 pub use template::{
     OpenTemplateError, Param, ParamType, SaveTemplateError, SavedTemplate, TemplateContents,

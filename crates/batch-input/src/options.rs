@@ -7,12 +7,11 @@ use batch_core::{
     FailureKind, OnInterrupt, Priority, TaskOptions,
     retry::{Backoff, Condition, ParseConditionError, RetrySpec},
 };
-use jiff::ZonedDateTime;
 use serde_json::value::RawValue;
 
 use crate::fields::{is_null, plain_text};
 use crate::scope::{Scope, suggestion};
-use crate::start_time::parse_start_time;
+use crate::start_time::start_time;
 
 /// The names of the fields.
 pub(crate) const OPTION_FIELDS: [&str; 14] = [
@@ -132,7 +131,7 @@ fn read_not_before(
     let Some(text) = scope.text(raw, field) else {
         return;
     };
-    match parse_start_time(&text, &ZonedDateTime::now()) {
+    match start_time(&text) {
         Ok(at) => options.not_before = Some(at),
         Err(error) => scope.problem(raw.get(), field, format!("{field}: {error}"), None),
     }

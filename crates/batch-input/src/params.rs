@@ -63,6 +63,8 @@ pub(crate) struct Work<'r> {
     pub(crate) function: Option<&'r RawValue>,
     pub(crate) params: Option<&'r RawValue>,
     pub(crate) stdin: Option<&'r RawValue>,
+    /// The program that runs the script of `shell`.
+    pub(crate) shell_program: Option<&'r RawValue>,
     /// A field looks like one of these, misspelt.
     pub(crate) misspelt: bool,
     /// The short forms, in their order.
@@ -130,11 +132,24 @@ fn read_function<'r>(
         let message = "stdin goes with the short forms \"command\" and \"shell\"".to_owned();
         scope.problem(stdin.get(), "stdin", message, help);
     }
+    if let Some(program) = work.shell_program {
+        misplaced_shell(scope, program, "write it into \"params\", as \"shell\"");
+    }
     let params = match work.params {
         Some(raw) => document(scope, raw, "params")?,
         None => empty(),
     };
     Some(Function { name, params })
+}
+
+fn misplaced_shell(scope: &mut Scope<'_, '_>, program: &RawValue, help: &str) {
+    let message = "shell_program goes with the short form \"shell\"".to_owned();
+    scope.problem(
+        program.get(),
+        "shell_program",
+        message,
+        Some(help.to_owned()),
+    );
 }
 
 fn read_short_form<'r>(
@@ -158,6 +173,15 @@ fn read_short_form<'r>(
         fits
     });
     let stdin = stdin.and_then(|raw| stdin_value(scope, raw));
+    let program = match work.shell_program {
+        Some(raw) if field == "shell" => scope.text(raw, "shell_program").map(|_| raw),
+        Some(raw) => {
+            misplaced_shell(scope, raw, "take it away, or write the task as a script");
+            None
+        }
+        None => None,
+    };
+    let program = program.map_or_else(String::new, |program| format!(",\"shell\":{program}"));
     let stdin = stdin.map_or_else(String::new, |stdin| format!(",\"stdin\":{stdin}"));
     let value = match form.param {
         "argv" => argv(scope, raw),
@@ -166,7 +190,7 @@ fn read_short_form<'r>(
         _ => return http(scope, form, raw),
     };
     // Each text in it was read above, so that its being JSON is enough.
-    let json = format!("{{{}{stdin}}}", form.params(&value?));
+    let json = format!("{{{}{program}{stdin}}}", form.params(&value?));
     let params = serde_json::from_str::<&RawValue>(&json).map(Json::from_raw);
     params.ok().map(|params| Function {
         name: Cow::Borrowed(form.function),

@@ -87,7 +87,8 @@ fn read_text(bytes: &[u8], name: &str, format: Format, options: &ReadOptions) ->
             return;
         };
         file.settings = document.settings;
-        let mut reader = TaskReader::new(overridden(document.defaults, options));
+        let mut reader = TaskReader::new(overridden(document.defaults, options))
+            .with_shell_program(document.shell_program);
         let tasks = document.tasks.map(RawValue::get).unwrap_or("[]");
         for raw in serde_json::from_str::<Vec<&RawValue>>(tasks).unwrap_or_default() {
             if report.is_full() {

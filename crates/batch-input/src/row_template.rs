@@ -4,14 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use batch_core::{TaskOptions, catalog::ParamProblem, text::Suggestions};
+use batch_core::{SettingsRequest, TaskOptions, catalog::ParamProblem, text::Suggestions};
 use batch_template::{Datum, Functions, Placeholder, Segment, escape_braces};
 use csv::StringRecord;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::fields::{Fields, kind};
-use crate::file::{FileSettings, Format, ReadError};
+use crate::file::{Format, ReadError};
 use crate::problem::Problem;
 use crate::scope::Report;
 use crate::settings::{base_options, read_document, read_root};
@@ -22,7 +22,7 @@ use crate::task_template::{TaskTemplate, add, is_for_later, object_text, place_i
 #[derive(Clone, Debug)]
 pub struct RowTemplate {
     pub(crate) name: String,
-    pub(crate) settings: FileSettings,
+    pub(crate) settings: SettingsRequest,
     pub(crate) defaults: TaskOptions,
     task: TaskTemplate,
     pub(crate) problems: Vec<Problem>,
@@ -48,7 +48,7 @@ impl RowTemplate {
     pub fn parse(bytes: &[u8], name: &str, format: Format, functions: Arc<dyn Functions>) -> Self {
         let mut template = Self {
             name: name.to_owned(),
-            settings: FileSettings::default(),
+            settings: SettingsRequest::default(),
             defaults: base_options(),
             task: TaskTemplate::new(&functions, 0),
             problems: Vec::new(),
@@ -71,12 +71,14 @@ impl RowTemplate {
         let fields = serde_json::from_str::<Fields<'_>>(root.get());
         let is_task = fields.is_ok_and(|fields| fields.0.iter().all(|(name, _)| name != "tasks"));
         let mut task = root;
+        let mut shell_program = None;
         if !is_task {
             let Some(document) = read_document(root, source, report) else {
                 return;
             };
             self.settings = document.settings;
             self.defaults = document.defaults;
+            shell_program = document.shell_program;
             let list = document
                 .tasks
                 .map(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()));
@@ -97,7 +99,7 @@ impl RowTemplate {
                 None,
             );
         }
-        self.task = TaskTemplate::read(task, functions, source, report);
+        self.task = TaskTemplate::read(task, functions, source, report, shell_program.as_deref());
     }
 
     /// Reports placeholders for columns that the table does not have, once each.

@@ -1,10 +1,10 @@
 //! What stands around the tasks of a file: its settings and the defaults of its tasks.
 
-use batch_core::TaskOptions;
+use batch_core::{SettingsRequest, TaskOptions, settings::Halt};
 use serde_json::value::RawValue;
 
 use crate::fields::{Fields, is_null, kind, text};
-use crate::file::{FileSettings, Format, ReadOptions};
+use crate::file::{Format, ReadOptions};
 use crate::options::read_option;
 use crate::scope::{Report, Scope};
 use crate::source::{Lines, Source};
@@ -99,8 +99,10 @@ pub(crate) fn read_root(
 
 /// The whole of a document: its settings, its tasks.
 pub(crate) struct Document<'r> {
-    pub(crate) settings: FileSettings,
+    pub(crate) settings: SettingsRequest,
     pub(crate) defaults: TaskOptions,
+    /// The program that runs scripts, as JSON.
+    pub(crate) shell_program: Option<Box<RawValue>>,
     pub(crate) tasks: Option<&'r RawValue>,
 }
 
@@ -126,8 +128,9 @@ pub(crate) fn read_document_with<'r>(
         task: None,
     };
     let mut document = Document {
-        settings: FileSettings::default(),
+        settings: SettingsRequest::default(),
         defaults: base_options(),
+        shell_program: None,
         tasks: None,
     };
     match kind(root) {
@@ -168,7 +171,7 @@ pub(crate) fn read_document_with<'r>(
     Some(document)
 }
 
-const SETTINGS: [&str; 8] = [
+const SETTINGS: [&str; 10] = [
     "tasks",
     "name",
     "key",
@@ -176,6 +179,8 @@ const SETTINGS: [&str; 8] = [
     "batch_timeout",
     "limits",
     "fail_fast",
+    "halt",
+    "delay",
     "defaults",
 ];
 
@@ -198,7 +203,22 @@ fn read_setting<'r>(
             settings.max_concurrent = scope.whole(raw, name, "a number of tasks, 1 or more");
         }
         "batch_timeout" => settings.batch_timeout = scope.time_limit(raw, name),
-        "fail_fast" => settings.fail_fast = scope.bool(raw, name),
+        "fail_fast" | "halt" => {
+            let halt = match name {
+                "halt" => read_halt(scope, name, raw),
+                _ => scope.bool(raw, name).map(|fails_fast| match fails_fast {
+                    true => Halt::FAIL_FAST,
+                    false => Halt::Never,
+                }),
+            };
+            if halt.is_some() && settings.halt.is_some() {
+                let message = "fail_fast and halt both say when the batch ends".to_owned();
+                let help = "keep one of them; fail_fast: true is halt: now,fail=1".to_owned();
+                scope.problem(raw.get(), name, message, Some(help));
+            }
+            settings.halt = halt.or(settings.halt);
+        }
+        "delay" => settings.delay = scope.time_limit(raw, name),
         "limits" => {
             for (limit, raw) in scope.object(raw, name).map(|f| f.0).unwrap_or_default() {
                 let field = format!("limits.{limit}");
@@ -209,6 +229,11 @@ fn read_setting<'r>(
         }
         "defaults" => {
             for (option, raw) in scope.object(raw, name).map(|f| f.0).unwrap_or_default() {
+                if option == "shell_program" {
+                    let program = scope.text(raw, "defaults.shell_program");
+                    document.shell_program = program.map(|_| raw.to_owned());
+                    continue;
+                }
                 read_option(scope, &mut document.defaults, &option, raw, "defaults.");
             }
         }
@@ -216,6 +241,12 @@ fn read_setting<'r>(
         "action" => expect(scope, name, raw, "add_batch"),
         _ => {}
     }
+}
+
+fn read_halt(scope: &mut Scope<'_, '_>, name: &str, raw: &RawValue) -> Option<Halt> {
+    let halt: Result<Halt, _> = scope.text(raw, name)?.parse();
+    halt.map_err(|error| scope.problem(raw.get(), name, format!("halt: {error}"), None))
+        .ok()
 }
 
 /// The fields of the predecessor's payload have one value each.

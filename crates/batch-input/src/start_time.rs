@@ -1,4 +1,4 @@
-//! Times at which tasks may start: [`parse_start_time`].
+//! Times at which tasks may start: [`start_time`].
 
 use batch_core::{Time, duration::parse_duration};
 use jiff::civil::{self, DateTime};
@@ -18,17 +18,10 @@ pub enum StartTimeError {
     OutOfRange(String),
 }
 
-/// Reads when a task may start, where and when it is `now`:
-///
-/// - `22:00` or `22:00:30`: when the clock next shows that;
-/// - `2026-12-01`, `2026-12-01T08:00`: local time. Where a change of the clock leaves a time out, the time after it; where
-///   it gives one twice, the first;
-/// - `2026-12-01T08:00:00+01:00`, `…Z`: that moment, anywhere;
-/// - `+2h`: so long after `now`.
-///
+/// Reads when a task may start, where and when it is `now`: see [`start_time`].
 /// # Errors
 /// When it has none of these forms.
-pub fn parse_start_time(text: &str, now: &ZonedDateTime) -> Result<Time, StartTimeError> {
+pub(crate) fn parse_start_time(text: &str, now: &ZonedDateTime) -> Result<Time, StartTimeError> {
     let text = text.trim();
     let out_of_range = |_| StartTimeError::OutOfRange(text.to_owned());
     let moment = if let Some(delay) = text.strip_prefix('+') {
@@ -51,6 +44,20 @@ pub fn parse_start_time(text: &str, now: &ZonedDateTime) -> Result<Time, StartTi
     micros
         .map(Time::from_micros)
         .map_err(|_| StartTimeError::OutOfRange(text.to_owned()))
+}
+
+/// Reads when a task may start:
+///
+/// - `22:00` or `22:00:30`: when the clock next shows that;
+/// - `2026-12-01`, `2026-12-01T08:00`: local time. Where a change of the clock leaves a time out, the time after it; where
+///   it gives one twice, the first;
+/// - `2026-12-01T08:00:00+01:00`, `…Z`: that moment, anywhere;
+/// - `+2h`: so long after now.
+///
+/// # Errors
+/// When it has none of these forms, or is out of range.
+pub fn start_time(text: &str) -> Result<Time, StartTimeError> {
+    parse_start_time(text, &ZonedDateTime::now())
 }
 
 /// When the clock next shows a time.

@@ -1,11 +1,12 @@
 //! Tasks made of items as they come: [`TaskStream`].
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use batch_core::{TaskOptions, TaskSpec};
 
-use crate::item_template::{Columns, ItemTemplate, ItemTemplateError, Scratch};
+use crate::item_template::{Columns, ItemTemplate, ItemTemplateError, Scratch, TextTemplate};
 use crate::items::{ItemError, ItemProblem, Items, PerTask, Row};
 
 /// One task for each row of items, made when it is asked for: ten million lines take no more memory than ten.
@@ -30,6 +31,12 @@ pub struct TaskStream {
     /// An item that did not fit into the command before.
     held: Option<Vec<u8>>,
     scratch: Scratch,
+    /// Id and name as they were written.
+    labels: [Option<String>; 2],
+    id: Option<TextTemplate>,
+    name: Option<TextTemplate>,
+    /// The ids that were given, each with the number of its task.
+    ids: HashMap<Box<str>, u64>,
     peeked: Option<Option<Result<TaskSpec, ItemError>>>,
 }
 
@@ -80,8 +87,42 @@ impl TaskStream {
             row: Row::default(),
             held: None,
             scratch: Scratch::default(),
+            labels: [None, None],
+            id: None,
+            name: None,
+            ids: HashMap::new(),
             peeked: None,
         })
+    }
+
+    /// The same tasks with ids and names, made of their items as well.
+    ///
+    /// # Errors
+    /// When a placeholder stands for nothing; where names of columns are still to be read, the first task is one.
+    pub fn with_labels(
+        mut self,
+        id: Option<&str>,
+        name: Option<&str>,
+    ) -> Result<Self, ItemTemplateError> {
+        self.labels = [id, name].map(|label| label.map(str::to_owned));
+        if !self.items.awaits_names()
+            && let Some(Ok(columns)) = self.items.columns()
+        {
+            self.make_labels(&columns)?;
+        }
+        Ok(self)
+    }
+
+    fn make_labels(&mut self, columns: &Columns) -> Result<(), ItemTemplateError> {
+        let [id, name] = &self.labels;
+        let made = |label: &Option<String>| {
+            let label = label.as_deref();
+            label
+                .map(|label| TextTemplate::new(label, columns))
+                .transpose()
+        };
+        (self.id, self.name) = (made(id)?, made(name)?);
+        Ok(())
     }
 
     /// The task that comes next, which stays the next one.
@@ -137,16 +178,24 @@ impl TaskStream {
         if let Err(error) = self.next_row()? {
             return Some(Err(error));
         }
-        let has_blocks = self.items.blocks_mut().is_some();
+        self.row.number += 1;
+        let label = |template: &TextTemplate| template.text(&self.row).into_boxed_str();
+        let name = self.name.as_ref().map(label);
+        let mut id = self.id.as_ref().map(label);
+        if let Err(problem) = self.new_id(id.as_deref()) {
+            return Some(Err(self.items.error(problem)));
+        }
+        if self.has_blocks() {
+            // By it the piece is found to be no longer needed.
+            id = Some(Self::block_id(self.row.number).into());
+        }
         let Template::Ready(template, function) = &self.template else {
             return None;
         };
-        self.row.number += 1;
         Some(match template.params_in(&self.row, &mut self.scratch) {
             Ok(params) => Ok(TaskSpec {
-                // By it the piece is found to be no longer needed.
-                id: has_blocks.then(|| Self::block_id(self.row.number).into()),
-                name: None,
+                id,
+                name,
                 item: Some(self.row.shown().into()),
                 function: function.clone(),
                 params,
@@ -168,7 +217,8 @@ impl TaskStream {
             return None;
         };
         let place = None;
-        Some(match make(&columns) {
+        let made = make(&columns).and_then(|made| self.make_labels(&columns).map(|()| made));
+        Some(match made {
             Ok(template) => {
                 self.template = Template::ready(template);
                 Ok(())
@@ -231,6 +281,22 @@ impl TaskStream {
             }
             self.row.extend(&item);
             item.clear();
+        }
+    }
+}
+
+impl TaskStream {
+    /// Notes an id, which no other task may have.
+    fn new_id(&mut self, id: Option<&str>) -> Result<(), ItemProblem> {
+        let Some(id) = id else {
+            return Ok(());
+        };
+        match self.ids.insert(id.into(), self.row.number) {
+            None => Ok(()),
+            Some(other) => Err(ItemProblem::IdTaken {
+                id: id.to_owned(),
+                other,
+            }),
         }
     }
 }

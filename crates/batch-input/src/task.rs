@@ -15,7 +15,7 @@ use crate::scope::{Report, Scope, suggestion};
 use crate::source::{Lines, Source};
 
 /// The fields of a task.
-pub(crate) const TASK_FIELDS: [&str; 28] = [
+pub(crate) const TASK_FIELDS: [&str; 29] = [
     "id",
     "name",
     "command",
@@ -26,6 +26,7 @@ pub(crate) const TASK_FIELDS: [&str; 28] = [
     "function",
     "params",
     "stdin",
+    "shell_program",
     "depends_on",
     "priority",
     "max_retries",
@@ -51,11 +52,13 @@ pub(crate) const WORK_FIELDS: [&str; 6] =
     ["command", "shell", "python", "node", "http", "function"];
 
 /// The settings of a file, which are sometimes looked for in a task.
-const SETTINGS_ONLY: [&str; 6] = [
+const SETTINGS_ONLY: [&str; 8] = [
     "max_concurrent",
     "batch_timeout",
     "limits",
     "fail_fast",
+    "halt",
+    "delay",
     "defaults",
     "key",
 ];
@@ -68,6 +71,8 @@ pub(crate) struct TaskReader {
     options: HashMap<String, Arc<TaskOptions>>,
     key: String,
     count: u32,
+    /// The program that runs scripts of which nothing is said, as JSON.
+    shell_program: Option<Box<RawValue>>,
 }
 
 impl TaskReader {
@@ -81,7 +86,14 @@ impl TaskReader {
             options: HashMap::new(),
             key: String::new(),
             count: 0,
+            shell_program: None,
         }
+    }
+
+    /// The same, where a program is named that runs scripts of which nothing is said.
+    pub(crate) fn with_shell_program(mut self, program: Option<Box<RawValue>>) -> Self {
+        self.shell_program = program;
+        self
     }
 
     /// What the defaults say of values in code.
@@ -155,6 +167,7 @@ impl TaskReader {
                 "function" => work.function = given,
                 "params" => work.params = given,
                 "stdin" => work.stdin = given,
+                "shell_program" => work.shell_program = given,
                 "depends_on" => {
                     spec.depends_on = given.map(|raw| depends_on(scope, raw)).unwrap_or_default();
                 }
@@ -172,6 +185,9 @@ impl TaskReader {
         if !options.is_empty() {
             spec.options = self.options(scope, &options);
         }
+        let is_script = work.short.iter().any(|(form, _)| form.field == "shell");
+        let program = self.shell_program.clone().filter(|_| is_script);
+        work.shell_program = work.shell_program.or(program.as_deref());
         if !work.misspelt || work.function.is_some() || !work.short.is_empty() {
             let function = read_work(scope, raw, &work);
             spec.function = self.function(&function.name);

@@ -47,6 +47,8 @@ struct Work {
     params: Json,
     /// The short form it is said in.
     short: Option<&'static ShortForm>,
+    /// The program that runs its script.
+    shell_program: Option<Json>,
 }
 
 /// The fields of a task with their gaps filled, in their order, and what went wrong. A field that could not be
@@ -73,8 +75,9 @@ impl TaskTemplate {
         functions: &Arc<dyn Functions>,
         source: &Source<'_>,
         report: &mut Report,
+        shell_program: Option<&RawValue>,
     ) -> Self {
-        Self::read_but(&[], task, functions, source, report)
+        Self::read_but(&[], task, functions, source, report, shell_program)
     }
 
     /// The same, but for some fields, which the caller reads.
@@ -84,6 +87,7 @@ impl TaskTemplate {
         functions: &Arc<dyn Functions>,
         source: &Source<'_>,
         report: &mut Report,
+        shell_program: Option<&RawValue>,
     ) -> Self {
         let mut template = Self::new(functions, source.line(task.get()));
         if let Ok(Fields(fields)) = serde_json::from_str::<Fields<'_>>(task.get()) {
@@ -91,6 +95,16 @@ impl TaskTemplate {
                 template
                     .fields
                     .extend(TemplateField::read(name, raw, source, report));
+            }
+            let says = |name: &str| fields.iter().any(|(field, _)| field == name);
+            if says("shell") && !says("shell_program") {
+                let program = shell_program.and_then(|raw| Json::parse(raw.get()).ok());
+                template.fields.extend(program.map(|value| TemplateField {
+                    name: SHELL_PROGRAM.to_owned(),
+                    value,
+                    line: template.line,
+                    placeholders: Vec::new(),
+                }));
             }
             template.works = template.find_works();
             template.check_code(report);
@@ -161,7 +175,10 @@ impl TaskTemplate {
         let mut fields = self.fields.iter();
         let short = fields.find_map(|field| Some((ShortForm::named(&field.name)?, field)));
         if let Some((form, field)) = short {
-            return vec![Work::of(form, &field.value)];
+            let program = self
+                .field_of(SHELL_PROGRAM)
+                .map(|field| field.value.clone());
+            return vec![Work::of(form, &field.value, program.as_ref())];
         }
         let Some(function) = self.field_of("function") else {
             return Vec::new();
@@ -177,6 +194,7 @@ impl TaskTemplate {
             function,
             params: params.clone().unwrap_or_else(Json::null),
             short: None,
+            shell_program: None,
         };
         names.into_iter().map(work).collect()
     }
@@ -244,15 +262,21 @@ fn is_unknown(encoding: Encoding) -> bool {
 
 impl Work {
     /// What a short form with this value says.
-    fn of(form: &'static ShortForm, value: &Json) -> Self {
-        let params = match form.param {
-            "" => Ok(value.clone()),
+    fn of(form: &'static ShortForm, value: &Json, shell_program: Option<&Json>) -> Self {
+        let params = match (form.param, shell_program) {
+            ("", _) => Ok(value.clone()),
+            ("script", Some(program)) => Json::parse(&format!(
+                "{{{},\"shell\":{}}}",
+                form.params(value.as_str()),
+                program.as_str()
+            )),
             _ => Json::parse(&format!("{{{}}}", form.params(value.as_str()))),
         };
         Self {
             function: form.function.to_owned(),
             params: params.unwrap_or_else(|_| Json::null()),
             short: Some(form),
+            shell_program: shell_program.cloned(),
         }
     }
 
@@ -264,7 +288,8 @@ impl Work {
             ("stdin", _) => of(&self.params).inside("stdin"),
             ("env", _) => of(&self.params).inside("env"),
             (field, Some(form)) if field == form.field => {
-                of(&Self::of(form, value).params).inside(form.param)
+                let program = self.shell_program.as_ref();
+                of(&Self::of(form, value, program).params).inside(form.param)
             }
             _ => Encodings::text(),
         }
@@ -305,6 +330,9 @@ impl TemplateField {
         self.placeholders.iter().any(|p| p.root == root)
     }
 }
+
+/// The field with the program that runs a script.
+const SHELL_PROGRAM: &str = "shell_program";
 
 /// The field with the variables of a task, into which variables of the executor are filled when it starts.
 const ENVIRONMENT: &str = "env";

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_core::{Priority, TaskSpec, retry::Backoff};
+use batch_core::{Priority, TaskSpec, retry::Backoff, settings::Halt};
 use batch_input::{Format, ReadOptions, TaskFile, read_task_file, read_tasks};
 use serde_json::{Value, json};
 
@@ -130,7 +130,10 @@ fn settings_and_defaults_are_read() {
     assert_eq!(settings.max_concurrent.unwrap().get(), 4);
     assert_eq!(settings.batch_timeout, Some(Duration::from_secs(3_600)));
     assert_eq!(settings.limits["api"].get(), 2);
-    assert_eq!((settings.fail_fast, &settings.key), (Some(true), &None));
+    assert_eq!(
+        (settings.halt, &settings.key),
+        (Some(Halt::FAIL_FAST), &None)
+    );
     let options: Vec<_> = file.tasks.iter().map(|task| &task.options).collect();
     assert_eq!(options[0].tags, ["nightly", "a"]);
     assert_eq!(options[0].grace, Duration::from_secs(1));
@@ -447,5 +450,89 @@ proptest::proptest! {
         for task in &file.tasks {
             task.params.to_value();
         }
+    }
+}
+
+#[test]
+fn a_script_has_the_shell_that_is_named_for_it_or_for_all() {
+    let (task, problems) = one(&json!({"shell": "x", "shell_program": "bash -o pipefail"}));
+    assert_eq!(problems, [""; 0]);
+    let params = json!({"script": "x", "shell": "bash -o pipefail"});
+    assert_eq!(task.params.to_value(), params);
+
+    let file = parse(
+        r#"{"defaults": {"shell_program": "zsh"},
+            "tasks": [{"shell": "x"}, {"shell": "x", "shell_program": "sh"}, {"command": ["x"]}]}"#,
+        "t.json",
+    );
+    assert_eq!(told(&file), [""; 0]);
+    let params: Vec<Value> = file
+        .tasks
+        .iter()
+        .map(|task| task.params.to_value())
+        .collect();
+    assert_eq!(
+        params,
+        [
+            json!({"script": "x", "shell": "zsh"}),
+            json!({"script": "x", "shell": "sh"}),
+            json!({"argv": ["x"]}),
+        ]
+    );
+
+    for (task, problem) in [
+        (
+            json!({"command": ["x"], "shell_program": "bash"}),
+            "shell_program goes with the short form \"shell\"",
+        ),
+        (
+            json!({"function": "shell", "params": {"script": "x"}, "shell_program": "bash"}),
+            "write it into \"params\", as \"shell\"",
+        ),
+        (
+            json!({"shell": "x", "shell_program": ["bash"]}),
+            "shell_program must be a text",
+        ),
+    ] {
+        let (_, problems) = one(&task);
+        assert!(
+            problems.iter().any(|told| told.contains(problem)),
+            "{problem}: {problems:?}"
+        );
+    }
+}
+
+#[test]
+fn when_a_batch_is_halted_is_said_once() {
+    let file = parse(
+        r#"{"halt": "soon,fail=10%", "delay": 0.5, "tasks": []}"#,
+        "t.json",
+    );
+    assert_eq!(told(&file), [""; 0]);
+    assert_eq!(file.settings.halt.unwrap().to_string(), "soon,fail=10%");
+    assert_eq!(file.settings.delay, Some(Duration::from_millis(500)));
+    for (text, problem) in [
+        (
+            r#"{"halt": "later", "tasks": []}"#,
+            "does not say when to halt",
+        ),
+        (
+            r#"{"halt": "now,fail=1", "fail_fast": true, "tasks": []}"#,
+            "keep one of them",
+        ),
+        (
+            r#"{"delay": 0, "tasks": []}"#,
+            "delay must be more than nothing",
+        ),
+        (
+            r#"[{"command": ["x"], "halt": "now,fail=1"}]"#,
+            "is a setting of the whole file",
+        ),
+    ] {
+        let problems = told(&parse(text, "t.json"));
+        assert!(
+            problems.iter().any(|told| told.contains(problem)),
+            "{problem}: {problems:?}"
+        );
     }
 }

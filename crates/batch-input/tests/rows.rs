@@ -212,3 +212,31 @@ fn a_quote_that_is_never_closed_is_told_with_its_line() {
         ]
     );
 }
+
+#[test]
+fn cells_are_written_for_the_shell_of_the_script() {
+    let script = |defaults: &str, task: &str| {
+        let template = format!(
+            "{{defaults: {{{defaults}}}, tasks: [{{shell: 'echo {{{{ row.x }}}}' {task}}}]}}"
+        );
+        let file = rows("x\na b\n", &template);
+        file.tasks
+            .first()
+            .map(|task| task.params.to_value().to_string())
+    };
+    let quoted = |shell: &str| Some(format!(r#"{{"script":"echo 'a b'","shell":"{shell}"}}"#));
+    assert_eq!(script("", ", shell_program: bash -e"), quoted("bash -e"));
+    assert_eq!(script("shell_program: zsh", ""), quoted("zsh"));
+    assert_eq!(
+        script("shell_program: fish", ", shell_program: dash"),
+        quoted("dash")
+    );
+    // Nobody knows how these read quotes.
+    for (defaults, task) in [
+        ("", ", shell_program: fish"),
+        ("shell_program: fish", ""),
+        ("", ", shell_program: '{{ row.x }}'"),
+    ] {
+        assert_eq!(script(defaults, task), None, "{defaults} {task}");
+    }
+}

@@ -227,7 +227,7 @@ pub(crate) fn add_next(page: &mut Page, status: &BatchStatus, cursor: &str) {
         State::New | State::Stopped | State::Interrupted | State::Paused | State::Running => {
             page.next("bex_control", &resume, "runs what is left");
         }
-        State::Completed | State::Failed | State::Incomplete => {}
+        State::Completed | State::Failed | State::Idle | State::Incomplete => {}
     }
     if let Some(cause) = status.causes.first() {
         let cause = cause.cause.id().to_string();

@@ -1,5 +1,6 @@
 //! Steering a run from outside: [`RunHandle`].
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +67,7 @@ pub(crate) enum Command {
     Resume,
     AllowStarts(bool),
     SetConcurrency(NonZeroU32),
+    AddLimits(BTreeMap<String, NonZeroU32>),
     Concurrency(oneshot::Sender<u32>),
     SetPriority(Vec<TaskId>, Priority, oneshot::Sender<Refusals>),
     Release(TaskId, oneshot::Sender<Result<(), ReleaseError>>),
@@ -247,6 +249,11 @@ impl RunHandle {
     /// Starts tasks again.
     pub fn resume(&self) {
         self.send(Command::Resume);
+    }
+
+    /// Adds named limits for tasks that come later; those that are known stay as they are.
+    pub fn add_limits(&self, limits: BTreeMap<String, NonZeroU32>) {
+        self.send(Command::AddLimits(limits));
     }
 
     /// Starts nothing more until [`resume_starts`](Self::resume_starts), as something is missing that the tasks need.

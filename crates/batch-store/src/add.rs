@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use batch_core::{TaskId, TaskSpec, Time, plan::Needed};
+use batch_core::{BatchSettings, TaskId, TaskSpec, Time, plan::Needed};
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use crate::error::{RowError, StoreError};
@@ -147,6 +147,14 @@ impl Adding<'_> {
             .and_then(|mut update| update.execute((task.get(), id)))
             .map(drop)
             .map_err(|error| self.error(error))
+    }
+
+    /// Changes with them how the batch is run.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn set_settings(&mut self, new: &BatchSettings) -> Result<(), StoreError> {
+        settings::write_settings(&self.transaction, new).map_err(|error| self.error(error))
     }
 
     /// Notes with them that these are the last items of the batch.

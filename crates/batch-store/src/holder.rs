@@ -55,6 +55,8 @@ pub enum LeaseNote {
         /// How many would.
         asked_for: u32,
     },
+    /// It stays when all is done, and waits for more tasks.
+    Staying,
     /// It has ended like this, and the batch file took no note of it.
     Ended(EndCause),
     /// What another version says, in words.
@@ -65,7 +67,10 @@ pub enum LeaseNote {
 impl LeaseNote {
     /// Whether tasks are started all the same, or none is to be any more.
     pub fn is_running(&self) -> bool {
-        matches!(self, Self::Stopping | Self::Short { .. } | Self::Ended(_))
+        matches!(
+            self,
+            Self::Stopping | Self::Short { .. } | Self::Staying | Self::Ended(_)
+        )
     }
 
     /// The bytes in the lease: JSON.

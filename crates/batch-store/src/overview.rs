@@ -5,14 +5,19 @@ use std::time::Duration;
 
 use batch_core::{BatchId, Reason, TaskId, Time, outcome::Stream, stats::Totals};
 use batch_export::{Cause, CauseGroup, CauseId, cause_of};
+use batch_template::short_label;
 use rusqlite::{Connection, Row};
 
 use crate::error::StoreError;
 use crate::runs::Run;
+use crate::selection::Selection;
 use crate::settings::{self, BatchInfo};
 use crate::shape::{column, duration, number};
 use crate::store::Store;
 use crate::totals;
+
+/// Of so many causes the sample task is named without having a name.
+const MOST_DERIVED: u32 = 100;
 
 /// A batch at a glance.
 #[derive(Clone, Debug)]
@@ -57,7 +62,7 @@ impl Store {
             self.connection
                 .prepare_cached(
                     "SELECT found.cause, label, sample, tasks, found.task, is_told,
-                        substr(coalesce(s.name, s.id, s.function), 1, 80)
+                        substr(coalesce(s.name, s.id), 1, 80)
                      FROM (
                         SELECT c.cause, label, sample, tasks, t.cause IS c.cause AS is_told,
                             iif(t.cause IS c.cause, sample_task,
@@ -70,13 +75,33 @@ impl Store {
                 .collect()
         };
         let found = read().map_err(|error| self.error(error))?;
-        found
-            .into_iter()
-            .map(|(group, is_told)| match is_told {
+        let mut derived = 0;
+        let complete = |(mut group, is_told): (CauseGroup, bool)| {
+            if group.sample_name.is_empty() && derived < MOST_DERIVED {
+                derived += 1;
+                group.sample_name = self.label_of(group.sample_task.task)?;
+            }
+            match is_told {
                 true => Ok(group),
                 false => self.with_sample(group),
-            })
-            .collect()
+            }
+        };
+        found.into_iter().map(complete).collect()
+    }
+
+    /// What people know a task by that has no name.
+    fn label_of(&self, task: TaskId) -> Result<String, StoreError> {
+        let selection = Selection {
+            tasks: Some(vec![task]),
+            without_outputs: true,
+            ..Selection::default()
+        };
+        let mut label = String::new();
+        self.for_each_task::<StoreError>(&selection, |record| {
+            label = short_label(&record.spec).into_owned();
+            Ok(false)
+        })?;
+        Ok(label)
     }
 
     /// The sample of a cause, taken from its sample task: the one before runs again, or was cleared away.

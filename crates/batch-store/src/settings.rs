@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use batch_core::{BatchId, BatchSettings, Time};
+use batch_core::{BatchId, BatchSettings, Time, settings::Halt};
 use rusqlite::types::{FromSql, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, ToSql};
 
@@ -30,6 +30,8 @@ pub struct Origin {
     pub way: String,
     /// The task file, where there was one.
     pub file: Option<String>,
+    /// The command that its tasks were made of, with its placeholders.
+    pub command: Option<String>,
     /// The format in which its results are shown unless another is asked for.
     pub format: Option<String>,
     /// Its items come one by one, and have not been read to their end.
@@ -94,6 +96,9 @@ pub(crate) fn write_new(connection: &Connection, new: &NewBatch) -> rusqlite::Re
     put(connection, "way", &new.origin.way)?;
     put(connection, "file", &new.origin.file)?;
     put(connection, "format", &new.origin.format)?;
+    if let Some(command) = &new.origin.command {
+        put(connection, "command", command)?;
+    }
     if new.origin.unread {
         put(connection, "unread", &true)?;
     }
@@ -122,7 +127,11 @@ pub(crate) fn write_settings(
     put(connection, "max_concurrent", &settings.max_concurrent.get())?;
     put(connection, "batch_timeout_us", &timeout)?;
     put(connection, "limits", &limits)?;
-    put(connection, "fail_fast", &settings.fail_fast)
+    let delay = settings
+        .delay
+        .map(|delay| shape::column(shape::micros(delay)));
+    put(connection, "delay_us", &delay)?;
+    put(connection, "halt", &settings.halt.to_string())
 }
 
 /// Reads all rows.
@@ -137,6 +146,12 @@ pub(crate) fn read(connection: &Connection) -> Result<BatchInfo, RowError> {
     let text = |name| rows.get::<String>(name);
     let limits = text("limits")?.unwrap_or_else(|| "{}".to_owned());
     let missing = rows.get::<i64>("missing")?;
+    let halt = match text("halt")? {
+        Some(text) => text.parse().map_err(|_| bad("halt"))?,
+        // Earlier versions know of the first failure and nothing else.
+        None if is_set("fail_fast")? => Halt::FAIL_FAST,
+        None => Halt::Never,
+    };
     Ok(BatchInfo {
         batch: BatchId::new(whole("batch")?).ok_or_else(|| bad("batch"))?,
         settings: BatchSettings {
@@ -147,11 +162,13 @@ pub(crate) fn read(connection: &Connection) -> Result<BatchInfo, RowError> {
                 .map_err(|_| bad("max_concurrent"))?,
             batch_timeout: rows.get("batch_timeout_us")?.map(shape::duration),
             limits: serde_json::from_str(&limits).map_err(|_| bad("limits"))?,
-            fail_fast: is_set("fail_fast")?,
+            halt,
+            delay: rows.get("delay_us")?.map(shape::duration),
         },
         origin: Origin {
             way: text("way")?.unwrap_or_default(),
             file: text("file")?,
+            command: text("command")?,
             format: text("format")?,
             unread: is_set("unread")?,
             missing: missing.map(|count| u32::try_from(count).unwrap_or(u32::MAX)),

@@ -235,6 +235,9 @@ const TIME_LIMIT: i64 = 1;
 /// In `detail` of a task that was cancelled with its batch: another task failed.
 const FAIL_FAST: i64 = 2;
 
+/// In `detail` of a task that was cancelled with its batch: so many tasks had ended as it asked for.
+const HALTED: i64 = 3;
+
 /// The columns `reason` and `detail` of a reason.
 pub(crate) fn reason_columns(reason: Reason) -> (&'static str, Option<i64>) {
     let detail = match reason {
@@ -242,6 +245,7 @@ pub(crate) fn reason_columns(reason: Reason) -> (&'static str, Option<i64>) {
         Reason::Cancelled(CancelReason::DependencyFailed { root }) => Some(root.get().into()),
         Reason::Cancelled(CancelReason::BatchStopped(StopReason::TimeLimit)) => Some(TIME_LIMIT),
         Reason::Cancelled(CancelReason::BatchStopped(StopReason::FailFast)) => Some(FAIL_FAST),
+        Reason::Cancelled(CancelReason::BatchStopped(StopReason::Halted)) => Some(HALTED),
         _ => None,
     };
     (reason.name(), detail)
@@ -260,6 +264,7 @@ pub(crate) fn cancel_reason(name: &str, detail: Option<i64>) -> Result<CancelRea
         "batch stopped" => CancelReason::BatchStopped(match detail {
             Some(TIME_LIMIT) => StopReason::TimeLimit,
             Some(FAIL_FAST) => StopReason::FailFast,
+            Some(HALTED) => StopReason::Halted,
             _ => StopReason::Requested,
         }),
         "dependency failed" => CancelReason::DependencyFailed {

@@ -38,15 +38,20 @@ const OTHER_SHELL: Code = Code {
 };
 
 impl Encoding {
-    /// That of a script which a shell with this name or path reads.
+    /// That of a script which a shell with this name or path reads, given with its options.
     ///
     /// ```
     /// use batch_template::{Encoding, ShellRules};
-    /// assert_eq!(Encoding::of_script("/bin/bash"), Encoding::Shell(ShellRules::default()));
+    /// assert_eq!(Encoding::of_script("/bin/bash -o pipefail"), Encoding::Shell(ShellRules::default()));
     /// assert!(matches!(Encoding::of_script("fish"), Encoding::Code(_)));
     /// ```
     pub fn of_script(shell: &str) -> Self {
-        let name = shell.rsplit('/').next().unwrap_or(shell);
+        let mut words = shell.split(' ').filter(|word| !word.is_empty());
+        let program = words.next().unwrap_or_default();
+        if !are_options(words) {
+            return Self::Code(OTHER_SHELL);
+        }
+        let name = program.rsplit('/').next().unwrap_or(program);
         let is_eager = match name.trim_end_matches(|c: char| c.is_ascii_digit() || ".-".contains(c))
         {
             "zsh" | "rzsh" | "ksh" | "mksh" | "pdksh" | "lksh" | "oksh" => true,
@@ -88,6 +93,32 @@ impl Encoding {
             other => other,
         }
     }
+}
+
+/// Whether words are options of a shell and their values, and nothing that has it read something else than the script.
+fn are_options<'w>(words: impl Iterator<Item = &'w str>) -> bool {
+    let mut takes_value = false;
+    for word in words {
+        let is_value = std::mem::take(&mut takes_value);
+        let is_plain = |text: &str| {
+            text.chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+        };
+        match word.strip_prefix(['-', '+']) {
+            Some(letters) if letters.starts_with('-') => {
+                if !is_plain(letters) {
+                    return false;
+                }
+            }
+            // `-c` is ours, and `-s` reads the script from elsewhere.
+            Some(letters) if is_plain(letters) && !letters.contains(['c', 's']) => {
+                takes_value = letters.ends_with(['o', 'O']);
+            }
+            None if is_value && is_plain(word) => {}
+            _ => return false,
+        }
+    }
+    true
 }
 
 /// Writes a value as a word or a literal of code, or as it is.
@@ -182,7 +213,32 @@ mod tests {
                 "{shell}"
             );
         }
-        for shell in ["fish", "{{ a.b }}", ""] {
+        for shell in [
+            "bash -o pipefail -eu",
+            "/bin/zsh -f +o nomatch",
+            "bash --posix",
+            "sh -e",
+        ] {
+            assert!(
+                matches!(Encoding::of_script(shell), Encoding::Shell(_)),
+                "{shell}"
+            );
+        }
+        for shell in [
+            "fish",
+            "{{ a.b }}",
+            "",
+            "bash x.sh",
+            "bash -c",
+            "bash -ec",
+            "sh -s",
+            "sudo bash",
+            "env X=1 sh",
+            "'bash'",
+            "bash -o $x",
+            "bash --rcfile=x",
+            "bash -o pipefail x",
+        ] {
             assert!(matches!(Encoding::of_script(shell), Encoding::Code(_)));
         }
     }

@@ -49,6 +49,8 @@ struct State {
     stopping: bool,
     /// From then on nobody is to wait any more.
     give_up_at: Option<Instant>,
+    /// The executor waits for more tasks when all is done.
+    stays: bool,
     /// What the system is short of.
     short: Option<LeaseNote>,
     /// What the lease says now.
@@ -90,7 +92,8 @@ impl State {
         {
             Some(LeaseNote::FileBusy)
         } else {
-            self.short.clone()
+            let staying = self.stays.then_some(LeaseNote::Staying);
+            self.short.clone().or(staying)
         }
     }
 }
@@ -129,6 +132,11 @@ impl DiskSpace {
     pub(crate) fn note_short(&self, short: Option<&ResourceShortage>) {
         let short = short.map(short_note);
         self.change(|state| state.short = short);
+    }
+
+    /// The executor waits for more tasks when all is done.
+    pub(crate) fn note_staying(&self) {
+        self.change(|state| state.stays = true);
     }
 
     /// The run is being stopped, and takes up nothing more.
@@ -239,7 +247,7 @@ impl DiskSpace {
             (_, Some(waits @ (LeaseNote::DiskFull | LeaseNote::FileBusy))) => {
                 tracing::warn!("paused: {}", StateReason::Noted(waits.clone()));
             }
-            (_, Some(LeaseNote::Stopping)) => {}
+            (_, Some(LeaseNote::Stopping | LeaseNote::Staying)) => {}
             (Some(LeaseNote::DiskFull), _) => {
                 tracing::warn!("there is free space on the disk again; continuing");
             }

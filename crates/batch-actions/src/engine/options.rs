@@ -38,6 +38,8 @@ pub struct EngineOptions<'a> {
     pub sinks: Vec<Box<dyn Sink>>,
     /// Whether more tasks come from this process: the run does not end before [`Engine::all_added`](super::Engine::all_added).
     pub feeding: bool,
+    /// It stays when all is done, and waits for more tasks until it is stopped.
+    pub stay: bool,
     /// More tasks at once, or fewer, than the batch says.
     pub max_concurrent: Option<NonZeroU32>,
     /// How many tasks the limits of the system allow at once, whatever is asked for.
@@ -60,6 +62,7 @@ impl<'a> EngineOptions<'a> {
             observe: None,
             sinks: Vec::new(),
             feeding: false,
+            stay: false,
             max_concurrent: None,
             most_at_once: None,
             unpause: true,

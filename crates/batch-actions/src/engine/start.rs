@@ -93,6 +93,7 @@ impl Engine {
             observe,
             sinks,
             feeding,
+            stay,
             max_concurrent,
             most_at_once,
             unpause,
@@ -123,8 +124,11 @@ impl Engine {
             // From here on it comes back by itself.
             lock(&store).wait_briefly()?;
         }
+        if stay {
+            disk_space.note_staying();
+        }
         let ending = Arc::new(Ending::default());
-        let seen = Seen::new(&batch, feeding, max_concurrent.is_none());
+        let seen = Seen::new(&batch, feeding, stay, max_concurrent.is_none());
         let reader = Arc::new(Reader::new(file.clone()));
         let outputs = Arc::clone(&disk_space) as Arc<dyn DiskSpaceWatch>;
         let builder = RunBuilder::new(registry(&file.folder(), outputs))

@@ -83,7 +83,7 @@ impl Engine {
         let over = self.run.wait();
         tokio::pin!(over);
         let mut short = self.run.shortage();
-        let mut may_end = !self.seen.lock().await.feeding;
+        let mut may_end = self.seen.lock().await.may_end();
         loop {
             tokio::select! {
                 biased;
@@ -110,7 +110,7 @@ impl Engine {
                 looked => looked?,
             }
             // What comes after the end of a run is no part of it.
-            may_end = !self.seen.lock().await.feeding || self.disk_space.is_stopping();
+            may_end = self.seen.lock().await.may_end() || self.disk_space.is_stopping();
         }
     }
 
@@ -170,11 +170,22 @@ impl Engine {
             if tasks.is_empty() {
                 return Ok(());
             }
+            self.add_limits(seen)?;
             seen.next_task = TaskId::from_index(seen.next_task.index() + tasks.len());
             if self.run.admit(tasks).await.is_err() {
                 return Ok(());
             }
         }
+    }
+
+    /// Has the run know of limits that were added with the tasks.
+    fn add_limits(&self, seen: &mut Seen) -> Result<(), ActionError> {
+        let limits = self.reader.read(|store| store.info())?.settings.limits;
+        if limits != seen.limits {
+            self.run.add_limits(limits.clone());
+            seen.limits = limits;
+        }
+        Ok(())
     }
 
     /// Obeys a request; gives the answer as it goes into the file.

@@ -7,7 +7,7 @@ use batch_actions::{
     AddReply, AddRequest, BatchRequest, Choice, Control, Engine, EngineOptions, Finished, Home,
     Target, add,
 };
-use batch_core::{BatchSettings, Failure, Json, Output, Plan, TaskSpec};
+use batch_core::{BatchSettings, Failure, Json, Output, Plan, SettingsRequest, TaskSpec};
 use batch_process::DiskSpaceWatch;
 use batch_runtime::Registry;
 use batch_store::{BatchFile, Durability, Origin};
@@ -87,6 +87,7 @@ impl Place {
         let request = AddRequest {
             tasks,
             target,
+            settings: SettingsRequest::default(),
             catalog,
         };
         add(&self.home, request)
@@ -105,6 +106,7 @@ impl Place {
         let request = AddRequest {
             tasks,
             target: Target::Batch(file.clone()),
+            settings: SettingsRequest::default(),
             catalog: &self.registry(),
         };
         add(&self.home, request).unwrap()

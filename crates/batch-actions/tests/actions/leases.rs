@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch_actions::{ActionError, Choice, Control, State, merge, prune, remove, request, status};
+use batch_core::settings::Halt;
 use batch_store::{BatchFile, Durability, Holder, Lease, Store, StoreError};
 
 use crate::common::{Place, cancel, on_one_thread, task};
@@ -77,6 +78,7 @@ fn an_executor_is_seen_from_its_first_moment() {
             }),
             sinks: Vec::new(),
             feeding: false,
+            stay: false,
             max_concurrent: None,
             most_at_once: None,
             unpause: true,
@@ -158,7 +160,7 @@ fn one_who_brings_a_batch_into_line_with_its_file_has_it_until_its_run() {
         let file = place.batch(vec![task("fine")]);
         let plan = place.plan(vec![task("fine"), task("bad")]);
         let mut settings = place.request(None).settings;
-        settings.fail_fast = true;
+        settings.halt = Halt::FAIL_FAST;
         let both = || merge(&file, &plan, &settings, Durability::Fast);
         let (one, other) = tokio::join!(both(), both());
         let (merged, claim) = one.unwrap();
@@ -170,7 +172,7 @@ fn one_who_brings_a_batch_into_line_with_its_file_has_it_until_its_run() {
         assert_eq!(both().await.unwrap().0.new, 0);
         let store = Store::open_read(file.clone()).unwrap();
         assert_eq!(store.overview().unwrap().totals.tasks(), 2);
-        assert!(store.info().unwrap().settings.fail_fast);
+        assert_eq!(store.info().unwrap().settings.halt, Halt::FAIL_FAST);
     });
 }
 

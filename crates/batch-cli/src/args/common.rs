@@ -1,58 +1,18 @@
 //! Groups of options that several verbs have.
 
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_actions::{ActionError, Home, default_slots};
-use batch_core::{BatchId, Json, Priority, duration::parse_duration, ids::FullTaskId};
+use batch_actions::default_slots;
+use batch_core::{Json, Priority, duration::parse_duration};
 use batch_export::{Format, TaskFilter, WriterOptions};
 use batch_input::{ColumnSeparator, ReadOptions, TemplateSource};
 use batch_runtime::Registry;
-use batch_store::BatchFile;
 use clap::Args;
 
 use crate::exit::CliError;
-
-/// Which batch.
-#[derive(Clone, Debug, Default, Args)]
-pub(crate) struct BatchArgs {
-    /// The batch, such as b7 [default: the latest]
-    #[arg(short, long, value_name = "ID")]
-    pub(crate) batch: Option<BatchId>,
-
-    /// The batch in this file, outside the state folder
-    #[arg(long, value_name = "FILE", conflicts_with = "batch")]
-    pub(crate) store: Option<PathBuf>,
-}
-
-impl BatchArgs {
-    /// The file of the batch.
-    pub(crate) fn find(&self, home: &Home) -> Result<BatchFile, ActionError> {
-        match &self.store {
-            Some(path) => Ok(BatchFile::new(path)),
-            None => home.find(self.batch),
-        }
-    }
-
-    /// The file of the batch that tasks are in: a full name such as b7.42 says so, where nothing else does.
-    pub(crate) fn find_with<'t>(
-        &self,
-        home: &Home,
-        tasks: impl IntoIterator<Item = &'t String>,
-    ) -> Result<BatchFile, ActionError> {
-        let first = |text: &'t String| text.split(' ').next()?.parse().ok();
-        let mut full = tasks.into_iter().filter_map(first);
-        let batch = self
-            .batch
-            .or_else(|| full.next().map(|task: FullTaskId| task.batch));
-        match &self.store {
-            Some(_) => self.find(home),
-            None => home.find(batch),
-        }
-    }
-}
 
 /// How many tasks a run has at once.
 #[derive(Clone, Copy, Debug, Default, Args)]
@@ -131,7 +91,7 @@ impl FunctionArgs {
     }
 }
 
-/// What narrows results, and how they are written.
+/// What narrows results.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct NarrowArgs {
     /// Only results of these priorities
@@ -141,7 +101,11 @@ pub(crate) struct NarrowArgs {
     /// Only results with one of these tags
     #[arg(long, value_name = "TAG", value_delimiter = ',')]
     pub(crate) tag: Vec<String>,
+}
 
+/// How results are written.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct CellArgs {
     /// In CSV, prevent spreadsheets from reading cells as formulas
     #[arg(long)]
     pub(crate) guard_formulas: bool,
@@ -151,15 +115,17 @@ pub(crate) struct NarrowArgs {
     pub(crate) cell_limit: usize,
 }
 
-impl NarrowArgs {
+impl CellArgs {
     /// How results are written in a format.
-    pub(crate) fn options(&self, format: Format) -> WriterOptions {
+    pub(crate) fn options(self, format: Format) -> WriterOptions {
         let mut options = WriterOptions::new(format);
         options.guard_formulas = self.guard_formulas;
         options.cell_limit = self.cell_limit;
         options
     }
+}
 
+impl NarrowArgs {
     /// A filter, narrowed.
     pub(crate) fn narrow(&self, filter: TaskFilter) -> TaskFilter {
         filter

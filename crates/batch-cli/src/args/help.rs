@@ -17,7 +17,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         &["pause", "set", "cancel", "release", "retry", "clear"],
     ),
     (
-        "Look at batches and results",
+        "See what happens and what happened",
         &[
             "status", "list", "watch", "wait", "show", "why", "logs", "results", "export",
         ],

@@ -6,6 +6,8 @@ use std::ffi::{OsStr, OsString};
 use batch_input::ColumnSeparator;
 use clap::Args;
 
+use super::verb;
+
 /// Options of items.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Items")]
@@ -136,7 +138,7 @@ pub(crate) fn split_sources(
     args: impl Iterator<Item = OsString>,
 ) -> (Vec<OsString>, Vec<SourceWords>) {
     let mut args: Vec<OsString> = args.collect();
-    let is_run = args.get(1).is_some_and(|verb| verb == "run");
+    let is_run = verb(&args).is_some_and(|verb| verb == "run");
     let mut words = args.iter();
     let first = words.position(|arg| is_run && SourceWords::separator(arg).is_some());
     let mut sources: Vec<SourceWords> = Vec::new();
@@ -186,6 +188,11 @@ mod tests {
         assert_eq!(found, [(":::", 2), (":::+", 0), ("::::", 2)]);
         assert_eq!(sources[0].words, ["-j", "a"]);
         assert_eq!(SourceWords::files(&sources).collect::<Vec<_>>(), ["f"]);
+        for global in [&["--color", "never"][..], &["--color=never"]] {
+            let args = [&["bex"], global, &["run", "x", ":::", "a"]].concat();
+            let (_, sources) = split_sources(args.into_iter().map(OsString::from));
+            assert_eq!(sources[0].words, ["a"]);
+        }
         let args = ["bex", "add", "--", "parallel", "x", ":::", "a"].map(OsString::from);
         let (all, sources) = split_sources(args.clone().into_iter());
         assert_eq!((all, sources), (args.to_vec(), Vec::new()));

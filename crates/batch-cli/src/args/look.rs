@@ -7,7 +7,8 @@ use batch_core::duration::parse_duration;
 use batch_export::Format;
 use clap::Args;
 
-use super::common::{BatchArgs, NarrowArgs};
+use super::batch::{BatchArgs, WholeBatchArgs};
+use super::common::{CellArgs, NarrowArgs};
 use super::examples::{RESULTS_EXAMPLES, WAIT_EXAMPLES};
 use super::stored::ChoiceArgs;
 
@@ -15,7 +16,7 @@ use super::stored::ChoiceArgs;
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
-    pub(crate) batch: BatchArgs,
+    pub(crate) batch: WholeBatchArgs,
 
     /// List the running tasks, too
     #[arg(long)]
@@ -47,6 +48,9 @@ pub(crate) struct WantedArgs {
     #[command(flatten)]
     pub(crate) narrow: NarrowArgs,
 
+    #[command(flatten)]
+    pub(crate) cells: CellArgs,
+
     /// Print at most N results
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
@@ -66,7 +70,7 @@ pub(crate) struct ResultsArgs {
     #[command(flatten)]
     pub(crate) wanted: WantedArgs,
 
-    /// text, json, jsonl, csv, raw, or summary [default: text]
+    /// text, json, jsonl, csv, raw, junit, markdown, perfetto, or summary [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<String>,
 
@@ -137,7 +141,7 @@ pub(crate) struct LogsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct WatchArgs {
     #[command(flatten)]
-    pub(crate) batch: BatchArgs,
+    pub(crate) batch: WholeBatchArgs,
 
     /// Print the status as JSON, one line for each change
     #[arg(long)]
@@ -149,7 +153,7 @@ pub(crate) struct WatchArgs {
 #[command(after_help = WAIT_EXAMPLES)]
 pub(crate) struct WaitArgs {
     #[command(flatten)]
-    pub(crate) batch: BatchArgs,
+    pub(crate) batch: WholeBatchArgs,
 
     /// done, first-failure, or a number of finished tasks
     #[arg(long, value_name = "WHAT", default_value = "done")]

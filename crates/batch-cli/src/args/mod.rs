@@ -2,6 +2,7 @@
 
 mod advice;
 mod agent;
+mod batch;
 mod blank;
 mod common;
 mod examples;
@@ -10,12 +11,17 @@ mod items;
 mod look;
 mod run;
 mod stored;
+mod task;
+
+use std::ffi::OsString;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::paint::ColorWhen;
+
 pub(crate) use advice::no_such_file;
 pub(crate) use agent::{HttpAddress, LimitArgs, McpArgs, ToolArgs};
-pub(crate) use common::BatchArgs;
+pub(crate) use batch::{Named, all_named};
 pub(crate) use help::parse;
 pub(crate) use items::{ItemArgs, SourceWords, split_sources};
 pub(crate) use look::{
@@ -24,8 +30,7 @@ pub(crate) use look::{
 };
 pub(crate) use run::{ExecuteArgs, ResultArgs, ResumeArgs, RunArgs, StartArgs};
 pub(crate) use stored::{
-    AddArgs, ChangeArgs, ChoiceArgs, PlainArgs, PruneArgs, RmArgs, SetArgs, StopArgs,
-    TemplateCommand,
+    AddArgs, ChangeArgs, PlainArgs, PruneArgs, RmArgs, SetArgs, StopArgs, TemplateCommand,
 };
 
 /// Run many tasks with bounded concurrency, in priority order, with retries, and report what happened.
@@ -37,6 +42,10 @@ pub(crate) use stored::{
     arg_required_else_help = true
 )]
 pub(crate) struct Cli {
+    /// Where colours are used: on a terminal, everywhere or nowhere
+    #[arg(long, value_name = "WHEN", global = true, value_enum, default_value_t)]
+    pub(crate) color: ColorWhen,
+
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -190,6 +199,19 @@ impl From<InputFormat> for batch_input::Format {
             InputFormat::Yaml => Self::Yaml,
             InputFormat::Csv => Self::Csv,
             InputFormat::Tsv => Self::Tsv,
+        }
+    }
+}
+
+/// The verb, behind options that all of them have.
+pub(super) fn verb(args: &[OsString]) -> Option<&OsString> {
+    let mut args = args.iter().skip(1);
+    loop {
+        let arg = args.next()?;
+        if arg == "--color" {
+            args.next();
+        } else if !arg.as_encoded_bytes().starts_with(b"--color=") {
+            return Some(arg);
         }
     }
 }

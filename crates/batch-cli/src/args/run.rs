@@ -1,18 +1,19 @@
 //! The arguments of what runs a batch: `run`, `start`, `resume`, and the hidden `execute`.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use batch_core::Status;
+use batch_core::settings::Halt;
 use batch_export::Format;
 use clap::Args;
 
-use super::common::{
-    AttemptArgs, BatchArgs, FunctionArgs, NarrowArgs, SlotArgs, parse_limit, parse_slots,
-};
+use super::batch::WholeBatchArgs;
+use super::common::{AttemptArgs, CellArgs, FunctionArgs, SlotArgs, parse_limit, parse_slots};
 use super::items::ItemArgs;
+use super::task::TaskFieldArgs;
 use super::{Durability, InputFormat, KeptDurability, Progress};
 
 pub(crate) const RUN_USAGE: &str = "bex run [OPTIONS] FILE
@@ -79,8 +80,24 @@ pub(crate) struct RunArgs {
     pub(crate) batch_timeout: Option<Duration>,
 
     /// End the batch at the first task that fails: running tasks are ended, and queued ones cancelled
-    #[arg(long, help_heading = "How to run")]
+    #[arg(long, conflicts_with = "halt", help_heading = "How to run")]
     pub(crate) fail_fast: bool,
+
+    /// End the batch when so many tasks have failed, completed or either: now,fail=1 ends running tasks, soon,fail=10%
+    /// lets them end by themselves; also success and done. What has not started is cancelled
+    #[arg(long, value_name = "WHEN", help_heading = "How to run")]
+    pub(crate) halt: Option<Halt>,
+
+    /// The least time between two starts
+    #[arg(long, value_name = "DUR", value_parser = parse_limit, help_heading = "How to run")]
+    pub(crate) delay: Option<Duration>,
+
+    /// Run only the tasks of FILE that match, such as 'tag:smoke', and what they depend on
+    #[arg(long, value_name = "EXPR", help_heading = "What to run")]
+    pub(crate) only: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) task: TaskFieldArgs,
 
     /// Keep the batch in this file, not in the state folder
     #[arg(long, value_name = "FILE", help_heading = "The batch")]
@@ -135,24 +152,30 @@ pub(crate) struct ResultArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// text, json, jsonl, csv, raw or none [default: text for files, raw for commands]
+    /// text, json, jsonl, csv, raw, junit, markdown, perfetto or none [default: text for files, raw for commands]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
+
+    /// Append what the batch came to to the page of the job in GitHub Actions
+    #[arg(long)]
+    pub(crate) step_summary: bool,
 
     /// Write results in the order of the tasks, not as they finish
     #[arg(short, long)]
     pub(crate) keep_order: bool,
 
-    /// Only results that match, such as 'status:failed time>10'
+    /// Show only results that match, such as 'status:failed time>10'; all tasks run
     #[arg(long, value_name = "EXPR")]
-    pub(crate) filter: Option<String>,
+    pub(crate) show: Option<String>,
 
-    /// Only results of these statuses
-    #[arg(long, value_name = "STATUS", value_delimiter = ',')]
-    pub(crate) status: Vec<Status>,
+    #[arg(long, hide = true, value_parser = refuse_narrowing)]
+    filter: Option<Infallible>,
+
+    #[arg(long, hide = true, value_parser = refuse_narrowing)]
+    status: Option<Infallible>,
 
     #[command(flatten)]
-    pub(crate) narrow: NarrowArgs,
+    pub(crate) cells: CellArgs,
 
     /// How progress is shown
     #[arg(long, value_enum, default_value_t)]
@@ -163,10 +186,14 @@ pub(crate) struct ResultArgs {
 #[derive(Debug, Args)]
 pub(crate) struct StartArgs {
     #[command(flatten)]
-    pub(crate) batch: BatchArgs,
+    pub(crate) batch: WholeBatchArgs,
 
     #[command(flatten)]
     pub(crate) slots: SlotArgs,
+
+    /// Wait for more tasks when all is done, until bex stop
+    #[arg(long)]
+    pub(crate) stay: bool,
 
     /// Print the reply as JSON
     #[arg(long)]
@@ -177,7 +204,7 @@ pub(crate) struct StartArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArgs {
     #[command(flatten)]
-    pub(crate) batch: BatchArgs,
+    pub(crate) batch: WholeBatchArgs,
 
     /// Run it in the background
     #[arg(short, long, conflicts_with_all = ["output", "format", "keep_order"])]
@@ -211,4 +238,16 @@ pub(crate) struct ExecuteArgs {
     /// What survives what
     #[arg(long, value_enum, default_value_t)]
     pub(crate) durability: KeptDurability,
+
+    /// Wait for more tasks when all is done
+    #[arg(long)]
+    pub(crate) stay: bool,
+}
+
+/// `--filter` and `--status` choose tasks of verbs that look at a batch. Here they would hide results of tasks that run
+/// all the same.
+fn refuse_narrowing(_: &str) -> Result<Infallible, String> {
+    let message = "it does not say whether tasks or results are meant; --show EXPR chooses which results are shown, \
+        and --only EXPR which tasks of a FILE run, such as --only 'tag:smoke'";
+    Err(message.to_owned())
 }

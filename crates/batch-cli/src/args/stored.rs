@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use batch_actions::Choice;
-use batch_core::{BatchId, Priority, Status, duration::parse_duration};
+use batch_core::{Priority, Status, duration::parse_duration};
 use clap::{Args, Subcommand};
 
 use super::InputFormat;
-use super::common::{AttemptArgs, BatchArgs, FunctionArgs, parse_slots};
+use super::batch::{BatchArgs, WholeBatchArgs};
+use super::common::{AttemptArgs, FunctionArgs, parse_limit, parse_slots};
 use super::examples::{ADD_EXAMPLES, SET_EXAMPLES, STOP_EXAMPLES};
+use super::task::TaskFieldArgs;
 
 /// Options of `bex add`.
 #[derive(Debug, Args)]
@@ -28,9 +30,17 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "KEY", conflicts_with_all = ["batch", "store", "new"])]
     pub(crate) key: Option<String>,
 
-    /// A name: of the task, or of a new batch of --file
+    /// A name for the batch
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
+
+    /// The least time between two starts, for the batch
+    #[arg(long, value_name = "DUR", value_parser = parse_limit)]
+    pub(crate) delay: Option<Duration>,
+
+    /// Run the batch in the background, if nothing runs it yet
+    #[arg(long)]
+    pub(crate) start: bool,
 
     /// A command
     #[arg(last = true, value_name = "CMD")]
@@ -74,54 +84,22 @@ pub(crate) struct AddArgs {
     )]
     pub(crate) input: Option<InputFormat>,
 
-    /// An id of the task; adding the same task again changes nothing
-    #[arg(
-        long,
-        value_name = "ID",
-        conflicts_with = "file",
-        help_heading = "How to run"
-    )]
-    pub(crate) id: Option<String>,
-
-    /// critical, high, medium or low
-    #[arg(
-        long,
-        value_name = "PRIORITY",
-        conflicts_with = "file",
-        help_heading = "How to run"
-    )]
-    pub(crate) priority: Option<Priority>,
-
     #[command(flatten)]
     pub(crate) attempt: AttemptArgs,
-
-    /// A word to filter by; may be given several times
-    #[arg(
-        long,
-        value_name = "TAG",
-        conflicts_with = "file",
-        help_heading = "How to run"
-    )]
-    pub(crate) tag: Vec<String>,
-
-    /// A task that must complete first: its id, or what bex add printed; may be given several times
-    #[arg(
-        long,
-        value_name = "ID",
-        conflicts_with = "file",
-        help_heading = "How to run"
-    )]
-    pub(crate) depends_on: Vec<String>,
 
     /// Print the reply as JSON
     #[arg(long)]
     pub(crate) json: bool,
+
+    // Last, as its heading would go on.
+    #[command(flatten)]
+    pub(crate) task: TaskFieldArgs,
 }
 
 /// Which tasks of a batch.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ChoiceArgs {
-    /// Tasks: b7.42, 42, or their ids
+    /// Tasks: b7.42, 42, or their ids; or a batch, such as b7, and tasks of it
     #[arg(value_name = "TASK")]
     pub(crate) tasks: Vec<String>,
 
@@ -139,9 +117,10 @@ pub(crate) struct ChoiceArgs {
 }
 
 impl ChoiceArgs {
-    pub(crate) fn choice(&self) -> Choice {
+    /// The choice, of tasks of which the batch was told apart.
+    pub(crate) fn choice(&self, tasks: Vec<String>) -> Choice {
         Choice {
-            tasks: self.tasks.clone(),
+            tasks,
             statuses: self.status.clone(),
             cause: self.cause.clone(),
             filter: self.filter.clone(),
@@ -159,7 +138,7 @@ pub(crate) struct ChangeArgs {
     pub(crate) choice: ChoiceArgs,
 
     /// All tasks that can be changed so
-    #[arg(long, conflicts_with_all = ["tasks", "filter", "status", "cause"])]
+    #[arg(long, conflicts_with_all = ["filter", "status", "cause"])]
     pub(crate) all: bool,
 
     /// Print the reply as JSON
@@ -171,7 +150,7 @@ pub(crate) struct ChangeArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PlainArgs {
     #[command(flatten)]
-    pub(crate) batch: BatchArgs,
+    pub(crate) batch: WholeBatchArgs,
 
     /// Print the reply as JSON
     #[arg(long)]
@@ -183,7 +162,7 @@ pub(crate) struct PlainArgs {
 #[command(after_help = STOP_EXAMPLES)]
 pub(crate) struct StopArgs {
     #[command(flatten)]
-    pub(crate) batch: BatchArgs,
+    pub(crate) batch: WholeBatchArgs,
 
     /// Ask running tasks to end, and kill them after their grace time
     #[arg(long)]
@@ -228,9 +207,9 @@ pub(crate) struct SetArgs {
 /// Options of `bex rm`.
 #[derive(Debug, Args)]
 pub(crate) struct RmArgs {
-    /// The batches, such as b7
-    #[arg(required = true, value_name = "ID")]
-    pub(crate) batches: Vec<BatchId>,
+    /// The batches: b7, 7, or their names
+    #[arg(required = true, value_name = "BATCH")]
+    pub(crate) batches: Vec<String>,
 
     /// Print the reply as JSON
     #[arg(long)]

@@ -4,13 +4,15 @@ use batch_actions::{
     ActionError, AddReply, AddRequest, BatchRequest, Home, Target, add, end_outlived, place_tasks,
     status,
 };
-use batch_core::{BatchSettings, TaskId, TaskOptions, TaskSpec, ids::FullTaskId, text::Counted};
-use batch_input::{CommandTemplate, FileSettings, Row, TaskFile};
+use batch_core::{SettingsRequest, TaskId, TaskOptions, TaskSpec, ids::FullTaskId, text::Counted};
+use batch_input::{CommandTemplate, Row, TaskFile};
 use batch_process::remove_dead_scratch;
 use batch_runtime::Registry;
 use batch_store::{BatchFile, Origin};
+use serde::Serialize;
 
 use crate::args::AddArgs;
+use crate::background::{Background, InBackground, Reply, in_background};
 use crate::exit::{CliError, Exit};
 use crate::functions::Functions;
 use crate::hints::{self, Naming};
@@ -24,20 +26,40 @@ pub(crate) fn run(args: AddArgs) -> Result<Exit, CliError> {
     let registry = Functions::of_environment().registry();
     let (mut tasks, file) = tasks(&args, &registry)?;
     place_tasks(&mut tasks, &current_folder()?);
-    let target = target(&home, &args, file.as_ref())?;
+    let settings = settings(&args, file.as_ref());
     let request = AddRequest {
         tasks,
-        target,
+        target: target(&home, &args, &settings)?,
+        settings,
         catalog: &registry,
     };
-    let reply = add(&home, request).map_err(|error| explain(error, file))?;
-    tell_outlived(&runtime()?.block_on(end_outlived(&BatchFile::new(&reply.file))));
+    let mut reply = add(&home, request).map_err(|error| explain(error, file))?;
+    let batch = BatchFile::new(&reply.file);
+    tell_outlived(&runtime()?.block_on(end_outlived(&batch)));
     remove_dead_scratch();
-    print(args.json, &reply, || ids(&reply))?;
+    let started = match args.start && !reply.running {
+        true => Some(in_background(&batch, Background::default())?),
+        false => None,
+    };
+    reply.running |= started.as_ref().is_some_and(InBackground::is_running);
+    let json = Added {
+        reply: &reply,
+        started: started.as_ref().map(InBackground::json),
+    };
+    print(args.json, &json, || ids(&reply))?;
     if !args.json {
-        tell(format_args!("bex: {}", sentence(&reply)?));
+        tell(format_args!("bex: {}", sentence(&reply, started.as_ref())?));
     }
     Ok(Exit::Completed)
+}
+
+/// The reply, and what was started then.
+#[derive(Serialize)]
+struct Added<'a> {
+    #[serde(flatten)]
+    reply: &'a AddReply,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started: Option<Reply>,
 }
 
 /// What is to be added, and the file it comes from.
@@ -58,6 +80,11 @@ fn tasks(
     let Some(path) = &args.file else {
         return Ok((vec![one_task(args)?], None));
     };
+    if let Some(option) = args.task.first_given() {
+        return Err(CliError::Usage(format!(
+            "{option} is for one task; with --file write it into the tasks, or into \"defaults\""
+        )));
+    }
     let options = args
         .attempt
         .read_options(args.template.as_deref(), args.sep.as_deref(), registry)
@@ -73,8 +100,16 @@ fn tasks(
 }
 
 fn one_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
+    if args.task.shell_program.is_some() && args.shell.is_none() {
+        let message = "--shell-program goes with --shell, whose script it runs";
+        return Err(CliError::Usage(message.to_owned()));
+    }
     let mut task = if let Some(script) = &args.shell {
-        TaskSpec::new("shell").with_params(&serde_json::json!({ "script": script }))
+        let params = match &args.task.shell_program {
+            Some(program) => serde_json::json!({ "script": script, "shell": program }),
+            None => serde_json::json!({ "script": script }),
+        };
+        TaskSpec::new("shell").with_params(&params)
     } else if let Some(function) = &args.function.function {
         let params = args.function.params()?;
         Ok(TaskSpec {
@@ -85,7 +120,7 @@ fn one_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
         return command_task(args);
     }
     .expect("texts are JSON");
-    apply_options(&mut task, args);
+    dress(&mut task, args)?;
     Ok(task)
 }
 
@@ -98,24 +133,23 @@ fn command_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
         params: params.map_err(|problem| CliError::Usage(problem.to_string()))?,
         ..TaskSpec::new("command")
     };
-    apply_options(&mut task, args);
+    dress(&mut task, args)?;
     Ok(task)
 }
 
-fn apply_options(task: &mut TaskSpec, args: &AddArgs) {
-    task.id = args.id.as_deref().map(Into::into);
-    task.name = args.name.as_deref().map(Into::into);
-    let needed = args.depends_on.iter().flat_map(|text| each_of(text));
+fn dress(task: &mut TaskSpec, args: &AddArgs) -> Result<(), CliError> {
+    let given = &args.task;
+    task.id = given.id.as_deref().map(Into::into);
+    task.name = given.task_name.as_deref().map(Into::into);
+    let needed = given.depends_on.iter().flat_map(|text| each_of(text));
     task.depends_on = needed.map(|task| task.as_str().into()).collect();
-    task.options = TaskOptions {
-        priority: args.priority.unwrap_or_default(),
-        max_retries: args.attempt.max_retries.unwrap_or(0),
-        timeout: args.attempt.timeout,
-        tags: args.tag.clone(),
-        allow_code: args.attempt.allow_code,
-        ..TaskOptions::default()
-    }
-    .into();
+    task.options = given.options(&args.attempt)?.into();
+    Ok(())
+}
+
+/// The task that a text begins with, with its batch, if it says it so.
+fn full_name(text: &str) -> Option<FullTaskId> {
+    text.split(' ').next()?.parse().ok()
 }
 
 /// The tasks that a text names: an id, or as `bex add` prints it a task or a range of tasks, `b7.1 to b7.3`.
@@ -133,40 +167,27 @@ fn each_of(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The batch they go to: the one named, else the latest; a new one where there is none, or where a key asks for it.
-fn target(home: &Home, args: &AddArgs, file: Option<&TaskFile>) -> Result<Target, CliError> {
-    let key = args
-        .key
-        .clone()
-        .or_else(|| file.and_then(|file| file.settings.key.clone()));
-    // A batch that is named wins over the key that a file says.
-    let named = args.batch.batch.is_some() || args.batch.store.is_some();
-    if named || !(args.new || key.is_some()) {
-        if let Some(path) = args.batch.store.as_ref().filter(|path| !path.exists()) {
-            let mut request = new_batch(args, file, None);
-            request.file = Some(path.clone());
-            return Ok(Target::New(request));
-        }
-        match args.batch.find_with(home, &args.depends_on) {
-            Ok(file) => return Ok(Target::Batch(file)),
-            Err(ActionError::NoBatch) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(Target::New(new_batch(args, file, key)))
+/// What is asked of the batch: the command line wins over the file.
+fn settings(args: &AddArgs, file: Option<&TaskFile>) -> SettingsRequest {
+    let from = file.map(|file| file.settings.clone()).unwrap_or_default();
+    let given = SettingsRequest {
+        name: args.name.clone(),
+        key: args.key.clone(),
+        delay: args.delay,
+        limits: args.task.limits(),
+        ..SettingsRequest::default()
+    };
+    given.or(&from)
 }
 
-fn new_batch(args: &AddArgs, file: Option<&TaskFile>, key: Option<String>) -> BatchRequest {
-    let from = file.map(|file| file.settings.clone()).unwrap_or_default();
-    let given = FileSettings {
-        name: file.and(args.name.clone()),
-        ..FileSettings::default()
-    };
-    BatchRequest {
-        settings: BatchSettings {
-            key,
-            ..settled(given.or(&from))
-        },
+/// The batch they go to: the one named; with a key, or where it is asked for, a new one; else the one that tasks are
+/// added to.
+fn target(home: &Home, args: &AddArgs, settings: &SettingsRequest) -> Result<Target, CliError> {
+    let new = |keyed: bool| BatchRequest {
+        settings: settled(SettingsRequest {
+            key: settings.key.clone().filter(|_| keyed),
+            ..settings.clone()
+        }),
         origin: Origin {
             way: "add".to_owned(),
             file: args.file.as_deref().and_then(same_everywhere),
@@ -174,7 +195,30 @@ fn new_batch(args: &AddArgs, file: Option<&TaskFile>, key: Option<String>) -> Ba
             ..Origin::default()
         },
         ..BatchRequest::default()
+    };
+    if let Some(path) = args.batch.store.as_ref().filter(|path| !path.exists()) {
+        // A batch that is named wins over the key that a file says.
+        return Ok(Target::New(BatchRequest {
+            file: Some(path.clone()),
+            ..new(false)
+        }));
     }
+    if args.new || args.key.is_some() {
+        return Ok(Target::New(new(true)));
+    }
+    let full = args.task.depends_on.iter().find_map(|text| full_name(text));
+    let of_needed = full.map(|needed| home.find(Some(needed.batch)));
+    if let Some(file) = args
+        .batch
+        .chosen(home)?
+        .map_or(of_needed.transpose()?, Some)
+    {
+        return Ok(Target::Batch(file));
+    }
+    Ok(match settings.key.is_some() {
+        true => Target::New(new(true)),
+        false => Target::Queue(new(false)),
+    })
 }
 
 /// Names the lines of what is wrong in a file.
@@ -183,7 +227,15 @@ fn explain(error: ActionError, file: Option<TaskFile>) -> CliError {
         (ActionError::Invalid(problems), Some(file)) => {
             CliError::Input(file.all_problems(problems))
         }
-        (ActionError::Invalid(problems), None) => CliError::Usage(texts(&problems)),
+        (ActionError::Invalid(mut problems), None) => {
+            for problem in problems
+                .iter_mut()
+                .filter(|problem| problem.field == "limit")
+            {
+                problem.help = Some("say how many run at once, as in --limit NAME=2".to_owned());
+            }
+            CliError::Usage(texts(&problems))
+        }
         (error, _) => error.into(),
     }
 }
@@ -196,7 +248,7 @@ fn ids(reply: &AddReply) -> String {
     }
 }
 
-fn sentence(reply: &AddReply) -> Result<String, CliError> {
+fn sentence(reply: &AddReply, started: Option<&InBackground>) -> Result<String, CliError> {
     let (batch, naming) = (&reply.batch, Naming::new(&reply.batch, &reply.file));
     let added = Counted(reply.added.into(), "task");
     let there = match reply.existing {
@@ -204,6 +256,9 @@ fn sentence(reply: &AddReply) -> Result<String, CliError> {
         n => format!(", {n} already there"),
     };
     let them = if reply.added == 1 { "it" } else { "them" };
+    if let Some(started) = started {
+        return Ok(format!("{added} added to {batch}{there}; {started}"));
+    }
     let next = match (reply.running, reply.added) {
         (_, 0) => String::new(),
         (true, _) => match status(&BatchFile::new(&reply.file), false)? {

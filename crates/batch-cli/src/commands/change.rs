@@ -1,10 +1,10 @@
 //! Verbs that have something done to a batch by whoever works on it: `cancel`, `retry`, `clear`, `pause`, `set`.
 
-use batch_actions::{Control, ControlReply, Home, status};
+use batch_actions::{Choice, Control, ControlReply, Home, status};
 use batch_core::text::Counted;
 use batch_store::BatchFile;
 
-use crate::args::{BatchArgs, ChangeArgs, ChoiceArgs, PlainArgs, SetArgs};
+use crate::args::{ChangeArgs, Named, PlainArgs, SetArgs};
 use crate::exit::{CliError, Exit};
 use crate::hints::Naming;
 use crate::reply::{print, tell};
@@ -12,12 +12,11 @@ use crate::request_change::request_change;
 
 /// `bex cancel`.
 pub(crate) fn cancel(args: &ChangeArgs) -> Result<Exit, CliError> {
-    let tasks = args.choice.choice();
-    if tasks.is_all() && !args.all {
+    let (file, tasks, is_whole) = chosen(args)?;
+    if tasks.is_all() && !is_whole {
         let message = "which tasks? name them, or give --filter, --status or --all";
         return Err(CliError::Usage(message.to_owned()));
     }
-    let file = batch_of(&args.batch, &args.choice)?;
     let reply = request_change(&file, Control::Cancel { tasks })?;
     reply_with(args.json, &reply, |n| {
         format!("{} cancelled", Counted(n, "task"))
@@ -26,12 +25,11 @@ pub(crate) fn cancel(args: &ChangeArgs) -> Result<Exit, CliError> {
 
 /// `bex release`.
 pub(crate) fn release(args: &ChangeArgs) -> Result<Exit, CliError> {
-    let tasks = args.choice.choice();
-    if tasks.is_all() && !args.all {
+    let (file, tasks, is_whole) = chosen(args)?;
+    if tasks.is_all() && !is_whole {
         let message = "which tasks? name them, or give --filter or --all";
         return Err(CliError::Usage(message.to_owned()));
     }
-    let file = batch_of(&args.batch, &args.choice)?;
     let reply = request_change(&file, Control::Release { tasks })?;
     let exit = reply_with(args.json, &reply, |n| {
         format!("{} released", Counted(n, "task"))
@@ -42,8 +40,7 @@ pub(crate) fn release(args: &ChangeArgs) -> Result<Exit, CliError> {
 
 /// `bex retry`.
 pub(crate) fn retry(args: &ChangeArgs) -> Result<Exit, CliError> {
-    let file = batch_of(&args.batch, &args.choice)?;
-    let tasks = args.choice.choice();
+    let (file, tasks, _) = chosen(args)?;
     let reply = request_change(&file, Control::Retry { tasks })?;
     let exit = reply_with(args.json, &reply, |n| {
         format!("{} queued again", Counted(n, "task"))
@@ -70,8 +67,7 @@ fn tell_if_nothing_runs(
 
 /// `bex clear`.
 pub(crate) fn clear(args: &ChangeArgs) -> Result<Exit, CliError> {
-    let file = batch_of(&args.batch, &args.choice)?;
-    let tasks = args.choice.choice();
+    let (file, tasks, _) = chosen(args)?;
     let reply = request_change(&file, Control::Clear { tasks })?;
     let removed = reply.removed.unwrap_or_default();
     reply_with(args.json, &reply, |n| {
@@ -114,8 +110,9 @@ pub(crate) fn pause(args: &PlainArgs) -> Result<Exit, CliError> {
 
 /// `bex set`.
 pub(crate) fn set(args: &SetArgs) -> Result<Exit, CliError> {
-    let file = batch_of(&args.batch, &args.choice)?;
-    let tasks = args.choice.choice();
+    let words = &args.choice.tasks;
+    let Named { file, tasks, .. } = args.batch.find_with(&Home::of_environment(), words)?;
+    let tasks = args.choice.choice(tasks);
     let message = match (args.max_concurrent, args.priority) {
         (None, None) => "nothing to set; give -j N, or --priority PRIORITY with tasks or a filter",
         (_, None) if !tasks.is_all() => "tasks were selected but no --priority was given",
@@ -145,9 +142,16 @@ pub(crate) fn set(args: &SetArgs) -> Result<Exit, CliError> {
     reply_with(args.json, &reply, |_| said.join(", "))
 }
 
-/// The batch that is meant, by its own name or by that of a task.
-fn batch_of(batch: &BatchArgs, choice: &ChoiceArgs) -> Result<BatchFile, CliError> {
-    Ok(batch.find_with(&Home::of_environment(), &choice.tasks)?)
+/// The batch that is meant, the choice of its tasks, and whether all of it is named.
+fn chosen(args: &ChangeArgs) -> Result<(BatchFile, Choice, bool), CliError> {
+    let words = &args.choice.tasks;
+    let named = args.batch.find_with(&Home::of_environment(), words)?;
+    if args.all && !named.tasks.is_empty() {
+        let message = "--all is all tasks of the batch; name some, or give --all";
+        return Err(CliError::Usage(message.to_owned()));
+    }
+    let is_whole = named.is_whole || args.all;
+    Ok((named.file, args.choice.choice(named.tasks), is_whole))
 }
 
 /// Tells what changed, and what could not be: where nothing could, that is an error.

@@ -38,7 +38,7 @@ pub(crate) fn run(args: ExecuteArgs) -> Result<Exit, CliError> {
                 return Err(error.into());
             }
         };
-        let (batch, fail_fast) = (engine.info().batch, engine.info().settings.fail_fast);
+        let (batch, halt) = (engine.info().batch, engine.info().settings.halt);
         let screen = Screen::new(Progress::None);
         let driven = drive(engine, &functions, None, signals, &screen).await?;
         if let Some(broken) = driven.broken {
@@ -59,7 +59,7 @@ pub(crate) fn run(args: ExecuteArgs) -> Result<Exit, CliError> {
             signal: driven.signal,
             open: finished.open,
             failed,
-            fail_fast,
+            halt,
         }))
     })
 }
@@ -84,6 +84,7 @@ async fn begin(
     let engine = Engine::start(EngineOptions {
         durability: args.durability.into(),
         max_concurrent: args.slots.max_concurrent,
+        stay: args.stay,
         most_at_once,
         ..EngineOptions::new(file, &registry)
     })

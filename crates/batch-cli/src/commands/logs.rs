@@ -15,9 +15,7 @@ use crate::runtime::runtime;
 use crate::terminal::{TerminalWriter, stderr, stdout};
 
 pub(crate) fn run(args: &LogsArgs) -> Result<Exit, CliError> {
-    let file = args
-        .batch
-        .find_with(&Home::of_environment(), [&args.task])?;
+    let file = args.batch.find_one(&Home::of_environment(), &args.task)?;
     let request = LogsRequest {
         task: args.task.clone(),
         attempt: args.attempt,

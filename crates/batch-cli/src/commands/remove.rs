@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use batch_actions::{Home, prune, remove};
 
-use crate::args::{PruneArgs, RmArgs};
+use crate::args::{PruneArgs, RmArgs, all_named};
 use crate::exit::{CliError, Exit};
 use crate::hints;
 use crate::leftovers::tell_outlived;
@@ -15,10 +15,10 @@ use crate::runtime::runtime;
 pub(crate) fn rm(args: &RmArgs) -> Result<Exit, CliError> {
     let home = Home::of_environment();
     // All of them are looked for before the first goes.
-    let batches: BTreeSet<_> = args.batches.iter().collect();
+    let batches: BTreeSet<_> = all_named(&home, &args.batches)?.into_iter().collect();
     let files = batches
         .iter()
-        .map(|batch| home.find_to_remove(**batch))
+        .map(|batch| home.find_to_remove(*batch))
         .collect::<Result<Vec<_>, _>>()?;
     tell_outlived(&runtime()?.block_on(remove(&files))?);
     let names: Vec<String> = batches.iter().map(ToString::to_string).collect();

@@ -1,36 +1,40 @@
 //! `bex resume`: a paused batch goes on, an unfinished one is run to its end.
 
-use std::num::NonZeroU32;
-
-use batch_actions::{
-    ActionError, BatchStatus, Claim, Control, ControlReply, Home, State, Until, request_executor,
-    status, status_of, wait,
-};
+use batch_actions::{BatchStatus, Claim, Home, status_of};
 use batch_export::Format;
 use batch_process::ControlSignals;
 use batch_store::{BatchFile, BatchInfo, Durability, Store};
 
 use crate::args::ResumeArgs;
-use crate::background::{in_background, nothing_to_do_text};
+use crate::background::{Background, in_background, join, nothing_to_do_text};
 use crate::capacity::{guarded, most_at_once};
 use crate::exit::{CliError, Exit};
 use crate::foreground::{Foreground, Onlooker};
 use crate::output::OutputPlan;
 use crate::progress::Screen;
-use crate::reply::{print, tell};
+use crate::reply::print;
 use crate::request::output_plan;
-use crate::runtime::{runtime, runtime_within};
+use crate::runtime::runtime_within;
 use crate::same_file::refuse_over_input;
 use crate::whole_results::WholeResults;
 
 pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
     refuse_over_input(args.results.output.as_deref(), [file.shown()])?;
-    if let Some(exit) = unpause(&file, args.slots.max_concurrent, args.json)? {
-        return Ok(exit);
+    if let Some(joined) = join(&file, args.slots.max_concurrent)? {
+        print(args.json, &joined.reply, || joined.to_string())?;
+        return Ok(Exit::Completed);
     }
     if args.detach {
-        return in_background(&file, args.slots.max_concurrent, args.durability, args.json);
+        let begun = in_background(
+            &file,
+            Background {
+                max_concurrent: args.slots.max_concurrent,
+                durability: args.durability,
+                stay: false,
+            },
+        )?;
+        return begun.tell(args.json);
     }
     in_foreground(file, args.durability.into(), &args)
 }
@@ -55,7 +59,7 @@ fn in_foreground(
     // Before anything starts a thread.
     let guarded = guarded()?;
     output.open_file()?;
-    let whole_at_end = WholeResults::of(&mut output, &args.results);
+    let whole_at_end = WholeResults::of(&mut output);
     let max_concurrent = args.slots.max_concurrent;
     let slots = max_concurrent.unwrap_or(info.settings.max_concurrent);
     let screen = Screen::new(args.results.progress);
@@ -66,7 +70,7 @@ fn in_foreground(
         let foreground = Foreground {
             claim: Claim::to_run(&file, durability).await?,
             max_concurrent,
-            fail_fast: info.settings.fail_fast,
+            halt: info.settings.halt,
             whole_at_end,
         };
         let onlooker = Onlooker {
@@ -89,7 +93,7 @@ fn nothing_to_do(
     let asked = &args.results;
     if args.json || asked.format.is_some() || asked.output.is_some() {
         output.open_file()?;
-        WholeResults::new(&mut output, asked).write(file)?;
+        WholeResults::new(&mut output).write(file)?;
     }
     Screen::new(asked.progress).say(&nothing_to_do_text(status));
     Ok(Exit::now(status))
@@ -103,56 +107,4 @@ fn format_of(info: &BatchInfo, json: bool) -> Format {
         true => Format::Json,
         false => before.unwrap_or(Format::Text),
     }
-}
-
-/// Has the executor of a batch go on. `None` when there is none, or none any more.
-fn unpause(
-    file: &BatchFile,
-    slots: Option<NonZeroU32>,
-    json: bool,
-) -> Result<Option<Exit>, CliError> {
-    let before = status(file, false)?;
-    let Some(pid) = before.pid else {
-        return Ok(None);
-    };
-    let batch = &before.batch;
-    runtime()?.block_on(async {
-        if !before.is_stopping() {
-            match go_on(file, slots).await {
-                Ok(Some(reply)) => {
-                    print(json, &reply, || match before.state {
-                        State::Paused => format!("{batch} continues"),
-                        _ => format!("{batch} is running already (process {pid})"),
-                    })?;
-                    return Ok(Some(Exit::Completed));
-                }
-                // Its run came to its end meanwhile.
-                Ok(None) => return Ok(None),
-                // It was told to stop a moment ago.
-                Err(_) if is_stopping(file)? => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        tell(format_args!(
-            "bex: {batch} is being stopped; waiting for its running tasks to end"
-        ));
-        wait(file, Until::AtRest, None).await?;
-        Ok(None)
-    })
-}
-
-/// Has an executor go on, with so many slots where that is asked for; `None` when there is none any more.
-async fn go_on(
-    file: &BatchFile,
-    slots: Option<NonZeroU32>,
-) -> Result<Option<ControlReply>, ActionError> {
-    if let Some(max_concurrent) = slots {
-        request_executor(file, Control::SetConcurrency { max_concurrent }).await?;
-    }
-    request_executor(file, Control::Resume).await
-}
-
-fn is_stopping(file: &BatchFile) -> Result<bool, CliError> {
-    let now = status(file, false)?;
-    Ok(now.is_stopping() || now.pid.is_none())
 }

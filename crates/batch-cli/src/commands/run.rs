@@ -6,7 +6,7 @@ use batch_export::Format;
 use batch_input::TaskStream;
 use batch_process::{ControlSignal, ControlSignals, suspend};
 use batch_store::{BatchFile, Durability, Origin};
-use batch_template::variables;
+use batch_template::{task_label, variables};
 use tokio::sync::oneshot;
 
 use crate::args::{RunArgs, SourceWords};
@@ -18,7 +18,7 @@ use crate::foreground::{Foreground, Onlooker, run_file, run_in_memory};
 use crate::functions::Functions;
 use crate::hints::Naming;
 use crate::progress::Screen;
-use crate::request::{Source, Work, output_plan, same_everywhere};
+use crate::request::{Source, Work, command_text, output_plan, same_everywhere};
 use crate::runtime::runtime_within;
 use crate::whole_results::WholeResults;
 
@@ -92,7 +92,7 @@ fn check_variables<'t>(tasks: impl IntoIterator<Item = &'t TaskSpec>) -> Result<
     let missing = tasks.into_iter().find_map(|task| {
         let mut names = variables(task).into_iter();
         let name = names.find(|name| std::env::var_os(name).is_none())?;
-        Some((task.label().to_owned(), name))
+        Some((task_label(task).into_owned(), name))
     });
     match missing {
         None => Ok(()),
@@ -113,6 +113,7 @@ fn request(
         origin: Origin {
             way: "run".to_owned(),
             file: args.file.as_deref().and_then(same_everywhere),
+            command: command_text(args),
             format: Some(format.name().to_owned()),
             ..Origin::default()
         },
@@ -226,11 +227,11 @@ async fn run_stored(
             Err(signal) => return Ok(Exit::Signal(signal)),
         },
     };
-    let fail_fast = request.settings.fail_fast;
+    let halt = request.settings.halt;
     let foreground = Foreground {
         claim,
         max_concurrent: args.max_concurrent,
-        fail_fast,
+        halt,
         whole_at_end: None,
     };
     foreground.run(feeder, onlooker).await
@@ -280,7 +281,7 @@ fn existing(added: &AddReply, args: &RunArgs, mut onlooker: Onlooker) -> Result<
     let status = status(&file, false)?;
     let is_wanted = args.results.format.is_some() || args.results.output.is_some();
     if is_wanted && status.state.is_done() {
-        WholeResults::new(&mut onlooker.output, &args.results).write(&file)?;
+        WholeResults::new(&mut onlooker.output).write(&file)?;
     }
     let (batch, naming) = (&status.batch, Naming::of(&status));
     let next = match (status.state, status.pid) {

@@ -11,7 +11,7 @@ use batch_core::{
 };
 use batch_export::files::tail;
 use batch_export::{AttemptEnd, AttemptRecord, Visible, VisibleLines, rfc3339, write_task_json};
-use batch_template::{shown_params, shown_result};
+use batch_template::{short_label, shown_params, shown_result};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
@@ -60,9 +60,7 @@ pub(crate) fn run_why(args: &TaskArgs) -> Result<Exit, CliError> {
 }
 
 fn details(args: &TaskArgs) -> Result<TaskDetails, CliError> {
-    let file = args
-        .batch
-        .find_with(&Home::of_environment(), [&args.task])?;
+    let file = args.batch.find_one(&Home::of_environment(), &args.task)?;
     Ok(show(&file, &args.task)?)
 }
 
@@ -73,7 +71,7 @@ fn sentence(details: &TaskDetails) -> String {
 fn text(details: &TaskDetails) -> Result<String, CliError> {
     let record = &details.record;
     let spec = &record.spec;
-    let mut text = format!("{}  {}\n", record.id(), Visible(spec.label()));
+    let mut text = format!("{}  {}\n", record.id(), Visible(&short_label(spec)));
     let _ = writeln!(text, "{}", Visible(&sentence(details)));
     let _ = writeln!(
         text,

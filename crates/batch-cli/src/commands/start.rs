@@ -2,16 +2,16 @@
 
 use batch_actions::Home;
 
-use crate::args::{KeptDurability, StartArgs};
-use crate::background::in_background;
+use crate::args::StartArgs;
+use crate::background::{Background, in_background};
 use crate::exit::{CliError, Exit};
 
 pub(crate) fn run(args: &StartArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
-    in_background(
-        &file,
-        args.slots.max_concurrent,
-        KeptDurability::Full,
-        args.json,
-    )
+    let background = Background {
+        max_concurrent: args.slots.max_concurrent,
+        stay: args.stay,
+        ..Background::default()
+    };
+    in_background(&file, background)?.tell(args.json)
 }

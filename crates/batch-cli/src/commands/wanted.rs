@@ -8,16 +8,17 @@ use batch_export::{Format, TaskFilter};
 use batch_store::Store;
 use serde_json::json;
 
-use crate::args::{ExportArgs, ResultsArgs, WantedArgs};
+use crate::args::{ExportArgs, Named, ResultsArgs, WantedArgs};
 use crate::exit::{CliError, Exit};
+use crate::paint::paints;
 use crate::reply::{print, tell};
 use crate::same_file::refuse_over_input;
 use crate::whole_results::print_results;
 
 /// `bex results`.
 pub(crate) fn show(args: &ResultsArgs) -> Result<Exit, CliError> {
-    let tasks = &args.wanted.choice.tasks;
-    let file = args.batch.find_with(&Home::of_environment(), tasks)?;
+    let words = &args.wanted.choice.tasks;
+    let Named { file, tasks, .. } = args.batch.find_with(&Home::of_environment(), words)?;
     let (format, summary_only) = match args.format.as_deref() {
         _ if args.json => (Format::Json, false),
         None => (Format::Text, false),
@@ -25,7 +26,7 @@ pub(crate) fn show(args: &ResultsArgs) -> Result<Exit, CliError> {
         Some(name) => {
             let known = |_| {
                 let message = format!(
-                    "unknown format {name:?}; it is one of text, json, jsonl, csv, raw, summary"
+                    "unknown format {name:?}; it is one of text, json, jsonl, csv, raw, junit, markdown, perfetto, summary"
                 );
                 CliError::Usage(message)
             };
@@ -33,7 +34,7 @@ pub(crate) fn show(args: &ResultsArgs) -> Result<Exit, CliError> {
         }
     };
     let terminal = io::stdout().is_terminal();
-    let request = request(&args.wanted, format, terminal);
+    let request = request(&args.wanted, tasks, format, true);
     if summary_only {
         let store = Store::open_read(file)?;
         let summary = summary_of_chosen(&store, &request.tasks, &request.more)?;
@@ -51,18 +52,18 @@ pub(crate) fn show(args: &ResultsArgs) -> Result<Exit, CliError> {
 
 /// `bex export`.
 pub(crate) fn write(args: &ExportArgs) -> Result<Exit, CliError> {
-    let tasks = &args.wanted.choice.tasks;
-    let file = args.batch.find_with(&Home::of_environment(), tasks)?;
+    let words = &args.wanted.choice.tasks;
+    let Named { file, tasks, .. } = args.batch.find_with(&Home::of_environment(), words)?;
     let path = &args.output;
     refuse_over_input(Some(path), [file.shown()])?;
     let given = args.format.filter(|format| *format != Format::None);
     let Some(format) = given.or_else(|| Format::of_file(path)) else {
         return Err(CliError::Usage(format!(
-            "cannot tell the format of {}; name it .json, .jsonl, .csv or .txt, or give --format",
+            "cannot tell the format of {}; name it .json, .jsonl, .csv, .txt, .xml, .md or .pftrace, or give --format",
             path.display()
         )));
     };
-    let request = request(&args.wanted, format, false);
+    let request = request(&args.wanted, tasks, format, false);
     let (summary, written) = export(&file, &request, path)?;
     let causes = status(&file, false)?.causes;
     let reply = json!({ "file": path.to_string_lossy(), "format": format.name(), "tasks": written, "causes": causes });
@@ -76,14 +77,20 @@ pub(crate) fn write(args: &ExportArgs) -> Result<Exit, CliError> {
     Ok(Exit::Completed)
 }
 
-fn request(wanted: &WantedArgs, format: Format, terminal: bool) -> ResultsRequest {
-    let mut tasks: Choice = wanted.choice.choice();
+fn request(
+    wanted: &WantedArgs,
+    tasks: Vec<String>,
+    format: Format,
+    to_stdout: bool,
+) -> ResultsRequest {
+    let mut tasks: Choice = wanted.choice.choice(tasks);
     if wanted.failed {
         tasks.statuses = vec![Status::Failed];
     }
-    let mut options = wanted.narrow.options(format);
+    let mut options = wanted.cells.options(format);
+    options.color = to_stdout && paints(&io::stdout());
     // Raw output goes to other programs as it is.
-    options.escape_control = terminal || format == Format::Text;
+    options.escape_control = (to_stdout && io::stdout().is_terminal()) || format == Format::Text;
     ResultsRequest {
         tasks,
         more: wanted.narrow.narrow(TaskFilter::default()),

@@ -44,7 +44,11 @@ pub(crate) fn run(args: &WatchArgs) -> Result<Exit, CliError> {
         if waited != Waited::TimedOut {
             hide();
             print(args.json, &status_json(&now), || {
-                StatusText(&now).to_string()
+                StatusText {
+                    status: &now,
+                    paints: false,
+                }
+                .to_string()
             })?;
             return Ok(Exit::of(Outcome::Waited(waited, &now)));
         }
@@ -76,7 +80,11 @@ impl View {
     fn show(&mut self, status: &BatchStatus) -> Result<bool, CliError> {
         match self {
             Self::Bar => {
-                let text = StatusText(status).to_string();
+                let text = StatusText {
+                    status,
+                    paints: false,
+                }
+                .to_string();
                 show(Bar {
                     done: status.finished(),
                     total: status.total,

@@ -3,11 +3,14 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod exports;
 mod items;
+mod labels;
 mod messages;
 mod mistakes;
 mod output;
 mod scheduling;
+mod task_fields;
 mod usage;
 
 use serde_json::Value;

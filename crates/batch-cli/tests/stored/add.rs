@@ -84,7 +84,7 @@ fn a_task_of_the_command_line_is_as_it_was_asked_for() {
     place.bex(&["add", "--id", "first", "--", "true"]).expect(0);
     let options = [
         "--id=second",
-        "--name=The second",
+        "--task-name=The second",
         "--priority=high",
         "--max-retries=2",
         "--timeout=1m30s",
@@ -296,7 +296,7 @@ fn a_key_runs_the_same_items_once_and_refuses_others() {
     let again = run("a").expect(0);
     assert!(again.stderr.contains("b1 has this key"), "{again:?}");
     let other = run("b").expect(2);
-    assert!(other.stderr.contains("take another key"), "{other:?}");
+    assert!(other.stderr.contains("use another key"), "{other:?}");
     assert_eq!(place.read("effects"), "a\n");
 }
 

@@ -190,3 +190,30 @@ fn wrong_conditions_are_refused() {
     assert!(told.contains("runs after all others"), "{told}");
     assert!(told.contains("nothing can wait for it"), "{told}");
 }
+
+#[test]
+fn tasks_are_held_and_scheduled_from_the_command_line() {
+    let place = Place::new();
+    let add = |args: &[&str]| {
+        let mut words = vec!["add"];
+        words.extend(args);
+        words.extend(["--", "true"]);
+        place.bex(&words)
+    };
+    for args in [
+        &["--hold"][..],
+        &["--after", "2h"],
+        &["--at", "22:00"],
+        &["--at", "2999-12-01T08:00"],
+    ] {
+        add(args).expect(0);
+    }
+    let reason = |task: &str| status_and_reason(&place, task).1;
+    assert_eq!(
+        ["1", "2", "3", "4"].map(reason),
+        ["held", "delayed", "delayed", "delayed"]
+    );
+    let told = add(&["--at", "soon"]).expect(2).stderr;
+    assert!(told.contains("22:00"), "{told}");
+    add(&["--at", "22:00", "--after", "1h"]).expect(2);
+}

@@ -132,7 +132,7 @@ fn list_has_a_line_a_batch() {
     insta::assert_snapshot!(shown(&place, &["list"]), @r"
     batch  state               finished   failed      age  name
     b1     failed                   4/4        1 DUR  mixed
-    b2     new                      0/1        0 DUR
+    b2     new                      0/1        0 DUR  true
     b3     new                      0/4        0 DUR  mixed
     b4     unreadable: FOLDER/home/batches/b4.db is not a batch file of bex
     ");
@@ -200,10 +200,12 @@ fn show_as_json_is_the_task_of_the_export_and_why() {
 #[test]
 fn why_says_it_in_a_sentence() {
     let place = ended();
-    place.bex(&["add", "--id", "new", "--", "true"]).expect(0);
-    place
-        .bex(&["add", "--depends-on", "new", "--", "true"])
-        .expect(0);
+    let add = ["add", "-b", "b1"];
+    for more in [["--id", "new"], ["--depends-on", "new"]] {
+        place
+            .bex(&[&add[..], &more, &["--", "true"]].concat())
+            .expect(0);
+    }
     let tasks = ["good", "bad", "after", "flaky", "new", "6"];
     let sentences: Vec<String> = tasks
         .iter()
@@ -257,7 +259,7 @@ fn logs_of_every_attempt_are_kept() {
         let refused = logs(&["--attempt", unknown]).expect(2);
         assert!(refused.stderr.contains("its last is 2"), "{refused:?}");
     }
-    place.bex(&["add", "--", "true"]).expect(0);
+    place.bex(&["add", "-b", "b1", "--", "true"]).expect(0);
     assert_eq!(place.bex(&["logs", "2"]).expect(0).stdout, "");
 }
 

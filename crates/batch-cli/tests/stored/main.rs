@@ -26,6 +26,7 @@ mod figures;
 mod files;
 #[cfg(target_os = "linux")]
 mod full_disk;
+mod halting;
 #[cfg(target_os = "linux")]
 mod held;
 mod identity;
@@ -50,7 +51,9 @@ mod shortage;
 #[cfg(target_os = "linux")]
 mod silent;
 mod states;
+mod stay;
 mod stopped;
 mod templates;
 #[cfg(target_os = "linux")]
 mod waiting;
+mod which_batch;

@@ -71,7 +71,7 @@ fn a_folder_whose_name_is_no_text_is_one_to_run_in() {
 fn a_tab_in_a_name_is_shown_and_one_in_an_output_stays() {
     let place = Place::new();
     place
-        .bex(&["add", "--name", "a\tb", "--shell", "printf 'c\\td\\n'"])
+        .bex(&["add", "--task-name", "a\tb", "--shell", "printf 'c\\td\\n'"])
         .expect(0);
     place.bex(&["resume"]).expect(0);
     for verb in [&["show", "1"][..], &["why", "1"]] {

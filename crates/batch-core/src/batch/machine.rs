@@ -31,7 +31,8 @@ use crate::time::Time;
 ///   time may change with every other call;
 /// - [`cancel`](Self::cancel), [`cancel_all`](Self::cancel_all), [`stop`](Self::stop), [`pause`](Self::pause),
 ///   [`resume`](Self::resume), [`release`](Self::release), [`reopen`](Self::reopen),
-///   [`set_priority`](Self::set_priority), [`set_concurrency`](Self::set_concurrency): whenever asked for.
+///   [`set_priority`](Self::set_priority), [`set_concurrency`](Self::set_concurrency),
+///   [`add_limits`](Self::add_limits): whenever asked for.
 ///
 /// Calls that yield something, to be made after any of those, until they give nothing more:
 ///
@@ -69,6 +70,8 @@ pub struct Batch {
     pub(super) course: Course,
     /// When the batch's own time is up, known from the first claim.
     pub(super) deadline: Option<Time>,
+    /// Before it no attempt starts.
+    pub(super) next_start: Option<Time>,
     pub(super) pauses: Pauses,
     pub(super) stats: Stats,
     pub(super) events: Vec<Event>,
@@ -103,6 +106,7 @@ impl Batch {
             flow: Flow::default(),
             course: Course::default(),
             deadline: None,
+            next_start: None,
             pauses: Pauses::default(),
             stats: Stats::default(),
             events: Vec::new(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::machine::Batch;
-use super::phase::Flow;
+use super::phase::{Course, Flow};
 use super::slots::{Attempt, EndCause};
 use super::steering::CancelRequest;
 use super::table::{Entry, State};
@@ -12,7 +12,7 @@ use crate::event::{Event, NextStep};
 use crate::ids::{RunId, TaskId};
 use crate::outcome::{Failure, Outcome, Output};
 use crate::spec::{OnInterrupt, TaskSpec};
-use crate::status::{CancelReason, FailureKind, Reason, Status, StopReason};
+use crate::status::{CancelReason, FailureKind, Reason, Status};
 use crate::time::Time;
 
 /// The right to perform one attempt, given out by [`Batch::claim`] and handed back with the report.
@@ -72,7 +72,8 @@ where
 impl Batch {
     /// Gives out the next attempt, if a slot is free and a task fits its limits.
     pub fn claim(&mut self, now: Time) -> Option<Claim> {
-        if self.flow != Flow::Open || !self.index.slots.has_room() {
+        let is_early = self.next_start.is_some_and(|start| now < start);
+        if self.flow != Flow::Open || is_early || !self.index.slots.has_room() {
             return None;
         }
         if self.only_the_last_are_open() {
@@ -80,6 +81,7 @@ impl Batch {
         }
         let id = self.index.ready.first()?;
         self.start_clock(now);
+        self.next_start = self.settings.delay.map(|delay| now.after(delay));
         let entry = self.table.open_mut(id);
         let State::Ready(ready) = entry.state else {
             unreachable!("the queues are of ready tasks");
@@ -182,7 +184,7 @@ impl Batch {
             self.settle_dependents(token.task, Status::Cancelled, token.task, now);
         } else {
             let next = self.table.open(token.task).postponed(now);
-            self.transition(token.task, next);
+            self.queue_again(token.task, next, now);
         }
         Ok(())
     }
@@ -220,7 +222,9 @@ impl Batch {
         let retry = entry.retries + 1;
         let longest = spec.options.retry.max_wait;
         let is_pause = self.pauses.note(id, failure, longest, now);
-        if retry > spec.options.max_retries && !is_pause {
+        // What is to run when all others have ended does so also where those were ended.
+        let is_ended = matches!(self.course, Course::Over(_)) && !spec.options.finally;
+        if is_ended || (retry > spec.options.max_retries && !is_pause) {
             return NextStep::Final;
         }
         match policy.delay(spec, failure, retry) {
@@ -286,16 +290,26 @@ impl Batch {
                 self.transition(id, State::Delayed { until })
             }
             NextStep::RetryAt(_) | NextStep::PausedUntil(_) | NextStep::Requeued => {
-                self.transition(id, State::ready(now))
+                self.queue_again(id, State::ready(now), now);
             }
             NextStep::Held => self.transition(id, State::Held { missing: 0 }),
             NextStep::Final => {
                 self.finish(id, status, reason, now);
                 self.settle_dependents(id, status, id, now);
-                if status == Status::Failed && self.settings.fail_fast {
-                    self.end_for(StopReason::FailFast, now);
-                }
+                self.halt_if_reached(status, now);
             }
+        }
+    }
+
+    /// Puts a task that ran back into the queue. Where the batch was ended meanwhile it has no other turn; where it is
+    /// only stopped, it has one in the next run.
+    fn queue_again(&mut self, id: TaskId, state: State, now: Time) {
+        let is_last = self.table.open(id).spec().options.finally;
+        match self.course {
+            Course::Over(why) if !is_last && !self.flow.is_stopping() => {
+                self.cancel_late(id, why, now);
+            }
+            _ => self.transition(id, state),
         }
     }
 

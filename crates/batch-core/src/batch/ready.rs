@@ -83,14 +83,22 @@ impl Queue {
 
 impl ReadyQueues {
     pub(super) fn new(limits: &BTreeMap<String, NonZeroU32>) -> Self {
-        let unlimited = Group::new(u32::MAX);
-        let limited = limits.values().map(|limit| Group::new(limit.get()));
-        let numbers = (1..).map(|number: usize| number.min(Lane::GROUPS - 1) as u16);
-        Self {
-            groups: std::iter::once(unlimited).chain(limited).collect(),
-            names: limits.keys().cloned().zip(numbers).collect(),
+        let mut queues = Self {
+            groups: vec![Group::new(u32::MAX)],
+            names: BTreeMap::new(),
             next: 0,
+        };
+        for (name, limit) in limits {
+            queues.add_limit(name, *limit);
         }
+        queues
+    }
+
+    /// Adds a limit with a name of its own.
+    pub(super) fn add_limit(&mut self, name: &str, limit: NonZeroU32) {
+        let number = self.groups.len().min(Lane::GROUPS - 1) as u16;
+        self.groups.push(Group::new(limit.get()));
+        self.names.insert(name.to_owned(), number);
     }
 
     /// The group of a named limit; the unlimited one for a name that is not declared.

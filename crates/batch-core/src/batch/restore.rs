@@ -155,7 +155,7 @@ impl Batch {
     /// dependencies have completed. One
     /// that was running comes back as its `on_interrupt` says, without a retry used; after
     /// [`MAX_DEATHS`](Self::MAX_DEATHS) deaths of executors it has failed. In a batch that a failure has
-    /// ended (`fail_fast`), a restored task is cancelled like all the others.
+    /// ended ([`Halt`](crate::settings::Halt)), a restored task is cancelled like all the others.
     ///
     /// # Panics
     /// When the batch would hold 2^32 tasks or more.

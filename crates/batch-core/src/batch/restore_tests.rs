@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::settings::Halt;
 use crate::{
     BatchSettings, Event, Failure, FailureKind, OnInterrupt, Outcome, Plan, Priority, Reason,
     Status, TaskId, TaskSpec, Time,
@@ -361,7 +362,7 @@ fn what_a_dead_executor_had_not_begun_is_no_attempt() {
 #[test]
 fn a_restored_failure_ends_a_batch_that_fails_fast() {
     let mut batch = Batch::new(BatchSettings {
-        fail_fast: true,
+        halt: Halt::FAIL_FAST,
         ..BatchSettings::default()
     });
     batch.restore(queued(&[]), at(100));

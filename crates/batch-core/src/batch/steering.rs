@@ -1,5 +1,8 @@
 //! What changes the course of a batch: cancel, release, stop, pause, priorities, and the passing of time.
 
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
 use super::machine::Batch;
 use super::operations::ClaimToken;
 use super::phase::Course;
@@ -7,6 +10,7 @@ use super::slots::EndCause;
 use super::table::State;
 use crate::event::Event;
 use crate::ids::TaskId;
+use crate::settings::{Halt, HaltMode};
 use crate::status::{CancelReason, Priority, Reason, Status, StopReason};
 use crate::time::Time;
 
@@ -119,22 +123,42 @@ impl Batch {
         if self.course == Course::Full {
             self.course = Course::CutShort;
         }
-        self.cancel_open(StopReason::Requested, now);
+        self.cancel_open(StopReason::Requested, HaltMode::Now, now);
+    }
+
+    /// Ends the batch when a task has ended so, and as many have as its settings say.
+    pub(super) fn halt_if_reached(&mut self, status: Status, now: Time) {
+        let (halt, stats) = (self.settings.halt, &self.stats);
+        if let Halt::When { mode, .. } = halt
+            && !matches!(self.course, Course::Over(_))
+            && halt.counts(status)
+            && halt.is_reached(&|status| stats.count(status), stats.total())
+        {
+            let why = match halt {
+                Halt::FAIL_FAST => StopReason::FailFast,
+                _ => StopReason::Halted,
+            };
+            self.course = Course::Over(why);
+            self.cancel_open(why, mode, now);
+        }
     }
 
     /// Ends the batch for good, with the tasks that come later.
-    pub(super) fn end_for(&mut self, why: StopReason, now: Time) {
+    fn end_for(&mut self, why: StopReason, now: Time) {
         self.course = Course::Over(why);
-        self.cancel_open(why, now);
+        self.cancel_open(why, HaltMode::Now, now);
     }
 
-    fn cancel_open(&mut self, why: StopReason, now: Time) {
+    /// Cancels what is queued, and what runs where the mode says so.
+    fn cancel_open(&mut self, why: StopReason, mode: HaltMode, now: Time) {
         let reason = CancelReason::BatchStopped(why);
         let open: Vec<TaskId> = self.table.open_ids().collect();
         for id in open {
             let state = self.table.open(id).state;
             if let State::Running { slot } = state {
-                self.request_end(slot, EndCause::Cancelled(reason), Urgency::End);
+                if mode == HaltMode::Now {
+                    self.request_end(slot, EndCause::Cancelled(reason), Urgency::End);
+                }
             } else if !matches!(state, State::Last) {
                 self.finish(id, Status::Cancelled, Some(Reason::Cancelled(reason)), now);
                 // Its dependents are unfinished too and have their own turn in this loop.
@@ -192,13 +216,23 @@ impl Batch {
     }
 
     /// Changes how many tasks run at once. Running ones above the new number go on to their end.
-    pub fn set_concurrency(&mut self, slots: std::num::NonZeroU32, now: Time) {
+    pub fn set_concurrency(&mut self, slots: NonZeroU32, now: Time) {
         if self.index.slots.limit != slots.get() {
             self.index.slots.limit = slots.get();
             self.record(Event::ConcurrencyChanged {
                 at: now,
                 slots: slots.get(),
             });
+        }
+    }
+
+    /// Adds named limits; those that are known stay as they are.
+    pub fn add_limits(&mut self, limits: &BTreeMap<String, NonZeroU32>) {
+        for (name, limit) in limits {
+            if !self.settings.limits.contains_key(name) {
+                self.settings.limits.insert(name.clone(), *limit);
+                self.index.ready.add_limit(name, *limit);
+            }
         }
     }
 
@@ -232,10 +266,8 @@ impl Batch {
         let deadline = self
             .deadline
             .filter(|_| self.course == Course::Full && self.index.open > 0);
-        match (timer, deadline) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let start = self.next_start.filter(|_| self.has_ready());
+        [timer, deadline, start].into_iter().flatten().min()
     }
 
     /// When the next scheduled task is due on the wall clock.
@@ -256,6 +288,8 @@ impl Batch {
     /// Does what is due: delayed tasks become ready, attempts past their deadline are asked to end, and a
     /// batch past its own is ended for good.
     pub fn handle_timers(&mut self, now: Time) {
+        // From then on it wakes nobody any more.
+        self.next_start.take_if(|start| *start <= now);
         let is_due = self.deadline.is_some_and(|deadline| deadline <= now);
         if is_due && self.course == Course::Full {
             self.end_for(StopReason::TimeLimit, now);

@@ -1,10 +1,12 @@
 //! The behaviours that deserve a name.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::settings::Halt;
 use crate::{
     BatchSettings, Event, Failure, FailureKind, Outcome, Plan, Priority, Reason, Status, TaskId,
     TaskSpec, Time, no_retries,
@@ -299,7 +301,7 @@ fn stopped(batch: &mut Batch) -> Vec<StopReason> {
 #[test]
 fn the_first_failure_ends_a_batch_that_fails_fast() {
     let mut batch = Batch::new(BatchSettings {
-        fail_fast: true,
+        halt: Halt::FAIL_FAST,
         ..slots(2)
     });
     submit(&mut batch, vec![TaskSpec::new("x"); 4]);
@@ -308,6 +310,70 @@ fn the_first_failure_ends_a_batch_that_fails_fast() {
     assert_eq!(batch.stats().count(Status::Cancelled), 2);
     assert_eq!(batch.take_cancel_requests()[0].token, second.token);
     assert_eq!(stopped(&mut batch), [StopReason::FailFast; 2]);
+}
+
+#[test]
+fn a_batch_that_is_halted_soon_lets_its_running_tasks_end_and_starts_none_again() {
+    let mut batch = Batch::new(BatchSettings {
+        halt: "soon,fail=2".parse().unwrap(),
+        ..slots(4)
+    });
+    let spec = TaskSpec::new("x").with_max_retries(1);
+    submit(
+        &mut batch,
+        vec![
+            TaskSpec::new("x"),
+            TaskSpec::new("x"),
+            spec,
+            TaskSpec::new("x"),
+        ],
+    );
+    submit(&mut batch, vec![TaskSpec::new("x"); 2]);
+    let claims: Vec<Claim> = (0..4).map(|_| batch.claim(at(0.0)).unwrap()).collect();
+    fail(&mut batch, claims[0].token, at(1.0));
+    assert_eq!(batch.stats().count(Status::Cancelled), 0);
+    fail(&mut batch, claims[1].token, at(2.0));
+    assert_eq!(batch.stats().count(Status::Cancelled), 2);
+    assert_eq!(batch.take_cancel_requests(), []);
+    fail(&mut batch, claims[2].token, at(3.0));
+    complete(&mut batch, claims[3].token, at(4.0));
+    assert_eq!(batch.stats().count(Status::Failed), 3);
+    assert!(batch.is_settled() && batch.was_cut_short());
+}
+
+#[test]
+fn starts_keep_the_delay_between_them() {
+    let mut batch = Batch::new(BatchSettings {
+        delay: Some(Duration::from_secs(2)),
+        ..slots(4)
+    });
+    submit(&mut batch, vec![TaskSpec::new("x"); 2]);
+    assert_eq!(batch.next_wakeup(), None);
+    batch.claim(at(1.0)).unwrap();
+    assert!(batch.claim(at(2.9)).is_none());
+    assert_eq!(batch.next_wakeup(), Some(at(3.0)));
+    batch.handle_timers(at(3.0));
+    assert_eq!(batch.next_wakeup(), None);
+    batch.claim(at(3.5)).unwrap();
+    // Nothing waits for it any more.
+    assert_eq!(batch.next_wakeup(), None);
+}
+
+#[test]
+fn a_limit_that_comes_later_holds() {
+    let mut batch = Batch::new(slots(4));
+    let limits = BTreeMap::from([("one".to_owned(), NonZeroU32::MIN)]);
+    batch.add_limits(&limits);
+    let mut spec = TaskSpec::new("x");
+    Arc::make_mut(&mut spec.options).limit = Some("one".to_owned());
+    let spec = Arc::new(spec);
+    batch.submit_one(Arc::clone(&spec), &[], at(0.0));
+    batch.submit_one(spec, &[], at(0.0));
+    let first = batch.claim(at(0.0)).unwrap();
+    assert!(batch.claim(at(0.0)).is_none());
+    complete(&mut batch, first.token, at(0.0));
+    assert!(batch.claim(at(0.0)).is_some());
+    assert_eq!(batch.settings().limits, limits);
 }
 
 #[test]

@@ -219,6 +219,9 @@ impl Batch {
         } else {
             self.fluid_estimate(now)
         };
+        let starts = self.stats.count(Status::Queued) as f64;
+        let delay = self.settings.delay.unwrap_or_default();
+        let likely = likely.max(starts * delay.as_secs_f64());
         Remaining::around(likely, self.index.durations.doubt(self.index.open))
     }
 

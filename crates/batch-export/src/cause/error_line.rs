@@ -205,7 +205,7 @@ fn is_blank(c: char) -> bool {
 }
 
 /// A line without the escape sequences of terminals: `ESC [ … letter`, `ESC ] … BEL`, `ESC character`.
-fn without_escapes(line: &str) -> String {
+pub(crate) fn without_escapes(line: &str) -> String {
     let mut clean = String::with_capacity(line.len());
     let mut chars = line.chars();
     while let Some(c) = chars.next() {

@@ -5,6 +5,8 @@
 //! store group failures by it. Pure: the bytes of standard error are an argument.
 
 mod error_line;
+
+pub(crate) use error_line::without_escapes;
 mod normal;
 
 use std::fmt;

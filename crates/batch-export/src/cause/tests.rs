@@ -215,82 +215,85 @@ fn what_tools_write_becomes_a_label() {
     }
 }
 
+/// Kind, message, label.
+const TOLD: &[(FailureKind, &str, &str)] = &[
+    (ExitCode(3), "exit code 3", "f: exit code 3"),
+    (
+        ExitCode(3),
+        "exit code 3: disk 7 is full",
+        "f: exit code 3: disk N is full",
+    ),
+    (Signal(9), "signal 9 (SIGKILL): 80% done", "f: signal 9"),
+    (Timeout, "timeout: it took longer than 30s", "f: timeout"),
+    (
+        Timeout,
+        "GET http://a/b?c=1: operation timed out",
+        "f: timeout: GET U: operation timed out",
+    ),
+    (
+        HttpStatus(404),
+        "GET http://a/b: 404 Not Found",
+        "f: http status 404: GET U: N Not Found",
+    ),
+    (
+        OutputError,
+        "its output could not be kept: Permission denied (os error 13); see to space and permissions in /b/c",
+        "f: output error: its output could not be kept: Permission denied (os error N); see to space and permissions in P",
+    ),
+    (
+        Error,
+        "the code cannot be written to a folder in /tmp: No such file or directory (os error 2)",
+        "f: error: the code cannot be written to a folder in P: No such file or directory (os error N)",
+    ),
+    (
+        SpawnError,
+        "the working folder \"/a/b\" cannot be entered: No such file or directory (os error 2); create it or correct `cwd`",
+        "f: spawn error: the working folder \"…\" cannot be entered: No such file or directory (os error N); create it or correct `…`",
+    ),
+    (
+        InputError,
+        "the result of task \"a\" cannot be read: Is a directory (os error 21)",
+        "f: input error: the result of task \"…\" cannot be read: Is a directory (os error N)",
+    ),
+    (
+        ExitCode(2),
+        "exit code 2: tar: alice: Cannot open: No such file or directory",
+        "f: exit code 2: tar: alice: Cannot open: No such file or directory",
+    ),
+    (
+        ExitCode(2),
+        "exit code 2: sh: 1: cannot open alice: No such file",
+        "f: exit code 2: sh: N: cannot open alice: No such file",
+    ),
+    (
+        ExitCode(1),
+        "exit code 1: cannot open alice: Permission denied",
+        "f: exit code 1: cannot open P: Permission denied",
+    ),
+    (
+        SpawnError,
+        "cannot start \"foo\": no such program",
+        "f: spawn error: cannot start \"…\": no such program",
+    ),
+    (
+        Error,
+        "KeyError: 'k'\nsecond line",
+        "f: error: KeyError: '…'",
+    ),
+    (
+        Error,
+        PYTHON,
+        "f: error: ValueError: invalid literal for int() with base N: '…'",
+    ),
+    (Error, "", "f: error"),
+];
+
 #[test]
 fn without_standard_error_the_message_counts() {
-    for (kind, message, label) in [
-        (ExitCode(3), "exit code 3", "f: exit code 3"),
-        (
-            ExitCode(3),
-            "exit code 3: disk 7 is full",
-            "f: exit code 3: disk N is full",
-        ),
-        (Signal(9), "signal 9 (SIGKILL): 80% done", "f: signal 9"),
-        (Timeout, "timeout: it took longer than 30s", "f: timeout"),
-        (
-            Timeout,
-            "GET http://a/b?c=1: operation timed out",
-            "f: timeout: GET U: operation timed out",
-        ),
-        (
-            HttpStatus(404),
-            "GET http://a/b: 404 Not Found",
-            "f: http status 404: GET U: N Not Found",
-        ),
-        (
-            OutputError,
-            "its output could not be kept: Permission denied (os error 13); see to space and permissions in /b/c",
-            "f: output error: its output could not be kept: Permission denied (os error N); see to space and permissions in P",
-        ),
-        (
-            Error,
-            "the code cannot be written to a folder in /tmp: No such file or directory (os error 2)",
-            "f: error: the code cannot be written to a folder in P: No such file or directory (os error N)",
-        ),
-        (
-            SpawnError,
-            "the working folder \"/a/b\" cannot be entered: No such file or directory (os error 2); create it or correct `cwd`",
-            "f: spawn error: the working folder \"…\" cannot be entered: No such file or directory (os error N); create it or correct `…`",
-        ),
-        (
-            InputError,
-            "the result of task \"a\" cannot be read: Is a directory (os error 21)",
-            "f: input error: the result of task \"…\" cannot be read: Is a directory (os error N)",
-        ),
-        (
-            ExitCode(2),
-            "exit code 2: tar: alice: Cannot open: No such file or directory",
-            "f: exit code 2: tar: alice: Cannot open: No such file or directory",
-        ),
-        (
-            ExitCode(2),
-            "exit code 2: sh: 1: cannot open alice: No such file",
-            "f: exit code 2: sh: N: cannot open alice: No such file",
-        ),
-        (
-            ExitCode(1),
-            "exit code 1: cannot open alice: Permission denied",
-            "f: exit code 1: cannot open P: Permission denied",
-        ),
-        (
-            SpawnError,
-            "cannot start \"foo\": no such program",
-            "f: spawn error: cannot start \"…\": no such program",
-        ),
-        (
-            Error,
-            "KeyError: 'k'\nsecond line",
-            "f: error: KeyError: '…'",
-        ),
-        (
-            Error,
-            PYTHON,
-            "f: error: ValueError: invalid literal for int() with base N: '…'",
-        ),
-        (Error, "", "f: error"),
-    ] {
+    for (kind, message, label) in TOLD {
         assert_eq!(
-            Cause::of("f", kind, message, b"").label(),
-            label,
+            Cause::of("f", *kind, message, b"").label(),
+            *label,
             "{message}"
         );
     }

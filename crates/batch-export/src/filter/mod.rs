@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::cause::CauseId;
 use batch_core::{BatchId, Priority, Reason, Status, TaskId};
+use batch_template::task_label;
 
 use crate::record::TaskRecord;
 
@@ -224,7 +225,10 @@ impl TextField {
             }
             Self::Function => Some(&*spec.function),
             Self::Id => spec.id.as_deref(),
-            Self::Name => Some(spec.label()),
+            Self::Name => {
+                let name = task_label(spec);
+                return patterns.iter().any(|pattern| pattern.matches(&name));
+            }
             Self::Reason => record.reason.map(Reason::name),
             Self::Error => record.error.as_deref(),
         };

@@ -3,4 +3,6 @@
 mod cells;
 mod common;
 mod formats;
+mod junit;
+mod markdown;
 mod round_trip;

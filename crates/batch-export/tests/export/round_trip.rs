@@ -12,6 +12,7 @@ use batch_core::{
 };
 use batch_export::{AttemptEnd, AttemptRecord, Format, TaskRecord};
 use batch_export::{Cause, CauseId};
+use batch_template::short_label;
 use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -269,7 +270,7 @@ proptest! {
         let expected = json!({
             "task_id": record.id().to_string(),
             "id": spec.id,
-            "name": spec.name,
+            "name": short_label(spec),
             "function": *spec.function,
             "params": spec.params.to_value(),
             "priority": spec.options.priority,
@@ -322,7 +323,7 @@ proptest! {
             };
             let spec = &record.spec;
             prop_assert_eq!(cell("task_id"), record.id().to_string());
-            prop_assert_eq!(cell("name"), spec.name.as_deref().unwrap_or_default());
+            prop_assert_eq!(cell("name"), short_label(spec));
             prop_assert_eq!(cell("function"), &*spec.function);
             prop_assert_eq!(cell("status"), record.status.name());
             prop_assert_eq!(cell("priority"), spec.options.priority.name());

@@ -12,6 +12,7 @@ mod pause;
 mod redirect;
 mod request;
 
+use std::collections::HashSet;
 use std::error::Error as _;
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -85,7 +86,14 @@ impl Handler for HttpHandler {
             parse_method(method).map(drop)
         });
         let headers = fields.get("headers").and_then(Value::as_object).cloned();
+        let mut seen: HashSet<String> = given_twice(params).into_iter().collect();
         for (name, value) in headers.into_iter().flatten() {
+            if !seen.insert(name.to_ascii_lowercase()) {
+                fields.problem(
+                    format!("headers.{name}"),
+                    format!("the header {name:?} is given twice; remove one of them"),
+                );
+            }
             if let Err(problem) = check_header(&name, &value) {
                 fields.problem(format!("headers.{name}"), problem);
             }
@@ -111,6 +119,13 @@ impl Handler for HttpHandler {
         let field = path.split(['.', '[']).next().unwrap_or_default();
         matches!(field, "url" | "headers" | "body")
     }
+}
+
+/// The header, in lower case, that the text of the parameters gives twice by the same name, if one is.
+fn given_twice(params: &Json) -> Option<String> {
+    let headers = part(params, &[Segment::Field("headers".to_owned())]).ok()?;
+    let twice = Json::parse(headers).ok()?.given_twice()?;
+    Some(twice.to_ascii_lowercase())
 }
 
 /// The answer to the last of the requests that were sent.

@@ -14,6 +14,7 @@ mod json;
 mod part;
 mod shell;
 mod stdin;
+mod text;
 
 use batch_core::Json;
 use batch_template::Part;
@@ -24,6 +25,7 @@ pub use error::ItemTemplateError;
 pub use function::FunctionTemplate;
 pub use shell::ShellTemplate;
 pub use stdin::StdinTemplate;
+pub use text::TextTemplate;
 
 pub(crate) use json::push_text;
 

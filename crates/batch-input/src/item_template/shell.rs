@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use batch_core::Json;
-use batch_template::{Quoting, ShellRules, ShellScan, UNKNOWN, quote_for_shell};
+use batch_template::{Encoding, Quoting, ShellRules, ShellScan, UNKNOWN, quote_for_shell};
 
 use super::columns::Columns;
 use super::command::ambiguous;
@@ -20,6 +20,8 @@ pub struct ShellTemplate {
     pieces: Vec<Piece>,
     rules: ShellRules,
     stdin: Option<StdinTemplate>,
+    /// The parameter that names the shell, as JSON before the script.
+    program: String,
     /// For the usual number of values.
     usual: Expanded,
 }
@@ -46,11 +48,35 @@ impl ShellTemplate {
         columns: &Columns,
         allow_code: bool,
     ) -> Result<Self, ItemTemplateError> {
-        let rules = ShellRules {
-            allow_code,
-            ..ShellRules::default()
-        };
+        Self::for_program(script, None, columns, allow_code)
+    }
+
+    /// The same for a shell given by its name, with its options.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and when the quotes of the shell are not known.
+    pub fn for_program(
+        script: OsString,
+        program: Option<&str>,
+        columns: &Columns,
+        allow_code: bool,
+    ) -> Result<Self, ItemTemplateError> {
         let mut found = pieces(script.as_encoded_bytes(), columns)?;
+        let encoding = Encoding::of_script(program.unwrap_or("sh"));
+        let rules = match encoding.allowing(allow_code) {
+            Encoding::Shell(rules) => rules,
+            Encoding::Code(code) => {
+                let placeholder = placed_in(&found).next().map_or("{}", |placed| &placed.name);
+                return Err(ItemTemplateError::Code {
+                    placeholder: placeholder.to_owned(),
+                    code,
+                });
+            }
+            _ => ShellRules {
+                allow_code,
+                ..ShellRules::default()
+            },
+        };
         let has_placeholder = placed_in(&found).next().is_some();
         if !has_placeholder && columns.are_appended() {
             found = appended(script.as_encoded_bytes(), rules)?;
@@ -69,6 +95,9 @@ impl ShellTemplate {
             pieces: found,
             rules,
             stdin: None,
+            program: program.map_or_else(String::new, |program| {
+                format!("\"shell\":{},", serde_json::Value::from(program))
+            }),
             usual,
         })
     }
@@ -108,7 +137,7 @@ impl ShellTemplate {
 
     pub(super) fn params_in(&self, row: &Row, scratch: &mut Scratch) -> Result<Json, ItemProblem> {
         if row.len() == self.usual.values {
-            return self.usual.params(row, self.stdin.as_ref(), scratch);
+            return self.usual.params(row, self, scratch);
         }
         check_columns(row, placed_in(&self.pieces))?;
         let expanded = match scratch.script.take() {
@@ -116,7 +145,7 @@ impl ShellTemplate {
             _ => Expanded::new(&self.pieces, row.len(), self.rules)
                 .map_err(|error| ItemProblem::Template(error.to_string()))?,
         };
-        let params = expanded.params(row, self.stdin.as_ref(), scratch);
+        let params = expanded.params(row, self, scratch);
         scratch.script = Some(expanded);
         params
     }
@@ -221,7 +250,7 @@ impl Expanded {
     fn params(
         &self,
         row: &Row,
-        stdin: Option<&StdinTemplate>,
+        template: &ShellTemplate,
         scratch: &mut Scratch,
     ) -> Result<Json, ItemProblem> {
         self.check(row)?;
@@ -240,9 +269,11 @@ impl Expanded {
         }
         check_length(&filled.bytes)?;
         json.clear();
-        json.push_str("{\"script\":");
+        json.push('{');
+        json.push_str(&template.program);
+        json.push_str("\"script\":");
         filled.push(json)?;
-        if let Some(stdin) = stdin {
+        if let Some(stdin) = &template.stdin {
             stdin.push(row, filled, json)?;
         }
         json.push('}');

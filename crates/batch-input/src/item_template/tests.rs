@@ -286,3 +286,38 @@ fn a_command_line_is_counted_as_it_becomes() {
         "ls 'a b' 'a b' ".len()
     );
 }
+
+#[test]
+fn a_script_is_for_the_shell_that_is_named() {
+    let made = |program: &str, allow_code: bool| {
+        let columns = Columns::one();
+        let template =
+            ShellTemplate::for_program("echo {/}".into(), Some(program), &columns, allow_code);
+        let template = template.map_err(|error| error.to_string())?;
+        Ok::<_, String>(
+            template
+                .params(&row(["a/b c"]))
+                .unwrap()
+                .as_str()
+                .to_owned(),
+        )
+    };
+    assert_eq!(
+        made("bash -o pipefail", false).unwrap(),
+        r#"{"shell":"bash -o pipefail","script":"echo 'b c'"}"#
+    );
+    let refused = made("fish", false).unwrap_err();
+    assert!(refused.starts_with("{/} "), "{refused}");
+    assert!(made("fish", true).is_ok());
+}
+
+#[test]
+fn ids_and_names_are_made_of_values() {
+    let text = |text: &str| {
+        let template = TextTemplate::new(text, &Columns::count(2)).map_err(|e| e.to_string())?;
+        Ok::<_, String>(template.text(&row(["a/b.c", "1"])))
+    };
+    assert_eq!(text("{1/.}-{2}{#}"), Ok("b-13".to_owned()));
+    assert_eq!(text("x {}"), Ok("x a/b.c 1".to_owned()));
+    assert!(text("{3}").is_err() && text("{%}").is_err());
+}

@@ -49,6 +49,14 @@ pub enum ItemProblem {
     /// A value cannot be put where the placeholder is.
     #[error("{0}")]
     Params(String),
+    /// Another task has its id.
+    #[error("its id would be {id:?}, which task {other} has; write {{}} or {{#}} into the id")]
+    IdTaken {
+        /// The id.
+        id: String,
+        /// The task, from 1.
+        other: u64,
+    },
     /// The input could not be read on.
     #[error("cannot read the input: {0}")]
     Read(#[source] io::Error),

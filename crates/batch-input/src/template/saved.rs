@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use batch_core::{Json, TaskOptions, text::Suggestions};
+use batch_core::{Json, SettingsRequest, TaskOptions, text::Suggestions};
 use batch_template::{Functions, Placeholder, Segment, placeholders};
 use serde_json::value::RawValue;
 
@@ -14,7 +14,7 @@ use super::declared::read_params;
 use super::param::{Param, ParamType};
 use super::values::{Values, near};
 use crate::fields::{Fields, is_null, kind};
-use crate::file::{FileSettings, Format};
+use crate::file::Format;
 use crate::options::OPTION_FIELDS;
 use crate::problem::Problem;
 use crate::scope::{Report, Scope};
@@ -54,7 +54,7 @@ pub struct SavedTemplate {
     pub(super) name: Arc<str>,
     description: Option<String>,
     pub(super) params: Vec<Param>,
-    pub(super) settings: FileSettings,
+    pub(super) settings: SettingsRequest,
     pub(super) defaults: TaskOptions,
     pub(super) tasks: Vec<TaskTemplate>,
     functions: Arc<dyn Functions>,
@@ -76,7 +76,7 @@ impl SavedTemplate {
             name: name.into(),
             description: None,
             params: Vec::new(),
-            settings: FileSettings::default(),
+            settings: SettingsRequest::default(),
             defaults: base_options(),
             tasks: Vec::new(),
             functions,
@@ -128,7 +128,7 @@ impl SavedTemplate {
             if report.is_full() {
                 break;
             }
-            self.read_task(task, source, report);
+            self.read_task(task, source, report, document.shell_program.as_deref());
         }
     }
 
@@ -158,14 +158,20 @@ impl SavedTemplate {
         }
     }
 
-    fn read_task(&mut self, task: &RawValue, source: &Source<'_>, report: &mut Report) {
+    fn read_task(
+        &mut self,
+        task: &RawValue,
+        source: &Source<'_>,
+        report: &mut Report,
+        shell_program: Option<&RawValue>,
+    ) {
         if kind(task) != "an object" {
             let message = format!("a task must be an object, not {}", kind(task));
             return report.add(source.anchor(task.get()), message, None);
         }
         source.anchor(task.get());
         let before = report.problems.len();
-        let template = TaskTemplate::read(task, &self.functions, source, report);
+        let template = TaskTemplate::read(task, &self.functions, source, report, shell_program);
         // A field that could not be read would be missed a second time.
         let readable = report.problems.len() == before;
         self.check_placeholders(&template, report);

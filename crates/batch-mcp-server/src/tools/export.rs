@@ -72,6 +72,6 @@ pub(crate) fn export_to(
 }
 
 fn no_format() -> CallError {
-    let message = "unknown format; end it with .json, .jsonl, .csv or .txt";
+    let message = "unknown format; end it with .json, .jsonl, .csv, .txt, .xml, .md or .pftrace";
     CallError::of("path", message)
 }

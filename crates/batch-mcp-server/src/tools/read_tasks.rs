@@ -3,11 +3,10 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use batch_core::{TaskOptions, TaskSpec};
+use batch_core::{SettingsRequest, TaskOptions, TaskSpec};
 use batch_input::{
-    Columns, CommandTemplate, FileSettings, Format, ItemTemplate, Items, ReadOptions,
-    ShellTemplate, TaskFile, TaskStream, TemplateFolder, read_task_file,
-    read_tasks as read_document,
+    Columns, CommandTemplate, Format, ItemTemplate, Items, ReadOptions, ShellTemplate, TaskFile,
+    TaskStream, TemplateFolder, read_task_file, read_tasks as read_document,
 };
 use serde_json::{Map, Value, json};
 
@@ -90,7 +89,7 @@ fn made(tasks: Vec<TaskSpec>, way: &'static str) -> TaskInput {
     TaskInput {
         file: TaskFile {
             name: way.into(),
-            settings: FileSettings::default(),
+            settings: SettingsRequest::default(),
             tasks,
             lines: Vec::new(),
             problems: Vec::new(),

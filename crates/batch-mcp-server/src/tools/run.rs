@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant};
 
 use batch_actions::{AddReply, BatchRequest, Until, create, place_tasks};
-use batch_core::{BatchSettings, Plan};
-use batch_input::FileSettings;
+use batch_core::{BatchSettings, Plan, SettingsRequest, settings::Halt};
 use batch_store::{BatchFile, Origin};
 use batch_template::shown_params;
 use serde_json::{Map, Value, json};
@@ -99,12 +98,12 @@ fn checked(
         let applied = session.limits.apply(&mut input.file.tasks, 0, notes);
         applied.map_err(|refused| input.refused(refused))?;
     }
-    let given = FileSettings {
+    let given = SettingsRequest {
         name: args.text("name")?.map(str::to_owned),
         key: args.text("key")?.map(str::to_owned),
         max_concurrent: args.slots("max_concurrent")?,
-        fail_fast: args.flag("fail_fast")?.then_some(true),
-        ..FileSettings::default()
+        halt: args.flag("fail_fast")?.then_some(Halt::FAIL_FAST),
+        ..SettingsRequest::default()
     };
     let settings = given.or(&input.file.settings);
     let settings = settings.settled(|asked| session.slots(asked, notes));
@@ -127,8 +126,10 @@ fn show_plan(
     );
     let mut shown = Vec::new();
     for (spec, _) in plan.tasks().take(SHOWN) {
-        let (name, params) = (visible(spec.label(), 60), visible(&shown_params(spec), 120));
         let function = &*spec.function;
+        let name = spec.name.as_deref().or(spec.id.as_deref());
+        let name = visible(name.unwrap_or(function), 60);
+        let params = visible(&shown_params(spec), 120);
         match name == function {
             true => page.line(&format!("  {function} {params}")),
             false => page.line(&format!("  {name}: {function} {params}")),

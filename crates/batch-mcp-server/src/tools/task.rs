@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use batch_core::{Output, outcome::Stream};
 use batch_export::{TaskRecord, write_task_json};
-use batch_template::shown_result;
+use batch_template::{short_label, shown_result};
 use serde_json::{Map, Value};
 
 use crate::call_error::CallError;
@@ -101,7 +101,7 @@ pub(crate) fn lines(record: &TaskRecord, pieces: &[Piece], shown: Shown) -> Stri
 
 fn heading(record: &TaskRecord, id: &str) -> String {
     let time = record.execution_time.unwrap_or_default().as_secs_f64();
-    let label = visible(record.spec.label(), 80);
+    let label = visible(&short_label(&record.spec), 80);
     let mut line = format!("{id} {} {label} {time:.2} s", record.status);
     if record.flaky {
         line.push_str(" (flaky)");

@@ -40,6 +40,7 @@ impl Driver {
                 self.requested = slots;
                 self.fit_slots();
             }
+            Command::AddLimits(limits) => self.batch.add_limits(&limits),
             Command::Concurrency(reply) => answer(reply, self.requested.get()),
             Command::SetPriority(tasks, priority, reply) => {
                 answer(reply, self.set_priority(tasks, priority, now));

@@ -10,6 +10,7 @@ use pair::Pair;
 use proptest::prelude::*;
 
 use super::{RestoredState, StopMode};
+use crate::settings::{Halt, HaltLimit, HaltMode, HaltOf};
 use crate::{OnInterrupt, Priority, RunOn, Status, Time};
 
 const LIMIT: u32 = 2;
@@ -19,7 +20,8 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// The settings that change what becomes of tasks.
 #[derive(Clone, Copy, Debug, Default)]
 struct Setup {
-    fail_fast: bool,
+    halt: Halt,
+    delay: Option<Duration>,
     batch_timeout: Option<Duration>,
 }
 
@@ -140,10 +142,23 @@ fn wish() -> impl Strategy<Value = Wish> {
 
 fn setup() -> impl Strategy<Value = Setup> {
     let batch_timeout = prop::option::weighted(0.3, (1u64..60).prop_map(Duration::from_secs));
-    (any::<bool>(), batch_timeout).prop_map(|(fail_fast, batch_timeout)| Setup {
-        fail_fast,
+    let delay = prop::option::weighted(0.3, (1u64..6).prop_map(Duration::from_secs));
+    (halt(), delay, batch_timeout).prop_map(|(halt, delay, batch_timeout)| Setup {
+        halt,
+        delay,
         batch_timeout,
     })
+}
+
+fn halt() -> impl Strategy<Value = Halt> {
+    let limit = prop_oneof![
+        (1u32..4).prop_map(HaltLimit::Tasks),
+        (1u8..101).prop_map(HaltLimit::Percent),
+    ];
+    let mode = prop::sample::select(vec![HaltMode::Now, HaltMode::Soon]);
+    let of = prop::sample::select(vec![HaltOf::Fail, HaltOf::Success, HaltOf::Done]);
+    let when = (mode, of, limit).prop_map(|(mode, of, limit)| Halt::When { mode, of, limit });
+    prop_oneof![2 => Just(Halt::Never), 1 => Just(Halt::FAIL_FAST), 3 => when]
 }
 
 fn past() -> impl Strategy<Value = PastWish> {

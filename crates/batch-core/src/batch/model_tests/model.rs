@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Ending, LIMIT, Setup, micros};
+use crate::settings::{Halt, HaltLimit, HaltMode, HaltOf};
 use crate::{
     Batch, FailureKind, OnInterrupt, Priority, Reason, RunOn, Status, TaskId,
     restore::RestoredState,
@@ -76,6 +77,8 @@ pub(super) struct Model {
     setup: Setup,
     /// When the time of the batch is up, once it has begun.
     deadline: Option<u64>,
+    /// Before it nothing starts; nothing once that time has come.
+    next_start: Option<u64>,
     pub(super) now: u64,
     /// By how much the wall clock is ahead of the run's.
     pub(super) ahead: u64,
@@ -93,6 +96,7 @@ impl Model {
             over: None,
             setup,
             deadline: None,
+            next_start: None,
             now: 0,
             ahead: 0,
             seq: 0,
@@ -119,7 +123,10 @@ impl Model {
         self.tasks[index].attempts -= 1;
         match ending {
             Some(ModelEnding::Cancelled(why)) => self.cancel_now(index, why),
-            _ => self.next(index),
+            _ => match self.takes_nothing_back(index) {
+                Some(why) => self.cancel_now(index, why),
+                None => self.next(index),
+            },
         }
     }
 
@@ -130,6 +137,12 @@ impl Model {
         } else {
             self.make_ready_as(index, true);
         }
+    }
+
+    /// Why what ran has no other turn, if it has none.
+    fn takes_nothing_back(&self, index: usize) -> Option<CancelReason> {
+        let is_it = !self.stopping && !self.tasks[index].finally;
+        self.over.filter(|_| is_it).map(CancelReason::BatchStopped)
     }
 
     /// The tasks in a kind of state.
@@ -222,7 +235,9 @@ impl Model {
                 }
             };
             if !on.fits(status) {
-                return self.unfit(index, status, TaskId::from_index(dependency));
+                let root = TaskId::from_index(dependency);
+                let end = self.end_unfit(index, status, root);
+                return self.ended(index, end, root);
             }
         }
         if hold {
@@ -273,38 +288,38 @@ impl Model {
         dependents
     }
 
-    /// Tells those that wait for a task what it ended as.
+    /// Tells those that wait for a task what it ended as, and then those that wait for what ends by that.
     fn ended(&mut self, index: usize, status: Status, root: TaskId) {
-        for dependent in self.waiting_for(index) {
-            let after = self.tasks[dependent].after.iter();
-            let (_, on) = after.clone().find(|(needed, _)| *needed == index).unwrap();
-            let waits = matches!(
-                self.tasks[dependent].state,
-                ModelState::Waiting(_) | ModelState::Held(_)
-            );
-            if !on.fits(status) {
-                if waits {
-                    self.unfit(dependent, status, root);
+        let mut ended = vec![(index, status)];
+        while let Some((index, status)) = ended.pop() {
+            for dependent in self.waiting_for(index) {
+                let after = self.tasks[dependent].after.iter();
+                let (_, on) = after.clone().find(|(needed, _)| *needed == index).unwrap();
+                if on.fits(status) {
+                    self.wait_no_more(dependent, index);
+                } else {
+                    ended.push((dependent, self.end_unfit(dependent, status, root)));
                 }
-                continue;
-            }
-            match &mut self.tasks[dependent].state {
-                ModelState::Held(waits) => {
-                    waits.remove(&index);
-                }
-                ModelState::Waiting(waits) => {
-                    waits.remove(&index);
-                    let waits = waits.clone();
-                    self.wait_for(dependent, waits);
-                }
-                // It has ended for another one meanwhile.
-                _ => {}
             }
         }
     }
 
+    fn wait_no_more(&mut self, dependent: usize, index: usize) {
+        match &mut self.tasks[dependent].state {
+            ModelState::Held(waits) => {
+                waits.remove(&index);
+            }
+            ModelState::Waiting(waits) => {
+                waits.remove(&index);
+                let waits = waits.clone();
+                self.wait_for(dependent, waits);
+            }
+            _ => unreachable!("it waits"),
+        }
+    }
+
     /// A task whose dependency ended otherwise than it must is not needed, or cancelled for the first cause.
-    fn unfit(&mut self, index: usize, status: Status, root: TaskId) {
+    fn end_unfit(&mut self, index: usize, status: Status, root: TaskId) -> Status {
         let (end, reason) = match status {
             Status::Completed => (Status::Completed, Reason::NotNeeded),
             _ => {
@@ -313,7 +328,7 @@ impl Model {
             }
         };
         self.tasks[index].state = ModelState::Done(end, Some(reason));
-        self.ended(index, end, root);
+        end
     }
 
     /// Starts the tasks that run when all others have ended.
@@ -327,7 +342,8 @@ impl Model {
 
     pub(super) fn claim(&mut self) -> Option<usize> {
         let running = self.running();
-        if self.paused || self.stopping || running.len() >= self.slots as usize {
+        let is_early = self.next_start.is_some_and(|start| self.now < start);
+        if self.paused || self.stopping || is_early || running.len() >= self.slots as usize {
             return None;
         }
         self.start_the_last();
@@ -341,6 +357,7 @@ impl Model {
                 _ => None,
             })
             .min()?;
+        self.next_start = self.setup.delay.map(|delay| self.now + micros(delay));
         if let (None, Some(timeout)) = (self.deadline, self.setup.batch_timeout) {
             self.deadline = Some(self.now + micros(timeout));
         }
@@ -363,6 +380,7 @@ impl Model {
             (Ending::Completed, _) => {
                 self.tasks[index].state = ModelState::Done(Status::Completed, None);
                 self.ended(index, Status::Completed, TaskId::from_index(index));
+                self.halt_if_reached(Status::Completed);
             }
             (_, Some(ModelEnding::Cancelled(why))) => self.cancel_now(index, why),
             (_, Some(ModelEnding::Shutdown)) | (Ending::Interrupted, None) => {
@@ -373,7 +391,8 @@ impl Model {
                     Some(_) => FailureKind::Timeout,
                     None => FailureKind::Error,
                 };
-                let gives_up = asked.is_none() && matches!(ending, Ending::GivenUp);
+                let is_ended = self.over.is_some() && !self.tasks[index].finally;
+                let gives_up = asked.is_none() && matches!(ending, Ending::GivenUp) || is_ended;
                 let task = &mut self.tasks[index];
                 if task.retries >= task.max_retries || gives_up {
                     self.fail(index, kind);
@@ -388,7 +407,10 @@ impl Model {
 
     fn interrupted(&mut self, index: usize) {
         match self.tasks[index].on_interrupt {
-            OnInterrupt::Rerun => self.make_ready(index),
+            OnInterrupt::Rerun => match self.takes_nothing_back(index) {
+                Some(why) => self.cancel_now(index, why),
+                None => self.make_ready(index),
+            },
             OnInterrupt::Hold => self.tasks[index].state = ModelState::Held(BTreeSet::new()),
             OnInterrupt::Fail => self.fail(index, FailureKind::Interrupted),
         }
@@ -397,8 +419,32 @@ impl Model {
     fn fail(&mut self, index: usize, kind: FailureKind) {
         self.tasks[index].state = ModelState::Done(Status::Failed, Some(Reason::Failed(kind)));
         self.ended(index, Status::Failed, TaskId::from_index(index));
-        if self.setup.fail_fast {
-            self.end_for(StopReason::FailFast);
+        self.halt_if_reached(Status::Failed);
+    }
+
+    fn halt_if_reached(&mut self, status: Status) {
+        let Halt::When { mode, of, limit } = self.setup.halt else {
+            return;
+        };
+        let counts = |status: Status| match of {
+            HaltOf::Fail => status == Status::Failed,
+            HaltOf::Success => status == Status::Completed,
+            HaltOf::Done => status == Status::Failed || status == Status::Completed,
+        };
+        let ended =
+            self.those(|state| matches!(state, ModelState::Done(status, _) if counts(*status)));
+        let known = self.those(|state| *state != ModelState::Removed);
+        let is_reached = match limit {
+            HaltLimit::Tasks(tasks) => ended.len() >= tasks as usize,
+            HaltLimit::Percent(percent) => ended.len() * 100 >= known.len() * usize::from(percent),
+        };
+        if counts(status) && is_reached && self.over.is_none() {
+            let why = match self.setup.halt {
+                Halt::FAIL_FAST => StopReason::FailFast,
+                _ => StopReason::Halted,
+            };
+            self.over = Some(why);
+            self.cancel_open(why, mode);
         }
     }
 
@@ -408,13 +454,19 @@ impl Model {
     }
 
     pub(super) fn cancel_all(&mut self, why: StopReason) {
+        self.cancel_open(why, HaltMode::Now);
+    }
+
+    fn cancel_open(&mut self, why: StopReason, mode: HaltMode) {
         self.cut_short = true;
         let why = CancelReason::BatchStopped(why);
         for task in &mut self.tasks {
             match &mut task.state {
                 ModelState::Done(..) | ModelState::Removed | ModelState::Last => {}
                 ModelState::Running { ending, .. } => {
-                    ending.get_or_insert(ModelEnding::Cancelled(why));
+                    if mode == HaltMode::Now {
+                        ending.get_or_insert(ModelEnding::Cancelled(why));
+                    }
                 }
                 state => {
                     *state = ModelState::Done(Status::Cancelled, Some(Reason::Cancelled(why)));
@@ -465,6 +517,7 @@ impl Model {
 
     pub(super) fn pass(&mut self, micros: u64) {
         self.now += micros;
+        self.next_start.take_if(|start| *start <= self.now);
         if !self.cut_short && self.deadline.is_some_and(|deadline| deadline <= self.now) {
             self.end_for(StopReason::TimeLimit);
         }
@@ -515,7 +568,11 @@ impl Model {
         let done = |state: &ModelState| matches!(state, ModelState::Done(..) | ModelState::Removed);
         let is_open = self.tasks.iter().any(|task| !done(&task.state));
         let deadline = self.deadline.filter(|_| is_open && !self.cut_short);
-        self.tasks.iter().filter_map(timer).chain(deadline).min()
+        let is_ready = |task: &ModelTask| matches!(task.state, ModelState::Ready { .. });
+        let starts = !self.paused && !self.stopping && self.tasks.iter().any(is_ready);
+        let start = self.next_start.filter(|_| starts);
+        let timers = self.tasks.iter().filter_map(timer);
+        timers.chain(deadline).chain(start).min()
     }
 
     /// Nothing runs, and nothing will without somebody's doing.

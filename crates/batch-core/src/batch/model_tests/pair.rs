@@ -33,7 +33,8 @@ pub(super) struct Pair {
 
 pub(super) fn settings(setup: Setup) -> BatchSettings {
     BatchSettings {
-        fail_fast: setup.fail_fast,
+        halt: setup.halt,
+        delay: setup.delay,
         batch_timeout: setup.batch_timeout,
         limits: BTreeMap::from([("few".to_owned(), NonZeroU32::new(LIMIT).unwrap())]),
         ..BatchSettings::with_slots(NonZeroU32::new(4).unwrap())

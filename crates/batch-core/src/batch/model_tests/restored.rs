@@ -82,13 +82,7 @@ impl Journal {
                 let past = self.open(*task);
                 let retried = matches!(then, NextStep::RetryAt(_));
                 past.retries += u32::from(retried && matches!(outcome, Outcome::Failed(_)));
-                past.state = match *then {
-                    NextStep::RetryAt(until) | NextStep::PausedUntil(until) => {
-                        RestoredState::Delayed { until }
-                    }
-                    NextStep::Held => RestoredState::Held,
-                    NextStep::Requeued | NextStep::Final => RestoredState::Queued,
-                };
+                past.state = state_after(*then);
             }
             Event::Finished { task, status, .. } => {
                 let attempts = self.open(*task).attempts;
@@ -138,6 +132,15 @@ impl Journal {
             batch.pause(now);
         }
         batch
+    }
+}
+
+/// Where a task stands after an attempt.
+fn state_after(then: NextStep) -> RestoredState {
+    match then {
+        NextStep::RetryAt(until) | NextStep::PausedUntil(until) => RestoredState::Delayed { until },
+        NextStep::Held => RestoredState::Held,
+        NextStep::Requeued | NextStep::Final => RestoredState::Queued,
     }
 }
 

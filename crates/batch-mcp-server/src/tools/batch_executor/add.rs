@@ -4,7 +4,7 @@ use batch_actions::{
     ActionError, AddReply, AddRequest, BatchRequest, Target, add, create, place_tasks,
     status as read_status,
 };
-use batch_core::{BatchSettings, Plan, TaskId, ids::FullTaskId};
+use batch_core::{BatchSettings, Plan, SettingsRequest, TaskId, ids::FullTaskId};
 use batch_store::{BatchFile, Origin};
 use serde_json::{Value, json};
 
@@ -74,6 +74,7 @@ pub(super) fn add_tasks(
     let request = AddRequest {
         tasks: input.file.tasks.clone(),
         target: Target::Batch(file.clone()),
+        settings: SettingsRequest::default(),
         catalog: &session.registry,
     };
     let added = add(&session.home, request).map_err(|error| match error {
