@@ -20,6 +20,7 @@ mod clock;
 mod control;
 mod engine;
 mod error;
+mod follow;
 mod handle_command;
 mod home;
 mod live_view;
@@ -46,6 +47,7 @@ pub use engine::{
     Adder, Claim, DiskSpace, Engine, EngineOptions, Finished, Mode, Observer, is_output_closed,
 };
 pub use error::ActionError;
+pub use follow::follow;
 pub use home::{BatchRequest, Home, Ids, default_slots};
 pub use live_view::LiveView;
 pub use logs::{LogsRequest, logs};

@@ -139,7 +139,7 @@ fn no_attempt(store: &Store, task: TaskId, attempt: u32, last: Option<u32>) -> A
 }
 
 /// The files that the running attempt writes to, and how much of them was shown.
-struct Live {
+pub(crate) struct Live {
     folder: PathBuf,
     prefix: String,
     attempt: Option<u32>,
@@ -151,7 +151,7 @@ struct Live {
 const ENDINGS: [&str; 2] = [".stdout", ".stderr"];
 
 impl Live {
-    fn new(file: &BatchFile, store: &Store, task: TaskId) -> Self {
+    pub(crate) fn new(file: &BatchFile, store: &Store, task: TaskId) -> Self {
         Self {
             folder: file.folder(),
             prefix: format!("{}-", store.batch().task(task)),
@@ -162,7 +162,12 @@ impl Live {
     }
 
     /// Turns to an attempt of which nothing was shown yet.
-    fn begin(&mut self, store: &Store, task: TaskId, attempt: u32) -> Result<(), ActionError> {
+    pub(crate) fn begin(
+        &mut self,
+        store: &Store,
+        task: TaskId,
+        attempt: u32,
+    ) -> Result<(), ActionError> {
         if self.attempt == Some(attempt) {
             return Ok(());
         }
@@ -173,7 +178,7 @@ impl Live {
         Ok(())
     }
 
-    fn copy<'a>(
+    pub(crate) fn copy<'a>(
         &mut self,
         out: &'a mut dyn Write,
         err: &'a mut dyn Write,
@@ -206,7 +211,7 @@ impl Live {
     }
 
     /// What of a finished output was not shown yet.
-    fn rest<'a>(
+    pub(crate) fn rest<'a>(
         &self,
         attempt: u32,
         output: &Output,

@@ -66,7 +66,7 @@ impl Foreground {
         output.options.batch_file = Some(store.file().shown().to_owned());
         let step_summary = output.step_summary.take();
         let (sink, results) = output.open(store.batch())?;
-        let functions = Functions::of_environment();
+        let functions = Functions::of_environment().heard_by(results.live());
         functions.check_batch(store)?;
         let Self {
             claim,
@@ -245,7 +245,7 @@ pub(crate) async fn run_file(
 pub(crate) async fn run_in_memory(
     settings: BatchSettings,
     mut work: Work,
-    functions: &Functions,
+    functions: Functions,
     onlooker: Onlooker,
 ) -> Result<Exit, CliError> {
     let Onlooker {
@@ -258,6 +258,7 @@ pub(crate) async fn run_in_memory(
     let slots = settings.max_concurrent;
     let (name, halt) = (settings.name.clone(), settings.halt);
     let (sink, results) = output.open(batch)?;
+    let functions = functions.heard_by(results.live());
     // What a killed run left there is nobody's.
     remove_dead_scratch();
     let disk_space = Arc::new(DiskSpace::new(None));
@@ -363,7 +364,7 @@ fn conclude(
     say_nothing_starts(report, screen);
     let Some(error) = &report.sink_error else {
         let summary = results.finish(name, of_batch)?;
-        if failed || !screen.is_quiet() {
+        if screen.shows_summary(failed) {
             tell(format_args!("{summary}"));
         }
         return Ok(());

@@ -13,7 +13,7 @@ use batch_core::Status;
 use batch_handlers::{HandlerConfig, standard_registry};
 use batch_mcp_client::{ConfigError, ToolServers, with_tools};
 use batch_mcp_server::NamedTool;
-use batch_process::{DiskSpaceWatch, Scratch};
+use batch_process::{DiskSpaceWatch, LiveOutput, Scratch};
 use batch_runtime::Registry;
 use batch_store::{Selection, Store};
 
@@ -28,6 +28,8 @@ pub(crate) struct Functions {
     scratch: Scratch,
     /// Why the configuration cannot be used.
     unusable: Option<ConfigError>,
+    /// Hears what tasks print.
+    live: Option<Arc<dyn LiveOutput>>,
 }
 
 impl Functions {
@@ -44,7 +46,14 @@ impl Functions {
             servers: Arc::new(servers),
             scratch: Scratch::default(),
             unusable,
+            live: None,
         }
+    }
+
+    /// The same, with somebody who hears what tasks print.
+    pub(crate) fn heard_by(mut self, live: Option<Arc<dyn LiveOutput>>) -> Self {
+        self.live = live;
+        self
     }
 
     /// These, unless the configuration cannot be used.
@@ -122,6 +131,7 @@ impl Functions {
     fn with_servers(&self, config: HandlerConfig) -> Registry {
         let config = HandlerConfig {
             scratch: self.scratch.clone(),
+            live: self.live.clone(),
             ..config
         };
         with_tools(standard_registry(&config), Arc::clone(&self.servers))

@@ -3,11 +3,13 @@
 mod agent;
 mod args;
 mod background;
+mod beside;
 mod blocks;
 mod capacity;
 mod commands;
 mod drive;
 mod dry_run;
+mod earlier;
 mod exit;
 mod feed;
 mod foreground;
@@ -15,6 +17,7 @@ mod functions;
 mod hints;
 mod item_sources;
 mod leftovers;
+mod live;
 mod output;
 mod paint;
 mod progress;
@@ -30,7 +33,7 @@ mod terminal;
 mod warnings;
 mod whole_results;
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use batch_export::Visible;
@@ -38,6 +41,7 @@ use batch_export::Visible;
 use crate::args::{Command, parse, split_sources};
 use crate::exit::{CliError, Exit};
 use crate::reply::{quiet, tell};
+use crate::terminal::stdout;
 
 fn main() -> ExitCode {
     // What is too long to be written is an error to be told.
@@ -52,7 +56,12 @@ fn main() -> ExitCode {
                 return Exit::Usage.into();
             }
             // Help and version, which were asked for.
-            let printed = error.print().and_then(|()| io::stdout().flush());
+            let text = error.render();
+            let text = match io::stdout().is_terminal() {
+                true => text.ansi().to_string(),
+                false => text.to_string(),
+            };
+            let printed = stdout().write_all(text.as_bytes());
             let ended = quiet(printed).map(|()| Exit::Completed);
             return ended.unwrap_or_else(|error| report(&error)).into();
         }

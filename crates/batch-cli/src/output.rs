@@ -5,17 +5,22 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use batch_actions::{DiskSpace, now};
 use batch_core::{BatchId, Event, TaskId};
 use batch_export::files::{AtomicFile, FileHandle};
 use batch_export::{
-    ExportError, Format, Records, ResultWriter, Summary, TaskFilter, TaskRecord, WriterOptions,
+    ExportError, Format, Records, Started, Summary, TaskFilter, TaskRecord, WriterOptions,
     result_writer,
 };
+use batch_process::LiveOutput;
 use batch_runtime::{Sink, SinkError};
-use batch_store::{BatchFile, Store};
+use batch_store::Store;
 
+use crate::beside::{Beside, Writer};
+use crate::earlier::{Earlier, begun_before};
+use crate::live::{LiveQueue, Piece, Taps};
 use crate::signals::give_up_on_signal;
 use crate::terminal::{TerminalWriter, stderr, stdout};
 
@@ -29,6 +34,7 @@ pub(crate) struct OutputPlan {
     pub(crate) filter: TaskFilter,
     /// The file of the page to which what the batch came to is appended.
     pub(crate) step_summary: Option<PathBuf>,
+    pub(crate) beside: Beside,
 }
 
 /// Turns events into results, as they come. Clones feed the same results.
@@ -39,6 +45,7 @@ pub(crate) struct ResultSink(Arc<Mutex<Option<State>>>);
 pub(crate) struct Results {
     state: Arc<Mutex<Option<State>>>,
     disk_space: SharedDiskSpace,
+    queue: Option<Arc<LiveQueue>>,
 }
 
 /// Whom to ask for room on the disk, once there is a run.
@@ -90,9 +97,24 @@ struct State {
     earlier: Option<Earlier>,
     summary: Summary,
     filter: TaskFilter,
-    writer: Box<dyn ResultWriter>,
+    writer: Writer,
+    /// What is written of all tasks, whatever the filter says.
+    beside: Vec<Writer>,
+    live: Option<Live>,
     file: Option<AtomicFile>,
 }
+
+/// What tasks print, on its way.
+struct Live {
+    queue: Arc<LiveQueue>,
+    /// What came before its attempt was known to have begun.
+    early: Vec<Piece>,
+    /// The attempts under way.
+    running: HashMap<TaskId, u32>,
+}
+
+/// Events may be kept back for so long while tasks are listened to.
+const LIVE_PAUSE: Duration = Duration::from_millis(20);
 
 impl OutputPlan {
     /// Opens the file, so that one that cannot be made is told before anything runs.
@@ -103,11 +125,12 @@ impl OutputPlan {
         {
             self.opened = Some(AtomicFile::create(path)?);
         }
-        Ok(())
+        self.beside.open_files()
     }
 
     /// Gets ready to write results, to the file where one is open.
     pub(crate) fn open(self, batch: BatchId) -> Result<(ResultSink, Results), ExportError> {
+        let queue = self.beside.queue(self.options.format);
         let file = self.opened;
         let disk_space = SharedDiskSpace::default();
         let out: Box<dyn Write + Send> = match &file {
@@ -118,19 +141,28 @@ impl OutputPlan {
             None => Box::new(stdout()),
         };
         let writer = result_writer(&self.options, out, stderr())?;
+        let live = queue.clone().map(|queue| Live {
+            queue,
+            early: Vec::new(),
+            running: HashMap::new(),
+        });
         let state = State {
             records: Records::new(batch),
             earlier: None,
             summary: Summary::new(batch),
             filter: self.filter,
             writer,
+            beside: self.beside.open(&disk_space)?,
+            live,
             file,
         };
         let state = Arc::new(Mutex::new(Some(state)));
-        Ok((
-            ResultSink(Arc::clone(&state)),
-            Results { state, disk_space },
-        ))
+        let results = Results {
+            state: Arc::clone(&state),
+            disk_space,
+            queue,
+        };
+        Ok((ResultSink(state), results))
     }
 }
 
@@ -152,43 +184,6 @@ impl ResultSink {
     }
 }
 
-/// The tasks among those that come in which have begun in an earlier run. What cannot be read shows at the end.
-fn begun_before(store: &Store, events: &[Event]) -> HashMap<TaskId, TaskRecord> {
-    let tasks = || {
-        events.iter().filter_map(|event| match event {
-            Event::Submitted { task, .. } => Some(*task),
-            _ => None,
-        })
-    };
-    let range = tasks().min().zip(tasks().max());
-    let begun = range.and_then(|(first, last)| store.begun(first, last).ok());
-    let records = begun.into_iter().flatten();
-    records.map(|record| (record.task, record)).collect()
-}
-
-/// The batch file, opened when a task is run again.
-struct Earlier {
-    file: BatchFile,
-    open: Option<Store>,
-}
-
-impl Earlier {
-    const fn new(file: BatchFile) -> Self {
-        Self { file, open: None }
-    }
-
-    /// A task that is reopened, as its last attempt left it.
-    fn of(&mut self, event: &Event) -> Option<TaskRecord> {
-        let Event::Reopened { task, attempts, .. } = event else {
-            return None;
-        };
-        if self.open.is_none() {
-            self.open = Store::open_read(self.file.clone()).ok();
-        }
-        self.open.as_ref()?.task_after(*task, *attempts).ok()?
-    }
-}
-
 impl Sink for ResultSink {
     fn on_events(&mut self, events: &[Event]) -> Result<(), SinkError> {
         let mut state = self.0.lock().expect("no writer panics with the lock");
@@ -202,35 +197,128 @@ impl Sink for ResultSink {
             None => Ok(()),
         }
     }
+
+    fn rest(&mut self) -> Result<Option<Duration>, SinkError> {
+        let mut state = self.0.lock().expect("no writer panics with the lock");
+        let Some(state) = state.as_mut().filter(|state| state.live.is_some()) else {
+            return Ok(None);
+        };
+        let shown = state.take_printed().and_then(|()| state.flush());
+        shown.map_err(|error| SinkError(Box::new(error)))?;
+        Ok(Some(LIVE_PAUSE))
+    }
 }
 
 impl State {
+    /// All that is written to, and who hears what runs.
+    fn writers(&mut self) -> impl Iterator<Item = &mut Writer> {
+        self.beside.iter_mut().chain([&mut self.writer])
+    }
+
+    fn flush(&mut self) -> Result<(), ExportError> {
+        self.writers().try_for_each(|writer| writer.flush())
+    }
+
+    /// Hands on what tasks have printed.
+    fn take_printed(&mut self) -> Result<(), ExportError> {
+        let Some(live) = &mut self.live else {
+            return Ok(());
+        };
+        let mut pieces = std::mem::take(&mut live.early);
+        pieces.extend(live.queue.take());
+        let is_known = |piece: &Piece| {
+            let printed = piece.printed();
+            live.running.get(&printed.task.task) == Some(&printed.attempt)
+        };
+        let (known, early): (Vec<_>, Vec<_>) = pieces.into_iter().partition(is_known);
+        live.early = early;
+        known.iter().try_for_each(|piece| {
+            self.writers()
+                .try_for_each(|writer| writer.printed(&piece.printed()))
+        })
+    }
+
+    /// Takes note of what runs, for those who hear it.
+    fn take_note(&mut self, event: &Event) -> Result<(), ExportError> {
+        if self.live.is_none() && self.beside.is_empty() {
+            return Ok(());
+        }
+        match event {
+            Event::Started {
+                task, at, attempt, ..
+            } => {
+                let started = Started {
+                    attempt: *attempt,
+                    at: *at,
+                };
+                self.tell_writers(*task, |writer, record| writer.started(record, &started))?;
+                if let Some(live) = &mut self.live {
+                    live.running.insert(*task, *attempt);
+                }
+                self.take_printed()
+            }
+            Event::AttemptEnded { task, .. } => {
+                if let Some(live) = &mut self.live {
+                    live.running.remove(task);
+                }
+                self.tell_writers(*task, |writer, record| writer.attempt_ended(record))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn tell_writers(
+        &mut self,
+        task: TaskId,
+        tell: impl Fn(&mut Writer, &TaskRecord) -> Result<(), ExportError>,
+    ) -> Result<(), ExportError> {
+        let Some(record) = self.records.begun(task) else {
+            return Ok(());
+        };
+        let mut writers = self.beside.iter_mut().chain([&mut self.writer]);
+        writers.try_for_each(|writer| tell(writer, record))
+    }
+
     /// Takes in what happened; `earlier` tells what was left of a task that came in by an event.
     fn take_in(
         &mut self,
         events: &[Event],
         mut earlier: impl FnMut(&Event) -> Option<TaskRecord>,
     ) -> Result<(), ExportError> {
+        self.take_printed()?;
         for event in events {
             let finished = self.records.apply(event);
             if let Some(left) = earlier(event) {
                 self.records.go_on_from(left);
             }
-            let Some(record) = finished else {
-                continue;
-            };
-            self.summary.add(&record);
-            if self.filter.matches(&record) {
-                self.writer.task(&record)?;
-            } else {
-                self.writer.skip(record.task)?;
+            self.take_note(event)?;
+            if let Some(record) = finished {
+                self.put(&record)?;
             }
         }
-        self.writer.flush()
+        self.flush()
+    }
+
+    /// Writes a task.
+    fn put(&mut self, record: &TaskRecord) -> Result<(), ExportError> {
+        self.summary.add(record);
+        for writer in &mut self.beside {
+            writer.task(record)?;
+        }
+        match self.filter.matches(record) {
+            true => self.writer.task(record),
+            false => self.writer.skip(record.task),
+        }
     }
 }
 
 impl Results {
+    /// Hears what tasks print, if somebody wants to.
+    pub(crate) fn live(&self) -> Option<Arc<dyn LiveOutput>> {
+        let queue = self.queue.clone()?;
+        Some(Arc::new(Taps(queue)))
+    }
+
     /// Has the file wait for room as the run does.
     pub(crate) fn set_disk_space(&self, disk_space: &Arc<DiskSpace>) {
         self.disk_space.set(disk_space);
@@ -248,30 +336,30 @@ impl Results {
             .lock()
             .expect("no writer panics with the lock")
             .take();
-        let State {
-            records,
-            earlier: _,
-            mut summary,
-            filter,
-            mut writer,
-            file,
-        } = state.expect("finished once");
-        if file.is_some() {
+        let mut state = state.expect("finished once");
+        if state.file.is_some() {
             self.disk_space.run_is_over();
         }
+        state.take_printed()?;
+        let records = std::mem::replace(&mut state.records, Records::new(BatchId::default()));
         for record in records.unfinished() {
-            summary.add(&record);
-            if filter.matches(&record) {
-                writer.task(&record)?;
-            } else {
-                writer.skip(record.task)?;
-            }
+            state.put(&record)?;
         }
+        let State {
+            mut summary,
+            mut writer,
+            beside,
+            file,
+            ..
+        } = state;
         summary.name = name;
         if let Some(of_batch) = of_batch {
             summary = of_batch;
         }
         summary.exported_at = now();
+        for mut writer in beside {
+            writer.finish(&summary)?;
+        }
         writer.finish(&summary)?;
         drop(writer);
         if let Some(file) = file {

@@ -12,7 +12,7 @@ use batch_export::Visible;
 use batch_runtime::{RunHandle, Snapshot};
 use batch_template::task_label;
 
-use crate::args::Progress;
+use crate::args::{Progress, ResultArgs};
 use crate::terminal::{Bar, is_dumb, show, tell};
 
 const BAR_INTERVAL: Duration = Duration::from_millis(200);
@@ -26,7 +26,15 @@ const SLOWEST: usize = 3;
 pub(crate) struct Screen {
     has_bar: bool,
     lines: bool,
-    quiet: bool,
+    summary: SummaryWanted,
+}
+
+/// When the summary is shown.
+#[derive(Clone, Copy, Debug)]
+enum SummaryWanted {
+    Always,
+    OfFailures,
+    Never,
 }
 
 impl Screen {
@@ -40,13 +48,40 @@ impl Screen {
         Self {
             has_bar,
             lines: !has_bar && progress != Progress::None,
-            quiet: progress == Progress::None,
+            summary: match progress {
+                Progress::None => SummaryWanted::OfFailures,
+                _ => SummaryWanted::Always,
+            },
         }
     }
 
-    /// Whether nothing but errors is to be shown.
-    pub(crate) fn is_quiet(self) -> bool {
-        self.quiet
+    /// As the options say. What goes through as it is, of one task at a time, has the terminal for itself.
+    pub(crate) fn of(args: &ResultArgs, alone: bool) -> Self {
+        let shown = &args.shown;
+        let mut screen = Self::new(match shown.quiet {
+            true => Progress::None,
+            false => args.progress,
+        });
+        if shown.live && alone && args.progress == Progress::Auto {
+            screen.has_bar = false;
+            screen.lines = false;
+        }
+        if shown.quiet {
+            screen.summary = SummaryWanted::Never;
+        }
+        if shown.summary {
+            screen.summary = SummaryWanted::Always;
+        }
+        screen
+    }
+
+    /// Whether the summary is shown, of a run in which some tasks failed or none.
+    pub(crate) fn shows_summary(self, failed: bool) -> bool {
+        match self.summary {
+            SummaryWanted::Always => true,
+            SummaryWanted::OfFailures => failed,
+            SummaryWanted::Never => false,
+        }
     }
 
     /// Whether there is a bar.

@@ -1,6 +1,7 @@
 //! What is asked of `bex run`, decided: the second pass over the arguments.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use batch_runtime::Registry;
 use batch_template::shown_params;
 
 use crate::args::{ResultArgs, RunArgs, SourceWords, no_such_file};
+use crate::beside::Beside;
 use crate::exit::CliError;
 use crate::hints::quoted;
 use crate::item_sources::items;
@@ -56,6 +58,16 @@ pub(crate) enum Work {
     Plan(Plan),
     /// One after the other, as they come.
     Stream(Box<TaskStream>),
+}
+
+impl Work {
+    /// Whether it is one task alone, as far as that is known.
+    pub(crate) fn is_single(&self) -> bool {
+        match self {
+            Self::Plan(plan) => plan.len() == 1,
+            Self::Stream(stream) => stream.is_single(),
+        }
+    }
 }
 
 impl Source {
@@ -563,12 +575,22 @@ pub(crate) fn output_plan(args: &ResultArgs, default: Format) -> Result<OutputPl
         );
         return Err(usage(message));
     }
-    let format = given.or(by_name).unwrap_or(default);
+    let shown = &args.shown;
+    let format = match shown.live && args.output.is_none() {
+        true => live_format(given)?,
+        false => given.or(by_name).unwrap_or(default),
+    };
+    if shown.tag_output && !shown.live && format != Format::Raw {
+        return Err(usage(
+            "--tag-output goes with raw output: add --format raw, or --live",
+        ));
+    }
     let filter = args.show.as_deref().map(TaskFilter::parse).transpose();
     let filter = filter.map_err(|error| usage(format!("--show: {error}")))?;
     let mut options = args.cells.options(format);
     options.keep_order = args.keep_order;
     options.color = args.output.is_none() && paints(&std::io::stdout());
+    options.tag = shown.tag_output;
     options.escape_control =
         format == Format::Text || args.output.is_none() && std::io::stdout().is_terminal();
     Ok(OutputPlan {
@@ -580,5 +602,16 @@ pub(crate) fn output_plan(args: &ResultArgs, default: Format) -> Result<OutputPl
             true => Some(step_summary::target()?),
             false => None,
         },
+        beside: Beside::new(shown),
     })
+}
+
+/// What tasks print goes to standard output while they run, so their results do not.
+fn live_format(given: Option<Format>) -> Result<Format, CliError> {
+    match given {
+        None | Some(Format::Raw | Format::None) => Ok(Format::None),
+        Some(format) => Err(usage(format!(
+            "--live prints what the tasks print; for their results as {format} besides, name a file: -o FILE"
+        ))),
+    }
 }

@@ -84,6 +84,16 @@ pub(crate) fn tell(text: fmt::Arguments<'_>) {
     terminal.draw();
 }
 
+/// Whether standard output shows colours.
+pub(crate) fn has_color() -> bool {
+    io::stdout().is_terminal() && !is_dumb() && !is_plain()
+}
+
+/// Whether somebody wants no colours, as https://no-color.org has it.
+fn is_plain() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty())
+}
+
 /// Whether a terminal understands nothing but text.
 pub(crate) fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
@@ -214,7 +224,7 @@ impl Bar {
         let share = self.done.min(self.total) as f64 / self.total.max(1) as f64;
         let full = (share * width as f64) as usize;
         let (full, rest) = ("█".repeat(full), "░".repeat(width - full));
-        match std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty()) {
+        match is_plain() {
             true => format!("{full}{rest}"),
             false => format!("\x1b[36m{full}\x1b[0m\x1b[2m{rest}\x1b[0m"),
         }

@@ -24,7 +24,10 @@ impl WholeResults {
     /// shown as they come.
     pub(crate) fn of(output: &mut OutputPlan) -> Option<Self> {
         let format = output.options.format;
-        let as_they_come = matches!(format, Format::Text | Format::Raw | Format::None);
+        let as_they_come = matches!(
+            format,
+            Format::Text | Format::Raw | Format::Events | Format::None
+        );
         let all_at_once = !as_they_come || output.opened.is_some();
         all_at_once.then(|| Self::new(output))
     }

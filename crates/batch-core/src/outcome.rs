@@ -52,6 +52,25 @@ pub struct Output {
     pub stderr: Stream,
 }
 
+/// One of the two outputs of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StreamKind {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl StreamKind {
+    /// The name: `stdout` or `stderr`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
 /// How a process ended and what it used.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct ProcessEnd {

@@ -110,7 +110,7 @@ impl Write for AtomicFile {
     }
 }
 
-/// A second handle on an [`AtomicFile`], whose errors name the file.
+/// A handle on a file, such as a second one on an [`AtomicFile`], whose errors name the file.
 #[derive(Debug)]
 pub struct FileHandle {
     file: File,
@@ -126,6 +126,40 @@ impl Write for FileHandle {
     fn flush(&mut self) -> io::Result<()> {
         let flushed = self.file.flush();
         flushed.map_err(|error| with_name(&self.path, error))
+    }
+}
+
+impl FileHandle {
+    /// A file that grows while others read it, and is not whole before its end; with `goes_on` after what is there.
+    ///
+    /// # Errors
+    /// When it cannot be made or opened.
+    pub fn growing(path: &Path, goes_on: bool) -> Result<Self, ExportError> {
+        let open = || {
+            refuse_links_of_others(path)?;
+            #[cfg(unix)]
+            if let Some(opened) = crate::descriptor::open_descriptor(path) {
+                return opened;
+            }
+            let mut options = OpenOptions::new();
+            match goes_on {
+                true => options.append(true),
+                false => options.write(true).truncate(true),
+            };
+            private(options.create(true)).open(path)
+        };
+        match open() {
+            Ok(file) => Ok(Self {
+                file,
+                path: path.to_owned(),
+            }),
+            Err(error) => Err(failed("create", path, error)),
+        }
+    }
+
+    /// Whether there is nothing in it yet, as far as that can be told.
+    pub fn is_empty(&self) -> bool {
+        self.file.metadata().is_ok_and(|file| file.len() == 0)
     }
 }
 
@@ -230,7 +264,7 @@ fn persist<T>(file: NamedTempFile<T>, place: &Path) -> io::Result<()> {
 }
 
 /// Results may hold anything, so a new file is for its owner alone.
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
@@ -255,7 +289,7 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-fn failed(action: &'static str, path: &Path, error: io::Error) -> ExportError {
+pub(crate) fn failed(action: &'static str, path: &Path, error: io::Error) -> ExportError {
     ExportError::File {
         action,
         path: path.to_owned(),

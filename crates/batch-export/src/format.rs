@@ -17,6 +17,8 @@ pub enum Format {
     Csv,
     /// The outputs alone, byte for byte.
     Raw,
+    /// What happens, an object in each line: `started`, `output`, `attempt_ended`, `finished`.
+    Events,
     /// JUnit XML: a case for each task, for CI servers.
     Junit,
     /// A page with what the batch came to, for CI servers and comments.
@@ -37,19 +39,20 @@ pub struct UnknownFormat {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Text,
         Self::Json,
         Self::Jsonl,
         Self::Csv,
         Self::Raw,
+        Self::Events,
         Self::Junit,
         Self::Markdown,
         Self::Perfetto,
         Self::None,
     ];
 
-    /// The name: `text`, `json`, `jsonl`, `csv`, `raw`, `junit`, `markdown`, `perfetto`, `none`.
+    /// The name: `text`, `json`, `jsonl`, `csv`, `raw`, `events`, `junit`, `markdown`, `perfetto`, `none`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -57,6 +60,7 @@ impl Format {
             Self::Jsonl => "jsonl",
             Self::Csv => "csv",
             Self::Raw => "raw",
+            Self::Events => "events",
             Self::Junit => "junit",
             Self::Markdown => "markdown",
             Self::Perfetto => "perfetto",
@@ -132,7 +136,7 @@ mod tests {
         assert_eq!(Format::of_file(Path::new("out")), None);
         insta::assert_snapshot!(
             "jsnl".parse::<Format>().unwrap_err(),
-            @r#"unknown format "jsnl"; did you mean "jsonl"? it is one of text, json, jsonl, csv, raw, junit, markdown, perfetto, none"#
+            @r#"unknown format "jsnl"; did you mean "jsonl"? it is one of text, json, jsonl, csv, raw, events, junit, markdown, perfetto, none"#
         );
     }
 }

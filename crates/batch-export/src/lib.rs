@@ -51,10 +51,13 @@ mod csv;
 #[cfg(unix)]
 mod descriptor;
 mod error;
+mod events;
 mod filter;
 mod format;
+mod joblog;
 mod json;
 mod junit;
+mod live;
 mod markdown;
 mod metadata;
 mod number;
@@ -63,6 +66,7 @@ mod perfetto;
 mod plain_file;
 mod record;
 mod records;
+mod results_folder;
 mod stream;
 mod summary;
 mod text;
@@ -88,10 +92,13 @@ pub use error::ExportError;
 pub use filter::{FilterError, TaskFilter};
 pub use format::{Format, UnknownFormat};
 pub use json::write_task_json;
+pub use live::{LiveStyle, Printed, Started};
 pub use number::rfc3339;
 pub use record::{AttemptEnd, AttemptRecord, TaskRecord};
 pub use records::{Records, cancelled_text};
 pub use summary::Summary;
 pub use times::{ExecutionTimes, TimeSpread};
 pub use visible::{Visible, VisibleLines};
-pub use writer::{ResultWriter, WriterOptions, result_writer};
+pub use writer::{
+    ResultWriter, WriterOptions, command_lines, job_log, result_writer, results_folder,
+};

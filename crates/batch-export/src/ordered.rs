@@ -59,6 +59,11 @@ impl<'a> Blocks<'a> {
         &mut self.out
     }
 
+    /// The writer alone, for what has an order of its own.
+    pub(crate) fn into_out(self) -> BufWriter<Out<'a>> {
+        self.out
+    }
+
     /// Takes the block of a task, which `render` writes. A task has one block.
     pub(crate) fn put(
         &mut self,

@@ -123,6 +123,11 @@ impl Records {
         None
     }
 
+    /// A task that has begun and is not finished.
+    pub fn begun(&self, task: TaskId) -> Option<&TaskRecord> {
+        Some(&self.active.get(&task)?.record)
+    }
+
     /// Takes up a task of the batch where earlier runs left it, so that its attempts and times go on from there. It
     /// follows the event by which the task came in, [`Event::Submitted`] or [`Event::Reopened`], which does not know them.
     pub fn go_on_from(&mut self, mut left: TaskRecord) {

@@ -17,7 +17,7 @@ use crate::plain_file::open_output;
 
 /// How many bytes of a file are in memory at once. Three bytes become four in base64, so that pieces of a multiple of
 /// three are encoded one by one.
-const PIECE: usize = 63 * 1024;
+pub(crate) const PIECE: usize = 63 * 1024;
 
 /// Writes what a task printed, as it is, piece by piece.
 ///
@@ -83,7 +83,8 @@ pub fn tail(stream: &Stream, limit: usize) -> Result<(Vec<u8>, u64), ExportError
     Ok((bytes, before))
 }
 
-fn for_each_piece(
+/// Gives the bytes piece by piece.
+pub(crate) fn for_each_piece(
     stream: &Stream,
     mut give: impl FnMut(&[u8]) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {

@@ -151,14 +151,14 @@ impl TextRows {
 }
 
 /// Puts a lead before every line, and ends the last one.
-struct Lines<'a, W> {
+pub(crate) struct Lines<'a, W> {
     out: &'a mut W,
-    lead: &'static [u8],
+    lead: &'a [u8],
     at_start: bool,
 }
 
 impl<'a, W: Write> Lines<'a, W> {
-    const fn new(out: &'a mut W, lead: &'static [u8]) -> Self {
+    pub(crate) const fn new(out: &'a mut W, lead: &'a [u8]) -> Self {
         Self {
             out,
             lead,
@@ -166,7 +166,7 @@ impl<'a, W: Write> Lines<'a, W> {
         }
     }
 
-    fn end(self) -> io::Result<()> {
+    pub(crate) fn end(self) -> io::Result<()> {
         if self.at_start {
             Ok(())
         } else {

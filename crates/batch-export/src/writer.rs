@@ -2,23 +2,28 @@
 
 use std::fs::File;
 use std::io::{Seek, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use batch_core::TaskId;
+use batch_core::{TaskId, outcome::Stream};
 
 use crate::csv::{self, CsvRows};
 use crate::error::ExportError;
+use crate::events::EventLines;
 use crate::format::Format;
+use crate::joblog::{JobLog, command};
 use crate::json::write_task_json;
 use crate::junit::JunitWriter;
+use crate::live::{LiveLines, LiveStyle, Printed, Started, lead_of};
 use crate::markdown::MarkdownWriter;
 use crate::metadata::Metadata;
 use crate::ordered::{Blocks, Out, copy, temporary_file};
 use crate::perfetto::PerfettoWriter;
 use crate::record::TaskRecord;
+use crate::results_folder::ResultsFolder;
 use crate::stream::{self, copy_stream};
 use crate::summary::Summary;
-use crate::text::TextRows;
+use crate::text::{Lines, TextRows};
+use crate::visible::VisibleLines;
 
 /// Takes the results of a batch one by one and writes them.
 ///
@@ -30,6 +35,33 @@ pub trait ResultWriter: Send {
     /// # Errors
     /// When it cannot be written, or an output cannot be read back whole.
     fn task(&mut self, record: &TaskRecord) -> Result<(), ExportError>;
+
+    /// Takes note of an attempt that began. `record` is its task, without it.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    fn started(&mut self, record: &TaskRecord, started: &Started) -> Result<(), ExportError> {
+        let _ = (record, started);
+        Ok(())
+    }
+
+    /// Takes what a running attempt printed.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn printed(&mut self, printed: &Printed<'_>) -> Result<(), ExportError> {
+        let _ = printed;
+        Ok(())
+    }
+
+    /// Takes note of an attempt that ended, the last one of the record.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    fn attempt_ended(&mut self, record: &TaskRecord) -> Result<(), ExportError> {
+        let _ = record;
+        Ok(())
+    }
 
     /// Says that a task has no result here, as when a filter keeps it out, so that no other waits for it.
     ///
@@ -72,6 +104,10 @@ pub struct WriterOptions {
     pub escape_control: bool,
     /// In text, colours for what became of the tasks: for a terminal.
     pub color: bool,
+    /// In raw output, what each task is called before each of its lines.
+    pub tag: bool,
+    /// In raw output, what tasks print goes out while they run, as [`ResultWriter::printed`] gives it.
+    pub live: Option<LiveStyle>,
     /// The folder for the temporary file of results that wait for their turn; by default the system's.
     /// It may become as large as the results.
     pub spool_folder: Option<PathBuf>,
@@ -91,6 +127,8 @@ impl WriterOptions {
             batch_file: None,
             escape_control: false,
             color: false,
+            tag: false,
+            live: None,
             spool_folder: None,
         }
     }
@@ -119,12 +157,22 @@ pub fn result_writer<'a>(
             Rows::Csv(CsvRows::new(options))
         }
         Format::Json => return Ok(Box::new(JsonWriter::new(blocks, spool_folder())?)),
+        Format::Events => return Ok(Box::new(EventLines::new(blocks.into_out()))),
         Format::Junit => return Ok(Box::new(JunitWriter::new(blocks, spool_folder())?)),
         Format::Markdown => return Ok(Box::new(MarkdownWriter::new(blocks))),
         Format::Perfetto => return Ok(Box::new(PerfettoWriter::new(blocks))),
         Format::Raw => {
+            if let Some(style) = options.live {
+                let lines = LiveLines::new(blocks.into_out(), Box::new(err), style);
+                return Ok(Box::new(lines));
+            }
             let err = Blocks::new(Box::new(err), options.keep_order, spool_folder());
-            return Ok(Box::new(RawWriter { out: blocks, err }));
+            let tag = options.tag;
+            return Ok(Box::new(RawWriter {
+                out: blocks,
+                err,
+                tag,
+            }));
         }
         Format::None => return Ok(Box::new(NoWriter)),
     };
@@ -241,6 +289,7 @@ impl ResultWriter for JsonWriter<'_> {
 struct RawWriter<'a> {
     out: Blocks<'a>,
     err: Blocks<'a>,
+    tag: bool,
 }
 
 impl ResultWriter for RawWriter<'_> {
@@ -249,15 +298,17 @@ impl ResultWriter for RawWriter<'_> {
             return self.skip(record.task);
         };
         stream::check(output)?;
+        let lead = self.tag.then(|| lead_of(record, false));
+        let lead = lead.as_deref();
         self.out
-            .put(record.task, |out| copy_stream(&output.stdout, out))?;
+            .put(record.task, |out| copy_raw(&output.stdout, lead, out))?;
         if output.stderr.is_empty() {
             return self.err.skip(record.task);
         }
         // On a terminal both are the same place: what was written first is to be seen first.
         self.out.flush()?;
         self.err
-            .put(record.task, |out| copy_stream(&output.stderr, out))?;
+            .put(record.task, |out| copy_raw(&output.stderr, lead, out))?;
         self.err.flush()
     }
 
@@ -277,10 +328,70 @@ impl ResultWriter for RawWriter<'_> {
     }
 }
 
+/// Copies an output as it is, or with a lead before each of its lines.
+fn copy_raw<W: Write>(
+    stream: &Stream,
+    lead: Option<&[u8]>,
+    out: &mut W,
+) -> Result<(), ExportError> {
+    let Some(lead) = lead else {
+        return copy_stream(stream, out);
+    };
+    let mut lines = Lines::new(out, lead);
+    copy_stream(stream, &mut lines)?;
+    Ok(lines.end()?)
+}
+
 /// Writes nothing.
 struct NoWriter;
 
 impl ResultWriter for NoWriter {
+    fn task(&mut self, _record: &TaskRecord) -> Result<(), ExportError> {
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), ExportError> {
+        Ok(())
+    }
+
+    fn finish(&mut self, _summary: &Summary) -> Result<(), ExportError> {
+        Ok(())
+    }
+}
+
+/// Writes a log of the tasks with the columns of GNU parallel, beside the results, with or without the line that names them.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn job_log<'a>(
+    out: impl Write + Send + 'a,
+    has_header: bool,
+) -> Result<Box<dyn ResultWriter + 'a>, ExportError> {
+    Ok(Box::new(JobLog::new(Box::new(out), has_header)?))
+}
+
+/// Writes a folder for each task, with the files `stdout`, `stderr` and `exit`, beside the results.
+///
+/// # Errors
+/// When the folder cannot be made.
+pub fn results_folder(folder: &Path) -> Result<Box<dyn ResultWriter>, ExportError> {
+    Ok(Box::new(ResultsFolder::new(folder)?))
+}
+
+/// Writes the command line of each attempt as it begins, beside the results.
+pub fn command_lines<'a>(out: impl Write + Send + 'a) -> Box<dyn ResultWriter + 'a> {
+    Box::new(CommandLines(Box::new(out)))
+}
+
+struct CommandLines<'a>(Out<'a>);
+
+impl ResultWriter for CommandLines<'_> {
+    fn started(&mut self, record: &TaskRecord, _started: &Started) -> Result<(), ExportError> {
+        let line = format!("{}\n", VisibleLines(&command(record)));
+        self.0.write_all(line.as_bytes())?;
+        Ok(self.0.flush()?)
+    }
+
     fn task(&mut self, _record: &TaskRecord) -> Result<(), ExportError> {
         Ok(())
     }

@@ -20,6 +20,7 @@ mod command;
 mod http;
 mod language;
 mod masked_file;
+mod masked_tap;
 mod process;
 mod simulate;
 
@@ -27,7 +28,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_process::{CaptureLimits, DiskSpaceWatch, Scratch};
+use batch_process::{CaptureLimits, DiskSpaceWatch, LiveOutput, Scratch};
 use batch_runtime::Registry;
 
 use crate::code::{CodeHandler, FunctionHandler};
@@ -48,6 +49,8 @@ pub struct HandlerConfig {
     /// When a process has run for so long, its output goes to files in that folder as it comes, for
     /// others to read along; see [`CaptureLimits::live_after`]. `None`: not before its end.
     pub live_after: Option<Duration>,
+    /// Hears what processes print, as they print it, with secrets masked.
+    pub live: Option<Arc<dyn LiveOutput>>,
     /// Hears of outputs and code that wait, as there is no room for them on the disk.
     pub disk_space: Option<Arc<dyn DiskSpaceWatch>>,
 }
@@ -60,6 +63,7 @@ impl HandlerConfig {
             scratch: Scratch::default(),
             in_memory: CaptureLimits::DEFAULT_IN_MEMORY,
             live_after: None,
+            live: None,
             disk_space: None,
         }
     }
@@ -71,6 +75,7 @@ pub fn standard_registry(config: &HandlerConfig) -> Registry {
         folder: config.folder.clone(),
         in_memory: config.in_memory,
         live_after: config.live_after,
+        live: config.live.clone(),
         disk_space: config.disk_space.clone(),
     });
     let capture = || Arc::clone(&capture);

@@ -22,6 +22,7 @@ use batch_template::Encodings;
 
 use crate::check::{ProcessFields as _, StdinFile, stdin_file};
 use crate::masked_file::Masking;
+use crate::masked_tap::MaskedTap;
 
 /// At most so many characters of the last line of standard error become part of the message.
 const LAST_LINE: usize = 200;
@@ -64,6 +65,13 @@ pub(crate) fn spec(
         task: task.id.to_string(),
         grace: options.grace,
         capture: Arc::clone(capture),
+        tap: capture.live.as_ref().map(|live| {
+            let tap = live.attempt(&task.id.to_string(), task.attempt);
+            match task.secrets().is_empty() {
+                true => tap,
+                false => Arc::new(MaskedTap::new(tap, task.secrets().clone())),
+            }
+        }),
     })
 }
 

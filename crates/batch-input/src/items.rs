@@ -102,6 +102,17 @@ impl Items {
         Self::of_one(ItemSource::nul_separated(input))
     }
 
+    /// Whether there is one alone, as far as that is known.
+    pub(crate) fn is_single(&self) -> bool {
+        self.blocks.is_none()
+            && !self.options.header
+            && self
+                .groups
+                .iter()
+                .flatten()
+                .all(|source| source.left() == Some(1))
+    }
+
     /// The items of a list, such as the command line's.
     pub fn list(items: Vec<OsString>) -> Self {
         Self::of_one(ItemSource::list(items))

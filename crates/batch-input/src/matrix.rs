@@ -79,7 +79,14 @@ pub(crate) fn read_tasks_of(
         task: None,
     };
     let matrix = Matrix::read(&fields, &mut scope);
-    let template = TaskTemplate::read_but(&MATRIX_FIELDS, raw, functions, source, report);
+    let template = TaskTemplate::read_but(
+        &MATRIX_FIELDS,
+        raw,
+        functions,
+        source,
+        report,
+        reader.shell_program(),
+    );
     matrix.check_placeholders(&template, report);
     if report.problems.len() == before {
         matrix.expand(&template, reader, report, file);

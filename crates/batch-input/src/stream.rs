@@ -168,6 +168,11 @@ impl TaskStream {
         self.items.is_list() && self.peek().is_none()
     }
 
+    /// Whether it makes one task alone, as far as that is known. To be asked before the first is taken.
+    pub fn is_single(&self) -> bool {
+        self.peeked.is_none() && self.items.is_single()
+    }
+
     fn make(&mut self) -> Option<Result<TaskSpec, ItemError>> {
         if matches!(self.template, Template::Waiting(_))
             && let Err(error) = self.make_template()?

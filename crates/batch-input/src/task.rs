@@ -90,6 +90,11 @@ impl TaskReader {
         }
     }
 
+    /// The shell of scripts that name none, as JSON.
+    pub(crate) fn shell_program(&self) -> Option<&RawValue> {
+        self.shell_program.as_deref()
+    }
+
     /// The same, where a program is named that runs scripts of which nothing is said.
     pub(crate) fn with_shell_program(mut self, program: Option<Box<RawValue>>) -> Self {
         self.shell_program = program;

@@ -118,6 +118,9 @@ impl Capture {
             if self.live && self.holds() && self.poll_write(cx).is_ready() {
                 continue;
             }
+            if let Some(tap) = &self.limits.tap {
+                ready!(tap.poll_room(cx));
+            }
             self.watch();
             let Some(Pipe::Watched(pipe)) = &self.pipe else {
                 // What is still held waits for the file, and wakes us.
@@ -131,7 +134,14 @@ impl Capture {
                 Ok(mut ready) => SCRATCH.with_borrow_mut(|scratch| {
                     let read = ready.try_io(|pipe| pipe.get_ref().read(scratch));
                     read.map(|read| {
-                        read.map(|len| keep(&mut self.held, self.error.is_some(), &scratch[..len]))
+                        read.map(|len| {
+                            keep(
+                                &mut self.held,
+                                self.error.is_some(),
+                                &self.limits,
+                                &scratch[..len],
+                            )
+                        })
                     })
                 }),
                 Err(error) => Ok(Err(error)),
@@ -150,7 +160,12 @@ impl Capture {
         {
             let read = SCRATCH.with_borrow_mut(|scratch| {
                 let len = pipe.reader().read(scratch)?;
-                Ok(keep(&mut self.held, self.error.is_some(), &scratch[..len]))
+                Ok(keep(
+                    &mut self.held,
+                    self.error.is_some(),
+                    &self.limits,
+                    &scratch[..len],
+                ))
             });
             match read {
                 Err(error) if is_for_later(&error) => return,
@@ -277,9 +292,12 @@ impl Capture {
 }
 
 /// Adds what was read, unless it is to be thrown away; gives its length.
-fn keep(held: &mut Vec<u8>, discard: bool, bytes: &[u8]) -> usize {
+fn keep(held: &mut Vec<u8>, discard: bool, target: &CaptureTarget, bytes: &[u8]) -> usize {
     if !discard {
         held.extend_from_slice(bytes);
+        if let (Some(tap), false) = (&target.tap, bytes.is_empty()) {
+            tap.printed(target.stream, bytes);
+        }
     }
     bytes.len()
 }
@@ -296,6 +314,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use batch_core::outcome::StreamKind;
     use proptest::prelude::*;
 
     use super::*;
@@ -307,13 +326,14 @@ mod tests {
         let limits = Arc::new(CaptureLimits {
             folder: folder.to_owned(),
             in_memory,
-            live_after: None,
-            disk_space: None,
+            ..CaptureLimits::default()
         });
         let target = CaptureTarget {
             limits,
             prefix: "b1.1-".into(),
             suffix: ".stdout",
+            stream: StreamKind::Stdout,
+            tap: None,
         };
         (Capture::new(reader, target), writer)
     }

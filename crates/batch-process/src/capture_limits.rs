@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use batch_core::outcome::StreamKind;
+
 use crate::disk_space::DiskSpaceWatch;
+use crate::tap::{LiveOutput, OutputTap};
 
 /// Where output goes that does not stay in memory, and from which size on.
 #[derive(Clone, Debug)]
@@ -20,6 +23,8 @@ pub struct CaptureLimits {
     /// The files are called `TASK-RANDOM.stdout` and `TASK-RANDOM.stderr`, `TASK` being the task's id.
     /// There is none for an output that is still empty. An executor that is killed leaves them.
     pub live_after: Option<Duration>,
+    /// Hears of outputs as they come.
+    pub live: Option<Arc<dyn LiveOutput>>,
     /// Hears of outputs that wait, as the disk of the folder is full.
     pub disk_space: Option<Arc<dyn DiskSpaceWatch>>,
 }
@@ -31,6 +36,7 @@ impl Default for CaptureLimits {
             folder: std::env::temp_dir(),
             in_memory: Self::DEFAULT_IN_MEMORY,
             live_after: None,
+            live: None,
             disk_space: None,
         }
     }
@@ -49,4 +55,6 @@ pub(crate) struct CaptureTarget {
     pub(crate) prefix: String,
     /// After it.
     pub(crate) suffix: &'static str,
+    pub(crate) stream: StreamKind,
+    pub(crate) tap: Option<Arc<dyn OutputTap>>,
 }

@@ -64,6 +64,7 @@ mod spill;
 mod start;
 mod sweep;
 mod sys;
+mod tap;
 #[cfg(target_os = "linux")]
 mod tree;
 mod written;
@@ -89,4 +90,5 @@ pub use signal::{Signal, ignore_file_size_limit};
 pub use spawn_error::{SpawnError, shortage};
 pub use spec::{MAX_ARGUMENT_BYTES, Spec, Stdin};
 pub use sweep::{Leftover, end_run, sweep};
+pub use tap::{LiveOutput, OutputTap};
 pub use written::when_written;

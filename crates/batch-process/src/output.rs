@@ -6,12 +6,13 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use batch_core::outcome::Stream;
+use batch_core::outcome::{Stream, StreamKind};
 use tokio::time::{Sleep, sleep};
 
 use crate::capture::{Capture, Filled};
 use crate::capture_limits::{CaptureLimits, CaptureTarget};
 use crate::sys;
+use crate::tap::OutputTap;
 
 /// Standard output and standard error of a process.
 #[derive(Debug)]
@@ -28,15 +29,18 @@ impl Outputs {
         stderr: PipeReader,
         task: &str,
         limits: &Arc<CaptureLimits>,
+        tap: Option<&Arc<dyn OutputTap>>,
     ) -> Self {
-        let target = |suffix| CaptureTarget {
+        let target = |stream, suffix| CaptureTarget {
             limits: limits.clone(),
             prefix: file_prefix(task),
             suffix,
+            stream,
+            tap: tap.cloned(),
         };
         Self {
-            stdout: Capture::new(stdout, target(".stdout")),
-            stderr: Capture::new(stderr, target(".stderr")),
+            stdout: Capture::new(stdout, target(StreamKind::Stdout, ".stdout")),
+            stderr: Capture::new(stderr, target(StreamKind::Stderr, ".stderr")),
             live: limits.live_after.map(|after| Box::pin(sleep(after))),
         }
     }

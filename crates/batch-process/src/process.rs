@@ -79,7 +79,7 @@ impl Process {
             Some(file) => file.as_fd(),
             None => dev_null().map_err(early)?,
         };
-        let outputs = Outputs::new(stdout, stderr, &spec.task, &spec.capture);
+        let outputs = Outputs::new(stdout, stderr, &spec.task, &spec.capture, spec.tap.as_ref());
         let leader = start(spec, [stdin, stdout_end.as_fd(), stderr_end.as_fd()])?;
         Ok(Self {
             leader,

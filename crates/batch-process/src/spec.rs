@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::capture_limits::CaptureLimits;
+use crate::tap::OutputTap;
 
 pub use batch_core::catalog::MAX_ARGUMENT as MAX_ARGUMENT_BYTES;
 
@@ -39,6 +40,8 @@ pub struct Spec {
     pub grace: Duration,
     /// Where and from which size on its output goes to files.
     pub capture: Arc<CaptureLimits>,
+    /// Hears what it prints, as it prints it.
+    pub tap: Option<Arc<dyn OutputTap>>,
 }
 
 impl Spec {
@@ -53,6 +56,7 @@ impl Spec {
             task: String::from("b1.1"),
             grace: Duration::from_secs(5),
             capture: Arc::default(),
+            tap: None,
         }
     }
 }

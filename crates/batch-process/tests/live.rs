@@ -32,7 +32,7 @@ impl Live {
             folder: folder.path().join("out"),
             in_memory,
             live_after: Some(live_after),
-            disk_space: None,
+            ..CaptureLimits::default()
         };
         let [one, two] = gates.map(|gate| gate.display().to_string());
         let script = format!("one='{one}'; two='{two}'; {script}");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use batch_core::{Output, Status, TaskId, plan::Needed};
+use batch_core::{Output, Status, TaskId, plan::Needed, status::UnknownName};
 use batch_export::{AttemptEnd, AttemptRecord, TaskRecord};
 
 use crate::add::find;
@@ -182,6 +182,35 @@ impl Store {
                     .optional()
             })
             .map_err(|error| self.error(error))
+    }
+
+    /// How far each task has come that something has happened to: its status, and the number of its last attempt. Looks at
+    /// all of them.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or says what cannot be.
+    pub fn for_each_state(
+        &self,
+        mut give: impl FnMut(TaskId, (Status, u32)),
+    ) -> Result<(), StoreError> {
+        let failed = |error| self.error(error);
+        let mut select = self
+            .connection
+            .prepare_cached("SELECT task, status, attempts FROM states ORDER BY task")
+            .map_err(failed)?;
+        let mut rows = select.query([]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let number: u32 = row.get(0).map_err(failed)?;
+            let Some(task) = TaskId::new(number) else {
+                continue;
+            };
+            let status = row.get_ref(1).map_err(failed)?.as_str().unwrap_or_default();
+            let status = status
+                .parse()
+                .map_err(|error: UnknownName| self.error(RowError::in_task(task, error)))?;
+            give(task, (status, row.get(2).map_err(failed)?));
+        }
+        Ok(())
     }
 
     /// What one attempt left; `None` when it left nothing.

@@ -70,7 +70,7 @@ pub(crate) struct ResultsArgs {
     #[command(flatten)]
     pub(crate) wanted: WantedArgs,
 
-    /// text, json, jsonl, csv, raw, junit, markdown, perfetto, or summary [default: text]
+    /// text, json, jsonl, csv, raw, events, junit, markdown, perfetto, or summary [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<String>,
 
@@ -121,19 +121,19 @@ pub(crate) struct LogsArgs {
     #[command(flatten)]
     pub(crate) batch: BatchArgs,
 
-    /// The task: b7.42, 42, or its id
-    pub(crate) task: String,
+    /// The task: b7.42, 42, or its id [default: all, with the name of each before its lines]
+    pub(crate) task: Option<String>,
 
     /// The attempt [default: the last]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", requires = "task")]
     pub(crate) attempt: Option<u32>,
 
-    /// Wait for the task to start, and follow its output until it ends, or nothing runs the batch (exit code 5)
+    /// Wait for the task, or all tasks, to start, and follow the output until the end, or nothing runs the batch (exit code 5)
     #[arg(short, long)]
     pub(crate) follow: bool,
 
     /// Print the output as JSON: {"stdout", "stderr"}
-    #[arg(long)]
+    #[arg(long, requires = "task")]
     pub(crate) json: bool,
 }
 
@@ -143,7 +143,7 @@ pub(crate) struct WatchArgs {
     #[command(flatten)]
     pub(crate) batch: WholeBatchArgs,
 
-    /// Print the status as JSON, one line for each change
+    /// Print JSON, one line each: the status, what happens (started, output, attempt_ended, finished), the status at the end
     #[arg(long)]
     pub(crate) json: bool,
 }

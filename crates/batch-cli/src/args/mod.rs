@@ -10,6 +10,7 @@ mod help;
 mod items;
 mod look;
 mod run;
+mod shown;
 mod stored;
 mod task;
 
@@ -29,6 +30,7 @@ pub(crate) use look::{
     WatchArgs,
 };
 pub(crate) use run::{ExecuteArgs, ResultArgs, ResumeArgs, RunArgs, StartArgs};
+pub(crate) use shown::ShownArgs;
 pub(crate) use stored::{
     AddArgs, ChangeArgs, PlainArgs, PruneArgs, RmArgs, SetArgs, StopArgs, TemplateCommand,
 };

@@ -13,6 +13,7 @@ use clap::Args;
 use super::batch::WholeBatchArgs;
 use super::common::{AttemptArgs, CellArgs, FunctionArgs, SlotArgs, parse_limit, parse_slots};
 use super::items::ItemArgs;
+use super::shown::ShownArgs;
 use super::task::TaskFieldArgs;
 use super::{Durability, InputFormat, KeptDurability, Progress};
 
@@ -152,7 +153,7 @@ pub(crate) struct ResultArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// text, json, jsonl, csv, raw, junit, markdown, perfetto or none [default: text for files, raw for commands]
+    /// text, json, jsonl, csv, raw, events, junit, markdown, perfetto or none [default: text for files, raw for commands]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
 
@@ -176,6 +177,9 @@ pub(crate) struct ResultArgs {
 
     #[command(flatten)]
     pub(crate) cells: CellArgs,
+
+    #[command(flatten)]
+    pub(crate) shown: ShownArgs,
 
     /// How progress is shown
     #[arg(long, value_enum, default_value_t)]

@@ -4,7 +4,7 @@ use batch_actions::{
     ActionError, AddReply, AddRequest, BatchRequest, Home, Target, add, end_outlived, place_tasks,
     status,
 };
-use batch_core::{SettingsRequest, TaskId, TaskOptions, TaskSpec, ids::FullTaskId, text::Counted};
+use batch_core::{SettingsRequest, TaskId, TaskSpec, ids::FullTaskId, text::Counted};
 use batch_input::{CommandTemplate, Row, TaskFile};
 use batch_process::remove_dead_scratch;
 use batch_runtime::Registry;

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use batch_actions::{Home, LogsRequest, logs, show, why};
-use batch_export::VisibleLines;
+use batch_actions::{ActionError, Home, LogsRequest, follow, logs, show, status, why};
+use batch_export::{Format, LiveStyle, VisibleLines, WriterOptions, result_writer};
 use batch_store::BatchFile;
 use serde_json::json;
 
@@ -12,12 +12,16 @@ use crate::exit::{CliError, Exit};
 use crate::hints;
 use crate::reply::{print, tell};
 use crate::runtime::runtime;
-use crate::terminal::{TerminalWriter, stderr, stdout};
+use crate::terminal::{TerminalWriter, has_color, stderr, stdout};
 
 pub(crate) fn run(args: &LogsArgs) -> Result<Exit, CliError> {
-    let file = args.batch.find_one(&Home::of_environment(), &args.task)?;
+    let Some(task) = &args.task else {
+        let file = args.batch.find(&Home::of_environment())?;
+        return of_batch(&file, args.follow);
+    };
+    let file = args.batch.find_one(&Home::of_environment(), task)?;
     let request = LogsRequest {
-        task: args.task.clone(),
+        task: task.clone(),
         attempt: args.attempt,
         follow: args.follow,
     };
@@ -39,6 +43,33 @@ pub(crate) fn run(args: &LogsArgs) -> Result<Exit, CliError> {
     }
     shown?;
     after(&file, &request)
+}
+
+/// What all tasks print, each line with the name of its task in front, or as it is where one runs at a time.
+fn of_batch(file: &BatchFile, goes_on: bool) -> Result<Exit, CliError> {
+    let before = status(file, false)?;
+    let mut options = WriterOptions::new(Format::Raw);
+    options.live = Some(LiveStyle {
+        alone: before.total == 1,
+        color: has_color(),
+    });
+    let mut writer = result_writer(&options, stdout(), stderr())?;
+    let followed = runtime()?.block_on(follow(file, goes_on, writer.as_mut(), &mut || true));
+    match followed {
+        Err(ActionError::Export(error)) if error.is_broken_pipe() => return Ok(Exit::Completed),
+        followed => followed?,
+    }
+    let now = status(file, false)?;
+    if !goes_on || now.state.is_done() {
+        return Ok(Exit::Completed);
+    }
+    let reason = hints::reason_text(&now);
+    tell(format_args!(
+        "bex: {} {}: {reason}",
+        now.batch,
+        now.state.predicate()
+    ));
+    Ok(Exit::Stopped)
 }
 
 /// A task that was followed and has not ended will not end as things are: says why.

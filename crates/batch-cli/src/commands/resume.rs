@@ -58,11 +58,14 @@ fn in_foreground(
     }
     // Before anything starts a thread.
     let guarded = guarded()?;
+    output.beside.goes_on = true;
     output.open_file()?;
     let whole_at_end = WholeResults::of(&mut output);
     let max_concurrent = args.slots.max_concurrent;
     let slots = max_concurrent.unwrap_or(info.settings.max_concurrent);
-    let screen = Screen::new(args.results.progress);
+    let left = status.total - status.finished();
+    output.beside.alone = slots.get() == 1 || left == 1;
+    let screen = Screen::of(&args.results, output.beside.alone);
     let most_at_once = most_at_once(slots, &screen)?;
     runtime_within(most_at_once)?.block_on(async {
         let signals = ControlSignals::new(guarded)
@@ -95,7 +98,7 @@ fn nothing_to_do(
         output.open_file()?;
         WholeResults::new(&mut output).write(file)?;
     }
-    Screen::new(asked.progress).say(&nothing_to_do_text(status));
+    Screen::of(asked, false).say(&nothing_to_do_text(status));
     Ok(Exit::now(status))
 }
 

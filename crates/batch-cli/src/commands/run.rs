@@ -39,8 +39,10 @@ pub(crate) fn run(args: RunArgs, sources: Vec<SourceWords>) -> Result<Exit, CliE
         check_variables(plan.tasks().map(|(spec, _)| &**spec))?;
     }
     // Before there is a batch: one whose results cannot be written is not begun.
+    output.beside.goes_on = args.resume;
     output.open_file()?;
-    let screen = Screen::new(args.results.progress);
+    output.beside.alone = settings.max_concurrent.get() == 1 || work.is_single();
+    let screen = Screen::of(&args.results, output.beside.alone);
     let most_at_once = most_at_once(settings.max_concurrent, &screen)?;
     runtime_within(most_at_once)?.block_on(async {
         let signals = ControlSignals::new(guarded)
@@ -52,10 +54,10 @@ pub(crate) fn run(args: RunArgs, sources: Vec<SourceWords>) -> Result<Exit, CliE
             most_at_once,
         };
         let Some(durability) = args.durability.of_store() else {
-            return run_in_memory(settings, work, &functions, onlooker).await;
+            return run_in_memory(settings, work, functions, onlooker).await;
         };
         let request = request(&args, settings, durability, format);
-        run_kept(&args, request, work, &functions, onlooker).await
+        run_kept(&args, request, work, functions, onlooker).await
     })
 }
 
@@ -65,7 +67,7 @@ async fn run_kept(
     args: &RunArgs,
     request: BatchRequest,
     work: Work,
-    functions: &Functions,
+    functions: Functions,
     mut onlooker: Onlooker,
 ) -> Result<Exit, CliError> {
     let (work, is_empty) = match look_ahead(work, &mut onlooker.signals).await? {

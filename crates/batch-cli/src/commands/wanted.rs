@@ -26,7 +26,7 @@ pub(crate) fn show(args: &ResultsArgs) -> Result<Exit, CliError> {
         Some(name) => {
             let known = |_| {
                 let message = format!(
-                    "unknown format {name:?}; it is one of text, json, jsonl, csv, raw, junit, markdown, perfetto, summary"
+                    "unknown format {name:?}; it is one of text, json, jsonl, csv, raw, events, junit, markdown, perfetto, summary"
                 );
                 CliError::Usage(message)
             };

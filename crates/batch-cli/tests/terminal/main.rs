@@ -1,10 +1,10 @@
-//! What a person sees on a terminal, and what becomes of streams that other programs share.
+//! What is seen while tasks run, on a terminal and elsewhere, and what becomes of streams that other programs share.
 
 #![cfg(target_os = "linux")]
 
-#[expect(dead_code, reason = "each test file uses its part")]
 #[path = "../common/mod.rs"]
 mod common;
 
+mod live;
 mod screen;
 mod shared;
