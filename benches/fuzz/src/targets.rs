@@ -19,8 +19,8 @@ use batch_core::{
 use batch_export::{Cause, CauseId, TaskFilter};
 use batch_handlers::{HandlerConfig, standard_registry};
 use batch_input::{
-    CommandTemplate, Format, ItemTemplate, Items, ReadOptions, RowTemplate, SavedTemplate,
-    ShellTemplate, TaskFile, TaskStream, read_tasks,
+    CommandTemplate, Format, ItemOptions, ItemSource, ItemTemplate, Items, ReadOptions,
+    RowTemplate, SavedTemplate, ShellTemplate, TaskFile, TaskStream, read_tasks,
 };
 use batch_mcp_client::ToolServers;
 use batch_mcp_server::{CallContext, Dispatcher, Session};
@@ -421,17 +421,30 @@ fn template(input: &[u8]) {
     }
     let words = input.split(|byte| *byte == b' ');
     let words = words.map(|word| OsString::from_vec(word.to_vec()));
-    let command = CommandTemplate::new(words.collect(), false);
-    let shell = ShellTemplate::new(OsString::from_vec(input.to_vec()), false);
-    let made = [
-        command.ok().map(ItemTemplate::Command),
-        shell.ok().map(ItemTemplate::Shell),
-    ];
-    for template in made.into_iter().flatten() {
-        let items = ["a b", "", "'; x", "/d/e.f"].map(OsString::from).to_vec();
-        let options = Arc::new(TaskOptions::default());
-        let stream = TaskStream::new(Items::list(items), template, options);
-        stream.for_each(|task| drop(task.map_err(|error| error.to_string())));
+    let words: Vec<OsString> = words.collect();
+    let script = OsString::from_vec(input.to_vec());
+    for separator in ["", "comma"] {
+        let items = ["a b", "", "'; x", "/d/e.f,\"x\",y"]
+            .map(OsString::from)
+            .to_vec();
+        let options = ItemOptions {
+            separator: separator.parse().ok(),
+            ..ItemOptions::default()
+        };
+        let items = || {
+            let sources = vec![vec![ItemSource::list(items.clone())]];
+            Items::product(sources, options.clone()).expect("one source goes with all options")
+        };
+        let (words, script) = (words.clone(), script.clone());
+        let command = TaskStream::new(items(), Arc::default(), move |columns| {
+            CommandTemplate::new(words, columns, false).map(ItemTemplate::Command)
+        });
+        let shell = TaskStream::new(items(), Arc::default(), move |columns| {
+            ShellTemplate::new(script, columns, false).map(ItemTemplate::Shell)
+        });
+        for stream in [command, shell].into_iter().flatten() {
+            stream.for_each(|task| drop(task.map_err(|error| error.to_string())));
+        }
     }
 }
 

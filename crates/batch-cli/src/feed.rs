@@ -1,6 +1,7 @@
 //! Tasks that come in while the batch runs: [`Feeder`], from input lines into the batch file, or into a run that
 //! has none.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,11 @@ use batch_actions::Engine;
 use batch_core::TaskSpec;
 use batch_input::TaskStream;
 use batch_runtime::{RunEnded, RunHandle};
+use batch_store::lock;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
+use crate::blocks::remove_used_blocks;
 use crate::exit::CliError;
 
 /// So many tasks of a stream are known at once, beside those that run.
@@ -19,12 +22,19 @@ const WINDOW: usize = 8_192;
 /// How many tasks of a stream are handed over together; fewer when no more wait.
 const CHUNK: usize = 256;
 
+/// A stream of large tasks hands over one at a time, so that little of it is kept.
+const LARGE_CHUNK: usize = 1;
+
 /// What follows the first item within this time is looked at together with it.
 const FIRST_TIMEOUT: Duration = Duration::from_millis(5);
 
 /// Reads items on threads of its own, as standard input may keep us waiting.
 pub(crate) struct Feeder {
     tasks: mpsc::Receiver<Result<Read, CliError>>,
+    /// How many tasks are known at once.
+    window: usize,
+    /// Tasks read pieces of the input, which are removed when they are done.
+    has_blocks: bool,
 }
 
 /// How far the input was read.
@@ -73,10 +83,17 @@ fn up_to_error(read: Vec<Result<Read, CliError>>) -> Chunk {
 }
 
 impl Feeder {
+    /// Begins to read. `slots` is how many tasks run at once.
+    ///
     /// # Errors
     /// When there is no thread to be had.
-    pub(crate) fn start(stream: Box<TaskStream>) -> Result<Self, CliError> {
-        let (sender, tasks) = mpsc::channel(CHUNK);
+    pub(crate) fn start(mut stream: Box<TaskStream>, slots: NonZeroU32) -> Result<Self, CliError> {
+        let has_blocks = stream.has_blocks();
+        let (chunk, window) = match stream.are_large() {
+            true => (LARGE_CHUNK, (2 * slots.get() as usize + 1).min(WINDOW)),
+            false => (CHUNK, WINDOW),
+        };
+        let (sender, tasks) = mpsc::channel(chunk);
         on_a_thread(move || {
             let mut stream = *stream;
             while let Some(task) = stream.next() {
@@ -92,7 +109,11 @@ impl Feeder {
                 }
             }
         })?;
-        Ok(Self { tasks })
+        Ok(Self {
+            tasks,
+            window,
+            has_blocks,
+        })
     }
 
     /// What comes in the very beginning. A wrong item among it is found before anything runs, and nothing does then.
@@ -134,7 +155,8 @@ impl Feeder {
     /// Writes the tasks after the first into the file of a batch, and has the run see them, until there are no more or
     /// the run takes no more.
     pub(crate) async fn feed(mut self, engine: &Engine) -> Result<Input, CliError> {
-        let adder = engine.adder();
+        let (adder, window) = (engine.adder(), self.window);
+        let store = self.has_blocks.then(|| Arc::clone(engine.store()));
         let (written, mut chunks) = mpsc::channel(1);
         on_a_thread(move || {
             while let Some((chunk, error)) = self.blocking_chunk() {
@@ -144,6 +166,9 @@ impl Feeder {
                     true => Ok(()),
                     false => adder.add(&tasks, is_last).map_err(CliError::from),
                 };
+                if let Some(store) = &store {
+                    remove_used_blocks(&lock(store));
+                }
                 let done = added.and(error.map_or(Ok(()), Err));
                 let last = done.is_err();
                 if written.blocking_send(done).is_err() || last {
@@ -154,7 +179,7 @@ impl Feeder {
         while let Some(written) = chunks.recv().await {
             written?;
             engine.look().await?;
-            if engine.run().ingest(Vec::new(), WINDOW).await == Err(RunEnded)
+            if engine.run().ingest(Vec::new(), window).await == Err(RunEnded)
                 || engine.is_stopping()
             {
                 return Ok(Input::Cut);
@@ -169,7 +194,7 @@ impl Feeder {
         let mut error = None;
         loop {
             let fed = run
-                .ingest(tasks.into_iter().map(Arc::new).collect(), WINDOW)
+                .ingest(tasks.into_iter().map(Arc::new).collect(), self.window)
                 .await;
             match (error, fed) {
                 (Some(error), _) => return Err(error),

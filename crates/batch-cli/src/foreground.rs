@@ -16,6 +16,7 @@ use batch_runtime::{RunBuilder, RunHandle, RunReport};
 use batch_store::{BatchFile, Store, lock};
 
 use crate::args::RunArgs;
+use crate::blocks::remove_used_blocks;
 use crate::drive::{Driven, drive, housekeeping, say_leftovers};
 use crate::exit::{CliError, Exit, Outcome, is_halted};
 use crate::feed::Feeder;
@@ -85,6 +86,7 @@ impl Foreground {
         let name = engine.info().settings.name.clone();
         let store = Arc::clone(engine.store());
         let driven = drive(engine, &functions, feeder, signals, &screen).await?;
+        remove_used_blocks(&lock(&store));
         let shown = conclude_stored(&driven, &lock(&store), results, name, &screen);
         if let Some(broken) = driven.broken {
             // What was asked to be written elsewhere has been, as far as it came.
@@ -242,7 +244,7 @@ pub(crate) async fn run_file(
 /// Runs a batch that ends with this process.
 pub(crate) async fn run_in_memory(
     settings: BatchSettings,
-    work: Work,
+    mut work: Work,
     functions: Functions,
     onlooker: Onlooker,
 ) -> Result<Exit, CliError> {
@@ -253,6 +255,7 @@ pub(crate) async fn run_in_memory(
         most_at_once,
     } = onlooker;
     let batch = BatchId::default();
+    let slots = settings.max_concurrent;
     let (name, halt) = (settings.name.clone(), settings.halt);
     let (sink, results) = output.open(batch)?;
     let functions = functions.heard_by(results.live());
@@ -263,6 +266,13 @@ pub(crate) async fn run_in_memory(
     let registry = functions
         .in_memory(outputs)
         .map_err(|error| CliError::System("make a temporary folder", error))?;
+    if let Work::Stream(stream) = &mut work
+        && stream.has_blocks()
+    {
+        let folder = functions.scratch_folder();
+        stream
+            .keep_in(&folder.map_err(|error| CliError::System("make a temporary folder", error))?);
+    }
     let run = RunBuilder::new(registry)
         .with_settings(settings)
         .with_slot_limit(most_at_once)
@@ -271,7 +281,7 @@ pub(crate) async fn run_in_memory(
     disk_space.set_run(run.clone());
     results.set_disk_space(&disk_space);
     let ended_by = std::cell::Cell::new(None);
-    let work = feed(&run, work);
+    let work = feed(&run, work, slots);
     let stop = |mode| {
         disk_space.give_up(mode);
         run.stop(mode);
@@ -320,14 +330,18 @@ fn end_of_input<T>(
 }
 
 /// Hands the work to a run, and waits for its end.
-async fn feed(run: &RunHandle, work: Work) -> (Arc<RunReport>, Result<(), CliError>) {
+async fn feed(
+    run: &RunHandle,
+    work: Work,
+    slots: NonZeroU32,
+) -> (Arc<RunReport>, Result<(), CliError>) {
     let fed = match work {
         Work::Plan(plan) => {
             // A run that is over already was stopped, and its report says so.
             let _ = run.submit_plan(plan).await;
             Ok(())
         }
-        Work::Stream(stream) => match Feeder::start(stream) {
+        Work::Stream(stream) => match Feeder::start(stream, slots) {
             Ok(feeder) => feeder.feed_run(run).await,
             Err(error) => Err(error),
         },

@@ -4,7 +4,7 @@
 //! the service of agents, whose limits name functions. Everything else goes on with a warning.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -96,6 +96,11 @@ impl Functions {
             disk_space: Some(disk_space),
             ..config
         }))
+    }
+
+    /// The folder of a run in memory.
+    pub(crate) fn scratch_folder(&self) -> std::io::Result<PathBuf> {
+        self.scratch.folder()
     }
 
     /// The functions that stand for a tool of a server.

@@ -4,6 +4,7 @@ mod agent;
 mod args;
 mod background;
 mod beside;
+mod blocks;
 mod capacity;
 mod commands;
 mod drive;
@@ -14,6 +15,7 @@ mod feed;
 mod foreground;
 mod functions;
 mod hints;
+mod item_sources;
 mod leftovers;
 mod live;
 mod output;
@@ -36,7 +38,7 @@ use std::process::ExitCode;
 
 use batch_export::Visible;
 
-use crate::args::{Command, parse, split_items};
+use crate::args::{Command, parse, split_sources};
 use crate::exit::{CliError, Exit};
 use crate::reply::{quiet, tell};
 use crate::terminal::stdout;
@@ -44,7 +46,7 @@ use crate::terminal::stdout;
 fn main() -> ExitCode {
     // What is too long to be written is an error to be told.
     batch_process::ignore_file_size_limit();
-    let (args, items) = split_items(std::env::args_os());
+    let (args, sources) = split_sources(std::env::args_os());
     let cli = match parse(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -70,7 +72,7 @@ fn main() -> ExitCode {
         warnings::show();
     }
     let ended = match cli.command {
-        Command::Run(args) => commands::run::run(*args, items),
+        Command::Run(args) => commands::run::run(*args, sources),
         Command::Start(args) => commands::start::run(&args),
         Command::Resume(args) => commands::resume::run(*args),
         Command::Add(args) => commands::add::run(*args),

@@ -15,17 +15,18 @@ use batch_core::{
 };
 use batch_export::{Format, TaskFilter, TaskRecord};
 use batch_input::{
-    CommandTemplate, FunctionTemplate, ItemTemplate, Items, ReadError, ReadOptions, SavedTemplate,
-    ShellTemplate, TaskFile, TaskStream, TemplateFolder, foreign_placeholder, read_task_file,
-    read_tasks,
+    Columns, CommandTemplate, FunctionTemplate, ItemTemplate, ItemTemplateError, ReadError,
+    ReadOptions, SavedTemplate, ShellTemplate, StdinTemplate, TaskFile, TaskStream, TemplateFolder,
+    read_task_file, read_tasks,
 };
 use batch_runtime::Registry;
 use batch_template::shown_params;
 
-use crate::args::{ResultArgs, RunArgs, no_such_file};
+use crate::args::{ResultArgs, RunArgs, SourceWords, no_such_file};
 use crate::beside::Beside;
 use crate::exit::CliError;
 use crate::hints::quoted;
+use crate::item_sources::items;
 use crate::output::OutputPlan;
 use crate::paint::paints;
 use crate::same_file::refuse_over_input;
@@ -73,48 +74,61 @@ impl Source {
     /// Finds out where tasks come from.
     pub(crate) fn of(
         args: &RunArgs,
-        items: Option<Vec<OsString>>,
+        sources: Vec<SourceWords>,
         registry: &Registry,
     ) -> Result<Self, CliError> {
         let saved = args.template.as_ref().filter(|_| args.file.is_none());
-        check_together(args, items.as_deref(), saved.is_some())?;
-        refuse_over_input(args.results.output.as_deref(), inputs(args))?;
+        check_together(args, saved.is_some())?;
+        refuse_over_input(args.results.output.as_deref(), inputs(args, &sources))?;
         if let Some(name) = saved {
+            if let Some(source) = sources.first() {
+                return Err(goes_with_commands(source.separator));
+            }
             return Self::of_template(&name.to_string_lossy(), args, registry);
         }
         if let Some(path) = &args.file {
-            return Self::of_file(path, args, items.as_deref(), registry);
+            return Self::of_file(path, args, &sources, registry);
         }
         check_command(args)?;
         let template = item_template(args, registry)?;
-        let items = item_source(items, args.null)?;
-        let stream = TaskStream::new(items, template, item_options(args)?);
+        let items = items(&args.items, sources)?;
+        let stream = TaskStream::new(items, item_options(args)?, template);
+        let stream = stream.map_err(|error| match (&args.shell, &args.function.function) {
+            (Some(_), _) => usage(format!("--shell: {error}")),
+            (None, Some(_)) => usage(format!("--params: {error}")),
+            (None, None) => usage(error.to_string()),
+        });
         let labels = &args.task;
-        let stream = stream.with_labels(labels.id.as_deref(), labels.task_name.as_deref());
+        let stream = stream?.with_labels(labels.id.as_deref(), labels.task_name.as_deref());
+        let stream = stream.map_err(|error| usage(error.to_string()))?;
         Ok(Self::Items(Box::new(stream)))
     }
 
     fn of_file(
         path: &Path,
         args: &RunArgs,
-        items: Option<&[OsString]>,
+        sources: &[SourceWords],
         registry: &Registry,
     ) -> Result<Self, CliError> {
         let name = path.to_string_lossy();
         if name != "-" && !path.exists() {
+            let items = sources.first().map(|source| &*source.words);
             return Err(usage(no_such_file(&name, items)));
         }
-        if items.is_some() {
-            return Err(usage(
-                "::: goes with -- CMD, --shell or --function, not with a task file",
-            ));
+        if let Some(source) = sources.first() {
+            return Err(goes_with_commands(source.separator));
         }
         Ok(Self::File {
             path: path.to_owned(),
             format: args.input.map(Into::into),
             options: args
                 .attempt
-                .read_options(args.template.as_deref(), registry),
+                .read_options(
+                    args.template.as_deref(),
+                    args.items.colsep.as_deref(),
+                    registry,
+                )
+                .map_err(usage)?,
         })
     }
 
@@ -124,11 +138,14 @@ impl Source {
         let template = folder
             .load(name)
             .map_err(|error| usage(error.to_string()))?;
+        let options = args
+            .attempt
+            .read_options(None, args.items.colsep.as_deref(), registry);
         Ok(Self::Template {
             template: Box::new(template),
             values: params(&args.param)?,
             rows: args.rows.clone(),
-            options: args.attempt.read_options(None, registry),
+            options: options.map_err(usage)?,
         })
     }
 
@@ -198,41 +215,22 @@ fn check_command(args: &RunArgs) -> Result<(), CliError> {
 }
 
 /// The files that a run reads.
-fn inputs(args: &RunArgs) -> impl Iterator<Item = &Path> {
+fn inputs<'a>(args: &'a RunArgs, sources: &'a [SourceWords]) -> impl Iterator<Item = &'a Path> {
     let files = [&args.file, &args.template, &args.rows, &args.store];
-    files.into_iter().flatten().map(PathBuf::as_path)
+    let files = files.into_iter().flatten().map(PathBuf::as_path);
+    let stdin = args.items.stdin.iter().map(Path::new);
+    let sources = SourceWords::files(sources).map(Path::new);
+    files.chain(sources).chain(stdin)
 }
 
-/// Refuses the syntax of other tools that would be passed on as data.
-fn refuse_foreign(args: &RunArgs, items: Option<&[OsString]>) -> Result<(), CliError> {
-    const SEPARATORS: [&str; 3] = [":::+", "::::", "::::+"];
-    let words = args.command.iter().chain(items.into_iter().flatten());
-    let file = args.file.iter().map(|file| file.as_os_str());
-    let mut words = words.map(OsString::as_os_str).chain(file);
-    if let Some(word) = words.find(|word| SEPARATORS.iter().any(|known| known == word)) {
-        return Err(usage(format!(
-            "{} is not known here; give items after ::: or on standard input",
-            word.to_string_lossy()
-        )));
-    }
-    let templates = args.command.iter().chain(&args.shell);
-    let templates = templates.map(|word| word.to_string_lossy().into_owned());
-    for text in templates.chain(args.function.params.clone()) {
-        if let Some(placeholder) = foreign_placeholder(&text) {
-            return Err(usage(format!(
-                "{placeholder} is not known here; the placeholders are {{}} {{.}} {{/}} {{//}} {{/.}} {{#}}"
-            )));
-        }
-    }
-    Ok(())
+fn goes_with_commands(what: &str) -> CliError {
+    usage(format!(
+        "{what} goes with -- CMD, --shell or --function, not with a task file"
+    ))
 }
 
 /// Refuses arguments of `bex run` that do not go together.
-fn check_together(
-    args: &RunArgs,
-    items: Option<&[OsString]>,
-    is_saved: bool,
-) -> Result<(), CliError> {
+fn check_together(args: &RunArgs, is_saved: bool) -> Result<(), CliError> {
     if args.resume && args.file.is_none() {
         return Err(usage(
             "--resume needs a task file, whose last batch it continues; to continue any batch: bex resume -b ID",
@@ -269,6 +267,27 @@ fn check_together(
             "--param and --rows go with a saved template; leave the task file out",
         ));
     }
+    // A file that is not there is told first: it may be a command.
+    let has_file = args.file.as_ref().is_some_and(|file| file.exists());
+    if let (Some(option), true) = (args.items.given(), has_file || is_saved) {
+        return Err(goes_with_commands(option));
+    }
+    let has_table = args.rows.is_some() || args.file.is_some() && args.template.is_some();
+    if args.items.colsep.is_some() && !has_table && (args.file.is_some() || is_saved) {
+        return Err(usage(
+            "--colsep goes with items, or as --sep with a table: a FILE with --template, or --rows",
+        ));
+    }
+    if args.items.pipe && args.task.id.is_some() {
+        return Err(usage(
+            "--pipe numbers its tasks itself: block-1, block-2 …; leave --id out",
+        ));
+    }
+    if args.items.pipe && args.key.is_some() {
+        return Err(usage(
+            "--key knows a batch by its tasks, and those of --pipe are not known beforehand",
+        ));
+    }
     let is_stdin = args.file.as_deref() == Some(Path::new("-"));
     if args.resume && is_stdin && args.store.is_none() {
         return Err(usage(
@@ -285,25 +304,10 @@ fn check_together(
         0 => Err(usage(
             "nothing to run; give a task file, -- CMD, --shell or --function",
         )),
-        1 if items.into_iter().flatten().any(|item| item == ":::") => Err(usage(
-            "a second :::; all items follow the first one, and one that is ::: itself comes by standard input",
-        )),
-        1 => refuse_foreign(args, items),
+        1 => Ok(()),
         _ => Err(usage(
             "give one of: a task file, -- CMD, --shell, --function",
         )),
-    }
-}
-
-/// Where items come from.
-fn item_source(items: Option<Vec<OsString>>, null: bool) -> Result<Items, CliError> {
-    match items {
-        Some(items) => Ok(Items::list(items)),
-        None if std::io::stdin().is_terminal() => Err(usage(
-            "no items; pipe them in, one a line, or give them after ::: (bex run -- CMD ::: ITEM…)",
-        )),
-        None if null => Ok(Items::nul_separated(stdin())),
-        None => Ok(Items::lines(stdin())),
     }
 }
 
@@ -335,7 +339,12 @@ fn expand(
         file: name.clone(),
         source,
     })?;
-    Ok(template.expand_rows(table, &name, values, options)?)
+    let by_name = batch_input::Format::of(path).map(batch_input::Format::separator);
+    let options = ReadOptions {
+        separator: options.separator.or(by_name.ok()),
+        ..options.clone()
+    };
+    Ok(template.expand_rows(table, &name, values, &options)?)
 }
 
 /// The tasks of all items, which have to be known before it can be told whether a key has the same ones.
@@ -425,30 +434,64 @@ fn usage(message: impl Into<String>) -> CliError {
     CliError::Usage(message.into())
 }
 
-fn item_template(args: &RunArgs, registry: &Registry) -> Result<ItemTemplate, CliError> {
+/// How the template is made of what is given, once the columns of the items are known.
+fn item_template(
+    args: &RunArgs,
+    registry: &Registry,
+) -> Result<impl FnOnce(&Columns) -> Result<ItemTemplate, ItemTemplateError> + Send + use<>, CliError>
+{
     let allow_code = args.attempt.allow_code;
-    if let Some(script) = &args.shell {
-        let program = args.task.shell_program.as_deref();
-        let template = ShellTemplate::for_program(script.clone(), program, allow_code);
-        return template
-            .map(ItemTemplate::Shell)
-            .map_err(|error| usage(format!("--shell: {error}")));
+    let function = match &args.function.function {
+        None => None,
+        Some(function) => {
+            let params = args.function.params()?;
+            let spec = TaskSpec {
+                params: FunctionTemplate::unfilled(&params),
+                ..TaskSpec::new(function.as_str())
+            };
+            Plan::check(vec![spec], registry).map_err(|problems| usage(texts(&problems)))?;
+            if args.items.fill || args.items.pipe || args.items.stdin.is_some() {
+                return Err(usage("-X, --pipe and --stdin go with -- CMD or --shell"));
+            }
+            Some((function.clone(), params, Arc::new(registry.clone())))
+        }
+    };
+    let (script, argv) = (args.shell.clone(), args.command.clone());
+    let program = args.task.shell_program.clone();
+    let (stdin, pipe) = (args.items.stdin.clone(), args.items.pipe);
+    if let Some(file) = &stdin
+        && !file.to_string_lossy().contains('{')
+        && file != "item"
+        && !Path::new(file).exists()
+    {
+        let file = file.to_string_lossy();
+        return Err(usage(format!("--stdin: there is no file {file}")));
     }
-    if let Some(function) = &args.function.function {
-        let params = args.function.params()?;
-        let functions = Arc::new(registry.clone());
-        let template = FunctionTemplate::new(function, &params, functions, allow_code);
-        let template = template.map_err(|error| usage(format!("--params: {error}")))?;
-        let spec = TaskSpec {
-            params: template.unfilled(),
-            ..TaskSpec::new(function.as_str())
+    Ok(move |columns: &Columns| {
+        let stdin = match stdin {
+            Some(stdin) => Some(StdinTemplate::new(&stdin, columns)?),
+            None => pipe.then(StdinTemplate::block),
         };
-        Plan::check(vec![spec], registry).map_err(|problems| usage(texts(&problems)))?;
-        return Ok(ItemTemplate::Function(template));
-    }
-    CommandTemplate::new(args.command.clone(), allow_code)
-        .map(ItemTemplate::Command)
-        .map_err(|error| usage(error.to_string()))
+        let columns = &match stdin.as_ref().is_some_and(StdinTemplate::uses_item) {
+            true => columns.used_elsewhere(),
+            false => columns.clone(),
+        };
+        match (script, function) {
+            (Some(script), _) => {
+                let program = program.as_deref();
+                let template = ShellTemplate::for_program(script, program, columns, allow_code)?;
+                template.with_stdin(stdin).map(ItemTemplate::Shell)
+            }
+            (None, Some((name, params, functions))) => {
+                FunctionTemplate::new(&name, &params, functions, columns, allow_code)
+                    .map(ItemTemplate::Function)
+            }
+            (None, None) => {
+                let template = CommandTemplate::new(argv, columns, allow_code)?;
+                template.with_stdin(stdin).map(ItemTemplate::Command)
+            }
+        }
+    })
 }
 
 /// Problems of tasks given on the command line, in one line.

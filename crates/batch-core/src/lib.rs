@@ -45,6 +45,7 @@
 
 mod batch;
 mod estimate;
+mod group;
 mod halt;
 mod json;
 mod signal;

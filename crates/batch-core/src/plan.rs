@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::catalog::{Catalog, ParamProblem};
+use crate::group::Groups;
 use crate::ids::{FullTaskId, TaskId};
 use crate::spec::{RunOn, TaskSpec};
 use crate::text::Suggestions;
@@ -149,13 +150,14 @@ impl Plan {
         let ids = index_ids(&tasks, around, &mut report);
         let mut after = Vec::with_capacity(tasks.len());
         let known = around.catalog.functions().into_iter().collect();
+        let mut groups = Groups::of(&tasks, &ids);
         for (index, task) in tasks.iter().enumerate() {
             report.index = index;
             check_function(task, &known, around, &mut report);
             check_limit(task, around, &mut report);
             check_environment(task, around, &mut report);
             check_finally(task, &tasks, &ids, &mut report);
-            after.push(resolve(task, &ids, around, &mut report));
+            after.push(resolve(task, &ids, &mut groups, around, &mut report));
         }
         let mut problems = report.problems;
         problems.extend(
@@ -396,9 +398,10 @@ fn check_finally(
 }
 
 /// The tasks that must end first: those named, and those whose results are used.
-fn resolve<C: Catalog + ?Sized>(
-    task: &TaskSpec,
+fn resolve<'t, C: Catalog + ?Sized>(
+    task: &'t TaskSpec,
     ids: &HashMap<Box<str>, usize>,
+    groups: &mut Groups<'t>,
     around: &PlanContext<'_, C>,
     report: &mut Reporter,
 ) -> Vec<PlannedNeed> {
@@ -421,7 +424,12 @@ fn resolve<C: Catalog + ?Sized>(
         }
     };
     for needed in &task.depends_on {
-        add(&needed.task, needed.on, "depends_on", report);
+        match groups.members(&needed.task, report.index) {
+            Some(members) => {
+                members.for_each(|member| add(member, needed.on, "depends_on", report));
+            }
+            None => add(&needed.task, needed.on, "depends_on", report),
+        }
     }
     let found = around.catalog.references(task);
     for id in &found.tasks {

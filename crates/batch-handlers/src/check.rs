@@ -14,6 +14,31 @@ use serde_json::Value;
 /// What texts and bytes are called in messages.
 const BYTES: &str = "a text or {\"base64\": …}";
 
+/// What standard input may be.
+const STDIN: &str = "a text, {\"base64\": …} or {\"file\": PATH}";
+
+/// A file that a process reads on standard input.
+pub(crate) enum StdinFile<'v> {
+    /// By its path, from the working folder of the task.
+    Path(&'v str),
+    /// A piece of the input of `bex run --pipe`, by its name in the folder of the batch.
+    Block(&'v str),
+}
+
+/// The file that `{"file": …}` or `{"block": …}` names.
+pub(crate) fn stdin_file(value: &Value) -> Option<StdinFile<'_>> {
+    let fields = value.as_object().filter(|fields| fields.len() == 1)?;
+    let (name, value) = fields.iter().next()?;
+    let text = value
+        .as_str()
+        .filter(|text| !text.is_empty() && !text.contains('\0'))?;
+    match name.as_str() {
+        "file" => Some(StdinFile::Path(text)),
+        "block" => is_block(text).then_some(StdinFile::Block(text)),
+        _ => None,
+    }
+}
+
 /// The fields that a process is started with.
 pub(crate) trait ProcessFields {
     /// Checks the fields every process has.
@@ -36,7 +61,9 @@ impl ProcessFields for Fields {
                 .as_str()
                 .is_some_and(|path| !path.is_empty() && !path.contains('\0'))
         });
-        self.check("stdin", BYTES, is_bytes);
+        self.check("stdin", STDIN, |value| {
+            is_bytes(value) || stdin_file(value).is_some()
+        });
         self.check("env", "an object of texts", Value::is_object);
         let env = self.get("env").and_then(Value::as_object).cloned();
         for (name, value) in env.into_iter().flatten() {
@@ -94,6 +121,12 @@ impl ProcessFields for Fields {
         };
         list.map(argument).collect()
     }
+}
+
+/// Whether a name is that of a piece of input: nothing but a number behind `in-`, and no path.
+fn is_block(name: &str) -> bool {
+    let number = name.strip_prefix("in-");
+    number.is_some_and(|number| number.parse::<u64>().is_ok())
 }
 
 /// Whether a value is a text, or bytes as `{"base64": "…"}`, maybe to be filled in later.

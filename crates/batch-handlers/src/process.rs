@@ -13,12 +13,14 @@ use batch_core::{
     text,
 };
 use batch_export::files::tail;
-use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec, until_space, when_written};
+use batch_process::{
+    CaptureLimits, Ended, Process, SpawnError, Spec, Stdin, until_space, when_written,
+};
 use batch_runtime::params::Fields;
 use batch_runtime::{AttemptError, TaskContext, offload};
 use batch_template::Encodings;
 
-use crate::check::ProcessFields as _;
+use crate::check::{ProcessFields as _, StdinFile, stdin_file};
 use crate::masked_file::Masking;
 use crate::masked_tap::MaskedTap;
 
@@ -59,7 +61,7 @@ pub(crate) fn spec(
         argv,
         cwd,
         env: defaults.chain(own).chain(marks).collect(),
-        stdin: params.bytes("stdin")?,
+        stdin: stdin(params, options.working_folder(), capture)?,
         task: task.id.to_string(),
         grace: options.grace,
         capture: Arc::clone(capture),
@@ -71,6 +73,22 @@ pub(crate) fn spec(
             }
         }),
     })
+}
+
+/// What the process reads on standard input. A relative path is meant in the folder of the task.
+fn stdin(
+    params: &Fields,
+    folder: Option<&Path>,
+    capture: &CaptureLimits,
+) -> Result<Option<Stdin>, ParamProblem> {
+    match params.get("stdin").and_then(stdin_file) {
+        Some(StdinFile::Path(path)) => {
+            let path = folder.map_or_else(|| path.into(), |folder| folder.join(path));
+            Ok(Some(Stdin::File(path)))
+        }
+        Some(StdinFile::Block(name)) => Ok(Some(Stdin::File(capture.folder.join(name)))),
+        None => Ok(params.bytes("stdin")?.map(Stdin::Bytes)),
+    }
 }
 
 /// Whether a place of the parameters is the value of a variable that the process is given.

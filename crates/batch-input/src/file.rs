@@ -25,8 +25,10 @@ pub enum Format {
     Jsonl,
     /// One YAML document: `.yaml`, `.yml`.
     Yaml,
-    /// A table with a header: `.csv`. It needs a template.
+    /// A table with a header and commas between its cells: `.csv`. It needs a template.
     Csv,
+    /// The same with tabs: `.tsv`, `.tab`.
+    Tsv,
 }
 
 /// What the caller knows beside the file.
@@ -38,8 +40,13 @@ pub struct ReadOptions {
     pub max_retries: Option<u32>,
     /// Values may be filled into the code of interpreters, in tasks that do not say so themselves.
     pub allow_code: bool,
-    /// The template for the rows of a CSV file.
+    /// The template for the rows of a table.
     pub template: Option<TemplateSource>,
+    /// The byte between the cells of a table, in place of what its format says.
+    pub separator: Option<u8>,
+    /// The functions that tasks may name, which say how their parameters take the values of a matrix. Without them
+    /// there is no matrix.
+    pub functions: Option<Arc<dyn Functions>>,
 }
 
 /// The file of a template for rows, and the functions that its tasks may name.
@@ -82,13 +89,13 @@ pub enum ReadError {
     },
     /// Its name does not tell its format.
     #[error(
-        "cannot tell the format of {file}; name it .json, .jsonl, .ndjson, .yaml, .yml or .csv, or give the format"
+        "cannot tell the format of {file}; name it .json, .jsonl, .ndjson, .yaml, .yml, .csv or .tsv, or give the format"
     )]
     UnknownFormat {
         /// The file, as it was named.
         file: String,
     },
-    /// A CSV file was given without a template.
+    /// A table was given without a template.
     #[error(
         "{file} is a table and needs a template: a JSON or YAML file with one task, in which {{{{ row.COLUMN }}}} is a cell"
     )]
@@ -97,7 +104,7 @@ pub enum ReadError {
         file: String,
     },
     /// A file of tasks was given a template.
-    #[error("{file} is not a table for a template; omit the template, or read it as csv")]
+    #[error("{file} is not a table for a template; omit the template, or read it as csv or tsv")]
     NeedlessTemplate {
         /// The file, as it was named.
         file: String,
@@ -120,9 +127,24 @@ impl Format {
             "jsonl" | "ndjson" => Ok(Self::Jsonl),
             "yaml" | "yml" => Ok(Self::Yaml),
             "csv" => Ok(Self::Csv),
+            "tsv" | "tab" => Ok(Self::Tsv),
             _ => Err(ReadError::UnknownFormat {
                 file: path.display().to_string(),
             }),
+        }
+    }
+}
+
+impl Format {
+    pub(crate) const fn is_table(self) -> bool {
+        matches!(self, Self::Csv | Self::Tsv)
+    }
+
+    /// The byte between the cells of a table.
+    pub const fn separator(self) -> u8 {
+        match self {
+            Self::Tsv => b'\t',
+            _ => b',',
         }
     }
 }

@@ -1,271 +1,376 @@
-//! The items of command mode: lines, NUL-separated records, or a list: [`Items`].
+//! The items of command mode, and what several sources of them come to: [`Items`], which gives a [`Row`] for each
+//! task.
+
+mod error;
+mod row;
+mod separator;
+mod source;
 
 use std::ffi::OsString;
-use std::fmt;
-use std::io::{self, BufRead};
+use std::io::BufRead;
+
+pub use error::{ItemError, ItemPlace, ItemProblem};
+pub use row::Row;
+pub use separator::ColumnSeparator;
+pub use source::ItemSource;
+
+use crate::blocks::Blocks;
+use crate::item_template::Columns;
+use source::Reading;
 
 pub use batch_core::catalog::MAX_ARGUMENT;
 
-/// Items, one after the other, in bounded memory.
+/// How many items of a source a task gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PerTask {
+    /// One.
+    #[default]
+    One,
+    /// So many, and what is left at the end; with 0 it is run for each, and gets none.
+    Count(usize),
+    /// As many as fit into a command line of so many bytes, counted as the kernel does: each argument with its
+    /// closing NUL and a pointer to it.
+    Fill(usize),
+}
+
+/// How items become rows.
+#[derive(Clone, Debug, Default)]
+pub struct ItemOptions {
+    /// Splits each item into columns.
+    pub separator: Option<ColumnSeparator>,
+    /// The first item of each source names it, or its columns.
+    pub header: bool,
+    /// How many items of a source a task gets.
+    pub per_task: PerTask,
+}
+
+/// The product of groups of sources, in each of which sources are zipped: a row for each combination, in bounded
+/// memory.
 ///
-/// An item is taken as it is: quotes, backslashes, white space and carriage returns mean nothing, and it need
-/// not be UTF-8. The last line counts without a line end, too. An empty line is no item: `rm -rf dir/{}` with an empty
-/// item would remove the folder. Empty records between NULs, and empty items of a list, were surely meant, and count.
+/// The last group runs through first. The items of the first group are read as they come, those of the others are
+/// kept.
 pub struct Items {
-    source: Source,
-    buffer: Vec<u8>,
-    read: u64,
+    groups: Vec<Vec<ItemSource>>,
+    /// In place of items, which tasks then have none of.
+    blocks: Option<Blocks>,
+    options: ItemOptions,
+    /// The names of the columns, once they are read.
+    names: Option<Vec<String>>,
+    product: Product,
 }
 
-enum Source {
-    Stream {
-        input: Box<dyn BufRead + Send>,
-        separator: u8,
-    },
-    List(std::vec::IntoIter<OsString>),
+/// Where a product of several groups has come to.
+#[derive(Default)]
+struct Product {
+    /// The rows of the groups after the first, once they are read.
+    kept: Option<Vec<Vec<Row>>>,
+    first: Row,
+    /// The next row of each; `None` when the first group is to move on.
+    at: Option<Vec<usize>>,
 }
 
-/// An item that cannot become a task. The items after it can still be read.
-#[derive(Debug, thiserror::Error)]
-pub struct ItemError {
-    /// Whether `number` counts lines, records or items.
-    pub unit: &'static str,
-    /// Which one, from 1.
-    pub number: u64,
-    /// What is wrong with it.
-    #[source]
-    pub problem: ItemProblem,
-}
-
-/// What is wrong with an item.
-#[derive(Debug, thiserror::Error)]
-pub enum ItemProblem {
-    /// An argument of a process ends at a NUL byte.
-    #[error("it holds a NUL byte, which no argument can; with NUL between the items, use -0")]
-    Nul,
-    /// Longer than [`MAX_ARGUMENT`].
+/// Sources that do not go together, or not with the options.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ItemsError {
+    /// Lists that are zipped have not the same length.
     #[error(
-        "it makes an argument of {length} bytes, and the system takes {MAX_ARGUMENT} at most; give large data in a file"
+        "{one} has {here}, {other} has {there}; sources that are zipped have as many items as each other"
     )]
-    TooLong {
-        /// The bytes there are, or as many as were read before giving up.
-        length: usize,
+    Uneven {
+        /// The one source.
+        one: String,
+        /// How many items it has.
+        here: usize,
+        /// The other.
+        other: String,
+        /// How many it has.
+        there: usize,
     },
-    /// Parameters of functions are text.
-    #[error("it is not UTF-8, and parameters of a function are text")]
-    NotUtf8,
-    /// It would be run as code.
-    #[error("it becomes code that {0} runs; --allow-code lets it through")]
-    Code(batch_template::Code),
-    /// A value cannot be put where the placeholder is.
-    #[error("{0}")]
-    Params(String),
-    /// Another task has its id.
-    #[error("its id would be {id:?}, which task {other} has; write {{}} or {{#}} into the id")]
-    IdTaken {
-        /// The id.
-        id: String,
-        /// The task, from 1.
-        other: u64,
-    },
-    /// The input could not be read on.
-    #[error("cannot read the input: {0}")]
-    Read(#[source] io::Error),
-}
-
-impl fmt::Display for ItemError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.unit, self.number, self.problem)
-    }
+    /// Several items for each task go with one source of undivided items.
+    #[error("several items for each task go with one source of items, without columns and names")]
+    Several,
 }
 
 impl Items {
     /// The lines of an input.
     pub fn lines(input: impl BufRead + Send + 'static) -> Self {
-        Self::stream(input, b'\n')
+        Self::of_one(ItemSource::lines(input))
     }
 
     /// The records of an input with NUL bytes between them, as `find -print0` writes it.
     pub fn nul_separated(input: impl BufRead + Send + 'static) -> Self {
-        Self::stream(input, 0)
-    }
-
-    /// Whether they are all there, so that nobody waits for the next one.
-    pub(crate) const fn is_list(&self) -> bool {
-        matches!(self.source, Source::List(_))
+        Self::of_one(ItemSource::nul_separated(input))
     }
 
     /// Whether there is one alone, as far as that is known.
     pub(crate) fn is_single(&self) -> bool {
-        matches!(&self.source, Source::List(list) if list.len() == 1)
+        self.blocks.is_none()
+            && !self.options.header
+            && self
+                .groups
+                .iter()
+                .flatten()
+                .all(|source| source.left() == Some(1))
     }
 
     /// The items of a list, such as the command line's.
     pub fn list(items: Vec<OsString>) -> Self {
+        Self::of_one(ItemSource::list(items))
+    }
+
+    fn of_one(source: ItemSource) -> Self {
         Self {
-            source: Source::List(items.into_iter()),
-            buffer: Vec::new(),
-            read: 0,
+            groups: vec![vec![source]],
+            blocks: None,
+            options: ItemOptions::default(),
+            names: None,
+            product: Product::default(),
         }
     }
 
-    fn stream(input: impl BufRead + Send + 'static, separator: u8) -> Self {
-        let source = Source::Stream {
-            input: Box::new(input),
-            separator,
-        };
+    /// Pieces of an input: a task for each, which reads it on standard input.
+    pub fn blocks(blocks: Blocks) -> Self {
         Self {
-            source,
-            buffer: Vec::new(),
-            read: 0,
+            blocks: Some(blocks),
+            ..Self::list(Vec::new())
         }
     }
 
-    /// The next item; `None` at the end.
+    pub(crate) fn blocks_mut(&mut self) -> Option<&mut Blocks> {
+        self.blocks.as_mut()
+    }
+
+    /// The product of groups of sources; those of a group are zipped.
     ///
     /// # Errors
-    /// When the item is too long for an argument or holds a NUL byte: the next call goes on after it. When the input
-    /// cannot be read: the next call gives `None` or the error again.
-    pub fn next_item(&mut self) -> Option<Result<&[u8], ItemError>> {
-        let found = loop {
-            self.buffer.clear();
-            self.read += 1;
-            match &mut self.source {
-                Source::List(items) => {
-                    self.buffer
-                        .extend_from_slice(items.next()?.as_encoded_bytes());
-                    break Ok(self.buffer.len());
-                }
-                Source::Stream { input, separator } => {
-                    match read_record(input, *separator, &mut self.buffer) {
-                        Ok(None) => return None,
-                        Ok(Some(0)) if *separator == b'\n' => {}
-                        Ok(Some(length)) => break Ok(length),
-                        Err(error) => break Err(ItemProblem::Read(error)),
-                    }
-                }
+    /// When lists that are zipped have not the same length, or the options do not go with the sources.
+    pub fn product(
+        mut groups: Vec<Vec<ItemSource>>,
+        options: ItemOptions,
+    ) -> Result<Self, ItemsError> {
+        let mut number = 0;
+        let is_many = groups.iter().map(Vec::len).sum::<usize>() > 1;
+        for source in groups.iter_mut().flatten() {
+            number += 1;
+            if is_many && source.name().is_none() {
+                *source = std::mem::replace(source, ItemSource::list(Vec::new()))
+                    .named(format!("source {number}"));
             }
-        };
-        let checked = found.and_then(|length| match length {
-            length if length > MAX_ARGUMENT => Err(ItemProblem::TooLong { length }),
-            _ if memchr::memchr(0, &self.buffer).is_some() => Err(ItemProblem::Nul),
-            _ => Ok(()),
-        });
-        Some(match checked {
-            Ok(()) => Ok(&self.buffer),
-            Err(problem) => Err(self.error(problem)),
+        }
+        let is_divided = options.separator.is_some() || options.header;
+        if options.per_task != PerTask::One && (is_many || is_divided) {
+            return Err(ItemsError::Several);
+        }
+        if !options.header {
+            groups.iter().try_for_each(|group| check_lengths(group))?;
+        }
+        Ok(Self {
+            groups,
+            blocks: None,
+            options,
+            names: None,
+            product: Product::default(),
         })
     }
 
-    /// Tells a problem with the item read last.
-    pub fn error(&self, problem: ItemProblem) -> ItemError {
-        let unit = match &self.source {
-            Source::Stream { separator: 0, .. } => "record",
-            Source::Stream { .. } => "line",
-            Source::List(_) => "item",
-        };
-        ItemError {
-            unit,
-            number: self.read,
-            problem,
+    /// How many items of a source a task gets.
+    pub const fn per_task(&self) -> PerTask {
+        self.options.per_task
+    }
+
+    /// Whether they are all there, so that nobody waits for the next one.
+    pub(crate) fn is_list(&self) -> bool {
+        self.blocks.is_none() && self.groups.iter().flatten().all(ItemSource::is_list)
+    }
+
+    /// Whether the names of the columns are still to be read, for which an input may keep one waiting.
+    pub const fn awaits_names(&self) -> bool {
+        self.options.header && self.names.is_none()
+    }
+
+    /// What placeholders can stand for. `None` where a source is empty that was to name its columns: then there is no
+    /// row either.
+    ///
+    /// # Errors
+    /// When the names cannot be read.
+    pub fn columns(&mut self) -> Option<Result<Columns, ItemError>> {
+        if self.awaits_names() {
+            match self.read_names()? {
+                Ok(names) => self.names = Some(names),
+                Err(error) => return Some(Err(error)),
+            }
         }
+        if self.blocks.is_some() {
+            return Some(Ok(Columns::items(Some(0))));
+        }
+        let sources: usize = self.groups.iter().map(Vec::len).sum();
+        Some(Ok(match (self.options.per_task, &self.names) {
+            (PerTask::Count(most), _) => Columns::items(Some(most)),
+            (PerTask::Fill(_), _) => Columns::items(None),
+            (PerTask::One, Some(names)) => Columns::named(names.clone()),
+            (PerTask::One, None) if self.options.separator.is_some() => Columns::unknown(),
+            (PerTask::One, None) => Columns::count(sources),
+        }))
+    }
+
+    fn read_names(&mut self) -> Option<Result<Vec<String>, ItemError>> {
+        let mut all = Vec::new();
+        let separator = self.options.separator.as_ref();
+        for source in self.groups.iter_mut().flatten() {
+            let reading = Reading {
+                separator,
+                is_even: false,
+                is_zipped: false,
+            };
+            match source.header(reading)? {
+                Ok(names) => all.extend(names),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        let mut before = all.iter().enumerate();
+        let twice = before.find(|(at, name)| !name.is_empty() && all[..*at].contains(name));
+        Some(match twice {
+            Some((_, name)) => Err(ItemError {
+                place: None,
+                problem: ItemProblem::Template(format!(
+                    "the name {name:?} is given to two columns; rename one of them"
+                )),
+            }),
+            None => Ok(all),
+        })
+    }
+
+    /// Adds the values of the next combination to a row; `None` at the end.
+    ///
+    /// # Errors
+    /// When an item cannot be part of a task: the next call goes on after it.
+    pub fn next_row(&mut self, row: &mut Row) -> Option<Result<(), ItemError>> {
+        if let Some(blocks) = &mut self.blocks {
+            return blocks.next_block();
+        }
+        match self.groups.len() {
+            1 => self.next_of(0, row),
+            _ => self.next_of_product(row),
+        }
+    }
+
+    /// Tells a problem with the item read last of the source that is read as it comes.
+    pub fn error(&self, problem: ItemProblem) -> ItemError {
+        let source = self.groups.first().and_then(|group| group.first());
+        match source {
+            Some(source) => source.error(problem),
+            None => ItemError {
+                place: None,
+                problem,
+            },
+        }
+    }
+
+    fn next_of_product(&mut self, row: &mut Row) -> Option<Result<(), ItemError>> {
+        if self.product.kept.is_none() {
+            match self.keep() {
+                Ok(kept) => self.product.kept = Some(kept),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        if self.product.at.is_none() {
+            let mut first = std::mem::take(&mut self.product.first);
+            first.clear();
+            let next = self.next_of(0, &mut first);
+            self.product.first = first;
+            match next? {
+                Ok(()) => self.product.at = Some(vec![0; self.groups.len() - 1]),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        self.product.combine(row)
+    }
+
+    /// Reads the groups after the first.
+    fn keep(&mut self) -> Result<Vec<Vec<Row>>, ItemError> {
+        let mut kept = Vec::new();
+        for group in 1..self.groups.len() {
+            let mut rows = Vec::new();
+            let mut row = Row::default();
+            while let Some(next) = self.next_of(group, &mut row) {
+                next?;
+                rows.push(std::mem::take(&mut row));
+            }
+            kept.push(rows);
+        }
+        Ok(kept)
+    }
+
+    /// Adds the next items of the sources of a group.
+    fn next_of(&mut self, group: usize, row: &mut Row) -> Option<Result<(), ItemError>> {
+        let sources: usize = self.groups.iter().map(Vec::len).sum();
+        let group = &mut self.groups[group];
+        let reading = Reading {
+            separator: self.options.separator.as_ref(),
+            is_even: sources > 1 || self.options.header,
+            is_zipped: group.len() > 1,
+        };
+        let (first, others) = group.split_first_mut()?;
+        let mut next = first.next_row(reading, row);
+        let is_over = next.is_none();
+        for other in others {
+            let its = other.next_row(reading, row);
+            next = match (next, its) {
+                (Some(Err(error)), _) | (_, Some(Err(error))) => Some(Err(error)),
+                (Some(Ok(())), None) => Some(Err(first.error(ItemProblem::Uneven {
+                    shorter: other.name().unwrap_or_default().to_owned(),
+                }))),
+                (None, Some(Ok(()))) if is_over => Some(Err(other.error(ItemProblem::Uneven {
+                    shorter: first.name().unwrap_or_default().to_owned(),
+                }))),
+                (next, _) => next,
+            };
+        }
+        next
     }
 }
 
-/// Reads up to the separator and past it; gives the length without it, or `None` at the end of the input.
-///
-/// Of a record that is too long the rest is counted and thrown away.
-fn read_record(
-    input: &mut dyn BufRead,
-    separator: u8,
-    buffer: &mut Vec<u8>,
-) -> io::Result<Option<usize>> {
-    let mut length = 0;
-    let mut any = false;
-    loop {
-        let available = match input.fill_buf() {
-            Ok(available) => available,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        if available.is_empty() {
-            return Ok(any.then_some(length));
+impl Product {
+    /// Adds the combination that comes next; `None` where a group is empty.
+    fn combine(&mut self, row: &mut Row) -> Option<Result<(), ItemError>> {
+        let (kept, at) = (self.kept.as_ref()?, self.at.as_mut()?);
+        row.extend(&self.first);
+        for (rows, at) in kept.iter().zip(at.iter()) {
+            row.extend(rows.get(*at)?);
         }
-        any = true;
-        let end = memchr::memchr(separator, available);
-        let part = &available[..end.unwrap_or(available.len())];
-        if length + part.len() <= MAX_ARGUMENT {
-            buffer.extend_from_slice(part);
+        let mut places = kept.iter().zip(at.iter_mut()).rev();
+        let is_done = places.all(|(rows, at)| {
+            *at += 1;
+            let is_over = *at == rows.len();
+            *at = if is_over { 0 } else { *at };
+            is_over
+        });
+        if is_done {
+            self.at = None;
         }
-        length += part.len();
-        let used = part.len() + usize::from(end.is_some());
-        input.consume(used);
-        if end.is_some() {
-            return Ok(Some(length));
-        }
+        Some(Ok(()))
+    }
+}
+
+/// Refuses lists that are zipped and have not the same length.
+fn check_lengths(group: &[ItemSource]) -> Result<(), ItemsError> {
+    let name = |source: &ItemSource| source.name().unwrap_or_default().to_owned();
+    let mut lists = group
+        .iter()
+        .filter_map(|source| Some((source.left()?, source)));
+    let Some((here, one)) = lists.next() else {
+        return Ok(());
+    };
+    match lists.find(|(there, _)| *there != here) {
+        None => Ok(()),
+        Some((there, other)) => Err(ItemsError::Uneven {
+            one: name(one),
+            here,
+            other: name(other),
+            there,
+        }),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::{BufReader, Cursor};
-
-    /// Items and messages, read through a buffer of three bytes.
-    fn read(mut items: Items) -> Vec<String> {
-        let mut found = Vec::new();
-        while let Some(item) = items.next_item() {
-            found.push(match item {
-                Ok(item) => String::from_utf8_lossy(item).into_owned(),
-                Err(error) => format!("! {error}"),
-            });
-        }
-        found
-    }
-
-    fn bytes(text: impl Into<Vec<u8>>) -> impl BufRead + Send + 'static {
-        BufReader::with_capacity(3, Cursor::new(text.into()))
-    }
-
-    #[test]
-    fn lines_are_taken_as_they_are() {
-        assert_eq!(
-            read(Items::lines(bytes("a b\n\n 'q\\\n\r\nlast\r"))),
-            ["a b", " 'q\\", "\r", "last\r"]
-        );
-        assert_eq!(read(Items::lines(bytes("x\n"))), ["x"]);
-        assert_eq!(read(Items::lines(bytes(""))), [""; 0]);
-    }
-
-    #[test]
-    fn records_and_lists_may_be_empty() {
-        assert_eq!(
-            read(Items::nul_separated(bytes("a\nb\0\0c"))),
-            ["a\nb", "", "c"]
-        );
-        assert_eq!(read(Items::list(vec!["".into(), "b".into()])), ["", "b"]);
-    }
-
-    #[test]
-    fn what_no_argument_can_hold_is_refused_with_its_line() {
-        let mut text = b"ok\n\n".to_vec();
-        text.extend(vec![b'x'; MAX_ARGUMENT]);
-        text.push(b'\n');
-        text.extend(vec![b'y'; MAX_ARGUMENT + 1]);
-        text.extend(b"\na\0b\nend");
-        let found = read(Items::lines(bytes(text)));
-        assert_eq!(found.len(), 5);
-        assert_eq!(found[1].len(), MAX_ARGUMENT);
-        assert!(
-            found[2].starts_with("! line 4: it makes an argument of 131072 bytes"),
-            "{}",
-            found[2]
-        );
-        assert!(
-            found[3].starts_with("! line 5: it holds a NUL byte"),
-            "{}",
-            found[3]
-        );
-        assert_eq!(found[4], "end");
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::fields::kind;
 use crate::file::{ReadOptions, TaskFile};
+use crate::matrix::read_tasks_of;
 use crate::scope::Report;
 use crate::settings::{base_options, overridden};
 use crate::source::{Lines, Source};
@@ -52,8 +53,8 @@ pub(crate) fn read(
             }
             Ok(raw) => {
                 let source = Source::new(line, Lines::Fixed(number));
-                file.tasks.push(reader.read(&source, &mut report, raw));
-                file.lines.push(number);
+                let functions = options.functions.as_ref();
+                read_tasks_of(raw, &source, functions, &mut reader, &mut report, &mut file);
             }
             Err(error) => {
                 report.add_syntax(line, &error, number);

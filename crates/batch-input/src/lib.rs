@@ -8,22 +8,22 @@
 //! - [`read_csv`] makes a task of each row of a table, with a [`RowTemplate`].
 //! - A [`SavedTemplate`] is a task file with declared parameters; a [`TemplateFolder`] keeps such files by name.
 //! - [`TaskStream`] makes a task of each input line, one at a time and in bounded memory: for
-//!   `bex run -- CMD {} < lines`. Its parts are [`Items`] and the [`ItemTemplate`]s.
+//!   `bex run -- CMD {} < lines`. Its parts are [`Items`], of one source or several, and the [`ItemTemplate`]s.
 //!
 //! All formats go through one pass that reads the fields of a task from JSON text; YAML and CSV are turned into such
 //! text first, with a note of where it came from. So they agree in every detail.
 
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod fields;
 mod file;
-mod item_function;
 mod item_template;
 mod items;
 mod jsonl;
+mod matrix;
 mod options;
 mod params;
-mod peers;
 mod problem;
 mod read;
 mod row_template;
@@ -38,14 +38,16 @@ mod task_template;
 mod template;
 mod yaml;
 
+pub use blocks::{BlockSize, Blocks};
 pub use file::{Format, ReadError, ReadOptions, TaskFile, TemplateSource};
-pub use item_function::{FunctionTemplate, FunctionTemplateError};
 pub use item_template::{
-    CommandTemplate, CommandTemplateError, ItemTemplate, ShellTemplate, ShellTemplateError,
-    TextTemplate,
+    Columns, CommandTemplate, FunctionTemplate, ItemTemplate, ItemTemplateError, ShellTemplate,
+    StdinTemplate, TextTemplate,
 };
-pub use items::{ItemError, ItemProblem, Items, MAX_ARGUMENT};
-pub use peers::foreign_placeholder;
+pub use items::{
+    ColumnSeparator, ItemError, ItemOptions, ItemPlace, ItemProblem, ItemSource, Items, ItemsError,
+    MAX_ARGUMENT, PerTask, Row,
+};
 pub use problem::{Problem, TaskLabel};
 pub use read::{read_task_file, read_tasks};
 pub use row_template::RowTemplate;

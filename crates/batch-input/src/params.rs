@@ -6,7 +6,7 @@ use batch_core::Json;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::fields::{kind, plain_text, text};
+use crate::fields::{Fields, kind, plain_text, text};
 use crate::scope::Scope;
 
 /// A short form: a field whose value is a parameter of a function.
@@ -172,7 +172,7 @@ fn read_short_form<'r>(
         }
         fits
     });
-    let stdin = stdin.and_then(|raw| text_or_bytes(scope, raw, "stdin"));
+    let stdin = stdin.and_then(|raw| stdin_value(scope, raw));
     let program = match work.shell_program {
         Some(raw) if field == "shell" => scope.text(raw, "shell_program").map(|_| raw),
         Some(raw) => {
@@ -286,6 +286,18 @@ fn text_or_bytes(scope: &mut Scope<'_, '_>, raw: &RawValue, field: &str) -> Opti
             scope.wrong(raw, field, "a text or {\"base64\": \"…\"}");
             None
         }
+    }
+}
+
+/// A text, bytes, or the name of a file as `{"file": "…"}`.
+fn stdin_value(scope: &mut Scope<'_, '_>, raw: &RawValue) -> Option<String> {
+    let fields = serde_json::from_str::<Fields<'_>>(raw.get());
+    match fields.as_ref().map(|fields| &fields.0[..]) {
+        Ok([(name, value)]) if name == "file" => {
+            let name = scope.text(value, "stdin.file");
+            name.map(|_| raw.get().to_owned())
+        }
+        _ => text_or_bytes(scope, raw, "stdin"),
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::file::{Format, ReadError, ReadOptions, TaskFile};
 use crate::jsonl;
+use crate::matrix::read_tasks_of;
 use crate::row_template::RowTemplate;
 use crate::rows::read_csv;
 use crate::scope::Report;
@@ -49,7 +50,7 @@ pub fn read_tasks(
         file: name.to_owned(),
         source,
     };
-    if format != Format::Csv && options.template.is_some() {
+    if !format.is_table() && options.template.is_some() {
         return Err(ReadError::NeedlessTemplate {
             file: name.to_owned(),
         });
@@ -59,12 +60,16 @@ pub fn read_tasks(
             let input = BufReader::with_capacity(1 << 16, input);
             jsonl::read(input, name, options).map_err(io_error)
         }
-        Format::Csv => {
+        Format::Csv | Format::Tsv => {
             let file = name.to_owned();
             let template = options.template.as_ref();
             let source = template.ok_or(ReadError::NoTemplate { file })?;
             let template = RowTemplate::read(&source.path, Arc::clone(&source.functions))?;
-            read_csv(input, name, &template, options)
+            let options = ReadOptions {
+                separator: Some(options.separator.unwrap_or_else(|| format.separator())),
+                ..options.clone()
+            };
+            read_csv(input, name, &template, &options)
         }
         Format::Json | Format::Yaml => {
             let mut bytes = Vec::new();
@@ -89,8 +94,8 @@ fn read_text(bytes: &[u8], name: &str, format: Format, options: &ReadOptions) ->
             if report.is_full() {
                 break;
             }
-            file.lines.push(source.anchor(raw.get()));
-            file.tasks.push(reader.read(source, report, raw));
+            let functions = options.functions.as_ref();
+            read_tasks_of(raw, source, functions, &mut reader, report, &mut file);
         }
     });
     file.problems = report.problems;

@@ -143,7 +143,7 @@ impl RowTemplate {
         allow_code: bool,
     ) -> Result<String, Vec<ParamProblem>> {
         let lookup = |placeholder: &Placeholder| row.value(placeholder);
-        let filling = self.task.fill("row", allow_code, &lookup);
+        let filling = self.task.fill(&["row"], allow_code, &lookup);
         if !filling.problems.is_empty() {
             return Err(filling.problems);
         }

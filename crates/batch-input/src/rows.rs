@@ -35,7 +35,7 @@ pub fn read_csv(
     let mut report = Report::new(name);
     report.problems.clone_from(&template.problems);
     let bytes = read_table(&mut rows, name)?;
-    let mut table = Table::new(&bytes);
+    let mut table = Table::new(&bytes, options.separator.unwrap_or(b','));
     let (header, _) = table.header(&mut report);
     // A file with nothing in it is no table with a wrong header, but an empty input.
     if !bytes.is_empty() {
@@ -140,16 +140,20 @@ pub(crate) fn read_table(rows: &mut impl Read, name: &str) -> Result<Vec<u8>, Re
 pub(crate) struct Table<'b> {
     reader: csv::Reader<&'b [u8]>,
     bytes: &'b [u8],
+    separator: u8,
     /// A place and its line, from which others are counted. The reader's own lines are wrong after blank lines, and
     /// where lines end in CRLF.
     known: (usize, u32),
 }
 
 impl<'b> Table<'b> {
-    pub(crate) fn new(bytes: &'b [u8]) -> Self {
+    pub(crate) fn new(bytes: &'b [u8], separator: u8) -> Self {
         Self {
-            reader: csv::ReaderBuilder::new().from_reader(bytes),
+            reader: csv::ReaderBuilder::new()
+                .delimiter(separator)
+                .from_reader(bytes),
             bytes,
+            separator,
             known: (0, 1),
         }
     }
@@ -194,7 +198,7 @@ impl<'b> Table<'b> {
 
     /// Reports a quote that is never closed: the reader takes all that follows for one cell.
     fn check_quotes(&self, report: &mut Report) {
-        let Some(quote) = unclosed_quote(self.bytes) else {
+        let Some(quote) = unclosed_quote(self.bytes, self.separator) else {
             return;
         };
         let before = memchr::memchr_iter(b'\n', &self.bytes[..quote]).count();
@@ -233,7 +237,7 @@ impl<'b> Table<'b> {
                 len,
             } => {
                 let message = format!("the row has {len} cells, the header {expected_len}");
-                let help = "a cell with a comma goes in double quotes";
+                let help = "a cell with a separator in it goes in double quotes; other separators than commas are named by --sep";
                 report.add(self.line(pos.as_ref()), message, Some(help));
             }
             csv::ErrorKind::Utf8 { pos, .. } => {
@@ -246,7 +250,7 @@ impl<'b> Table<'b> {
 
 /// Where a cell begins with a quote that is never closed, as the reader takes quotes: only the first byte of a cell
 /// opens one, and a doubled one stands for itself.
-fn unclosed_quote(bytes: &[u8]) -> Option<usize> {
+fn unclosed_quote(bytes: &[u8], separator: u8) -> Option<usize> {
     let bom = if bytes.starts_with(b"\xef\xbb\xbf") {
         3
     } else {
@@ -267,7 +271,7 @@ fn unclosed_quote(bytes: &[u8]) -> Option<usize> {
             }
         }
         // On to the next cell.
-        match memchr::memchr3(b',', b'\n', b'\r', &bytes[at..]) {
+        match memchr::memchr3(separator, b'\n', b'\r', &bytes[at..]) {
             Some(end) => at += end + 1,
             None => return None,
         }
@@ -291,7 +295,7 @@ mod tests {
             "\"\"",
             "\u{feff}\"a\"",
         ] {
-            assert_eq!(unclosed_quote(sound.as_bytes()), None, "{sound:?}");
+            assert_eq!(unclosed_quote(sound.as_bytes(), b','), None, "{sound:?}");
         }
         for (open, at) in [
             ("\"", 0),
@@ -301,7 +305,7 @@ mod tests {
             ("\"\"\"", 0),
             ("\u{feff}\"a", 3),
         ] {
-            assert_eq!(unclosed_quote(open.as_bytes()), Some(at), "{open:?}");
+            assert_eq!(unclosed_quote(open.as_bytes(), b','), Some(at), "{open:?}");
         }
     }
 }

@@ -7,6 +7,7 @@ use batch_core::{DependsOn, RunOn, TaskOptions, TaskSpec};
 use serde_json::value::RawValue;
 
 use crate::fields::{Fields, is_null, kind, plain_text};
+use crate::matrix::MATRIX_FIELDS;
 use crate::options::{OPTION_FIELDS, read_option, read_word};
 use crate::params::{ShortForm, Work, empty, read_work};
 use crate::problem::TaskLabel;
@@ -14,7 +15,7 @@ use crate::scope::{Report, Scope, suggestion};
 use crate::source::{Lines, Source};
 
 /// The fields of a task.
-pub(crate) const TASK_FIELDS: [&str; 26] = [
+pub(crate) const TASK_FIELDS: [&str; 29] = [
     "id",
     "name",
     "command",
@@ -41,6 +42,9 @@ pub(crate) const TASK_FIELDS: [&str; 26] = [
     "finally",
     "not_before",
     "allow_code",
+    "matrix",
+    "each",
+    "exclude",
 ];
 
 /// Those that say what it does.
@@ -84,6 +88,11 @@ impl TaskReader {
             count: 0,
             shell_program: None,
         }
+    }
+
+    /// The shell of scripts that name none, as JSON.
+    pub(crate) fn shell_program(&self) -> Option<&RawValue> {
+        self.shell_program.as_deref()
     }
 
     /// The same, where a program is named that runs scripts of which nothing is said.
@@ -290,6 +299,11 @@ fn unknown_field(scope: &mut Scope<'_, '_>, raw: &RawValue, name: &str, work: &m
         work.misspelt = true;
         let help = "such a file is named .json or .yaml".to_owned();
         let message = "a list of tasks is not allowed inside a task".to_owned();
+        return scope.problem(raw.get(), name, message, Some(help));
+    }
+    if MATRIX_FIELDS.contains(&name) {
+        let help = "a table gives templates their values".to_owned();
+        let message = format!("{name:?} goes into task files, not into templates");
         return scope.problem(raw.get(), name, message, Some(help));
     }
     if SETTINGS_ONLY.contains(&name) {

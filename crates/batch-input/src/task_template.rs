@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use batch_core::{Json, catalog::ParamProblem};
 use batch_template::{
-    Code, Datum, Encoding, Encodings, Functions, Language, Placeholder, VARIABLE_ROOT, fill,
-    fill_root, placeholders,
+    Code, Datum, Encoding, Encodings, Functions, Language, Placeholder, SLOT_ROOT, VARIABLE_ROOT,
+    fill, fill_root, placeholders,
 };
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -77,9 +77,21 @@ impl TaskTemplate {
         report: &mut Report,
         shell_program: Option<&RawValue>,
     ) -> Self {
+        Self::read_but(&[], task, functions, source, report, shell_program)
+    }
+
+    /// The same, but for some fields, which the caller reads.
+    pub(crate) fn read_but(
+        others: &[&str],
+        task: &RawValue,
+        functions: &Arc<dyn Functions>,
+        source: &Source<'_>,
+        report: &mut Report,
+        shell_program: Option<&RawValue>,
+    ) -> Self {
         let mut template = Self::new(functions, source.line(task.get()));
         if let Ok(Fields(fields)) = serde_json::from_str::<Fields<'_>>(task.get()) {
-            for (name, raw) in &fields {
+            for (name, raw) in fields.iter().filter(|(name, _)| !others.contains(&&**name)) {
                 template
                     .fields
                     .extend(TemplateField::read(name, raw, source, report));
@@ -108,12 +120,12 @@ impl TaskTemplate {
         })
     }
 
-    /// Fills in the placeholders with the given root. Those with other roots stay in parameters and variables, where
+    /// Fills in the placeholders with the given roots. Those with others stay in parameters and variables, where
     /// they are filled in when the task starts; elsewhere `lookup` is asked for them, too. `allow_code` is what the
     /// defaults say of values in code.
     pub(crate) fn fill(
         &self,
-        root: &str,
+        roots: &[&str],
         allow_code: bool,
         lookup: &dyn Fn(&Placeholder) -> Result<Datum, String>,
     ) -> Filling<'_> {
@@ -131,7 +143,7 @@ impl TaskTemplate {
                     .allowing(allow_code)
             };
             let filled = if is_kept(&field.name) || field.name == ENVIRONMENT {
-                fill_root(&field.value, root, lookup, &encodings)
+                fill_root(&field.value, roots, lookup, &encodings)
             } else {
                 fill(&field.value, lookup, &encodings)
             };
@@ -328,7 +340,7 @@ const ENVIRONMENT: &str = "env";
 /// Whether placeholders with a root stay in a field until the task starts.
 pub(crate) fn is_for_later(field: &str, root: &str) -> bool {
     match root {
-        "tasks" => is_kept(field),
+        "tasks" | SLOT_ROOT => is_kept(field),
         VARIABLE_ROOT => is_kept(field) || field == ENVIRONMENT,
         _ => false,
     }

@@ -389,7 +389,7 @@ fn unknown_extensions_are_refused_with_the_known_ones() {
     let error = Format::of(Path::new("tasks.toml")).unwrap_err().to_string();
     assert_eq!(
         error,
-        "cannot tell the format of tasks.toml; name it .json, .jsonl, .ndjson, .yaml, .yml or .csv, or give the format"
+        "cannot tell the format of tasks.toml; name it .json, .jsonl, .ndjson, .yaml, .yml, .csv or .tsv, or give the format"
     );
     assert_eq!(Format::of(Path::new("T.YML")).unwrap(), Format::Yaml);
     let error = read_task_file(Path::new("/no/such.json"), None, &ReadOptions::default());

@@ -6,12 +6,12 @@ use batch_input::{ItemTemplate, Items, ShellTemplate, TaskStream};
 
 /// What `sh -c` prints for the script made of an item.
 fn run(template: &str, item: &str) -> Vec<u8> {
-    let template = ItemTemplate::Shell(ShellTemplate::new(template.into(), false).unwrap());
+    let script = template.into();
     let items = Items::list(vec![item.into()]);
-    let task = TaskStream::new(items, template, Default::default())
-        .next()
-        .unwrap()
-        .unwrap();
+    let stream = TaskStream::new(items, Default::default(), |columns| {
+        ShellTemplate::new(script, columns, false).map(ItemTemplate::Shell)
+    });
+    let task = stream.unwrap().next().unwrap().unwrap();
     let none = |_: &batch_template::Placeholder| Err("none".to_owned());
     let params =
         batch_template::fill(&task.params, &none, &|_| batch_template::Encodings::text()).unwrap();

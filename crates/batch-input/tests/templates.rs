@@ -303,8 +303,7 @@ fn the_caller_wins_over_the_defaults() {
     let options = ReadOptions {
         timeout: Some(Duration::from_secs(9)),
         max_retries: Some(0),
-        allow_code: false,
-        template: None,
+        ..ReadOptions::default()
     };
     let file = template.expand(&BTreeMap::new(), &options).unwrap();
     assert_eq!(file.tasks[0].options.timeout, options.timeout);

@@ -15,7 +15,7 @@ use crate::capture::Filled;
 use crate::output::{Outputs, output_pipe};
 use crate::platform;
 use crate::spawn_error::SpawnError;
-use crate::spec::Spec;
+use crate::spec::{Spec, Stdin};
 use crate::start::{Leader, start};
 use crate::sweep::Leftover;
 
@@ -68,12 +68,13 @@ impl Process {
         let early = |error| SpawnError::before_start(program, error);
         let (stdout, stdout_end) = output_pipe().map_err(early)?;
         let (stderr, stderr_end) = output_pipe().map_err(early)?;
-        let given = spec
-            .stdin
-            .as_deref()
-            .map(stdin_with)
-            .transpose()
-            .map_err(early)?;
+        let given = match &spec.stdin {
+            None => None,
+            Some(Stdin::Bytes(bytes)) => Some(stdin_with(bytes).map_err(early)?),
+            Some(Stdin::File(path)) => {
+                Some(File::open(path).map_err(|error| SpawnError::input(path, program, error))?)
+            }
+        };
         let stdin = match &given {
             Some(file) => file.as_fd(),
             None => dev_null().map_err(early)?,

@@ -109,6 +109,14 @@ pub enum SpawnError {
         /// What it is.
         what: String,
     },
+    /// The file for standard input cannot be opened.
+    #[error("the file for standard input, {path:?}, cannot be opened: {source}")]
+    Input {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A variable that cannot be set.
     #[error("environment variable {name:?} cannot be set: {problem}")]
     Variable {
@@ -128,6 +136,17 @@ pub enum SpawnError {
 }
 
 impl SpawnError {
+    /// That the file for standard input cannot be opened.
+    pub(crate) fn input(path: &Path, program: &OsStr, source: io::Error) -> Self {
+        match shortage(&source) {
+            Some(_) => Self::before_start(program, source),
+            None => Self::Input {
+                path: path.to_owned(),
+                source,
+            },
+        }
+    }
+
     /// Whether the system is short of something, so that fewer processes at once would help.
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::Busy { .. })

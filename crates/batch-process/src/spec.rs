@@ -10,6 +10,15 @@ use crate::tap::OutputTap;
 
 pub use batch_core::catalog::MAX_ARGUMENT as MAX_ARGUMENT_BYTES;
 
+/// What a process reads on its standard input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stdin {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// A file, from its beginning.
+    File(PathBuf),
+}
+
 /// A program to run, and how.
 #[derive(Clone, Debug)]
 pub struct Spec {
@@ -23,7 +32,7 @@ pub struct Spec {
     /// The caller's environment is read once, at the first spawn.
     pub env: Vec<(OsString, OsString)>,
     /// What the process reads on standard input; `/dev/null` when `None`.
-    pub stdin: Option<Vec<u8>>,
+    pub stdin: Option<Stdin>,
     /// The id of the task. The process gets it as `BEX_TASK_ID`, and is found by it when it left its
     /// group and its parents; files of its output are named by it.
     pub task: String,

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use batch_core::outcome::Stream;
-use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec};
+use batch_process::{CaptureLimits, Ended, Process, SpawnError, Spec, Stdin};
 use common::{Lifeline, PATIENCE, kill};
 use tokio::sync::Notify;
 
@@ -83,7 +83,7 @@ async fn stdin_is_empty_unless_given() {
     );
     let given = "x".repeat(200_000);
     let spec = Spec {
-        stdin: Some(given.clone().into_bytes()),
+        stdin: Some(Stdin::Bytes(given.clone().into_bytes())),
         ..sh("cat")
     };
     assert!(text(&run(&spec).await.stdout) == given);

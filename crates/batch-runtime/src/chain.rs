@@ -11,7 +11,7 @@ use batch_core::{
     outcome::Stream,
 };
 use batch_template::{
-    Datum, Placeholder, Secrets, Segment, VARIABLE_ROOT, fill, fill_variables,
+    Datum, Placeholder, SLOT_ROOT, Secrets, Segment, VARIABLE_ROOT, fill, fill_variables,
     may_have_placeholders, part, placeholders, variable_of,
 };
 use serde_json::json;
@@ -194,10 +194,11 @@ pub(crate) fn look_for(inputs: &[Input], source: &SharedSource) -> Result<(), Fa
     Ok(())
 }
 
-/// Fills results and variables into a task. Gives the values of the variables as well.
+/// Fills results, variables and its slot, from 0, into a task. Gives the values of the variables as well.
 pub(crate) fn fill_in(
     spec: &TaskSpec,
     inputs: &[Input],
+    slot: u32,
     handler: &dyn Handler,
 ) -> Result<(Arc<TaskSpec>, Secrets), Failure> {
     let values = RefCell::new(Vec::new());
@@ -211,6 +212,7 @@ pub(crate) fn fill_in(
         VARIABLE_ROOT => variable_of(placeholder)
             .map_err(|problem| problem.message)
             .and_then(|name| variable(name).map(Datum::from)),
+        SLOT_ROOT => Ok(Datum::Text((u64::from(slot) + 1).to_string())),
         _ => look_up(placeholder, inputs),
     };
     let params =

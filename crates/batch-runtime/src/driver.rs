@@ -330,10 +330,13 @@ impl Driver {
         if feeders.is_empty() {
             return;
         }
-        let open = self.batch.open();
-        let stopping = self.batch.is_stopping() || self.batch.was_cut_short();
+        if self.batch.is_stopping() {
+            // It takes no more: who went on feeding it would have all the rest in memory.
+            return feeders.clear();
+        }
+        let (open, was_cut_short) = (self.batch.open(), self.batch.was_cut_short());
         feeders.retain(|(_, reply)| !reply.is_closed());
-        for (_, reply) in feeders.extract_if(.., |(window, _)| stopping || open < *window) {
+        for (_, reply) in feeders.extract_if(.., |(window, _)| was_cut_short || open < *window) {
             let _ = reply.send(());
         }
     }

@@ -178,7 +178,7 @@ impl RunHandle {
     /// are open: a stream of any length passes through bounded memory.
     ///
     /// # Errors
-    /// When the run is over.
+    /// When the run is over, or is being stopped and starts no more.
     pub async fn ingest(&self, tasks: Vec<Arc<TaskSpec>>, window: usize) -> Result<(), RunEnded> {
         self.request(|reply| Command::Ingest(tasks, window, reply))
             .await

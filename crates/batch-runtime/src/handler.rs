@@ -263,7 +263,7 @@ fn check_places(handler: &dyn Handler, task: &TaskSpec) -> Result<(), Vec<ParamP
     }
     // No placeholder has this root: all are left as they are, and only their places are looked at.
     let nothing = |_: &Placeholder| Err(String::new());
-    fill_root(params, "", &nothing, &encodings_for(handler, task)).map(drop)
+    fill_root(params, &[], &nothing, &encodings_for(handler, task)).map(drop)
 }
 
 /// How the parameters of a task take values, as its handler and its author say.

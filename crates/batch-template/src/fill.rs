@@ -56,7 +56,7 @@ pub fn fill(
     fill_wanted(params, &|_| true, false, lookup, encodings)
 }
 
-/// Fills in the placeholders with a given root, and leaves the others for later.
+/// Fills in the placeholders with one of the given roots, and leaves the others for later.
 ///
 /// What is filled in cannot become a placeholder: its braces are escaped as by [`escape_braces`].
 ///
@@ -64,11 +64,11 @@ pub fn fill(
 /// As [`fill`].
 pub fn fill_root(
     params: &Json,
-    root: &str,
+    roots: &[&str],
     lookup: &dyn Fn(&Placeholder) -> Result<Datum, String>,
     encodings: &EncodingsOf<'_>,
 ) -> Result<Json, Vec<ParamProblem>> {
-    let wanted = |placeholder: &Placeholder| placeholder.root == root;
+    let wanted = |placeholder: &Placeholder| roots.contains(&placeholder.root.as_str());
     fill_wanted(params, &wanted, true, lookup, encodings)
 }
 
@@ -488,7 +488,8 @@ mod tests {
         let row = |placeholder: &Placeholder| {
             follow(&data, &placeholder.path).map(|value| value.clone().into())
         };
-        let first = fill_root(&Json::from(&params), "row", &row, &|_| Encodings::text()).unwrap();
+        let first =
+            fill_root(&Json::from(&params), &["row"], &row, &|_| Encodings::text()).unwrap();
         let tasks = |placeholder: &Placeholder| Ok(json!(placeholder.task_id()).into());
         let second = fill(&first, &tasks, &|_| Encodings::text()).unwrap();
         assert_eq!(

@@ -97,7 +97,7 @@ pub use label::{command_line, short_label, task_label};
 pub use parts::{Delimiters, Meaning, Part, Template};
 pub use path::{Segment, follow, part};
 pub use places::Encodings;
-pub use references::references;
+pub use references::{SLOT_ROOT, references};
 pub use rename::rename_tasks;
 pub use secrets::{MASK, Secrets, is_secret_name, shown_params, shown_result, shown_url};
 pub use shell_words::{Inherited, Quoting, ShellRules, ShellScan, quote_for_shell};

@@ -11,6 +11,10 @@ use crate::path::Segment;
 use crate::template::Placeholder;
 use crate::variables::{VARIABLE_ROOT, variable_of};
 
+/// The first word of the placeholder for the slot that a task runs in, `{{ slot }}`: a number from 1, which no two
+/// tasks that run at one time have together. It is known when an attempt starts.
+pub const SLOT_ROOT: &str = "slot";
+
 /// The tasks whose results the parameters of a task use, and what is wrong with its placeholders.
 ///
 /// ```
@@ -24,10 +28,10 @@ pub fn references(task: &TaskSpec) -> References {
     match placeholders(&task.params) {
         Ok(placeholders) => {
             for placeholder in &placeholders {
-                let checked = if placeholder.root == VARIABLE_ROOT {
-                    variable_of(placeholder).map(drop)
-                } else {
-                    referenced_task(placeholder).map(|id| found.tasks.push(id.to_owned()))
+                let checked = match placeholder.root.as_str() {
+                    VARIABLE_ROOT => variable_of(placeholder).map(drop),
+                    SLOT_ROOT if placeholder.path.is_empty() => Ok(()),
+                    _ => referenced_task(placeholder).map(|id| found.tasks.push(id.to_owned())),
                 };
                 // The same mistake in one text is one mistake.
                 found.problems.extend(
@@ -53,7 +57,7 @@ fn referenced_task(placeholder: &Placeholder) -> Result<&str, ParamProblem> {
     let near =
         did_you_mean(&root.to_lowercase(), ["tasks", VARIABLE_ROOT]).filter(|_| root != "tasks");
     let help = near.unwrap_or_else(|| {
-        "write {{ tasks.ID.result… }} to use the result of another task, {{ env.NAME }} for a variable of the environment".to_owned()
+        "write {{ tasks.ID.result… }} to use the result of another task, {{ env.NAME }} for a variable of the environment, {{ slot }} for the number of the slot".to_owned()
     });
     Err(ParamProblem::new("", message).with_help(help))
 }

@@ -28,14 +28,8 @@ const OTHERS: &[(&[&str], &str)] = &[
         "the placeholder is always {}: bex run -- CMD {} ::: ITEM…",
     ),
     (
-        &[
-            "-L",
-            "-l",
-            "--max-lines",
-            "--max-args",
-            "--max-replace-args",
-        ],
-        "each line or item is a task; how several go into one: bex run --help",
+        &["-L", "-l", "--max-lines", "--max-replace-args"],
+        "-n N gives each command N items, -X as many as fit",
     ),
     (
         &["--bar", "--eta", "--progress-bar"],
@@ -79,15 +73,15 @@ const OTHERS: &[(&[&str], &str)] = &[
     ),
     (
         &["-a", "--arg-file"],
-        "redirect the file: bex run -- CMD < FILE",
+        ":::: FILE reads items from a file: bex run -- CMD :::: FILE",
     ),
     (
         &["-d", "--delimiter", "--eof", "-E", "-e"],
-        "items are lines, or with -0 end with a NUL byte; turn other separators into lines: tr ',' '\\n' | bex run -- CMD",
+        "items are lines, or with -0 end with a NUL byte; --colsep splits a line into columns",
     ),
     (
         &["--xargs", "-m", "-s", "--max-chars"],
-        "each item is a task; how several go into one: bex run --help",
+        "-X gives each command as many items as fit",
     ),
     (
         &[

@@ -8,7 +8,7 @@ use std::time::Duration;
 use batch_actions::default_slots;
 use batch_core::{Json, Priority, duration::parse_duration};
 use batch_export::{Format, TaskFilter, WriterOptions};
-use batch_input::{ReadOptions, TemplateSource};
+use batch_input::{ColumnSeparator, ReadOptions, TemplateSource};
 use batch_runtime::Registry;
 use clap::Args;
 
@@ -40,17 +40,29 @@ pub(crate) struct AttemptArgs {
 
 impl AttemptArgs {
     /// How tasks of a file are read: what is given here wins. `template` is that of the rows of a table.
-    pub(crate) fn read_options(self, template: Option<&Path>, registry: &Registry) -> ReadOptions {
+    /// `separator` is what stands between its cells, where it is not what the name says.
+    ///
+    /// # Errors
+    /// In words, when that is no separator of a table.
+    pub(crate) fn read_options(
+        self,
+        template: Option<&Path>,
+        separator: Option<&str>,
+        registry: &Registry,
+    ) -> Result<ReadOptions, String> {
+        let separator = separator.map(ColumnSeparator::of_table).transpose();
         let template = template.map(|path| TemplateSource {
             path: path.to_owned(),
             functions: Arc::new(registry.clone()),
         });
-        ReadOptions {
+        Ok(ReadOptions {
             timeout: self.timeout,
             max_retries: self.max_retries,
             allow_code: self.allow_code,
             template,
-        }
+            separator: separator.map_err(|error| format!("--sep: {error}"))?,
+            functions: Some(Arc::new(registry.clone())),
+        })
     }
 }
 

@@ -7,6 +7,7 @@ mod blank;
 mod common;
 mod examples;
 mod help;
+mod items;
 mod look;
 mod run;
 mod shown;
@@ -23,6 +24,7 @@ pub(crate) use advice::no_such_file;
 pub(crate) use agent::{HttpAddress, LimitArgs, McpArgs, ToolArgs};
 pub(crate) use batch::{Named, all_named};
 pub(crate) use help::parse;
+pub(crate) use items::{ItemArgs, SourceWords, split_sources};
 pub(crate) use look::{
     ExportArgs, ListArgs, LogsArgs, ResultsArgs, StatusArgs, TaskArgs, WaitArgs, WantedArgs,
     WatchArgs,
@@ -187,6 +189,8 @@ pub(crate) enum InputFormat {
     Yaml,
     /// A table, with --template
     Csv,
+    /// A table with tabs, with --template
+    Tsv,
 }
 
 impl From<InputFormat> for batch_input::Format {
@@ -196,29 +200,13 @@ impl From<InputFormat> for batch_input::Format {
             InputFormat::Jsonl => Self::Jsonl,
             InputFormat::Yaml => Self::Yaml,
             InputFormat::Csv => Self::Csv,
-        }
-    }
-}
-
-/// Takes the items of `bex run` off the arguments, those after the first `:::`: they are data, and none of them is
-/// an option. To other verbs `:::` is a word like any other.
-pub(crate) fn split_items(
-    args: impl Iterator<Item = OsString>,
-) -> (Vec<OsString>, Option<Vec<OsString>>) {
-    let mut args: Vec<OsString> = args.collect();
-    let is_run = verb(&args).is_some_and(|verb| verb == "run");
-    match args.iter().position(|arg| is_run && arg == ":::") {
-        None => (args, None),
-        Some(at) => {
-            let items = args.split_off(at + 1);
-            args.pop();
-            (args, Some(items))
+            InputFormat::Tsv => Self::Tsv,
         }
     }
 }
 
 /// The verb, behind options that all of them have.
-fn verb(args: &[OsString]) -> Option<&OsString> {
+pub(super) fn verb(args: &[OsString]) -> Option<&OsString> {
     let mut args = args.iter().skip(1);
     loop {
         let arg = args.next()?;
@@ -238,21 +226,5 @@ mod tests {
     #[test]
     fn the_arguments_are_well_formed() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn items_are_never_options() {
-        let args = ["bex", "run", "--shell", "x", ":::", "-j", "a"].map(OsString::from);
-        let (args, items) = split_items(args.into_iter());
-        assert_eq!(args, ["bex", "run", "--shell", "x"]);
-        assert_eq!(items.unwrap(), ["-j", "a"]);
-        for global in [&["--color", "never"][..], &["--color=never"]] {
-            let args = [&["bex"], global, &["run", "x", ":::", "a"]].concat();
-            let (_, items) = split_items(args.into_iter().map(OsString::from));
-            assert_eq!(items.unwrap(), ["a"]);
-        }
-        let args = ["bex", "add", "--", "parallel", "x", ":::", "a"].map(OsString::from);
-        let (all, items) = split_items(args.clone().into_iter());
-        assert_eq!((all, items), (args.to_vec(), None));
     }
 }

@@ -12,6 +12,7 @@ use clap::Args;
 
 use super::batch::WholeBatchArgs;
 use super::common::{AttemptArgs, CellArgs, FunctionArgs, SlotArgs, parse_limit, parse_slots};
+use super::items::ItemArgs;
 use super::shown::ShownArgs;
 use super::task::TaskFieldArgs;
 use super::{Durability, InputFormat, KeptDurability, Progress};
@@ -22,15 +23,18 @@ pub(crate) const RUN_USAGE: &str = "bex run [OPTIONS] FILE
        bex run [OPTIONS] --shell 'CMD {}' ::: ITEM…";
 
 pub(crate) const RUN_EXAMPLES: &str = "\
-In CMD, {} is the item, {.} the item without extension, {/} its base name, {//} its folder,
-{/.} the base name without extension, {#} the number of the task. Without any of them the item is added
-as the last argument.
+In CMD, {} is the item, {.} the item without extension, {..} without two, {/} its base name, {//} its
+folder, {/.} its base name without extension; {1} {2.} {NAME/} the same of one of several sources or
+columns; {#} the number of the task, {%} its slot. Without any of them items are added at the end.
+Several sources: ::: a b ::: 1 2 is each with each, :::+ pairs with the source before,
+:::: FILE and ::::+ FILE read one.
 
 Examples:
   bex run tasks.yaml                                run a task file
   bex run tasks.json -o results.csv                 and keep the results
   ls *.wav | bex run -j 4 -- flac -s {}             one command for each line
   bex run --max-retries 3 -- curl -fsO ::: URL…     retry what fails, after 1 s, 2 s, 4 s at most
+  bex run -- convert {1} -resize {2} {1/.}-{2}.png ::: *.jpg ::: 100 200   each with each
   bex run --shell 'gzip -c {} > {/}.gz' ::: *.log   through a shell, items quoted
 
 Exit codes: 0 all completed, 1 some failed, 2 wrong usage or input, 3 bex itself failed,
@@ -60,10 +64,6 @@ pub(crate) struct RunArgs {
     /// The format of FILE, if its extension does not say it
     #[arg(long, value_name = "FORMAT", help_heading = "What to run")]
     pub(crate) input: Option<InputFormat>,
-
-    /// Items on standard input end with a NUL byte, not a line feed
-    #[arg(short = '0', long, help_heading = "What to run")]
-    pub(crate) null: bool,
 
     /// Show what would run, and run nothing
     #[arg(long, help_heading = "What to run")]
@@ -137,6 +137,9 @@ pub(crate) struct RunArgs {
         help_heading = "What to run"
     )]
     pub(crate) rows: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) items: ItemArgs,
 
     #[command(flatten)]
     pub(crate) results: ResultArgs,

@@ -66,6 +66,15 @@ pub(crate) struct AddArgs {
     )]
     pub(crate) template: Option<PathBuf>,
 
+    /// What stands between the cells of a table, where its name does not tell: tab, comma, semicolon, a character
+    #[arg(
+        long,
+        value_name = "SEPARATOR",
+        requires = "template",
+        help_heading = "What to run"
+    )]
+    pub(crate) sep: Option<String>,
+
     /// The format of --file, if its extension does not say it
     #[arg(
         long,

@@ -4,8 +4,8 @@ use batch_actions::{
     ActionError, AddReply, AddRequest, BatchRequest, Home, Target, add, end_outlived, place_tasks,
     status,
 };
-use batch_core::{SettingsRequest, TaskId, TaskOptions, TaskSpec, ids::FullTaskId, text::Counted};
-use batch_input::{CommandTemplate, ItemTemplate, Items, TaskFile, TaskStream};
+use batch_core::{SettingsRequest, TaskId, TaskSpec, ids::FullTaskId, text::Counted};
+use batch_input::{CommandTemplate, Row, TaskFile};
 use batch_process::remove_dead_scratch;
 use batch_runtime::Registry;
 use batch_store::{BatchFile, Origin};
@@ -87,7 +87,8 @@ fn tasks(
     }
     let options = args
         .attempt
-        .read_options(args.template.as_deref(), registry);
+        .read_options(args.template.as_deref(), args.sep.as_deref(), registry)
+        .map_err(CliError::Usage)?;
     let format = args.input.map(Into::into);
     let mut file = read_file(path, format, &options)?;
     if file.problems.is_empty() {
@@ -125,14 +126,13 @@ fn one_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
 
 /// A command as it stands: nothing in it is replaced. Its words are bytes, and not all are text.
 fn command_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
-    let literal = CommandTemplate::literal(args.command.clone());
-    let template = ItemTemplate::Command(literal);
-    let items = Items::list(vec![std::ffi::OsString::new()]);
-    let mut stream = TaskStream::new(items, template, TaskOptions::default().into());
-    let mut task = stream
-        .next()
-        .expect("one item is one task")
-        .map_err(|error| CliError::Usage(error.to_string()))?;
+    let template = CommandTemplate::literal(args.command.clone());
+    let none = Row::of(1, [b"".as_slice()]);
+    let params = template.params(&none);
+    let mut task = TaskSpec {
+        params: params.map_err(|problem| CliError::Usage(problem.to_string()))?,
+        ..TaskSpec::new("command")
+    };
     dress(&mut task, args)?;
     Ok(task)
 }

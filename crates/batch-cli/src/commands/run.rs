@@ -1,16 +1,15 @@
 //! `bex run`: a batch from its first task to its exit code.
 
-use std::ffi::OsString;
-
-use batch_actions::{AddReply, BatchRequest, Home, State, ToRun, create_to_run, status};
+use batch_actions::{AddReply, BatchRequest, Claim, Home, State, ToRun, create_to_run, status};
 use batch_core::{BatchSettings, TaskSpec};
 use batch_export::Format;
+use batch_input::TaskStream;
 use batch_process::{ControlSignal, ControlSignals, suspend};
 use batch_store::{BatchFile, Durability, Origin};
 use batch_template::{task_label, variables};
 use tokio::sync::oneshot;
 
-use crate::args::RunArgs;
+use crate::args::{RunArgs, SourceWords};
 use crate::capacity::{guarded, most_at_once};
 use crate::dry_run;
 use crate::exit::{CliError, Exit};
@@ -23,10 +22,10 @@ use crate::request::{Source, Work, command_text, output_plan, same_everywhere};
 use crate::runtime::runtime_within;
 use crate::whole_results::WholeResults;
 
-pub(crate) fn run(args: RunArgs, items: Option<Vec<OsString>>) -> Result<Exit, CliError> {
+pub(crate) fn run(args: RunArgs, sources: Vec<SourceWords>) -> Result<Exit, CliError> {
     let functions = Functions::of_environment();
     let registry = functions.registry();
-    let source = Source::of(&args, items, &registry)?;
+    let source = Source::of(&args, sources, &registry)?;
     let format = default_format(&args);
     let mut output = output_plan(&args.results, format)?;
     if args.dry_run {
@@ -144,16 +143,23 @@ async fn look_ahead(work: Work, signals: &mut ControlSignals) -> Result<Ahead, C
     let (sender, first) = oneshot::channel();
     // Not one of the runtime's threads: nobody waits for it when it reads in vain.
     let read = move || {
-        stream.peek();
-        let _ = sender.send(stream);
+        let has_task = stream.has_task();
+        let _ = sender.send((stream, has_task));
     };
     std::thread::Builder::new()
         .spawn(read)
         .map_err(|error| CliError::System("start a thread to read the input", error))?;
-    let mut stream = match unless_ended(signals, first).await {
+    let (mut stream, has_task) = match unless_ended(signals, first).await {
         Ok(seen) => seen.expect("it reads, and does not panic"),
         Err(signal) => return Ok(Ahead::Ended(signal)),
     };
+    if stream.has_blocks() {
+        // They are read when there is a place for them.
+        return Ok(match has_task {
+            true => Ahead::Work(Work::Stream(stream)),
+            false => Ahead::Nothing(Work::Stream(stream)),
+        });
+    }
     match stream.peek() {
         None => Ok(Ahead::Nothing(Work::Stream(stream))),
         Some(Err(error)) => Err(CliError::Usage(error.to_string())),
@@ -218,19 +224,10 @@ async fn run_stored(
                 }
             }
         }
-        Work::Stream(stream) => {
-            let mut feeder = Feeder::start(stream)?;
-            // A wrong item among the first is found before there is a batch.
-            let first = feeder.first().await?;
-            let mut request = request.clone();
-            request.origin.unread = !first.is_all;
-            let ids = match unless_ended(&mut onlooker.signals, home.ids()).await {
-                Ok(ids) => ids?,
-                Err(signal) => return Ok(Exit::Signal(signal)),
-            };
-            let claim = home.create_claimed(ids, &request, &first.tasks)?;
-            (claim, (!first.is_all).then_some(feeder))
-        }
+        Work::Stream(stream) => match create_fed(&home, &request, stream, &mut onlooker).await? {
+            Ok(created) => created,
+            Err(signal) => return Ok(Exit::Signal(signal)),
+        },
     };
     let halt = request.settings.halt;
     let foreground = Foreground {
@@ -240,6 +237,43 @@ async fn run_stored(
         whole_at_end: None,
     };
     foreground.run(feeder, onlooker).await
+}
+
+/// Makes a batch with the first tasks of a stream, and what gives it the others; or gives the signal that came before.
+async fn create_fed(
+    home: &Home,
+    request: &BatchRequest,
+    mut stream: Box<TaskStream>,
+    onlooker: &mut Onlooker,
+) -> Result<Result<(Claim, Option<Feeder>), u8>, CliError> {
+    let mut request = request.clone();
+    let slots = request.settings.max_concurrent;
+    if stream.has_blocks() {
+        request.origin.unread = true;
+        return Ok(
+            match unless_ended(&mut onlooker.signals, home.ids()).await {
+                Ok(ids) => {
+                    let claim = home.create_claimed(ids?, &request, &[])?;
+                    stream.keep_in(&claim.file().folder());
+                    Ok((claim, Some(Feeder::start(stream, slots)?)))
+                }
+                Err(signal) => Err(signal),
+            },
+        );
+    }
+    let mut feeder = Feeder::start(stream, slots)?;
+    // A wrong item among the first is found before there is a batch.
+    let first = feeder.first().await?;
+    request.origin.unread = !first.is_all;
+    Ok(
+        match unless_ended(&mut onlooker.signals, home.ids()).await {
+            Ok(ids) => {
+                let claim = home.create_claimed(ids?, &request, &first.tasks)?;
+                Ok((claim, (!first.is_all).then_some(feeder)))
+            }
+            Err(signal) => Err(signal),
+        },
+    )
 }
 
 /// The batch of this key is there already: says how it stands, writes its results where they were asked for and are

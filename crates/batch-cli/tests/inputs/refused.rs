@@ -20,7 +20,7 @@ fn refuse(place: &Place, args: &[&str], named: &str) {
 fn placeholders_of_other_tools_are_not_passed_on() {
     let place = Place::new();
     for placeholder in [
-        "{+}", "{+/}", "{0}", "{-1}", "{##}", "{...}", "{=uc=}", "{^.gz}",
+        "{+}", "{+/}", "{0}", "{-1}", "{##}", "{...}", "{=uc=}", "{^.gz}", "{2}", "{3/.}",
     ] {
         refuse(&place, &["run", "--", "echo", placeholder], placeholder);
         let inside = format!("x{placeholder}y{{}}");
@@ -34,8 +34,8 @@ fn placeholders_of_other_tools_are_not_passed_on() {
             &["run", "--shell", &format!("echo {placeholder}")],
             placeholder,
         );
-        let params = json!({ "duration": 0, "note": placeholder }).to_string();
-        let args = ["run", "--function", "simulate", "--params", &params];
+        let params = json!({ "url": format!("http://h/{placeholder}") }).to_string();
+        let args = ["run", "--function", "http", "--params", &params];
         refuse(&place, &args, placeholder);
     }
 }
@@ -52,6 +52,7 @@ fn braces_of_shells_and_other_languages_are_passed_on() {
         "{x}",
         "{%s}",
         "{{.Names}}",
+        "${#}",
     ] {
         let args = ["run", "--", "echo", braces, ":::", "item"];
         assert_eq!(
@@ -59,6 +60,12 @@ fn braces_of_shells_and_other_languages_are_passed_on() {
             format!("{braces} item\n")
         );
     }
+}
+
+#[test]
+fn braces_in_quotes_are_passed_on_as_they_are() {
+    let args = ["run", "--", "echo", "{\"{1}\"}{1}{\"{+}{}\"}", ":::", "a"];
+    assert_eq!(Place::new().bex(&args).expect(0).stdout, "{1}a{+}{}\n");
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl SavedTemplate {
         let mut reader = TaskReader::new(overridden(self.defaults.clone(), options));
         for task in &self.tasks {
             let lookup = |placeholder: &Placeholder| values.lookup(placeholder);
-            let filling = task.fill("params", reader.allows_code(), &lookup);
+            let filling = task.fill(&["params"], reader.allows_code(), &lookup);
             for problem in filling.problems {
                 add_unfilled(
                     &mut report,

@@ -268,7 +268,7 @@ impl SavedTemplate {
         let any =
             |placeholder: &Placeholder| sample.lookup(placeholder).or_else(|_| Ok("x".into()));
         // Whether values may be code is known when the template is used.
-        let filling = task.fill("params", true, &any);
+        let filling = task.fill(&["params"], true, &any);
         for problem in filling.problems {
             // Only mistakes of the template, such as quotes around a placeholder, come with help.
             if problem.help.is_some() {

@@ -19,7 +19,7 @@ use crate::task::TaskReader;
 use crate::task_template::{TaskTemplate, add_unfilled, object_text};
 
 impl SavedTemplate {
-    /// The tasks of one expansion for each row of a CSV, whose header names parameters. `fixed` gives, as texts,
+    /// The tasks of one expansion for each row of a table, whose header names parameters. `fixed` gives, as texts,
     /// those that are the same for all rows. `name` stands for the table in problems.
     ///
     /// An empty cell of a parameter that is no text counts as not given. An id without a placeholder gets the number
@@ -39,7 +39,7 @@ impl SavedTemplate {
         file.settings = self.settings.clone();
         let mut report = Report::new(name);
         let bytes = read_table(&mut rows, name)?;
-        let mut table = Table::new(&bytes);
+        let mut table = Table::new(&bytes, options.separator.unwrap_or(b','));
         let (header, line) = table.header(&mut report);
         let fixed = Values::from_texts(&self.params, fixed, &mut report);
         // A file with nothing in it is no table with a wrong header, but an empty input.
@@ -149,7 +149,7 @@ impl Rows<'_> {
         file: &mut TaskFile,
     ) {
         let lookup = |placeholder: &Placeholder| values.lookup(placeholder);
-        let filling = task.fill("params", self.reader.allows_code(), &lookup);
+        let filling = task.fill(&["params"], self.reader.allows_code(), &lookup);
         let broken = !filling.problems.is_empty();
         for problem in filling.problems {
             let table = report.file.clone();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use batch_core::{SettingsRequest, TaskOptions, TaskSpec};
 use batch_input::{
-    CommandTemplate, Format, ItemTemplate, Items, ReadOptions, ShellTemplate, TaskFile, TaskStream,
-    TemplateFolder, read_task_file, read_tasks as read_document,
+    Columns, CommandTemplate, Format, ItemTemplate, Items, ReadOptions, ShellTemplate, TaskFile,
+    TaskStream, TemplateFolder, read_task_file, read_tasks as read_document,
 };
 use serde_json::{Map, Value, json};
 
@@ -27,8 +27,7 @@ pub(crate) fn read_tasks(session: &Session, args: &Args<'_>) -> Result<TaskInput
         max_retries: args
             .number("max_retries")?
             .map(|retries| u32::try_from(retries).unwrap_or(u32::MAX)),
-        allow_code: false,
-        template: None,
+        ..ReadOptions::default()
     };
     match given.as_slice() {
         ["tasks"] => {
@@ -46,6 +45,10 @@ pub(crate) fn read_tasks(session: &Session, args: &Args<'_>) -> Result<TaskInput
             if path.metadata().is_ok_and(|found| !found.is_file()) {
                 return Err(CallError::of("file", "is not a regular file"));
             }
+            let options = ReadOptions {
+                functions: Some(Arc::new(session.registry.clone())),
+                ..options
+            };
             let file = read_task_file(&path, None, &options);
             Ok(TaskInput {
                 file: file.map_err(|error| CallError::of("file", error.to_string()))?,
@@ -137,26 +140,30 @@ fn from_items(args: &Args<'_>, options: &ReadOptions) -> Result<TaskInput, CallE
             "missing; one task is run for each item",
         ));
     }
-    let (way, template) = match args.text("shell")? {
-        Some(script) => {
-            let template = ShellTemplate::new(script.into(), false).map(ItemTemplate::Shell);
-            let wrong =
-                |error: batch_input::ShellTemplateError| CallError::of("shell", error.to_string());
-            ("shell", template.map_err(wrong)?)
-        }
-        None => {
-            let argv: Vec<OsString> = argv(args)?.into_iter().map(Into::into).collect();
-            let template = CommandTemplate::new(argv, false);
-            let template = template.map_err(|error| CallError::of("command", error.to_string()))?;
-            ("command", ItemTemplate::Command(template))
-        }
-    };
     let treated = Arc::new(TaskOptions {
         timeout: options.timeout,
         max_retries: options.max_retries.unwrap_or(0),
         ..TaskOptions::default()
     });
-    let tasks = TaskStream::new(Items::list(items), template, treated)
+    let items = Items::list(items);
+    let (way, stream) = match args.text("shell")? {
+        Some(script) => {
+            let script = script.into();
+            let make = move |columns: &Columns| {
+                ShellTemplate::new(script, columns, false).map(ItemTemplate::Shell)
+            };
+            ("shell", TaskStream::new(items, treated, make))
+        }
+        None => {
+            let argv: Vec<OsString> = argv(args)?.into_iter().map(Into::into).collect();
+            let make = move |columns: &Columns| {
+                CommandTemplate::new(argv, columns, false).map(ItemTemplate::Command)
+            };
+            ("command", TaskStream::new(items, treated, make))
+        }
+    };
+    let tasks = stream
+        .map_err(|error| CallError::of(way, error.to_string()))?
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| CallError::of("items", error.to_string()))?;
     Ok(made(tasks, way))

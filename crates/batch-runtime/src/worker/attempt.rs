@@ -97,9 +97,9 @@ async fn prepare(
         looked.await.unwrap_or(Ok(())).map_err(failed)?;
     }
     let (spec, handler) = (Arc::clone(&task.spec), Arc::clone(handler));
-    let size = chain::size_of(&inputs);
+    let (size, slot) = (chain::size_of(&inputs), task.slot);
     let filled = offload(size, move || {
-        chain::fill_in(&spec, &inputs, handler.as_ref())
+        chain::fill_in(&spec, &inputs, slot, handler.as_ref())
     })
     .await;
     let (spec, secrets) = filled.map_err(failed)?;

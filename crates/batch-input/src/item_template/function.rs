@@ -10,61 +10,65 @@ use batch_template::{
 };
 use serde_json::Value;
 
-use crate::item_template::{ItemPart, split};
-use crate::items::ItemProblem;
+use super::columns::Columns;
+use super::error::ItemTemplateError;
+use super::json::slot_placeholder;
+use super::part::{ItemPart, Placed, split};
+use super::{check_columns, columns_named};
+use crate::items::{ItemProblem, Row};
 
-/// A function with parameters in whose texts an item is replaced.
+/// A function with parameters in whose texts values are replaced.
 ///
 /// The placeholders are those of [`CommandTemplate`](crate::CommandTemplate). Where the parameters hold none, all tasks
 /// have the same.
 #[derive(Clone, Debug)]
 pub struct FunctionTemplate {
     function: Arc<str>,
-    /// With `{{ item[0] }}` for the first of the parts, and so on.
+    /// With `{{ item[0] }}` for the first of the placeholders, and so on.
     params: Json,
+    placeholders: Vec<Placed>,
     functions: Arc<dyn Functions>,
     allow_code: bool,
-    is_fixed: bool,
-}
-
-/// Parameters in which an item cannot be replaced.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FunctionTemplateError {
-    /// Parameters are an object.
-    #[error("params must be an object such as {{\"url\": \"{{}}\"}}")]
-    NotAnObject,
-    /// A placeholder stands where it cannot be filled in safely.
-    #[error("params.{}: {}{}", .0.path, .0.message, .0.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default())]
-    Place(ParamProblem),
 }
 
 impl FunctionTemplate {
-    /// A template of a function and its parameters. `functions` say how these take values; `allow_code` lets items
+    /// A template of a function and its parameters. `functions` say how these take values; `allow_code` lets values
     /// become code.
     ///
     /// # Errors
-    /// When the parameters are no object, or a placeholder stands in quotes inside code.
+    /// When the parameters are no object, or a placeholder stands for nothing, or in quotes inside code.
     pub fn new(
         function: &str,
         params: &Json,
         functions: Arc<dyn Functions>,
+        columns: &Columns,
         allow_code: bool,
-    ) -> Result<Self, FunctionTemplateError> {
+    ) -> Result<Self, ItemTemplateError> {
         if !params.as_str().trim_start().starts_with('{') {
-            return Err(FunctionTemplateError::NotAnObject);
+            return Err(ItemTemplateError::NotAnObject);
         }
-        let mut is_fixed = true;
-        let params = map_texts(params, &mut |text| mark(text, &mut is_fixed));
+        let mut placeholders = Vec::new();
+        let mut failed = None;
+        let params = map_texts(params, &mut |text| {
+            let marked = mark(text, columns, &mut placeholders);
+            marked.unwrap_or_else(|error| {
+                failed.get_or_insert(error);
+                text.to_owned()
+            })
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
         let template = Self {
             function: function.into(),
             params,
+            placeholders,
             functions,
             allow_code,
-            is_fixed,
         };
-        template
-            .fill("x", 1)
-            .map_err(FunctionTemplateError::Place)?;
+        let columns = columns_named(&template.placeholders).max(1);
+        let row = Row::of(1, std::iter::repeat_n(b"x".as_slice(), columns));
+        template.fill(&row).map_err(ItemTemplateError::Place)?;
         Ok(template)
     }
 
@@ -73,38 +77,52 @@ impl FunctionTemplate {
         &self.function
     }
 
-    /// The parameters for a check before there is an item: a text with a placeholder is one that is filled in later.
-    pub fn unfilled(&self) -> Json {
-        map_texts(&self.params, &mut |text| {
-            let markers = (0..ItemPart::ALL.len()).map(marker);
-            markers.fold(text.to_owned(), |text, marker| {
-                text.replace(&marker, "{{ \"{{\" }}")
-            })
+    /// Parameters for a check before there is an item: a text with a placeholder is one that is filled in later.
+    pub fn unfilled(params: &Json) -> Json {
+        map_texts(params, &mut |text| {
+            // What is wrong with it is told when it is made a template.
+            let Ok(parts) = split(text, &Columns::any()) else {
+                return text.to_owned();
+            };
+            let mut unfilled = String::new();
+            for part in parts {
+                match part {
+                    Part::Text(text) => push_literal(&text, &mut unfilled),
+                    Part::Value(_) => unfilled.push_str("{{ \"{{\" }}"),
+                }
+            }
+            unfilled
         })
     }
 
-    /// The parameters for an item, the `number`th, from 1.
+    /// The parameters for a row.
     ///
     /// # Errors
-    /// When the item is not UTF-8, or cannot be put where the placeholder is.
-    pub fn params(&self, item: &[u8], number: u64) -> Result<Json, ItemProblem> {
-        if self.is_fixed {
+    /// When a value is not UTF-8, is missing, or cannot be put where the placeholder is.
+    pub fn params(&self, row: &Row) -> Result<Json, ItemProblem> {
+        if self.placeholders.is_empty() {
             return Ok(self.params.clone());
         }
-        let item = std::str::from_utf8(item).map_err(|_| ItemProblem::NotUtf8)?;
-        self.fill(item, number).map_err(|problem| {
+        check_columns(row, &self.placeholders)?;
+        if row
+            .values()
+            .any(|value| std::str::from_utf8(value).is_err())
+        {
+            return Err(ItemProblem::NotUtf8("parameters of a function are"));
+        }
+        self.fill(row).map_err(|problem| {
             ItemProblem::Params(format!("params.{}: {}", problem.path, problem.message))
         })
     }
 
-    fn fill(&self, item: &str, number: u64) -> Result<Json, ParamProblem> {
+    fn fill(&self, row: &Row) -> Result<Json, ParamProblem> {
         let lookup = |placeholder: &Placeholder| {
             let Some(Segment::Index(index)) = placeholder.path.first() else {
                 return Err("it names no part of the item".to_owned());
             };
             let mut bytes = Vec::new();
-            if let Some((part, _)) = ItemPart::ALL.get(*index) {
-                part.push(item.as_bytes(), number, &mut bytes);
+            if let Some(placed) = self.placeholders.get(*index) {
+                placed.part.push(row, &mut bytes);
             }
             Ok(Datum::Text(String::from_utf8_lossy(&bytes).into_owned()))
         };
@@ -112,19 +130,21 @@ impl FunctionTemplate {
             let encodings = self.functions.encodings(&self.function, params);
             encodings.allowing(self.allow_code)
         };
-        fill_root(&self.params, "item", &lookup, &encodings)
-            .map_err(|problems| in_own_words(problems.into_iter().next()))
+        fill_root(&self.params, &["item"], &lookup, &encodings)
+            .map_err(|problems| self.in_own_words(problems.into_iter().next()))
     }
-}
 
-/// The problem, with the placeholder as its author wrote it.
-fn in_own_words(problem: Option<ParamProblem>) -> ParamProblem {
-    let mut problem = problem.unwrap_or_else(|| ParamProblem::new("", "cannot be filled in"));
-    for (index, (_, name)) in ItemPart::ALL.iter().enumerate() {
-        problem.message = problem.message.replace(&marker(index), name);
-        problem.help = problem.help.map(|help| help.replace(&marker(index), name));
+    /// The problem, with the placeholder as its author wrote it.
+    fn in_own_words(&self, problem: Option<ParamProblem>) -> ParamProblem {
+        let mut problem = problem.unwrap_or_else(|| ParamProblem::new("", "cannot be filled in"));
+        for (index, placed) in self.placeholders.iter().enumerate() {
+            problem.message = problem.message.replace(&marker(index), &placed.name);
+            problem.help = problem
+                .help
+                .map(|help| help.replace(&marker(index), &placed.name));
+        }
+        problem
     }
-    problem
 }
 
 fn marker(index: usize) -> String {
@@ -133,19 +153,31 @@ fn marker(index: usize) -> String {
 
 /// Writes the placeholders of command mode as such of the plan's, and everything else but variables of the
 /// environment as literal text.
-fn mark(text: &str, is_fixed: &mut bool) -> String {
+fn mark(
+    text: &str,
+    columns: &Columns,
+    placeholders: &mut Vec<Placed>,
+) -> Result<String, ItemTemplateError> {
     let mut marked = String::new();
-    for part in split(text).parts {
+    for part in split(text, columns)? {
         match part {
-            Part::Value(part) => {
-                *is_fixed = false;
-                let index = ItemPart::ALL.iter().position(|(known, _)| *known == part);
-                marked.push_str(&marker(index.unwrap_or_default()));
-            }
             Part::Text(text) => push_literal(&text, &mut marked),
+            Part::Value(placed) => match placed.part {
+                ItemPart::Slot => marked.push_str(&slot_placeholder()),
+                ItemPart::All(_) if !columns.is_one() => {
+                    return Err(ItemTemplateError::Ambiguous {
+                        placeholder: placed.name.to_string(),
+                        help: "name one, as in {1}",
+                    });
+                }
+                _ => {
+                    marked.push_str(&marker(placeholders.len()));
+                    placeholders.push(placed);
+                }
+            },
         }
     }
-    marked
+    Ok(marked)
 }
 
 /// Writes a text so that it stands for itself, but for the variables of the environment that it names.
@@ -205,10 +237,11 @@ mod tests {
     /// The parameters as the handler would see them.
     fn made(params: Value, item: &str, encoding: Encoding) -> Result<Value, String> {
         let functions = Arc::new(Takes(encoding));
-        let template = FunctionTemplate::new("f", &Json::from(params), functions, false);
+        let one = Columns::one();
+        let template = FunctionTemplate::new("f", &Json::from(params), functions, &one, false);
         let template = template.map_err(|error| error.to_string())?;
         let params = template
-            .params(item.as_bytes(), 3)
+            .params(&Row::of(3, [item.as_bytes()]))
             .map_err(|error| error.to_string())?;
         let none = |_: &Placeholder| Err("none".to_owned());
         Ok(batch_template::fill(&params, &none, &|_| Encodings::text())
@@ -249,8 +282,9 @@ mod tests {
         let functions = Arc::new(Takes(Encoding::Text));
         let written = r#"{"z": 123456789012345678901234567890, "a": ["{}", 1.50]}"#;
         let params = Json::parse(written).unwrap();
-        let template = FunctionTemplate::new("f", &params, functions, false).unwrap();
-        let params = template.params(b"x", 1).unwrap();
+        let template =
+            FunctionTemplate::new("f", &params, functions, &Columns::one(), false).unwrap();
+        let params = template.params(&Row::of(1, [b"x".as_slice()])).unwrap();
         assert_eq!(params.as_str(), written.replace("{}", "x"));
         assert!(
             made(json!([1]), "x", Encoding::Text)
