@@ -80,6 +80,7 @@ impl Pair {
         Time::from_micros(self.model.now)
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each operation")]
     pub(super) fn apply(&mut self, operation: &Operation) {
         let (now, count) = (self.now(), self.model.tasks.len());
         match operation {
@@ -94,7 +95,11 @@ impl Pair {
                 on_later_ones,
             } => self.submit_plan(wishes, *on_later_ones),
             Operation::Restore(wish, past) => self.restore(wish, past),
-            Operation::RestoreOver(status) => self.restore_over(*status),
+            Operation::RestoreOver(status) => {
+                self.restore_over(*status);
+                // Those that waited for it are placed by the time at which they came.
+                self.start_scheduled();
+            }
             Operation::Reopen(which) => self.reopen(which),
             Operation::Claim => self.claim(),
             Operation::Report { which, ending } => self.report(*which, *ending),

@@ -127,6 +127,7 @@ impl Journal {
                 Row::Removed => batch.restore_removed(),
             };
         }
+        batch.start_scheduled(now, now);
         batch.carry_over(carried);
         if paused {
             batch.pause(now);
@@ -243,6 +244,17 @@ fn die_after(operations: &[Operation]) {
     };
     // That someone asked an attempt to end is forgotten when the executor dies.
     if !pair.model.those(asked).is_empty() {
+        return;
+    }
+    // Of the tasks for the end only those that began are known to have had their turn: the others wait for them then.
+    let has_had_its_turn = |state: &ModelState| {
+        !matches!(
+            state,
+            ModelState::Last | ModelState::Done(..) | ModelState::Removed
+        )
+    };
+    let begun = pair.model.those(has_had_its_turn);
+    if begun.iter().any(|index| pair.model.tasks[*index].finally) {
         return;
     }
     pair.check();
