@@ -11,7 +11,8 @@ use batch_export::{
 use crate::args::ShownArgs;
 use crate::live::LiveQueue;
 use crate::output::{PatientFile, SharedDiskSpace};
-use crate::terminal::{TerminalWriter, has_color, stderr, stdout};
+use crate::paint::paints;
+use crate::terminal::{TerminalWriter, stderr, stdout};
 
 /// A writer that does not end before the run.
 pub(crate) type Writer = Box<dyn ResultWriter>;
@@ -54,7 +55,7 @@ impl Beside {
             let mut options = WriterOptions::new(Format::Raw);
             options.live = Some(LiveStyle {
                 alone: self.alone && !self.shown.tag_output,
-                color: has_color(),
+                color: paints(&std::io::stdout()),
             });
             writers.push(result_writer(&options, stdout(), stderr())?);
         }

@@ -32,9 +32,9 @@ pub(crate) struct OutputPlan {
     /// The file, once it is open.
     pub(crate) opened: Option<AtomicFile>,
     pub(crate) filter: TaskFilter,
+    pub(crate) beside: Beside,
     /// The file of the page to which what the batch came to is appended.
     pub(crate) step_summary: Option<PathBuf>,
-    pub(crate) beside: Beside,
 }
 
 /// Turns events into results, as they come. Clones feed the same results.

@@ -589,20 +589,20 @@ pub(crate) fn output_plan(args: &ResultArgs, default: Format) -> Result<OutputPl
     let filter = filter.map_err(|error| usage(format!("--show: {error}")))?;
     let mut options = args.cells.options(format);
     options.keep_order = args.keep_order;
-    options.color = args.output.is_none() && paints(&std::io::stdout());
     options.tag = shown.tag_output;
+    options.color = args.output.is_none() && paints(&std::io::stdout());
     options.escape_control =
         format == Format::Text || args.output.is_none() && std::io::stdout().is_terminal();
     Ok(OutputPlan {
         options,
         file: args.output.clone(),
         opened: None,
+        beside: Beside::new(shown),
         filter: filter.unwrap_or_default(),
         step_summary: match args.step_summary {
             true => Some(step_summary::target()?),
             false => None,
         },
-        beside: Beside::new(shown),
     })
 }
 

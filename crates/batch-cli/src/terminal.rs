@@ -14,6 +14,8 @@ use batch_export::files::Blocking;
 use rustix::termios::tcgetwinsize;
 use unicode_width::UnicodeWidthChar;
 
+use crate::paint::paints;
+
 /// The widest bar, in columns.
 const WIDEST: usize = 30;
 
@@ -82,16 +84,6 @@ pub(crate) fn tell(text: fmt::Arguments<'_>) {
     let _ = Blocking::new(io::stderr()).write_all(line.as_bytes());
     terminal.is_mid_line &= end_of_line.is_empty();
     terminal.draw();
-}
-
-/// Whether standard output shows colours.
-pub(crate) fn has_color() -> bool {
-    io::stdout().is_terminal() && !is_dumb() && !is_plain()
-}
-
-/// Whether somebody wants no colours, as https://no-color.org has it.
-fn is_plain() -> bool {
-    std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty())
 }
 
 /// Whether a terminal understands nothing but text.
@@ -224,9 +216,9 @@ impl Bar {
         let share = self.done.min(self.total) as f64 / self.total.max(1) as f64;
         let full = (share * width as f64) as usize;
         let (full, rest) = ("█".repeat(full), "░".repeat(width - full));
-        match is_plain() {
-            true => format!("{full}{rest}"),
-            false => format!("\x1b[36m{full}\x1b[0m\x1b[2m{rest}\x1b[0m"),
+        match paints(&io::stderr()) {
+            false => format!("{full}{rest}"),
+            true => format!("\x1b[36m{full}\x1b[0m\x1b[2m{rest}\x1b[0m"),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
 
 use batch_core::{TaskId, Time, ids::FullTaskId, outcome::StreamKind};
+use batch_template::short_label;
 
 use crate::error::ExportError;
 use crate::ordered::Out;
@@ -209,10 +210,10 @@ impl ResultWriter for LiveLines<'_> {
 
 /// What stands before the lines of a task: what it is called, and a tab.
 pub(crate) fn lead_of(record: &TaskRecord, color: bool) -> Vec<u8> {
-    let named = record.spec.name.is_some() || record.spec.id.is_some();
-    let called = match named {
-        true => Visible(record.spec.label()).to_string(),
-        false => record.id().to_string(),
+    let label = short_label(&record.spec);
+    let called = match record.spec.name.is_some() || record.spec.id.is_some() {
+        true => Visible(&label).to_string(),
+        false => format!("{} {}", record.id(), Visible(&label)),
     };
     match color {
         // Of the six colours that are neither black nor white.

@@ -102,12 +102,12 @@ pub struct WriterOptions {
     pub batch_file: Option<PathBuf>,
     /// In text, escape control characters in outputs: for a terminal.
     pub escape_control: bool,
-    /// In text, colours for what became of the tasks: for a terminal.
-    pub color: bool,
     /// In raw output, what each task is called before each of its lines.
     pub tag: bool,
     /// In raw output, what tasks print goes out while they run, as [`ResultWriter::printed`] gives it.
     pub live: Option<LiveStyle>,
+    /// In text, colours for what became of the tasks: for a terminal.
+    pub color: bool,
     /// The folder for the temporary file of results that wait for their turn; by default the system's.
     /// It may become as large as the results.
     pub spool_folder: Option<PathBuf>,
@@ -126,9 +126,9 @@ impl WriterOptions {
             cell_limit: Self::CELL_LIMIT,
             batch_file: None,
             escape_control: false,
-            color: false,
             tag: false,
             live: None,
+            color: false,
             spool_folder: None,
         }
     }

@@ -44,7 +44,7 @@ const OTHERS: &[(&[&str], &str)] = &[
         "there is no notice to silence; leave it out",
     ),
     (
-        &["--retries", "--retry", "--attempts", "--tries"],
+        &["--retries", "--attempts", "--tries"],
         "--max-retries N runs a failed task up to N times more",
     ),
     (

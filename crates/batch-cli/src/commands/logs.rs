@@ -10,16 +10,23 @@ use serde_json::json;
 use crate::args::LogsArgs;
 use crate::exit::{CliError, Exit};
 use crate::hints;
+use crate::paint::paints;
 use crate::reply::{print, tell};
 use crate::runtime::runtime;
-use crate::terminal::{TerminalWriter, has_color, stderr, stdout};
+use crate::terminal::{TerminalWriter, stderr, stdout};
 
 pub(crate) fn run(args: &LogsArgs) -> Result<Exit, CliError> {
-    let Some(task) = &args.task else {
-        let file = args.batch.find(&Home::of_environment())?;
+    let named = args
+        .batch
+        .find_with(&Home::of_environment(), args.task.as_slice())?;
+    let file = named.file;
+    let Some(task) = named.tasks.first() else {
+        if args.json || args.attempt.is_some() {
+            let message = "--json and --attempt go with a task; of a whole batch: bex watch --json";
+            return Err(CliError::Usage(message.to_owned()));
+        }
         return of_batch(&file, args.follow);
     };
-    let file = args.batch.find_one(&Home::of_environment(), task)?;
     let request = LogsRequest {
         task: task.clone(),
         attempt: args.attempt,
@@ -51,7 +58,7 @@ fn of_batch(file: &BatchFile, goes_on: bool) -> Result<Exit, CliError> {
     let mut options = WriterOptions::new(Format::Raw);
     options.live = Some(LiveStyle {
         alone: before.total == 1,
-        color: has_color(),
+        color: paints(&io::stdout()),
     });
     let mut writer = result_writer(&options, stdout(), stderr())?;
     let followed = runtime()?.block_on(follow(file, goes_on, writer.as_mut(), &mut || true));

@@ -211,40 +211,25 @@ fn an_open_quote_is_named_with_its_line() {
 fn a_field_given_twice_in_the_value_of_a_parameter_is_refused() {
     let place = Place::new();
     let template = json!({
-        "params": {"data": {"type": "json"}, "list": {"type": "list", "default": []}, "count": {"type": "integer", "default": 1}},
-        "tasks": [{"command": ["echo", "{{ params.data | json }}", "{{ params.list }}", "{{ params.count }}"]}],
+        "params": {"data": {"type": "json"}, "list": {"type": "list", "default": []}},
+        "tasks": [{"command": ["echo", "{{ params.data | text }}", "{{ params.list | text }}"]}],
     });
     std::fs::write(place.path("t.json"), template.to_string()).unwrap();
     place.bex(&["template", "save", "t", "t.json"]).expect(0);
-    for (param, says) in [
+    for (params, says) in [
         (
-            r#"data={"a": 1, "b": {"c": 1, "c": 2}}"#,
+            &[r#"data={"a": 1, "b": {"c": 1, "c": 2}}"#][..],
             r#"the parameter "data" gives the field "b.c" twice"#,
         ),
         (
-            r#"list=[{"a": 1, "a": 1}]"#,
+            &["data=1", r#"list=[{"a": 1, "a": 1}]"#],
             r#"the parameter "list" gives the field "[0].a" twice"#,
         ),
-        (
-            "count=99999999999999999999999",
-            r#"the parameter "count" is too large"#,
-        ),
     ] {
-        let ended = place.bex(&[
-            "run",
-            "--template",
-            "t",
-            "--param",
-            "data=1",
-            "--param",
-            param,
-        ]);
-        let ended = match param.starts_with("data") {
-            true => place.bex(&["run", "--template", "t", "--param", param]),
-            false => ended,
-        };
-        let ended = ended.expect(2);
-        assert!(ended.stderr.contains(says), "{param}: {ended:#?}");
+        let mut args = vec!["run", "--template", "t"];
+        args.extend(params.iter().flat_map(|param| ["--param", *param]));
+        let ended = place.bex(&args).expect(2);
+        assert!(ended.stderr.contains(says), "{params:?}: {ended:#?}");
     }
 }
 

@@ -96,7 +96,7 @@ fn what_a_killed_executor_was_running_does_not_read_as_running() {
     assert_eq!(live.json(&["show", "1", "--json"], 0)["status"], "queued");
     let status = live.bex(&["status", "--detailed"], 0);
     assert!(
-        status.ends_with("\n  interrupted b1.1  shell\n"),
+        status.contains("\n  interrupted b1.1  echo $BEX_TASK_ID > marks;"),
         "{status}"
     );
 }

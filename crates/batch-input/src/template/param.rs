@@ -151,15 +151,13 @@ impl Param {
         }
     }
 
-    /// Whether a text is a number, and one that has no place in 64 bits.
+    /// Whether a text is a number, and one that nothing can hold. Whole numbers may have any length.
     fn is_too_large(&self, text: &str) -> bool {
-        let number = text.trim_start_matches('-');
-        let is_written = number.starts_with(|c: char| c.is_ascii_digit());
-        match self.kind {
-            ParamType::Integer => is_written && number.bytes().all(|byte| byte.is_ascii_digit()),
-            ParamType::Number => is_written && number.parse().is_ok_and(f64::is_infinite),
-            _ => false,
-        }
+        let is_written = text
+            .trim_start_matches('-')
+            .starts_with(|c: char| c.is_ascii_digit());
+        let is_number = matches!(self.kind, ParamType::Integer | ParamType::Number);
+        is_number && is_written && text.parse().is_ok_and(f64::is_infinite)
     }
 
     /// A field that a JSON text gives twice: readers differ in which of the two they take.
@@ -318,16 +316,6 @@ mod tests {
     #[test]
     fn a_number_too_large_and_a_field_given_twice_are_named() {
         for (kind, text, told) in [
-            (
-                ParamType::Integer,
-                "18446744073709551616",
-                "is too large: 18446744073709551616",
-            ),
-            (
-                ParamType::Integer,
-                "-9223372036854775809",
-                "is too large: -9223372036854775809",
-            ),
             (ParamType::Number, "1e999", "is too large: 1e999"),
             (
                 ParamType::Json,
