@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 
 use batch_actions::Home;
 use batch_core::{
-    BatchId, BatchSettings, FailureKind, Json, Plan, RunId, TaskOptions, TaskSpec, Time,
+    BatchId, BatchSettings, FailureKind, Json, Plan, RunId, TaskSpec, Time,
     duration::{ShortDuration, parse_duration},
     ids::FullTaskId,
     restore::Restorer,

@@ -201,7 +201,7 @@ fn batch_of_key(home: &Home, key: &str) -> Result<Option<Store>, ActionError> {
     let store = Store::open_read(file)?;
     let info = store.info()?;
     if info.settings.key.as_deref() != Some(key) {
-        // Another batch lies there now.
+        // Another batch is there now.
         return Ok(None);
     }
     if store.extra("content")?.is_some() {

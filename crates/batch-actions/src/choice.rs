@@ -1,4 +1,4 @@
-//! Which tasks an action is about: [`Choice`], as somebody wants it, and the tasks it comes to.
+//! Which tasks an action is about: [`Choice`], as someone wants it, and the tasks it selects.
 
 use batch_core::{Status, TaskId, ids::FullTaskId, text::did_you_mean};
 use batch_export::{CauseId, TaskFilter, TaskRecord};
@@ -49,7 +49,7 @@ impl Choice {
         self
     }
 
-    /// Checks the choice against a batch, and gives what it comes to.
+    /// Checks the choice against a batch, and gives the result.
     ///
     /// # Errors
     /// When a task does not exist, or the filter or cause is wrong.
@@ -87,7 +87,7 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    /// The tasks it comes to, in their order.
+    /// The tasks it selects, in their order.
     ///
     /// # Errors
     /// When the file cannot be read.

@@ -1,4 +1,4 @@
-//! What can be asked of whoever works on a batch: [`Control`] and its [`ControlReply`].
+//! What can be asked of the process that works on a batch: [`Control`] and its [`ControlReply`].
 //!
 //! These travel as JSON through the batch file. Who works on a batch, a background executor or a command that
 //! took the lease for a moment, carries them out by `handle_command`.
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::choice::Choice;
 use crate::error::ActionError;
 
-/// Something asked of whoever works on a batch.
+/// Something asked of the process that works on a batch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Control {
@@ -115,10 +115,10 @@ pub struct Refused {
     pub why: String,
 }
 
-/// An answer, as it lies in the file.
+/// An answer, as it is in the file.
 pub(crate) type Answer = Result<ControlReply, Refusal>;
 
-/// Why something was not done, as it lies in the file.
+/// Why something was not done, as it is in the file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Refusal {

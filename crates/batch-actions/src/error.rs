@@ -108,10 +108,10 @@ pub enum ActionError {
     /// The filter is wrong.
     #[error("the filter: {0}")]
     Filter(#[from] FilterError),
-    /// A request was refused by whoever works on the batch.
+    /// A request was refused by the process that works on the batch.
     #[error("{0}")]
     Refused(String),
-    /// Whoever works on the batch did not answer.
+    /// The process that works on the batch did not answer.
     #[error("process {} works on {batch} and did not answer within {seconds} s", holder.pid)]
     NoAnswer {
         /// The batch.
@@ -121,7 +121,7 @@ pub enum ActionError {
         /// How long it had.
         seconds: u64,
     },
-    /// Whoever works on the batch cannot be asked, as the file takes nothing in: the disk is full, or another program
+    /// The process that works on the batch cannot be asked, as the file takes nothing in: the disk is full, or another program
     /// holds it.
     #[error(
         "process {} works on {batch} and waits, as {}: {} then, and it continues by itself",
@@ -137,14 +137,14 @@ pub enum ActionError {
         batch: BatchId,
         /// The process.
         holder: Box<Holder>,
-        /// What stands in the way.
+        /// What is in the way.
         obstacle: Obstacle,
         /// The request is in the file already, and cannot be taken back.
         waits: bool,
         /// The batch file, as it was named.
         file: PathBuf,
     },
-    /// Whoever works on the batch gives no sign of life.
+    /// The process that works on the batch gives no sign of life.
     #[error("{silence}")]
     Silent {
         /// The process, and for how long.
@@ -282,7 +282,7 @@ impl ActionError {
     pub(crate) fn of_lease(file: &BatchFile, error: LeaseError) -> Self {
         match error {
             LeaseError::Held(holder) => {
-                // One that cannot be read has no number, and somebody works on it all the same.
+                // One that cannot be read has no number, and someone works on it all the same.
                 let batch = Store::open_read(file.clone())
                     .map_or_else(|_| BatchId::default(), |store| store.batch());
                 let file = file.shown().to_owned();

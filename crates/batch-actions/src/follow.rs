@@ -15,11 +15,11 @@ use crate::live_view::holder_of;
 use crate::logs::Live;
 use crate::state_reason::Silence;
 
-/// Between two looks, or so many times what a look took, if that is longer.
+/// Between two looks, or this many times what a look took, if that is longer.
 const EVENT_POLL: Duration = Duration::from_millis(100);
 const SHARE: u32 = 4;
 
-/// Tells a writer of all that has happened in a batch and, with `goes_on`, of what happens, as long as somebody works on
+/// Tells a writer of all that has happened in a batch and, with `goes_on`, of what happens, as long as someone works on
 /// it: of each attempt that begins, what it prints, and its end, and of each task that finishes.
 ///
 /// After each look `goes_on_then` is asked, whether to look again.

@@ -1,4 +1,4 @@
-//! Carrying out what was asked of whoever works on a batch: [`handle_command`].
+//! Carrying out what was asked of the process that works on a batch: [`handle_command`].
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,4 @@
-//! Where batches lie: [`Home`], the state folder.
+//! Where batches are: [`Home`], the state folder.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -38,10 +38,10 @@ pub struct Home {
 /// Between two looks at whether another process still makes a batch.
 const IDS_POLL: Duration = Duration::from_millis(10);
 
-/// After so long people are told what is waited for.
+/// After this long people are told what is waited for.
 const IDS_QUIET: Duration = Duration::from_secs(5);
 
-/// So long somebody waits who cannot be told to end.
+/// How long someone waits who cannot be told to end.
 const IDS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The file of a key holds a number and a path.
@@ -204,7 +204,7 @@ impl Home {
         }
     }
 
-    /// Batches that are half removed, as whoever did it was killed.
+    /// Batches that are half removed, as the one who did it was killed.
     pub(crate) fn half_removed(&self) -> Vec<(BatchId, BatchFile)> {
         let entries = fs::read_dir(self.batches()).into_iter().flatten().flatten();
         let (mut whole, mut parts) = (BTreeSet::new(), BTreeSet::new());
@@ -405,7 +405,7 @@ impl Home {
         Ok(file.filter(|file| file.path().exists()))
     }
 
-    /// Notes the batch of a key: its number, and its file where that lies elsewhere.
+    /// Notes the batch of a key: its number, and its file where that is elsewhere.
     pub(crate) fn set_key(&self, key: &str, store: &Store) -> Result<(), ActionError> {
         let path = self.key_path(&ContentHash::of_name(key).to_string());
         let folder = self.batches().join("keys");

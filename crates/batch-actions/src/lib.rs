@@ -1,8 +1,8 @@
 //! What can be done with stored batches: add, start, stop, status, results and the rest, each a typed request
 //! and a typed reply. The command line and the agent's tool only translate.
 //!
-//! A batch lies in a file of its own ([`Home`] knows where). There is no daemon: whoever works on a batch holds
-//! the lease of its file, sees what others write into it, and obeys what they ask through it ([`request`]). When nobody
+//! A batch is in a file of its own ([`Home`] knows where). There is no daemon: the process that works on a batch holds
+//! the lease of its file, sees what others write into it, and handles what they ask through it ([`request`]). When nobody
 //! works on a batch, a command takes the lease for a moment and does the same itself, by the same code.
 //!
 //! - [`add`], [`start`], [`status`], [`list`], [`wait`], [`results`], [`export`], [`show`], [`why`], [`logs`],

@@ -1,6 +1,6 @@
 //! How the tasks of a batch are shown at a moment: [`LiveView`].
 //!
-//! What an executor was running when it died is `running` in the file until somebody takes the batch up again. But
+//! What an executor was running when it died is `running` in the file until someone takes the batch up again. But
 //! nothing runs it, so it is shown as queued.
 
 use batch_core::{OnInterrupt, Reason, Status, status::QueuedReason};
@@ -17,7 +17,7 @@ pub struct LiveView {
     holder: Option<Holder>,
 }
 
-/// The process that works on a batch, if there is one. Where its lease is somebody else's and cannot be read, the last
+/// The process that works on a batch, if there is one. Where its lease is someone else's and cannot be read, the last
 /// run on record is asked for, and whether its process lives.
 pub(crate) fn holder_of(file: &BatchFile) -> Result<Option<Holder>, ActionError> {
     match Lease::holder(file) {
@@ -88,7 +88,7 @@ impl LiveView {
         let reason = match record.spec.options.on_interrupt {
             OnInterrupt::Rerun => Some(QueuedReason::Ready),
             OnInterrupt::Hold => Some(QueuedReason::Held),
-            // It will have failed as soon as somebody takes it up.
+            // It will have failed as soon as someone takes it up.
             OnInterrupt::Fail => None,
         };
         record.reason = reason.map(Reason::Queued);

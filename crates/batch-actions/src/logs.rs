@@ -30,7 +30,7 @@ pub struct LogsRequest {
 /// Writes what a task printed: its standard output to `out`, its standard error to `err`.
 ///
 /// Followed, a task that waits is waited for, and one that is tried again is followed into its next attempt, as
-/// long as somebody works on the batch. While it runs, what it printed in its first second may still be missing.
+/// long as someone works on the batch. While it runs, what it printed in its first second may still be missing.
 ///
 /// # Errors
 /// When there is no such task or attempt, or something cannot be read or written.

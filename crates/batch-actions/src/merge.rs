@@ -37,7 +37,7 @@ pub struct Merged {
     pub gone: u64,
 }
 
-/// A task of the batch as it stands.
+/// A task of the batch as it is.
 struct Old {
     task: TaskId,
     status: Status,
@@ -66,11 +66,11 @@ fn as_given(task: TaskId, spec: Arc<TaskSpec>) -> (Arc<TaskSpec>, bool) {
     }
 }
 
-/// Brings the tasks and the settings of a batch into line with a plan, and says what that comes to. The key stays.
+/// Brings the tasks and the settings of a batch into line with a plan, and says the result. The key stays.
 /// Nothing is started; the batch is claimed for that, so that nobody else runs it in between.
 ///
 /// # Errors
-/// When somebody works on the batch, or its file cannot be used.
+/// When someone works on the batch, or its file cannot be used.
 pub async fn merge(
     file: &BatchFile,
     plan: &Plan,

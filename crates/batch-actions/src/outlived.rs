@@ -5,7 +5,7 @@ use batch_store::{BatchFile, Holder, Lease, Store};
 
 use crate::engine::end_leftovers;
 
-/// Ends what dead executors left of a batch, and tells what that was. Whoever works on the batch now keeps what it
+/// Ends what dead executors left of a batch, and tells what that was. The process that works on the batch now keeps what it
 /// started. Costs little where no executor died.
 pub async fn end_outlived(file: &BatchFile) -> Vec<Leftover> {
     end_outlived_of(file, Lease::last_holder(file).as_ref()).await

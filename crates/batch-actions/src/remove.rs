@@ -13,7 +13,7 @@ use crate::home::Home;
 use crate::outlived::{end_outlived, end_outlived_of};
 use crate::status::{State, status_of};
 
-/// Removes batches with all their files, or none where somebody works on one of them. One that is half removed is removed
+/// Removes batches with all their files, or none where someone works on one of them. One that is half removed is removed
 /// to its end. First ends what dead executors left: with its batch gone, nothing would lead to it any more. Gives what
 /// that was.
 ///
@@ -91,7 +91,7 @@ fn prune_one(file: &BatchFile, older_than: Duration, dry_run: bool) -> Result<bo
     if dry_run {
         return Ok(true);
     }
-    // Held until it is gone, so that nobody begins to work on it; and looked at again, as somebody may have.
+    // Held until it is gone, so that nobody begins to work on it; and looked at again, as someone may have.
     let _lease = match Lease::take_unsigned(file) {
         Err(LeaseError::Held(_)) => return Ok(false),
         taken => taken.map_err(|error| ActionError::of_lease(file, error))?,

@@ -1,7 +1,7 @@
-//! Having something done to a batch: [`request`], by whoever works on it, or by ourselves when nobody does.
+//! Having something done to a batch: [`request`], by the process that works on it, or by ourselves when nobody does.
 //!
 //! There is no daemon to ask. When an executor has the lease, the request goes into the file and the executor
-//! answers it; otherwise this process takes the lease for a moment and obeys the request itself, through the
+//! answers it; otherwise this process takes the lease for a moment and handles the request itself, through the
 //! same code.
 
 use std::time::Duration;
@@ -21,13 +21,13 @@ use crate::state_reason::Silence;
 /// How long an executor may take to answer. It needs some seconds to load a batch with millions of tasks.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long it may take before we look whether it is for want of room on the disk, or because of another program.
+/// How long it may take before we look whether it is for lack of space on the disk, or because of another program.
 const OBSTACLE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Who is to be stopped is told by a signal when another program has held the file for so long.
+/// Who is to be stopped is told by a signal when another program has held the file for this long.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Whoever asks for anything else waits so long for that program.
+/// The one who asks for anything else waits so long for that program.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long the end of a process may take that was killed.
@@ -47,7 +47,7 @@ pub async fn request(file: &BatchFile, control: Control) -> Result<ControlReply,
             return Ok(reply);
         }
         match alone(file, control.clone()).await {
-            // Somebody was faster; ask them. A lock that is no executor's keeps us from both.
+            // Someone was faster; ask them. A lock that is no executor's keeps us from both.
             Err(ActionError::Running { .. }) if poll.again().await => {}
             done => return done,
         }
@@ -66,7 +66,7 @@ pub async fn request_executor(
     loop {
         match Lease::holder(file)? {
             None => return Ok(None),
-            // Another one who obeys a request of their own has it for a moment.
+            // Another one who handles a request of their own has it for a moment.
             Some(holder) if holder.run == 0 => {}
             Some(holder) => match Silence::of(&holder) {
                 // What it keeps of the file it keeps from us as well: nothing is written.
@@ -93,7 +93,7 @@ async fn request_holder(
     let poll = Poll::every(ANSWER_POLL);
     let mut request = match Request::put(file, control).await? {
         Ok(request) => request,
-        // It may stand still in the middle of writing.
+        // It may hang in the middle of writing.
         Err(_) if is_silent_or_gone(file)? => return Ok(None),
         Err(obstacle) => return by_signal(file, control, holder, obstacle, false).map(Some),
     };
@@ -142,7 +142,7 @@ fn is_silent_or_gone(file: &BatchFile) -> Result<bool, ActionError> {
     Ok(Lease::holder(file)?.is_none_or(|holder| holder.silence().is_some()))
 }
 
-/// An executor that stands still obeys nothing. It can be killed, and what it has left running with it.
+/// An executor that hangs handles nothing. It can be killed, and what it has left running with it.
 async fn without_life(
     file: &BatchFile,
     control: &Control,
@@ -187,7 +187,7 @@ struct Request {
 }
 
 impl Request {
-    /// Puts it into the file, or tells what stands in the way, for another program that holds the file after a while.
+    /// Puts it into the file, or tells what is in the way, for another program that holds the file after a while.
     async fn put(
         file: &BatchFile,
         control: &Control,
@@ -219,7 +219,7 @@ impl Request {
         }
     }
 
-    /// Takes it back. Where the file cannot be written it stays, and is obeyed when that is over, if somebody is there
+    /// Takes it back. Where the file cannot be written it stays, and is handled when that is over, if someone is there
     /// for that.
     fn take_back(&mut self) -> Result<TakenBack, ActionError> {
         match self.store.take_back(self.number) {
@@ -246,7 +246,7 @@ enum TakenBack {
 impl Drop for Request {
     fn drop(&mut self) {
         if self.waits {
-            // One that cannot be taken back is obeyed all the same.
+            // One that cannot be taken back is handled all the same.
             let _ = self.take_back();
         }
     }
@@ -300,7 +300,7 @@ async fn alone(file: &BatchFile, control: Control) -> Result<ControlReply, Actio
     let reply = engine.handle_command(control).await;
     engine.run().close();
     let finished = engine.finish().await?;
-    // What stood in the way of the journal is why the request was not obeyed.
+    // What was in the way of the journal is why the request was not handled.
     match (finished.lost, obstacle_of(&finished.report)) {
         (Some(lost), _) => Err(lost.into()),
         (None, Some(obstacle)) => Err(obstacle.error(file.path()).into()),
@@ -326,7 +326,7 @@ pub(crate) async fn handle_claimed(
     Ok(claim)
 }
 
-/// An engine that starts nothing, and obeys.
+/// An engine that starts nothing, and handles.
 async fn control_engine(claim: Claim) -> Result<Engine, ActionError> {
     let options = EngineOptions {
         mode: Mode::Control,

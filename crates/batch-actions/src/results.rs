@@ -24,9 +24,9 @@ pub struct ResultsRequest {
     pub more: TaskFilter,
     /// In which form.
     pub options: WriterOptions,
-    /// So many tasks of those are left out at the front.
+    /// How many tasks of those are left out at the front.
     pub offset: u64,
-    /// So many tasks at most.
+    /// How many tasks at most.
     pub limit: Option<u64>,
 }
 

@@ -29,7 +29,7 @@ pub struct TaskDetails {
     pub under_way: Option<(u32, Time)>,
     /// It was running when its executor died.
     pub was_cut_off: bool,
-    /// The tasks it needs, and how they stand.
+    /// The tasks it needs, and how they are.
     pub needs: Vec<(TaskId, Option<Status>)>,
     /// Its processes that a signal has stopped.
     pub stopped: Vec<Leftover>,

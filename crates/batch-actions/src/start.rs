@@ -96,7 +96,7 @@ pub fn start(file: &BatchFile, mut command: Command) -> Result<StartReply, Actio
         .map_err(|error| ActionError::Start(error.to_string()))?;
     match serde_json::from_str(&line) {
         Ok(FirstLine::Started(reply)) => {
-            // Its end must be taken by somebody, or a server that starts many keeps a zombie for each. Without a
+            // Its end must be taken by someone, or a server that starts many keeps a zombie for each. Without a
             // thread for that this is one more.
             let _ = std::thread::Builder::new().spawn(move || child.wait());
             Ok(reply)

@@ -25,7 +25,7 @@ pub enum StateReason {
     Noted(LeaseNote),
     /// The executor gives no sign of life.
     Silent(Silence),
-    /// Somebody paused it, and how.
+    /// Someone paused it, and how.
     Paused(String),
     /// Nobody has run it yet.
     NotStarted,

@@ -1,4 +1,4 @@
-//! How a batch is getting on: [`status`] and [`list`].
+//! How a batch is progressing: [`status`] and [`list`].
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ pub enum State {
     Failed,
 }
 
-/// How a batch is getting on.
+/// How a batch is progressing.
 #[derive(Clone, Debug, Serialize)]
 pub struct BatchStatus {
     /// The batch: `b7`.
@@ -222,7 +222,7 @@ impl BatchStatus {
     }
 }
 
-/// How a batch is getting on; with `detailed`, which tasks run.
+/// How a batch is progressing; with `detailed`, which tasks run.
 ///
 /// # Errors
 /// When its file cannot be read.
@@ -276,13 +276,13 @@ pub fn list(home: &Home) -> Result<Vec<Listed>, ActionError> {
     Ok(home.batches_there()?.into_iter().map(of).collect())
 }
 
-/// How a batch is getting on, read from an open file.
+/// How a batch is progressing, read from an open file.
 ///
 /// # Errors
 /// When it cannot be read, or was taken away meanwhile.
 pub fn status_of(store: &Store) -> Result<BatchStatus, ActionError> {
     let view = LiveView::of(store)?;
-    // Afterwards: whoever works on it is not found by a path that leads elsewhere.
+    // Afterwards: the process that works on it is not found by a path that leads elsewhere.
     store.check_there()?;
     let holder = view.executor();
     let overview = store.overview()?;

@@ -96,10 +96,10 @@ pub async fn wait_while(
         if !goes_on {
             return Ok((Waited::TimedOut, status));
         }
-        // A paused batch that somebody works on goes on some time.
+        // A paused batch that someone works on goes on some time.
         let is_at_rest = match status.state {
             State::Paused => status.pid.is_none(),
-            // Somebody may be writing its tasks.
+            // Someone may be writing its tasks.
             State::Incomplete => nobody,
             state => state.is_at_rest(),
         };
@@ -116,7 +116,7 @@ pub async fn wait_while(
     }
 }
 
-/// Waits until whoever makes a batch has written its tasks.
+/// Waits until the one who makes a batch has written its tasks.
 ///
 /// # Errors
 /// When nobody writes them any more, or the file cannot be read.
@@ -144,7 +144,7 @@ fn is_reached(until: Until<'_>, store: &Store, status: &BatchStatus) -> Result<b
     })
 }
 
-/// How long nothing has finished, as the file tells: whoever asks may just have been started.
+/// How long nothing has finished, as the file tells: the one who asks may just have been started.
 fn stalled_for(store: &Store) -> Result<Duration, ActionError> {
     let overview = store.overview()?;
     let began = overview.run.as_ref().map(|run| run.started_at);

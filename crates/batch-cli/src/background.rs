@@ -41,7 +41,7 @@ pub(crate) struct Reply {
 
 /// A batch that an executor worked on already.
 pub(crate) struct Joined {
-    /// How it was getting on before.
+    /// How it was progressing before.
     before: BatchStatus,
     pid: u32,
     slots: Option<NonZeroU32>,
@@ -84,7 +84,7 @@ pub(crate) fn in_background(
     }
 }
 
-/// Has the executor of a batch go on, with so many slots where that is asked for. `None` when there is none, or none any
+/// Has the executor of a batch go on, with this many slots where that is asked for. `None` when there is none, or none any
 /// more.
 pub(crate) fn join(
     file: &BatchFile,

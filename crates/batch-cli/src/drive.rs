@@ -1,4 +1,4 @@
-//! Working on a stored batch until its run is over: [`drive`], with signals obeyed and the screen kept up to
+//! Working on a stored batch until its run is over: [`drive`], with signals handled and the screen kept up to
 //! date.
 
 use std::cell::Cell;
@@ -19,7 +19,7 @@ use crate::progress::Screen;
 use crate::signals;
 use crate::terminal::hide;
 
-/// What tasks left behind gets so long to end at the end of the run.
+/// What tasks left behind gets this long to end at the end of the run.
 const SWEEP_GRACE: Duration = Duration::from_secs(1);
 
 /// Between two looks at what the system has done.
@@ -132,7 +132,7 @@ pub(crate) async fn say_leftovers(screen: &Screen) {
 }
 
 /// Keeps the screen up to date with `follow`, tells of what is short, buries orphans, and notes what the
-/// system kills for want of memory, for ever.
+/// system kills because memory ran out, for ever.
 pub(crate) async fn housekeeping(
     run: &RunHandle,
     screen: &Screen,

@@ -81,7 +81,7 @@ impl Exit {
                 ..
             } => match report.end {
                 RunEnd::NothingStarts => Self::Broken,
-                // What is left is held, and waits for somebody.
+                // What is left is held, and waits for someone.
                 RunEnd::Finished | RunEnd::Stopped if open > 0 => Self::Stopped,
                 RunEnd::Finished if failed => Self::SomeFailed,
                 RunEnd::Finished => Self::Completed,

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::blocks::remove_used_blocks;
 use crate::exit::CliError;
 
-/// So many tasks of a stream are known at once, beside those that run.
+/// How many tasks of a stream are known at once, beside those that run.
 const WINDOW: usize = 8_192;
 
 /// How many tasks of a stream are handed over together; fewer when no more wait.

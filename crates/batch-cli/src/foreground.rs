@@ -1,4 +1,4 @@
-//! A batch that is run to its end before somebody's eyes: [`Foreground`] from its file, [`run_in_memory`] without
+//! A batch that is run to its end before someone's eyes: [`Foreground`] from its file, [`run_in_memory`] without
 //! one.
 
 use std::num::NonZeroU32;
@@ -31,7 +31,7 @@ use crate::step_summary;
 use crate::terminal::hide;
 use crate::whole_results::WholeResults;
 
-/// What a run in the foreground is given: where results go, what is obeyed, what is shown, and what the system allows.
+/// What a run in the foreground is given: where results go, what is handled, what is shown, and what the system allows.
 pub(crate) struct Onlooker {
     pub(crate) output: OutputPlan,
     pub(crate) signals: ControlSignals,
@@ -40,7 +40,7 @@ pub(crate) struct Onlooker {
     pub(crate) most_at_once: Option<NonZeroU32>,
 }
 
-/// A stored batch that is run to its end before somebody's eyes.
+/// A stored batch that is run to its end before someone's eyes.
 pub(crate) struct Foreground {
     pub(crate) claim: Claim,
     pub(crate) max_concurrent: Option<NonZeroU32>,

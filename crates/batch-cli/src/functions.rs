@@ -19,7 +19,7 @@ use batch_store::{Selection, Store};
 
 use crate::reply::tell;
 
-/// A task that has run for so long writes its output where `bex logs` finds it.
+/// A task that has run for this long writes its output where `bex logs` finds it.
 const LIVE_AFTER: Duration = Duration::from_secs(1);
 
 /// All functions, with the servers of tools behind some of them.
@@ -50,7 +50,7 @@ impl Functions {
         }
     }
 
-    /// The same, with somebody who hears what tasks print.
+    /// The same, with someone who hears what tasks print.
     pub(crate) fn heard_by(mut self, live: Option<Arc<dyn LiveOutput>>) -> Self {
         self.live = live;
         self
@@ -86,7 +86,7 @@ impl Functions {
         self.with_servers(HandlerConfig::new(std::env::temp_dir()))
     }
 
-    /// The handlers of a run in memory, whose large outputs lie in a private folder; who hears when those find no room.
+    /// The handlers of a run in memory, whose large outputs are in a private folder; who hears when those find no room.
     pub(crate) fn in_memory(
         &self,
         disk_space: Arc<dyn DiskSpaceWatch>,
@@ -103,7 +103,7 @@ impl Functions {
         self.scratch.folder()
     }
 
-    /// The functions that stand for a tool of a server.
+    /// The functions that mean a tool of a server.
     pub(crate) fn named_tools(&self) -> BTreeMap<String, NamedTool> {
         let functions = self.servers.functions();
         functions

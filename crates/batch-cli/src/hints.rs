@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::exit::CliError;
 
-/// The option by which a command finds a batch: `-b b7` where it lies in the state folder, `--store FILE` elsewhere.
+/// The option by which a command finds a batch: `-b b7` where it is in the state folder, `--store FILE` elsewhere.
 /// Every hint that names a command shows this one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Naming {
@@ -236,7 +236,7 @@ mod tests {
             (usual.to_string(), usual.task("b7.2")),
             ("-b b7".to_owned(), "b7.2".to_owned())
         );
-        // Another number lies there.
+        // Another number is there.
         for file in ["/state/batches/b8.db", "b7.db"] {
             assert_eq!(named(file).to_string(), format!("--store {file}"));
         }

@@ -6,7 +6,7 @@ use batch_process::Leftover;
 use crate::reply::tell;
 use crate::terminal::erase_left_bar;
 
-/// So many are told of one by one.
+/// How many are told of one by one.
 const NAMED: usize = 20;
 
 /// Those that a run left, and that were ended with it.

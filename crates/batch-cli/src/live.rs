@@ -11,7 +11,7 @@ use batch_core::{Time, outcome::StreamKind};
 use batch_export::Printed;
 use batch_process::{LiveOutput, OutputTap};
 
-/// So many bytes may wait to be shown; then the tasks wait.
+/// How many bytes may wait to be shown; then the tasks wait.
 const MOST: usize = 1 << 20;
 
 /// What was printed and not shown yet.

@@ -67,7 +67,7 @@ fn main() -> ExitCode {
         }
     };
     paint::set_colors(cli.color);
-    // Whoever drives these may not read their standard error, and wait for nothing as soon as it is full.
+    // The one who drives these may not read their standard error, and wait for nothing as soon as it is full.
     if !matches!(cli.command, Command::Mcp(_) | Command::Tool(_)) {
         warnings::show();
     }

@@ -113,7 +113,7 @@ struct Live {
     running: HashMap<TaskId, u32>,
 }
 
-/// Events may be kept back for so long while tasks are listened to.
+/// Events may be kept back for this long while tasks are listened to.
 const LIVE_PAUSE: Duration = Duration::from_millis(20);
 
 impl OutputPlan {
@@ -313,7 +313,7 @@ impl State {
 }
 
 impl Results {
-    /// Hears what tasks print, if somebody wants to.
+    /// Hears what tasks print, if someone wants to.
     pub(crate) fn live(&self) -> Option<Arc<dyn LiveOutput>> {
         let queue = self.queue.clone()?;
         Some(Arc::new(Taps(queue)))

@@ -385,7 +385,7 @@ fn only(plan: Plan, filter: &str, file: &str) -> Result<Plan, CliError> {
     let parsed = TaskFilter::parse(filter).map_err(|error| usage(format!("--only: {error}")))?;
     let had_tasks = !plan.is_empty();
     let wanted = |spec: &TaskSpec| {
-        // As it stands before anything has happened.
+        // As it is before anything has happened.
         let task = TaskId::from_index(0);
         let spec = Arc::new(spec.clone());
         parsed.matches(&TaskRecord::queued(

@@ -7,7 +7,7 @@ use crate::exit::CliError;
 use crate::leftovers::tell_outlived;
 use crate::runtime::runtime;
 
-/// Has whoever works on a batch do something to it.
+/// Has the process that works on a batch do something to it.
 pub(crate) fn request_change(file: &BatchFile, control: Control) -> Result<ControlReply, CliError> {
     let reply = runtime()?.block_on(request(file, control))?;
     tell_outlived(&reply.leftovers);

@@ -12,7 +12,7 @@ use crate::progress::Screen;
 use crate::terminal::hide;
 
 /// Obeys signals for as long as it is polled; returns only when the guardian has died and the tasks are
-/// to be killed, as there is nothing left to obey then.
+/// to be killed, as there is nothing left to handle then.
 ///
 /// `stop` stops the run, and `die` ends it as if this process had been killed; `ended_by` becomes the number of the
 /// signal that stopped the run.

@@ -1,4 +1,4 @@
-//! How a batch is getting on, for people: [`StatusText`].
+//! How a batch is progressing, for people: [`StatusText`].
 
 use std::fmt;
 use std::time::Duration;

@@ -11,7 +11,7 @@ use batch_store::BatchFile;
 use crate::exit::CliError;
 use crate::reply::tell;
 
-/// So many causes are shown as annotations; GitHub takes ten of a step.
+/// How many causes are shown as annotations; GitHub takes ten of a step.
 const ANNOTATIONS: usize = 10;
 
 /// The file that the page is made of.

@@ -223,7 +223,7 @@ impl Bar {
     }
 }
 
-/// The beginning of a line that fits into so many columns, with `…` where there is more.
+/// The beginning of a line that fits into this many columns, with `…` where there is more.
 fn fit(line: &str, columns: usize) -> String {
     let width = |c: char| c.width().unwrap_or(0);
     if line.chars().map(width).sum::<usize>() <= columns {

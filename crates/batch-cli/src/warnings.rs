@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::format::debug_fn;
 
 use crate::terminal::tell;
 
-/// Has warnings printed to standard error as all other messages are: before somebody's eyes, or into the log of a
+/// Has warnings printed to standard error as all other messages are: before someone's eyes, or into the log of a
 /// background executor.
 pub(crate) fn show() {
     let fields = debug_fn(|text, field, value| match field.name() {

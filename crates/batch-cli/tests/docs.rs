@@ -15,7 +15,7 @@ fn page(name: &str) -> String {
     std::fs::read_to_string(top.join(name)).unwrap()
 }
 
-/// The blocks of a language, each with what stands between it and the next one.
+/// The blocks of a language, each with what is between it and the next one.
 fn blocks<'a>(text: &'a str, language: &str) -> Vec<(&'a str, &'a str)> {
     let open = format!("```{language}\n");
     text.split(&open)
@@ -120,7 +120,7 @@ fn queries_give_the_answers_shown() {
     let mut compared = 0;
     for (query, after) in blocks(&text, "sql") {
         let given = answer(&connection, query);
-        // The answer, where one is shown, stands right behind the query.
+        // The answer, where one is shown, is right behind the query.
         if let Some(shown) = after.trim_start().strip_prefix("```text\n") {
             let shown = shown.split("```").next().unwrap();
             assert_eq!(timeless(&given), timeless(shown), "{query}");

@@ -23,7 +23,7 @@ fn server(answer: impl Fn(&str, usize) -> String + Send + Sync + 'static) -> (So
             let (answer, seen) = (Arc::clone(&answer), Log::clone(&seen));
             std::thread::spawn(move || {
                 let mut stream = stream.unwrap();
-                // Whoever asks may go away early.
+                // The one who asks may go away early.
                 let Some(request) = read(&stream) else { return };
                 let count = {
                     let mut seen = seen.lock().unwrap();

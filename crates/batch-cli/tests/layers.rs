@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The crates that speak to somebody.
+/// The crates that speak to someone.
 const FRONT_ENDS: [&str; 2] = ["batch-cli", "batch-mcp-server"];
 
 const VERBS: [&str; 28] = [

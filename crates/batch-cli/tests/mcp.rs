@@ -1,6 +1,6 @@
 //! `bex mcp` and `bex tool` from outside: the official SDKs as clients, and a great many malformed requests.
 //!
-//! The SDKs lie where `.ci/run` puts them, below `target/sdk`. Without them these tests say so, and fail where `CI`
+//! The SDKs are where `.ci/run` puts them, below `target/sdk`. Without them these tests say so, and fail where `CI`
 //! is set.
 
 use std::io::{BufRead, BufReader, Read, Write};

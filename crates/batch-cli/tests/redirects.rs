@@ -33,7 +33,7 @@ fn serve(stream: &TcpStream, answer: impl Fn() -> String) {
                 return;
             }
         }
-        // Whoever asks may be gone.
+        // The one who asks may be gone.
         let _ = (&mut &*stream).write_all(answer().as_bytes());
     }
 }

@@ -20,7 +20,7 @@ fn echo_server() -> SocketAddr {
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            // Whoever asks may go away early.
+            // The one who asks may go away early.
             let _ = echo(&stream.unwrap());
         }
     });

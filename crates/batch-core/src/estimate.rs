@@ -84,7 +84,7 @@ impl Durations {
         self.kinds[kind as usize].pending -= 1;
     }
 
-    /// An attempt of a kind took so long.
+    /// An attempt of a kind took this long.
     pub(crate) fn add(&mut self, kind: u16, took: Duration) {
         self.kinds[kind as usize].seen.add(took.as_secs_f64());
     }
@@ -121,7 +121,7 @@ impl Durations {
         self.kinds.iter().map(|kind| kind.pending).sum()
     }
 
-    /// How far from its likely value a sum of `open` further durations may lie, as a part of it.
+    /// How far from its likely value a sum of `open` further durations may be, as a part of it.
     pub(crate) fn doubt(&self, open: usize) -> f64 {
         let all = self.all();
         let (samples, open) = (all.count.max(1) as f64, open.max(1) as f64);

@@ -21,7 +21,7 @@ impl<'t> Groups<'t> {
         }
     }
 
-    /// The ids of the tasks that a name stands for, in their order, but for the one at `index`, which names them:
+    /// The ids of the tasks that a name means, in their order, but for the one at `index`, which names them:
     /// `train-*` for all that fit, with `train[1,a]` as good as `train-1,a`; `train` for all `train[…]`. `None` where it
     /// is the id of one task, or of none.
     pub(crate) fn members(
@@ -47,7 +47,7 @@ impl<'t> Groups<'t> {
     }
 }
 
-/// Whether a task with an id is one of those that a name stands for.
+/// Whether a task with an id is one of those that a name means.
 fn is_member(id: &str, name: &str) -> bool {
     let parts = id.split_once('[');
     let parts = parts.and_then(|(base, values)| Some((base, values.strip_suffix(']')?)));
@@ -58,7 +58,7 @@ fn is_member(id: &str, name: &str) -> bool {
     fits(id, name) || as_words.is_some_and(|words| fits(&words, name))
 }
 
-/// Whether a text is what a pattern says, in which `*` stands for any text.
+/// Whether a text is what a pattern says, in which `*` means any text.
 fn fits(text: &str, pattern: &str) -> bool {
     let mut pieces = pattern.split('*');
     let first = pieces.next().unwrap_or_default();

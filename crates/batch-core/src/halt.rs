@@ -20,7 +20,7 @@ pub enum Halt {
     /// All of them have their turn.
     #[default]
     Never,
-    /// As soon as so many have ended in this way.
+    /// As soon as this many have ended in this way.
     When {
         /// What becomes of running tasks.
         mode: HaltMode,
@@ -54,9 +54,9 @@ pub enum HaltOf {
 /// How many tasks it takes to halt a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HaltLimit {
-    /// So many.
+    /// How many.
     Tasks(u32),
-    /// So many of a hundred of those that are known by then.
+    /// How many of a hundred of those that are known by then.
     Percent(u8),
 }
 

@@ -15,9 +15,9 @@ pub enum Outcome {
     Completed(Option<Arc<Output>>),
     /// It did not.
     Failed(Arc<Failure>),
-    /// It was stopped because somebody cancelled the task.
+    /// It was stopped because someone cancelled the task.
     Cancelled(Option<Arc<Output>>),
-    /// It was cut off by a shutdown or a crash, or could not be started for want of resources: no
+    /// It was cut off by a shutdown or a crash, or could not be started for lack of resources: no
     /// failure, and it uses up no retry.
     Interrupted(Option<Arc<Output>>),
 }
@@ -93,7 +93,7 @@ pub enum Stream {
     Inline(Box<[u8]>),
     /// A file, where they are many.
     File {
-        /// Where the bytes lie.
+        /// Where the bytes are.
         path: PathBuf,
         /// How many there are.
         len: u64,
@@ -128,7 +128,7 @@ impl From<Vec<u8>> for Stream {
 }
 
 impl Output {
-    /// How many bytes of it lie in memory.
+    /// How many bytes of it are in memory.
     pub fn in_memory(&self) -> usize {
         let value = self.value.as_ref().map_or(0, |value| value.as_str().len());
         let streams = [&self.stdout, &self.stderr].into_iter();

@@ -1,6 +1,6 @@
 //! Checking tasks before anything runs: [`Plan`], and all that was wrong as [`PlanProblem`]s.
 //!
-//! A plan stands between what an author wrote and a batch: functions are known, parameters make sense,
+//! A plan is between what an author wrote and a batch: functions are known, parameters make sense,
 //! ids are unique, every dependency exists and no cycle remains. A batch takes it without a further check.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -94,11 +94,11 @@ impl Dependency {
 pub struct PlanProblem {
     /// The position of the task in the plan, from 0.
     pub index: usize,
-    /// The field it lies in, such as `depends_on` or `params.url`.
+    /// The field it is in, such as `depends_on` or `params.url`.
     pub field: String,
     /// What is wrong.
     pub message: String,
-    /// How to mend it.
+    /// How to fix it.
     pub help: Option<String>,
 }
 
@@ -447,13 +447,13 @@ struct Cycle {
     first: Vec<usize>,
 }
 
-/// So many tasks of a cycle are named.
+/// How many tasks of a cycle are named.
 const LONGEST_CYCLE: usize = 20;
 
-/// So many characters of an id are named.
+/// How many characters of an id are named.
 const LONGEST_ID: usize = 40;
 
-/// So many cycles are told.
+/// How many cycles are told.
 const MOST_CYCLES: usize = 1_000;
 
 /// Cycles of tasks that wait for each other: with one dependency of each taken away, there is none.

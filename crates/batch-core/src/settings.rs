@@ -1,4 +1,4 @@
-//! What a batch is told as a whole: [`BatchSettings`], and what somebody asks for of it: [`SettingsRequest`].
+//! What a batch is told as a whole: [`BatchSettings`], and what someone asks for of it: [`SettingsRequest`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -52,7 +52,7 @@ impl BatchSettings {
     }
 }
 
-/// Settings that somebody asks for: a task file, or a command line. What is not asked for is `None`, so that another one,
+/// Settings that someone asks for: a task file, or a command line. What is not asked for is `None`, so that another one,
 /// or a default, can say it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SettingsRequest {

@@ -192,7 +192,7 @@ pub enum OnInterrupt {
     /// It goes back into the queue and runs again.
     #[default]
     Rerun,
-    /// It waits until somebody has looked at it and releases it.
+    /// It waits until someone has looked at it and releases it.
     Hold,
     /// It has failed.
     Fail,

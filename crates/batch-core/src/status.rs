@@ -37,7 +37,7 @@ pub enum Status {
     Completed,
     /// Ended badly, with no retry left.
     Failed,
-    /// Will not run, or was stopped while running, because somebody or something said so.
+    /// Will not run, or was stopped while running, because someone or something said so.
     Cancelled,
 }
 
@@ -46,7 +46,7 @@ pub enum Status {
 pub enum QueuedReason {
     /// It starts as soon as a slot is free.
     Ready,
-    /// So many tasks that it depends on have not ended.
+    /// How many tasks that it depends on have not ended.
     WaitingForDependencies {
         /// How many of them are open.
         missing: u32,
@@ -65,7 +65,7 @@ pub enum QueuedReason {
 /// Why a task was cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CancelReason {
-    /// Somebody cancelled it.
+    /// Someone cancelled it.
     User,
     /// A task that it needs did not complete.
     DependencyFailed {
@@ -85,7 +85,7 @@ pub enum StopReason {
     TimeLimit,
     /// A task failed (`fail_fast`).
     FailFast,
-    /// So many tasks had ended as it asked for (`halt`).
+    /// How many tasks had ended as it asked for (`halt`).
     Halted,
 }
 
@@ -100,7 +100,7 @@ pub enum FailureKind {
     Timeout,
     /// The process or interpreter could not be started.
     SpawnError,
-    /// The attempt was ended for want of memory.
+    /// The attempt was ended because memory ran out.
     OutOfMemory,
     /// Its output could not be kept.
     OutputError,

@@ -82,7 +82,7 @@ impl fmt::Display for Grouped {
 /// are known, so that of many errors only the first ones get a suggestion.
 #[derive(Debug)]
 pub struct Suggestions {
-    /// So many names may still be compared; a first look is always taken.
+    /// How many names may still be compared; a first look is always taken.
     left: usize,
 }
 

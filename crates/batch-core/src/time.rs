@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A point in time: microseconds since the Unix epoch, UTC.
 ///
-/// The core reads no clock: whoever drives it passes `now`. A driver takes the wall clock once, at its
+/// The core reads no clock: the one who drives it passes `now`. A driver takes the wall clock once, at its
 /// start, and moves on by a monotonic clock, so that times are comparable between runs and never go
 /// back inside one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -31,7 +31,7 @@ impl Time {
         Self(self.0.saturating_add(micros))
     }
 
-    /// The time passed since `earlier`; zero when that lies in the future.
+    /// The time passed since `earlier`; zero when that is in the future.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }

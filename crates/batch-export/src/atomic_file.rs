@@ -244,7 +244,7 @@ pub fn private_file_in(folder: &Path, prefix: &OsStr) -> io::Result<NamedTempFil
     made.map_err(|error| code.map_or(error, io::Error::from_raw_os_error))
 }
 
-/// So many characters of a name, of up to four bytes, are in that of its temporary file.
+/// How many characters of a name, of up to four bytes, are in that of its temporary file.
 const MOST_CHARS: usize = 50;
 
 /// How a name begins that is beside a place for a while.

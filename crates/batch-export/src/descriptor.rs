@@ -1,4 +1,4 @@
-//! Paths that stand for something that is open already: [`open_descriptor`].
+//! Paths that mean something that is open already: [`open_descriptor`].
 //!
 //! `/dev/stdout`, `/dev/fd/3` and the like lead to what a shell has redirected. To follow the link and put a new file in
 //! that place would take away what the redirected file holds, and what others write to it.
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::blocking::duplicate;
 use crate::plain_file::MOST_LINKS;
 
-/// What a path names that stands for a descriptor, of this process or of another one, to be written to; `None` for all
+/// What a path names that means a descriptor, of this process or of another one, to be written to; `None` for all
 /// other paths.
 pub(crate) fn open_descriptor(path: &Path) -> Option<io::Result<File>> {
     let place = place_of(path)?;
@@ -52,7 +52,7 @@ fn own(number: i32, place: &Path) -> io::Result<File> {
     }
 }
 
-/// The same for one beyond the standard streams: only what whoever started us left open for us, and nothing of ours.
+/// The same for one beyond the standard streams: only what the one who started us left open for us, and nothing of ours.
 #[cfg(target_os = "linux")]
 fn given(number: i32, place: &Path) -> io::Result<File> {
     use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};

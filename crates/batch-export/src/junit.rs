@@ -28,7 +28,7 @@ use crate::writer::ResultWriter;
 /// Of more tasks, those that simply completed are left out: servers refuse larger files.
 const MOST_CASES: u64 = 50_000;
 
-/// So many groups have a suite of their own.
+/// How many groups have a suite of their own.
 const MOST_SUITES: usize = 1_000;
 
 /// How much of an output is in a case.

@@ -208,7 +208,7 @@ impl ResultWriter for LiveLines<'_> {
     }
 }
 
-/// What stands before the lines of a task: what it is called, and a tab.
+/// What is before the lines of a task: what it is called, and a tab.
 pub(crate) fn lead_of(record: &TaskRecord, color: bool) -> Vec<u8> {
     let label = short_label(&record.spec);
     let called = match record.spec.name.is_some() || record.spec.id.is_some() {

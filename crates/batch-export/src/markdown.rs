@@ -24,19 +24,19 @@ use crate::writer::ResultWriter;
 /// The most bytes of a page. GitHub takes 1 MiB for all steps of a job together.
 const BUDGET: usize = 200_000;
 
-/// So many rows has a table at most.
+/// How many rows has a table at most.
 const ROWS: usize = 20;
 
-/// So many samples has a cause.
+/// How many samples has a cause.
 const SAMPLES: usize = 2;
 
-/// So many causes have samples, and so many groups are told apart.
+/// How many causes have samples, and this many groups are told apart.
 const MOST_KEPT: usize = 1_000;
 
 /// So much of an output is in a sample.
 const OUTPUT_BYTES: usize = 1_536;
 
-/// So many characters of a text are in a cell.
+/// How many characters of a text are in a cell.
 const CELL: usize = 160;
 
 /// The width of the bar, in characters.

@@ -38,7 +38,7 @@ enum Early {
 }
 
 impl<'a> Blocks<'a> {
-    /// Blocks that go to `out`, in the order of their tasks if `keep_order`. Blocks that wait lie in a
+    /// Blocks that go to `out`, in the order of their tasks if `keep_order`. Blocks that wait are in a
     /// file of `spool_folder`, by default the system's folder for temporary files.
     pub(crate) fn new(out: Out<'a>, keep_order: bool, spool_folder: Option<PathBuf>) -> Self {
         Self {

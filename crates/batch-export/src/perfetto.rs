@@ -19,7 +19,7 @@ use crate::writer::ResultWriter;
 /// Of more tasks, the titles are left out, and the numbers tell them.
 const MOST_TITLES: usize = 20_000;
 
-/// So many points of time have counters at most.
+/// How many points of time have counters at most.
 const MOST_POINTS: u64 = 5_000;
 
 /// The packets are of one sequence.

@@ -240,7 +240,7 @@ impl TaskRecord {
 fn written(value: &Value) -> Option<Vec<u8>> {
     match value {
         Value::String(text) => {
-            // Braces that stand for themselves are escaped there.
+            // Braces that are literal are escaped there.
             let template = Template::parse(text).ok();
             let plain = template.as_ref().and_then(Template::plain);
             Some(plain.unwrap_or(text).into())

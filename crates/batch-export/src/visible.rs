@@ -20,7 +20,7 @@ pub struct Visible<'a>(pub &'a str);
 pub struct VisibleLines<'a>(pub &'a str);
 
 impl Visible<'_> {
-    /// The beginning, of at most so many characters, with `…` where there is more. No escape is cut in two.
+    /// The beginning, of at most this many characters, with `…` where there is more. No escape is cut in two.
     ///
     /// ```
     /// assert_eq!(batch_export::Visible("a\u{1b}bcd").cut(8), r"a\u{1b}…");
@@ -47,7 +47,7 @@ impl Visible<'_> {
 }
 
 impl Visible<'_> {
-    /// The beginning and the end, of at most so many characters, with `…` between them where there is more. No escape is
+    /// The beginning and the end, of at most this many characters, with `…` between them where there is more. No escape is
     /// cut in two.
     ///
     /// ```

@@ -156,7 +156,7 @@ impl Handler for FunctionHandler {
 }
 
 /// Lets Python find modules in the working folder, as it does for code that is typed in, although the
-/// file lies elsewhere.
+/// file is elsewhere.
 fn import_from_folder(spec: &mut Spec) {
     const NAME: &str = "PYTHONPATH";
     let given = spec.env.iter().rev().find(|(name, _)| name == NAME);

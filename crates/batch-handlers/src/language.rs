@@ -59,7 +59,7 @@ impl Language {
         }
     }
 
-    /// What stands before the file: output is to be there when the process is killed.
+    /// What is before the file: output is to be there when the process is killed.
     pub(crate) const fn options(self) -> &'static [&'static str] {
         match self {
             Self::Python => &["-u"],
@@ -80,7 +80,7 @@ impl Language {
     }
 }
 
-/// Where code lies while it runs.
+/// Where code is while it runs.
 pub(crate) struct CodePlace {
     pub(crate) scratch: Scratch,
     pub(crate) capture: Arc<CaptureLimits>,

@@ -42,11 +42,11 @@ use crate::simulate::SimulateHandler;
 pub struct HandlerConfig {
     /// A private folder for large outputs.
     pub folder: PathBuf,
-    /// Where code lies while it runs.
+    /// Where code is while it runs.
     pub scratch: Scratch,
-    /// Output past so many bytes a stream goes to a file in that folder.
+    /// Output past this many bytes a stream goes to a file in that folder.
     pub in_memory: usize,
-    /// When a process has run for so long, its output goes to files in that folder as it comes, for
+    /// When a process has run for this long, its output goes to files in that folder as it comes, for
     /// others to read along; see [`CaptureLimits::live_after`]. `None`: not before its end.
     pub live_after: Option<Duration>,
     /// Hears what processes print, as they print it, with secrets masked.

@@ -1,4 +1,4 @@
-//! Outputs that lie in files, without secrets: [`Masking`].
+//! Outputs that are in files, without secrets: [`Masking`].
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};

@@ -38,7 +38,7 @@ impl OutputTap for MaskedTap {
     }
 
     fn printed(&self, stream: StreamKind, bytes: &[u8]) {
-        /// Secrets that overlap all the way have no border: of these so many bytes are held at most.
+        /// Secrets that overlap all the way have no border: of these this many bytes are held at most.
         const MOST: usize = 1 << 20;
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let held = &mut held[stream as usize];

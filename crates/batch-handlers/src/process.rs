@@ -24,10 +24,10 @@ use crate::check::{ProcessFields as _, StdinFile, stdin_file};
 use crate::masked_file::Masking;
 use crate::masked_tap::MaskedTap;
 
-/// At most so many characters of the last line of standard error become part of the message.
+/// At most this many characters of the last line of standard error become part of the message.
 const LAST_LINE: usize = 200;
 
-/// So many bytes at the end of standard error are searched for that line.
+/// How many bytes at the end of standard error are searched for that line.
 const TAIL: usize = 4 * 1024;
 
 /// The process of a task: its program and arguments, and what the parameters and the options of the
@@ -50,7 +50,7 @@ pub(crate) fn spec(
         ("BEX_SLOT", task.slot.to_string()),
     ];
     let marks = marks.map(|(name, value)| (name.into(), value.into()));
-    // A relative one is meant in the folder of the task, not in that of whoever runs it.
+    // A relative one is meant in the folder of the task, not in that of the one who runs it.
     let cwd = match (options.working_folder(), params.text("cwd")?) {
         (Some(folder), Some(below)) => Some(folder.join(below)),
         (folder, below) => below

@@ -93,7 +93,7 @@ async fn other_answers_are_text_or_bytes() {
         ("text/plain", &b"1"[..], json!({"body": "1"})),
         ("application/problem+json", b"{}", json!({"body": {}})),
         ("application/json", b"oops", json!({"body": "oops"})),
-        // It is one document only together with what stands around it.
+        // It is one document only together with what is around it.
         (
             "application/json",
             br#"1,"status":299,"url":"http://evil/""#,

@@ -13,9 +13,9 @@ use crate::items::{ItemError, ItemPlace, ItemProblem};
 /// How large a block is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockSize {
-    /// At most so many bytes, but for a record that is longer.
+    /// At most this many bytes, but for a record that is longer.
     Bytes(u64),
-    /// So many records.
+    /// How many records.
     Records(u64),
 }
 
@@ -142,7 +142,7 @@ struct Block {
 }
 
 impl Block {
-    /// Whether so many bytes more of the next record fit in.
+    /// Whether this many bytes more of the next record fit in.
     fn fits(&self, bytes: usize) -> bool {
         match self.size {
             BlockSize::Bytes(most) => self.written + bytes as u64 <= most,

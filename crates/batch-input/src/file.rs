@@ -60,7 +60,7 @@ pub struct TemplateSource {
 
 /// A file of tasks, read.
 ///
-/// With problems it must not run, but it is still complete: a broken task stands in its place, with the function
+/// With problems it must not run, but it is still complete: a broken task is in its place, with the function
 /// "" when that is unknown, so that a check of what tasks mean together is not misled.
 #[derive(Clone, Debug)]
 pub struct TaskFile {

@@ -26,9 +26,9 @@ pub enum PerTask {
     /// One.
     #[default]
     One,
-    /// So many, and what is left at the end; with 0 it is run for each, and gets none.
+    /// How many, and what is left at the end; with 0 it is run for each, and gets none.
     Count(usize),
-    /// As many as fit into a command line of so many bytes, counted as the kernel does: each argument with its
+    /// As many as fit into a command line of this many bytes, counted as the kernel does: each argument with its
     /// closing NUL and a pointer to it.
     Fill(usize),
 }
@@ -188,7 +188,7 @@ impl Items {
         self.options.header && self.names.is_none()
     }
 
-    /// What placeholders can stand for. `None` where a source is empty that was to name its columns: then there is no
+    /// What placeholders can mean. `None` where a source is empty that was to name its columns: then there is no
     /// row either.
     ///
     /// # Errors

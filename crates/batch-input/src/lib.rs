@@ -4,7 +4,7 @@
 //! (unknown functions, dependencies, limits) is the business of `batch_core::Plan`, the next step.
 //!
 //! - [`read_task_file`] and [`read_tasks`] read whole files and report all problems at once, each with its file,
-//!   line, task and a way to mend it. The result is a [`TaskFile`].
+//!   line, task and a way to fix it. The result is a [`TaskFile`].
 //! - [`read_csv`] makes a task of each row of a table, with a [`RowTemplate`].
 //! - A [`SavedTemplate`] is a task file with declared parameters; a [`TemplateFolder`] keeps such files by name.
 //! - [`TaskStream`] makes a task of each input line, one at a time and in bounded memory: for

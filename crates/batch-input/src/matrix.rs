@@ -1,6 +1,6 @@
-//! Tasks that stand for several: `matrix`, the product of lists of values, and `each`, a list of cases.
+//! Tasks that mean several: `matrix`, the product of lists of values, and `each`, a list of cases.
 //!
-//! Their values stand for `{{ matrix.NAME }}` and `{{ each }}` or `{{ each.NAME }}`, and are filled in as the cells of
+//! Their values mean `{{ matrix.NAME }}` and `{{ each }}` or `{{ each.NAME }}`, and are filled in as the cells of
 //! a table are: where one goes into code, as a word or literal of that language. An id without such a placeholder gets
 //! the values behind it: `train[0.1,7]`.
 
@@ -25,7 +25,7 @@ pub(crate) const MATRIX_FIELDS: [&str; 3] = ["matrix", "each", "exclude"];
 /// What their placeholders begin with.
 const ROOTS: [&str; 2] = ["matrix", "each"];
 
-/// One task makes no more than so many.
+/// One task makes no more than this many.
 const MOST_TASKS: usize = 1_000_000;
 
 /// A longer value is told by its position in an id.
@@ -40,7 +40,7 @@ struct Axis<'r> {
 struct AxisValue<'r> {
     /// As it was written.
     value: Datum,
-    /// As it stands in an id.
+    /// As it is in an id.
     text: std::borrow::Cow<'r, str>,
 }
 
@@ -52,7 +52,7 @@ struct Matrix<'r> {
     exclude: Vec<Map<String, Value>>,
 }
 
-/// Reads a task of a file, which may stand for several.
+/// Reads a task of a file, which may mean several.
 pub(crate) fn read_tasks_of(
     raw: &RawValue,
     source: &Source<'_>,
@@ -138,7 +138,7 @@ impl<'r> Matrix<'r> {
         }
     }
 
-    /// Reports placeholders that stand for nothing.
+    /// Reports placeholders that mean nothing.
     fn check_placeholders(&self, task: &TaskTemplate, report: &mut Report) {
         let mut told = HashSet::new();
         for (field, placeholder) in task.placeholders() {

@@ -1,4 +1,4 @@
-//! What a task does: `function` with `params`, or one of the short forms, which stand for them.
+//! What a task does: `function` with `params`, or one of the short forms, which mean them.
 
 use std::borrow::Cow;
 
@@ -47,7 +47,7 @@ impl ShortForm {
         SHORT_FORMS.iter().find(|form| form.field == field)
     }
 
-    /// The fields of the parameters, as JSON, that a value of the field stands for.
+    /// The fields of the parameters, as JSON, that a value of the field means.
     pub(crate) fn params(&self, value: &str) -> String {
         let param = self.param;
         match self.runtime {

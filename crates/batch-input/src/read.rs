@@ -34,7 +34,7 @@ pub fn read_task_file(
     read_tasks(file, &name, format, options)
 }
 
-/// Reads tasks from a stream, such as standard input. `name` stands for it in problems.
+/// Reads tasks from a stream, such as standard input. `name` means it in problems.
 ///
 /// JSON lines are read one at a time; of the other formats the whole text is held in memory.
 ///

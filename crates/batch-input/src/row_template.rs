@@ -43,7 +43,7 @@ impl RowTemplate {
         Ok(Self::parse(&bytes, &name, format, functions))
     }
 
-    /// Parses a template. `name` stands for it in problems; every format but YAML is taken as JSON. `functions` say
+    /// Parses a template. `name` means it in problems; every format but YAML is taken as JSON. `functions` say
     /// how their parameters take values.
     pub fn parse(bytes: &[u8], name: &str, format: Format, functions: Arc<dyn Functions>) -> Self {
         let mut template = Self {

@@ -1,6 +1,6 @@
 //! Tables: a task of each row of a CSV file, by a template: [`RowTemplate`], [`read_csv`].
 //!
-//! The template is one task, in which `{{ row.COLUMN }}` stands for a cell. For each row its fields are filled in,
+//! The template is one task, in which `{{ row.COLUMN }}` means a cell. For each row its fields are filled in,
 //! and the result is read like any other task. Where a cell goes into code, it is written as a word or
 //! literal of that language; braces in a cell never become a placeholder.
 
@@ -19,7 +19,7 @@ use crate::task_template::add_unfilled;
 
 /// Reads a table with a header: each row is a task, made with the template.
 ///
-/// A template that has a `function` and no `params` takes the whole row as the parameters. `name` stands for the table
+/// A template that has a `function` and no `params` takes the whole row as the parameters. `name` means the table
 /// in problems.
 ///
 /// # Errors
@@ -249,7 +249,7 @@ impl<'b> Table<'b> {
 }
 
 /// Where a cell begins with a quote that is never closed, as the reader takes quotes: only the first byte of a cell
-/// opens one, and a doubled one stands for itself.
+/// opens one, and a doubled one is literal.
 fn unclosed_quote(bytes: &[u8], separator: u8) -> Option<usize> {
     let bom = if bytes.starts_with(b"\xef\xbb\xbf") {
         3

@@ -24,7 +24,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// After so many problems the rest of a file is not read.
+    /// After this many problems the rest of a file is not read.
     const ENOUGH: usize = 1_000;
 
     pub(crate) fn new(file: &str) -> Self {
@@ -121,7 +121,7 @@ pub(crate) struct Scope<'s, 'a> {
 }
 
 impl Scope<'_, '_> {
-    /// Adds a problem with a field whose value stands at `at`.
+    /// Adds a problem with a field whose value is at `at`.
     pub(crate) fn problem(&mut self, at: &str, field: &str, message: String, help: Option<String>) {
         let line = self.source.line(at);
         self.report.problems.push(Problem {
@@ -173,7 +173,7 @@ impl Scope<'_, '_> {
         } else {
             format!("{parent}.{name}")
         };
-        // Nobody reads the help of so many.
+        // Nobody reads the help of this many.
         let help = (self.report.problems.len() < Report::ENOUGH).then(|| {
             suggestion(name, known)
                 .unwrap_or_else(|| format!("the fields are {}", known.join(", ")))

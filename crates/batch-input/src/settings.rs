@@ -1,4 +1,4 @@
-//! What stands around the tasks of a file: its settings and the defaults of its tasks.
+//! What is around the tasks of a file: its settings and the defaults of its tasks.
 
 use batch_core::{SettingsRequest, TaskOptions, settings::Halt};
 use serde_json::value::RawValue;
@@ -106,7 +106,7 @@ pub(crate) struct Document<'r> {
     pub(crate) tasks: Option<&'r RawValue>,
 }
 
-/// Reads what stands around the tasks.
+/// Reads what is around the tasks.
 pub(crate) fn read_document<'r>(
     root: &'r RawValue,
     source: &Source<'_>,
@@ -115,7 +115,7 @@ pub(crate) fn read_document<'r>(
     read_document_with(root, source, report, &[])
 }
 
-/// Reads what stands around the tasks but for the fields in `others`, which the caller reads.
+/// Reads what is around the tasks but for the fields in `others`, which the caller reads.
 pub(crate) fn read_document_with<'r>(
     root: &'r RawValue,
     source: &Source<'_>,

@@ -13,7 +13,7 @@ pub(crate) struct Source<'a> {
     lines: Lines,
     /// An offset whose line is known: that of the task being read.
     anchor: Cell<(usize, u32)>,
-    /// The offset whose line was asked for last: what is asked for next mostly lies behind it.
+    /// The offset whose line was asked for last: what is asked for next mostly is behind it.
     last: Cell<(usize, u32)>,
 }
 

@@ -13,7 +13,7 @@ pub enum StartTimeError {
          such as 2026-12-01T08:00:00Z, or a delay such as +2h"
     )]
     Unreadable(String),
-    /// It cannot be counted from 1970 on, or lies beyond the year 9999.
+    /// It cannot be counted from 1970 on, or is beyond the year 9999.
     #[error("{0:?} is out of range")]
     OutOfRange(String),
 }

@@ -98,7 +98,7 @@ impl TaskStream {
     /// The same tasks with ids and names, made of their items as well.
     ///
     /// # Errors
-    /// When a placeholder stands for nothing; where names of columns are still to be read, the first task is one.
+    /// When a placeholder means nothing; where names of columns are still to be read, the first task is one.
     pub fn with_labels(
         mut self,
         id: Option<&str>,

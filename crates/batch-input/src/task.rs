@@ -76,7 +76,7 @@ pub(crate) struct TaskReader {
 }
 
 impl TaskReader {
-    /// So many different options are remembered, so that a file of ten million different ones stays small.
+    /// How many different options are remembered, so that a file of ten million different ones stays small.
     const MOST_OPTIONS: usize = 1_024;
 
     pub(crate) fn new(defaults: TaskOptions) -> Self {

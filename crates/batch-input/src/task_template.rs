@@ -52,7 +52,7 @@ struct Work {
 }
 
 /// The fields of a task with their gaps filled, in their order, and what went wrong. A field that could not be
-/// filled stands there as it was written.
+/// filled is there as it was written.
 pub(crate) struct Filling<'t> {
     pub(crate) fields: Vec<(&'t TemplateField, Json)>,
     pub(crate) problems: Vec<ParamProblem>,
@@ -112,7 +112,7 @@ impl TaskTemplate {
         template
     }
 
-    /// All placeholders, with the fields they stand in.
+    /// All placeholders, with the fields they are in.
     pub(crate) fn placeholders(&self) -> impl Iterator<Item = (&TemplateField, &Placeholder)> {
         self.fields.iter().flat_map(|field| {
             let placeholders = field.placeholders.iter();
@@ -240,7 +240,7 @@ impl TaskTemplate {
         }
     }
 
-    /// Whether one of its parameters is code, so that a value cannot stand for all of them.
+    /// Whether one of its parameters is code, so that a value cannot mean all of them.
     pub(crate) fn has_code(&self, field: &TemplateField) -> bool {
         let has_code = |work: &Work| {
             let encodings = self.functions.encodings(&work.function, &Json::null());

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::item_template::push_text;
 use crate::scope::{Report, shortened};
 
-/// What aliases may make of a file, in bytes. A few lines of aliases of aliases can stand for gigabytes.
+/// What aliases may make of a file, in bytes. A few lines of aliases of aliases can mean gigabytes.
 const MOST_FROM_ALIASES: usize = 64 << 20;
 
 /// What the parser says where a quote is not closed.
@@ -144,7 +144,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes what an anchor stands for once more.
+    /// Writes what an anchor means once more.
     fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Refused> {
         let start = self.begin_value(span)?;
         let Some(range) = self.anchors.get(&anchor).cloned() else {
@@ -333,7 +333,7 @@ fn scalar_json(
     }
 }
 
-/// The bytes of `!!binary`: a text where they are UTF-8, which stands for itself and is no template.
+/// The bytes of `!!binary`: a text where they are UTF-8, which is literal and is no template.
 fn binary(text: &str, span: Span) -> Result<String, Refused> {
     let encoded: String = text.split_ascii_whitespace().collect();
     let bytes = STANDARD.decode(&encoded).map_err(|_| {
@@ -358,7 +358,7 @@ fn check_collection(tag: Option<&Tag>, own: &str, span: Span) -> Result<(), Refu
     }
 }
 
-/// Refuses a tag that would make another value of what it stands before.
+/// Refuses a tag that would make another value of what it is before.
 fn changing(tag: &str, value: &str, span: Span) -> Refused {
     let message = format!("the tag {tag} would change {}", shortened(value));
     refused(span, message, "write the value itself, or !!str for a text")

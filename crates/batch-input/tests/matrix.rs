@@ -1,4 +1,4 @@
-//! Tasks that stand for several: the product of lists of values, and lists of cases.
+//! Tasks that mean several: the product of lists of values, and lists of cases.
 
 mod common;
 

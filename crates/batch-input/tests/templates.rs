@@ -412,7 +412,7 @@ fn what_is_wrong_with_rows_is_told_with_their_lines() {
     );
 }
 
-/// Every value comes back as it was given once the task starts, whatever stands around it.
+/// Every value comes back as it was given once the task starts, whatever is around it.
 fn comes_back(data: &str, file: &TaskFile) {
     let tasks = |placeholder: &Placeholder| Ok(json!(placeholder.task_id()).into());
     let command = fill(&file.tasks[0].params, &tasks, &|_| Encodings::text()).unwrap();

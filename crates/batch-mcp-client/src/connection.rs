@@ -49,7 +49,7 @@ pub(crate) struct Connection {
 /// Why a server was not started.
 #[derive(Clone, Debug)]
 pub(crate) enum StartError {
-    /// For want of resources.
+    /// For lack of resources.
     Busy(String),
     /// For another reason.
     Failed(Failure),

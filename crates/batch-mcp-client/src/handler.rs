@@ -1,4 +1,4 @@
-//! The functions that tasks name: `tool`, and those that stand for one tool. [`with_tools`] adds them.
+//! The functions that tasks name: `tool`, and those that mean one tool. [`with_tools`] adds them.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ impl Handler for ToolHandler {
     }
 }
 
-/// A function that stands for one tool: the parameters of the task are its arguments.
+/// A function that means one tool: the parameters of the task are its arguments.
 struct NamedTool {
     servers: Arc<ToolServers>,
     server: String,

@@ -82,7 +82,7 @@ impl ToolServers {
         self.servers.keys().map(String::as_str)
     }
 
-    /// The functions that stand for a tool, with server and tool.
+    /// The functions that mean a tool, with server and tool.
     pub fn functions(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         let functions = self.functions.iter();
         functions

@@ -31,7 +31,7 @@ pub struct Limits {
     pub max_tasks: Option<u64>,
     /// The most bytes of a task: its parameters, name, tags and variables.
     pub max_bytes: Option<u64>,
-    /// The functions that stand for a tool of an MCP server. What is allowed of `tool` holds for them, and what is
+    /// The functions that mean a tool of an MCP server. What is allowed of `tool` holds for them, and what is
     /// allowed of them for the same call by `tool`.
     pub tool_functions: BTreeMap<String, NamedTool>,
 }
@@ -300,7 +300,7 @@ impl Limits {
         grace > TaskOptions::DEFAULT_GRACE
     }
 
-    /// Whether a path lies below the root, wherever its links lead.
+    /// Whether a path is below the root, wherever its links lead.
     pub(crate) fn below_root(&self, path: &Path) -> Result<PathBuf, String> {
         let Some(root) = &self.root else {
             return Ok(path.to_owned());

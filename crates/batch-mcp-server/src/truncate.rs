@@ -35,7 +35,7 @@ pub(crate) enum End {
 }
 
 /// One end of a text that takes no more than `limit` bytes, neither as lines that begin with `| ` nor in JSON, and how
-/// many characters of the text it stands for. A line break at the end of the text is not shown.
+/// many characters of the text it means. A line break at the end of the text is not shown.
 pub(crate) fn excerpt(text: &str, end: End, limit: usize) -> (&str, usize) {
     let (text, last) = match text.strip_suffix('\n') {
         Some(text) => (text, 1),

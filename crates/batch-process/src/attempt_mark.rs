@@ -64,7 +64,7 @@ pub(crate) fn leave_attempt() {
 }
 
 /// The number in the marks of a run, which its own mark and the start of the system decide. Never 0, and less than
-/// what stands for no limit.
+/// what means no limit.
 pub(crate) fn run_number(mark: &str) -> u64 {
     // FNV-1a: it must give the same number in every version, and there is nobody who would try for another one.
     let bytes = boot_id().into_bytes().into_iter().chain(mark.bytes());

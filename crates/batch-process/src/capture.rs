@@ -88,7 +88,7 @@ impl Capture {
         self.pipe.is_none()
     }
 
-    /// Whether there are bytes that stand in no file yet.
+    /// Whether there are bytes that are in no file yet.
     pub(crate) fn holds(&self) -> bool {
         !self.held.is_empty()
     }
@@ -152,7 +152,7 @@ impl Capture {
         }
     }
 
-    /// Reads what is there now, without waiting; then the pipe is closed or somebody still holds it.
+    /// Reads what is there now, without waiting; then the pipe is closed or someone still holds it.
     pub(crate) fn read_rest(&mut self) {
         let mut total = 0;
         while let Some(pipe) = &self.pipe
@@ -251,7 +251,7 @@ impl Capture {
         self.error.is_none() && self.held.len() > limit
     }
 
-    /// Takes note of a read: so many bytes are held now, the end, or an error of the pipe.
+    /// Takes note of a read: this many bytes are held now, the end, or an error of the pipe.
     fn took(&mut self, read: io::Result<usize>) {
         match read {
             Ok(0) => self.pipe = None,

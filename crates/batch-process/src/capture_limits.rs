@@ -16,7 +16,7 @@ pub struct CaptureLimits {
     pub folder: PathBuf,
     /// The most bytes of one output that stay in memory.
     pub in_memory: usize,
-    /// When a process has run for so long, what it has written and all that it writes from then on
+    /// When a process has run for this long, what it has written and all that it writes from then on
     /// goes to its files at once, for others to read along. At its end an output of at most `in_memory`
     /// bytes is taken back and its file removed. `None`: there is nothing to read before the end.
     ///

@@ -26,7 +26,7 @@ pub fn leave_task() {
     platform::leave_attempt();
 }
 
-/// Closes all that whoever started this process left open in it, but for the standard streams: a pipe that stays
+/// Closes all that the one who started this process left open in it, but for the standard streams: a pipe that stays
 /// open here keeps its reader waiting. To be called before anything is opened. Linux only: on other systems it
 /// does nothing.
 pub fn close_inherited() {

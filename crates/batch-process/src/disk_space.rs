@@ -1,4 +1,4 @@
-//! What is done where the disk of the outputs is full: nothing is lost, and somebody is told ([`DiskSpaceWatch`]).
+//! What is done where the disk of the outputs is full: nothing is lost, and someone is told ([`DiskSpaceWatch`]).
 
 use std::fmt::Debug;
 use std::io;
@@ -54,7 +54,7 @@ pub async fn until_space<T, F: Future<Output = io::Result<T>>>(
     }
 }
 
-/// Tells that somebody waits for room, for as long as it lives.
+/// Tells that someone waits for room, for as long as it lives.
 #[derive(Debug)]
 pub(crate) struct Waiting(Arc<dyn DiskSpaceWatch>);
 

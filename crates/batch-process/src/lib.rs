@@ -2,7 +2,7 @@
 //!
 //! A [`Spec`] says what to run, [`Process::spawn`] starts it in a session and a process group of its own, and
 //! [`Process::run`] reads its output, watches for its end and ends it when asked to, together with
-//! everything it started. The handlers for commands, shell and code stand on this crate; it knows
+//! everything it started. The handlers for commands, shell and code are on this crate; it knows
 //! nothing of batches but the type of an output ([`batch_core::outcome::Stream`]).
 //!
 //! On Linux (5.3 and newer) a process is watched by a pidfd, and `/proc` finds what left its group.
@@ -16,7 +16,7 @@
 //! [`process_alive`], [`signal_process`] and [`end_run`] ask and act by that name; [`new_session`] and
 //! [`close_stdio`] leave the terminal; [`network_file_system`] and [`is_mounted`] tell where not to store;
 //! [`try_lock_file`] keeps a file for one executor, by whatever name it is opened. What a process needs only while it
-//! runs lies in its [`Scratch`].
+//! runs is in its [`Scratch`].
 
 #[cfg(not(unix))]
 compile_error!("batch-process needs a Unix system: Linux, macOS or a BSD");

@@ -1,6 +1,6 @@
 //! Naming executors beyond their end: [`own_mark`], and what can be asked of a mark.
 //!
-//! A stored batch keeps the mark of the executor that runs it. Whoever opens the batch later learns from
+//! A stored batch keeps the mark of the executor that runs it. The one who opens the batch later learns from
 //! it whether that executor still lives, can send it a signal, and ends what a dead one left behind: see
 //! [`end_run`](crate::end_run).
 
@@ -28,7 +28,7 @@ pub fn boot_id() -> String {
 }
 
 /// How long this system has been awake since it started: the same clock for all processes, that no one sets, and that
-/// stands still while the computer sleeps.
+/// hangs while the computer sleeps.
 pub fn awake_time() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     Duration::try_from(now).unwrap_or_default()
@@ -42,7 +42,7 @@ pub fn process_alive(mark: &str) -> bool {
     platform::process_alive(mark)
 }
 
-/// The processes of a task of the executor that is called so which a signal has stopped, and which stand still until they
+/// The processes of a task of the executor that is called so which a signal has stopped, and which hang until they
 /// get SIGCONT.
 ///
 /// On other systems than Linux none is found.

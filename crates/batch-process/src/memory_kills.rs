@@ -1,6 +1,6 @@
-//! Whether the system killed a process for want of memory: [`was_killed_for_memory`]. Linux only.
+//! Whether the system killed a process because memory ran out: [`was_killed_for_memory`]. Linux only.
 //!
-//! A process does not learn who killed it. But the kernel counts what it kills for want of memory, for the control
+//! A process does not learn who killed it. But the kernel counts what it kills because memory ran out, for the control
 //! group that a process is in and for the whole system. The count is looked at when a process was killed that nobody
 //! here killed, and from time to time ([`note_memory_kills`]): a kill that no end of a task goes with, as of a
 //! grandchild, is not to explain an end much later.
@@ -50,7 +50,7 @@ pub(crate) fn was_killed_for_memory() -> bool {
     look().is_some_and(|mut kills| kills.explain())
 }
 
-/// Notes what the system has killed for want of memory up to now, so that it explains no end much later. To be called
+/// Notes what the system has killed because memory ran out up to now, so that it explains no end much later. To be called
 /// about once a second while processes run. Linux only: elsewhere it does nothing.
 pub fn note_memory_kills() {
     look();

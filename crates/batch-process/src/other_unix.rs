@@ -179,7 +179,7 @@ impl Tree {
         Vec::new()
     }
 
-    /// Whether there was somebody to send it to.
+    /// Whether there was someone to send it to.
     fn send(&self, signal: i32) -> bool {
         self.leader
             .is_some_and(|leader| sys::kill(-leader, signal).is_ok())
@@ -207,7 +207,7 @@ pub(crate) fn process_alive(mark: &str) -> bool {
     };
     match sys::kill(pid, 0) {
         Ok(()) => true,
-        // Somebody else's.
+        // Someone else's.
         Err(error) => error.raw_os_error() == Some(libc::EPERM),
     }
 }

@@ -133,7 +133,7 @@ pub(crate) fn output_pipe() -> io::Result<(PipeReader, PipeWriter)> {
     Ok((reader, writer))
 }
 
-/// The task's id without what may not stand in a file name.
+/// The task's id without what may not be in a file name.
 fn file_prefix(task: &str) -> String {
     let fit = |c: char| {
         if c.is_ascii_alphanumeric() || c == '.' {

@@ -29,7 +29,7 @@ pub struct Pipes {
     pub stdin: pipe::Sender,
     /// Comes from its standard output.
     pub stdout: pipe::Receiver,
-    /// Comes from its standard error. Must be read, or the process stands still when the pipe is full.
+    /// Comes from its standard error. Must be read, or the process hangs when the pipe is full.
     pub stderr: pipe::Receiver,
 }
 

@@ -49,7 +49,7 @@ pub struct Ended {
     pub output_error: Option<io::Error>,
     /// Processes of it that could not be ended, as they belong to another user or hang in the kernel.
     pub leftovers: Vec<Leftover>,
-    /// The system killed it, or a process whose end it passed on as exit code 137, for want of memory. Linux only.
+    /// The system killed it, or a process whose end it passed on as exit code 137, because memory ran out. Linux only.
     pub out_of_memory: bool,
 }
 

@@ -12,7 +12,7 @@ use crate::sys;
 /// A limit of a user so far above what is wanted is not looked at more closely: counting takes a look at every process.
 const FAR: u64 = 8_192;
 
-/// The limits of processes that could matter to somebody who wants to start so many.
+/// The limits of processes that could matter to someone who wants to start this many.
 pub(crate) fn process_limits(wanted: u64) -> Vec<Limit> {
     of_user(wanted).into_iter().chain(of_cgroups()).collect()
 }

@@ -131,7 +131,7 @@ impl Table {
         found
     }
 
-    /// A process and those above it: whoever adopts orphans is among them.
+    /// A process and those above it: the one who adopts orphans is among them.
     pub(crate) fn ancestors(&self, pid: Pid) -> HashSet<Pid> {
         let parents: HashMap<Pid, Pid> = self
             .processes
@@ -231,7 +231,7 @@ impl Identity {
         self.find().ok().flatten()
     }
 
-    /// As [`Identity::open`], but tells what stands against it.
+    /// As [`Identity::open`], but tells what is against it.
     pub(crate) fn find(self) -> io::Result<Option<OwnedFd>> {
         match sys::pidfd_open(self.pid) {
             // The descriptor may be of a later process of this number; it cannot change any more.

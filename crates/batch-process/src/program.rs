@@ -14,8 +14,8 @@ use crate::spawn_error::SpawnError;
 /// Where programs are looked for when there is no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// The file a program name stands for in the executor's own `PATH`; `None` when there is no such
-/// program. A name with a slash stands for itself.
+/// The file a program name means in the executor's own `PATH`; `None` when there is no such
+/// program. A name with a slash is literal.
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = environment::value(&[], "PATH");
     resolve(OsStr::new(name), path, None).ok()

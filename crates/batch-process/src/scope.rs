@@ -118,7 +118,7 @@ fn of_run<'t>(
     for entry in &spared {
         groups.remove(&entry.group);
     }
-    // In a container this stands for all groups that began outside of it.
+    // In a container this means all groups that began outside of it.
     groups.remove(&0);
     let spared: HashSet<Pid> = spared.iter().map(|entry| entry.pid).collect();
     let tops = others.into_iter().filter(|entry| {

@@ -14,12 +14,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// What the names of these folders begin with; the number of the process follows, for people who look.
 const PREFIX: &str = "bex-scratch-";
 
-/// A cleaner may have a folder locked in the moment between its making and its own lock; so often another is made.
+/// A cleaner may have a folder locked in the moment between its making and its own lock; this often another is made.
 const TRIES: usize = 16;
 
 /// A private folder of this process in the system's folder for temporary files: made when it is first asked for, for its
 /// owner only whatever the umask, and removed with its last clone. When the process is killed, by its guardian or
-/// whoever calls [`remove_dead_scratch`] next.
+/// the one who calls [`remove_dead_scratch`] next.
 ///
 /// Not to be asked for before [`guard::enter`](crate::guard::enter).
 #[derive(Clone, Debug, Default)]
@@ -172,7 +172,7 @@ mod tests {
         let dead = parent.path().join(format!("{PREFIX}1-abc"));
         fs::create_dir_all(dead.join("code")).unwrap();
         fs::write(dead.join("code/secret.py"), "1").unwrap();
-        // None of ours: another name, a file, a link to something of somebody.
+        // None of ours: another name, a file, a link to something of someone.
         let other = parent.path().join("bex-other");
         let file = parent.path().join(format!("{PREFIX}2-file"));
         let link = parent.path().join(format!("{PREFIX}3-link"));

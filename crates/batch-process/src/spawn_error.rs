@@ -61,7 +61,7 @@ pub enum SpawnError {
     Denied {
         /// The program.
         program: OsString,
-        /// What stands against it, and how to mend it.
+        /// What prevents it, and how to fix it.
         problem: &'static str,
     },
     /// A script whose `#!` line names a program that is not there.

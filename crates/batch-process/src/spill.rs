@@ -169,7 +169,7 @@ impl Spill {
         }
     }
 
-    /// Leaves the file for whoever takes the output. Only while idle.
+    /// Leaves the file for the one who takes the output. Only while idle.
     pub(crate) fn keep(self) -> io::Result<Stream> {
         let path = self.path.ok_or_else(in_use)?;
         let path = path.keep().map_err(|error| error.error)?;

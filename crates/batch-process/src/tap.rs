@@ -1,4 +1,4 @@
-//! Outputs that somebody hears as they come: [`LiveOutput`] of all tasks, [`OutputTap`] of one attempt.
+//! Outputs that someone hears as they come: [`LiveOutput`] of all tasks, [`OutputTap`] of one attempt.
 
 use std::fmt;
 use std::sync::Arc;

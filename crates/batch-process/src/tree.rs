@@ -5,7 +5,7 @@
 //! starts nothing, and keeps its place where the number of processes is limited. Two kinds need more than rounds:
 //!
 //! * What starts another one and ends, over and over, is gone before a look through all processes comes to its end.
-//!   Each of them becomes an orphan, though, so whoever adopts those has it among its children, which can be looked
+//!   Each of them becomes an orphan, though, so the one who adopts those has it among its children, which can be looked
 //!   through in some microseconds: see [`Tree::chase`].
 //! * What belongs to another user may not be signalled. It is not waited for, and told of.
 
@@ -257,7 +257,7 @@ impl Tree {
         if !further.is_empty() || look.has_traces {
             self.send(&further, Signal::Stop);
             self.state().stopped.extend(&further);
-            // Now that they stand still: to read what they are called takes long.
+            // Now that they hang: to read what they are called takes long.
             self.note(&look.new);
             if look.has_orphans {
                 self.chase(&self.scope.adopters(&Table::since(moment)));
@@ -282,7 +282,7 @@ impl Tree {
         }
     }
 
-    /// Stops orphans as soon as they turn up among the children of whoever adopts them, until none has for a moment;
+    /// Stops orphans as soon as they turn up among the children of the one who adopts them, until none has for a moment;
     /// whether there were any.
     fn chase(&self, adopters: &HashSet<Pid>) -> bool {
         const QUIET: Duration = Duration::from_millis(1);
@@ -344,7 +344,7 @@ impl Tree {
                 Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
                     state.denied.insert(*member);
                 }
-                // It may have ended meanwhile; and one may become somebody else.
+                // It may have ended meanwhile; and one may become someone else.
                 _ => drop(state.denied.remove(member)),
             }
         }

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::spawn_error::SpawnError;
 
-/// Whoever makes a program has closed it long before this.
+/// The one who makes a program has closed it long before this.
 const WRITER_TIMEOUT: Duration = Duration::from_secs(2);
 
 const WRITER_POLL: Duration = Duration::from_millis(20);

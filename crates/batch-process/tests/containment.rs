@@ -224,7 +224,7 @@ fn what_belongs_to_another_user_is_told_of_and_not_waited_for() {
     }
 }
 
-/// A copy of `setpriv` that runs as root, whoever starts it, and makes a `sleep` of root's.
+/// A copy of `setpriv` that runs as root, the one who starts it, and makes a `sleep` of root's.
 struct Helper {
     folder: tempfile::TempDir,
     /// For how long; it names the processes.
@@ -294,7 +294,7 @@ impl Helper {
         pids.filter(runs).collect()
     }
 
-    /// Waits until so many processes of root's run.
+    /// Waits until this many processes of root's run.
     fn running(&self, count: usize) {
         let begun = Instant::now();
         while self.pids().len() != count {

@@ -1,4 +1,4 @@
-//! The guardian, with a program that stands in for `bex`.
+//! The guardian, with a program that is in for `bex`.
 #![cfg(target_os = "linux")]
 
 mod common;

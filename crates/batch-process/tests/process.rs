@@ -160,7 +160,7 @@ async fn a_background_process_that_holds_the_output_does_not_hold_the_task() {
     assert_eq!(text(&ended.stdout), "hi\n");
     assert!(ended.end.leaking && !ended.cancelled);
     assert_eq!(ended.end.exit_code, Some(0));
-    // It lives on until the run ends: there is somebody to kill.
+    // It lives on until the run ends: there is someone to kill.
     kill("-KILL", line.line().parse().unwrap());
     line.all_gone();
 }

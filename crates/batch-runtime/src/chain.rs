@@ -35,7 +35,7 @@ pub(crate) struct Input {
     result: Slot,
 }
 
-/// Where a result comes to lie: empty until it is known, then what the task left, if anything.
+/// Where a result is put: empty until it is known, then what the task left, if anything.
 type Slot = Arc<OnceLock<Option<Arc<Output>>>>;
 
 /// The results that unfinished tasks will use.
@@ -149,7 +149,7 @@ pub(crate) fn is_template(spec: &TaskSpec) -> bool {
         || spec.options.env.values().any(|value| value.contains("{{"))
 }
 
-/// How many bytes the results have, as far as they are known and lie in memory.
+/// How many bytes the results have, as far as they are known and are in memory.
 pub(crate) fn size_of(inputs: &[Input]) -> usize {
     let known = inputs.iter().filter_map(|input| input.result.get());
     known.flatten().map(|output| output.in_memory()).sum()

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use batch_core::Time;
 use tokio::time::Instant;
 
-/// The time on the wall clock; [`Time::ZERO`] where that stands before 1970.
+/// The time on the wall clock; [`Time::ZERO`] where that is before 1970.
 pub fn wall_clock() -> Time {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Time::ZERO.after(since_epoch.unwrap_or_default())

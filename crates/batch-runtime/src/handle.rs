@@ -272,7 +272,7 @@ impl RunHandle {
         self.send(Command::SetConcurrency(slots));
     }
 
-    /// How many tasks may run at once, as was asked for: for a while it can be fewer for want of resources.
+    /// How many tasks may run at once, as was asked for: for a while it can be fewer for lack of resources.
     ///
     /// # Errors
     /// When the run is over.

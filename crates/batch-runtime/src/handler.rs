@@ -130,7 +130,7 @@ impl TaskContext {
     }
 
     /// The values of variables that were filled in. The runtime masks them in what the handler returns, but for
-    /// outputs that lie in files and for other encodings of them.
+    /// outputs that are in files and for other encodings of them.
     pub fn secrets(&self) -> &Secrets {
         static NONE: LazyLock<Secrets> = LazyLock::new(Secrets::default);
         self.secrets.as_ref().unwrap_or(&NONE)

@@ -35,7 +35,7 @@ pub(crate) fn shortened(outcome: Outcome) -> Outcome {
     }
 }
 
-/// The outcome without secrets. Outputs that lie in files are left as they are.
+/// The outcome without secrets. Outputs that are in files are left as they are.
 pub(crate) fn mask(outcome: Outcome, secrets: &Secrets) -> Outcome {
     let masked = |output: Option<Arc<Output>>| output.map(|output| mask_output(output, secrets));
     match outcome {

@@ -31,7 +31,7 @@ pub async fn offload<T: Send + 'static>(
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => resume_unwind(panic),
-            // The runtime is ending, and with it whoever waits here.
+            // The runtime is ending, and with it the one who waits here.
             Err(_) => std::future::pending().await,
         },
     }

@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::worker::panic_text;
 
-/// A thread that waits for work goes only when its runtime does. Whoever wants few of them says so to the builder.
+/// A thread that waits for work goes only when its runtime does. The one who wants few of them says so to the builder.
 const KEEP_ALIVE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Builds a runtime and starts a thread for work that blocks.

@@ -1,4 +1,4 @@
-//! Tasks with a time on the wall clock, which is set and stands still, in virtual time.
+//! Tasks with a time on the wall clock, which is set and hangs, in virtual time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 const WHAT: &str = "chairs: all are taken";
 
-/// A room for so many: who finds no chair could not begin.
+/// A room for this many: who finds no chair could not begin.
 #[derive(Clone)]
 struct Chairs {
     there: Arc<AtomicU32>,

@@ -132,7 +132,7 @@ async fn a_sync_requested_while_a_sink_has_no_room_is_answered() {
         run.snapshot().await.unwrap();
     }
     let (synced, ()) = tokio::join!(run.sync(), async {
-        // The sync has been obeyed when this is answered.
+        // The sync has been handled when this is answered.
         run.snapshot().await.unwrap();
         go.send(()).unwrap();
     });

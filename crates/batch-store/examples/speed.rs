@@ -17,7 +17,7 @@ use batch_store::{
 };
 use rusqlite::Connection;
 
-/// So many rows wait before the journal writes, as in the executor.
+/// How many rows wait before the journal writes, as in the executor.
 const MANY: usize = 16_384;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

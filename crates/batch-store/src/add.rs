@@ -214,7 +214,7 @@ pub(crate) fn find(connection: &Connection, id: &str) -> rusqlite::Result<Option
     Ok(task.and_then(TaskId::new))
 }
 
-/// Whether a run has begun and not ended. A run that died counts until somebody notices.
+/// Whether a run has begun and not ended. A run that died counts until someone notices.
 pub(crate) fn is_live(connection: &Connection) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM runs WHERE ended_us IS NULL)")?

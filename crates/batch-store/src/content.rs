@@ -85,7 +85,7 @@ impl Identity {
         None
     }
 
-    /// The folder that was written, as far as it counts: `./a/` is `a`, and `.` is where one stands anyhow.
+    /// The folder that was written, as far as it counts: `./a/` is `a`, and `.` is where one is anyhow.
     fn folder_of(self, spec: &TaskSpec) -> Option<PathBuf> {
         let cwd = spec
             .options
@@ -277,7 +277,7 @@ mod tests {
             &spelt(r#"{"b": [], "a": 1.0}"#),
         );
         assert_other_work(&spelt(r#"{"a":1}"#), &spelt(r#"{"a":2}"#));
-        // The same on every machine and in every version: it lies in batch files.
+        // The same on every machine and in every version: it is in batch files.
         assert_eq!(
             hash(&TaskSpec::new("x")).to_string(),
             "e08336db225fdbde40dd5ee885e71cc0"

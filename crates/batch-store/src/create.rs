@@ -38,7 +38,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Makes a new batch file with its lease: nobody else works on it before whoever made it. The first tasks, and the
+    /// Makes a new batch file with its lease: nobody else works on it before the one who made it. The first tasks, and the
     /// run that the holder begins, are in it from its first moment on.
     ///
     /// # Errors
@@ -116,7 +116,7 @@ fn is_batch(path: &Path) -> bool {
         ])) == schema::APPLICATION_ID
 }
 
-/// Locks a folder for the moment in which a batch comes into it: whoever looks whether there is one and removes what lies
+/// Locks a folder for the moment in which a batch comes into it: the one who looks whether there is one and removes what is
 /// beside it is alone. Who has it locked for long for reasons of his own, as by `flock FOLDER`, is not waited for.
 fn lock_folder(path: &Path) -> io::Result<File> {
     let folder = File::open(path)?;

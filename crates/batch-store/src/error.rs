@@ -13,13 +13,13 @@ pub enum StoreError {
     /// There is no such file.
     #[error("there is no batch file {}", .0.display())]
     Missing(PathBuf),
-    /// A new batch was to be made where something lies already.
+    /// A new batch was to be made where something is already.
     #[error("{} exists already", .0.display())]
     Exists(PathBuf),
     /// The file exists, and it is something else.
     #[error("{} is not a batch file of bex", .0.display())]
     NotABatch(PathBuf),
-    /// A new batch was to be made where something else than a batch lies.
+    /// A new batch was to be made where something else than a batch is.
     #[error(
         "{} exists already and is not a batch file of bex; choose another name",
         .0.display()
@@ -42,7 +42,7 @@ pub enum StoreError {
         .0.display()
     )]
     MountedAlone(PathBuf),
-    /// Somebody works on the file under another name, or with a lease that was removed.
+    /// Someone works on the file under another name, or with a lease that was removed.
     #[error(
         "{} is being worked on under another name, or its lease was removed; wait for that run to stop",
         .0.display()
@@ -229,7 +229,7 @@ impl Obstacle {
 }
 
 impl StoreError {
-    /// What stood in the way, where the same can be tried again; `None` for any other error.
+    /// What was in the way, where the same can be tried again; `None` for any other error.
     pub fn obstacle(&self) -> Option<Obstacle> {
         match self {
             Self::Busy(_) => Some(Obstacle::Busy),
@@ -277,7 +277,7 @@ impl StoreError {
         }
     }
 
-    /// Names the file in an error of SQLite, and the causes that people can mend.
+    /// Names the file in an error of SQLite, and the causes that people can fix.
     pub(crate) fn sqlite(path: &Path, error: rusqlite::Error) -> Self {
         let path = path.to_owned();
         match error.sqlite_error_code() {
@@ -285,7 +285,7 @@ impl StoreError {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(path),
             Some(ErrorCode::NotADatabase) => Self::NotABatch(path),
             Some(ErrorCode::ReadOnly) => Self::ReadOnly(path),
-            // A write that the system cut short for want of room comes as a plain I/O error.
+            // A write that the system cut short for lack of space comes as a plain I/O error.
             Some(ErrorCode::SystemIoFailure) if has_no_space(&path) => Self::Full(path),
             Some(ErrorCode::SystemIoFailure) => match limit_reached(&path) {
                 Some(limit) => Self::TooLarge { path, limit },

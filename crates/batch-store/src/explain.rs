@@ -1,7 +1,7 @@
 //! Why tasks failed or were cancelled, found when their rows are about to be written: [`Rows::explain`].
 //!
 //! The journal takes events in without looking at the file; what their explanation needs, functions and
-//! names, stands there.
+//! names, is there.
 
 use batch_core::{TaskId, outcome::Stream, status::CancelReason};
 use batch_export::{cancelled_text, cause_of};

@@ -1,4 +1,4 @@
-//! Where a batch lies: [`BatchFile`], the database and the files beside it.
+//! Where a batch is: [`BatchFile`], the database and the files beside it.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions, TryLockError};
@@ -14,7 +14,7 @@ use crate::error::StoreError;
 use crate::inode::Inode;
 use crate::own_file::own_folder;
 
-/// The database of a batch and the names of what lies beside it.
+/// The database of a batch and the names of what is beside it.
 ///
 /// The name that it was made with is kept to be shown. Everything else goes by one absolute path, found when the value
 /// is made, without links: whatever a link to the batch or the present folder says later, the files beside the batch
@@ -23,7 +23,7 @@ use crate::own_file::own_folder;
 /// | file | what |
 /// |---|---|
 /// | `b7.db` | the batch: one SQLite database |
-/// | `b7.db-wal`, `b7.db-shm` | SQLite's own, while somebody has the batch open and after a crash |
+/// | `b7.db-wal`, `b7.db-shm` | SQLite's own, while someone has the batch open and after a crash |
 /// | `b7.db.lease` | locked by the executor that works on the batch |
 /// | `b7.db.files/` | outputs too large for the database |
 /// | `b7.db.log` | what a background executor had to say |
@@ -61,7 +61,7 @@ impl BatchFile {
         &self.given
     }
 
-    /// The folder that the database and all that belongs to it lie in.
+    /// The folder that the database and all that belongs to it are in.
     pub(crate) fn place(&self) -> &Path {
         self.path.parent().unwrap_or(&self.path)
     }
@@ -113,7 +113,7 @@ impl BatchFile {
     /// Opens the database past SQLite.
     ///
     /// # Errors
-    /// When there is none, or what is in it does not lie here alone: a file with several names, or one that is
+    /// When there is none, or what is in it does not be here alone: a file with several names, or one that is
     /// mounted without its folder.
     pub(crate) fn open_inode(&self) -> Result<Inode, StoreError> {
         let path = &self.path;
@@ -137,7 +137,7 @@ impl BatchFile {
         }
     }
 
-    /// Fails where this process may not change the batch: the database, or the folder that its log lies in.
+    /// Fails where this process may not change the batch: the database, or the folder that its log is in.
     ///
     /// # Errors
     /// When that is so. What cannot be told is left to be found by trying.
@@ -167,7 +167,7 @@ impl BatchFile {
         Ok(folder)
     }
 
-    /// Whether the batch itself is gone and something that lay beside it is not: whoever removed it was killed.
+    /// Whether the batch itself is gone and something that was beside it is not: the one who removed it was killed.
     ///
     /// Nothing is said of a batch whose executor still works on it, which holds its lease.
     pub fn is_half_removed(&self) -> bool {
@@ -185,11 +185,11 @@ impl BatchFile {
         parts
     }
 
-    /// Removes the batch with all that lies beside it. What is gone already is no error.
+    /// Removes the batch with all that is beside it. What is gone already is no error.
     ///
     /// # Errors
     /// At the first file that cannot be removed. The database goes first, so that what is left of a batch half removed
-    /// is no batch, and the lease last: while somebody holds it, nobody else removes the rest.
+    /// is no batch, and the lease last: while someone holds it, nobody else removes the rest.
     pub fn remove(&self) -> Result<(), StoreError> {
         let mut files = vec![self.path.clone()];
         files.extend(self.parts());
@@ -227,7 +227,7 @@ fn resolved(path: &Path) -> PathBuf {
     }
 }
 
-/// Whether somebody holds a lock on a file.
+/// Whether someone holds a lock on a file.
 fn is_locked(path: &Path) -> bool {
     let Ok(file) = open_plain(path, OpenOptions::new().read(true)) else {
         return false;

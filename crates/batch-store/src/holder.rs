@@ -15,7 +15,7 @@ pub(crate) const NOTE: u64 = 512;
 pub(crate) const SLOTS: u64 = 1_024;
 pub(crate) const NOTE_BYTES: usize = (SLOTS - NOTE) as usize;
 
-/// Who gives no sign of life for so long is told of. One is due every second.
+/// Who gives no sign of life for this long is told of. One is due every second.
 pub const SILENT: Duration = Duration::from_secs(5);
 
 /// A process that holds a lease, or held it.
@@ -27,7 +27,7 @@ pub struct Holder {
     pub mark: String,
     /// The start of the system it ran on.
     pub boot: String,
-    /// Its run; 0 for one that only obeyed a request.
+    /// Its run; 0 for one that only handled a request.
     pub run: u32,
     /// What it says of its run.
     pub note: Option<LeaseNote>,
@@ -111,7 +111,7 @@ impl Holder {
     }
 }
 
-/// What stands in a lease.
+/// What is in a lease.
 pub(crate) struct Signed {
     pub(crate) holder: Holder,
     /// The database that it is about.

@@ -123,7 +123,7 @@ impl Inode {
         Ok(self.handle().file.metadata()?.nlink())
     }
 
-    /// Where the file lies now, where the system tells.
+    /// Where the file is now, where the system tells.
     pub(crate) fn current_path(&self) -> Option<PathBuf> {
         use std::os::fd::AsRawFd;
         let handle = self.handle().file.as_raw_fd();
@@ -131,7 +131,7 @@ impl Inode {
         (FileId::at(&path).ok()? == Some(self.id)).then_some(path)
     }
 
-    /// The first bytes of the file, past SQLite, as far as there are so many.
+    /// The first bytes of the file, past SQLite, as far as there are this many.
     pub(crate) fn first_bytes<const N: usize>(&self) -> io::Result<[u8; N]> {
         let mut bytes = [0; N];
         let mut filled = 0;
@@ -148,7 +148,7 @@ impl Inode {
         Ok(bytes)
     }
 
-    /// Locks the file; `None` when somebody has it locked, in this process or another.
+    /// Locks the file; `None` when someone has it locked, in this process or another.
     pub(crate) fn try_lock(self) -> io::Result<Result<InodeLock, Self>> {
         let handle = self.handle();
         if handle.is_locked.swap(true, Ordering::AcqRel) {

@@ -368,7 +368,7 @@ impl Journal {
         Ok(done)
     }
 
-    /// Tries to make room after a flush that found none: what lies in the write-ahead log goes into the file.
+    /// Tries to make room after a flush that found none: what is in the write-ahead log goes into the file.
     pub fn shrink_log(&self) {
         lock(&self.store).shrink_log();
     }

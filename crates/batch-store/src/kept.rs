@@ -1,7 +1,7 @@
-//! Outputs that are too large for the database: [`KeptName`], the name of one, and [`KeptFolder`], where they lie.
+//! Outputs that are too large for the database: [`KeptName`], the name of one, and [`KeptFolder`], where they are.
 //!
 //! A row says a name, never a place. So a batch can be moved and copied, and no row leads out of the batch's own
-//! folder, whoever wrote the file. They are read by [`batch_export::files::open_output`], which follows no link.
+//! folder, the one who wrote the file. They are read by [`batch_export::files::open_output`], which follows no link.
 
 use std::fs;
 use std::io;

@@ -34,7 +34,7 @@ const SLOT: usize = 8;
 /// No more slots are read than this many bytes hold.
 const MOST: u64 = 8 << 20;
 
-/// How long to wait for whoever works on a batch under another name to notice it and stop.
+/// How long to wait for the process that works on a batch under another name to notice it and stop.
 const ELSEWHERE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The right to work on a batch. Given up when dropped, and by the end of the process in any case.
@@ -49,7 +49,7 @@ pub struct Lease {
 /// The lease was not given.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
-    /// Somebody works on the batch.
+    /// Someone works on the batch.
     #[error("the batch is being worked on by process {}", .0.pid)]
     Held(Holder),
     /// The file cannot be used.
@@ -128,7 +128,7 @@ impl Lease {
         read_left(&self.file).map_err(|error| StoreError::io("read", &self.path, error))
     }
 
-    /// Whether somebody works on a batch, and who. One that does so under another name, or whose lease was removed,
+    /// Whether someone works on a batch, and who. One that does so under another name, or whose lease was removed,
     /// is nobody in particular, and will notice it.
     ///
     /// # Errors
@@ -322,7 +322,7 @@ fn lock_database(batch: &BatchFile) -> Result<InodeLock, LeaseError> {
         let id = database.id();
         let failed = |error| StoreError::io("lock", batch.path(), error);
         match database.try_lock().map_err(failed)? {
-            // Whoever removed the batch meanwhile, or put another one there, has made this lock worth nothing.
+            // The one who removed the batch meanwhile, or put another one there, has made this lock worth nothing.
             Ok(_) if FileId::at(batch.path()).map_err(failed)? != Some(id) => {}
             Ok(lock) => return Ok(lock),
             Err(database) => {

@@ -1,6 +1,6 @@
 //! One batch, one SQLite file: the journal of what happened, recovery, queries and the lease.
 //!
-//! Everything that is known of a batch lies in its file and survives the end of every process. This crate
+//! Everything that is known of a batch is in its file and survives the end of every process. This crate
 //! writes what the core's events say, reads it back, and decides nothing: what becomes of a task that was
 //! running when its executor died is the business of `batch_core::Batch`, into which [`Store::load`] puts all
 //! tasks again.

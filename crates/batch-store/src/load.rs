@@ -266,7 +266,7 @@ impl Loader<'_> {
             || spec.spec.options.on_interrupt != OnInterrupt::Rerun
     }
 
-    /// Whether a retry may be as far away as it is said to be. After the clock was set back it may lie years
+    /// Whether a retry may be as far away as it is said to be. After the clock was set back it may be years
     /// ahead; then the task waits no longer.
     fn is_plausible(&self, until: Time, spec: &SpecRow) -> bool {
         let rules = &spec.spec.options.retry;

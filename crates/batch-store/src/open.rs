@@ -13,13 +13,13 @@ use crate::error::StoreError;
 use crate::file::BatchFile;
 use crate::schema::{APPLICATION_ID, Durability, VERSION, check_tables};
 
-/// How long a command waits for others that write: so many milliseconds.
+/// How long a command waits for others that write: this many milliseconds.
 const BUSY_TRIES: i32 = 30_000;
 
 /// How long an executor does, which comes back by itself, starts nothing meanwhile and must hear of a stop in between.
 const BRIEF_TRIES: i32 = 50;
 
-/// The write-ahead log goes into the file when it has so many pages,
+/// The write-ahead log goes into the file when it has this many pages,
 const LOG_PAGES: u64 = 4_096;
 
 /// or fewer where that would be more than this part of the free disk,
@@ -30,7 +30,7 @@ const FEW_LOG_PAGES: u64 = 256;
 
 const PAGE: u64 = 4_096;
 
-/// So often is looked how a file can be read, as those who write it come and go.
+/// How often it is checked how a file can be read, as those who write it come and go.
 const OPEN_TRIES: usize = 10;
 
 /// Opens a file to read and write, or to read only.
@@ -125,7 +125,7 @@ impl How {
     }
 }
 
-/// Opens a file that can be read and nothing more: it, or its folder, is somebody else's or on a disk that takes nothing.
+/// Opens a file that can be read and nothing more: it, or its folder, is someone else's or on a disk that takes nothing.
 fn open_unwritable(file: &BatchFile, durability: Durability) -> Result<Connection, StoreError> {
     let mut looks = 0;
     loop {
@@ -136,7 +136,7 @@ fn open_unwritable(file: &BatchFile, durability: Durability) -> Result<Connectio
         if !cannot_open {
             return opened;
         }
-        // Whoever wrote it has just come or gone, with the log; or we may not read that.
+        // The one who wrote it has just come or gone, with the log; or we may not read that.
         if looks == OPEN_TRIES {
             let denied = io::Error::from(io::ErrorKind::PermissionDenied);
             let [log, _] = file.log_and_index();

@@ -16,7 +16,7 @@ use crate::shape::{column, duration, number};
 use crate::store::Store;
 use crate::totals;
 
-/// Of so many causes the sample task is named without having a name.
+/// Of this many causes the sample task is named without having a name.
 const MOST_DERIVED: u32 = 100;
 
 /// A batch at a glance.
@@ -122,7 +122,7 @@ impl Store {
         Ok(group)
     }
 
-    /// How many tasks are held until somebody releases them. Looks at every task.
+    /// How many tasks are held until someone releases them. Looks at every task.
     ///
     /// # Errors
     /// When the file cannot be read.

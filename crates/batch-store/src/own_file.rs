@@ -1,7 +1,7 @@
 //! The files that bex itself writes beside a batch and in its state folder: [`open_own`] and [`own_folder`].
 //!
 //! Others may have put something in their place, where they can write to the folder. What is written goes to a plain
-//! file of somebody who is trusted, or nowhere.
+//! file of someone who is trusted, or nowhere.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
@@ -11,10 +11,10 @@ use std::path::Path;
 use batch_export::files::open_plain;
 
 /// Opens a file of ours to write, and makes it for its owner only where there is none. It belongs to `of`, a database or
-/// a folder: whoever that is of may have made it, and so may this user and root.
+/// a folder: the one who that is of may have made it, and so may this user and root.
 ///
 /// # Errors
-/// When the system refuses, when there is no plain file at that path, or when it is somebody else's.
+/// When the system refuses, when there is no plain file at that path, or when it is someone else's.
 pub fn open_own(path: &Path, of: &Path, options: &OpenOptions) -> io::Result<File> {
     let mut options = options.clone();
     let file = open_plain(path, options.create(true).mode(0o600))?;
@@ -25,7 +25,7 @@ pub fn open_own(path: &Path, of: &Path, options: &OpenOptions) -> io::Result<Fil
 /// Makes a folder of ours, and those above it, for its owner only. One that exists stays as it is.
 ///
 /// # Errors
-/// When it cannot be made, when there is a link at that path, or when it is somebody else's.
+/// When it cannot be made, when there is a link at that path, or when it is someone else's.
 pub fn own_folder(path: &Path, of: &Path) -> io::Result<()> {
     private_folder(path)?;
     let found = path.symlink_metadata()?;

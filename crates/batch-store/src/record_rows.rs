@@ -253,7 +253,7 @@ fn attempt(row: &Row<'_>, task: TaskId) -> Result<AttemptRecord, RowError> {
     })
 }
 
-/// An output: its bytes, or the file in the batch's folder that it lies in.
+/// An output: its bytes, or the file in the batch's folder that it is in.
 fn stream(row: &Row<'_>, column: usize, folder: &Path, task: TaskId) -> Result<Stream, RowError> {
     let Some(name) = row.get::<_, Option<String>>(column + 2)? else {
         let bytes: Option<Vec<u8>> = row.get(column)?;

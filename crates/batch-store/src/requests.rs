@@ -1,4 +1,4 @@
-//! What is asked of whoever works on a batch: rows of `requests`, answered in their order.
+//! What is asked of the process that works on a batch: rows of `requests`, answered in their order.
 //!
 //! The file is the interface: who wants something of a running batch adds a row, and the executor, which
 //! looks a few times a second, writes the answer into it. The bodies are the business of those two.

@@ -189,7 +189,7 @@ impl OutputRow {
     }
 }
 
-/// The file of an output, which lies in the batch's own folder.
+/// The file of an output, which is in the batch's own folder.
 fn kept(stream: &Stream) -> Option<KeptName> {
     match stream {
         Stream::Inline(_) => None,

@@ -27,7 +27,7 @@ pub struct Run {
     pub started_at: Time,
     /// When it last wrote something.
     pub seen_at: Time,
-    /// When it ended; `None` while it works, and for one that was killed until somebody notices.
+    /// When it ended; `None` while it works, and for one that was killed until someone notices.
     pub ended_at: Option<Time>,
     /// How it ended.
     pub end: Option<EndCause>,
@@ -106,7 +106,7 @@ impl Store {
         })
     }
 
-    /// Notes how a run is getting on.
+    /// Notes how a run is progressing.
     ///
     /// # Errors
     /// When it cannot be written.

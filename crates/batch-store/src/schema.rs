@@ -211,7 +211,7 @@ const WRITE_VERSION: usize = 18;
 const READ_VERSION: usize = 19;
 const WITH_LOG: u8 = 2;
 
-/// Refuses a file with other tables than those of its version. A view or a trigger of its own would have whoever looks at a
+/// Refuses a file with other tables than those of its version. A view or a trigger of its own would have the one who looks at a
 /// file do what its author wants.
 pub(crate) fn check_tables(
     connection: &Connection,

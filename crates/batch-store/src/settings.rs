@@ -36,7 +36,7 @@ pub struct Origin {
     pub format: Option<String>,
     /// Its items come one by one, and have not been read to their end.
     pub unread: bool,
-    /// So many tasks are to be written before it is a batch; until then it is incomplete. `None` once they are there.
+    /// How many tasks are to be written before it is a batch; until then it is incomplete. `None` once they are there.
     pub missing: Option<u32>,
 }
 

@@ -235,7 +235,7 @@ const TIME_LIMIT: i64 = 1;
 /// In `detail` of a task that was cancelled with its batch: another task failed.
 const FAIL_FAST: i64 = 2;
 
-/// In `detail` of a task that was cancelled with its batch: so many tasks had ended as it asked for.
+/// In `detail` of a task that was cancelled with its batch: this many tasks had ended as it asked for.
 const HALTED: i64 = 3;
 
 /// The columns `reason` and `detail` of a reason.

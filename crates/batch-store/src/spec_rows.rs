@@ -128,7 +128,7 @@ impl SpecReader {
     }
 }
 
-/// The needed tasks with what each must end as, which stands by their ids in `depends_on`.
+/// The needed tasks with what each must end as, which is by their ids in `depends_on`.
 fn with_ends(
     connection: &Connection,
     needs: Vec<TaskId>,

@@ -16,7 +16,7 @@ use crate::shape;
 
 /// An open batch file. Any number of processes may have the same one open; writes take turns.
 ///
-/// All that changes the state of tasks is written by whoever holds the [`Lease`](crate::Lease); tasks and
+/// All that changes the state of tasks is written by the one who holds the [`Lease`](crate::Lease); tasks and
 /// requests may be added by anybody.
 #[derive(Debug)]
 pub struct Store {
@@ -74,7 +74,7 @@ impl Store {
         self.inode.id() == lease.file_id()
     }
 
-    /// From now on waits only for some hundredths of a second for others that write, as whoever uses it tries again by
+    /// From now on waits only for some hundredths of a second for others that write, as the one who uses it tries again by
     /// itself.
     ///
     /// # Errors
@@ -83,7 +83,7 @@ impl Store {
         open::wait_briefly(&mut self.connection).map_err(|error| self.error(error))
     }
 
-    /// The file and what lies beside it.
+    /// The file and what is beside it.
     pub fn file(&self) -> &BatchFile {
         &self.file
     }
@@ -147,7 +147,7 @@ impl Store {
         self.read(|file| Ok(file.pragma_query_value(None, "data_version", |row| row.get(0))?))
     }
 
-    /// Moves what lies in the write-ahead log into the file, so that the file alone is the batch.
+    /// Moves what is in the write-ahead log into the file, so that the file alone is the batch.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -155,7 +155,7 @@ impl Store {
         self.read(|file| Ok(file.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?))
     }
 
-    /// Tries to make room on a full disk: what lies in the write-ahead log goes into the file, now and from now on after each
+    /// Tries to make room on a full disk: what is in the write-ahead log goes into the file, now and from now on after each
     /// commit. That may need room itself; nothing is lost where it fails.
     pub fn shrink_log(&self) {
         let _ = self
@@ -164,7 +164,7 @@ impl Store {
         let _ = self.checkpoint();
     }
 
-    /// Lets the file grow to so many pages and no further, as a full disk does; 0 changes nothing. Gives the
+    /// Lets the file grow to this many pages and no further, as a full disk does; 0 changes nothing. Gives the
     /// number of pages it has.
     ///
     /// # Errors

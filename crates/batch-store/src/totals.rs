@@ -17,7 +17,7 @@ pub(crate) struct Deltas {
 }
 
 impl Deltas {
-    /// So many tasks had one status and have another.
+    /// How many tasks had one status and have another.
     pub(crate) const fn moved(&mut self, from: Status, to: Status, tasks: u64) {
         self.minus.count_more(from, tasks);
         self.plus.count_more(to, tasks);

@@ -62,7 +62,7 @@ fn gone(batch: &BatchFile, inode: &Inode) -> io::Result<Option<Loss>> {
 }
 
 impl Watch {
-    /// Looks at the batch and what lies beside it.
+    /// Looks at the batch and what is beside it.
     pub(crate) fn new(batch: BatchFile, inode: Inode) -> io::Result<Self> {
         let mut beside = Vec::new();
         let (log, memory) = batch.log_and_memory();
@@ -80,7 +80,7 @@ impl Watch {
         })
     }
 
-    /// Takes the log of a batch away that is gone: it would be taken for that of whatever lies in its place.
+    /// Takes the log of a batch away that is gone: it would be taken for that of whatever is in its place.
     pub fn remove_log(&self) {
         let (log, memory) = self.batch.log_and_memory();
         let is_ours = |path: &Path| {

@@ -1,6 +1,6 @@
 //! Where in Python and JavaScript code a literal can be put: not inside strings, which it would end.
 
-/// Why a placeholder cannot stand at a place, and how to mend it; `None` where it can.
+/// Why a placeholder cannot be at a place, and how to fix it; `None` where it can.
 pub(crate) type Refusal = Option<(&'static str, &'static str)>;
 
 const IN_STRING: Refusal = Some((
@@ -14,7 +14,7 @@ const UNCLEAR: Refusal = Some((
     "put it into a variable first, at the beginning of the code",
 ));
 
-/// For each place (byte offsets, ascending), whether a literal of Python can stand there.
+/// For each place (byte offsets, ascending), whether a literal of Python can be there.
 pub(crate) fn refused_in_python(code: &str, places: &[usize]) -> Vec<Refusal> {
     let mut scan = Scan::new(code, places);
     let mut unclear = false;
@@ -62,7 +62,7 @@ fn python_string(scan: &mut Scan<'_>, quote: u8) -> bool {
     false
 }
 
-/// For each place (byte offsets, ascending), whether a literal of JavaScript can stand there.
+/// For each place (byte offsets, ascending), whether a literal of JavaScript can be there.
 pub(crate) fn refused_in_javascript(code: &str, places: &[usize]) -> Vec<Refusal> {
     let mut scan = Scan::new(code, places);
     // The braces open in each `${…}` around the place.

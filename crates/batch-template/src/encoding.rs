@@ -10,11 +10,11 @@ use crate::shell_words::{ShellRules, quote_for_shell};
 pub enum Encoding {
     /// A text as it is, other values as JSON.
     Text,
-    /// As one word for a POSIX shell. The placeholder must not stand in quotes.
+    /// As one word for a POSIX shell. The placeholder must not be in quotes.
     Shell(ShellRules),
-    /// As a literal of Python. The placeholder must not stand in quotes.
+    /// As a literal of Python. The placeholder must not be in quotes.
     Python,
-    /// As a literal of JavaScript. The placeholder must not stand in quotes.
+    /// As a literal of JavaScript. The placeholder must not be in quotes.
     JavaScript,
     /// As what the place in a URL takes: escaped in the path and the query, plain in the name of the host, and as it is
     /// where the URL begins with it.
@@ -72,7 +72,7 @@ impl Encoding {
         )
     }
 
-    /// The same, where its author said whether values may become code, or a part of a URL other than they stand for.
+    /// The same, where its author said whether values may become code, or a part of a URL other than they mean.
     #[must_use]
     pub const fn allowing(self, code: bool) -> Self {
         match self {

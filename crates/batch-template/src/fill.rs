@@ -206,7 +206,7 @@ pub(crate) fn join(
     let problem = |why: String| ParamProblem::new(place, why);
     let mut text = String::new();
     let mut run = String::new();
-    // Where values stand in the paths of a URL.
+    // Where values are in the paths of a URL.
     let mut steps = Vec::new();
     for (part, spot) in parts.iter().zip(spots(parts, encoding)) {
         match part {
@@ -246,7 +246,7 @@ pub(crate) fn join(
     Ok(text)
 }
 
-/// Refuses placeholders that stand where the encoding does not hold.
+/// Refuses placeholders that are where the encoding does not hold.
 fn check_quotes(parts: &[Filled<'_>], place: &str, encoding: Encoding) -> Result<(), ParamProblem> {
     if !encoding.is_code() {
         return Ok(());
@@ -258,7 +258,7 @@ fn check_quotes(parts: &[Filled<'_>], place: &str, encoding: Encoding) -> Result
         let problem = ParamProblem::new(place, "code in base64 takes no placeholders");
         return Err(problem.with_help("write the code as a text"));
     }
-    // A letter stands in for each placeholder, whose own text could hold quotes.
+    // A letter is in for each placeholder, whose own text could hold quotes.
     let mut code = String::new();
     let mut places = Vec::new();
     for part in parts {
@@ -407,7 +407,7 @@ mod tests {
         let filled = fill(&params, &lookup, &|_| Encodings::text()).unwrap();
         let expected = format!("[{compact}, {}]", text(&format!("v={compact}")));
         assert_eq!(filled.as_str(), expected);
-        let once = fill_root(&params, "row", &lookup, &|_| Encodings::text()).unwrap();
+        let once = fill_root(&params, &["row"], &lookup, &|_| Encodings::text()).unwrap();
         let twice = fill(&once, &lookup, &|_| Encodings::text()).unwrap();
         assert_eq!(twice.as_str(), expected);
         for (encoding, literal) in [

@@ -20,7 +20,7 @@ pub enum Filter {
     Float,
     /// Writes any value as a text.
     Text,
-    /// Writes any value as a text that stands for itself in a URL: all but letters, digits and `-._~` is escaped.
+    /// Writes any value as a text that is literal in a URL: all but letters, digits and `-._~` is escaped.
     Url,
     /// Takes a part of the value: `| .items[0]`.
     Path(Vec<Segment>),

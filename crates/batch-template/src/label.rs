@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::secrets::shown_params;
 use crate::shell_words::quote_for_shell;
 
-/// So many characters of a name that was not given are shown.
+/// How many characters of a name that was not given are shown.
 const LONGEST: usize = 80;
 
 /// What people know a task by: its name; where it was made of items, these; else its id; else its command line, and of

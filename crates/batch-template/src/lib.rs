@@ -1,4 +1,4 @@
-//! Placeholders in texts and documents, and how values are written where they stand, so that data never becomes
+//! Placeholders in texts and documents, and how values are written where they are, so that data never becomes
 //! code.
 //!
 //! A task uses the result of another one as `{{ tasks.fetch.result.body.id }}`, the cell of a table as

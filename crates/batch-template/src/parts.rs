@@ -5,7 +5,7 @@
 pub struct Delimiters {
     open: &'static str,
     close: &'static str,
-    /// Before the opening one, it makes that stand for itself.
+    /// Before the opening one, it makes that mean itself.
     escape: Option<char>,
     /// Texts in double quotes may hold the closing one.
     has_quotes: bool,
@@ -28,7 +28,7 @@ impl Delimiters {
         has_quotes: true,
     };
 
-    /// Of a variable of the environment in a configuration, `${HOME}`. `$${` stands for `${`.
+    /// Of a variable of the environment in a configuration, `${HOME}`. `$${` means `${`.
     pub const VARIABLE: Self = Self {
         open: "${",
         close: "}",
@@ -66,7 +66,7 @@ impl Delimiters {
     }
 }
 
-/// A text with placeholders, parsed. `V` is what a placeholder stands for.
+/// A text with placeholders, parsed. `V` is what a placeholder means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template<V = crate::Placeholder> {
     /// The pieces, in the order of the text. No two texts follow each other.
@@ -87,14 +87,14 @@ pub enum Part<V> {
 pub enum Meaning<V> {
     /// A placeholder.
     Value(V),
-    /// All of it, up to the closing one, stands for this text.
+    /// All of it, up to the closing one, means this text.
     Text(String),
-    /// Its first character stands for itself; behind that another one may begin.
+    /// Its first character is literal; behind that another one may begin.
     Literal,
 }
 
 impl<V> Template<V> {
-    /// Takes a text apart. `read` is given the byte at which an opening delimiter begins, and what stands before the
+    /// Takes a text apart. `read` is given the byte at which an opening delimiter begins, and what is before the
     /// closing one, if there is one; it says what that means.
     ///
     /// # Errors
@@ -150,7 +150,7 @@ impl<V> Template<V> {
         Ok(template)
     }
 
-    /// What the placeholders stand for, in the order of the text.
+    /// What the placeholders mean, in the order of the text.
     pub fn values(&self) -> impl Iterator<Item = &V> {
         self.parts.iter().filter_map(|part| match part {
             Part::Value(value) => Some(value),
@@ -158,7 +158,7 @@ impl<V> Template<V> {
         })
     }
 
-    /// The text with its placeholders replaced: `push` appends what one stands for.
+    /// The text with its placeholders replaced: `push` appends what one means.
     ///
     /// # Errors
     /// The first of `push`.

@@ -46,7 +46,7 @@ pub fn references(task: &TaskSpec) -> References {
     found
 }
 
-/// The id of the task whose result a placeholder stands for.
+/// The id of the task whose result a placeholder means.
 fn referenced_task(placeholder: &Placeholder) -> Result<&str, ParamProblem> {
     let root = placeholder.root.as_str();
     let message = match placeholder.path.as_slice() {

@@ -12,7 +12,7 @@ use crate::document::string_end;
 use crate::parts::{Part, Template};
 use crate::percent;
 
-/// What stands in the place of a secret.
+/// What is in the place of a secret.
 pub const MASK: &str = "***";
 
 /// A shorter value is not looked for: it would be found everywhere, and hides nothing. Nor is a mask longer than what it
@@ -192,7 +192,7 @@ fn lower_case_escapes(encoded: &str) -> String {
     text + rest
 }
 
-/// Puts quotes around the mask where it stands in no text.
+/// Puts quotes around the mask where it is in no text.
 fn quote_masks(masked: &str) -> String {
     let bytes = masked.as_bytes();
     let mut quoted = String::with_capacity(masked.len() + 16);
@@ -239,7 +239,7 @@ fn replaced(bytes: &[u8], first: usize, wanted: &[u8]) -> Vec<u8> {
     masked
 }
 
-/// The parameters of a task as they may be seen: what stands in a field with the name of a secret
+/// The parameters of a task as they may be seen: what is in a field with the name of a secret
 /// ([`is_secret_name`]) is masked, and so are the secret parts of URLs ([`shown_url`]). Placeholders stay.
 ///
 /// ```
@@ -364,7 +364,7 @@ pub fn shown_url(url: &str) -> Cow<'_, str> {
     }
 }
 
-/// Where the name of the host begins, with name and password before it. As for those who read URLs, `http:` stands for
+/// Where the name of the host begins, with name and password before it. As for those who read URLs, `http:` means
 /// itself however many slashes follow it, of either kind.
 pub(crate) fn authority(url: &str) -> Option<usize> {
     let blank = url.find(|c: char| c > ' ').unwrap_or_default();
@@ -404,7 +404,7 @@ fn percent_decoded(name: &str) -> String {
     decoded
 }
 
-/// Whether a text is nothing but placeholders, and the words that commonly stand around them.
+/// Whether a text is nothing but placeholders, and the words that commonly are around them.
 fn is_shown_placeholder(text: &str, words: &[&str]) -> bool {
     let Ok(template) = Template::parse(text) else {
         return false;
@@ -473,7 +473,7 @@ fn shown_value(field: &Field<'_>, raw: &str) -> Option<String> {
     (!is_shown).then(|| MASK.to_owned())
 }
 
-/// A field that a value stands in.
+/// A field that a value is in.
 #[derive(Default)]
 struct Field<'s> {
     name: Cow<'s, str>,

@@ -27,7 +27,7 @@ pub(crate) struct OpenCommand {
 #[derive(Clone, Debug)]
 struct OpenWord {
     text: Vec<u8>,
-    /// For each unknown byte the place that it stands for, if it is one.
+    /// For each unknown byte the place that it means, if it is one.
     unknown: Vec<Option<usize>>,
 }
 
@@ -70,7 +70,7 @@ pub(crate) struct Check {
     sources: BTreeMap<Vec<u8>, BTreeSet<usize>>,
     /// Variables whose values are calculated when they are set.
     integers: BTreeSet<Vec<u8>>,
-    /// All places that stand in words.
+    /// All places that are in words.
     pub(crate) all: BTreeSet<usize>,
     rules: ShellRules,
     refused: BTreeMap<usize, Quoting>,
@@ -221,7 +221,7 @@ impl Check {
                 self.add_positional(&rest);
             }
             b"read" | b"mapfile" | b"readarray" => {
-                // Whatever the script reads: a pipe or a redirection may stand around a loop.
+                // Whatever the script reads: a pipe or a redirection may be around a loop.
                 for word in words.iter().skip(1) {
                     self.add_source(word.text.clone(), self.all.clone());
                 }
@@ -345,7 +345,7 @@ impl Check {
             return;
         }
         for at in 0..words.len() {
-            // `command`, `builtin` and an assignment may stand before it.
+            // `command`, `builtin` and an assignment may be before it.
             if at == 0 || is_lead(&words[at - 1]) {
                 self.builtin(&words[at..]);
             }
@@ -495,7 +495,7 @@ pub(crate) fn arguments(words: &[Word]) -> Vec<Word> {
     without_lead(&words).to_vec()
 }
 
-/// The command without what may stand before it: reserved words and assignments.
+/// The command without what may be before it: reserved words and assignments.
 fn without_lead(words: &[Word]) -> &[Word] {
     const RESERVED: [&[u8]; 14] = [
         b"if",
@@ -541,7 +541,7 @@ fn is_lead(word: &Word) -> bool {
     )
 }
 
-/// What stands between the brackets of `x[…]=` or `[…]=`.
+/// What is between the brackets of `x[…]=` or `[…]=`.
 fn subscript(word: &Word) -> Option<&[u8]> {
     let rest = &word.text[name_of(&word.text).len()..];
     let has_name = rest.len() < word.text.len();

@@ -2,7 +2,7 @@
 //!
 //! A quoted word is safe as an argument, and no more than that: `eval`, `sh -c`, `let`, `[[ x -eq 1 ]]` and others
 //! read their words once more. The scanner of [`shell_words`](crate::shell_words) feeds this module with words; when
-//! the script has ended, [`Commands::check`] tells which of the places stand in such a word. Variables are followed
+//! the script has ended, [`Commands::check`] tells which of the places are in such a word. Variables are followed
 //! by their names: what was put into one from a place is as good as the place itself.
 
 use std::collections::BTreeSet;
@@ -18,13 +18,13 @@ pub(crate) struct Word {
     /// Without its quotes; [`UNKNOWN`] for places and expansions.
     pub(crate) text: Vec<u8>,
     pub(crate) is_quoted: bool,
-    /// For each [`UNKNOWN`] the place it stands for, if it is one.
+    /// For each [`UNKNOWN`] the place it means, if it is one.
     pub(crate) unknown: Vec<Option<usize>>,
     /// The places in it, also inside its `$(…)`.
     pub(crate) places: Vec<usize>,
     /// The variables that are expanded in it.
     pub(crate) variables: BTreeSet<Vec<u8>>,
-    /// An expansion in it stands outside quotes, so that it can become several words.
+    /// An expansion in it is outside quotes, so that it can become several words.
     pub(crate) is_split: bool,
     pub(crate) role: Role,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Command {
     pub(crate) words: Vec<Word>,
     /// Commands with the same number are joined by pipes.
     pub(crate) pipeline: usize,
-    /// It stands in a `>(…)` or `<(…)`, where it may read what any other command writes.
+    /// It is in a `>(…)` or `<(…)`, where it may read what any other command writes.
     pub(crate) is_in_process: bool,
     /// The words from the program on, and what of them is code: known when the script is finished.
     pub(crate) arguments: Vec<Word>,
@@ -113,7 +113,7 @@ impl Commands {
         word.places.push(index);
     }
 
-    /// An expansion, with the name of its variable if it has one, and whether it stands outside quotes.
+    /// An expansion, with the name of its variable if it has one, and whether it is outside quotes.
     pub(crate) fn expansion(&mut self, name: &[u8], is_split: bool) {
         let word = self.current();
         word.text.push(UNKNOWN);
@@ -209,7 +209,7 @@ impl Commands {
         });
     }
 
-    /// The `)` that belongs to the last opening, and whether it stands outside quotes.
+    /// The `)` that belongs to the last opening, and whether it is outside quotes.
     pub(crate) fn close(&mut self, is_split: bool) {
         self.end_command(false);
         let Some(outer) = self.outer.pop() else {
@@ -359,7 +359,7 @@ impl Command {
     }
 }
 
-/// The text of a word that stands for a process, as in `<(…)`.
+/// The text of a word that means a process, as in `<(…)`.
 pub(crate) const STDIN: &[u8] = b"/dev/stdin";
 
 fn is_function_name(word: &Word) -> bool {

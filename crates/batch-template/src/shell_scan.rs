@@ -63,7 +63,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Reads all of it: in what each place stands, and the commands.
+    /// Reads all of it: in what each place is, and the commands.
     pub(crate) fn scan(mut self) -> (Vec<Quoting>, Commands) {
         self.read();
         if self.is_too_deep() {
@@ -124,7 +124,7 @@ impl<'a> Scanner<'a> {
         found.map_or(self.text.len(), |found| from + found)
     }
 
-    /// In what the current place stands, as far as the frames around it say.
+    /// In what the current place is, as far as the frames around it say.
     ///
     /// Inside `$(…)` a script begins anew, even in double quotes; but not in what is read twice.
     fn quoting(&self) -> Quoting {
@@ -354,7 +354,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// At a backtick. What stands up to the next one is a script of its own.
+    /// At a backtick. What is up to the next one is a script of its own.
     fn backtick(&mut self) {
         let (from, mut end) = (self.at + 1, self.at + 1);
         let mut inner = Vec::new();

@@ -1,4 +1,4 @@
-//! How words stand in a shell script: [`ShellScan`] says in which quotes a place is and what reads it once more,
+//! How words are in a shell script: [`ShellScan`] says in which quotes a place is and what reads it once more,
 //! [`quote_for_shell`] writes data as one word.
 //!
 //! A replacement in a script is safe only where a word in single quotes is read as just that word. The scanner
@@ -16,14 +16,14 @@ use crate::shell_scan::Scanner;
 pub struct ShellRules {
     /// It is zsh or of the family of ksh, whose builtins calculate more of their arguments, as `[ x -eq 1 ]`.
     pub is_eager: bool,
-    /// Values may stand where the script makes code of its words.
+    /// Values may be where the script makes code of its words.
     pub allow_code: bool,
 }
 
-/// In what a place of a script stands.
+/// In what a place of a script is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quoting {
-    /// In none: a quoted word can stand here.
+    /// In none: a quoted word can be here.
     Bare,
     /// Between single quotes.
     SingleQuotes,
@@ -52,7 +52,7 @@ pub enum Quoting {
 }
 
 impl Quoting {
-    /// Why a replacement cannot stand there and how to mend it; `None` where it can.
+    /// Why a replacement cannot be there and how to fix it; `None` where it can.
     ///
     /// The first text goes after the name of the placeholder: "… is in single quotes".
     pub fn refusal(self) -> Option<(String, String)> {
@@ -90,7 +90,7 @@ impl Quoting {
     }
 }
 
-/// A script, read once: what its places stand in.
+/// A script, read once: what its places are in.
 #[derive(Clone, Debug, Default)]
 pub struct ShellScan {
     /// For each place, in their order.
@@ -141,7 +141,7 @@ impl ShellScan {
         !checked.refused.is_empty() || !checked.numbers.is_empty()
     }
 
-    /// What a script makes code of that comes from outside of it. A byte [`UNKNOWN`] stands for what is not known.
+    /// What a script makes code of that comes from outside of it. A byte [`UNKNOWN`] means what is not known.
     ///
     /// ```
     /// use batch_template::ShellScan;
@@ -203,10 +203,10 @@ pub(crate) enum Data<'a> {
     Inherited(&'a BTreeSet<Vec<u8>>),
 }
 
-/// The place that stands for standard input.
+/// The place that means standard input.
 pub(crate) const STDIN_PLACE: usize = usize::MAX;
 
-/// The place that stands for a variable.
+/// The place that means a variable.
 pub(crate) const fn variable_place(index: usize) -> usize {
     usize::MAX - 1 - index
 }
@@ -248,7 +248,7 @@ pub fn quote_for_shell(word: &[u8], to: &mut Vec<u8>) {
     to.push(b'\'');
 }
 
-/// Whether a shell takes the word as it is, wherever it stands. A number could become part of a redirection
+/// Whether a shell takes the word as it is, wherever it is. A number could become part of a redirection
 /// (`2>file`), and `done` end a loop, so these are quoted.
 fn is_plain(word: &[u8]) -> bool {
     const RESERVED: [&[u8]; 17] = [

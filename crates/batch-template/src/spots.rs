@@ -1,4 +1,4 @@
-//! Where in a text with a grammar of its own a value stands, and how it is written there, so that it stays one value:
+//! Where in a text with a grammar of its own a value is, and how it is written there, so that it stays one value:
 //! [`spots`], [`Spot::write`].
 //!
 //! Code is left to `encoding` and the scanners of quotes; here are the texts that are data: a URL, a form, a JSON
@@ -15,10 +15,10 @@ use crate::percent;
 use crate::secrets::authority;
 use crate::template::Placeholder;
 
-/// Where a value stands.
+/// Where a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spot {
-    /// Where any text may stand.
+    /// Where any text may be.
     Plain,
     /// At the begin of a URL, which it says, with more of it to come.
     Base,
@@ -56,7 +56,7 @@ impl Spot {
     /// Writes a value here.
     ///
     /// # Errors
-    /// In words, when it cannot stand here.
+    /// In words, when it cannot be here.
     pub(crate) fn write(
         self,
         placeholder: &Placeholder,
@@ -108,7 +108,7 @@ pub(crate) fn is_json(text: &str) -> bool {
     for (part, spot) in parts.iter().zip(spots) {
         match part {
             Filled::Text(text) => sample.push_str(text),
-            // What a number may stand for, and a text may hold.
+            // What a number may mean, and a text may hold.
             _ if spot == Spot::JsonText => sample.push('x'),
             _ => sample.push('0'),
         }
@@ -318,7 +318,7 @@ mod tests {
         let params = Json::from(json!({"text": "{{ t.base }}/{{ r.x }}?q={{ t.q }}&r={{ r.x }}"}));
         let encodings = |_: &Json| Encodings::text().with("text", Encoding::Url);
         let row = |_: &Placeholder| Ok("a/{{ b".into());
-        let first = crate::fill_root(&params, "r", &row, &encodings).unwrap();
+        let first = crate::fill_root(&params, &["r"], &row, &encodings).unwrap();
         let later = |placeholder: &Placeholder| {
             let is_base = placeholder.source == "t.base";
             Ok(if is_base { "http://h/v1" } else { "c&d" }.into())

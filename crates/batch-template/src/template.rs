@@ -33,7 +33,7 @@ pub struct Placeholder {
     pub path: Vec<Segment>,
     /// What is done to the value found, in this order.
     pub filters: Vec<Filter>,
-    /// Where it stands in its document, such as `argv[1]`; empty outside documents.
+    /// Where it is in its document, such as `argv[1]`; empty outside documents.
     pub place: String,
     /// The text between the braces.
     pub source: String,
@@ -48,7 +48,7 @@ pub enum TemplateError {
         /// Where.
         at: usize,
     },
-    /// What stands between the braces is no path.
+    /// What is between the braces is no path.
     #[error("\"{{{{{source_text}}}}}\" is not a placeholder: {found}")]
     BadPath {
         /// Where.
@@ -69,7 +69,7 @@ pub enum TemplateError {
 }
 
 impl TemplateError {
-    /// How to mend it.
+    /// How to fix it.
     pub fn help(&self) -> String {
         match self {
             Self::Unclosed { .. } | Self::BadPath { .. } => {
@@ -124,7 +124,7 @@ impl fmt::Display for Placeholder {
     }
 }
 
-/// Reads what stands between the braces.
+/// Reads what is between the braces.
 fn read(at: usize, inner: Option<&str>) -> Result<Meaning<Placeholder>, TemplateError> {
     let inner = inner.ok_or(TemplateError::Unclosed { at })?;
     let mut words = Words { rest: inner.trim() };

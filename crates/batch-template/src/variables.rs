@@ -2,7 +2,7 @@
 //! [`fill_variables`].
 //!
 //! Their values are secrets more often than not. They are filled in when an attempt starts, and are in no
-//! specification; where they may stand is a matter of the function.
+//! specification; where they may be is a matter of the function.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::template::Placeholder;
 /// The first word of such a placeholder.
 pub const VARIABLE_ROOT: &str = "env";
 
-/// The name of the variable that a placeholder with the root `env` stands for.
+/// The name of the variable that a placeholder with the root `env` means.
 ///
 /// # Errors
 /// When it names none, takes a part of it, or has a filter that could tell the value in its error.
@@ -54,7 +54,7 @@ pub fn variables(spec: &TaskSpec) -> BTreeSet<String> {
 }
 
 /// Fills variables into the value that a task gives one of its own; `None` when it is to stay as it is. Braces that are
-/// no variables stand for themselves there.
+/// no variables are literal there.
 ///
 /// # Errors
 /// In words, what `lookup` says of a variable.

@@ -12,7 +12,7 @@ fn on_a_small_stack(run: impl FnOnce() + Send + 'static) {
     thread.spawn(run).unwrap().join().unwrap();
 }
 
-/// What a place stands in after this many openings, without and with what closes them.
+/// What a place is in after this many openings, without and with what closes them.
 fn quoting(opening: &str, closing: &str) -> [Quoting; 2] {
     let open = opening.repeat(LEVELS);
     let closed = format!("{open}x{}", closing.repeat(LEVELS));

@@ -21,7 +21,7 @@ use crate::error::ActionError;
 /// What processes of a dead executor get to end by themselves.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
 
-/// How long to wait for whoever has the lease for a moment, to carry out a request of their own.
+/// How long to wait for the one who has the lease for a moment, to carry out a request of their own.
 const LEASE_TIMEOUT: Duration = Duration::from_secs(60);
 
 const LEASE_POLL: Duration = Duration::from_millis(5);

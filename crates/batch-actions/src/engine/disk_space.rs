@@ -1,6 +1,6 @@
 //! What a run does while its batch file or its outputs cannot be written: [`DiskSpace`].
 //!
-//! Whoever finds the disk full or the file held by another program, the journal, who adds tasks or an output, waits
+//! The one who finds the disk full or the file held by another program, the journal, who adds tasks or an output, waits
 //! here and tries again. Meanwhile nothing more is started, and the lease says why, as the batch file itself cannot.
 //! It also says that the run is being stopped.
 
@@ -22,11 +22,11 @@ const FULL_PAUSE: Duration = Duration::from_millis(500);
 /// Between two tries to write to a file that another program holds; each of them waits for that program as well.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
-/// Others may hold the file for so long before that is worth a word.
+/// Others may hold the file for this long before that is worth a word.
 const BUSY_SILENCE: Duration = Duration::from_secs(2);
 
 /// DiskSpace on the disk of a batch and access to its file, for the threads of one run; for a run in memory, room for its
-/// outputs. While somebody waits for either, the run starts nothing more.
+/// outputs. While someone waits for either, the run starts nothing more.
 #[derive(Debug)]
 pub struct DiskSpace {
     notice: Option<Notice>,
@@ -109,7 +109,7 @@ impl DiskSpace {
         }
     }
 
-    /// The room of a process that obeys one request for somebody: it tells them what stands in the way, and does not
+    /// The room of a process that handles one request for someone: it tells them what is in the way, and does not
     /// wait.
     pub(crate) fn for_one_request() -> Self {
         let disk_space = Self::new(None);
@@ -117,7 +117,7 @@ impl DiskSpace {
         disk_space
     }
 
-    /// The run that starts nothing while somebody waits.
+    /// The run that starts nothing while someone waits.
     pub fn set_run(&self, run: RunHandle) {
         // There is one run, and it is told here once.
         let _ = self.run.set(run);
@@ -128,7 +128,7 @@ impl DiskSpace {
         self.lock().stopping
     }
 
-    /// Has the lease say that fewer tasks run at once than were asked for, for want of something.
+    /// Has the lease say that fewer tasks run at once than were asked for, for lack of something.
     pub(crate) fn note_short(&self, short: Option<&ResourceShortage>) {
         let short = short.map(short_note);
         self.change(|state| state.short = short);
@@ -292,7 +292,7 @@ impl DiskSpaceWatch for DiskSpace {
     }
 }
 
-/// Somebody who waits, for as long as it lives.
+/// Someone who waits, for as long as it lives.
 struct Waiting<'a> {
     disk_space: &'a DiskSpace,
     obstacle: Option<Obstacle>,

@@ -19,7 +19,7 @@ use crate::clock::now;
 /// Between the end of one transaction and the beginning of the next.
 const PAUSE: Duration = Duration::from_millis(15);
 
-/// So many rows are written without waiting for a moment of rest,
+/// How many rows are written without waiting for a moment of rest,
 const MANY: usize = 16_384;
 
 /// and so are any after this time.

@@ -15,7 +15,7 @@ pub(super) struct Seen {
     pub(super) feeding: bool,
     /// The run ends only when it is stopped.
     pub(super) stay: bool,
-    /// When the file last said how the run is getting on.
+    /// When the file last said how the run is progressing.
     pub(super) heartbeat: Option<Instant>,
     /// Answers that could not be written yet, each with its request.
     pub(super) unanswered: VecDeque<(i64, String)>,

@@ -35,7 +35,7 @@ pub struct Engine {
     pub(super) file: BatchFile,
     pub(super) lease: Lease,
     pub(super) watch: Mutex<Watch>,
-    /// A request is being obeyed, which may take long.
+    /// A request is being handled, which may take long.
     pub(super) is_serving: AtomicBool,
     pub(super) run_id: u32,
     pub(super) mode: Mode,
@@ -219,7 +219,7 @@ impl Engine {
         self.run.stop(mode);
     }
 
-    /// Kills what runs, as somebody killed the process that people take for the executor. On record the executor has
+    /// Kills what runs, as someone killed the process that people take for the executor. On record the executor has
     /// died: nobody asked the run to stop.
     pub fn die(&self) {
         self.killed.store(true, Ordering::Relaxed);
@@ -237,7 +237,7 @@ impl Engine {
     /// Lays down the work once the run is over.
     ///
     /// # Errors
-    /// When the end cannot be written, and not for want of room or as another program holds the file; the batch is
+    /// When the end cannot be written, and not for lack of space or as another program holds the file; the batch is
     /// whole all the same.
     pub async fn finish(self) -> Result<Finished, ActionError> {
         let lease_path = self.file.lease_path();
@@ -297,7 +297,7 @@ impl Engine {
 
     /// Puts the end of the run on record, and gives the number of tasks that are open, and why the end is
     /// not on record. With `alone`, the file is to be
-    /// the whole batch: its log may lie elsewhere.
+    /// the whole batch: its log may be elsewhere.
     async fn note_end(
         &self,
         report: &RunReport,

@@ -24,7 +24,7 @@ use crate::handle_command::handle_command;
 /// Between two looks at the file.
 const FILE_POLL: Duration = Duration::from_millis(50);
 
-/// Between two notes of how the run is getting on.
+/// Between two notes of how the run is progressing.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Between two signs of life.
@@ -34,11 +34,11 @@ const BEAT: Duration = Duration::from_secs(1);
 const CHUNK: u32 = 1_024;
 
 impl Engine {
-    /// Looks after the batch for as long as the run goes on: takes in what was added, obeys requests, and
+    /// Looks after the batch for as long as the run goes on: takes in what was added, handles requests, and
     /// closes the run when everything is done. Returns when the run is over.
     ///
     /// # Errors
-    /// When the file cannot be read or written, or somebody has taken it away.
+    /// When the file cannot be read or written, or someone has taken it away.
     pub async fn watch_requests(&self) -> Result<(), ActionError> {
         let watched = tokio::select! {
             biased;
@@ -134,7 +134,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes in what was added and obeys what was asked, now and not at the next look.
+    /// Takes in what was added and handles what was asked, now and not at the next look.
     ///
     /// # Errors
     /// When the file cannot be read or written.

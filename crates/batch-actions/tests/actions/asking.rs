@@ -1,4 +1,4 @@
-//! Requests: obeyed once, by the executor they were meant for, and by nobody when nobody waits for the answer.
+//! Requests: handled once, by the executor they were meant for, and by nobody when nobody waits for the answer.
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use batch_store::{BatchFile, LeaseNote, Store, lock};
 
 use crate::common::{Place, attend, on_one_thread, task};
 
-/// Lets the file of a batch grow no more, as a full disk does, as long as somebody has it.
+/// Lets the file of a batch grow no more, as a full disk does, as long as someone has it.
 struct FullDisk(Arc<std::sync::Mutex<Store>>);
 
 impl FullDisk {
@@ -31,7 +31,7 @@ fn large(number: usize) -> batch_core::TaskSpec {
     task("fine").with_params(&params).unwrap()
 }
 
-/// Waits until the batch says that it stands still for want of room.
+/// Waits until the batch says that it hangs for lack of space.
 async fn is_told(file: &BatchFile) {
     let limit = Duration::from_secs(60);
     let told = async {
@@ -67,7 +67,7 @@ fn a_batch_that_is_being_filled_waits_for_room_and_loses_nothing() {
         is_told(&file).await;
         assert!(!adding.is_finished());
 
-        // It is nobody's wish that it stands still, so nobody has to take it back.
+        // It is nobody's wish that it hangs, so nobody has to take it back.
         assert_eq!(
             Store::open_read(file.clone())
                 .unwrap()

@@ -1,4 +1,4 @@
-//! What to write in place of what other tools understand: [`with_advice`]. Whoever comes from xargs, parallel or a shell
+//! What to write in place of what other tools understand: [`with_advice`]. The one who comes from xargs, parallel or a shell
 //! loop types their options, or a command without the `--` before it.
 
 use std::ffi::OsString;

@@ -20,7 +20,7 @@ pub(crate) struct BatchArgs {
     #[arg(short, long, value_name = "BATCH")]
     pub(crate) batch: Option<String>,
 
-    /// A batch file that lies elsewhere
+    /// A batch file that is elsewhere
     #[arg(long, value_name = "FILE", conflicts_with = "batch")]
     pub(crate) store: Option<PathBuf>,
 }
@@ -42,7 +42,7 @@ pub(crate) struct Named {
     pub(crate) file: BatchFile,
     /// The tasks.
     pub(crate) tasks: Vec<String>,
-    /// The batch stands where tasks may stand, and is meant as a whole.
+    /// The batch is where tasks may be, and is meant as a whole.
     pub(crate) is_whole: bool,
 }
 

@@ -40,7 +40,7 @@ pub(crate) struct AttemptArgs {
 
 impl AttemptArgs {
     /// How tasks of a file are read: what is given here wins. `template` is that of the rows of a table.
-    /// `separator` is what stands between its cells, where it is not what the name says.
+    /// `separator` is what is between its cells, where it is not what the name says.
     ///
     /// # Errors
     /// In words, when that is no separator of a table.
@@ -142,7 +142,7 @@ pub(super) fn parse_limit(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// How many tasks run at once: a number, so many more than there are CPUs, or a share of these.
+/// How many tasks run at once: a number, this many more than there are CPUs, or a share of these.
 pub(super) fn parse_slots(text: &str) -> Result<NonZeroU32, String> {
     let digits = text.trim_start_matches('+').trim_end_matches('%');
     let number = digits.parse::<u32>().ok().filter(|_| {

@@ -17,7 +17,7 @@ pub(crate) struct ItemArgs {
     pub(crate) null: bool,
 
     /// Split items into columns, {1} {2} …: tab, comma, semicolon (as tables, with quotes), or a regular expression;
-    /// of a table in FILE or --rows: what stands between its cells
+    /// of a table in FILE or --rows: what is between its cells
     #[arg(long, visible_alias = "sep", value_name = "SEPARATOR")]
     pub(crate) colsep: Option<String>,
 
@@ -89,7 +89,7 @@ impl ItemArgs {
         given.next().map(|(option, _)| option)
     }
 
-    /// What stands between the columns of items.
+    /// What is between the columns of items.
     ///
     /// # Errors
     /// In words, when it is no regular expression.

@@ -84,7 +84,7 @@ pub(crate) struct RunArgs {
     #[arg(long, conflicts_with = "halt", help_heading = "How to run")]
     pub(crate) fail_fast: bool,
 
-    /// End the batch when so many tasks have failed, completed or either: now,fail=1 ends running tasks, soon,fail=10%
+    /// End the batch when this many tasks have failed, completed or either: now,fail=1 ends running tasks, soon,fail=10%
     /// lets them end by themselves; also success and done. What has not started is cancelled
     #[arg(long, value_name = "WHEN", help_heading = "How to run")]
     pub(crate) halt: Option<Halt>,

@@ -66,7 +66,7 @@ pub(crate) struct AddArgs {
     )]
     pub(crate) template: Option<PathBuf>,
 
-    /// What stands between the cells of a table, where its name does not tell: tab, comma, semicolon, a character
+    /// What is between the cells of a table, where its name does not tell: tab, comma, semicolon, a character
     #[arg(
         long,
         value_name = "SEPARATOR",

@@ -40,7 +40,7 @@ pub(crate) struct TaskFieldArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) cwd: Option<PathBuf>,
 
-    /// The named limit it counts against; with =N, so many of them run at once
+    /// The named limit it counts against; with =N, this many of them run at once
     #[arg(long, value_name = "NAME[=N]")]
     pub(crate) limit: Option<LimitArg>,
 
@@ -307,7 +307,7 @@ impl TaskFieldArgs {
     }
 }
 
-/// So long from now.
+/// How long from now.
 fn start_after(text: &str) -> Result<Time, StartTimeError> {
     start_time(&format!("+{text}"))
 }

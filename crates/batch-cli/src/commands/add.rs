@@ -1,4 +1,4 @@
-//! `bex add`: tasks into a batch, to be run later or by whoever works on it.
+//! `bex add`: tasks into a batch, to be run later or by the process that works on it.
 
 use batch_actions::{
     ActionError, AddReply, AddRequest, BatchRequest, Home, Target, add, end_outlived, place_tasks,
@@ -124,7 +124,7 @@ fn one_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
     Ok(task)
 }
 
-/// A command as it stands: nothing in it is replaced. Its words are bytes, and not all are text.
+/// A command as it is: nothing in it is replaced. Its words are bytes, and not all are text.
 fn command_task(args: &AddArgs) -> Result<TaskSpec, CliError> {
     let template = CommandTemplate::literal(args.command.clone());
     let none = Row::of(1, [b"".as_slice()]);

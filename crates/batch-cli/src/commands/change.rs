@@ -1,4 +1,4 @@
-//! Verbs that have something done to a batch by whoever works on it: `cancel`, `retry`, `clear`, `pause`, `set`.
+//! Verbs that have something done to a batch by the process that works on it: `cancel`, `retry`, `clear`, `pause`, `set`.
 
 use batch_actions::{Choice, Control, ControlReply, Home, status};
 use batch_core::text::Counted;

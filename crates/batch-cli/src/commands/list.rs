@@ -49,7 +49,7 @@ fn table(batches: &[Listed], paints: bool) -> String {
     lines.join("\n")
 }
 
-/// So many characters of a command are shown.
+/// How many characters of a command are shown.
 const LONGEST_COMMAND: usize = 60;
 
 /// What people know a batch by: its name, else its command, cut in the middle.

@@ -86,7 +86,7 @@ fn http_options(args: McpArgs) -> Result<(HttpOptions, bool), CliError> {
 fn token_of(path: &Path) -> Result<String, CliError> {
     let wrong = |why: &str| CliError::Usage(format!("--token-file {}: {why}", path.display()));
     let unread = |error: std::io::Error| wrong(&format!("cannot be read: {error}"));
-    // Opening a pipe would wait for somebody to write.
+    // Opening a pipe would wait for someone to write.
     if !std::fs::metadata(path).map_err(unread)?.is_file() {
         return Err(wrong("it is not a regular file"));
     }

@@ -39,7 +39,7 @@ pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
     in_foreground(file, args.durability.into(), &args)
 }
 
-/// Runs an unfinished batch to its end before somebody's eyes.
+/// Runs an unfinished batch to its end before someone's eyes.
 fn in_foreground(
     file: BatchFile,
     durability: Durability,

@@ -193,7 +193,7 @@ async fn unless_ended<T>(
     }
 }
 
-/// Text for tasks that somebody wrote down, what they print for commands.
+/// Text for tasks that someone wrote down, what they print for commands.
 fn default_format(args: &RunArgs) -> Format {
     match args.file.is_some() || args.template.is_some() {
         true => Format::Text,
@@ -276,7 +276,7 @@ async fn create_fed(
     )
 }
 
-/// The batch of this key is there already: says how it stands, writes its results where they were asked for and are
+/// The batch of this key is there already: says how it is, writes its results where they were asked for and are
 /// all there, and ends as waiting for it would end now.
 fn existing(added: &AddReply, args: &RunArgs, mut onlooker: Onlooker) -> Result<Exit, CliError> {
     let file = BatchFile::new(&added.file);

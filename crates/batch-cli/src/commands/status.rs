@@ -1,4 +1,4 @@
-//! `bex status`: how a batch is getting on.
+//! `bex status`: how a batch is progressing.
 
 use std::io;
 

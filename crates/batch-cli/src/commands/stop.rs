@@ -66,7 +66,7 @@ pub(crate) fn run(args: &StopArgs) -> Result<Exit, CliError> {
     })?;
     Ok(match waited {
         Some(Waited::TimedOut) => Exit::WaitLimit,
-        // It was told by a signal, as it stands still in the middle of writing.
+        // It was told by a signal, as it hangs in the middle of writing.
         Some(Waited::Silent) => Exit::Broken,
         _ => Exit::Completed,
     })

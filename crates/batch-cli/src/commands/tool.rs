@@ -139,7 +139,7 @@ fn call(
     Ok((tool.to_owned(), arguments))
 }
 
-/// The arguments, where they stand apart: an object, or the JSON text of one, as some models write it.
+/// The arguments, where they are apart: an object, or the JSON text of one, as some models write it.
 fn arguments(request: &Map<String, Value>) -> Result<Option<Map<String, Value>>, Wrong> {
     const ARGUMENTS: [&str; 3] = ["arguments", "args", "tool_args"];
     let given = ARGUMENTS

@@ -42,7 +42,7 @@ impl Place {
         command
             .current_dir(self.0.path())
             .env("BEX_HOME", self.path("home"))
-            // The configuration of whoever runs the tests is no part of them.
+            // The configuration of the one who runs the tests is no part of them.
             .env("XDG_CONFIG_HOME", self.path("config"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

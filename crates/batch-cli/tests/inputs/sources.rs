@@ -1,4 +1,4 @@
-//! Items of several sources, and what their placeholders stand for.
+//! Items of several sources, and what their placeholders mean.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;

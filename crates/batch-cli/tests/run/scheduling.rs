@@ -235,7 +235,7 @@ fn a_batch_timeout_exits_5() {
     ];
     let place = Place::new();
     place.bex(&args).expect(5);
-    // Whoever waits for it hears the same.
+    // The one who waits for it hears the same.
     let waited = place.bex(&["wait"]).expect(5).stdout;
     assert!(
         waited.contains("its time was up (batch_timeout)"),

@@ -1,4 +1,4 @@
-//! A background executor on its own: no terminal, no files of whoever started it, and nothing left when it is stopped.
+//! A background executor on its own: no terminal, no files of the one who started it, and nothing left when it is stopped.
 
 use std::process::Child;
 

@@ -73,7 +73,7 @@ fn what_a_dead_executor_and_guardian_left_is_ended_before_its_task_runs_again() 
     live.begun();
     let executor = live.executor();
     let guardian = parent_of(executor);
-    // A guardian that stands still sees nothing of the end of its executor.
+    // A guardian that hangs sees nothing of the end of its executor.
     for (signal, pid) in [("STOP", guardian), ("KILL", executor), ("KILL", guardian)] {
         assert!(kill(signal, pid));
     }

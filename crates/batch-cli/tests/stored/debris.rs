@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::common::{Ended, Place, finish};
 use crate::harness::{Live, kill, parent_of, signal_of, waiting};
 
-/// What lies in the folder for temporary files.
+/// What is in the folder for temporary files.
 fn temporary(live: &Live) -> Vec<String> {
     let entries = std::fs::read_dir(live.place.path("tmp")).unwrap();
     let mut names: Vec<String> = entries

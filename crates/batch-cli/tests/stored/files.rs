@@ -1,5 +1,5 @@
-//! The files of a batch, wherever it lies and whoever made it: outputs too large for the database, batches that were
-//! moved, made by somebody else or may only be read, and traps beside them.
+//! The files of a batch, wherever it is and the one who made it: outputs too large for the database, batches that were
+//! moved, made by someone else or may only be read, and traps beside them.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -355,7 +355,7 @@ fn as_reader(place: &Place, args: &[&str]) -> Ended {
     finish(command, b"")
 }
 
-/// Root may write everywhere, so somebody else reads there.
+/// Root may write everywhere, so someone else reads there.
 fn as_nobody(command: &mut Command) {
     if rustix::process::geteuid().is_root() {
         command.uid(65_534).gid(65_534);

@@ -57,7 +57,7 @@ impl Live {
         assert_eq!(self.marks.try_recv().ok(), None);
     }
 
-    /// Lets so many waiting tasks go on.
+    /// Lets this many waiting tasks go on.
     pub(crate) fn let_go(&mut self, tasks: usize) {
         self.gate.write_all("\n".repeat(tasks).as_bytes()).unwrap();
     }
@@ -78,7 +78,7 @@ impl Live {
         self.json(&["status", "--json"], 0)
     }
 
-    /// How the latest batch is getting on, with all that has happened: its executor writes a few milliseconds
+    /// How the latest batch is progressing, with all that has happened: its executor writes a few milliseconds
     /// later that a task has begun, but all of it before it answers a request.
     #[track_caller]
     pub(crate) fn latest(&self) -> Value {

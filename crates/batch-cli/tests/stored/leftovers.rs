@@ -8,7 +8,7 @@ use crate::harness::{Alive, Live, kill, parent_of, waiting};
 const ESCAPES: &str = "exec 3> alive; (env -i setsid sh -c 'sleep 1000 & wait' &); \
     echo $BEX_TASK_ID > marks; sleep 1000; :";
 
-/// A guardian that stands still sees nothing of the end of its executor.
+/// A guardian that hangs sees nothing of the end of its executor.
 fn kill_both(live: &Live) {
     let executor = live.executor();
     let guardian = parent_of(executor);

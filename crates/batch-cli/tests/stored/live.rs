@@ -1,4 +1,4 @@
-//! Batches that an executor works on, in the background or before somebody's eyes, steered from other processes.
+//! Batches that an executor works on, in the background or before someone's eyes, steered from other processes.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::ffi::OsStringExt as _;

@@ -1,4 +1,4 @@
-//! A task that the system killed for want of memory failed for that reason, and no other one did.
+//! A task that the system killed because memory ran out failed for that reason, and no other one did.
 //!
 //! Needs a control group with a limit of memory; where none can be made it is not tested.
 

@@ -61,7 +61,7 @@ fn a_folder_whose_name_is_no_text_is_one_to_run_in() {
     here(&["status", "--json", "--store", "x.db"]).expect(0);
     place.bex(&["resume"]).expect(0);
     assert!(folder.join("later").exists());
-    // The state folder may lie there as well.
+    // The state folder may be there as well.
     let script = "cd d*; export BEX_HOME=$PWD/home; $BEX add --json -- true && $BEX status --json && $BEX run -o out.json -- echo ::: 1 \
         && $BEX export --json -o o.csv && $BEX show b1.1 --json && $BEX list --json";
     shell(&place, script).expect(0);

@@ -1,4 +1,4 @@
-//! Whoever tells of a task says the same: a live run and the file, and every format.
+//! The one who tells of a task says the same: a live run and the file, and every format.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;

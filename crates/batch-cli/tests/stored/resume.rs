@@ -1,4 +1,4 @@
-//! Going on with what was not finished: after Ctrl-C, after a change of the file, and where the batch lies.
+//! Going on with what was not finished: after Ctrl-C, after a change of the file, and where the batch is.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStderr, Stdio};
@@ -36,7 +36,7 @@ impl Run {
         Self { bex, messages }
     }
 
-    /// Sends what Ctrl-C sends, and waits until it is obeyed.
+    /// Sends what Ctrl-C sends, and waits until it is handled.
     fn interrupt(&mut self, message: &str) {
         assert!(kill("INT", self.bex.id()));
         let mut said = String::new();
@@ -152,7 +152,7 @@ fn a_wrong_item_stops_a_batch_and_makes_none_where_it_is_the_first() {
         "{refused:?}"
     );
     assert_eq!(place.bex(&["list", "--json"]).json(), json!([]));
-    // So many that the first of them are tasks before the wrong one is read; then all before it are.
+    // How many that the first of them are tasks before the wrong one is read; then all before it are.
     let stopped = place.bex_with(&input(5_500), &run).expect(5);
     assert!(
         stopped.stderr.contains("line 5501: it holds"),
@@ -297,7 +297,7 @@ fn what_was_not_run_yet_and_is_gone_from_the_file_is_not_run() {
     let options = ["run", "tasks.jsonl", "-j1", "--format", "none"];
     let run = live.spawn(&options);
     live.begun();
-    // While somebody works on it, the file and the batch are not brought into line.
+    // While someone works on it, the file and the batch are not brought into line.
     let refused = live.place.bex(RESUME).expect(2);
     assert!(refused.stderr.contains("process"), "{refused:?}");
     live.kill_executor();

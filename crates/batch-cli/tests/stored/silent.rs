@@ -1,4 +1,4 @@
-//! An executor that stands still: nobody waits for it without end, and `stop --kill` ends it.
+//! An executor that hangs: nobody waits for it without end, and `stop --kill` ends it.
 
 use std::time::Instant;
 

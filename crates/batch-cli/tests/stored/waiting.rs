@@ -20,7 +20,7 @@ const RUN: [&str; 9] = [
     "1",
 ];
 
-/// The numbers of the batches, locked as by somebody who makes one and stands still.
+/// The numbers of the batches, locked as by someone who makes one and hangs.
 fn numbers(place: &Place) -> File {
     place.bex(&["add", "--shell", "true"]).expect(0);
     let path = place.path("home/batches/.ids");

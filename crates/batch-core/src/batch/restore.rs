@@ -107,7 +107,7 @@ impl Restorer {
     }
 
     /// Adds a finished task, with the next id: only its status is kept, for the tasks that depend on it and for
-    /// whoever asks. It gives no event and does not count; see [`carry_over`](Self::carry_over).
+    /// the one who asks. It gives no event and does not count; see [`carry_over`](Self::carry_over).
     ///
     /// # Panics
     /// When the status is not a final one, or the batch would hold 2^32 tasks or more.
@@ -145,7 +145,7 @@ impl Restorer {
 }
 
 impl Batch {
-    /// A task that was running at so many deaths of its executor is *quarantined*.
+    /// A task that was running at this many deaths of its executor is *quarantined*.
     pub const MAX_DEATHS: u32 = 3;
 
     /// Adds an unfinished task of an earlier run, with the next id.

@@ -376,7 +376,7 @@ fn a_restored_failure_ends_a_batch_that_fails_fast() {
     )));
     assert_eq!([end_of(&told, 1), end_of(&told, 3)], [stopped, stopped]);
     assert_eq!(batch.stats().count(Status::Cancelled), 3);
-    // Whoever has it run again wants it to go on.
+    // The one who has it run again wants it to go on.
     batch.reopen(vec![reopened(2, &[])], at(101)).unwrap();
     batch.restore(queued(&[]), at(101));
     assert_eq!(run(&mut batch), [2, 5]);

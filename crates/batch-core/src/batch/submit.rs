@@ -116,7 +116,7 @@ impl Batch {
         self.transition(id, next);
     }
 
-    /// The state of a task that nobody holds, with so many of those it depends on still missing.
+    /// The state of a task that nobody holds, with this many of those it depends on still missing.
     pub(super) fn placed(&self, id: TaskId, missing: u32, now: Time) -> State {
         if missing > 0 {
             State::Waiting { missing }

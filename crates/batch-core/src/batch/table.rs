@@ -70,7 +70,7 @@ pub(super) enum State {
     },
     /// To run when all others have ended.
     Last,
-    /// Not to run before it is released; so many of those it depends on are still missing.
+    /// Not to run before it is released; this many of those it depends on are still missing.
     Held {
         missing: u32,
     },

@@ -15,7 +15,7 @@ use crate::stats::Stats;
 use crate::status::{Priority, QueuedReason, Status};
 use crate::time::Time;
 
-/// Up to so many open tasks the rest of the schedule is played through task by task.
+/// Up to this many open tasks the rest of the schedule is played through task by task.
 const SIMULATED: usize = 20_000;
 
 /// One unfinished task at a moment.
@@ -119,7 +119,7 @@ impl Batch {
         self.table.open_ids().filter_map(|id| self.task(id))
     }
 
-    /// The running tasks, the longest running first; at most so many.
+    /// The running tasks, the longest running first; at most this many.
     pub fn longest_running(&self, most: usize) -> Vec<TaskView> {
         let mut running: Vec<TaskView> = self
             .index

@@ -176,7 +176,7 @@ fn is_aside(text: &str) -> bool {
     ASIDES.iter().any(|word| text.starts_with(word)) || text.contains("warning:")
 }
 
-/// Where the exception of the last traceback of Python stands: the first line after it that is not indented.
+/// Where the exception of the last traceback of Python is: the first line after it that is not indented.
 fn exception_at(lines: &[String]) -> Option<usize> {
     let head = lines
         .iter()

@@ -86,7 +86,7 @@ impl Cause {
     }
 
     /// What it is, in one short line without control characters:
-    /// `command: exit code 2: grep: P: No such file or directory`. `N` stands for a number, `P` for a path,
+    /// `command: exit code 2: grep: P: No such file or directory`. `N` means a number, `P` for a path,
     /// `T` for a time, `A` for a network address, `U` for a URL, `X` for a hexadecimal text or a token, and
     /// `…` inside quotes for what was quoted.
     pub fn label(&self) -> &str {
@@ -94,7 +94,7 @@ impl Cause {
     }
 
     /// The line it was taken from, as the task wrote it but for colours, cut where it grows long. Control
-    /// characters are left to whoever shows it. Empty when nothing was said.
+    /// characters are left to the one who shows it. Empty when nothing was said.
     pub fn sample(&self) -> &str {
         &self.sample
     }
@@ -167,7 +167,7 @@ impl FromStr for CauseId {
     }
 }
 
-/// A text of at most so many characters, the last one an ellipsis where it was longer.
+/// A text of at most this many characters, the last one an ellipsis where it was longer.
 fn shortened(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),

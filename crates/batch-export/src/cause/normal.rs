@@ -30,7 +30,7 @@ const FILE_ENDINGS: [&str; 86] = [
     "wav", "webp", "xls", "xlsx", "xml", "yaml", "yml",
 ];
 
-/// What the system says of a file whose name stands before it, in lower case.
+/// What the system says of a file whose name is before it, in lower case.
 const OF_FILES: [&str; 6] = [
     ": no such file or directory",
     ": permission denied",
@@ -45,7 +45,7 @@ const MONTHS: [&str; 12] = [
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
 ];
 
-/// A line in which `N`, `P`, `T`, `A`, `U`, `X` and `'…'` stand for what differs from task to task; see
+/// A line in which `N`, `P`, `T`, `A`, `U`, `X` and `'…'` mean what differs from task to task; see
 /// [`Cause::label`](super::Cause::label). White space is folded and control characters are gone. What is
 /// normalised stays as it is.
 pub(super) fn normalise(line: &str) -> String {

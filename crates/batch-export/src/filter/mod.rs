@@ -16,7 +16,7 @@ pub use parse::FilterError;
 ///
 /// # The expression
 ///
-/// Terms stand side by side, and a task must fit all of them:
+/// Terms are side by side, and a task must fit all of them:
 ///
 /// ```text
 /// filter = term {space term}

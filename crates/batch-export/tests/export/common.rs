@@ -16,7 +16,7 @@ use batch_export::{
 };
 use serde_json::json;
 
-/// 2026-01-02T03:04:05Z and so many milliseconds.
+/// 2026-01-02T03:04:05Z and this many milliseconds.
 pub(crate) fn at(millis: u64) -> Time {
     Time::from_micros((1_767_323_045_000 + millis) * 1_000)
 }
@@ -118,7 +118,7 @@ pub(crate) fn samples() -> Vec<TaskRecord> {
     vec![printed, flaky, failed, cancelled, queued]
 }
 
-/// An output that lies in a file.
+/// An output that is in a file.
 pub(crate) fn in_file(folder: &Path, name: &str, bytes: &[u8]) -> Stream {
     let path = folder.join(name);
     std::fs::write(&path, bytes).expect("the folder is ours");

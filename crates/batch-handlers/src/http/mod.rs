@@ -214,7 +214,7 @@ fn check_text(fields: &mut Fields, name: &str, check: impl Fn(&str) -> Result<()
     }
 }
 
-/// Of the client's errors, those that another attempt may mend.
+/// Of the client's errors, those that another attempt may fix.
 fn worth_a_retry(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429)
 }
@@ -224,7 +224,7 @@ fn asks_for_pauses(status: StatusCode) -> bool {
     matches!(status.as_u16(), 429 | 503)
 }
 
-/// What the system is short of, where there is no connection for want of it: the request has not even begun.
+/// What the system is short of, where there is no connection for lack of it: the request has not even begun.
 fn shortage_of(error: &reqwest::Error) -> Option<String> {
     let first = error.source().filter(|_| error.is_connect());
     let mut causes = std::iter::successors(first, |cause| (*cause).source());

@@ -1,7 +1,7 @@
 //! Where an answer sends a request on: [`next`], and what of the request may go there.
 //!
 //! The client follows no redirects by itself: it would tell the next server the address of the last one, with its
-//! query, and send headers and the body to whoever is named.
+//! query, and send headers and the body to the one who is named.
 
 use batch_template::Secrets;
 use reqwest::header::{
@@ -96,7 +96,7 @@ fn place(from: &Url, location: &[u8]) -> Result<Url, String> {
             ));
         }
     }
-    // Whoever answers has no say in who we are.
+    // The one who answers has no say in who we are.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.set_fragment(None);

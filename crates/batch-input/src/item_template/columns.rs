@@ -1,4 +1,4 @@
-//! What the placeholders of a template can stand for: [`Columns`].
+//! What the placeholders of a template can mean: [`Columns`].
 
 use batch_core::text::nearest;
 
@@ -15,11 +15,11 @@ pub struct Columns {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Values {
-    /// One of each source or column, so many.
+    /// One of each source or column, this many.
     Count(usize),
     /// One of each column, however many there are.
     Unknown,
-    /// Items of one source, at most so many.
+    /// Items of one source, at most this many.
     Items(Option<usize>),
 }
 
@@ -29,7 +29,7 @@ impl Columns {
         Self::count(1)
     }
 
-    /// One value from each of so many sources.
+    /// One value from each of this many sources.
     pub(crate) const fn count(count: usize) -> Self {
         Self {
             values: Values::Count(count),
@@ -67,7 +67,7 @@ impl Columns {
         }
     }
 
-    /// Several items of one source, at most so many; 0 for tasks that get none.
+    /// Several items of one source, at most this many; 0 for tasks that get none.
     pub(crate) const fn items(most: Option<usize>) -> Self {
         Self {
             values: Values::Items(most),

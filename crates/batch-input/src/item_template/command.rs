@@ -53,7 +53,7 @@ impl CommandTemplate {
     /// Where none of them holds a placeholder, the values become further arguments at the end.
     ///
     /// # Errors
-    /// When a placeholder stands for nothing, or a value would stand in the code of an interpreter, as in
+    /// When a placeholder means nothing, or a value would be in the code of an interpreter, as in
     /// `bash -c 'echo {}'`, unless its author allows that.
     pub fn new(
         argv: Vec<OsString>,
@@ -107,7 +107,7 @@ impl CommandTemplate {
         Ok(self)
     }
 
-    /// A template of these arguments as they stand: no placeholder is looked for, and no value added.
+    /// A template of these arguments as they are: no placeholder is looked for, and no value added.
     pub fn literal(argv: Vec<OsString>) -> Self {
         let fixed = |argument: &OsString| Argument::fixed(argument.as_encoded_bytes());
         Self {

@@ -14,7 +14,7 @@ pub enum ItemTemplateError {
         /// Such as `{+}`.
         placeholder: String,
     },
-    /// There is nothing that it could stand for.
+    /// There is nothing that it could mean.
     #[error(
         "{placeholder} stands for nothing: {why}; to pass it on as it is, write {{\"{placeholder}\"}}"
     )]
@@ -24,7 +24,7 @@ pub enum ItemTemplateError {
         /// Why.
         why: String,
     },
-    /// It stands for several values and is a part of a longer text.
+    /// It means several values and is a part of a longer text.
     #[error("{placeholder} stands for all values of a task; {help}")]
     Ambiguous {
         /// Such as `{}`.
@@ -32,12 +32,12 @@ pub enum ItemTemplateError {
         /// What to do.
         help: &'static str,
     },
-    /// It stands in the code of an interpreter.
+    /// It is in the code of an interpreter.
     #[error("{placeholder} {}; {}", code.refusal(), code.help(placeholder))]
     Code {
         /// Such as `{}`.
         placeholder: String,
-        /// The code in which it stands.
+        /// The code in which it is.
         code: Code,
     },
     /// Standard input is the code of an interpreter.
@@ -58,16 +58,16 @@ pub enum ItemTemplateError {
         /// The option that gives it.
         option: &'static str,
     },
-    /// It stands where a quoted word is not read as one.
+    /// It is where a quoted word is not read as one.
     #[error("{placeholder} {what}; {help}")]
     Refused {
         /// Such as `{}`.
         placeholder: String,
-        /// Where it stands.
+        /// Where it is.
         what: String,
-        /// How to mend it.
+        /// How to fix it.
         help: String,
-        /// It stands in quotes or the like, and not in code.
+        /// It is in quotes or the like, and not in code.
         is_quoted: bool,
     },
     /// The script has no placeholder, and its end is no place for one.
@@ -78,7 +78,7 @@ pub enum ItemTemplateError {
     /// Parameters are an object.
     #[error("params must be an object such as {{\"url\": \"{{}}\"}}")]
     NotAnObject,
-    /// A placeholder stands where it cannot be filled in safely.
+    /// A placeholder is where it cannot be filled in safely.
     #[error("params.{}: {}{}", .0.path, .0.message, .0.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default())]
     Place(ParamProblem),
 }

@@ -36,7 +36,7 @@ impl FunctionTemplate {
     /// become code.
     ///
     /// # Errors
-    /// When the parameters are no object, or a placeholder stands for nothing, or in quotes inside code.
+    /// When the parameters are no object, or a placeholder means nothing, or in quotes inside code.
     pub fn new(
         function: &str,
         params: &Json,
@@ -180,7 +180,7 @@ fn mark(
     Ok(marked)
 }
 
-/// Writes a text so that it stands for itself, but for the variables of the environment that it names.
+/// Writes a text so that it is literal, but for the variables of the environment that it names.
 fn push_literal(text: &str, marked: &mut String) {
     let braces = Delimiters::VALUE.without_quotes();
     let found = Template::parse_with(text, braces, |_, inner| {
@@ -198,7 +198,7 @@ fn push_literal(text: &str, marked: &mut String) {
     }
 }
 
-/// Whether what stands between braces is a variable of the environment.
+/// Whether what is between braces is a variable of the environment.
 fn is_variable(inner: &str) -> bool {
     if !inner.trim_start().starts_with(VARIABLE_ROOT) {
         return false;

@@ -14,7 +14,7 @@ use crate::items::ItemProblem;
 #[derive(Debug, Default)]
 pub(super) struct Filled {
     pub(super) bytes: Vec<u8>,
-    /// The bytes before which a slot stands.
+    /// The bytes before which a slot is.
     pub(super) slots: Vec<usize>,
 }
 

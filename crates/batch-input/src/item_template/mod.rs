@@ -73,7 +73,7 @@ impl ItemTemplate {
         }
     }
 
-    /// The most that [`size`](Self::size) may come to, where a command line takes so many bytes.
+    /// The most that [`size`](Self::size) may come to, where a command line takes this many bytes.
     pub(crate) fn room(&self, line: usize) -> usize {
         match self {
             Self::Command(_) => line,
@@ -99,7 +99,7 @@ impl Piece {
         })
     }
 
-    /// Appends what it is for a row, where it is an argument or stands in one.
+    /// Appends what it is for a row, where it is an argument or is in one.
     fn push(&self, row: &Row, to: &mut Filled) {
         match self {
             Self::Literal(literal) => to.bytes.extend_from_slice(literal),

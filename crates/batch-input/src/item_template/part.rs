@@ -1,4 +1,4 @@
-//! The placeholders of command mode, and what they stand for: [`ItemPart`], [`split`].
+//! The placeholders of command mode, and what they mean: [`ItemPart`], [`split`].
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use super::columns::Columns;
 use super::error::ItemTemplateError;
 use crate::items::Row;
 
-/// A placeholder: what it stands for, and how it was written, with its braces.
+/// A placeholder: what it means, and how it was written, with its braces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Placed {
     pub(crate) part: ItemPart,
     pub(crate) name: Arc<str>,
 }
 
-/// What a placeholder stands for.
+/// What a placeholder means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ItemPart {
     /// All values of the row, in some form.
@@ -41,7 +41,7 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// With what stands behind the column, the longest first.
+    /// With what is behind the column, the longest first.
     const ALL: [(&'static str, Self); 7] = [
         ("/..", Self::BaseNameNoExtensions),
         ("/.", Self::BaseNameNoExtension),
@@ -74,7 +74,7 @@ impl Form {
 }
 
 impl ItemPart {
-    /// Appends what it stands for. One that stands for all values is expanded before.
+    /// Appends what it means. One that means all values is expanded before.
     pub(crate) fn push(self, row: &Row, to: &mut Vec<u8>) {
         match self {
             Self::All(form) => to.extend_from_slice(form.of(row.get(0).unwrap_or_default())),
@@ -90,11 +90,11 @@ impl ItemPart {
 
 /// Takes a text apart at its placeholders.
 ///
-/// `${1}` and `${name}` are a shell's, and braces that are no placeholder here or elsewhere stand for themselves, as
+/// `${1}` and `${name}` are a shell's, and braces that are no placeholder here or elsewhere are literal, as
 /// does the text in `{"{1}"}`.
 ///
 /// # Errors
-/// When a placeholder stands for nothing, or is one of another tool.
+/// When a placeholder means nothing, or is one of another tool.
 pub(crate) fn split(text: &str, columns: &Columns) -> Result<Vec<Part<Placed>>, ItemTemplateError> {
     let mut parts = Vec::new();
     let mut rest = text;
@@ -164,7 +164,7 @@ fn push_text(text: &str, parts: &mut Vec<Part<Placed>>) {
     }
 }
 
-/// What stands before the first `{"{…}"}`, in it, and behind it.
+/// What is before the first `{"{…}"}`, in it, and behind it.
 fn cut_literal(text: &str) -> Option<(&str, &str, &str)> {
     let mut found = text.match_indices("{\"{").filter_map(|(at, _)| {
         let inner = at + 2;
@@ -178,7 +178,7 @@ fn cut_literal(text: &str) -> Option<(&str, &str, &str)> {
     found.next()
 }
 
-/// What stands between braces.
+/// What is between braces.
 enum Read {
     Part(ItemPart),
     /// A placeholder for which there is nothing, and why.
@@ -224,7 +224,7 @@ fn is_word(text: &str) -> bool {
     !text.is_empty() && text.chars().all(is_part)
 }
 
-/// Whether this stands between the braces of a placeholder that only other tools have: `{+}`, `{-1}`, `{0#}`, `{...}`,
+/// Whether this is between the braces of a placeholder that only other tools have: `{+}`, `{-1}`, `{0#}`, `{...}`,
 /// of parallel; `{^.gz}`, `{%.gz}`, `{@(\d+)}` of rush.
 fn is_foreign(inner: &str) -> bool {
     if inner.is_empty() || inner.contains(char::is_whitespace) {
@@ -265,7 +265,7 @@ fn folder(path: &[u8]) -> &[u8] {
     }
 }
 
-/// What of a path stands before its extension. `.bashrc` and `a.d/b` have none.
+/// What of a path is before its extension. `.bashrc` and `a.d/b` have none.
 fn without_extension(path: &[u8]) -> &[u8] {
     let name = memchr::memrchr(b'/', path).map_or(0, |slash| slash + 1);
     match memchr::memrchr(b'.', &path[name..]) {

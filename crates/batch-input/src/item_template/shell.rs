@@ -38,10 +38,10 @@ impl ShellTemplate {
     /// A template of a script.
     ///
     /// Each replacement is quoted as one word. Where the script holds no placeholder, the values are appended.
-    /// `allow_code` lets values stand where the script makes code of its words, as in `sh -c {}`.
+    /// `allow_code` lets values are where the script makes code of its words, as in `sh -c {}`.
     ///
     /// # Errors
-    /// When a placeholder stands for nothing, or where a quoted word is not read as one: in quotes, in a
+    /// When a placeholder means nothing, or where a quoted word is not read as one: in quotes, in a
     /// here-document, …
     pub fn new(
         script: OsString,
@@ -188,7 +188,7 @@ fn appended(script: &[u8], rules: ShellRules) -> Result<Vec<Piece>, ItemTemplate
     }
 }
 
-/// The piece at a place, where it stands for all values and is not a word of its own.
+/// The piece at a place, where it means all values and is not a word of its own.
 fn part_of_a_word(pieces: &[Piece], at: usize) -> Option<&Piece> {
     let piece = &pieces[at];
     let literal = |at: Option<usize>| match at.and_then(|at| pieces.get(at)) {
@@ -281,7 +281,7 @@ impl Expanded {
     }
 }
 
-/// Refuses placeholders that stand in quotes and the like.
+/// Refuses placeholders that are in quotes and the like.
 fn check_quotes(pieces: &[Piece], rules: ShellRules) -> Result<ShellScan, ItemTemplateError> {
     let mut script = Vec::new();
     let mut places = Vec::new();
@@ -292,7 +292,7 @@ fn check_quotes(pieces: &[Piece], rules: ShellRules) -> Result<ShellScan, ItemTe
             Piece::Part(placed) => {
                 places.push(script.len());
                 placeholders.push(&placed.name);
-                // A letter stands in, as `#` and `/` could mean something else.
+                // A letter is in, as `#` and `/` could mean something else.
                 script.push(b'x');
             }
         }

@@ -27,7 +27,7 @@ impl StdinTemplate {
     /// `item` for the item itself, as it is; else the name of a file, which may have placeholders.
     ///
     /// # Errors
-    /// When a placeholder stands for nothing, or for several values.
+    /// When a placeholder means nothing, or for several values.
     pub fn new(text: &OsStr, columns: &Columns) -> Result<Self, ItemTemplateError> {
         let found = match text.as_encoded_bytes() {
             b"item" => vec![Piece::item()],

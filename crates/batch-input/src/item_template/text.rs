@@ -15,7 +15,7 @@ impl TextTemplate {
     /// A template of a text.
     ///
     /// # Errors
-    /// When a placeholder stands for nothing before the task starts.
+    /// When a placeholder means nothing before the task starts.
     pub fn new(text: &str, columns: &Columns) -> Result<Self, ItemTemplateError> {
         let pieces = pieces(text.as_bytes(), columns)?;
         let slot = placed_in(&pieces).find(|placed| placed.part == ItemPart::Slot);

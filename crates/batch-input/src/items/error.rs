@@ -8,14 +8,14 @@ use super::MAX_ARGUMENT;
 /// An item that cannot become a task. The items after it can still be read.
 #[derive(Debug, thiserror::Error)]
 pub struct ItemError {
-    /// Where it stands; `None` for what is wrong with all of them.
+    /// Where it is; `None` for what is wrong with all of them.
     pub place: Option<ItemPlace>,
     /// What is wrong with it.
     #[source]
     pub problem: ItemProblem,
 }
 
-/// Where an item stands.
+/// Where an item is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ItemPlace {
     /// The file it is from, or how else its source is told from others.
@@ -84,7 +84,7 @@ pub enum ItemProblem {
         "the double quote that begins a cell here is not closed; a quote inside a quoted cell is written twice, and --colsep with a regular expression takes quotes as they are"
     )]
     OpenQuote,
-    /// The template cannot be used with the names that the header gives, or with so many values.
+    /// The template cannot be used with the names that the header gives, or with this many values.
     #[error("{0}")]
     Template(String),
 }

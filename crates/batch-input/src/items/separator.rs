@@ -1,4 +1,4 @@
-//! What stands between the columns of a line: [`ColumnSeparator`].
+//! What is between the columns of a line: [`ColumnSeparator`].
 
 use std::str::FromStr;
 
@@ -6,7 +6,7 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use super::row::Row;
 
-/// What stands between the columns of an item.
+/// What is between the columns of an item.
 #[derive(Clone, Debug)]
 pub enum ColumnSeparator {
     /// A table as spreadsheets write it: one byte between the cells, double quotes around a cell that holds it, and
@@ -27,7 +27,7 @@ impl FromStr for ColumnSeparator {
             "semicolon" | ";" => return Ok(Self::Table(b';')),
             _ => {}
         }
-        // A single character is meant as it stands.
+        // A single character is meant as it is.
         let pattern = match text.chars().count() {
             1 => regex::escape(text),
             _ => text.to_owned(),
@@ -81,7 +81,7 @@ impl ColumnSeparator {
     }
 }
 
-/// Where the quote that closes a cell stands: one that is not doubled.
+/// Where the quote that closes a cell is: one that is not doubled.
 fn quoted_end(inner: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -117,7 +117,7 @@ fn split_table(record: &[u8], separator: u8, row: &mut Row) -> bool {
     }
 }
 
-/// Appends the text between quotes, of which doubled ones stand for one.
+/// Appends the text between quotes, of which doubled ones mean one.
 fn push_unquoted(mut inner: &[u8], cell: &mut Vec<u8>) {
     while let Some(quote) = memchr::memchr(b'"', inner) {
         cell.extend_from_slice(&inner[..=quote]);

@@ -61,7 +61,7 @@ fn read_param(scope: &mut Scope<'_, '_>, name: &str, raw: &RawValue) -> Param {
             scope.unknown(raw, field, &PARAM_FIELDS, &place);
         }
     }
-    // The others are read by the type, wherever it stands.
+    // The others are read by the type, wherever it is.
     let known = match given("type").filter(|raw| !is_null(raw)) {
         Some(raw) => read_type(scope, &mut param, raw, &place),
         None => true,

@@ -41,7 +41,7 @@ pub enum ParamType {
     Json,
 }
 
-/// Why a value is not taken: what is wrong, and how to mend it.
+/// Why a value is not taken: what is wrong, and how to fix it.
 #[derive(Debug)]
 pub(crate) struct Wrong {
     pub(crate) message: String,
@@ -176,7 +176,7 @@ impl Param {
         }
     }
 
-    /// Whether `null` stands for no value.
+    /// Whether `null` means no value.
     pub(crate) fn null_is_nothing(&self) -> bool {
         self.kind != ParamType::Json
     }

@@ -28,7 +28,7 @@ use crate::task_template::{
 /// The fields of a template beside those of a task file.
 const TEMPLATE_FIELDS: [&str; 2] = ["params", "description"];
 
-/// A task file with declared parameters, in whose tasks `{{ params.NAME }}` stands for a value.
+/// A task file with declared parameters, in whose tasks `{{ params.NAME }}` means a value.
 ///
 /// Values stay data: in shell and code they are written as a word or literal, and braces in them never become a
 /// placeholder. `{{ tasks.ID.result… }}` is left for the time when the task starts.
@@ -61,7 +61,7 @@ pub struct SavedTemplate {
 }
 
 impl SavedTemplate {
-    /// Parses and checks a template. `name` stands for it in problems; every format but YAML is taken as JSON.
+    /// Parses and checks a template. `name` means it in problems; every format but YAML is taken as JSON.
     /// `functions` say how their parameters take values.
     ///
     /// # Errors
@@ -181,7 +181,7 @@ impl SavedTemplate {
         self.tasks.push(template);
     }
 
-    /// Reports placeholders that stand for nothing, and those that would bring code along.
+    /// Reports placeholders that mean nothing, and those that would bring code along.
     fn check_placeholders(&self, task: &TaskTemplate, report: &mut Report) {
         let mut told = HashSet::new();
         let declared = self.params.iter().map(|param| (&*param.name, param));
@@ -264,7 +264,7 @@ impl SavedTemplate {
     /// Reads a task with sample values; reports what is wrong whatever the values.
     fn check_task(&self, task: &TaskTemplate, report: &mut Report) {
         let sample = Values::sample(&self.params);
-        // What stands for nothing was told; the rest of its text is still to be checked.
+        // What means nothing was told; the rest of its text is still to be checked.
         let any =
             |placeholder: &Placeholder| sample.lookup(placeholder).or_else(|_| Ok("x".into()));
         // Whether values may be code is known when the template is used.

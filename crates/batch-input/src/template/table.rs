@@ -20,7 +20,7 @@ use crate::task_template::{TaskTemplate, add_unfilled, object_text};
 
 impl SavedTemplate {
     /// The tasks of one expansion for each row of a table, whose header names parameters. `fixed` gives, as texts,
-    /// those that are the same for all rows. `name` stands for the table in problems.
+    /// those that are the same for all rows. `name` means the table in problems.
     ///
     /// An empty cell of a parameter that is no text counts as not given. An id without a placeholder gets the number
     /// of the row, from 1: `fetch-1`, `fetch-2`; `depends_on` and `{{ tasks.fetch.result }}` point to the task of the

@@ -94,10 +94,10 @@ impl Values {
         missing
     }
 
-    /// What a placeholder stands for.
+    /// What a placeholder means.
     ///
     /// # Errors
-    /// In words, when it stands for nothing.
+    /// In words, when it means nothing.
     pub(crate) fn lookup(&self, placeholder: &Placeholder) -> Result<Datum, String> {
         match (placeholder.root.as_str(), &placeholder.path[..]) {
             ("params", []) => {

@@ -95,7 +95,7 @@ impl Config {
     }
 }
 
-/// Reads a file whose name may come from a variable that somebody set long ago: nobody is waited for, as a pipe would be.
+/// Reads a file whose name may come from a variable that someone set long ago: nobody is waited for, as a pipe would be.
 fn read_plain(path: &Path) -> io::Result<String> {
     let wrong = |what| io::Error::new(io::ErrorKind::InvalidInput, what);
     if !path.metadata()?.is_file() {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use batch_template::{Delimiters, Meaning, Template as Parsed};
 
-/// A text with `${NAME}` in it, or none. `$${` stands for `${`.
+/// A text with `${NAME}` in it, or none. `$${` means `${`.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Template(Parsed<String>);
 

@@ -23,7 +23,7 @@ pub(crate) struct Tools {
 }
 
 impl Tools {
-    /// Servers from a file in a folder of its own. `FIXTURE` stands for the path of the fixture.
+    /// Servers from a file in a folder of its own. `FIXTURE` means the path of the fixture.
     pub(crate) fn new(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");

@@ -209,7 +209,7 @@ impl InvalidCall<'_> {
                 task["depends_on"] = json!(["first"]);
                 return json!([first, task]);
             }
-            // The short forms stand for a function.
+            // The short forms mean a function.
             "shell" => task = json!({ "shell": "wc -l a.txt" }),
             "command" => task = json!({ "command": ["wc", "-l", "a.txt"] }),
             "python" => task = json!({ "python": "print(1)" }),

@@ -59,7 +59,7 @@ pub fn new_token() -> std::io::Result<String> {
 /// fails, and a model may think for longer than the five minutes of `rmcp`.
 const KEEP_ALIVE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The pause before the next connection is accepted when accepting one failed, as for want of file handles.
+/// The pause before the next connection is accepted when accepting one failed, as for lack of file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 type Body = BoxBody<bytes::Bytes, Infallible>;

@@ -116,7 +116,7 @@ impl Place {
         self.settled(answer.structured["batch"].as_str().unwrap())
     }
 
-    /// So many batches of this name without a task.
+    /// How many batches of this name without a task.
     pub(crate) fn many_batches(&self, count: usize, name: &str) {
         let request = BatchRequest {
             settings: BatchSettings {

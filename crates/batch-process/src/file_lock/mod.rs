@@ -3,7 +3,7 @@
 //! SQLite locks its databases with POSIX locks. The lock here is one of an *open file description*, on a byte that
 //! SQLite never uses: the two do not meet, and SQLite's closing of the file does not take it away. The other way
 //! round there is a trap: closing *any* handle on a file drops all POSIX locks that the process has on it, so
-//! whoever locks a database keeps the handle open for as long as this process has the database open.
+//! the one who locks a database keeps the handle open for as long as this process has the database open.
 
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
 mod description;

@@ -1,4 +1,4 @@
-//! Where a file lies: [`network_file_system`] and [`is_mounted`], asked before a batch is stored.
+//! Where a file is: [`network_file_system`] and [`is_mounted`], asked before a batch is stored.
 //!
 //! A file that several programs lock and share needs a file system that keeps these promises. Those of
 //! the network often do not.
@@ -15,7 +15,7 @@ use other as imp;
 use std::io;
 use std::path::Path;
 
-/// The name of the network file system that a file or folder lies on, such as `NFS`; `None` when it lies
+/// The name of the network file system that a file or folder is on, such as `NFS`; `None` when it is
 /// on a local one, or on one that is not known.
 ///
 /// Linux only: on other systems always `None`.
@@ -27,8 +27,8 @@ pub fn network_file_system(path: &Path) -> io::Result<Option<&'static str>> {
     imp::network_file_system(path)
 }
 
-/// Whether a file is a mount of its own, as by `mount --bind` or a container's volume for a single file: what lies
-/// beside it by this name is not what lies beside it by its other one.
+/// Whether a file is a mount of its own, as by `mount --bind` or a container's volume for a single file: what is
+/// beside it by this name is not what is beside it by its other one.
 ///
 /// Linux only: on other systems always `false`.
 ///

@@ -79,7 +79,7 @@ fn become_executor(
 
 /// The guardian's life. `_alive` is the end of the pipe whose closing tells the executor of our end.
 fn guard(executor: Pid, ignored: &[i32], tell: Tell, _alive: PipeWriter) -> ! {
-    // The executor does the same; whoever comes first, nothing runs between.
+    // The executor does the same; the one who comes first, nothing runs between.
     let _ = sys::own_group(executor);
     let awaited = awaited();
     // Who leads a session has no shell above that would have it go on: it goes on guarding instead.
@@ -106,7 +106,7 @@ fn look_after_children(executor: Pid, stops: bool) -> Option<i32> {
         match change {
             Change::Ended(pid, status) if pid == executor => return Some(status),
             Change::Stopped(pid) if pid == executor && stops => {
-                // Here this process stops, until somebody sends SIGCONT, which is then passed on.
+                // Here this process stops, until someone sends SIGCONT, which is then passed on.
                 let _ = sys::kill(own_pid(), libc::SIGSTOP);
             }
             _ => {}

@@ -39,7 +39,7 @@ use crate::sweep::Leftover;
 pub struct Guarded {
     /// Closed by the end of the guardian; `None` without one.
     pub(crate) parent: Option<PipeReader>,
-    /// Signals that whoever started us wants ignored, as `nohup` does.
+    /// Signals that the one who started us wants ignored, as `nohup` does.
     pub(crate) ignored: Vec<i32>,
 }
 
@@ -60,7 +60,7 @@ pub type Tell = fn(&[Leftover]);
 /// Puts a guardian above this process; returns in the executor only.
 ///
 /// To be called first thing in `main`: before any thread is started, and before any file is opened
-/// whose closing somebody waits for (the guardian keeps what is open until it ends).
+/// whose closing someone waits for (the guardian keeps what is open until it ends).
 ///
 /// # Errors
 /// When the process cannot be split, or has more than one thread. Nothing has changed then, and the

@@ -2,7 +2,7 @@
 //!
 //! The C library's `posix_spawn` maps and unmaps a stack for each child and has it ask for the action of each of
 //! 64 signals, which makes up a twentieth of what starting and ending a small program costs. This does the same
-//! with less: a child that shares our memory, while the thread that made it stands still, until it has become
+//! with less: a child that shares our memory, while the thread that made it hangs, until it has become
 //! another program.
 
 use std::cell::RefCell;
@@ -116,7 +116,7 @@ fn become_program(plan: &Plan<'_>) -> io::Error {
     // SAFETY: all calls are safe after a fork, and all pointers are to live, initialised values; both arrays end
     // with a null pointer. Signals are let in when none runs code of ours any more.
     unsafe {
-        // A new child leads no group yet, so this cannot fail but for want of memory. A session has no terminal: who
+        // A new child leads no group yet, so this cannot fail but because memory ran out. A session has no terminal: who
         // reads or sets that of ours, from a group in its background, would be stopped for ever.
         if libc::setsid() == -1 {
             return io::Error::last_os_error();

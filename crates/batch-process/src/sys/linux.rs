@@ -5,14 +5,14 @@ use std::os::fd::FromRawFd;
 
 use super::*;
 
-/// A descriptor that stands for a process, and is readable once it has ended.
+/// A descriptor that means a process, and is readable once it has ended.
 pub(crate) fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: the call touches no memory.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     own(fd)
 }
 
-/// Sends a signal to the process a descriptor stands for, which can be no other by now.
+/// Sends a signal to the process a descriptor means, which can be no other by now.
 pub(crate) fn pidfd_signal(fd: BorrowedFd<'_>, signal: c_int) -> io::Result<()> {
     let none = ptr::null::<libc::siginfo_t>();
     // SAFETY: the descriptor is open, and no `siginfo_t` is passed.
@@ -55,7 +55,7 @@ pub(crate) fn close_from(first: u32) -> io::Result<()> {
     }
 }
 
-/// A file that lies in memory only and is closed on exec.
+/// A file that is in memory only and is closed on exec.
 pub(crate) fn memory_file() -> io::Result<File> {
     // SAFETY: the name is a valid C string.
     let fd = unsafe { libc::memfd_create(c"stdin".as_ptr(), libc::MFD_CLOEXEC) };

@@ -82,7 +82,7 @@ fn pointers<'a>(strings: impl Iterator<Item = &'a CStr>) -> Vec<*mut c_char> {
 /// More than there are is no harm.
 const LAST_SIGNAL: c_int = 64;
 
-/// Whether whoever started this process had it ignore the signal, as `nohup` does.
+/// Whether the one who started this process had it ignore the signal, as `nohup` does.
 pub(crate) fn is_ignored(signal: c_int) -> bool {
     action(signal) == Some(libc::SIG_IGN)
 }
@@ -103,7 +103,7 @@ fn action(signal: c_int) -> Option<libc::sighandler_t> {
 
 /// The action that signals have without one.
 fn default_action() -> libc::sigaction {
-    // SAFETY: zeroes are a value of the type, and stand for the default.
+    // SAFETY: zeroes are a value of the type, and mean the default.
     unsafe { MaybeUninit::zeroed().assume_init() }
 }
 

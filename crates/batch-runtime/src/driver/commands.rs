@@ -179,6 +179,6 @@ impl Driver {
 }
 
 fn answer<T>(reply: oneshot::Sender<T>, value: T) {
-    // Whoever asked may have left.
+    // The one who asked may have left.
     let _ = reply.send(value);
 }

@@ -1,4 +1,4 @@
-//! Passing what happened to the sinks, and the results to whoever will use them.
+//! Passing what happened to the sinks, and the results to the one who will use them.
 
 use std::sync::Arc;
 

@@ -26,7 +26,7 @@ pub(crate) const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Shortage {
     what: Arc<str>,
-    /// So many at once could be started.
+    /// How many at once could be started.
     slots: u32,
     /// How many more the next try allows.
     step: u32,
@@ -53,7 +53,7 @@ impl Shortage {
         }
     }
 
-    /// A start failed while so many ran.
+    /// A start failed while this many ran.
     fn failed(&mut self, what: Arc<str>, running: u32, now: Time) {
         if self.trying {
             self.trying = false;

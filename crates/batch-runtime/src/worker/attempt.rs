@@ -16,7 +16,7 @@ use crate::handler::{AttemptError, Handler, OnCancel, TaskContext};
 use crate::masking;
 use crate::offload::offload;
 
-/// A handler that was told to kill what it runs gets so long before it is dropped.
+/// A handler that was told to kill what it runs gets this long before it is dropped.
 const LAST_GRACE: Duration = Duration::from_secs(10);
 
 /// Performs a job.

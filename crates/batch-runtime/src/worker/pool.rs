@@ -1,6 +1,6 @@
 //! What the driver and the workers share: [`Pool`].
 //!
-//! Jobs lie in one queue behind a short lock, and a worker takes them one by one, so a handler that blocks its
+//! Jobs are in one queue behind a short lock, and a worker takes them one by one, so a handler that blocks its
 //! thread holds up no job but its own. The driver calls one worker; one that takes a job calls the next while jobs
 //! are left. A report wakes the driver.
 //!

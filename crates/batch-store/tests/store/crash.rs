@@ -13,7 +13,7 @@ use rusqlite::Connection;
 
 type Statuses = BTreeMap<TaskId, Status>;
 
-/// Copies the file as it lies on the disk, with the log that nobody has moved into it: what `kill -9` leaves.
+/// Copies the file as it is on the disk, with the log that nobody has moved into it: what `kill -9` leaves.
 fn copy_as_killed(bench: &Bench, folder: &Path) -> BatchFile {
     let copy = folder.join("b1.db");
     for ending in ["", "-wal"] {

@@ -22,7 +22,7 @@ pub(crate) enum Op {
     Flush,
     /// A flush while the file cannot grow.
     FullDisk,
-    /// The executor is killed; its heir finds the clock so many hours back.
+    /// The executor is killed; its heir finds the clock this many hours back.
     Die(u8),
     TakeOver(u8),
 }

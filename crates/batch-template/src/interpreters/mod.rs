@@ -51,7 +51,7 @@ pub struct CommandCode {
 }
 
 impl Code {
-    /// Why a placeholder cannot stand there: it goes after the placeholder's name.
+    /// Why a placeholder cannot be there: it goes after the placeholder's name.
     pub fn refusal(&self) -> String {
         format!("is in code that {self} runs")
     }
@@ -93,7 +93,7 @@ impl fmt::Display for Code {
     }
 }
 
-/// What of a command is code, given its program and arguments. A byte [`UNKNOWN`] stands for what is filled in later.
+/// What of a command is code, given its program and arguments. A byte [`UNKNOWN`] means what is filled in later.
 ///
 /// ```
 /// use batch_template::code_in_command;
@@ -173,7 +173,7 @@ fn read_command(argv: &[&[u8]], at: usize, found: &mut CommandCode) {
     };
     found.is_open = true;
     Reader::new(program, name, argv, at).read(found);
-    // Its options may be others than those in the list, and the command stand elsewhere.
+    // Its options may be others than those in the list, and the command are elsewhere.
     if program.is_wrapper() {
         read_started(argv, at + 1, StartedBy::Wrappers, found);
     }

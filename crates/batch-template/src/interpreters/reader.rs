@@ -265,7 +265,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `env -S 'bash -c'`: the words of a text stand before the other arguments.
+    /// `env -S 'bash -c'`: the words of a text are before the other arguments.
     fn read_split(&mut self, at: usize, text: &[u8], found: &mut CommandCode) {
         // It may be filled in as a whole.
         self.add(at, found);
@@ -298,7 +298,7 @@ impl<'a> Reader<'a> {
         self.at = self.argv.len();
     }
 
-    /// Takes over what was found in a command made of arguments; `place` gives back where they stand.
+    /// Takes over what was found in a command made of arguments; `place` gives back where they are.
     fn take_inner(
         &self,
         inner: CommandCode,
@@ -378,7 +378,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A program such as that of awk, which stands before the names of files.
+    /// A program such as that of awk, which is before the names of files.
     fn read_program(&mut self, operands: &[usize], found: &mut CommandCode) {
         let argv = self.argv;
         // The `-i ''` of some seds, and the `eval` of some yqs.
@@ -521,7 +521,7 @@ impl<'a> Reader<'a> {
         found.appended = Some(self.code());
     }
 
-    /// What `xargs` reads from standard input becomes arguments, or stands in place of a text.
+    /// What `xargs` reads from standard input becomes arguments, or is in place of a text.
     fn read_appending(&self, command: Option<usize>, found: &mut CommandCode) {
         let Some(command) = command else { return };
         read_command(self.argv, command, found);

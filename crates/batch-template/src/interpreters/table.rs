@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use super::programs::PROGRAMS;
 
-/// A program that runs code, or starts another program that may. Names stand in one text, with spaces between.
+/// A program that runs code, or starts another program that may. Names are in one text, with spaces between.
 pub(super) struct Program {
     /// Its names, without folder and version.
     pub(super) names: &'static str,
@@ -55,9 +55,9 @@ pub(super) enum Operands {
     Script,
     /// The first is code, unless an option gave the code.
     Program,
-    /// After so many others, all are code.
+    /// After this many others, all are code.
     Code(usize),
-    /// After so many others, a command begins.
+    /// After this many others, a command begins.
     Command(usize),
     /// After a user, the arguments of a shell, as of `su`.
     ShellOf,
@@ -134,7 +134,7 @@ pub(super) fn find(name: &[u8]) -> Option<(&'static Program, &'static str)> {
 }
 
 impl Program {
-    /// Whether it starts a command that stands among its arguments.
+    /// Whether it starts a command that is among its arguments.
     pub(super) fn is_wrapper(&self) -> bool {
         matches!(
             self.operands,

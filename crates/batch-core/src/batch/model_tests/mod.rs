@@ -55,7 +55,7 @@ enum Operation {
     Pause,
     Resume,
     Pass(u64),
-    /// Sets the wall clock so many seconds ahead of the run's.
+    /// Sets the wall clock this many seconds ahead of the run's.
     SetClock(u64),
 }
 

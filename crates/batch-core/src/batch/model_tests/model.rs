@@ -575,7 +575,7 @@ impl Model {
         timers.chain(deadline).chain(start).min()
     }
 
-    /// Nothing runs, and nothing will without somebody's doing.
+    /// Nothing runs, and nothing will without someone's doing.
     pub(super) fn is_settled(&self) -> bool {
         let any = |wanted: fn(&ModelState) -> bool| !self.those(wanted).is_empty();
         let moves = |state: &ModelState| {

@@ -135,7 +135,7 @@ impl Journal {
     }
 }
 
-/// Where a task stands after an attempt.
+/// Where a task is after an attempt.
 fn state_after(then: NextStep) -> RestoredState {
     match then {
         NextStep::RetryAt(until) | NextStep::PausedUntil(until) => RestoredState::Delayed { until },
@@ -241,7 +241,7 @@ fn die_after(operations: &[Operation]) {
             }
         )
     };
-    // That somebody asked an attempt to end is forgotten when the executor dies.
+    // That someone asked an attempt to end is forgotten when the executor dies.
     if !pair.model.those(asked).is_empty() {
         return;
     }

@@ -87,7 +87,7 @@ impl ExecutorCall {
     }
 }
 
-/// A task without empty fields. Models fill in forms: an empty text stands for nothing.
+/// A task without empty fields. Models fill in forms: an empty text means nothing.
 pub(crate) fn given(task: &Value) -> Value {
     let Value::Object(fields) = task else {
         return task.clone();
