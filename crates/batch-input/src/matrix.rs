@@ -343,7 +343,13 @@ fn read_range<'r>(raw: &'r RawValue, field: &str, scope: &mut Scope<'_, '_>) -> 
     let (mut from, mut to, mut step) = (None, None, Some(1_i64));
     for (name, raw) in scope.object(raw, field).map(|f| f.0).unwrap_or_default() {
         let place = format!("{field}.{name}");
-        let mut whole = |raw| scope.whole::<i64>(raw, &place, "a whole number");
+        let mut whole = |raw: &RawValue| {
+            let found = serde_json::from_str::<i64>(raw.get()).ok();
+            if found.is_none() {
+                scope.wrong(raw, &place, "a whole number");
+            }
+            found
+        };
         match &*name {
             "from" => from = whole(raw),
             "to" => to = whole(raw),

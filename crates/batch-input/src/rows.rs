@@ -237,7 +237,7 @@ impl<'b> Table<'b> {
                 len,
             } => {
                 let message = format!("the row has {len} cells, the header {expected_len}");
-                let help = "a cell with a separator in it goes in double quotes; other separators than commas are named by --sep";
+                let help = "a cell with a comma goes in double quotes";
                 report.add(self.line(pos.as_ref()), message, Some(help));
             }
             csv::ErrorKind::Utf8 { pos, .. } => {

@@ -48,7 +48,10 @@ fn blocks(page: &str) -> Vec<Block> {
 }
 
 fn read(name: &str, text: &str, template: Option<&RowTemplate>) -> TaskFile {
-    let options = ReadOptions::default();
+    let options = ReadOptions {
+        functions: Some(functions()),
+        ..ReadOptions::default()
+    };
     match Format::of(Path::new(name)).unwrap() {
         Format::Csv => read_csv(text.as_bytes(), name, template.unwrap(), &options).unwrap(),
         format => read_tasks(text.as_bytes(), name, format, &options).unwrap(),

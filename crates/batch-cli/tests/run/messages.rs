@@ -194,7 +194,7 @@ fn options_of_other_tools_are_answered_with_ours() {
         ("-P4", "-j N"),
         ("--jobs=4", "-j N"),
         ("-I{}", "the placeholder is always {}"),
-        ("-L1", "each line or item is a task"),
+        ("-L1", "-n N gives each command N items"),
         ("--retries=3", "--max-retries N"),
         ("--bar", "--progress"),
         ("--eta", "--progress"),
