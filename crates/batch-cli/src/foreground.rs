@@ -266,13 +266,7 @@ pub(crate) async fn run_in_memory(
     let registry = functions
         .in_memory(outputs)
         .map_err(|error| CliError::System("make a temporary folder", error))?;
-    if let Work::Stream(stream) = &mut work
-        && stream.has_blocks()
-    {
-        let folder = functions.scratch_folder();
-        stream
-            .keep_in(&folder.map_err(|error| CliError::System("make a temporary folder", error))?);
-    }
+    keep_blocks(&mut work, &functions)?;
     let run = RunBuilder::new(registry)
         .with_settings(settings)
         .with_slot_limit(most_at_once)
@@ -310,6 +304,18 @@ pub(crate) async fn run_in_memory(
         })),
         false => Ok(Exit::Stopped),
     }
+}
+
+/// Has the pieces of standard input kept in the folder of this process.
+fn keep_blocks(work: &mut Work, functions: &Functions) -> Result<(), CliError> {
+    if let Work::Stream(stream) = work
+        && stream.has_blocks()
+    {
+        let folder = functions.scratch_folder();
+        stream
+            .keep_in(&folder.map_err(|error| CliError::System("make a temporary folder", error))?);
+    }
+    Ok(())
 }
 
 /// How reading the items ended; `false` when a wrong one came after others that are tasks already. Of input that is

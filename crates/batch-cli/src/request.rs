@@ -267,27 +267,7 @@ fn check_together(args: &RunArgs, is_saved: bool) -> Result<(), CliError> {
             "--param and --rows go with a saved template; leave the task file out",
         ));
     }
-    // A file that is not there is told first: it may be a command.
-    let has_file = args.file.as_ref().is_some_and(|file| file.exists());
-    if let (Some(option), true) = (args.items.given(), has_file || is_saved) {
-        return Err(goes_with_commands(option));
-    }
-    let has_table = args.rows.is_some() || args.file.is_some() && args.template.is_some();
-    if args.items.colsep.is_some() && !has_table && (args.file.is_some() || is_saved) {
-        return Err(usage(
-            "--colsep goes with items, or as --sep with a table: a FILE with --template, or --rows",
-        ));
-    }
-    if args.items.pipe && args.task.id.is_some() {
-        return Err(usage(
-            "--pipe numbers its tasks itself: block-1, block-2 …; leave --id out",
-        ));
-    }
-    if args.items.pipe && args.key.is_some() {
-        return Err(usage(
-            "--key knows a batch by its tasks, and those of --pipe are not known beforehand",
-        ));
-    }
+    check_items(args, is_saved)?;
     let is_stdin = args.file.as_deref() == Some(Path::new("-"));
     if args.resume && is_stdin && args.store.is_none() {
         return Err(usage(
@@ -309,6 +289,32 @@ fn check_together(args: &RunArgs, is_saved: bool) -> Result<(), CliError> {
             "give one of: a task file, -- CMD, --shell, --function",
         )),
     }
+}
+
+/// Refuses what says how items come where there are none, or where it does not go together.
+fn check_items(args: &RunArgs, is_saved: bool) -> Result<(), CliError> {
+    // A file that is not there is told first: it may be a command.
+    let has_file = args.file.as_ref().is_some_and(|file| file.exists());
+    if let (Some(option), true) = (args.items.given(), has_file || is_saved) {
+        return Err(goes_with_commands(option));
+    }
+    let has_table = args.rows.is_some() || args.file.is_some() && args.template.is_some();
+    if args.items.colsep.is_some() && !has_table && (args.file.is_some() || is_saved) {
+        return Err(usage(
+            "--colsep goes with items, or as --sep with a table: a FILE with --template, or --rows",
+        ));
+    }
+    if args.items.pipe && args.task.id.is_some() {
+        return Err(usage(
+            "--pipe numbers its tasks itself: block-1, block-2 …; leave --id out",
+        ));
+    }
+    if args.items.pipe && args.key.is_some() {
+        return Err(usage(
+            "--key knows a batch by its tasks, and those of --pipe are not known beforehand",
+        ));
+    }
+    Ok(())
 }
 
 /// Reads a task file; `-` is standard input.
@@ -551,7 +557,6 @@ fn settings(args: &RunArgs, file: &SettingsRequest) -> BatchSettings {
         limits: args.task.limits(),
         halt: args.halt.or(args.fail_fast.then_some(Halt::FAIL_FAST)),
         delay: args.delay,
-        ..SettingsRequest::default()
     };
     settled(given.or(file))
 }

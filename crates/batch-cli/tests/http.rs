@@ -177,6 +177,7 @@ fn a_cell_asks_no_other_path_and_no_other_server() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one case after the other")]
 fn numbers_and_the_order_of_fields_pass_through_everything() {
     let number = "123456789012345678901234567890";
     let document = format!(r#"{{"z":1.50,"id":{number},"a":[{{"y":1,"b":0.10}}]}}"#);

@@ -252,6 +252,7 @@ const fn is_failure(kind: FailureKind) -> bool {
     )
 }
 
+#[expect(clippy::too_many_lines, reason = "one element after the other")]
 fn write_case(out: &mut String, record: &TaskRecord) -> Result<(), ExportError> {
     let time = Seconds(record.execution_time.unwrap_or_default());
     let (group, title) = (record.group(), record.title());

@@ -100,17 +100,14 @@ impl<'r> Matrix<'r> {
         for (name, raw) in &fields.0 {
             match &**name {
                 "matrix" => {
-                    for (name, raw) in scope
-                        .object(*raw, "matrix")
-                        .map(|f| f.0)
-                        .unwrap_or_default()
+                    for (name, raw) in scope.object(raw, "matrix").map(|f| f.0).unwrap_or_default()
                     {
                         let values = read_values(raw, &format!("matrix.{name}"), scope);
                         let name = name.into_owned();
                         matrix.axes.push(Axis { name, values });
                     }
                 }
-                "each" => matrix.each = Some(read_values(*raw, "each", scope)),
+                "each" => matrix.each = Some(read_values(raw, "each", scope)),
                 "exclude" => exclude = Some(*raw),
                 _ => {}
             }

@@ -287,6 +287,7 @@ fn a_filled_command_line_is_as_long_as_the_kernel_takes() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one case after the other")]
 fn what_stands_for_nothing_is_refused_before_anything_runs() {
     let place = Place::new();
     std::fs::write(place.path("two"), "1\n2\n").unwrap();

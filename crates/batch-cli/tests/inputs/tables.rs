@@ -3,6 +3,7 @@
 use crate::common::Place;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one case after the other")]
 fn tables_have_tabs_or_semicolons() {
     let place = Place::new();
     std::fs::write(

@@ -21,6 +21,7 @@ fn told(name: &str, text: &str) -> Vec<String> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one case after the other")]
 fn one_mistake_is_told_once() {
     for (task, says) in [
         (r#"{"command": "ls -l"}"#, r#"write ["ls", "-l"]"#),

@@ -97,6 +97,7 @@ fn objects(place: &Place, batch: &str) -> BTreeMap<String, Value> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one case after the other")]
 fn every_format_has_the_same_facts_by_the_same_names() {
     let place = batch();
     for batch in ["b1", "b2"] {
