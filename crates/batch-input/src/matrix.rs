@@ -189,8 +189,7 @@ impl<'r> Matrix<'r> {
             .try_fold(1_usize, |all, size| all.checked_mul(*size));
         let Some(count) = count.filter(|count| *count <= MOST_TASKS) else {
             let message = format!("the matrix makes more than {MOST_TASKS} tasks");
-            let help =
-                "run a command with several sources in place of it: bex run -- CMD ::: … ::: …";
+            let help = "give a command several sources of items in place of it";
             return report.add(task.line, message, Some(help));
         };
         let mut told = HashSet::new();

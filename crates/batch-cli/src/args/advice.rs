@@ -131,7 +131,7 @@ const OTHERS: &[(&[&str], &str)] = &[
         "a command comes after --, a line of shell with --shell: bex run --shell 'CMD {}' ::: ITEM…",
     ),
     (
-        &["--after", "-D"],
+        &["-D"],
         "--depends-on TASK has a task of bex add wait for another",
     ),
     (

@@ -217,7 +217,7 @@ fn why_says_it_in_a_sentence() {
     b1.3 (after) was cancelled because b1.2, which it needs, did not complete. See: bex why b1.2.
     b1.4 (flaky) completed after DUR on attempt 2; it is flaky, as it failed before with: exit code 4.
     b1.5 (new) is ready, and nothing runs the batch. Continue with: bex resume -b b1.
-    b1.6 (true) waits for 1 task: b1.5 (queued).
+    b1.6 waits for 1 task: b1.5 (queued).
     ");
 }
 
