@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(Visible("abcdef").cut_middle(6), "abcdef");
         assert_eq!(Visible("abcdefg").cut_middle(6), "abc…fg");
         assert_eq!(Visible("abcdefg").cut_middle(1), "…");
-        assert_eq!(Visible("\u{1b}abcdef\u{1b}").cut_middle(12), "\\u{1b}…f");
+        assert_eq!(Visible("\u{1b}abcdef\u{1b}").cut_middle(12), "\\u{1b}…");
         assert_eq!(Visible("漢字漢字漢").cut_middle(4), "漢字…漢");
     }
 

@@ -97,7 +97,7 @@ fn wrong_types_are_all_named_at_once() {
             "argv: must be a list of texts, not a text",
             "cwd: must be a text, the path of a folder, not a text",
             "env: must be an object of texts, not a list",
-            "stdin: must be a text or {\"base64\": …}, not a number",
+            "stdin: must be a text, {\"base64\": …} or {\"file\": PATH}, not a number",
         ],
     );
     expect(

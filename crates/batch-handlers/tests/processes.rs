@@ -404,7 +404,7 @@ fn every_mistake_is_named_at_once() {
         "argv[2]: is 131072 bytes long; the system takes 131071 at most",
         "argv[3]: holds a zero byte",
         "cwd: must be a text, the path of a folder, not a number",
-        "stdin: must be a text or {\"base64\": …}",
+        "stdin: must be a text, {\"base64\": …} or {\"file\": PATH}",
         "env.A=: \"A=\" cannot be the name of a variable",
         "env.B: must be a text, not a number",
         "env.C: is 131074 bytes long",
