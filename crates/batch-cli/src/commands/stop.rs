@@ -55,6 +55,7 @@ pub(crate) fn run(args: &StopArgs) -> Result<Exit, CliError> {
                 let why = hints::reason_text(&status);
                 format!("{batch} was asked to stop, but {why}")
             }
+            _ if status.queued == 0 => format!("{batch} {}", status.state.predicate()),
             _ => {
                 let left = Counted(status.queued, "task");
                 format!(

@@ -19,7 +19,7 @@ fn an_executor_that_stays_runs_what_is_added_later() {
     live.bex(&["wait", "--until", "2"], 0);
     assert_eq!(live.place.read("ran"), "one\ntwo\n");
 
-    live.bex(&["stop", "--wait"], 0);
+    assert_eq!(live.bex(&["stop", "--wait"], 0), "b1 is completed\n");
     let status = live.status();
     assert_eq!(
         (&status["state"], &status["pid"]),
