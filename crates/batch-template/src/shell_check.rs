@@ -355,7 +355,7 @@ impl Check {
         }
         for (at, word) in words.iter().enumerate() {
             // Split up, a value could be a program and its arguments, or an option and its code.
-            if word.is_split && (at == 0 || code.is_open) {
+            if word.is_split && (at == 0 || code.is_open && !is_after_format(words, at)) {
                 self.refuse(word, Quoting::Code(SHELL));
             }
         }
@@ -517,6 +517,19 @@ fn without_lead(words: &[Word]) -> &[Word] {
         (!word.is_quoted && RESERVED.contains(&&*word.text)) || assignment(word).is_some()
     };
     &words[words.iter().take_while(is_before).count()..]
+}
+
+/// Whether a word is behind the format of `printf`, where there are no more options.
+fn is_after_format(words: &[Word], at: usize) -> bool {
+    match words {
+        [program, format, ..] => {
+            at > 1
+                && program.text == b"printf"
+                && !format.text.starts_with(b"-")
+                && !format.text.contains(&UNKNOWN)
+        }
+        _ => false,
+    }
 }
 
 /// Whether the format of `printf` takes texts only: numbers are calculated by some shells.

@@ -377,6 +377,9 @@ mod tests {
             "v=@ bash -c 'echo $((v))'",
             "v=@ nice bash -c 'sh -c \"eval \\$v\"'",
             "printf -v v %s @; eval $v",
+            "v=@; printf $v x",
+            "v=@; printf -v n $v; eval $n",
+            "v=@; printf -v $v %s x",
             "printf -vv %s @; eval $v",
             "tee >(sh) <<< @",
             "echo @ > f; sh f",
@@ -393,6 +396,8 @@ mod tests {
             "grep @ f > out; sed -n 1p out",
             "echo @ > f; sh g",
             "tee >(cat) <<< @",
+            "v=@; printf '[%s]' $v",
+            "v=@; printf %s x$v y | wc -c",
             "i=0; while [ $i -lt 3 ]; do echo \"$i\" @; i=$((i+1)); done",
         ] {
             assert!(!is_refused(script), "{script}");

@@ -155,3 +155,24 @@ fn a_file_refuses_an_unknown_placeholder_and_says_how_to_write_braces() {
         .expect(0);
     assert_eq!(ended.stdout, "{{.Names}}\n");
 }
+
+#[test]
+fn a_script_may_print_its_item_without_quotes() {
+    let place = Place::new();
+    let ended = place
+        .bex(&[
+            "run",
+            "-k",
+            "--",
+            "sh",
+            "-c",
+            "printf '[%s]' $1",
+            "_",
+            ":::",
+            "1",
+            "2",
+            "3",
+        ])
+        .expect(0);
+    assert_eq!(ended.stdout, "[1][2][3]");
+}
