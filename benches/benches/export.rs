@@ -54,6 +54,14 @@ struct JsonRow {
     peak_memory: Option<u64>,
     attempts: Vec<AttemptRow>,
     cause: Option<String>,
+    attempt_count: u32,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    root_task: Option<String>,
+    item: Option<String>,
+    command: Option<String>,
+    stdout: String,
+    stderr: String,
 }
 
 #[derive(Serialize)]
@@ -94,7 +102,7 @@ struct CsvRow {
     reason: Option<String>,
     max_retries: u32,
     flaky: bool,
-    attempts: u32,
+    attempts: String,
     exit_code: Option<i32>,
     signal: Option<i32>,
     tags: String,
@@ -103,6 +111,12 @@ struct CsvRow {
     cpu_time: Option<f64>,
     peak_memory: Option<u64>,
     cause: Option<String>,
+    attempt_count: u32,
+    root_task: Option<String>,
+    item: Option<String>,
+    command: Option<String>,
+    stdout: String,
+    stderr: String,
 }
 
 /// The same rows three times.
@@ -219,6 +233,14 @@ fn json_row(record: &TaskRecord) -> JsonRow {
             error: None,
         }],
         cause: None,
+        attempt_count: 1,
+        exit_code: record.exit_code(),
+        signal: None,
+        root_task: None,
+        item: None,
+        command: text("command"),
+        stdout: result("stdout"),
+        stderr: result("stderr"),
     }
 }
 
@@ -241,15 +263,21 @@ fn csv_row(json: &JsonRow) -> CsvRow {
         reason: None,
         max_retries: json.max_retries,
         flaky: json.flaky,
-        attempts: 1,
+        attempts: serde_json::to_string(&json.attempts).expect("plain fields"),
         exit_code: json.result.exit_code,
         signal: None,
-        tags: String::new(),
-        depends_on: String::new(),
+        tags: "[]".to_owned(),
+        depends_on: "[]".to_owned(),
         params: json.params.get().to_owned(),
         cpu_time: json.cpu_time,
         peak_memory: json.peak_memory,
         cause: None,
+        attempt_count: json.attempt_count,
+        root_task: None,
+        item: None,
+        command: json.command.clone(),
+        stdout: json.stdout.clone(),
+        stderr: json.stderr.clone(),
     }
 }
 
