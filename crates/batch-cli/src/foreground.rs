@@ -400,7 +400,7 @@ fn tell_left(screen: &Screen, naming: &Naming, held: u64, open: u64) {
     if held > 0 {
         let held = tasks(held);
         screen.say(&format!(
-            "{held} held for a check (bex why TASK {naming}); release with: bex retry {naming}"
+            "{held} held (bex why TASK {naming}); let it run with: bex release --all {naming}"
         ));
     }
     if open > held {

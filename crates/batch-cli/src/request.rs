@@ -79,7 +79,15 @@ impl Source {
     ) -> Result<Self, CliError> {
         let saved = args.template.as_ref().filter(|_| args.file.is_none());
         check_together(args, saved.is_some())?;
-        refuse_over_input(args.results.output.as_deref(), inputs(args, &sources))?;
+        let written = [
+            ("-o", args.results.output.as_deref()),
+            ("--joblog", args.results.shown.joblog.as_deref()),
+        ];
+        for (option, file) in written {
+            refuse_over_input(option, file, inputs(args, &sources))?;
+        }
+        let (output, log) = (written[0].1, written[1].1);
+        refuse_over_input("--joblog", log.filter(|_| output.is_some()), output)?;
         if let Some(name) = saved {
             if let Some(source) = sources.first() {
                 return Err(goes_with_commands(source.separator));

@@ -8,6 +8,7 @@ use crate::exit::CliError;
 
 /// Refuses an output file that is one of the inputs, by whatever name, or standard input.
 pub(crate) fn refuse_over_input<'p>(
+    option: &str,
     output: Option<&Path>,
     inputs: impl IntoIterator<Item = &'p Path>,
 ) -> Result<(), CliError> {
@@ -24,7 +25,7 @@ pub(crate) fn refuse_over_input<'p>(
         (None, _) => return Ok(()),
     };
     Err(CliError::Usage(format!(
-        "-o {} would write the results over the input ({input}); give another file",
+        "{option} {} would write the results over the input ({input}); give another file",
         output.display()
     )))
 }

@@ -21,6 +21,12 @@ impl<'t> Groups<'t> {
         }
     }
 
+    /// Whether the task with an id runs when all others have ended.
+    pub(crate) fn is_last(&self, id: &str) -> bool {
+        let task = self.ids.get(id).map(|index| &self.tasks[*index]);
+        task.is_some_and(|task| task.options.finally)
+    }
+
     /// The ids of the tasks that a name means, in their order, but for the one at `index`, which names them:
     /// `train-*` for all that fit, with `train[1,a]` as good as `train-1,a`; `train` for all `train[…]`. `None` where it
     /// is the id of one task, or of none.
@@ -48,7 +54,7 @@ impl<'t> Groups<'t> {
 }
 
 /// Whether a task with an id is one of those that a name means.
-fn is_member(id: &str, name: &str) -> bool {
+pub(crate) fn is_member(id: &str, name: &str) -> bool {
     let parts = id.split_once('[');
     let parts = parts.and_then(|(base, values)| Some((base, values.strip_suffix(']')?)));
     if !name.contains('*') {

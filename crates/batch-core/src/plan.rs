@@ -433,7 +433,14 @@ fn resolve<'t, C: Catalog + ?Sized>(
     }
     let found = around.catalog.references(task);
     for id in &found.tasks {
-        add(id, RunOn::Success, "params", report);
+        if task.options.finally || groups.is_last(id) {
+            let message =
+                format!("the result of {id:?} cannot be used: finally runs after all others");
+            let help = "a task with finally uses no results, and nothing uses its own".to_owned();
+            report.add("params", message, Some(help));
+        } else {
+            add(id, RunOn::Success, "params", report);
+        }
     }
     for problem in found.problems {
         add_param_problem(problem, report);

@@ -135,6 +135,13 @@ impl<'de> Deserialize<'de> for DependsOn {
     }
 }
 
+impl DependsOn {
+    /// Whether it means the task with an id: that one, or one of the group that it names.
+    pub fn means(&self, id: &str) -> bool {
+        *self.task == *id || crate::group::is_member(id, &self.task)
+    }
+}
+
 impl AsRef<str> for DependsOn {
     fn as_ref(&self) -> &str {
         &self.task

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use batch_core::{
     DependsOn, Json, Priority, RunOn, TaskId, TaskOptions, TaskSpec, Time, plan::Needed,
 };
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::add;
 use crate::error::RowError;
@@ -128,6 +128,15 @@ impl SpecReader {
     }
 }
 
+/// The id that the author gave a task.
+fn id_of(connection: &Connection, task: TaskId) -> rusqlite::Result<Option<String>> {
+    let id = connection
+        .prepare_cached("SELECT id FROM specs WHERE task = ?1")?
+        .query_row([task.get()], |row| row.get(0))
+        .optional()?;
+    Ok(id.flatten())
+}
+
 /// The needed tasks with what each must end as, which is by their ids in `depends_on`.
 fn with_ends(
     connection: &Connection,
@@ -140,8 +149,14 @@ fn with_ends(
         .filter(|needed| needed.on != RunOn::Success)
     {
         let task = add::find(connection, &needed.task)?;
-        for need in needs.iter_mut().filter(|need| Some(need.task) == task) {
-            need.on = needed.on;
+        for need in &mut needs {
+            let is_meant = match task {
+                Some(task) => task == need.task,
+                None => id_of(connection, need.task)?.is_some_and(|id| needed.means(&id)),
+            };
+            if is_meant {
+                need.on = needed.on;
+            }
         }
     }
     Ok(needs)

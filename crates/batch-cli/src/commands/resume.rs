@@ -20,7 +20,7 @@ use crate::whole_results::WholeResults;
 
 pub(crate) fn run(args: ResumeArgs) -> Result<Exit, CliError> {
     let file = args.batch.find(&Home::of_environment())?;
-    refuse_over_input(args.results.output.as_deref(), [file.shown()])?;
+    refuse_over_input("-o", args.results.output.as_deref(), [file.shown()])?;
     if let Some(joined) = join(&file, args.slots.max_concurrent)? {
         print(args.json, &joined.reply, || joined.to_string())?;
         return Ok(Exit::Completed);

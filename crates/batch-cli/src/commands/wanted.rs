@@ -55,7 +55,7 @@ pub(crate) fn write(args: &ExportArgs) -> Result<Exit, CliError> {
     let words = &args.wanted.choice.tasks;
     let Named { file, tasks, .. } = args.batch.find_with(&Home::of_environment(), words)?;
     let path = &args.output;
-    refuse_over_input(Some(path), [file.shown()])?;
+    refuse_over_input("-o", Some(path), [file.shown()])?;
     let given = args.format.filter(|format| *format != Format::None);
     let Some(format) = given.or_else(|| Format::of_file(path)) else {
         return Err(CliError::Usage(format!(

@@ -151,3 +151,19 @@ fn results_replace_neither_standard_input_nor_the_batch() {
     }
     assert_eq!(std::fs::read(place.path("b.db")).unwrap(), file);
 }
+
+#[test]
+fn a_job_log_over_the_input_is_refused() {
+    let place = Place::new();
+    std::fs::write(place.path("list"), "a\nb\n").unwrap();
+    let told = place
+        .bex(&["run", "--joblog", "list", "--", "echo", "::::", "list"])
+        .expect(2)
+        .stderr;
+    assert!(told.contains("--joblog list would write"), "{told}");
+    assert_eq!(place.read("list"), "a\nb\n");
+    let same = [
+        "run", "--joblog", "x.json", "-o", "x.json", "--", "true", ":::", "a",
+    ];
+    place.bex(&same).expect(2);
+}

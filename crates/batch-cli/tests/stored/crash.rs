@@ -179,7 +179,7 @@ fn a_task_that_is_to_be_held_waits_for_somebody_after_a_crash() {
 
     // All but it is done, and the run does not wait for ever.
     let resumed = live.place.bex(&["resume", "--format", "none"]).expect(5);
-    for part in ["1 task is held", "bex retry -b b1"] {
+    for part in ["1 task is held", "bex release --all -b b1"] {
         assert!(resumed.stderr.contains(part), "{part}: {resumed:?}");
     }
     live.assert_none_begun();

@@ -217,3 +217,27 @@ fn tasks_are_held_and_scheduled_from_the_command_line() {
     assert!(told.contains("22:00"), "{told}");
     add(&["--at", "22:00", "--after", "1h"]).expect(2);
 }
+
+#[test]
+fn a_group_may_end_otherwise_than_completed() {
+    let place = Place::new();
+    place.tasks(&json!([
+        {"id": "t-a", "shell": "exit 1", "max_retries": 0},
+        {"id": "t-b", "shell": "exit 1", "max_retries": 0},
+        {"id": "after", "shell": "echo after >> ran", "depends_on": [{"task": "t-*", "on": "finished"}]},
+        {"id": "alarm", "shell": "echo alarm >> ran", "depends_on": [{"task": "t-*", "on": "failure"}]},
+    ]));
+    place.bex(&["run", "-j1", "tasks.json"]).expect(1);
+    assert_eq!(place.read("ran"), "after\nalarm\n");
+}
+
+#[test]
+fn what_runs_at_the_end_uses_no_results() {
+    let place = Place::new();
+    place.tasks(&json!([
+        {"id": "a", "shell": "exit 1"},
+        {"id": "z", "finally": true, "shell": "echo {{ tasks.a.result.exit_code }}"},
+    ]));
+    let told = place.bex(&["run", "tasks.json"]).expect(2).stderr;
+    assert!(told.contains("finally runs after all others"), "{told}");
+}
