@@ -53,11 +53,11 @@ const OTHERS: &[(&[&str], &str)] = &[
     ),
     (
         &["--tagstring", "--tag-string", "--ctag", "--ctagstring"],
-        "results in the formats text, json, jsonl and csv name their task: --format text",
+        "--tag-output writes the name of each task before its lines",
     ),
     (
         &["-t", "--trace"],
-        "--format text names each task with its output; --dry-run shows the commands",
+        "-v shows the command line of each task when it starts; --dry-run shows them and runs none",
     ),
     (
         &["-p", "--interactive"],
@@ -84,17 +84,36 @@ const OTHERS: &[(&[&str], &str)] = &[
         "-X gives each command as many items as fit",
     ),
     (
-        &[
-            "--group",
-            "-u",
-            "--ungroup",
-            "--lb",
-            "--line-buffer",
-            "--linebuffer",
-            "--compress",
-            "--files",
-        ],
+        &["-u", "--ungroup", "--lb", "--line-buffer", "--linebuffer"],
+        "--live prints the lines of tasks while they run",
+    ),
+    (
+        &["--group", "--compress"],
         "the output of a task is kept together and printed when it ends; leave it out",
+    ),
+    (
+        &["--files"],
+        "--results DIR keeps the output of each task in files",
+    ),
+    (
+        &["--link", "--xapply"],
+        ":::+ zips a source with the one before it: bex run -- CMD {1} {2} ::: a b :::+ 1 2",
+    ),
+    (
+        &["--wd", "--workdir"],
+        "--cwd DIR sets the working folder of the tasks",
+    ),
+    (
+        &["--halt-on-error"],
+        "--halt now,fail=1 ends the batch at the first failure",
+    ),
+    (
+        &["--process-slot-var"],
+        "the slot is {%}, and BEX_SLOT in the environment of the task",
+    ),
+    (
+        &["--plus"],
+        "{..} and the other placeholders are always known; leave it out",
     ),
     (
         &[

@@ -200,7 +200,9 @@ fn options_of_other_tools_are_answered_with_ours() {
         ("--eta", "--progress"),
         ("--dryrun", "--dry-run"),
         ("--will-cite", "leave it out"),
-        ("--tagstring=x", "--format text"),
+        ("--tagstring=x", "--tag-output"),
+        ("--line-buffer", "--live"),
+        ("--link", ":::+"),
     ] {
         let ended = place
             .bex(&["run", option, "--", "echo", ":::", "a"])
