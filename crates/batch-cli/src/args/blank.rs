@@ -7,6 +7,9 @@ use clap::{Arg, ArgMatches, Command, Error};
 /// The words of a command, of which only the first must name something.
 const WORDS: &str = "command";
 
+/// A blank separates columns as well as any other text.
+const SEPARATOR: &str = "colsep";
+
 /// Refuses an option or argument whose value is empty or blank.
 pub(super) fn refuse_blank(command: &mut Command, matches: &ArgMatches) -> Result<(), Error> {
     if let Some((verb, matches)) = matches.subcommand()
@@ -38,7 +41,10 @@ fn is_blank(arg: &Arg, matches: &ArgMatches) -> bool {
     }
     let mut values = matches.get_raw(id).unwrap_or_default();
     let most = if id == WORDS { 1 } else { usize::MAX };
-    let blank = |value: &std::ffi::OsStr| value.to_string_lossy().trim().is_empty();
+    let blank = |value: &std::ffi::OsStr| match id {
+        SEPARATOR => value.is_empty(),
+        _ => value.to_string_lossy().trim().is_empty(),
+    };
     values.len() == 0 || values.by_ref().take(most).any(blank)
 }
 

@@ -103,3 +103,15 @@ tasks:
     let resumed = place.bex(&["run", "--resume", "tasks.yaml"]).expect(0);
     assert!(!resumed.stderr.contains("6 new"), "{resumed:?}");
 }
+
+#[test]
+fn columns_may_be_separated_by_a_blank() {
+    let place = Place::new();
+    let ended = place
+        .bex_with(
+            b"a b\nc d\n",
+            &["run", "-k", "--colsep", " ", "--", "echo", "{2}"],
+        )
+        .expect(0);
+    assert_eq!(ended.stdout, "b\nd\n");
+}
