@@ -92,7 +92,11 @@ mod tests {
                 arg.get_action().takes_values() && long.is_some_and(|long| long != "help")
             });
             for option in options {
-                for blank in ["", " "] {
+                let blanks: &[&str] = match option.get_id().as_str() {
+                    SEPARATOR => &[""],
+                    _ => &["", " "],
+                };
+                for blank in blanks {
                     let given = format!("--{}={blank}", option.get_long().unwrap());
                     let words = std::iter::once("bex".to_owned()).chain(verb.clone());
                     let words = words.chain(required(&verb).iter().map(ToString::to_string));
