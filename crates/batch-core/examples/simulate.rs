@@ -31,7 +31,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     while batch.open() > 0 {
         batch.handle_timers(now);
         while let Some(claim) = batch.claim(now) {
-            let label = claim.spec.label().to_owned();
+            let label = claim
+                .spec
+                .id
+                .as_deref()
+                .unwrap_or(&claim.spec.function)
+                .to_owned();
             println!("{:>4.1} s  slot {}  {label}", seconds(now), claim.slot);
             running.push((now.after(Duration::from_secs(1)), claim.token, label));
         }

@@ -142,12 +142,6 @@ impl DependsOn {
     }
 }
 
-impl AsRef<str> for DependsOn {
-    fn as_ref(&self) -> &str {
-        &self.task
-    }
-}
-
 impl From<&str> for DependsOn {
     fn from(task: &str) -> Self {
         Self {
@@ -351,13 +345,5 @@ impl TaskSpec {
     pub fn with_on_interrupt(mut self, on_interrupt: OnInterrupt) -> Self {
         Arc::make_mut(&mut self.options).on_interrupt = on_interrupt;
         self
-    }
-
-    /// The name for people: the name, else the id, else the function.
-    pub fn label(&self) -> &str {
-        self.name
-            .as_deref()
-            .or(self.id.as_deref())
-            .unwrap_or(&self.function)
     }
 }

@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use batch_core::{Output, Reason, outcome::Stream, text::Grouped};
-use batch_template::{short_label, shown_params};
+use batch_template::{shell_command, short_label, shown_params};
 use serde::Serialize;
 
 use crate::error::ExportError;
@@ -144,7 +144,7 @@ impl<W: Write> Row<'_, W> {
         self.plain(Some(record.attempts.len()))?;
         self.plain(record.root())?;
         self.text(spec.item.as_deref())?;
-        self.text(record.command().as_deref())
+        self.text(shell_command(&record.spec).as_deref())
     }
 
     fn comma(&mut self) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use batch_core::Time;
-use batch_template::shown_params;
+use batch_template::{shell_command, shown_params};
 
 use crate::error::ExportError;
 use crate::ordered::{Blocks, Out};
@@ -78,7 +78,7 @@ pub(crate) fn exit_of(record: &TaskRecord) -> (i32, i32) {
 /// The line of shell that a task is, else its function and parameters.
 pub(crate) fn command(record: &TaskRecord) -> String {
     let other = || format!("{} {}", record.spec.function, shown_params(&record.spec));
-    record.command().unwrap_or_else(other)
+    shell_command(&record.spec).unwrap_or_else(other)
 }
 
 fn since_epoch(time: Time) -> Duration {

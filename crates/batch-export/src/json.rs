@@ -10,7 +10,7 @@ use std::fmt::{self, Display};
 use std::io::Write;
 
 use batch_core::{Output, Reason, outcome::Stream};
-use batch_template::{short_label, shown_params, shown_result};
+use batch_template::{shell_command, short_label, shown_params, shown_result};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde_json::value::RawValue;
 
@@ -158,7 +158,7 @@ fn write_rest<S: SerializeStruct>(object: &mut S, record: &TaskRecord) -> Result
     object.serialize_field("signal", &record.signal())?;
     object.serialize_field("root_task", &record.root().map(Shown))?;
     object.serialize_field("item", &record.spec.item)?;
-    object.serialize_field("command", &record.command())
+    object.serialize_field("command", &shell_command(&record.spec))
 }
 
 /// As in the field `attempts` of a task.

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use batch_core::{FailureKind, Reason, Status, TaskId, Time, outcome::Stream, text::Grouped};
+use batch_template::short_label;
 
 use crate::cause::without_escapes;
 use crate::error::ExportError;
@@ -255,7 +256,7 @@ const fn is_failure(kind: FailureKind) -> bool {
 #[expect(clippy::too_many_lines, reason = "one element after the other")]
 fn write_case(out: &mut String, record: &TaskRecord) -> Result<(), ExportError> {
     let time = Seconds(record.execution_time.unwrap_or_default());
-    let (group, title) = (record.group(), record.title());
+    let (group, title) = (record.group(), short_label(&record.spec));
     let _ = write!(
         out,
         "<testcase classname=\"{}\" name=\"{}\" time=\"{time}\"",

@@ -11,6 +11,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use batch_core::{Status, TaskId, duration::ShortDuration, text::Grouped};
+use batch_template::short_label;
 
 use crate::cause::{CauseId, without_escapes};
 use crate::error::ExportError;
@@ -90,7 +91,7 @@ impl<'a> MarkdownWriter<'a> {
         if samples.len() < SAMPLES || is_first {
             let sample = Sample {
                 task: record.id().to_string(),
-                title: record.title().into_owned(),
+                title: short_label(&record.spec).into_owned(),
                 output: end_of_output(record)?,
             };
             samples.insert(record.task, sample);
@@ -211,7 +212,7 @@ impl ResultWriter for MarkdownWriter<'_> {
         if record.flaky {
             let first = record.attempts.first();
             let error = first.and_then(|attempt| attempt.error.clone());
-            let title = format!("{} {}", record.id(), record.title());
+            let title = format!("{} {}", record.id(), short_label(&record.spec));
             let entry = (title, record.attempts.len(), error.unwrap_or_default());
             self.flaky.insert(record.task, entry);
             if self.flaky.len() > ROWS {
@@ -226,7 +227,7 @@ impl ResultWriter for MarkdownWriter<'_> {
                     .peek()
                     .is_some_and(|Reverse((least, number, _))| (time, place) > (*least, *number));
             if is_slow {
-                let title = format!("{} {}", record.id(), record.title());
+                let title = format!("{} {}", record.id(), short_label(&record.spec));
                 self.slowest.push(Reverse((time, place, title)));
                 if self.slowest.len() > ROWS / 2 {
                     self.slowest.pop();

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::io::Write;
 
 use batch_core::Time;
+use batch_template::short_label;
 
 use crate::error::ExportError;
 use crate::ordered::Blocks;
@@ -85,7 +86,8 @@ impl ResultWriter for PerfettoWriter<'_> {
         let group = self.group(record);
         let task = record.task.get();
         if self.titles.len() < MOST_TITLES {
-            self.titles.insert(task, record.title().into_owned());
+            self.titles
+                .insert(task, short_label(&record.spec).into_owned());
         }
         let attempts = record.attempts.iter().enumerate();
         self.attempts

@@ -7,13 +7,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use batch_template::{Template, quote_for_shell, shown_params};
 use serde_json::Value;
 
 use crate::cause::Cause;
-use crate::visible::Visible;
 use batch_core::{
     BatchId, FailureKind, Output, Priority, Reason, Status, TaskId, TaskSpec, Time,
     ids::FullTaskId, stats::Totals, status::CancelReason,
@@ -130,47 +126,6 @@ impl TaskRecord {
         self.batch.task(self.task)
     }
 
-    /// The line of shell that does what it does: the arguments of a command, quoted where they need it, or the script
-    /// of a shell; `None` for other functions. Secrets are masked.
-    pub fn command(&self) -> Option<String> {
-        let params = || serde_json::from_str::<Value>(&shown_params(&self.spec)).ok();
-        match &*self.spec.function {
-            "command" => {
-                let mut line = Vec::new();
-                for argument in params()?.get("argv")?.as_array()? {
-                    if !line.is_empty() {
-                        line.push(b' ');
-                    }
-                    quote_for_shell(&written(argument)?, &mut line);
-                }
-                Some(String::from_utf8_lossy(&line).into_owned())
-            }
-            "shell" => {
-                let script = written(params()?.get("script")?)?;
-                Some(String::from_utf8_lossy(&script).into_owned())
-            }
-            _ => None,
-        }
-    }
-
-    /// What it is known by: its name, else its item, its id, the beginning of its command line, or its number.
-    pub fn title(&self) -> Cow<'_, str> {
-        const MOST: usize = 80;
-        let spec = &self.spec;
-        let named = spec
-            .name
-            .as_deref()
-            .or(spec.item.as_deref())
-            .or(spec.id.as_deref());
-        match named {
-            Some(name) => name.into(),
-            None => match self.command() {
-                Some(line) => Visible(&line).cut(MOST).into(),
-                None => self.id().to_string().into(),
-            },
-        }
-    }
-
     /// What it is like: its first tag, else the program of a command, else its function.
     pub fn group(&self) -> Cow<'_, str> {
         let spec = &self.spec;
@@ -232,62 +187,6 @@ impl TaskRecord {
                 Some(self.batch.task(root))
             }
             _ => None,
-        }
-    }
-}
-
-/// The bytes of a text or of `{"base64": "…"}`.
-fn written(value: &Value) -> Option<Vec<u8>> {
-    match value {
-        Value::String(text) => {
-            // Braces that are literal are escaped there.
-            let template = Template::parse(text).ok();
-            let plain = template.as_ref().and_then(Template::plain);
-            Some(plain.unwrap_or(text).into())
-        }
-        Value::Object(fields) => STANDARD.decode(fields.get("base64")?.as_str()?).ok(),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn command(function: &str, params: &Value) -> Option<String> {
-        let spec = TaskSpec::new(function).with_params(params).unwrap();
-        let task = TaskId::new(1).unwrap();
-        TaskRecord::queued(BatchId::default(), task, Arc::new(spec), Time::ZERO).command()
-    }
-
-    #[test]
-    fn a_command_is_a_line_for_a_shell() {
-        for (function, params, line) in [
-            (
-                "command",
-                json!({"argv": ["gzip", "-k", "it's"]}),
-                Some(r"gzip -k 'it'\''s'"),
-            ),
-            (
-                "command",
-                json!({"argv": ["a", {"base64": "Yg=="}]}),
-                Some("a b"),
-            ),
-            (
-                "command",
-                json!({"argv": ["{{ \"{{\" }}x}}"]}),
-                Some("'{{x}}'"),
-            ),
-            (
-                "shell",
-                json!({"script": "echo $HOME | cat"}),
-                Some("echo $HOME | cat"),
-            ),
-            ("http", json!({"url": "https://h/"}), None),
-            ("command", json!({"argv": 5}), None),
-        ] {
-            assert_eq!(command(function, &params).as_deref(), line, "{params}");
         }
     }
 }

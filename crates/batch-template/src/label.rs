@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use batch_core::TaskSpec;
 use serde_json::Value;
 
+use crate::parts::Template;
 use crate::secrets::shown_params;
 use crate::shell_words::quote_for_shell;
 
@@ -53,21 +54,12 @@ fn cut_middle(text: Cow<'_, str>) -> Cow<'_, str> {
     Cow::Owned(format!("{}…{}", &text[..head], &text[tail..]))
 }
 
-/// The arguments of a task as one would type them, its script or its code in one line, or its request. Secrets are
-/// masked. `None` of other functions.
+/// What a task does in one line: its command, its script or its code, or its request. Secrets are masked. `None` of
+/// other functions.
 pub fn command_line(spec: &TaskSpec) -> Option<String> {
     let params: Value = serde_json::from_str(&shown_params(spec)).ok()?;
     let line = match &*spec.function {
-        "command" => {
-            let mut line = Vec::new();
-            for word in params.get("argv")?.as_array()? {
-                if !line.is_empty() {
-                    line.push(b' ');
-                }
-                quote_for_shell(&written(word)?, &mut line);
-            }
-            String::from_utf8_lossy(&line).into_owned()
-        }
+        "command" => arguments(&params)?,
         "shell" => in_one_line(params.get("script")?)?,
         "code_execution" | "custom_function" => in_one_line(params.get("code")?)?,
         "http" => {
@@ -80,16 +72,45 @@ pub fn command_line(spec: &TaskSpec) -> Option<String> {
     (!line.is_empty()).then_some(line)
 }
 
+/// What a shell would have to be given: the arguments of a command, quoted where they need it, or the whole script of a
+/// shell. Secrets are masked. `None` of other functions.
+pub fn shell_command(spec: &TaskSpec) -> Option<String> {
+    let params = || serde_json::from_str::<Value>(&shown_params(spec)).ok();
+    match &*spec.function {
+        "command" => arguments(&params()?),
+        "shell" => text_of(params()?.get("script")?),
+        _ => None,
+    }
+}
+
+fn arguments(params: &Value) -> Option<String> {
+    let mut line = Vec::new();
+    for word in params.get("argv")?.as_array()? {
+        if !line.is_empty() {
+            line.push(b' ');
+        }
+        quote_for_shell(&written(word)?, &mut line);
+    }
+    Some(String::from_utf8_lossy(&line).into_owned())
+}
+
 fn in_one_line(value: &Value) -> Option<String> {
-    let bytes = written(value)?;
-    let text = String::from_utf8_lossy(&bytes);
+    let text = text_of(value)?;
     Some(text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// The bytes of a text, without the escapes of braces, or of `{"base64": "…"}`.
+fn text_of(value: &Value) -> Option<String> {
+    Some(String::from_utf8_lossy(&written(value)?).into_owned())
+}
+
+/// The bytes of a text, without the escapes of literal braces, or of `{"base64": "…"}`.
 fn written(value: &Value) -> Option<Vec<u8>> {
     match value {
-        Value::String(text) => Some(text.replace("{{ \"{{\" }}", "{{").into_bytes()),
+        Value::String(text) => {
+            let template = Template::parse(text).ok();
+            let plain = template.as_ref().and_then(Template::plain);
+            Some(plain.unwrap_or(text).into())
+        }
         Value::Object(fields) => STANDARD.decode(fields.get("base64")?.as_str()?).ok(),
         _ => None,
     }
@@ -169,5 +190,39 @@ mod tests {
         );
         assert_eq!(line("simulate", json!({ "duration": 1 })), "simulate");
         assert_eq!(line("command", json!({ "argv": 5 })), "command");
+    }
+
+    #[test]
+    fn a_command_is_a_line_for_a_shell() {
+        for (function, params, line) in [
+            (
+                "command",
+                json!({"argv": ["gzip", "-k", "it's"]}),
+                Some(r"gzip -k 'it'\''s'"),
+            ),
+            (
+                "command",
+                json!({"argv": ["a", {"base64": "Yg=="}]}),
+                Some("a b"),
+            ),
+            (
+                "command",
+                json!({"argv": ["{{ \"{{\" }}x}}"]}),
+                Some("'{{x}}'"),
+            ),
+            (
+                "shell",
+                json!({"script": "echo $HOME |\n  cat"}),
+                Some("echo $HOME |\n  cat"),
+            ),
+            ("http", json!({"url": "https://h/"}), None),
+            ("command", json!({"argv": 5}), None),
+        ] {
+            assert_eq!(
+                shell_command(&spec(function, &params)).as_deref(),
+                line,
+                "{params}"
+            );
+        }
     }
 }

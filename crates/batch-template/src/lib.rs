@@ -93,7 +93,7 @@ pub use fill::{EncodingsOf, fill, fill_root};
 pub use filter::Filter;
 pub use functions::Functions;
 pub use interpreters::{Code, CommandCode, Language, UNKNOWN, code_in_command};
-pub use label::{command_line, short_label, task_label};
+pub use label::{command_line, shell_command, short_label, task_label};
 pub use parts::{Delimiters, Meaning, Part, Template};
 pub use path::{Segment, follow, part};
 pub use places::Encodings;

@@ -296,7 +296,7 @@ proptest! {
             "signal": record.signal(),
             "root_task": null,
             "item": spec.item,
-            "command": record.command(),
+            "command": batch_template::shell_command(&record.spec),
         });
         let fields = expected.as_object().unwrap();
         for (name, value) in fields {
