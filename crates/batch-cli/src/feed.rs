@@ -176,7 +176,18 @@ impl Feeder {
                 }
             }
         })?;
-        while let Some(written) = chunks.recv().await {
+        let ended = engine.run().takes_no_more();
+        tokio::pin!(ended);
+        loop {
+            let written = tokio::select! {
+                biased;
+                written = chunks.recv() => written,
+                // Nothing more may ever come, and the batch is not to wait for it.
+                () = &mut ended => return Ok(Input::Cut),
+            };
+            let Some(written) = written else {
+                return Ok(Input::Whole);
+            };
             written?;
             engine.look().await?;
             if engine.run().ingest(Vec::new(), window).await == Err(RunEnded)
@@ -185,13 +196,14 @@ impl Feeder {
                 return Ok(Input::Cut);
             }
         }
-        Ok(Input::Whole)
     }
 
     /// Hands tasks to a run without a file.
     pub(crate) async fn feed_run(mut self, run: &RunHandle) -> Result<(), CliError> {
         let mut tasks = self.first().await?.tasks;
         let mut error = None;
+        let ended = run.takes_no_more();
+        tokio::pin!(ended);
         loop {
             let fed = run
                 .ingest(tasks.into_iter().map(Arc::new).collect(), self.window)
@@ -202,7 +214,12 @@ impl Feeder {
                 (None, Ok(())) => {}
             }
             let mut chunk = Vec::with_capacity(CHUNK);
-            if self.tasks.recv_many(&mut chunk, CHUNK).await == 0 {
+            let read = tokio::select! {
+                biased;
+                read = self.tasks.recv_many(&mut chunk, CHUNK) => read,
+                () = &mut ended => 0,
+            };
+            if read == 0 {
                 return Ok(());
             }
             let read;

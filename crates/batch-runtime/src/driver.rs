@@ -99,6 +99,8 @@ struct Waiting {
     feeders: Vec<(usize, oneshot::Sender<()>)>,
     /// Until the sinks have synced all that happened.
     syncs: Vec<oneshot::Sender<()>>,
+    /// Until more tasks would not run.
+    ended: Vec<oneshot::Sender<()>>,
     /// Until nothing runs or will start by itself.
     idlers: Vec<oneshot::Sender<()>>,
 }
@@ -326,6 +328,11 @@ impl Driver {
     }
 
     fn admit_feeders(&mut self) {
+        if self.batch.is_stopping() || self.batch.was_cut_short() {
+            for waiter in self.waiting.ended.drain(..) {
+                let _ = waiter.send(());
+            }
+        }
         let feeders = &mut self.waiting.feeders;
         if feeders.is_empty() {
             return;

@@ -74,6 +74,7 @@ pub(crate) enum Command {
     Reopen(Vec<Reopen>, oneshot::Sender<Result<(), ReopenError>>),
     Sync(oneshot::Sender<()>),
     Idle(oneshot::Sender<()>),
+    TakesNoMore(oneshot::Sender<()>),
     Stop(StopMode),
     ExcludeSuspended(Duration),
     Snapshot(oneshot::Sender<Snapshot>),
@@ -333,6 +334,13 @@ impl RunHandle {
     /// When the run is over.
     pub async fn idle(&self) -> Result<(), RunEnded> {
         self.request(Command::Idle).await
+    }
+
+    /// Waits until more tasks would not run: the run is being stopped or over, or the batch was ended for good. For who
+    /// feeds it from something that may keep silent.
+    pub async fn takes_no_more(&self) {
+        // A run that is over says so by not answering.
+        let _ = self.request(Command::TakesNoMore).await;
     }
 
     /// The run at this moment.

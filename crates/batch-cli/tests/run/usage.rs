@@ -207,3 +207,37 @@ fn limits_of_nothing_and_empty_keys_are_refused() {
         assert_eq!(refused.stdout, "", "{refused:?}");
     }
 }
+
+/// How a run ends whose standard input stays open behind its first line.
+fn with_open_input(args: &[&str]) -> Option<i32> {
+    let place = Place::new();
+    let mut command = place.command(env!("CARGO_BIN_EXE_bex"));
+    command.args(args).stdin(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    std::io::Write::write_all(&mut input, b"a\n").unwrap();
+    let pid = child.id().to_string();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output().unwrap().status.code()));
+    let ended = receiver.recv_timeout(std::time::Duration::from_secs(30));
+    if ended.is_err() {
+        let _ = place.command("kill").arg(pid).status();
+    }
+    drop(input);
+    ended.expect("it ends without the end of its input")
+}
+
+#[test]
+fn a_batch_that_is_ended_does_not_wait_for_its_input() {
+    for durability in ["full", "none"] {
+        let run = ["run", "-q", "-j1", "--durability", durability];
+        for (args, code) in [
+            (&["--fail-fast", "--", "false"][..], 1),
+            (&["--halt", "now,success=1", "--", "true"], 0),
+            (&["--batch-timeout", "300ms", "--", "true"], 5),
+        ] {
+            let ended = with_open_input(&[&run[..], args].concat());
+            assert_eq!(ended, Some(code), "{durability} {args:?}");
+        }
+    }
+}

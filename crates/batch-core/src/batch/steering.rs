@@ -263,9 +263,7 @@ impl Batch {
     /// The earliest time at which [`handle_timers`](Self::handle_timers) has something to do.
     pub fn next_wakeup(&self) -> Option<Time> {
         let timer = self.index.timers.first().map(|(at, _)| *at);
-        let deadline = self
-            .deadline
-            .filter(|_| self.course == Course::Full && self.index.open > 0);
+        let deadline = self.deadline.filter(|_| self.course == Course::Full);
         let start = self.next_start.filter(|_| self.has_ready());
         [timer, deadline, start].into_iter().flatten().min()
     }

@@ -50,6 +50,10 @@ impl Driver {
             Command::Stop(mode) => self.batch.stop(mode, now),
             Command::ExcludeSuspended(time) => self.clock.exclude(time),
             Command::Sync(reply) => self.waiting.syncs.push(reply),
+            Command::TakesNoMore(reply) => {
+                self.waiting.ended.retain(|waiter| !waiter.is_closed());
+                self.waiting.ended.push(reply);
+            }
             Command::Idle(reply) => {
                 // Who asks for this often gives up before.
                 self.waiting.idlers.retain(|idler| !idler.is_closed());

@@ -565,9 +565,7 @@ impl Model {
             } => deadline,
             _ => None,
         };
-        let done = |state: &ModelState| matches!(state, ModelState::Done(..) | ModelState::Removed);
-        let is_open = self.tasks.iter().any(|task| !done(&task.state));
-        let deadline = self.deadline.filter(|_| is_open && !self.cut_short);
+        let deadline = self.deadline.filter(|_| !self.cut_short);
         let is_ready = |task: &ModelTask| matches!(task.state, ModelState::Ready { .. });
         let starts = !self.paused && !self.stopping && self.tasks.iter().any(is_ready);
         let start = self.next_start.filter(|_| starts);
